@@ -1,0 +1,299 @@
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::clock::Deadline;
+use crate::entry::Entry;
+use crate::evict::{Dropped, evict_one, make_room};
+use crate::shard::{Budget, Shard, shard_of};
+use crate::{Clock, Evicted, Hit, Insertion, Options, Stats, Xxh3State};
+
+/// A concurrent LRU cache with a budget in bytes. Share it by reference or in an `Arc`.
+///
+/// No method waits for anything but the lock of a shard, held for one step of a lookup or of an eviction. `Eq` of the
+/// keys, `Clone` of the values and the closure of [`get_with`](Self::get_with) run under that lock: they must not use the
+/// same cache, and should be quick (`Bytes` and `Arc` are).
+pub struct Cache<K, V, S = Xxh3State> {
+    shards: Box<[Shard<K, V>]>,
+    budget: Budget,
+    recent: Recent,
+    hasher: S,
+    clock: Clock,
+    weigh: Box<Weigher<K, V>>,
+}
+
+type Weigher<K, V> = dyn Fn(&K, &V) -> u64 + Send + Sync;
+
+/// For `evict_one` alone; apart from what a hit reads, as it is written often.
+#[repr(align(128))]
+#[derive(Default)]
+struct Recent {
+    /// The hash of the entry stored last.
+    newest: AtomicU64,
+    /// The shard where the next eviction by request begins.
+    turn: AtomicUsize,
+}
+
+impl<K, V> Cache<K, V> {
+    /// What each entry weighs besides its payload, in bytes: the handles of key and value, expiry, links, hash, a slot in
+    /// the table (for a table as empty as growing leaves it), and what an allocator such as glibc's adds to the blocks of
+    /// the entry, of its key and of its value. For `Bytes` keys and values it is 183 on 64-bit machines.
+    pub const ENTRY_OVERHEAD: u64 = Entry::<K, V>::OVERHEAD;
+}
+
+impl<K: Eq + Hash, V: Clone> Cache<K, V> {
+    /// A cache with a randomly seeded xxh3. `weigh` gives the payload of an entry in bytes: what key and value hold on
+    /// the heap, not the handles themselves. It is called once for each insertion, outside all locks.
+    /// [`byte_len`](crate::byte_len) fits most.
+    pub fn new(options: Options, weigh: impl Fn(&K, &V) -> u64 + Send + Sync + 'static) -> Self {
+        Self::with_hasher(options, weigh, Xxh3State::default())
+    }
+}
+
+impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
+    /// A cache with a hasher of your own. It must be good in all bits: they choose shard and slot as they are.
+    pub fn with_hasher(
+        options: Options,
+        weigh: impl Fn(&K, &V) -> u64 + Send + Sync + 'static,
+        hasher: S,
+    ) -> Self {
+        Self {
+            shards: (0..options.effective_shards())
+                .map(|_| Shard::new())
+                .collect(),
+            budget: Budget::new(options.effective_capacity()),
+            recent: Recent::default(),
+            hasher,
+            clock: options.clock,
+            weigh: Box::new(weigh),
+        }
+    }
+
+    /// The value of a key, cloned. A hit makes the entry the most recently used of its shard.
+    pub fn get<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.read(key, |value, _| value.clone())
+    }
+
+    /// What `read` makes of a key's value, which is not cloned. Counts and promotes as [`get`](Self::get) does.
+    ///
+    /// `read` runs under the shard's lock: using the same cache in it may deadlock.
+    pub fn get_with<Q, R>(&self, key: &Q, read: impl FnOnce(&V) -> R) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.read(key, |value, _| read(value))
+    }
+
+    /// The value of a key with the time it has left. Counts and promotes as [`get`](Self::get) does.
+    pub fn get_entry<Q>(&self, key: &Q) -> Option<Hit<V>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.read(key, |value, ttl| Hit {
+            value: value.clone(),
+            ttl,
+        })
+    }
+
+    /// As [`get_entry`](Self::get_entry), but neither counted nor taken as a use; an expired entry stays.
+    pub fn peek<Q>(&self, key: &Q) -> Option<Hit<V>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.look(key, |value, ttl| Hit {
+            value: value.clone(),
+            ttl,
+        })
+    }
+
+    /// Whether a fresh value is there; neither counted nor taken as a use.
+    pub fn contains<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.look(key, |_, _| ()).is_some()
+    }
+
+    /// Stores a value that does not expire; see [`insert_with_ttl`](Self::insert_with_ttl).
+    pub fn insert(&self, key: K, value: V) -> Insertion {
+        self.insert_with_ttl(key, value, None)
+    }
+
+    /// Stores a value as the most recently used of its shard, and evicts others until the total fits. It expires after
+    /// `ttl`, counted from now; with a `ttl` of zero it is stored expired.
+    ///
+    /// A value heavier than the capacity is refused, and evicts nothing; but an older value of its key is removed, as it
+    /// would be stale.
+    pub fn insert_with_ttl(&self, key: K, value: V, ttl: Option<Duration>) -> Insertion {
+        let weight = self.weigh(&key, &value);
+        let (hash, home) = self.locate(&key);
+        if weight > self.budget.capacity {
+            return self.refuse(&key, hash, home, weight);
+        }
+        let deadline = Deadline::after(ttl, &self.clock);
+        let entry = Entry {
+            key,
+            value,
+            weight,
+            deadline,
+        };
+
+        self.recent.newest.store(hash, Ordering::Relaxed);
+        let (old, same_key) = self.shards[home].lock().insert(hash, entry, &self.budget);
+
+        let mut dropped = Dropped::default();
+        dropped.take(old);
+        make_room(&self.shards, &self.budget, home, hash, &mut dropped);
+        dropped.finish();
+        if same_key {
+            Insertion::Overwrote
+        } else {
+            Insertion::Added
+        }
+    }
+
+    /// Takes a key out and returns its value, unless that had expired (which counts as an eviction).
+    pub fn remove<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let (hash, home) = self.locate(key);
+        let removed = self.shards[home]
+            .lock()
+            .remove(hash, key, &self.clock, &self.budget);
+        removed.and_then(|(entry, expired)| (!expired).then_some(entry.value))
+    }
+
+    /// Evicts the least recently used entry of a shard, the shards taking turns, and counts it as made for capacity.
+    /// `None` if the cache is empty. With one shard this is the least recently used of all.
+    ///
+    /// Shards with a single entry come last, and among them the one with the entry stored last: otherwise, with few
+    /// entries, a value just inserted could go before older ones.
+    pub fn evict_one(&self) -> Option<Evicted<K, V>> {
+        let start = self.recent.turn.fetch_add(1, Ordering::Relaxed);
+        let newest = self.recent.newest.load(Ordering::Relaxed);
+        let Entry {
+            key, value, weight, ..
+        } = evict_one(&self.shards, &self.budget, start, newest)?;
+        Some(Evicted { key, value, weight })
+    }
+
+    /// Removes every entry that is there when its shard's turn comes, and frees the tables.
+    pub fn clear(&self) {
+        let mut dropped = Dropped::default();
+        for shard in &self.shards {
+            let mut entries = shard.lock().clear(&self.budget);
+            while let Some((_, entry)) = entries.pop_lru() {
+                dropped.take(entry);
+            }
+        }
+        dropped.finish();
+    }
+
+    /// What an entry of this key and value weighs: the weigher's result and [`ENTRY_OVERHEAD`](Cache::ENTRY_OVERHEAD).
+    pub fn weigh(&self, key: &K, value: &V) -> u64 {
+        (self.weigh)(key, value).saturating_add(Entry::<K, V>::OVERHEAD)
+    }
+
+    /// The number of entries, expired ones that nobody has come upon included. Takes each lock in turn.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The sum of the weights of the entries. Takes no lock.
+    pub fn bytes(&self) -> u64 {
+        self.budget.used()
+    }
+
+    /// The most that [`bytes`](Self::bytes) may be.
+    pub fn capacity(&self) -> u64 {
+        self.budget.capacity
+    }
+
+    /// The number of shards.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The counters, summed over the shards. Takes each lock in turn.
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        for shard in &self.shards {
+            sum += shard.lock().stats;
+        }
+        sum
+    }
+
+    /// The only hash of an operation, and the shard that it chooses.
+    fn locate<Q: Hash + ?Sized>(&self, key: &Q) -> (u64, usize) {
+        let hash = self.hasher.hash_one(key);
+        (hash, shard_of(hash, self.shards.len() - 1))
+    }
+
+    fn read<Q, R>(&self, key: &Q, read: impl FnOnce(&V, Option<Duration>) -> R) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let (hash, home) = self.locate(key);
+        // The lock ends with this line; the expired entry is dropped after it.
+        let (found, expired) =
+            self.shards[home]
+                .lock()
+                .get(hash, key, &self.clock, &self.budget, read);
+        drop(expired);
+        found
+    }
+
+    fn look<Q, R>(&self, key: &Q, read: impl FnOnce(&V, Option<Duration>) -> R) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let (hash, home) = self.locate(key);
+        self.shards[home].lock().peek(hash, key, &self.clock, read)
+    }
+
+    fn refuse(&self, key: &K, hash: u64, home: usize, weight: u64) -> Insertion {
+        let stale = {
+            let mut shard = self.shards[home].lock();
+            shard.stats.refusals += 1;
+            shard.remove(hash, key, &self.clock, &self.budget)
+        };
+        drop(stale);
+        Insertion::Refused {
+            weight,
+            capacity: self.budget.capacity,
+        }
+    }
+}
+
+impl<K, V, S> fmt::Debug for Cache<K, V, S> {
+    /// The sizes; not the entries, whose keys may be confidential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("bytes", &self.budget.used())
+            .field("capacity", &self.budget.capacity)
+            .field("shards", &self.shards.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! Code that is not the cache's: it may panic, and may come back to the cache.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::super::*;
+
+/// A value that panics when told to.
+struct Touchy {
+    clone: bool,
+    drop: Arc<AtomicBool>,
+}
+
+impl Clone for Touchy {
+    fn clone(&self) -> Self {
+        assert!(!self.clone, "clone");
+        Self {
+            clone: false,
+            drop: Arc::default(),
+        }
+    }
+}
+
+impl Drop for Touchy {
+    fn drop(&mut self) {
+        if self.drop.load(Ordering::Relaxed) && !std::thread::panicking() {
+            panic!("drop");
+        }
+    }
+}
+
+#[test]
+fn foreign_panics_leave_the_cache_in_order() {
+    let armed = Arc::new(AtomicBool::new(false));
+    let touchy = |clone| Touchy {
+        clone,
+        drop: Arc::clone(&armed),
+    };
+    let panics = |f: &mut dyn FnMut()| catch_unwind(AssertUnwindSafe(f)).is_err();
+    let room = 10 * (Cache::<u64, Touchy>::ENTRY_OVERHEAD + 10);
+    let cache: Cache<u64, Touchy> = Cache::new(
+        Options {
+            capacity: room,
+            shards: Some(2),
+            ..Options::default()
+        },
+        |key, _| {
+            assert_ne!(*key, 666, "weigh");
+            if *key == 1000 {
+                10 * 10 + 9 * Cache::<u64, Touchy>::ENTRY_OVERHEAD
+            } else {
+                10
+            }
+        },
+    );
+    for i in 0..10 {
+        cache.insert(i, touchy(true));
+    }
+    assert!(panics(&mut || drop(cache.get(&1))), "clone, under the lock");
+    assert!(panics(&mut || cache
+        .get_with(&2, |_| panic!("reader"))
+        .unwrap_or(())));
+    assert!(
+        panics(&mut || _ = cache.insert(666, touchy(false))),
+        "weigh"
+    );
+    cache.audit();
+    assert_eq!(cache.len(), 10);
+
+    // Ten victims, each of which panics as it is dropped: all of them go, and one panic comes out.
+    armed.store(true, Ordering::Relaxed);
+    let large = Touchy {
+        clone: false,
+        drop: Arc::default(),
+    };
+    let mut large = Some(large);
+    assert!(panics(&mut || {
+        large.take().map(|large| cache.insert(1000, large));
+    }));
+    assert_eq!(cache.len(), 1);
+    cache.audit();
+    assert!(cache.get(&1000).is_some());
+
+    cache.insert(1, touchy(false));
+    assert!(panics(&mut || cache.clear()));
+    assert!(cache.is_empty());
+    cache.audit();
+    armed.store(false, Ordering::Relaxed);
+}
+
+#[test]
+fn a_value_may_use_the_cache_as_it_is_dropped() {
+    struct Calls(std::sync::Weak<Cache<u64, Arc<Calls>>>);
+    impl Drop for Calls {
+        fn drop(&mut self) {
+            // Would deadlock under the lock.
+            if let Some(cache) = self.0.upgrade() {
+                cache.contains(&0);
+            }
+        }
+    }
+    let clock = Clock::manual();
+    let capacity = 2 * Cache::<u64, Arc<Calls>>::ENTRY_OVERHEAD;
+    let options = Options {
+        capacity,
+        shards: Some(1),
+        clock: clock.clone(),
+    };
+    let cache = Arc::new(Cache::new(options, |_, _| 0));
+    let value = || Arc::new(Calls(Arc::downgrade(&cache)));
+    for i in 0..3 {
+        cache.insert(i, value());
+    }
+    cache.insert_with_ttl(2, value(), Some(Duration::from_secs(1)));
+    clock.advance(Duration::from_secs(1));
+    assert!(cache.get(&2).is_none());
+    cache.remove(&1);
+    cache.insert(1, value());
+    cache.clear();
+    assert!(cache.is_empty());
+}

@@ -1,0 +1,144 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// The time that expiry is measured in: it never goes back, and starts at zero. A clone shows the same time.
+#[derive(Clone)]
+pub struct Clock(Source);
+
+#[derive(Clone)]
+enum Source {
+    Monotonic {
+        origin: Instant,
+    },
+    /// Nanoseconds since the origin.
+    Manual(Arc<AtomicU64>),
+}
+
+impl Clock {
+    /// The machine's monotonic clock; its origin is this call.
+    #[must_use]
+    pub fn monotonic() -> Self {
+        Self(Source::Monotonic {
+            origin: Instant::now(),
+        })
+    }
+
+    /// A clock that stands still until [`advance`](Self::advance) moves it, for tests.
+    #[must_use]
+    pub fn manual() -> Self {
+        Self(Source::Manual(Arc::new(AtomicU64::new(0))))
+    }
+
+    /// Moves a manual clock and all of its clones forward, to 584 years at most. A monotonic clock is not affected.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual(nanos) = &self.0 {
+            let by = saturating_nanos(by);
+            // The closure never refuses, so the update cannot fail.
+            let _ = nanos.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
+                Some(now.saturating_add(by))
+            });
+        }
+    }
+
+    /// The time since the clock's origin.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        match &self.0 {
+            Source::Monotonic { origin } => origin.elapsed(),
+            Source::Manual(nanos) => Duration::from_nanos(nanos.load(Ordering::Acquire)),
+        }
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::monotonic()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.0 {
+            Source::Monotonic { .. } => "monotonic",
+            Source::Manual(_) => "manual",
+        };
+        f.debug_struct("Clock")
+            .field("kind", &kind)
+            .field("now", &self.now())
+            .finish()
+    }
+}
+
+/// When an entry expires, in nanoseconds of the clock. Eight bytes, where an `Option<Duration>` takes sixteen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Deadline(u64);
+
+impl Deadline {
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    /// The clock is read only if there is a time to live. One that overflows ends with the clock, in 584 years.
+    pub(crate) fn after(ttl: Option<Duration>, clock: &Clock) -> Self {
+        ttl.map_or(Self::NEVER, |ttl| {
+            let end = saturating_nanos(clock.now()).saturating_add(saturating_nanos(ttl));
+            Self(end.min(u64::MAX - 1))
+        })
+    }
+
+    /// `Ok` with the time left, `None` where there is no deadline; `Err` where it has passed. The clock is read only if
+    /// there is a deadline.
+    pub(crate) fn left(self, clock: &Clock) -> Result<Option<Duration>, Expired> {
+        if self == Self::NEVER {
+            return Ok(None);
+        }
+        match self.0.saturating_sub(saturating_nanos(clock.now())) {
+            0 => Err(Expired),
+            nanos => Ok(Some(Duration::from_nanos(nanos))),
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Expired;
+
+fn saturating_nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_shows_the_same_time() {
+        let clock = Clock::manual();
+        let twin = clock.clone();
+        clock.advance(Duration::from_millis(1500));
+        assert_eq!(twin.now(), Duration::from_millis(1500));
+        clock.advance(Duration::MAX);
+        assert_eq!(twin.now(), Duration::from_nanos(u64::MAX));
+    }
+
+    #[test]
+    fn a_deadline_passes_exactly_at_its_time() {
+        let clock = Clock::manual();
+        let second = Deadline::after(Some(Duration::from_secs(1)), &clock);
+        clock.advance(Duration::from_nanos(999_999_999));
+        assert_eq!(second.left(&clock), Ok(Some(Duration::from_nanos(1))));
+        clock.advance(Duration::from_nanos(1));
+        assert_eq!(second.left(&clock), Err(Expired));
+    }
+
+    #[test]
+    fn an_endless_ttl_still_is_a_ttl() {
+        let clock = Clock::manual();
+        clock.advance(Duration::from_secs(1));
+        let end = Deadline::after(Some(Duration::MAX), &clock);
+        assert_ne!(end, Deadline::NEVER);
+        assert!(matches!(end.left(&clock), Ok(Some(_))));
+        clock.advance(Duration::MAX);
+        assert_eq!(end.left(&clock), Err(Expired));
+        assert_eq!(Deadline::NEVER.left(&clock), Ok(None));
+    }
+}

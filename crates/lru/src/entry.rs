@@ -1,0 +1,79 @@
+use std::mem::needs_drop;
+use std::time::Duration;
+
+use crate::clock::Deadline;
+
+/// A key, its value, and what the cache has to know about them.
+pub(crate) struct Entry<K, V> {
+    pub(crate) key: K,
+    pub(crate) value: V,
+    /// As charged to the budget: kept, since weighing again might give another result.
+    pub(crate) weight: u64,
+    pub(crate) deadline: Deadline,
+}
+
+impl<K, V> Entry<K, V> {
+    /// See [`Cache::ENTRY_OVERHEAD`](crate::Cache::ENTRY_OVERHEAD).
+    pub(crate) const OVERHEAD: u64 = {
+        // An `lru` node: the hash, the entry and two links, in a block of its own. Allocators add a header or round up;
+        // eight bytes and a granularity of sixteen is what glibc does.
+        let node = size_of::<(u64, Self, usize, usize)>();
+        let block = (node + 8).next_multiple_of(16);
+        // A slot of the table: two pointers and a control byte. A table that has just grown is 7/16 full, at worst.
+        let slot = ((2 * size_of::<usize>() + 1) * 16).div_ceil(7);
+        // What needs to be dropped owns a block, as a rule: the same header and rounding, sixteen bytes on average.
+        let owned = 16 * (needs_drop::<K>() as usize + needs_drop::<V>() as usize);
+        // Lossless: `From` is not const.
+        (block + slot + owned) as u64
+    };
+}
+
+/// A value found, with the time it has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hit<V> {
+    /// The value, cloned.
+    pub value: V,
+    /// How much longer it is fresh, never zero; `None` where it does not expire.
+    pub ttl: Option<Duration>,
+}
+
+/// What became of an insertion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Insertion {
+    /// Stored; the key was not there.
+    Added,
+    /// Stored in place of the key's older value.
+    Overwrote,
+    /// Not stored, as it is heavier than the whole capacity. Nothing was evicted for it, but an older value of its key,
+    /// which would now be stale, was removed.
+    Refused {
+        /// What it would have weighed, in bytes with the overhead.
+        weight: u64,
+        /// What the cache may hold, in bytes.
+        capacity: u64,
+    },
+}
+
+impl Insertion {
+    /// Whether the value was stored.
+    #[must_use]
+    pub fn is_stored(self) -> bool {
+        !matches!(self, Self::Refused { .. })
+    }
+}
+
+/// An entry that [`Cache::evict_one`](crate::Cache::evict_one) took out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Evicted<K, V> {
+    /// Its key.
+    pub key: K,
+    /// Its value, which may have expired.
+    pub value: V,
+    /// What it weighed, in bytes with the overhead.
+    pub weight: u64,
+}
+
+/// The weigher for keys and values that are bytes or text: the sum of their lengths.
+pub fn byte_len<K: AsRef<[u8]> + ?Sized, V: AsRef<[u8]> + ?Sized>(key: &K, value: &V) -> u64 {
+    (key.as_ref().len() as u64).saturating_add(value.as_ref().len() as u64)
+}

@@ -1,0 +1,231 @@
+//! The cache against a plain list, and with many shards against its promises.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use gaggle_lru::{Cache, Clock, Insertion, Options};
+use proptest::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Value {
+    id: u64,
+    payload: u64,
+}
+
+type Subject = Cache<u8, Value>;
+
+const UNIT: u64 = Subject::ENTRY_OVERHEAD;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Get(u8),
+    Peek(u8),
+    Insert(u8, u64, Option<u64>),
+    Remove(u8),
+    Advance(u64),
+    EvictOne,
+    Clear,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let key = 0..24_u8;
+    let payload =
+        prop_oneof![8 => 0..UNIT, 2 => 0..8 * UNIT, 1 => Just(7 * UNIT), 1 => 7 * UNIT..9 * UNIT];
+    let ttl = proptest::option::weighted(0.4, 0..20_u64);
+    prop_oneof![
+        8 => key.clone().prop_map(Op::Get),
+        2 => key.clone().prop_map(Op::Peek),
+        10 => (key.clone(), payload, ttl).prop_map(|(k, w, t)| Op::Insert(k, w, t)),
+        3 => key.prop_map(Op::Remove),
+        3 => (1..8_u64).prop_map(Op::Advance),
+        1 => Just(Op::EvictOne),
+        1 => proptest::bool::weighted(0.1).prop_map(|yes| if yes { Op::Clear } else { Op::EvictOne }),
+    ]
+}
+
+fn subject(shards: usize, clock: &Clock) -> Subject {
+    let options = Options {
+        capacity: 8 * UNIT,
+        shards: Some(shards),
+        clock: clock.clone(),
+    };
+    Cache::new(options, |_, value: &Value| value.payload)
+}
+
+/// The plain reference: the least recently used comes first.
+#[derive(Default)]
+struct Model {
+    order: Vec<(u8, Value, Option<u64>)>,
+    now: u64,
+}
+
+impl Model {
+    const CAPACITY: u64 = 8 * UNIT;
+
+    fn bytes(&self) -> u64 {
+        self.order
+            .iter()
+            .map(|(_, value, _)| UNIT + value.payload)
+            .sum()
+    }
+
+    fn take(&mut self, key: u8) -> Option<(u8, Value, Option<u64>)> {
+        let at = self.order.iter().position(|entry| entry.0 == key)?;
+        Some(self.order.remove(at))
+    }
+
+    fn take_fresh(&mut self, key: u8) -> Option<(u8, Value, Option<u64>)> {
+        let now = self.now;
+        self.take(key)
+            .filter(|(_, _, end)| end.is_none_or(|end| end > now))
+    }
+
+    fn get(&mut self, key: u8) -> Option<(Value, Option<u64>)> {
+        let entry = self.take_fresh(key)?;
+        self.order.push(entry.clone());
+        Some((entry.1, entry.2.map(|end| end - self.now)))
+    }
+
+    fn insert(&mut self, key: u8, value: Value, ttl: Option<u64>) -> Insertion {
+        let old = self.take(key);
+        let weight = UNIT + value.payload;
+        if weight > Self::CAPACITY {
+            return Insertion::Refused {
+                weight,
+                capacity: Self::CAPACITY,
+            };
+        }
+        self.order.push((key, value, ttl.map(|ttl| self.now + ttl)));
+        while self.bytes() > Self::CAPACITY {
+            self.order.remove(0);
+        }
+        if old.is_some() {
+            Insertion::Overwrote
+        } else {
+            Insertion::Added
+        }
+    }
+}
+
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn one_shard_is_exactly_an_lru_list(ops in proptest::collection::vec(op(), 1..300)) {
+        let clock = Clock::manual();
+        let cache = subject(1, &clock);
+        let mut model = Model::default();
+        for (id, op) in ops.into_iter().enumerate() {
+            match op {
+                Op::Get(key) => {
+                    let hit = cache.get_entry(&key).map(|hit| (hit.value, hit.ttl));
+                    let expected = model.get(key).map(|(value, ttl)| (value, ttl.map(secs)));
+                    prop_assert_eq!(hit, expected);
+                }
+                Op::Peek(key) => {
+                    let fresh = model.order.iter().find(|e| e.0 == key && e.2.is_none_or(|end| end > model.now));
+                    prop_assert_eq!(cache.peek(&key).map(|hit| hit.value), fresh.map(|e| e.1.clone()));
+                    prop_assert_eq!(cache.contains(&key), fresh.is_some());
+                }
+                Op::Insert(key, payload, ttl) => {
+                    let value = Value { id: id as u64, payload };
+                    let insertion = cache.insert_with_ttl(key, value.clone(), ttl.map(secs));
+                    prop_assert_eq!(insertion, model.insert(key, value, ttl));
+                }
+                Op::Remove(key) => {
+                    prop_assert_eq!(cache.remove(&key), model.take_fresh(key).map(|e| e.1));
+                }
+                Op::Advance(by) => {
+                    clock.advance(secs(by));
+                    model.now += by;
+                }
+                Op::EvictOne => {
+                    let oldest = (!model.order.is_empty()).then(|| model.order.remove(0));
+                    let evicted = cache.evict_one().map(|evicted| (evicted.key, evicted.value));
+                    prop_assert_eq!(evicted, oldest.map(|e| (e.0, e.1)));
+                }
+                Op::Clear => {
+                    cache.clear();
+                    model.order.clear();
+                }
+            }
+            prop_assert_eq!(cache.bytes(), model.bytes());
+            prop_assert_eq!(cache.len(), model.order.len());
+        }
+        let stats = cache.stats();
+        let gone = stats.overwrites + stats.removals + stats.evictions.total();
+        prop_assert_eq!(stats.insertions, cache.len() as u64 + gone);
+        // What is left, in its whole order.
+        for (key, value, _) in model.order {
+            let evicted = cache.evict_one().unwrap();
+            prop_assert_eq!((evicted.key, evicted.value), (key, value));
+        }
+        prop_assert_eq!(cache.bytes(), 0);
+    }
+
+    #[test]
+    fn many_shards_keep_the_promises(ops in proptest::collection::vec(op(), 1..300), shards in 2..40_usize) {
+        let clock = Clock::manual();
+        let cache = subject(shards, &clock);
+        // What each key was last given, and until when; what the cache still has must be that.
+        let mut given: HashMap<u8, (Value, Option<u64>)> = HashMap::new();
+        let mut now = 0;
+        for (id, op) in ops.into_iter().enumerate() {
+            match op {
+                Op::Get(key) | Op::Peek(key) => {
+                    if let Some(hit) = cache.get_entry(&key) {
+                        let (value, end) = given.get(&key).unwrap();
+                        prop_assert_eq!(&hit.value, value);
+                        prop_assert_eq!(hit.ttl, end.map(|end| secs(end - now)));
+                        prop_assert!(hit.ttl != Some(Duration::ZERO));
+                    }
+                }
+                Op::Insert(key, payload, ttl) => {
+                    let value = Value { id: id as u64, payload };
+                    let before = cache.stats().evictions.total();
+                    if cache.insert_with_ttl(key, value.clone(), ttl.map(secs)).is_stored() {
+                        given.insert(key, (value, ttl.map(|ttl| now + ttl)));
+                        prop_assert_eq!(cache.contains(&key), ttl != Some(0));
+                    } else {
+                        prop_assert!(UNIT + payload > cache.capacity());
+                        prop_assert!(!cache.contains(&key));
+                        let expired = given.remove(&key).is_some_and(|(_, end)| end.is_some_and(|end| end <= now));
+                        prop_assert!(cache.stats().evictions.total() - before <= u64::from(expired));
+                    }
+                }
+                Op::Remove(key) => {
+                    let removed = cache.remove(&key);
+                    prop_assert!(removed.is_none() || removed == given.get(&key).map(|(value, _)| value.clone()));
+                    given.remove(&key);
+                }
+                Op::Advance(by) => {
+                    clock.advance(secs(by));
+                    now += by;
+                }
+                Op::EvictOne => {
+                    let (len, bytes) = (cache.len(), cache.bytes());
+                    let evicted = cache.evict_one();
+                    prop_assert_eq!(evicted.is_some(), len > 0);
+                    prop_assert_eq!(cache.bytes() + evicted.map_or(0, |evicted| evicted.weight), bytes);
+                }
+                Op::Clear => cache.clear(),
+            }
+            prop_assert!(cache.bytes() <= cache.capacity());
+        }
+        // The bytes are those of what is there.
+        let (mut sum, bytes, len) = (0, cache.bytes(), cache.len());
+        for _ in 0..len {
+            let evicted = cache.evict_one().unwrap();
+            prop_assert_eq!(evicted.weight, UNIT + evicted.value.payload);
+            prop_assert_eq!(&evicted.value, &given.get(&evicted.key).unwrap().0);
+            sum += evicted.weight;
+        }
+        prop_assert_eq!(sum, bytes);
+        prop_assert_eq!((cache.bytes(), cache.len()), (0, 0));
+    }
+}
