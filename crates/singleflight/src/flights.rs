@@ -1,0 +1,206 @@
+//! The handle: joins callers to flights and puts loads on the runtime.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use crate::lead::Lead;
+use crate::sync::Arc;
+use crate::table::{Joined, Table};
+use crate::task::Task;
+use crate::{FlightError, Ticket, Waiter};
+
+/// How a [`Flights`] behaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How long a load may run on after its last waiter has left. Then it is dropped, unless
+    /// someone has joined. `None`, the default, lets every load run to its end.
+    ///
+    /// Needs a runtime with its timer enabled: without one, a load whose waiters leave ends as
+    /// [`FlightError::Panicked`]. A load is dropped where it awaits; one that blocks its thread
+    /// cannot be.
+    pub abandon_after: Option<Duration>,
+    /// How many locks the table of keys is spread over: rounded up to a power of two, at least 1
+    /// and at most 65,536. 64 by default, which takes 4 KiB.
+    pub shards: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            abandon_after: None,
+            shards: 64,
+        }
+    }
+}
+
+/// At most one running load per key. A cheap clone is another handle to the same flights.
+///
+/// `S` hashes the keys and must fill all 64 bits, as std's does.
+pub struct Flights<K, V, S = RandomState> {
+    table: Arc<Table<K, V>>,
+    hasher: S,
+    abandon_after: Option<Duration>,
+}
+
+impl<K, V> Flights<K, V> {
+    /// No flights, default [`Options`].
+    pub fn new() -> Self {
+        Self::with_options(Options::default())
+    }
+
+    /// No flights.
+    pub fn with_options(options: Options) -> Self {
+        Self::with_hasher(options, RandomState::new())
+    }
+}
+
+impl<K, V, S> Flights<K, V, S> {
+    /// No flights, keys hashed by `hasher`.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "options are given away, as in with_options"
+    )]
+    pub fn with_hasher(options: Options, hasher: S) -> Self {
+        let Options {
+            abandon_after,
+            shards,
+        } = options;
+        Self {
+            table: Arc::new(Table::new(shards)),
+            hasher,
+            abandon_after,
+        }
+    }
+
+    /// Keys with a running load. A load that was [forgotten](Self::forget) is not counted, even
+    /// while it still runs. Takes every shard's lock in turn, so it is exact only at rest.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether no key has a running load.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Detaches the key's flight, if it has one, and says whether it had. Those who wait for it
+    /// still get its value; later calls of [`join`](Self::join) start a new load, which may run
+    /// beside the old one; the old load's [`Ticket::if_current`] runs nothing from now on.
+    pub fn forget<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+        S: BuildHasher,
+    {
+        self.table.forget(self.hasher.hash_one(key), key)
+    }
+}
+
+impl<K, V, S> Flights<K, V, S>
+where
+    K: Send + 'static,
+    V: Clone + Send + Sync + 'static,
+    S: BuildHasher,
+{
+    /// Joins the key's flight, or starts one if it has none: calls `load`, here and now, and runs
+    /// the future it returns as a Tokio task of its own, which does not end with its caller.
+    ///
+    /// The key is only made an owned one to start a flight: `K = String` takes a `&str`, and
+    /// `K = Bytes` takes a `&[u8]` (copied) or a `&Bytes` (shared). `load` is not called if a flight
+    /// runs; nothing is locked while it is called.
+    ///
+    /// Failures come out of the [`Waiter`]: this does not panic and starts no second load. See
+    /// [`FlightError`] for them.
+    pub fn join<Q, F, Fut>(&self, key: &Q, load: F) -> Waiter<V>
+    where
+        K: Borrow<Q> + From<Q::Owned>,
+        Q: Eq + Hash + ToOwned + ?Sized,
+        F: FnOnce(Ticket<K, V>) -> Fut,
+        Fut: Future<Output = V> + Send + 'static,
+    {
+        self.join_on(spawn, key, load)
+    }
+
+    /// [`join`](Self::join) for a model checker, which has no runtime: `run` gets the load's task.
+    #[cfg(gaggle_loom)]
+    pub fn join_modelled<Q, F, Fut>(
+        &self,
+        run: impl FnOnce(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>),
+        key: &Q,
+        load: F,
+    ) -> Waiter<V>
+    where
+        K: Borrow<Q> + From<Q::Owned>,
+        Q: Eq + Hash + ToOwned + ?Sized,
+        F: FnOnce(Ticket<K, V>) -> Fut,
+        Fut: Future<Output = V> + Send + 'static,
+    {
+        self.join_on(|task| run(Box::pin(task)), key, load)
+    }
+
+    fn join_on<Q, F, Fut>(&self, run: impl FnOnce(Task<K, V>), key: &Q, load: F) -> Waiter<V>
+    where
+        K: Borrow<Q> + From<Q::Owned>,
+        Q: Eq + Hash + ToOwned + ?Sized,
+        F: FnOnce(Ticket<K, V>) -> Fut,
+        Fut: Future<Output = V> + Send + 'static,
+    {
+        let hash = self.hasher.hash_one(key);
+        let flight = match self.table.join(hash, key, self.abandon_after.is_some()) {
+            Joined::Running(flight) => return Waiter::new(flight, false),
+            Joined::Started(flight) => flight,
+        };
+        // From here on `lead` ends the flight, whatever happens.
+        let lead = Lead::new(Arc::clone(&self.table), hash, Arc::clone(&flight));
+        let waiter = Waiter::new(flight, true);
+        let ticket = lead.ticket().clone();
+        // The closure is used up, so nothing that its panic has broken is seen again through it.
+        match catch_unwind(AssertUnwindSafe(|| load(ticket))) {
+            Ok(load) => run(Task::new(lead, Box::pin(load), self.abandon_after)),
+            Err(payload) => lead.end(Err(FlightError::panicked(&*payload))),
+        }
+        waiter
+    }
+}
+
+/// `tokio::spawn`, which panics where there is no runtime.
+fn spawn<K, V>(task: Task<K, V>)
+where
+    K: Send + 'static,
+    V: Send + Sync + 'static,
+{
+    match tokio::runtime::Handle::try_current() {
+        // Detached: a flight is ended by its own task, never through the handle.
+        Ok(runtime) => drop(runtime.spawn(task)),
+        Err(_) => task.fail(FlightError::NoRuntime),
+    }
+}
+
+impl<K, V, S: Clone> Clone for Flights<K, V, S> {
+    fn clone(&self) -> Self {
+        Self {
+            table: Arc::clone(&self.table),
+            hasher: self.hasher.clone(),
+            abandon_after: self.abandon_after,
+        }
+    }
+}
+
+impl<K, V, S: Default> Default for Flights<K, V, S> {
+    fn default() -> Self {
+        Self::with_hasher(Options::default(), S::default())
+    }
+}
+
+/// How many fly, never which keys.
+impl<K, V, S> fmt::Debug for Flights<K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flights")
+            .field("len", &self.len())
+            .field("abandon_after", &self.abandon_after)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,120 @@
+//! One running load per key, safe against panics and vanishing callers.
+//!
+//! A hundred thousand callers miss the same key at once; the database should be asked once.
+//! [`Flights::join`] starts a load if the key has none and otherwise joins the one that runs (a
+//! *flight*, after groupcache's `singleflight`). It differs from that model in three ways:
+//!
+//! - **A load belongs to no caller.** It runs as a Tokio task of its own. The caller that started
+//!   it may time out or be dropped like any other; the rest still get the value, from one load.
+//! - **Every way out frees the slot**: value, panic, cancellation, a runtime that shuts down. A
+//!   panic reaches every waiter at once as [`FlightError::Panicked`], and the next call loads anew.
+//! - **A removal can beat a load.** [`Flights::forget`] and [`Ticket::if_current`] together keep a
+//!   value that was removed during its load from coming back.
+//!
+//! ```
+//! use std::collections::HashMap;
+//! use std::sync::{Arc, Mutex};
+//! use std::time::Duration;
+//!
+//! use gaggle_singleflight::{Flights, Waiter};
+//!
+//! #[derive(Clone)]
+//! struct Scores {
+//!     cache: Arc<Mutex<HashMap<String, u32>>>,
+//!     flights: Flights<String, u32>,
+//! }
+//!
+//! impl Scores {
+//!     /// To be called after a miss.
+//!     fn load(&self, name: &str) -> Waiter<u32> {
+//!         self.flights.join(name, |ticket| {
+//!             let (cache, name) = (self.cache.clone(), name.to_owned());
+//!             async move {
+//!                 // Look again: a flight may have landed between the miss and the join.
+//!                 if let Some(score) = cache.lock().unwrap().get(&name) {
+//!                     return *score;
+//!                 }
+//!                 let score = ask_the_database(&name).await;
+//!                 ticket.if_current(|| cache.lock().unwrap().insert(name, score));
+//!                 score
+//!             }
+//!         })
+//!     }
+//!
+//!     fn remove(&self, name: &str) {
+//!         self.flights.forget(name);
+//!         self.cache.lock().unwrap().remove(name);
+//!     }
+//! }
+//!
+//! async fn ask_the_database(name: &str) -> u32 {
+//!     tokio::time::sleep(Duration::from_millis(1)).await;
+//!     if name == "Tom" { 630 } else { 0 }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let scores = Scores { cache: Arc::default(), flights: Flights::new() };
+//! let (first, second) = (scores.load("Tom"), scores.load("Tom"));
+//! assert!(first.led() && !second.led());
+//!
+//! // Each waits as long as it likes.
+//! drop(first);
+//! let score = tokio::time::timeout(Duration::from_secs(5), second).await??;
+//! assert_eq!(score, 630);
+//! assert!(scores.flights.is_empty());
+//!
+//! scores.remove("Tom");
+//! assert!(scores.load("Tom").led());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Order of events
+//!
+//! A load that fills a cache does so before it returns. Then the slot is freed, then the waiters get
+//! the value. So a caller that finds the slot free after a load finds the cache filled as well:
+//!
+//! | caller | load |
+//! |---|---|
+//! | misses the cache | |
+//! | | inserts, returns; the slot is freed |
+//! | joins: leads a new flight | |
+//! | its load looks into the cache again: found | |
+//!
+//! Without that second look, the last line would be a second trip to the database. It is the load's
+//! to take, since only it runs alone. And as the slot is free before anyone hears of the outcome, a
+//! caller that retries after a failure never gets the same failure from the same flight.
+//!
+//! # Trade-offs
+//!
+//! - A spawned task for each load, where polling the load from whichever caller is there would need
+//!   none: the price of surviving its callers. A load that hangs holds its slot forever: put a
+//!   deadline into the load.
+//! - Values are cloned, one for each waiter: wrap large ones in an `Arc`, or use `Bytes`.
+//! - Nothing limits how many loads run or how many callers wait. Loads differ in cost, so that limit
+//!   belongs to the load (a semaphore) or to its caller.
+//! - With [`Options::abandon_after`], a load that is given up is dropped after its slot is freed: for
+//!   that moment a new load can start while the old one is being dropped. After
+//!   [`Flights::forget`], two run side by side: that is what it is for.
+//! - The table keeps the memory of its busiest moment: some 60 bytes and a key's size for each key
+//!   that was in flight then.
+//! - A value whose `Drop` panics does so in whoever held it last, which may be a waiter. The slot
+//!   is free by then.
+
+// Read `flights`, then `table` (who has the key's slot), `flight` and `waiter` (who waits, who wakes),
+// `lead` and `task` (who ends it).
+mod error;
+mod flight;
+mod flights;
+mod lead;
+mod sync;
+mod table;
+mod task;
+mod waiter;
+mod wakers;
+
+pub use error::FlightError;
+pub use flights::{Flights, Options};
+pub use lead::Ticket;
+pub use waiter::Waiter;

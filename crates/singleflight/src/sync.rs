@@ -1,0 +1,29 @@
+//! What the model checker has to see: locks, shared pointers, atomics and the clock. They come from
+//! std and Tokio, or from loom under `--cfg gaggle_loom` (a name of its own: `--cfg loom` would
+//! reach into Tokio and take its runtime away).
+
+#[cfg(gaggle_loom)]
+pub(crate) use loom::sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool};
+#[cfg(not(gaggle_loom))]
+pub(crate) use std::sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool};
+
+#[cfg(not(gaggle_loom))]
+pub(crate) use tokio::time::{Sleep, sleep};
+
+#[cfg(gaggle_loom)]
+pub(crate) type Sleep = std::future::Ready<()>;
+
+/// A model has no clock: every grace is over as soon as it is looked at, the worst that can happen.
+#[cfg(gaggle_loom)]
+pub(crate) fn sleep(_: std::time::Duration) -> Sleep {
+    std::future::ready(())
+}
+
+/// Locks, poisoned or not. The code that others bring (`Eq`, `ToOwned`, the closure of
+/// `if_current`) may panic under a lock, but never halfway through a change of what the lock
+/// guards.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

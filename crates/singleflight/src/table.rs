@@ -1,0 +1,259 @@
+//! Which flight a key has: hash maps behind locks, sharded by the key's hash.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::Ordering;
+
+use crate::flight::{Flight, Lull};
+use crate::sync::{Arc, Mutex, lock};
+
+/// Locks are taken in one order: a shard's, then a flight's.
+pub(crate) struct Table<K, V> {
+    /// A power of two of them.
+    shards: Box<[Shard<K, V>]>,
+}
+
+/// On a cache line of its own: two locks in one line would be one lock to the processor.
+#[repr(align(64))]
+struct Shard<K, V>(Mutex<Map<K, V>>);
+
+/// Keyed by the hash, which is computed once a call; keys whose hashes are equal in all 64 bits
+/// share a bucket.
+type Map<K, V> = HashMap<u64, Bucket<K, V>, BuildHasherDefault<Prehashed>>;
+
+struct Bucket<K, V> {
+    first: Slot<K, V>,
+    /// Allocates nothing until two hashes collide.
+    rest: Vec<Slot<K, V>>,
+}
+
+struct Slot<K, V> {
+    key: K,
+    flight: Arc<Flight<V>>,
+}
+
+#[derive(Default)]
+struct Prehashed(u64);
+
+pub(crate) enum Joined<V> {
+    /// The key has a flight, which counts this waiter now.
+    Running(Arc<Flight<V>>),
+    /// The key had none, and has this one now: the caller must see it to its end.
+    Started(Arc<Flight<V>>),
+}
+
+impl<K, V> Table<K, V> {
+    pub(crate) fn new(shards: usize) -> Self {
+        let shards = shards.clamp(1, 1 << 16).next_power_of_two();
+        let shard = || Shard(Mutex::new(Map::default()));
+        Self {
+            shards: (0..shards).map(|_| shard()).collect(),
+        }
+    }
+
+    /// By the middle bits: the maps use the lowest for their buckets and the highest for their tags.
+    fn shard(&self, hash: u64) -> &Mutex<Map<K, V>> {
+        let index = (hash >> 32) as usize & (self.shards.len() - 1);
+        &self.shards[index].0
+    }
+
+    pub(crate) fn join<Q>(&self, hash: u64, key: &Q, counted: bool) -> Joined<V>
+    where
+        K: Borrow<Q> + From<Q::Owned>,
+        Q: Eq + ToOwned + ?Sized,
+    {
+        let mut map = lock(self.shard(hash));
+        match map.entry(hash) {
+            Entry::Occupied(mut bucket) => {
+                if let Some(slot) = bucket.get().slots().find(|slot| slot.key.borrow() == key) {
+                    slot.flight.join();
+                    return Joined::Running(Arc::clone(&slot.flight));
+                }
+                let (slot, flight) = Slot::new(key, counted);
+                bucket.get_mut().rest.push(slot);
+                Joined::Started(flight)
+            }
+            Entry::Vacant(bucket) => {
+                let (first, flight) = Slot::new(key, counted);
+                bucket.insert(Bucket {
+                    first,
+                    rest: Vec::new(),
+                });
+                Joined::Started(flight)
+            }
+        }
+    }
+
+    /// Frees the slot of `key`, whichever flight has it; false if none has.
+    pub(crate) fn forget<Q>(&self, hash: u64, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let slot = take(&mut lock(self.shard(hash)), hash, |slot| {
+            slot.key.borrow() == key
+        });
+        slot.is_some()
+    }
+
+    /// Frees the slot of `flight` and of no other: after a [`forget`](Self::forget) the key may have
+    /// a newer one.
+    pub(crate) fn release(
+        &self,
+        hash: u64,
+        flight: &Arc<Flight<V>>,
+    ) -> Option<impl Sized + use<K, V>> {
+        take(&mut lock(self.shard(hash)), hash, |slot| {
+            Arc::ptr_eq(&slot.flight, flight)
+        })
+    }
+
+    /// Frees the slot of `flight` if nobody has joined since `lull` began. Joins happen under the
+    /// same lock, so either the join is seen here or it finds the slot free.
+    pub(crate) fn abandon(&self, hash: u64, flight: &Arc<Flight<V>>, lull: Lull) -> bool {
+        let slot;
+        {
+            let mut map = lock(self.shard(hash));
+            if !flight.is_in(lull) {
+                return false;
+            }
+            slot = take(&mut map, hash, |slot| Arc::ptr_eq(&slot.flight, flight));
+        }
+        drop(slot);
+        true
+    }
+
+    /// Runs `then` under the shard's lock, if the slot is still `flight`'s.
+    pub(crate) fn if_current<R>(
+        &self,
+        hash: u64,
+        flight: &Flight<V>,
+        then: impl FnOnce() -> R,
+    ) -> Option<R> {
+        let _map = lock(self.shard(hash));
+        flight.current.load(Ordering::Relaxed).then(then)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        let len = |shard: &Shard<K, V>| lock(&shard.0).values().map(Bucket::len).sum::<usize>();
+        self.shards.iter().map(len).sum()
+    }
+}
+
+/// Takes the slot out of the map, and its flight out of currency. The caller holds the shard's
+/// lock, and drops the slot without it: a key's drop is code of others.
+fn take<K, V>(
+    map: &mut Map<K, V>,
+    hash: u64,
+    wanted: impl Fn(&Slot<K, V>) -> bool,
+) -> Option<Slot<K, V>> {
+    let Entry::Occupied(mut entry) = map.entry(hash) else {
+        return None;
+    };
+    let bucket = entry.get_mut();
+    let slot = if wanted(&bucket.first) {
+        match bucket.rest.pop() {
+            Some(next) => std::mem::replace(&mut bucket.first, next),
+            None => entry.remove().first,
+        }
+    } else {
+        let index = bucket.rest.iter().position(wanted)?;
+        bucket.rest.swap_remove(index)
+    };
+    slot.flight.current.store(false, Ordering::Relaxed);
+    Some(slot)
+}
+
+impl<K, V> Bucket<K, V> {
+    fn slots(&self) -> impl Iterator<Item = &Slot<K, V>> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+
+    fn len(&self) -> usize {
+        1 + self.rest.len()
+    }
+}
+
+impl<K, V> Slot<K, V> {
+    fn new<Q>(key: &Q, counted: bool) -> (Self, Arc<Flight<V>>)
+    where
+        K: From<Q::Owned>,
+        Q: ToOwned + ?Sized,
+    {
+        let flight = Flight::new(counted);
+        (
+            Self {
+                key: K::from(key.to_owned()),
+                flight: Arc::clone(&flight),
+            },
+            flight,
+        )
+    }
+}
+
+impl Hasher for Prehashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    /// Never called: `u64` hashes itself by `write_u64`.
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+}
+
+#[cfg(all(test, not(gaggle_loom)))]
+mod tests {
+    use super::*;
+
+    const HASH: u64 = 7;
+
+    fn start(table: &Table<String, u8>, key: &str) -> Arc<Flight<u8>> {
+        let joined = table.join(HASH, key, false);
+        assert!(matches!(joined, Joined::Started(_)), "{key} has a flight");
+        let (Joined::Started(flight) | Joined::Running(flight)) = joined;
+        flight
+    }
+
+    fn is_running(table: &Table<String, u8>, key: &str, flight: &Arc<Flight<u8>>) -> bool {
+        matches!(table.join(HASH, key, false), Joined::Running(found) if Arc::ptr_eq(&found, flight))
+    }
+
+    #[test]
+    fn keys_of_equal_hash_keep_flights_of_their_own() {
+        let table = Table::new(1);
+        let [a, b, c] = ["a", "b", "c"].map(|key| start(&table, key));
+        assert_eq!(table.len(), 3);
+        assert!(is_running(&table, "a", &a) && is_running(&table, "c", &c));
+
+        assert!(table.release(HASH, &a).is_some());
+        assert!(is_running(&table, "b", &b) && is_running(&table, "c", &c));
+        assert!(table.forget(HASH, "b"));
+        assert!(!table.forget(HASH, "b"));
+        assert!(is_running(&table, "c", &c));
+        assert!(table.release(HASH, &c).is_some());
+        assert_eq!(table.len(), 0);
+    }
+
+    #[test]
+    fn a_flight_releases_its_own_slot_only() {
+        let table = Table::new(1);
+        let old = start(&table, "a");
+        assert!(table.forget(HASH, "a"));
+        let new = start(&table, "a");
+        assert!(table.release(HASH, &old).is_none());
+        assert!(is_running(&table, "a", &new));
+        assert_eq!(table.if_current(HASH, &old, || ()), None);
+        assert_eq!(table.if_current(HASH, &new, || ()), Some(()));
+        assert!(table.release(HASH, &new).is_some());
+        assert_eq!(table.if_current(HASH, &new, || ()), None);
+    }
+}
