@@ -1,0 +1,234 @@
+//! How a group is made.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gaggle_lru::Clock;
+
+use crate::tiers::Tiers;
+use crate::{
+    Group, HotCopies, Loaded, LocalOnly, LruStore, Origin, OriginFn, Router, Sampled, Store,
+};
+
+/// The bounds that a group keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest key, in bytes. Default 1 KiB.
+    pub max_key: usize,
+    /// The largest value, in bytes. Default 64 MiB.
+    pub max_value: u64,
+    /// How long a load may take, and how long a caller waits for it. Default 5 s.
+    pub load_timeout: Duration,
+    /// The most loads that ask the origin at one time; others wait their turn, within `load_timeout`. Default 256.
+    pub max_origin_loads: usize,
+    /// The most loads under way, from the origin and from peers; a get beyond them is shed. Default 65,536.
+    pub max_loads: usize,
+    /// What a caller that is shed is told to wait. Default 1 s.
+    pub retry_after: Duration,
+    /// How long a value may be served that this node loaded in place of an owner that could not be asked. Such values
+    /// are kept with the hot copies. Zero keeps none. Default 5 s.
+    pub stand_in_ttl: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_key: 1 << 10,
+            max_value: 64 << 20,
+            load_timeout: Duration::from_secs(5),
+            max_origin_loads: 256,
+            max_loads: 1 << 16,
+            retry_after: Duration::from_secs(1),
+            stand_in_ttl: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why a group cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A group without an origin could answer nothing.
+    #[error("group {group}: no origin was given")]
+    NoOrigin {
+        /// The group's name.
+        group: String,
+    },
+    /// The name cannot be part of a URL path.
+    #[error(
+        "{name:?} is no name for a group: it takes 1 to 128 bytes without '/' or control characters, and is neither '.' nor '..'"
+    )]
+    BadName {
+        /// The name.
+        name: String,
+    },
+    /// A bound is zero that cannot be.
+    #[error("group {group}: {field} must be more than zero")]
+    Zero {
+        /// The group's name.
+        group: String,
+        /// The field of [`Limits`] or of the builder.
+        field: &'static str,
+    },
+}
+
+/// Collects what a group needs; [`Group::builder`] starts it.
+#[must_use]
+pub struct GroupBuilder {
+    name: String,
+    capacity: u64,
+    limits: Limits,
+    ttl: Option<Duration>,
+    clock: Clock,
+    origin: Option<Arc<dyn Origin>>,
+    router: Arc<dyn Router>,
+    hot_copies: Arc<dyn HotCopies>,
+    stores: Option<(Arc<dyn Store>, Arc<dyn Store>)>,
+}
+
+/// What a group is made of, checked.
+pub(crate) struct Parts {
+    pub(crate) name: Arc<str>,
+    pub(crate) limits: Limits,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) tiers: Tiers,
+    pub(crate) origin: Arc<dyn Origin>,
+    pub(crate) router: Arc<dyn Router>,
+    pub(crate) hot_copies: Arc<dyn HotCopies>,
+}
+
+impl GroupBuilder {
+    pub(crate) fn new(name: String) -> Self {
+        Self {
+            name,
+            capacity: 64 << 20,
+            limits: Limits::default(),
+            ttl: None,
+            clock: Clock::monotonic(),
+            origin: None,
+            router: Arc::new(LocalOnly::default()),
+            hot_copies: Arc::new(Sampled::default()),
+            stores: None,
+        }
+    }
+
+    /// The bytes that the caches may hold: keys, values and the bookkeeping of both, main and hot copies together.
+    /// Default 64 MiB.
+    pub fn capacity(mut self, bytes: u64) -> Self {
+        self.capacity = bytes;
+        self
+    }
+
+    /// Where values come from.
+    pub fn origin(mut self, origin: impl Origin) -> Self {
+        self.origin = Some(Arc::new(origin));
+        self
+    }
+
+    /// The same, already shared.
+    pub fn origin_arc(mut self, origin: Arc<dyn Origin>) -> Self {
+        self.origin = Some(origin);
+        self
+    }
+
+    /// Values from an async closure: `Ok(Some(value))`, `Ok(None)` for "no such key", or an error.
+    pub fn origin_fn<F, Fut, V, E>(self, load: F) -> Self
+    where
+        F: Fn(Bytes) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Option<V>, E>> + Send + 'static,
+        V: Into<Loaded> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        self.origin(OriginFn::new(load))
+    }
+
+    /// Who owns which key. Default: this node owns all. [`Group::set_router`] can say so later.
+    pub fn router(mut self, router: Arc<dyn Router>) -> Self {
+        self.router = router;
+        self
+    }
+
+    /// Which values of other nodes to keep. Default [`Sampled`], one in ten.
+    pub fn hot_copies(mut self, policy: impl HotCopies) -> Self {
+        self.hot_copies = Arc::new(policy);
+        self
+    }
+
+    /// How long a value may be served after its load, where the origin does not say. Default: for ever, as groupcache.
+    pub fn ttl(mut self, ttl: Option<Duration>) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// Every other bound.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The clock that values age by. Default: the operating system's monotonic one.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Other stores than the LRU. Each must by itself stay within the group's capacity.
+    pub fn stores(mut self, main: Arc<dyn Store>, hot: Arc<dyn Store>) -> Self {
+        self.stores = Some((main, hot));
+        self
+    }
+
+    /// The group.
+    ///
+    /// # Errors
+    ///
+    /// If there is no origin, the name cannot be part of a URL, or a bound is zero.
+    pub fn build(self) -> Result<Group, BuildError> {
+        let bad_name = self.name.is_empty()
+            || self.name.len() > 128
+            || self.name.chars().any(|c| c == '/' || c.is_control())
+            || self.name == "."
+            || self.name == "..";
+        if bad_name {
+            return Err(BuildError::BadName { name: self.name });
+        }
+        let bounds = [
+            ("capacity", self.capacity == 0),
+            ("max_value", self.limits.max_value == 0),
+            ("load_timeout", self.limits.load_timeout.is_zero()),
+            ("max_origin_loads", self.limits.max_origin_loads == 0),
+            ("max_loads", self.limits.max_loads == 0),
+            ("ttl", self.ttl.is_some_and(|ttl| ttl.is_zero())),
+        ];
+        if let Some((field, _)) = bounds.into_iter().find(|(_, zero)| *zero) {
+            return Err(BuildError::Zero {
+                group: self.name,
+                field,
+            });
+        }
+        let Some(origin) = self.origin else {
+            return Err(BuildError::NoOrigin { group: self.name });
+        };
+        let capacity = self.capacity;
+        let (main, hot) = self.stores.unwrap_or_else(|| {
+            let store =
+                || -> Arc<dyn Store> { Arc::new(LruStore::new(capacity, self.clock.clone())) };
+            (store(), store())
+        });
+        Ok(Group::from_parts(Parts {
+            name: self.name.into(),
+            limits: self.limits,
+            ttl: self.ttl,
+            tiers: Tiers {
+                main,
+                hot,
+                capacity,
+            },
+            origin,
+            router: self.router,
+            hot_copies: self.hot_copies,
+        }))
+    }
+}

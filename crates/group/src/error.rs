@@ -1,0 +1,145 @@
+//! Why a get brought no value.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a get brought no value. Cheap to clone: every waiter of a load gets the same one.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The origin has no such key. An answer, not a failure: asking again brings the same.
+    #[error("group {group}: not found")]
+    NotFound {
+        /// The group asked.
+        group: Arc<str>,
+    },
+    /// The key is longer than the group allows.
+    #[error("group {group}: a key of {len} bytes is over the limit of {limit}")]
+    KeyTooLong {
+        /// The group asked.
+        group: Arc<str>,
+        /// The key's length in bytes.
+        len: usize,
+        /// The most that the group allows, in bytes.
+        limit: usize,
+    },
+    /// The value is larger than the group allows. Nothing was cached and nothing evicted.
+    #[error("group {group}: a value of {} is over the limit of {limit} bytes", Len(*.len))]
+    ValueTooLarge {
+        /// The group asked.
+        group: Arc<str>,
+        /// The value's length in bytes, where it is known; a reader may stop at the limit.
+        len: Option<u64>,
+        /// The most that the group allows, in bytes.
+        limit: u64,
+    },
+    /// The origin failed, here or at the node that owns the key. A retry may help.
+    #[error("group {group}: the origin failed{}: {source}", At(.peer.as_deref()))]
+    Origin {
+        /// The group asked.
+        group: Arc<str>,
+        /// The node that asked its origin in vain; `None` for this one.
+        peer: Option<Arc<str>>,
+        /// What the origin said.
+        source: OriginError,
+    },
+    /// The load panicked. Its slot is free: a retry starts a new load.
+    #[error("group {group}: the load panicked: {message}")]
+    Panicked {
+        /// The group asked.
+        group: Arc<str>,
+        /// The panic's message.
+        message: Arc<str>,
+    },
+    /// The load was ended from outside, as when the runtime shuts down.
+    #[error("group {group}: the load was cancelled")]
+    Cancelled {
+        /// The group asked.
+        group: Arc<str>,
+    },
+    /// No value within the time allowed. The load may still finish and fill the cache.
+    #[error("group {group}: no answer within {after:?}")]
+    Deadline {
+        /// The group asked.
+        group: Arc<str>,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// Too many loads are under way; a retry after a pause may help.
+    #[error("group {group}: {limit} loads are under way, which is the limit")]
+    Shed {
+        /// The group asked.
+        group: Arc<str>,
+        /// The most loads that may be under way.
+        limit: usize,
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+impl Error {
+    /// Whether the origin answered that there is no such key.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+
+    /// Whether the same request may succeed a little later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::NotFound { .. } | Self::KeyTooLong { .. } | Self::ValueTooLarge { .. } => false,
+            Self::Origin { .. }
+            | Self::Panicked { .. }
+            | Self::Cancelled { .. }
+            | Self::Deadline { .. }
+            | Self::Shed { .. } => true,
+        }
+    }
+}
+
+/// A failure of an origin to say whether it has a key. Cheap to clone.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum OriginError {
+    /// The origin could not be asked, or failed; the text is its own.
+    #[error("{0}")]
+    Failed(Arc<dyn std::error::Error + Send + Sync>),
+    /// The origin's value is over the size that it was allowed to send.
+    #[error("a value of {} is over the limit of {limit} bytes", Len(*.len))]
+    TooLarge {
+        /// The value's length in bytes, where it is known.
+        len: Option<u64>,
+        /// The most that was allowed, in bytes.
+        limit: u64,
+    },
+}
+
+impl OriginError {
+    /// A failure with the error that caused it, or with a text.
+    pub fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Failed(Arc::from(source.into()))
+    }
+}
+
+/// `N bytes`, or `unknown length`.
+struct Len(Option<u64>);
+
+impl std::fmt::Display for Len {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(len) => write!(f, "{len} bytes"),
+            None => f.write_str("unknown length"),
+        }
+    }
+}
+
+/// ` at PEER`, or nothing.
+struct At<'a>(Option<&'a str>);
+
+impl std::fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(peer) => write!(f, " at {peer}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The read path of a cache that a cluster shares.
+//!
+//! A [`Group`] is a named set of keys with one [`Origin`] behind it. [`Group::get`] answers from memory, or asks the node
+//! that owns the key, or loads it from the origin; however many callers wait for a key, one load of it runs.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use gaggle_group::Group;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let scores = Group::builder("scores")
+//!     .capacity(64 << 20)
+//!     .origin_fn(|key: Bytes| async move {
+//!         // Ask the database here. `Ok(None)` says "there is no such key", which is an answer and not a failure.
+//!         Ok::<_, std::io::Error>((key == "Tom").then_some("630"))
+//!     })
+//!     .build()?;
+//! assert_eq!(scores.get("Tom").await?, "630");
+//! assert!(scores.get("Kesa").await.unwrap_err().is_not_found());
+//! # Ok(()) }
+//! ```
+//!
+//! # The path of one get
+//!
+//! 1. [`Store`]: a fresh hit in the main or the hot cache answers at once, without an await, a lock held over one, or I/O.
+//! 2. Singleflight: a miss starts one task for the key, or joins the one that runs. The task belongs to no caller.
+//! 3. [`Router`]: says who owns the key. An owner loads from the [`Origin`] into the main cache; anyone else asks the
+//!    owner, a [`Peer`], and may keep a hot copy ([`HotCopies`]).
+//! 4. A peer that cannot be asked costs a load of one's own, which never enters the main cache.
+//!
+//! This crate owns those traits and knows no implementation of a peer, a ring or a wire format.
+//!
+//! # Trade-offs
+//!
+//! * Values are immutable and whole: there is no partial read, no compare-and-swap. A changed origin shows after the
+//!   time to live, or after [`Group::remove`].
+//! * A load runs as a task of its own, so a group needs a tokio runtime, and a value must be `Send`.
+//! * "Not found" is not cached: each flight of absent keys reaches the origin once.
+
+mod answer;
+mod builder;
+mod error;
+mod group;
+mod groups;
+mod hot;
+mod origin;
+mod peer;
+mod router;
+mod stats;
+mod store;
+mod tiers;
+
+pub use answer::{Answer, Key, Loaded, Source};
+pub use builder::{BuildError, GroupBuilder, Limits};
+pub use error::{Error, OriginError};
+pub use group::{Group, Hop, Missed, Removal};
+pub use groups::{DuplicateGroup, Groups};
+pub use hot::{HotCopies, NoHotCopies, RequestRate, Sampled};
+pub use origin::{Origin, OriginFn};
+pub use peer::{Fetch, Fetched, Peer, PeerError, Verdict};
+pub use router::{LocalOnly, Member, PeerRequests, Route, Router};
+pub use stats::{CacheStats, HISTOGRAM_BOUNDS, Histogram, LoadStats, Stats};
+pub use store::{Cached, Inserted, LruStore, Store, StoreStats};
+
+pub use async_trait::async_trait;
+pub use gaggle_lru::Clock;

@@ -1,0 +1,159 @@
+//! Another node, as the read path sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::{Error, Key, Loaded};
+
+/// A node that can be asked for the keys it owns. A transport implements it.
+///
+/// Every request that goes through here is a forward, and says so on the wire where the protocol can: the receiver
+/// answers it itself and never forwards it again.
+#[async_trait]
+pub trait Peer: Send + Sync + 'static {
+    /// The peer's name in the ring: the base URL that the cluster knows it by.
+    fn name(&self) -> &str;
+
+    /// Asks for a value. Must end by itself at about `fetch.deadline`.
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError>;
+
+    /// Tells the peer to drop its copies of a key. `Ok` only if the peer is known to have done so.
+    async fn remove(&self, group: &str, key: &Key) -> Result<(), PeerError>;
+
+    /// Asks for a sign of life, from outside the read path. Any answer will do; it must not depend on an origin.
+    async fn ping(&self) -> Result<(), PeerError>;
+}
+
+/// One request to a peer.
+#[derive(Debug, Clone, Copy)]
+pub struct Fetch<'a> {
+    /// The group's name.
+    pub group: &'a str,
+    /// The key.
+    pub key: &'a Key,
+    /// The most bytes of value to read, inclusive. A longer one is [`Verdict::ValueTooLarge`].
+    pub max_value: u64,
+    /// How long the answer is of use, from now on. Sent along, so that the owner does not work for nobody.
+    pub deadline: Duration,
+}
+
+/// What the owner of a key said of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fetched {
+    /// The value, and how much longer it is fresh.
+    Found(Loaded),
+    /// The owner asked the origin, and there is no such key.
+    NotFound,
+}
+
+/// Why a peer brought no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerError {
+    /// The peer could not be reached, or broke off, or did not answer in time. Speaks against the peer's health.
+    #[error("peer {peer}: {reason}")]
+    Unavailable {
+        /// The peer's name.
+        peer: Arc<str>,
+        /// What happened.
+        reason: Arc<str>,
+    },
+    /// The peer is alive, but its answer is of no use: another protocol, an unknown group, a bad body, a failure that
+    /// it does not explain (golang/groupcache's 500). The value may be had elsewhere.
+    #[error("peer {peer}: {reason}")]
+    Refused {
+        /// The peer's name.
+        peer: Arc<str>,
+        /// What it said.
+        reason: Arc<str>,
+    },
+    /// The peer did what the asker would have done and says how it ended: asking the origin again is of no use.
+    #[error("peer {peer}: {verdict}")]
+    Verdict {
+        /// The peer's name.
+        peer: Arc<str>,
+        /// How it ended.
+        verdict: Verdict,
+    },
+}
+
+impl PeerError {
+    /// The peer's name.
+    pub fn peer(&self) -> &Arc<str> {
+        match self {
+            Self::Unavailable { peer, .. }
+            | Self::Refused { peer, .. }
+            | Self::Verdict { peer, .. } => peer,
+        }
+    }
+}
+
+/// A failure that the owner of a key stands for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// The owner's origin failed (or its load panicked).
+    #[error("its origin failed: {message}")]
+    OriginFailed {
+        /// The owner's account of it.
+        message: String,
+    },
+    /// The value is over a limit, the owner's or the asker's.
+    #[error("the value is over the limit of {limit} bytes")]
+    ValueTooLarge {
+        /// The value's length in bytes, where it is known.
+        len: Option<u64>,
+        /// The limit it is over, in bytes.
+        limit: u64,
+    },
+    /// The key is longer than the owner allows.
+    #[error("the key is over the limit of {limit} bytes")]
+    KeyTooLong {
+        /// The owner's limit, in bytes.
+        limit: usize,
+    },
+    /// The owner had no value by its deadline.
+    #[error("no answer within {after:?}")]
+    Deadline {
+        /// How long the owner waited.
+        after: Duration,
+    },
+    /// The owner has too many loads under way.
+    #[error("shed: {limit} loads are under way")]
+    Shed {
+        /// The owner's limit.
+        limit: usize,
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+impl Verdict {
+    /// What a node that answers for a peer makes of its own failure; `None` for [`Error::NotFound`], which is an answer.
+    /// Every transport tells failures by this, so that the two ends of a hop agree.
+    pub fn of(failure: &Error) -> Option<Self> {
+        Some(match failure {
+            Error::NotFound { .. } => return None,
+            Error::KeyTooLong { limit, .. } => Self::KeyTooLong { limit: *limit },
+            Error::ValueTooLarge { len, limit, .. } => Self::ValueTooLarge {
+                len: *len,
+                limit: *limit,
+            },
+            Error::Origin { source, .. } => Self::OriginFailed {
+                message: source.to_string(),
+            },
+            Error::Panicked { .. } | Error::Cancelled { .. } => Self::OriginFailed {
+                message: failure.to_string(),
+            },
+            Error::Deadline { after, .. } => Self::Deadline { after: *after },
+            Error::Shed {
+                limit, retry_after, ..
+            } => Self::Shed {
+                limit: *limit,
+                retry_after: *retry_after,
+            },
+        })
+    }
+}

@@ -1,0 +1,108 @@
+//! Who owns a key, as the read path asks it.
+
+use std::sync::Arc;
+
+use crate::Peer;
+
+/// Says which node a key belongs to. Called on misses only; must neither block nor allocate much.
+pub trait Router: Send + Sync + 'static {
+    /// Where to load `key`, with the health of the owner taken into account.
+    fn route(&self, key: &[u8]) -> Route;
+
+    /// The member that owns `key` by placement alone, whether it is up or not.
+    fn owner(&self, key: &[u8]) -> Member;
+
+    /// Every member of the ring, this node included, in the ring's order.
+    fn members(&self) -> Vec<Member>;
+
+    /// A handle for every member but this node.
+    fn peers(&self) -> Vec<Arc<dyn Peer>>;
+
+    /// A short text that is equal on two nodes exactly if they place every key alike.
+    fn digest(&self) -> String;
+}
+
+/// Where to load a key.
+#[derive(Clone)]
+pub enum Route {
+    /// This node owns it.
+    Mine,
+    /// Ask this peer: the owner, or the node that stands in while the owner is down.
+    Theirs(Arc<dyn Peer>),
+    /// The owner is down, and this node stands in: load, but not into the main cache.
+    Standby,
+}
+
+/// A member of the ring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its name: the base URL that peers use for it.
+    pub name: Arc<str>,
+    /// Whether it is this node.
+    pub is_self: bool,
+    /// Whether it is thought to be up.
+    pub up: bool,
+    /// What this node asked of it, and how that ended. All zero for this node.
+    pub requests: PeerRequests,
+}
+
+/// Requests sent to a peer, by their end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PeerRequests {
+    /// Values that came.
+    pub ok: u64,
+    /// Answers that there is no such key.
+    pub not_found: u64,
+    /// Requests that brought neither.
+    pub error: u64,
+}
+
+/// The router of a group that shares with nobody: every key is its own.
+#[derive(Debug, Clone)]
+pub struct LocalOnly {
+    name: Arc<str>,
+}
+
+impl LocalOnly {
+    /// A ring of one, whose only member is called `name`.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self { name: name.into() }
+    }
+
+    fn me(&self) -> Member {
+        Member {
+            name: self.name.clone(),
+            is_self: true,
+            up: true,
+            requests: PeerRequests::default(),
+        }
+    }
+}
+
+impl Default for LocalOnly {
+    fn default() -> Self {
+        Self::new("local")
+    }
+}
+
+impl Router for LocalOnly {
+    fn route(&self, _key: &[u8]) -> Route {
+        Route::Mine
+    }
+
+    fn owner(&self, _key: &[u8]) -> Member {
+        self.me()
+    }
+
+    fn members(&self) -> Vec<Member> {
+        vec![self.me()]
+    }
+
+    fn peers(&self) -> Vec<Arc<dyn Peer>> {
+        Vec::new()
+    }
+
+    fn digest(&self) -> String {
+        format!("local:{}", self.name)
+    }
+}

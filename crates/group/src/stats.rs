@@ -1,0 +1,166 @@
+//! Counters of a group, and the snapshot that others read.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::StoreStats;
+
+/// A snapshot of a group's counters since it was made. Each counter is exact; the set is not one instant's.
+///
+/// golang/groupcache's names for them: `Gets` is `gets`, `CacheHits` is `main.hits + hot.hits`, `Loads` is `misses`,
+/// `LoadsDeduped` is `misses - collapsed`, `PeerLoads` is `peer.ok`, `PeerErrors` is `peer.error`, `LocalLoads` is
+/// `origin.ok`, `LocalLoadErrs` is `origin.not_found + origin.error`, `ServerRequests` is `server_requests`.
+#[derive(Debug, Clone, Default)]
+pub struct Stats {
+    /// Gets of any kind, from callers here and from peers.
+    pub gets: u64,
+    /// Gets that found nothing in memory.
+    pub misses: u64,
+    /// Misses that waited on a load that another caller had started.
+    pub collapsed: u64,
+    /// Gets that came from peers.
+    pub server_requests: u64,
+    /// Gets refused because too many loads were under way.
+    pub shed: u64,
+    /// Loads under way now, from the origin and from peers.
+    pub loads_in_flight: usize,
+    /// Loads from the origin.
+    pub origin: LoadStats,
+    /// Fetches from peers.
+    pub peer: LoadStats,
+    /// The cache of what this node owns.
+    pub main: CacheStats,
+    /// The copies of what other nodes own.
+    pub hot: CacheStats,
+    /// The bytes that both caches may hold together.
+    pub limit_bytes: u64,
+}
+
+/// One of a group's two caches.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CacheStats {
+    /// Bytes held: keys, values and bookkeeping.
+    pub bytes: u64,
+    /// Entries held.
+    pub entries: usize,
+    /// The store's counters.
+    pub store: StoreStats,
+}
+
+/// Loads from one kind of source.
+#[derive(Debug, Clone, Default)]
+pub struct LoadStats {
+    /// Loads that brought a value.
+    pub ok: u64,
+    /// Loads that were told that there is no such key.
+    pub not_found: u64,
+    /// Loads that brought neither.
+    pub error: u64,
+    /// How long they took.
+    pub seconds: Histogram,
+}
+
+/// Upper bounds of the histogram's buckets, in seconds; one more bucket takes what is above.
+pub const HISTOGRAM_BOUNDS: [f64; 14] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+
+/// A histogram of durations.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Histogram {
+    /// Observations per bucket (not cumulative); the last is above every bound.
+    pub buckets: [u64; HISTOGRAM_BOUNDS.len() + 1],
+    /// The sum of all observations, in seconds.
+    pub sum: f64,
+}
+
+impl Histogram {
+    /// The number of observations.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
+
+/// How a load ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoadEnd {
+    Ok,
+    NotFound,
+    Error,
+}
+
+/// The counters that a group writes. All of them are on the miss path: what a hit counts is counted by the store, in the
+/// shard that it has locked anyway.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) misses: AtomicU64,
+    pub(crate) collapsed: AtomicU64,
+    pub(crate) server_requests: AtomicU64,
+    pub(crate) shed: AtomicU64,
+    pub(crate) in_flight: AtomicUsize,
+    pub(crate) origin: LoadCounters,
+    pub(crate) peer: LoadCounters,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct LoadCounters {
+    ok: AtomicU64,
+    not_found: AtomicU64,
+    error: AtomicU64,
+    buckets: [AtomicU64; HISTOGRAM_BOUNDS.len() + 1],
+    sum_nanos: AtomicU64,
+}
+
+impl LoadCounters {
+    pub(crate) fn observe(&self, end: LoadEnd, took: Duration) {
+        match end {
+            LoadEnd::Ok => &self.ok,
+            LoadEnd::NotFound => &self.not_found,
+            LoadEnd::Error => &self.error,
+        }
+        .fetch_add(1, Relaxed);
+        let seconds = took.as_secs_f64();
+        let bucket = HISTOGRAM_BOUNDS.partition_point(|bound| *bound < seconds);
+        self.buckets[bucket].fetch_add(1, Relaxed);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.sum_nanos.fetch_add(nanos, Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self) -> LoadStats {
+        LoadStats {
+            ok: self.ok.load(Relaxed),
+            not_found: self.not_found.load(Relaxed),
+            error: self.error.load(Relaxed),
+            seconds: Histogram {
+                buckets: std::array::from_fn(|i| self.buckets[i].load(Relaxed)),
+                sum: Duration::from_nanos(self.sum_nanos.load(Relaxed)).as_secs_f64(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_observation_falls_into_the_bucket_whose_bound_it_reaches() {
+        let counters = LoadCounters::default();
+        counters.observe(LoadEnd::Ok, Duration::from_millis(1));
+        counters.observe(LoadEnd::NotFound, Duration::from_micros(1_001));
+        counters.observe(LoadEnd::Error, Duration::from_secs(60));
+        let stats = counters.snapshot();
+        assert_eq!((stats.ok, stats.not_found, stats.error), (1, 1, 1));
+        assert_eq!(
+            stats.seconds.buckets[3], 1,
+            "1 ms is within the bound of 1 ms"
+        );
+        assert_eq!(stats.seconds.buckets[4], 1);
+        assert_eq!(
+            stats.seconds.buckets[14], 1,
+            "a minute is above every bound"
+        );
+        assert_eq!(stats.seconds.count(), 3);
+        assert!((stats.seconds.sum - 60.002_001).abs() < 1e-9);
+    }
+}

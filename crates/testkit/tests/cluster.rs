@@ -1,0 +1,375 @@
+//! Groups of several nodes, joined in memory: what holds across the hop.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gaggle_group::{
+    Clock, Error, Group, Hop, NoHotCopies, Peer, RequestRate, Router, Sampled, Source,
+};
+use gaggle_peers::{Options, Peers, Profile};
+use gaggle_testkit::{Cluster, CountingOrigin, Link};
+
+fn keys(count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(|i| format!("key-{i}"))
+}
+
+#[tokio::test]
+async fn each_key_is_loaded_once_whichever_nodes_are_asked() {
+    let cluster = Cluster::new(3);
+    for key in keys(1_000) {
+        for node in cluster.nodes() {
+            assert_eq!(
+                node.group.get(&key).await.unwrap(),
+                format!("value of {key}")
+            );
+        }
+    }
+    assert_eq!(
+        (
+            cluster.origin().total_loads(),
+            cluster.origin().most_loads()
+        ),
+        (1_000, 1)
+    );
+    for node in cluster.nodes() {
+        let stats = node.group.stats();
+        assert!(
+            stats.main.entries > 200,
+            "each owns a share: {}",
+            stats.main.entries
+        );
+        assert!(stats.peer.ok > 0 && stats.server_requests > 0);
+    }
+    let owned: usize = cluster
+        .nodes()
+        .iter()
+        .map(|node| node.group.stats().main.entries)
+        .sum();
+    assert_eq!(owned, 1_000, "each key is in one main cache");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_herd_over_all_nodes_reaches_the_origin_once() {
+    let cluster = Cluster::new(3);
+    let gets: Vec<_> = (0..30_000)
+        .map(|i| {
+            let group = cluster.nodes()[i % 3].group.clone();
+            tokio::spawn(async move { group.get("hot").await })
+        })
+        .collect();
+    for get in gets {
+        assert_eq!(get.await.unwrap().unwrap(), "value of hot");
+    }
+    assert_eq!(cluster.origin().loads_of("hot"), 1);
+}
+
+#[tokio::test]
+async fn not_found_is_told_apart_from_failure_across_the_hop() {
+    let cluster = Cluster::new(2);
+    let owner = cluster.owner_of("absent").name.clone();
+    let asker = cluster
+        .nodes()
+        .iter()
+        .find(|node| node.name != owner)
+        .unwrap();
+
+    assert!(asker.group.get("absent").await.unwrap_err().is_not_found());
+    assert_eq!(
+        cluster.origin().loads_of("absent"),
+        1,
+        "the asker does not load it again"
+    );
+
+    cluster.origin().set_failing(true);
+    let key = keys(100)
+        .find(|key| cluster.owner_of(key).name == owner)
+        .unwrap();
+    let error = asker.group.get(&key).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Origin { peer: Some(at), .. } if **at == *owner),
+        "{error}"
+    );
+    assert_eq!(
+        cluster.origin().loads_of(&key),
+        1,
+        "nor asks an origin that has just failed"
+    );
+}
+
+#[tokio::test]
+async fn hot_copies_follow_their_policy() {
+    let all = Cluster::with(2, |group| group.hot_copies(Sampled { one_in: 1 }));
+    let none = Cluster::with(2, |group| group.hot_copies(NoHotCopies));
+    for (cluster, copies) in [(&all, true), (&none, false)] {
+        let key = keys(100)
+            .find(|key| cluster.owner_of(key).name == cluster.nodes()[1].name)
+            .unwrap();
+        let asker = &cluster.nodes()[0].group;
+        assert_eq!(
+            asker.lookup(key.as_bytes()).await.unwrap().source,
+            Source::Peer
+        );
+        let again = asker.lookup(key.as_bytes()).await.unwrap().source;
+        assert_eq!(again, if copies { Source::Hot } else { Source::Peer });
+        assert_eq!(asker.stats().main.entries, 0);
+        assert_eq!(asker.stats().hot.entries, usize::from(copies));
+    }
+}
+
+#[tokio::test]
+async fn carrot_caches_rule_copies_what_is_asked_for_often_enough() {
+    let clock = Clock::manual();
+    let cluster = Cluster::with(2, |group| {
+        group.hot_copies(RequestRate::new(100, clock.clone()))
+    });
+    let key = keys(100)
+        .find(|key| cluster.owner_of(key).name == cluster.nodes()[1].name)
+        .unwrap();
+    let asker = &cluster.nodes()[0].group;
+    for _ in 0..99 {
+        asker.get(&key).await.unwrap();
+    }
+    assert_eq!(asker.stats().hot.entries, 0);
+    asker.get(&key).await.unwrap();
+    assert_eq!(asker.stats().hot.entries, 1);
+    assert_eq!(
+        asker.lookup(key.as_bytes()).await.unwrap().source,
+        Source::Hot
+    );
+}
+
+#[tokio::test]
+async fn hot_copies_and_main_share_one_budget_and_the_hot_ones_give_way() {
+    let cluster = Cluster::with(2, |group| {
+        group.hot_copies(Sampled { one_in: 1 }).capacity(64 << 10)
+    });
+    let node = &cluster.nodes()[0].group;
+    for key in keys(4_000) {
+        node.get(&key).await.unwrap();
+        let stats = node.stats();
+        assert!(stats.main.bytes + stats.hot.bytes <= stats.limit_bytes);
+    }
+    let stats = node.stats();
+    assert!(
+        stats.hot.entries > 0 && stats.hot.bytes <= stats.main.bytes / 8 + 256,
+        "{stats:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_peer_that_refuses_costs_no_error_and_its_keys_stay_out_of_the_main_cache() {
+    let cluster = Cluster::new(3);
+    let down = cluster.nodes()[2].name.clone();
+    cluster.network().isolate(&down, Link::Refused);
+    for node in &cluster.nodes()[..2] {
+        for key in keys(300) {
+            assert_eq!(
+                node.group.get(&key).await.unwrap(),
+                format!("value of {key}")
+            );
+        }
+        let owned = keys(300)
+            .filter(|key| cluster.owner_of(key).name == node.name)
+            .count();
+        let foreign = keys(300).filter(|key| cluster.owner_of(key).name == down);
+        for key in foreign {
+            let source = node
+                .group
+                .cached(key.as_bytes())
+                .map(|answer| answer.source);
+            assert_ne!(source, Some(Source::Main), "{key}");
+        }
+        assert!(node.group.stats().main.entries <= owned);
+    }
+}
+
+/// Everyone who knows the owner to be down asks the same stand-in, so an owner's absence costs the origin one load of a
+/// key and not one for each node.
+#[tokio::test(start_paused = true)]
+async fn while_an_owner_is_down_one_node_stands_in_for_it() {
+    let cluster = Cluster::new(5);
+    let down = cluster.nodes()[4].name.clone();
+    cluster.network().isolate(&down, Link::Refused);
+    let lost: Vec<_> = keys(400)
+        .filter(|key| cluster.owner_of(key).name == down)
+        .collect();
+    // The first request to fail has the peer checked.
+    for node in &cluster.nodes()[..4] {
+        node.group.get(&lost[0]).await.unwrap();
+        while node
+            .peers
+            .members()
+            .iter()
+            .any(|member| *member.name == *down && member.up)
+        {
+            tokio::task::yield_now().await;
+        }
+    }
+    for key in &lost[1..] {
+        for node in &cluster.nodes()[..4] {
+            node.group.get(key).await.unwrap();
+        }
+        assert_eq!(cluster.origin().loads_of(key), 1, "{key}");
+    }
+    // The owner comes back and is asked again.
+    cluster.network().isolate(&down, Link::Up);
+    let asker = &cluster.nodes()[0];
+    while asker.peers.members().iter().any(|member| !member.up) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let served = cluster.nodes()[4].group.stats().server_requests;
+    asker.group.get(format!("{}-new", lost[0])).await.unwrap();
+    let fresh = keys(4_000)
+        .skip(400)
+        .find(|key| cluster.owner_of(key).name == down)
+        .unwrap();
+    asker.group.get(&fresh).await.unwrap();
+    assert!(cluster.nodes()[4].group.stats().server_requests > served);
+}
+
+/// A node that has hung answers nothing, not even pings: the first callers pay a bounded wait, the rest none.
+#[tokio::test(start_paused = true)]
+async fn a_hung_peer_costs_its_first_caller_half_a_second_and_the_rest_nothing() {
+    let cluster = Cluster::new(2);
+    let (asker, hung) = (&cluster.nodes()[0], &cluster.nodes()[1]);
+    cluster.network().isolate(&hung.name, Link::Lost);
+    let lost: Vec<_> = keys(100)
+        .filter(|key| cluster.owner_of(key).name == hung.name)
+        .collect();
+
+    let start = tokio::time::Instant::now();
+    assert_eq!(
+        asker.group.get(&lost[0]).await.unwrap(),
+        format!("value of {}", lost[0])
+    );
+    assert_eq!(
+        start.elapsed(),
+        Duration::from_millis(500),
+        "virtual time: 250 ms to suspect, 250 ms to ping"
+    );
+
+    let start = tokio::time::Instant::now();
+    for key in &lost[1..] {
+        asker.group.get(key).await.unwrap();
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+/// A slow origin behind a live peer is not the peer's fault: nobody gives up on it before the deadline.
+#[tokio::test(start_paused = true)]
+async fn a_slow_origin_is_not_taken_for_a_dead_peer() {
+    let cluster = Cluster::new(2);
+    let (asker, owner) = (&cluster.nodes()[0], &cluster.nodes()[1]);
+    let key = keys(100)
+        .find(|key| cluster.owner_of(key).name == owner.name)
+        .unwrap();
+    cluster.origin().set_open(false);
+    let (group, wanted) = (asker.group.clone(), key.clone());
+    let get = tokio::spawn(async move { group.lookup(wanted.as_bytes()).await });
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    cluster.origin().set_open(true);
+    assert_eq!(get.await.unwrap().unwrap().source, Source::Peer);
+    assert_eq!(cluster.origin().loads_of(&key), 1);
+    assert!(asker.peers.members().iter().all(|member| member.up));
+}
+
+/// Two nodes that each think the other owns the key: groupcache's wait for each other for ever.
+#[tokio::test(start_paused = true)]
+async fn nodes_that_disagree_about_the_ring_forward_once_and_never_wait_for_each_other() {
+    let cluster = Cluster::new(2);
+    let [a, b] = cluster.nodes() else {
+        unreachable!()
+    };
+    for (node, other) in [(a, b), (b, a)] {
+        let elsewhere = Arc::new(Elsewhere {
+            peer: Arc::new(cluster.network().peer(&node.name, &other.name)),
+        });
+        node.group.set_router(elsewhere);
+    }
+    let (left, right) = tokio::join!(a.group.lookup(b"Tom"), b.group.lookup(b"Tom"));
+    assert_eq!(left.unwrap().value, "value of Tom");
+    assert_eq!(right.unwrap().value, "value of Tom");
+    assert!(
+        cluster.origin().loads_of("Tom") <= 2,
+        "once for each of two owners"
+    );
+    for node in [a, b] {
+        assert_eq!(
+            node.group.stats().main.entries,
+            0,
+            "neither owns it by its own ring"
+        );
+    }
+    let forwarded = a.group.serve(b"Jack", Hop::Forwarded, None).await.unwrap();
+    assert_eq!(forwarded.source, Source::Origin);
+}
+
+/// A router by which every key is another node's.
+struct Elsewhere {
+    peer: Arc<dyn Peer>,
+}
+
+impl Router for Elsewhere {
+    fn route(&self, _key: &[u8]) -> gaggle_group::Route {
+        gaggle_group::Route::Theirs(Arc::clone(&self.peer))
+    }
+    fn owner(&self, _key: &[u8]) -> gaggle_group::Member {
+        gaggle_group::Member {
+            name: self.peer.name().into(),
+            is_self: false,
+            up: true,
+            requests: gaggle_group::PeerRequests::default(),
+        }
+    }
+    fn members(&self) -> Vec<gaggle_group::Member> {
+        vec![self.owner(b"")]
+    }
+    fn peers(&self) -> Vec<Arc<dyn Peer>> {
+        vec![Arc::clone(&self.peer)]
+    }
+    fn digest(&self) -> String {
+        "elsewhere".into()
+    }
+}
+
+#[tokio::test]
+async fn a_removal_reaches_every_node_and_names_those_it_missed() {
+    let cluster = Cluster::with(3, |group| group.hot_copies(Sampled { one_in: 1 }));
+    for node in cluster.nodes() {
+        node.group.get("Tom").await.unwrap();
+    }
+    let removal = cluster.nodes()[0].group.remove(b"Tom").await;
+    assert_eq!((removal.removed.len(), removal.missed.len()), (3, 0));
+    for node in cluster.nodes() {
+        assert!(node.group.cached(b"Tom").is_none());
+    }
+
+    let down = &cluster.nodes()[1].name;
+    cluster.network().isolate(down, Link::Refused);
+    let removal = cluster.nodes()[0].group.remove(b"Tom").await;
+    assert_eq!(removal.removed.len(), 2);
+    assert_eq!(removal.missed.len(), 1);
+    assert_eq!(*removal.missed[0].peer, **down);
+}
+
+#[tokio::test]
+async fn a_group_joins_a_cluster_after_it_was_made() {
+    let origin = CountingOrigin::default();
+    let group = Group::builder("things").origin(origin).build().unwrap();
+    assert_eq!(group.router().members().len(), 1);
+    group.get("Tom").await.unwrap();
+    let cluster = Cluster::new(1);
+    let network = cluster.network().clone();
+    network.attach("http://me", group.clone());
+    let connect = move |to: &str| Ok(Arc::new(network.peer("http://me", to)) as Arc<dyn Peer>);
+    let peers = Peers::new("http://me", Profile::default(), Options::default(), connect).unwrap();
+    peers.update([cluster.nodes()[0].name.as_str()]).unwrap();
+    group.set_router(Arc::new(peers));
+    assert_eq!(group.router().members().len(), 2);
+    for key in keys(50) {
+        group.get(key).await.unwrap();
+    }
+    assert!(cluster.nodes()[0].group.stats().server_requests > 0);
+}
