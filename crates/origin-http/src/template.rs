@@ -1,0 +1,268 @@
+//! The URL with a place for the key.
+
+use hyper::Uri;
+use hyper::http::uri::Scheme;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+/// All but the unreserved characters of RFC 3986.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+const PLACE: &str = "{key}";
+
+/// A URL with a place for the key, checked.
+#[derive(Debug)]
+pub(crate) struct Template {
+    before: String,
+    after: String,
+    https: bool,
+    /// How many dots the key's path segment has by itself; `None` where no key can make it `.` or `..`.
+    dots: Option<usize>,
+}
+
+/// Why a key cannot be asked for.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unaskable {
+    #[error("the key would make a path segment of dots alone, which means another path")]
+    DotSegment,
+    #[error("the key would make a URL of {len} bytes, which is too long")]
+    TooLong { len: usize },
+}
+
+impl Template {
+    /// Splits and checks a URL; the error is for whoever wrote it.
+    pub(crate) fn parse(url: &str) -> Result<Self, String> {
+        let Some((before, after)) = url.split_once(PLACE) else {
+            return Err(format!("must contain {PLACE}"));
+        };
+        if after.contains(PLACE) {
+            return Err(format!("must contain {PLACE} only once"));
+        }
+        let literal = || before.chars().chain(after.chars());
+        if let Some(odd) = literal().find(|c| !c.is_ascii_graphic() || "{}<>\"\\^`|".contains(*c)) {
+            return Err(format!("has {odd:?}, which must be percent-encoded"));
+        }
+        if literal().any(|c| c == '#') {
+            return Err("has a fragment, which is never sent".to_owned());
+        }
+        let uri: Uri = format!("{before}k{after}")
+            .parse()
+            .map_err(|error| format!("is not a URL: {error}"))?;
+        let https = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            _ => return Err("must begin with http:// or https://".to_owned()),
+        };
+        if !before
+            .split_once("://")
+            .is_some_and(|(_, rest)| rest.contains(['/', '?']))
+        {
+            return Err(format!("must have {PLACE} in its path or query"));
+        }
+        check_authority(&uri)?;
+        Ok(Self {
+            before: before.to_owned(),
+            after: after.to_owned(),
+            https,
+            dots: dots_around(before, after),
+        })
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.https
+    }
+
+    /// The URL of `key`.
+    pub(crate) fn uri(&self, key: &[u8]) -> Result<Uri, Unaskable> {
+        let only_dots = key.iter().all(|&byte| byte == b'.');
+        if self
+            .dots
+            .is_some_and(|dots| only_dots && matches!(dots + key.len(), 1 | 2))
+        {
+            return Err(Unaskable::DotSegment);
+        }
+        let url = format!(
+            "{}{}{}",
+            self.before,
+            percent_encode(key, ENCODED),
+            self.after
+        );
+        let len = url.len();
+        // All else was checked with the template.
+        Uri::try_from(url).map_err(|_| Unaskable::TooLong { len })
+    }
+}
+
+/// The template for errors and logs: without its query, which may hold a secret.
+pub(crate) fn public_part(url: &str) -> String {
+    match url.split_once('?') {
+        Some((path, _)) => format!("{path}?…"),
+        None => url.to_owned(),
+    }
+}
+
+fn check_authority(uri: &Uri) -> Result<(), String> {
+    let Some(authority) = uri
+        .authority()
+        .filter(|authority| !authority.host().is_empty())
+    else {
+        return Err("has no host".to_owned());
+    };
+    if authority.as_str().contains('@') {
+        return Err("has a user or password, which belong in a header".to_owned());
+    }
+    let portless = authority.as_str() == authority.host();
+    if !portless && authority.port_u16().is_none_or(|port| port == 0) {
+        return Err("has a port that is not a number from 1 to 65535".to_owned());
+    }
+    Ok(())
+}
+
+fn dots_around(before: &str, after: &str) -> Option<usize> {
+    if before.contains('?') {
+        return None;
+    }
+    let head = before.rsplit('/').next().unwrap_or_default();
+    let tail = after.split(['/', '?']).next().unwrap_or_default();
+    let around = format!("{head}{tail}")
+        .to_ascii_lowercase()
+        .replace("%2e", ".");
+    around
+        .bytes()
+        .all(|byte| byte == b'.')
+        .then_some(around.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(template: &str, key: &[u8]) -> Result<String, Unaskable> {
+        let uri = Template::parse(template).unwrap().uri(key)?;
+        Ok(uri.path_and_query().unwrap().to_string())
+    }
+
+    #[test]
+    fn a_key_is_encoded_byte_by_byte() {
+        let url = "http://127.0.0.1:7000/{key}";
+        assert_eq!(target(url, b"AZaz09-_.~").unwrap(), "/AZaz09-_.~");
+        assert_eq!(
+            target(url, "张三".as_bytes()).unwrap(),
+            "/%E5%BC%A0%E4%B8%89"
+        );
+        assert_eq!(
+            target(url, b"a/b?c#d e%20+&\0\xFF").unwrap(),
+            "/a%2Fb%3Fc%23d%20e%2520%2B%26%00%FF"
+        );
+        assert_eq!(target(url, b"").unwrap(), "/");
+    }
+
+    #[test]
+    fn the_key_may_stand_in_the_middle_or_in_the_query() {
+        assert_eq!(target("http://h/a/{key}/b", b"k").unwrap(), "/a/k/b");
+        assert_eq!(
+            target("https://h/get?key={key}&x=1", b"a&b=c").unwrap(),
+            "/get?key=a%26b%3Dc&x=1"
+        );
+        assert_eq!(
+            target("http://[::1]:80?key={key}", b"k").unwrap(),
+            "/?key=k"
+        );
+    }
+
+    #[test]
+    fn a_key_that_would_be_a_dot_segment_is_refused() {
+        for (template, key) in [
+            ("http://h/{key}", "."),
+            ("http://h/{key}", ".."),
+            ("http://h/a/{key}/b", ".."),
+            ("http://h/a/{key}?x=1", ".."),
+            ("http://h/.{key}", ""),
+            ("http://h/.{key}", "."),
+            ("http://h/%2E{key}", "."),
+            ("http://h/{key}%2e/x", "."),
+        ] {
+            assert_eq!(
+                target(template, key.as_bytes()),
+                Err(Unaskable::DotSegment),
+                "{template}"
+            );
+        }
+    }
+
+    #[test]
+    fn dots_that_are_no_dot_segment_are_asked_for() {
+        for (template, key, path) in [
+            ("http://h/{key}", "...", "/..."),
+            ("http://h/{key}", "../a", "/..%2Fa"),
+            ("http://h/{key}", "%2E%2E", "/%252E%252E"),
+            ("http://h/v-{key}", "..", "/v-.."),
+            ("http://h/{key}.json", "..", "/...json"),
+            ("http://h/.{key}", "..", "/..."),
+            ("http://h/?key={key}", "..", "/?key=.."),
+            ("http://h/?a=/{key}", "..", "/?a=/.."),
+        ] {
+            assert_eq!(
+                target(template, key.as_bytes()).unwrap(),
+                path,
+                "{template}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_url_over_the_bound_of_the_client_is_refused() {
+        let template = Template::parse("http://h/{key}").unwrap();
+        let error = template.uri(&[0xFF; 30_000]).unwrap_err();
+        assert_eq!(error, Unaskable::TooLong { len: 90_009 });
+    }
+
+    #[test]
+    fn a_template_that_cannot_work_says_why() {
+        for (template, reason) in [
+            ("", "must contain {key}"),
+            ("http://h/", "must contain {key}"),
+            ("http://h/{KEY}", "must contain {key}"),
+            ("http://h/{key}/{key}", "only once"),
+            ("http://h/{key}/{other}", "percent-encoded"),
+            ("http://h/{{key}}", "percent-encoded"),
+            ("http://h/a b/{key}", "percent-encoded"),
+            ("http://h/分/{key}", "percent-encoded"),
+            ("http://h/{key}#top", "fragment"),
+            ("http://h/#{key}", "fragment"),
+            ("/{key}", "http://"),
+            ("h/{key}", "URL"),
+            ("ftp://h/{key}", "http://"),
+            ("http://{key}/", "path or query"),
+            ("http://h{key}/", "path or query"),
+            ("http://h:{key}/", "path or query"),
+            ("http:///{key}", "URL"),
+            ("http://:80/{key}", "host"),
+            ("http://user:secret@h/{key}", "user or password"),
+            ("http://h:99999/{key}", "port"),
+            ("http://h:0/{key}", "port"),
+        ] {
+            let said = Template::parse(template).unwrap_err();
+            assert!(said.contains(reason), "{template}: {said}");
+            assert!(!said.contains("secret"), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_is_told_in_any_case() {
+        assert!(Template::parse("HTTPS://h/{key}").unwrap().is_https());
+        assert!(!Template::parse("http://h/{key}").unwrap().is_https());
+    }
+
+    #[test]
+    fn the_public_part_has_no_query() {
+        assert_eq!(public_part("http://h/{key}"), "http://h/{key}");
+        assert_eq!(
+            public_part("http://h/a?token=secret&k={key}"),
+            "http://h/a?…"
+        );
+    }
+}

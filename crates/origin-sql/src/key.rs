@@ -1,0 +1,44 @@
+//! How a key, which is bytes, becomes a query's parameter.
+
+/// As what the key is bound to the query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KeyType {
+    /// As text where it is UTF-8, which may hold NUL; as a blob otherwise, which equals no text.
+    #[default]
+    Text,
+    /// Always as a blob, for a key column of that type: in SQLite a text equals no blob, whatever the bytes.
+    Blob,
+}
+
+/// A key made ready to be bound.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Parameter<'a> {
+    Text(&'a str),
+    Blob(&'a [u8]),
+}
+
+impl KeyType {
+    pub(crate) fn parameter(self, key: &[u8]) -> Parameter<'_> {
+        match (self, std::str::from_utf8(key)) {
+            (Self::Text, Ok(text)) => Parameter::Text(text),
+            (Self::Text, Err(_)) | (Self::Blob, _) => Parameter::Blob(key),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_bound_as_text_where_it_can_be() {
+        assert_eq!(
+            KeyType::Text.parameter("张三".as_bytes()),
+            Parameter::Text("张三")
+        );
+        assert_eq!(KeyType::Text.parameter(b"a\0b"), Parameter::Text("a\0b"));
+        assert_eq!(KeyType::Text.parameter(b""), Parameter::Text(""));
+        assert_eq!(KeyType::Text.parameter(b"\xFF"), Parameter::Blob(b"\xFF"));
+        assert_eq!(KeyType::Blob.parameter(b"Tom"), Parameter::Blob(b"Tom"));
+    }
+}

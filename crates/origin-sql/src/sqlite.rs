@@ -1,0 +1,237 @@
+//! SQLite: options, the checks at start, and the load.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use gaggle_group::{Key, Loaded, Origin, OriginError};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
+use sqlx::{
+    AssertSqlSafe, Either, Executor as _, Row as _, SqlSafeStr as _, SqlStr, Statement as _,
+};
+use sqlx::{ValueRef as _, query::Query};
+
+use crate::key::Parameter;
+use crate::{KeyType, OpenError};
+
+/// Which file to ask, what, and how.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// The database file. It must exist; `:memory:` and `file:` have no special meaning.
+    pub path: PathBuf,
+    /// One `SELECT` with the parameter `?1` and one column.
+    pub query: String,
+    /// As what the key is bound. Text.
+    pub key_type: KeyType,
+    /// Whether the file is opened for reading only. On; a database in WAL mode that lies in a directory without write
+    /// permission needs it off, or no writer.
+    pub read_only: bool,
+    /// The most connections, each with its thread; a load over it waits. 8.
+    pub max_connections: u32,
+    /// How long a load waits for a connection. 5 s.
+    pub acquire_timeout: Duration,
+    /// How long a statement waits for a lock that a writer holds. 1 s, and 24 days at most.
+    pub busy_timeout: Duration,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::new(),
+            query: String::new(),
+            key_type: KeyType::default(),
+            read_only: true,
+            max_connections: 8,
+            acquire_timeout: Duration::from_secs(5),
+            busy_timeout: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A query of a SQLite database. A clone shares the connections.
+#[derive(Clone)]
+pub struct SqliteOrigin {
+    pool: SqlitePool,
+    query: SqlStr,
+    key_type: KeyType,
+    /// `sqlite PATH`, for errors.
+    name: String,
+}
+
+impl SqliteOrigin {
+    /// Opens the file and checks the query.
+    pub async fn open(options: SqliteOptions) -> Result<Self, OpenError> {
+        let database = format!("sqlite {}", options.path.display());
+        let refused = |reason: String| OpenError::Open {
+            database: database.clone(),
+            reason,
+        };
+        if options.max_connections == 0 {
+            return Err(refused("max_connections must be at least 1".to_owned()));
+        }
+        // Absolute, because SQLite takes `:memory:`, an empty name and `file:…` for something else than a file's name.
+        let path = std::path::absolute(&options.path)
+            .map_err(|error| refused(format!("path is not usable: {error}")))?;
+        // The driver hands SQLite its milliseconds as an `i32`, and panics over it.
+        let busy_timeout = options
+            .busy_timeout
+            .min(Duration::from_millis(i32::MAX as u64));
+        let connect = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(options.read_only)
+            .create_if_missing(false)
+            .busy_timeout(busy_timeout);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(options.max_connections)
+            .acquire_timeout(options.acquire_timeout)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            // A file does not hang up; each connection is tested when it comes back in any case.
+            .test_before_acquire(false)
+            .connect_with(connect)
+            .await
+            .map_err(|error| refused(said(error)))?;
+        Self::checked(pool, options.query, options.key_type, database).await
+    }
+
+    /// Asks through a pool of one's own, whose bounds and timeouts then hold, and checks the query.
+    pub async fn from_pool(
+        pool: SqlitePool,
+        query: impl Into<String>,
+        key_type: KeyType,
+    ) -> Result<Self, OpenError> {
+        let database = format!("sqlite {}", pool.connect_options().get_filename().display());
+        Self::checked(pool, query.into(), key_type, database).await
+    }
+
+    async fn checked(
+        pool: SqlitePool,
+        query: String,
+        key_type: KeyType,
+        name: String,
+    ) -> Result<Self, OpenError> {
+        if let Err(reason) = check(&pool, &query).await {
+            return Err(OpenError::Query {
+                database: name,
+                reason,
+            });
+        }
+        let query = AssertSqlSafe(query).into_sql_str();
+        let origin = Self {
+            pool,
+            query,
+            key_type,
+            name,
+        };
+        // Some mistakes show only when a key is bound, such as a parameter with a name.
+        match origin.first_row(&Key::new()).await {
+            Ok(_) => Ok(origin),
+            Err(error) => Err(OpenError::Query {
+                database: origin.name,
+                reason: said(error),
+            }),
+        }
+    }
+
+    async fn first_row(&self, key: &[u8]) -> Result<Option<SqliteRow>, sqlx::Error> {
+        let query: Query<'_, sqlx::Sqlite, _> = sqlx::query(self.query.clone());
+        let query = match self.key_type.parameter(key) {
+            Parameter::Text(text) => query.bind(text),
+            Parameter::Blob(blob) => query.bind(blob),
+        };
+        query.fetch_optional(&self.pool).await
+    }
+
+    fn failed(&self, error: sqlx::Error) -> OriginError {
+        OriginError::failed(format!("{}: {}", self.name, said(error)))
+    }
+}
+
+#[async_trait]
+impl Origin for SqliteOrigin {
+    async fn load(&self, key: &Key, max_value: u64) -> Result<Option<Loaded>, OriginError> {
+        let row = self
+            .first_row(key)
+            .await
+            .map_err(|error| self.failed(error))?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        if row
+            .try_get_raw(0)
+            .map_err(|error| self.failed(error))?
+            .is_null()
+        {
+            return Ok(None);
+        }
+        // Unchecked by type: SQLite hands a number over as its text when asked for bytes.
+        let value: &[u8] = row
+            .try_get_unchecked(0)
+            .map_err(|error| self.failed(error))?;
+        let len = value.len() as u64;
+        if len > max_value {
+            return Err(OriginError::TooLarge {
+                len: Some(len),
+                limit: max_value,
+            });
+        }
+        Ok(Some(Bytes::copy_from_slice(value).into()))
+    }
+}
+
+impl fmt::Debug for SqliteOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteOrigin")
+            .field("database", &self.name)
+            .field("query", &self.query.as_str())
+            .field("key_type", &self.key_type)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether the query is one `SELECT` with one parameter and one column; if not, why.
+async fn check(pool: &SqlitePool, query: &str) -> Result<(), String> {
+    let mut connection = pool.acquire().await.map_err(said)?;
+    let statement = connection
+        .prepare(AssertSqlSafe(query).into_sql_str())
+        .await
+        .map_err(said)?;
+    let parameters = match statement.parameters() {
+        Some(Either::Left(types)) => types.len(),
+        Some(Either::Right(count)) => count,
+        None => 0,
+    };
+    let columns = statement.columns().len();
+    if parameters != 1 {
+        return Err(format!(
+            "it has {parameters} parameters, where one is needed: the key, as ?1"
+        ));
+    }
+    if columns != 1 {
+        return Err(format!(
+            "it returns {columns} columns, where one is needed: the value"
+        ));
+    }
+    // Only a single `SELECT` can stand in parentheses: several statements, or one that writes, cannot. The line break
+    // ends a comment on the query's last line.
+    let alone = query.trim_end().trim_end_matches(';');
+    let nested = format!("SELECT * FROM (\n{alone}\n)");
+    match connection
+        .prepare(AssertSqlSafe(nested).into_sql_str())
+        .await
+    {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("it must be a single SELECT: {}", said(error))),
+    }
+}
+
+/// What the database or the driver said, without the driver's preamble.
+#[allow(clippy::needless_pass_by_value, reason = "stands in map_err")]
+fn said(error: sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}
