@@ -1,0 +1,47 @@
+//! Generates the messages and the service of `proto/gaggle.proto`, without a system `protoc`: protox compiles the file,
+//! prost-build writes the messages, tonic-build the client and the server.
+
+use std::error::Error;
+
+use prost_build::Config;
+use tonic_build::manual::{Builder, Method, Service};
+
+const PROTO: &str = "../../proto/gaggle.proto";
+const INCLUDE: &str = "../../proto";
+/// Where `src/wire.rs` puts the messages.
+const MESSAGES: &str = "crate::wire";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={PROTO}");
+    let files = protox::compile([PROTO], [INCLUDE])?;
+    let mut services = Vec::new();
+    for file in &files.file {
+        for service in &file.service {
+            let mut built = Service::builder()
+                .name(service.name())
+                .package(file.package());
+            for method in &service.method {
+                built = built.method(
+                    Method::builder()
+                        .name(method.name().to_lowercase())
+                        .route_name(method.name())
+                        .input_type(message(method.input_type()))
+                        .output_type(message(method.output_type()))
+                        .codec_path("tonic_prost::ProstCodec")
+                        .build(),
+                );
+            }
+            services.push(built.build());
+        }
+    }
+    Config::new().bytes(["."]).compile_fds(files)?;
+    // Without tonic's own transport: the client gets its channel, and the server its port, from elsewhere.
+    Builder::new().build_transport(false).compile(&services);
+    Ok(())
+}
+
+/// The Rust path of a message; `full_name` is `.package.Message`.
+fn message(full_name: &str) -> String {
+    let name = full_name.rsplit('.').next().unwrap_or(full_name);
+    format!("{MESSAGES}::{name}")
+}

@@ -1,0 +1,208 @@
+//! What came of asking: an answer, or why there is none.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gaggle_group::{Fetched, Loaded, PeerError, Verdict};
+use tonic::{Code, Status};
+
+use crate::verdict;
+use crate::wire::{GetResponse, Value, account, get_response::Result as Outcome};
+
+/// Values up to this length, in bytes, get an allocation of their own.
+const COPY_UP_TO: usize = 16 << 10;
+
+/// Why a call brought no answer.
+pub(super) enum Asked {
+    /// It ended with this status, the peer's or tonic's own.
+    Failed(Status),
+    /// It did not end in time.
+    Late(Duration),
+}
+
+impl Asked {
+    pub(super) fn into_error(self, peer: &Arc<str>) -> PeerError {
+        let peer = Arc::clone(peer);
+        match self {
+            Self::Late(within) => {
+                let reason = format!("no answer within {within:?}").into();
+                PeerError::Unavailable { peer, reason }
+            }
+            Self::Failed(status) => {
+                let reason = reason(&status).into();
+                if speaks_against_health(&status) {
+                    PeerError::Unavailable { peer, reason }
+                } else {
+                    PeerError::Refused { peer, reason }
+                }
+            }
+        }
+    }
+}
+
+/// Whether the connection died before the request was on it. tonic says "cancelled" then, with hyper's error behind it;
+/// the peer's own status never has an error behind it. A stream that the peer resets as cancelled looks the same, and
+/// may be asked for again as well: every request is idempotent.
+pub(super) fn never_sent(status: &Status) -> bool {
+    status.code() == Code::Cancelled && status.source().is_some()
+}
+
+/// A status with an error behind it was made here, of a connection that failed, whatever its code: a reset with
+/// `INTERNAL_ERROR` reads as "internal". "Unknown" is also what a stream that ends without a status reads as.
+fn speaks_against_health(status: &Status) -> bool {
+    status.source().is_some()
+        || matches!(
+            status.code(),
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown
+        )
+}
+
+/// The status and the errors behind it, in one line of bounded length.
+fn reason(status: &Status) -> String {
+    let mut text = format!("{:?}", status.code());
+    if !status.message().is_empty() {
+        text.push_str(": ");
+        text.push_str(status.message());
+    }
+    let mut source = status.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        // tonic repeats a cause as its message.
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    account(text)
+}
+
+/// What the peer's answer says.
+pub(super) fn fetched(
+    answer: GetResponse,
+    max_value: u64,
+    peer: &Arc<str>,
+) -> Result<Fetched, PeerError> {
+    let verdict = |verdict| PeerError::Verdict {
+        peer: Arc::clone(peer),
+        verdict,
+    };
+    let refused = |reason: &str| PeerError::Refused {
+        peer: Arc::clone(peer),
+        reason: reason.into(),
+    };
+    match answer.result {
+        Some(Outcome::Value(Value { value, ttl_ms })) => {
+            let len = value.len() as u64;
+            if len > max_value {
+                return Err(verdict(Verdict::ValueTooLarge {
+                    len: Some(len),
+                    limit: max_value,
+                }));
+            }
+            let ttl = ttl_ms.map(Duration::from_millis);
+            Ok(Fetched::Found(Loaded {
+                value: owned(value),
+                ttl,
+            }))
+        }
+        Some(Outcome::NotFound(_)) => Ok(Fetched::NotFound),
+        Some(Outcome::Failure(failure)) => Err(verdict::from_wire(failure).map_or_else(
+            || refused("it failed in a way that is not known here"),
+            verdict,
+        )),
+        None => Err(refused("it answered with neither a value nor a failure")),
+    }
+}
+
+/// The value without the buffer that it was received in. A slice keeps all of its buffer alive, 8 KiB at the least, and a
+/// cache that counts the slice's bytes would hold many times its budget. Beyond [`COPY_UP_TO`] the value makes up nearly
+/// all of its buffer, and is not copied.
+fn owned(value: Bytes) -> Bytes {
+    if value.len() <= COPY_UP_TO {
+        Bytes::copy_from_slice(&value)
+    } else {
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::wire::{Failure, NotFound};
+
+    fn of(result: Option<Outcome>) -> Result<Fetched, PeerError> {
+        fetched(GetResponse { result }, 1 << 20, &"http://peer".into())
+    }
+
+    fn value(value: Bytes) -> Option<Outcome> {
+        Some(Outcome::Value(Value {
+            value,
+            ttl_ms: None,
+        }))
+    }
+
+    #[test]
+    fn a_small_value_does_not_keep_its_receive_buffer() {
+        let buffer = BytesMut::zeroed(64 << 10).freeze();
+        let Ok(Fetched::Found(loaded)) = of(value(buffer.slice(5..105))) else {
+            panic!("no value")
+        };
+        assert_eq!(loaded.value.len(), 100);
+        assert_eq!(loaded.value.try_into_mut().unwrap().capacity(), 100);
+        assert!(buffer.is_unique(), "nothing else holds the buffer");
+    }
+
+    #[test]
+    fn a_large_value_is_not_copied() {
+        let buffer = BytesMut::zeroed(64 << 10).freeze();
+        let Ok(Fetched::Found(loaded)) = of(value(buffer.clone())) else {
+            panic!("no value")
+        };
+        assert_eq!(loaded.value.as_ptr(), buffer.as_ptr());
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_is_refused() {
+        assert_eq!(
+            of(Some(Outcome::NotFound(NotFound {}))).unwrap(),
+            Fetched::NotFound
+        );
+        for result in [None, Some(Outcome::Failure(Failure { kind: None }))] {
+            assert!(matches!(of(result), Err(PeerError::Refused { .. })));
+        }
+    }
+
+    #[test]
+    fn the_status_tells_whether_the_peer_is_alive() {
+        let error = |status| Asked::Failed(status).into_error(&"http://peer".into());
+        for code in [
+            Code::Unavailable,
+            Code::DeadlineExceeded,
+            Code::Cancelled,
+            Code::Unknown,
+        ] {
+            let error = error(Status::new(code, "x"));
+            assert!(matches!(error, PeerError::Unavailable { .. }), "{code:?}");
+        }
+        for code in [
+            Code::NotFound,
+            Code::Unimplemented,
+            Code::Internal,
+            Code::ResourceExhausted,
+        ] {
+            let error = error(Status::new(code, "x"));
+            assert!(matches!(error, PeerError::Refused { .. }), "{code:?}");
+        }
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let mut broken = Status::internal("h2 protocol error");
+        broken.set_source(Arc::new(reset));
+        let error = error(broken);
+        assert!(matches!(error, PeerError::Unavailable { .. }), "{error}");
+        assert!(error.to_string().contains("connection reset"), "{error}");
+    }
+}

@@ -1,0 +1,75 @@
+//! The peer seam of Gaggle over gRPC: a client and a server on tonic.
+//!
+//! [`GrpcTransport`] makes peers that a group asks ([`gaggle_group::Peer`]); [`router`] answers them. The service is
+//! `gaggle.peer.v1.Peers` of `proto/gaggle.proto`. It says what Gaggle's HTTP transport says, and the read path cannot
+//! tell the two apart: that is why this crate depends on `gaggle-group` alone of all of Gaggle.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use bytes::Bytes;
+//! use gaggle_group::{Fetch, Fetched, Group, Groups, Peer};
+//! use gaggle_transport_grpc::{GrpcTransport, ServerOptions, router};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // The owner of the key.
+//! let scores = Group::builder("scores")
+//!     .origin_fn(|_: Bytes| async { Ok::<_, std::io::Error>(Some("630")) })
+//!     .build()?;
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let base_url = format!("http://{}", listener.local_addr()?);
+//! let routes = router(Groups::new([scores])?, ServerOptions::default());
+//! tokio::spawn(async move { axum::serve(listener, routes).await });
+//!
+//! // Another node, that asks it. A group does this by itself, once its router hands it the peer.
+//! let peer = GrpcTransport::default().peer(&base_url)?;
+//! let key = &Bytes::from("Tom");
+//! let deadline = Duration::from_secs(5);
+//! let fetched = peer.fetch(Fetch { group: "scores", key, max_value: 1 << 20, deadline }).await?;
+//! assert_eq!(fetched, Fetched::Found("630".into()));
+//! # Ok(()) }
+//! ```
+//!
+//! # What a peer's answer means
+//!
+//! | answer | for the asker |
+//! |---|---|
+//! | a value, or `not_found` | what it says |
+//! | a `failure` | a [`Verdict`](gaggle_group::Verdict): the owner did what the asker would have done |
+//! | `UNAVAILABLE`, `DEADLINE_EXCEEDED`, `CANCELLED`, `UNKNOWN`, or a connection that failed | [`Unavailable`](gaggle_group::PeerError::Unavailable): speaks against the peer's health |
+//! | any other status (`NOT_FOUND` is an unknown group), or an answer that cannot be read | [`Refused`](gaggle_group::PeerError::Refused): the peer lives, the value is to be had elsewhere |
+//!
+//! A request is always a forward: the server answers it itself ([`Hop::Forwarded`](gaggle_group::Hop::Forwarded)), so
+//! that two nodes that disagree about the ring cannot wait for each other. The deadline travels as `grpc-timeout`; the
+//! server gives up a little before it ([`ServerOptions::answer_ahead`]), so that its verdict finds somebody waiting.
+//!
+//! # Bounds
+//!
+//! A request is at most 1 MiB; longer ones are not sent. An answer is at most the value that the asker will take and
+//! 8 KiB; a longer one is given up at its announced length. An origin's account of its failure is cut off after 4 KiB.
+//!
+//! # Trade-offs
+//!
+//! * One HTTP/2 connection to a peer. Requests do not wait for each other, but they share one window, and one lost packet
+//!   delays all; for values of a megabyte HTTP/1.1 with a connection for each request moves more bytes a second.
+//! * A value is copied once on each side: into its frame by the sender, out of the connection by the receiver. One of up
+//!   to 16 KiB is copied once more, into an allocation of its own, so that it does not keep a receive buffer alive in a
+//!   cache that counts only the value.
+//! * While a connection is being made, requests to that peer queue behind it; where it fails, each of them makes its own
+//!   attempt, one after the other. The time of each is bounded by its deadline, and their number by
+//!   [`ClientOptions::max_requests_per_peer`]; it takes a health check, outside of this crate, to stop asking.
+//! * A request is sent again only where the connection closed before it was sent, and only once. One that was under way
+//!   when the peer died fails.
+//! * No TLS and no credentials, as in the rest of the cluster's own traffic: for trusted networks.
+//! * It speaks with Gaggle nodes only. Older groupcache-like systems speak HTTP.
+
+mod client;
+mod deadline;
+mod server;
+mod verdict;
+mod wire;
+
+pub use client::base_url::BaseUrlError;
+pub use client::{ClientOptions, GrpcPeer, GrpcTransport};
+pub use server::{ServerOptions, router};

@@ -1,0 +1,7 @@
+//! The seam from both sides, over real connections on the loopback interface.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod answers;
+mod faults;
+mod node;
+mod strangers;

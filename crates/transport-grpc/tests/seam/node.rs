@@ -1,0 +1,122 @@
+//! A node that can be killed, and the peer that asks it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gaggle_group::{Fetch, Fetched, Group, Groups, Peer, PeerError, Verdict};
+use gaggle_transport_grpc::{ClientOptions, GrpcPeer, GrpcTransport, ServerOptions, router};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+/// Long enough never to end a test that goes well.
+pub(crate) const LONG: Duration = Duration::from_secs(30);
+
+/// A server with a runtime of its own, so that it can be ended with all of its connections, as a process is.
+pub(crate) struct Node {
+    pub(crate) addr: SocketAddr,
+    runtime: Option<Runtime>,
+}
+
+impl Node {
+    pub(crate) async fn serve(groups: impl IntoIterator<Item = Group>) -> Self {
+        Self::serve_router(router(
+            Groups::new(groups).unwrap(),
+            ServerOptions::default(),
+        ))
+        .await
+    }
+
+    pub(crate) async fn serve_router(router: axum::Router) -> Self {
+        Self::serve_at(([127, 0, 0, 1], 0).into(), router).await
+    }
+
+    pub(crate) async fn serve_at(addr: SocketAddr, router: axum::Router) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let bound = runtime.spawn(async move { TcpListener::bind(addr).await.unwrap() });
+        let listener = bound.await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        runtime.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            addr,
+            runtime: Some(runtime),
+        }
+    }
+
+    /// Ends it; its port is free and its connections are closed once this returns.
+    pub(crate) async fn kill(mut self) -> SocketAddr {
+        let runtime = self.runtime.take().unwrap();
+        tokio::task::spawn_blocking(move || runtime.shutdown_timeout(LONG))
+            .await
+            .unwrap();
+        self.addr
+    }
+
+    pub(crate) fn peer(&self) -> Arc<GrpcPeer> {
+        self.peer_with(ClientOptions::default())
+    }
+
+    pub(crate) fn peer_with(&self, mut options: ClientOptions) -> Arc<GrpcPeer> {
+        // The connection is local, but a busy machine may take its time.
+        options.connect_timeout = LONG;
+        options.ping_timeout = LONG;
+        GrpcTransport::new(options)
+            .peer(&format!("http://{}", self.addr))
+            .unwrap()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A group called `g` whose values are their keys.
+pub(crate) fn echo() -> Group {
+    Group::builder("g")
+        .origin_fn(|key: Bytes| async move { Ok::<_, std::io::Error>(Some(key)) })
+        .build()
+        .unwrap()
+}
+
+/// Asks for a key of `g`, with room for anything and for a long time.
+pub(crate) async fn fetch(peer: &GrpcPeer, key: impl Into<Bytes>) -> Result<Fetched, PeerError> {
+    fetch_within(peer, key, LONG).await
+}
+
+pub(crate) async fn fetch_within(
+    peer: &GrpcPeer,
+    key: impl Into<Bytes>,
+    deadline: Duration,
+) -> Result<Fetched, PeerError> {
+    let (key, max_value) = (&key.into(), 64 << 20);
+    peer.fetch(Fetch {
+        group: "g",
+        key,
+        max_value,
+        deadline,
+    })
+    .await
+}
+
+pub(crate) fn value(fetched: Result<Fetched, PeerError>) -> Bytes {
+    match fetched {
+        Ok(Fetched::Found(loaded)) => loaded.value,
+        other => panic!("no value: {other:?}"),
+    }
+}
+
+pub(crate) fn verdict(fetched: Result<Fetched, PeerError>) -> Verdict {
+    match fetched {
+        Err(PeerError::Verdict { verdict, .. }) => verdict,
+        other => panic!("no verdict: {other:?}"),
+    }
+}

@@ -1,0 +1,215 @@
+//! The client: one pool of connections, and a handle for each peer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Client, Url, redirect};
+
+use crate::{BasePath, Encoding};
+
+mod body;
+mod failure;
+mod peer;
+
+pub use peer::HttpPeer;
+
+/// How a client asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientOptions {
+    /// What requests begin with. Default `/_groupcache/`.
+    pub base_path: BasePath,
+    /// How values are written. Default protobuf.
+    pub encoding: Encoding,
+    /// How long a connection may take to be made, name lookup included. Default 250 ms.
+    pub connect_timeout: Duration,
+    /// How long the body of an answer may pause. The wait for its first byte is bounded by the deadline of the fetch
+    /// alone, since the owner may be loading. Default 1 s.
+    pub read_timeout: Duration,
+    /// The most idle connections kept for a peer. Default 64.
+    pub idle_per_peer: usize,
+    /// How long a connection is kept idle. Shorter than the server's own limit, or a request may meet a connection that
+    /// is just being closed. Default 20 s.
+    pub idle_timeout: Duration,
+    /// The most requests to a peer at one time; others wait their turn, within the deadline of their fetch. Default 256.
+    pub max_requests_per_peer: usize,
+    /// How long a peer may take to show a sign of life. Default 250 ms.
+    pub ping_timeout: Duration,
+    /// How long a peer may take to drop a key. Default 1 s.
+    pub remove_timeout: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            base_path: BasePath::default(),
+            encoding: Encoding::default(),
+            connect_timeout: Duration::from_millis(250),
+            read_timeout: Duration::from_secs(1),
+            idle_per_peer: 64,
+            idle_timeout: Duration::from_secs(20),
+            max_requests_per_peer: 256,
+            ping_timeout: Duration::from_millis(250),
+            remove_timeout: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Why there is no client with those options.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// With no request allowed, every fetch would wait in vain.
+    #[error("max_requests_per_peer must be more than zero")]
+    NoRequests,
+    /// The HTTP client cannot be made.
+    #[error("the HTTP client cannot be made")]
+    Http(#[source] reqwest::Error),
+}
+
+/// Why a text is no peer's base URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{url:?} is no peer's base URL: {problem}")]
+pub struct BaseUrlError {
+    /// The text.
+    pub url: String,
+    /// What is wrong with it.
+    pub problem: BaseUrlProblem,
+}
+
+/// What is wrong with a base URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BaseUrlProblem {
+    /// As golang/groupcache's `http://10.0.0.1:8001`.
+    #[error("it must look like http://HOST:PORT")]
+    NotAUrl,
+    /// Peers speak plain HTTP on a network of their own.
+    #[error("https is not supported between peers; use http")]
+    Https,
+    /// A scheme that is not http.
+    #[error("its scheme must be http")]
+    Scheme,
+    /// A user name or a password.
+    #[error("it must not hold a user name or a password")]
+    Credentials,
+    /// A query or a fragment.
+    #[error("it must end before '?' or '#'")]
+    Query,
+}
+
+/// The client side of the peer protocol. Cheap to clone; all clones share one pool of connections.
+///
+/// It needs a tokio runtime with I/O and time, and is bound to the one that it is first used on.
+#[derive(Debug, Clone)]
+pub struct HttpTransport {
+    client: Client,
+    options: Arc<ClientOptions>,
+}
+
+impl HttpTransport {
+    /// A client with those options.
+    ///
+    /// # Errors
+    ///
+    /// If a bound is zero that cannot be, or the HTTP client cannot be made.
+    pub fn new(options: ClientOptions) -> Result<Self, ClientError> {
+        if options.max_requests_per_peer == 0 {
+            return Err(ClientError::NoRequests);
+        }
+        let client = Client::builder()
+            .http1_only()
+            // A proxy named in the environment is not between peers.
+            .no_proxy()
+            // A redirect is no answer. Go's ServeMux sends 301 for keys with `//` or `/../`: to another key.
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .tcp_nodelay(true)
+            .connect_timeout(options.connect_timeout)
+            .pool_max_idle_per_host(options.idle_per_peer)
+            .pool_idle_timeout(options.idle_timeout)
+            .build()
+            .map_err(ClientError::Http)?;
+        Ok(Self {
+            client,
+            options: Arc::new(options),
+        })
+    }
+
+    /// A handle for the peer at `base_url`, such as `http://10.0.0.1:8001`. The bound on requests is the handle's own, so
+    /// there should be one for each peer.
+    ///
+    /// The peer's name is exactly `base_url`, since the ring hashes it; a slash at its end counts for the name alone.
+    ///
+    /// # Errors
+    ///
+    /// If it is no URL of plain HTTP, or more than a base.
+    pub fn peer(&self, base_url: &str) -> Result<Arc<HttpPeer>, BaseUrlError> {
+        check(base_url).map_err(|problem| BaseUrlError {
+            url: base_url.to_owned(),
+            problem,
+        })?;
+        Ok(Arc::new(HttpPeer::new(self.clone(), base_url)))
+    }
+}
+
+fn check(base_url: &str) -> Result<(), BaseUrlProblem> {
+    // `Url` would trim, drop or escape these, and then name and address differ.
+    if base_url
+        .bytes()
+        .any(|b| b.is_ascii_whitespace() || b.is_ascii_control() || b == b'\\')
+    {
+        return Err(BaseUrlProblem::NotAUrl);
+    }
+    let url = Url::parse(base_url).map_err(|_| BaseUrlProblem::NotAUrl)?;
+    match url.scheme() {
+        "http" if !base_url.to_ascii_lowercase().starts_with("http://") => {
+            Err(BaseUrlProblem::NotAUrl)
+        }
+        "http" if !url.username().is_empty() || url.password().is_some() => {
+            Err(BaseUrlProblem::Credentials)
+        }
+        "http" if url.query().is_some() || url.fragment().is_some() => Err(BaseUrlProblem::Query),
+        "http" if url.host().is_none() || url.port() == Some(0) => Err(BaseUrlProblem::NotAUrl),
+        "http" => Ok(()),
+        "https" => Err(BaseUrlProblem::Https),
+        // `10.0.0.1:8001` and `localhost:8001` lack the scheme; the latter reads as one called `localhost`.
+        _ if !base_url.contains("://") => Err(BaseUrlProblem::NotAUrl),
+        _ => Err(BaseUrlProblem::Scheme),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_is_plain_http_and_nothing_more() {
+        for good in [
+            "http://10.0.0.1:8001",
+            "http://10.0.0.1:8001/",
+            "http://node-3",
+            "http://[::1]:8001",
+            "HTTP://node/behind/a/prefix",
+        ] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        use BaseUrlProblem::*;
+        for (bad, problem) in [
+            ("", NotAUrl),
+            ("10.0.0.1:8001", NotAUrl),
+            ("localhost:8001", NotAUrl),
+            ("http:node", NotAUrl),
+            ("http://", NotAUrl),
+            ("http://node:0", NotAUrl),
+            (" http://node", NotAUrl),
+            ("http://no\nde", NotAUrl),
+            ("https://node", Https),
+            ("ftp://node", Scheme),
+            ("http://me:pass@node", Credentials),
+            ("http://node?", Query),
+            ("http://node/#here", Query),
+        ] {
+            assert_eq!(check(bad), Err(problem), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What went wrong with a request, in words that hold no key.
+
+use std::error::Error;
+use std::io;
+
+use crate::escape::one_line;
+
+/// Whether the peer closed the connection before it answered: what a request meets on a pooled connection that the peer
+/// had just given up as idle. hyper tries again by itself only where it knows that the request was not sent.
+pub(super) fn broke_off(error: &reqwest::Error) -> bool {
+    !error.is_connect()
+        && sources(error).any(|source| {
+            if let Some(error) = source.downcast_ref::<hyper::Error>() {
+                error.is_incomplete_message() || error.is_canceled()
+            } else if let Some(error) = source.downcast_ref::<io::Error>() {
+                matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionReset
+                        | io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::BrokenPipe
+                )
+            } else {
+                false
+            }
+        })
+}
+
+/// The innermost cause. reqwest's own text holds the URL, and so the key.
+pub(super) fn cause(error: &reqwest::Error) -> String {
+    let cause = match sources(error).last() {
+        Some(cause) => one_line(cause.to_string().as_bytes(), 200),
+        None => "the request failed".to_owned(),
+    };
+    if error.is_connect() {
+        format!("cannot connect: {cause}")
+    } else {
+        cause
+    }
+}
+
+fn sources(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&error| error.source())
+}
+
+/// At most 200 bytes of what a peer said, on one line, with the key struck out where it stands by itself: the text goes
+/// to a log.
+pub(super) fn said(text: &[u8], key: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text.trim_ascii());
+    let key = match std::str::from_utf8(key) {
+        Ok(key) if !key.is_empty() => key,
+        _ => return one_line(text.as_bytes(), 200),
+    };
+    let mut kept = String::with_capacity(text.len());
+    let mut from = 0;
+    for (at, _) in text.match_indices(key) {
+        let end = at + key.len();
+        let part_of_a_word = text[..at]
+            .chars()
+            .next_back()
+            .is_some_and(char::is_alphanumeric)
+            || text[end..]
+                .chars()
+                .next()
+                .is_some_and(char::is_alphanumeric);
+        if !part_of_a_word {
+            kept.push_str(&text[from..at]);
+            kept.push_str("(key)");
+            from = end;
+        }
+    }
+    kept.push_str(&text[from..]);
+    one_line(kept.as_bytes(), 200)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_struck_out_of_what_a_peer_says() {
+        assert_eq!(
+            said(b"no row for \"Kesa\"\n", b"Kesa"),
+            "no row for \"(key)\""
+        );
+        assert_eq!(said(b"e: internal error", b"e"), "(key): internal error");
+        assert_eq!(
+            said("没有 张三".as_bytes(), "张三".as_bytes()),
+            "没有 (key)"
+        );
+        assert_eq!(said(b"failed", b""), "failed");
+        assert_eq!(said(b"failed \xff", b"\xff"), "failed \u{fffd}");
+        assert_eq!(said(&[b'x'; 4_000], b"y").len(), 200);
+    }
+}

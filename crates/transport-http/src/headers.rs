@@ -1,0 +1,209 @@
+//! What Gaggle says beside groupcache's protocol, as headers that others ignore.
+
+use std::time::Duration;
+
+use gaggle_group::Verdict;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Request: a node has forwarded this, and it is not to be forwarded again.
+pub(crate) const FORWARDED: HeaderName = HeaderName::from_static("gaggle-forwarded");
+/// Request: how long the answer is of use.
+pub(crate) const DEADLINE_MS: HeaderName = HeaderName::from_static("gaggle-deadline-ms");
+/// Request: the most bytes of value that the asker takes.
+pub(crate) const MAX_VALUE: HeaderName = HeaderName::from_static("gaggle-max-value");
+/// Request: the key, where the path cannot carry it.
+pub(crate) const KEY: HeaderName = HeaderName::from_static("gaggle-key");
+/// Answer: how much longer the value is fresh.
+pub(crate) const TTL_MS: HeaderName = HeaderName::from_static("gaggle-ttl-ms");
+/// Answer to DELETE: the copies are gone.
+pub(crate) const REMOVED: HeaderName = HeaderName::from_static("gaggle-removed");
+/// Answer: how the load ended that brought no value.
+const VERDICT: HeaderName = HeaderName::from_static("gaggle-verdict");
+/// Answer: the limit that the verdict is about.
+const LIMIT: HeaderName = HeaderName::from_static("gaggle-limit");
+/// Answer: the length that is over it.
+const LEN: HeaderName = HeaderName::from_static("gaggle-len");
+/// Answer: how long was waited, or is to be waited.
+const AFTER_MS: HeaderName = HeaderName::from_static("gaggle-after-ms");
+
+pub(crate) const ONE: HeaderValue = HeaderValue::from_static("1");
+
+/// A header that should hold a number holds something else.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the header {0} holds no number")]
+pub(crate) struct BadNumber(pub(crate) HeaderName);
+
+/// A header's number; `None` without that header.
+pub(crate) fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, BadNumber> {
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    let digits = value
+        .to_str()
+        .ok()
+        .filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    match digits.and_then(|digits| digits.parse().ok()) {
+        Some(number) => Ok(Some(number)),
+        None => Err(BadNumber(name.clone())),
+    }
+}
+
+pub(crate) fn duration(
+    headers: &HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<Duration>, BadNumber> {
+    Ok(number(headers, name)?.map(Duration::from_millis))
+}
+
+/// Whole milliseconds, rounded down.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How the owner of a key came to have no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reported {
+    NotFound,
+    Failed(Verdict),
+}
+
+/// A verdict in another form than [`Reported::write`] gives it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadVerdict {
+    #[error("its verdict is unknown here")]
+    Unknown,
+    #[error("its verdict lacks the header {0}")]
+    Lacks(HeaderName),
+    #[error(transparent)]
+    Number(#[from] BadNumber),
+}
+
+impl Reported {
+    /// Adds the headers that say so. An origin's message travels as the body.
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        let name = match self {
+            Self::NotFound => "not-found",
+            Self::Failed(Verdict::OriginFailed { .. }) => "origin-failed",
+            Self::Failed(Verdict::ValueTooLarge { len, limit }) => {
+                if let Some(len) = len {
+                    headers.insert(LEN, (*len).into());
+                }
+                headers.insert(LIMIT, (*limit).into());
+                "value-too-large"
+            }
+            Self::Failed(Verdict::KeyTooLong { limit }) => {
+                headers.insert(LIMIT, (*limit).into());
+                "key-too-long"
+            }
+            Self::Failed(Verdict::Deadline { after }) => {
+                headers.insert(AFTER_MS, millis(*after).into());
+                "deadline"
+            }
+            Self::Failed(Verdict::Shed { limit, retry_after }) => {
+                headers.insert(LIMIT, (*limit).into());
+                headers.insert(AFTER_MS, millis(*retry_after).into());
+                let started = u64::from(retry_after.subsec_nanos() > 0);
+                headers.insert(
+                    RETRY_AFTER,
+                    retry_after.as_secs().saturating_add(started).into(),
+                );
+                "shed"
+            }
+            // A kind of verdict that this version cannot tell: the asker sees a status and no verdict.
+            Self::Failed(_) => return,
+        };
+        headers.insert(VERDICT, HeaderValue::from_static(name));
+    }
+
+    /// What the headers of an answer say; `None` if they hold no verdict. `message` is the body's text.
+    pub(crate) fn read(headers: &HeaderMap, message: &str) -> Result<Option<Self>, BadVerdict> {
+        let Some(verdict) = headers.get(VERDICT) else {
+            return Ok(None);
+        };
+        let needed = |name: HeaderName| number(headers, &name)?.ok_or(BadVerdict::Lacks(name));
+        let limit = || needed(LIMIT).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let after = || needed(AFTER_MS).map(Duration::from_millis);
+        let verdict = match verdict.as_bytes() {
+            b"not-found" => return Ok(Some(Self::NotFound)),
+            b"origin-failed" => Verdict::OriginFailed {
+                message: message.to_owned(),
+            },
+            b"value-too-large" => Verdict::ValueTooLarge {
+                len: number(headers, &LEN)?,
+                limit: needed(LIMIT)?,
+            },
+            b"key-too-long" => Verdict::KeyTooLong { limit: limit()? },
+            b"deadline" => Verdict::Deadline { after: after()? },
+            b"shed" => Verdict::Shed {
+                limit: limit()?,
+                retry_after: after()?,
+            },
+            _ => return Err(BadVerdict::Unknown),
+        };
+        Ok(Some(Self::Failed(verdict)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_report_reads_back_as_it_was_written() {
+        let message = "disk on fire".to_owned();
+        for report in [
+            Reported::NotFound,
+            Reported::Failed(Verdict::OriginFailed {
+                message: message.clone(),
+            }),
+            Reported::Failed(Verdict::ValueTooLarge {
+                len: Some(9),
+                limit: u64::MAX,
+            }),
+            Reported::Failed(Verdict::ValueTooLarge {
+                len: None,
+                limit: 0,
+            }),
+            Reported::Failed(Verdict::KeyTooLong { limit: 1024 }),
+            Reported::Failed(Verdict::Deadline {
+                after: Duration::from_millis(250),
+            }),
+            Reported::Failed(Verdict::Shed {
+                limit: 7,
+                retry_after: Duration::from_millis(1_500),
+            }),
+        ] {
+            let mut headers = HeaderMap::new();
+            report.write(&mut headers);
+            assert_eq!(Reported::read(&headers, &message), Ok(Some(report)));
+        }
+    }
+
+    #[test]
+    fn retry_after_is_in_whole_seconds_rounded_up() {
+        let mut headers = HeaderMap::new();
+        let retry_after = Duration::from_millis(1_001);
+        Reported::Failed(Verdict::Shed {
+            limit: 7,
+            retry_after,
+        })
+        .write(&mut headers);
+        assert_eq!(headers[RETRY_AFTER], "2");
+    }
+
+    #[test]
+    fn a_verdict_without_its_numbers_is_none() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(Reported::read(&headers, ""), Ok(None));
+        headers.insert(VERDICT, HeaderValue::from_static("key-too-long"));
+        assert_eq!(Reported::read(&headers, ""), Err(BadVerdict::Lacks(LIMIT)));
+        headers.insert(LIMIT, HeaderValue::from_static("+12"));
+        assert_eq!(
+            Reported::read(&headers, ""),
+            Err(BadVerdict::Number(BadNumber(LIMIT)))
+        );
+        headers.insert(VERDICT, HeaderValue::from_static("bored"));
+        assert_eq!(Reported::read(&headers, ""), Err(BadVerdict::Unknown));
+    }
+}

@@ -1,0 +1,110 @@
+//! The peer protocol of golang/groupcache and its kin over HTTP, client and server, with what Gaggle adds to it.
+//!
+//! [`router`] answers for the groups of this node; [`HttpTransport`] makes a [`Peer`](gaggle_group::Peer) of each other
+//! node, for the read path to ask.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use std::time::Duration;
+//! use gaggle_group::{Fetch, Fetched, Group, Groups, Key, Peer};
+//! use gaggle_transport_http::{ClientOptions, HttpTransport, ServerOptions, router};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let scores = Group::builder("scores")
+//!     .origin_fn(|_: Bytes| async { Ok::<_, std::io::Error>(Some("630")) })
+//!     .build()?;
+//! let app = router(Groups::new([scores])?, ServerOptions::default());
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let address = listener.local_addr()?;
+//! tokio::spawn(async move { axum::serve(listener, app).await });
+//!
+//! let transport = HttpTransport::new(ClientOptions::default())?;
+//! let peer = transport.peer(&format!("http://{address}"))?;
+//! let key = Key::from("Tom");
+//! let fetch =
+//!     Fetch { group: "scores", key: &key, max_value: 1 << 20, deadline: Duration::from_secs(1) };
+//! assert_eq!(peer.fetch(fetch).await?, Fetched::Found("630".into()));
+//! # Ok(()) }
+//! ```
+//!
+//! # The protocol
+//!
+//! **Request.** `GET {base path}{group}/{key}`. In group and key the bytes `A-Z a-z 0-9 - _ . ~` stay, every other byte is
+//! `%XX` in upper case: a space is `%20`, a plus `%2B`. The server splits the raw path at the first `/` behind the group,
+//! then decodes plain percent-encoding (`+` is a plus), so a key is any bytes: none at all, slashes, NUL, no UTF-8. The
+//! query is ignored. `HEAD` and `POST` read like `GET`; a request's body means nothing. `DELETE` drops the receiver's own
+//! copies of the key. Any other method is answered with 405.
+//!
+//! The keys `.` and `..` cannot be in a path, since URL parsers take such parts away even when they are escaped. The client
+//! sends `GET {base path}{group}` for them, without a slash, and the escaped key in the header `gaggle-key`. Other
+//! implementations answer 400 to that: they cannot take it for another key.
+//!
+//! | request header | meaning |
+//! |---|---|
+//! | `gaggle-forwarded: 1` | a node has forwarded this: answer it, whoever owns the key |
+//! | `gaggle-deadline-ms: N` | the answer is of use for that long |
+//! | `gaggle-max-value: N` | the most bytes of value that the asker takes |
+//! | `gaggle-key: K` | the key, escaped; read only where no `/` follows the group |
+//!
+//! **Answer.** 200 and the value, in one of two encodings that the ring agrees on ([`Encoding`]): `application/x-protobuf`
+//! with a `GetResponse` whose only field is the value (an empty value is `0A 00`), or `application/octet-stream` with the
+//! value alone. `gaggle-ttl-ms: N` says how much longer it is fresh; without it, it does not expire. The client takes
+//! protobuf under any content type, ignores unknown fields, and reads an empty body as an empty value.
+//!
+//! A `DELETE` is answered with 200, an empty body and `gaggle-removed: 1`. Only that header counts as done, since
+//! golang/groupcache answers a `DELETE` as if it were a get.
+//!
+//! **Errors** have a body of one line of text. Where the node did what the asker would have done, the header
+//! `gaggle-verdict` says how it ended, so that the asker need not try the origin again:
+//!
+//! | status | text | verdict | further headers |
+//! |---|---|---|---|
+//! | 400 | `bad request` (no `/` behind the group, a malformed escape or number) | | |
+//! | 404 | `no such group: NAME` | | |
+//! | 404 | `KEY not found` | `not-found` | |
+//! | 404 | `not found` (not under the base path) | | |
+//! | 405 | `method not allowed` | | `allow` |
+//! | 413 | the error | `value-too-large` | `gaggle-limit`, `gaggle-len` where it is known |
+//! | 414 | the error | `key-too-long` | `gaggle-limit` |
+//! | 500 | the origin's error, or the panic of the load | `origin-failed` | |
+//! | 503 | the error | `shed` | `gaggle-limit`, `gaggle-after-ms`, `retry-after` |
+//! | 503 | the load was cancelled: the node is going down | | |
+//! | 504 | the error | `deadline` | `gaggle-after-ms` |
+//!
+//! A ping is `GET {base path}`; any answer at all is a sign of life.
+//!
+//! **What the client makes of it.** 200 is a value if all of its body came and decodes; a status with a verdict is what the
+//! verdict says; any other status, a redirect included, or a body that does not decode is
+//! [`Refused`](gaggle_group::PeerError::Refused). No connection, one that breaks, and no answer in time are
+//! [`Unavailable`](gaggle_group::PeerError::Unavailable). A request that meets a connection which the peer is just closing
+//! is sent once more.
+//!
+//! # Trade-offs
+//!
+//! * Plain HTTP/1.1 without TLS or authentication: whoever reaches the port can read and drop what is cached. Peers belong
+//!   on a network of their own.
+//! * Nodes of other kinds know neither verdicts nor marks. Their 404 and 500 cost a load of one's own, and they pass a
+//!   request on by their own ring; for requests from them see [`Unmarked`].
+//! * The two encodings cannot be told apart in general: GeeCache sends protobuf as `application/octet-stream`. A client
+//!   that expects raw values refuses `application/x-protobuf`; one that expects protobuf may misread a raw value which
+//!   happens to decode.
+//! * A value is copied once between the network and the cache, into an allocation of its own size. A slice of the
+//!   network's buffer would spare the copy, and could hold on to many times the memory that the cache counts for it.
+//! * The owner is told a deadline up to 100 ms shorter than the asker's, so that its "not in time" arrives in time.
+//! * Where an answer is cut off without a stated length, as HTTP/1.0 allows, nobody can tell. Such answers are refused.
+
+mod base_path;
+mod client;
+mod encoding;
+mod escape;
+mod headers;
+mod message;
+mod server;
+
+pub use base_path::{BasePath, BasePathError};
+pub use client::{
+    BaseUrlError, BaseUrlProblem, ClientError, ClientOptions, HttpPeer, HttpTransport,
+};
+pub use encoding::{Encoding, EncodingError};
+pub use server::{ServerOptions, Unmarked, router};

@@ -1,0 +1,157 @@
+//! The body of a 200: a value as protobuf or bare.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::{BufMut, Bytes, BytesMut};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint};
+
+use crate::Encoding;
+
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "generated; GetRequest is never sent over HTTP"
+)]
+mod proto {
+    include!(concat!(env!("OUT_DIR"), "/groupcachepb.rs"));
+}
+
+/// The most bytes that a message takes beside the value: a tag and a length, `minute_qps`, and a field or two that other
+/// versions add (mailgun's `expire`).
+pub(crate) const OVERHEAD: u64 = 64;
+
+/// Values up to this size are copied where that saves an allocation held for too long, or a write.
+const SMALL: usize = 16 << 10;
+
+/// The body that brings `value`. A large value is not copied.
+pub(crate) fn encode(encoding: Encoding, value: Bytes) -> Body {
+    match encoding {
+        Encoding::Raw => Body::from(value),
+        Encoding::Protobuf => {
+            // As prost would write the message; by hand, because prost can only copy the value.
+            let mut head =
+                BytesMut::with_capacity(11 + if value.len() <= SMALL { value.len() } else { 0 });
+            encode_key(1, WireType::LengthDelimited, &mut head);
+            encode_varint(value.len() as u64, &mut head);
+            if value.len() <= SMALL {
+                head.put_slice(&value);
+                Body::from(head.freeze())
+            } else {
+                Body::new(TwoPart {
+                    parts: [head.freeze(), value],
+                    next: 0,
+                })
+            }
+        }
+    }
+}
+
+/// A body of two known parts, so that hyper can state its length.
+struct TwoPart {
+    parts: [Bytes; 2],
+    next: usize,
+}
+
+impl HttpBody for TwoPart {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let next = self.next;
+        let part = self.parts.get_mut(next).map(std::mem::take);
+        self.next += 1;
+        Poll::Ready(part.map(|part| Ok(Frame::data(part))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.next >= self.parts.len()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.parts.iter().map(|part| part.len() as u64).sum())
+    }
+}
+
+/// The value that a whole body brings. Unknown fields are ignored, and an empty body is an empty value.
+///
+/// A value is kept in a cache for long and counted there by its length, so it must not hold on to much more than that:
+/// it is a slice of `body` only where it fills most of it.
+pub(crate) fn decode(encoding: Encoding, body: BytesMut) -> Result<Bytes, prost::DecodeError> {
+    let held = body.capacity();
+    let body = body.freeze();
+    let value = match encoding {
+        Encoding::Raw => body,
+        Encoding::Protobuf => proto::GetResponse::decode(body)?.value.unwrap_or_default(),
+    };
+    let wasteful = held > value.len() + value.len() / 8;
+    if value.len() <= SMALL || wasteful {
+        Ok(Bytes::copy_from_slice(&value))
+    } else {
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_messages_are_read() {
+        let vectors: [(&[u8], &[u8]); 6] = [
+            (b"\x0a\x03630", b"630"),
+            (b"\x0a\x00", b""),
+            (b"", b""),
+            // golang's minute_qps, before and after the value.
+            (b"\x0a\x01a\x11\0\0\0\0\0\0\xf0\x3f", b"a"),
+            (b"\x11\0\0\0\0\0\0\xf0\x3f\x0a\x01a", b"a"),
+            // mailgun's expire, and a field of a version to come.
+            (b"\x0a\x01a\x18\x80\x01\x7a\x02xy", b"a"),
+        ];
+        for (body, value) in vectors {
+            assert_eq!(
+                decode(Encoding::Protobuf, BytesMut::from(body)).unwrap(),
+                value
+            );
+        }
+    }
+
+    #[test]
+    fn half_a_message_is_no_value() {
+        for body in [
+            &b"\x0a"[..],
+            b"\x0a\x05630",
+            b"630 in plain text",
+            b"\x0a\x03630\x0a",
+            b"\xff",
+        ] {
+            assert!(
+                decode(Encoding::Protobuf, BytesMut::from(body)).is_err(),
+                "{body:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_large_value_is_not_copied_and_a_wasteful_buffer_is_let_go() {
+        let large = vec![7; 1 << 20];
+        let mut body = BytesMut::with_capacity(large.len());
+        body.extend_from_slice(&large);
+        let at = body.as_ptr();
+        assert_eq!(decode(Encoding::Raw, body).unwrap().as_ptr(), at);
+
+        let mut body = BytesMut::with_capacity(2 * large.len());
+        body.extend_from_slice(&large);
+        let at = body.as_ptr();
+        let value = decode(Encoding::Raw, body).unwrap();
+        assert_ne!(value.as_ptr(), at);
+        assert_eq!(value, large);
+    }
+}

@@ -1,0 +1,158 @@
+//! The server: one handler on raw request targets.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use gaggle_group::{Answer, Error, Group, Groups, Hop};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, request};
+
+use self::refusal::Refusal;
+use crate::escape::unescape;
+use crate::{BasePath, Encoding, headers, message};
+
+mod refusal;
+
+/// How a server answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerOptions {
+    /// What requests begin with. Default `/_groupcache/`.
+    pub base_path: BasePath,
+    /// How values are written. Default protobuf.
+    pub encoding: Encoding,
+    /// What becomes of a request without the mark of a forward. Default [`Unmarked::Route`].
+    pub unmarked: Unmarked,
+}
+
+/// What becomes of a request that does not say whether a node has forwarded it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unmarked {
+    /// It comes from a program: it is passed on, once, to the owner of the key. For rings of Gaggle alone, which mark
+    /// what they forward.
+    #[default]
+    Route,
+    /// A node of another kind may have forwarded it: it is answered here, whoever owns the key. For rings shared with
+    /// golang/groupcache and its like, which cannot mark.
+    Answer,
+}
+
+struct Server {
+    groups: Groups,
+    options: ServerOptions,
+}
+
+/// A router that answers the peer protocol for `groups`. It is a fallback: routes merged into it come first.
+pub fn router(groups: Groups, options: ServerOptions) -> Router {
+    // Not a route with a path parameter: axum decodes those as UTF-8, and a key is any bytes.
+    Router::new()
+        .fallback(handle)
+        .with_state(Arc::new(Server { groups, options }))
+}
+
+async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response {
+    // The body of a request means nothing here. Let go at once, it is never buffered.
+    let (head, _) = request.into_parts();
+    server
+        .answer(&head)
+        .await
+        .unwrap_or_else(Refusal::into_response)
+}
+
+impl Server {
+    async fn answer(&self, head: &request::Parts) -> Result<Response, Refusal> {
+        // golang's server takes any method for a read. PUT and the like would be silent no-ops, so they are refused.
+        let removes = match head.method {
+            Method::GET | Method::HEAD | Method::POST => false,
+            Method::DELETE => true,
+            _ => return Err(Refusal::Method),
+        };
+        let (group, key) = self.target(head)?;
+        if removes {
+            Ok(remove(group, &key))
+        } else {
+            self.read(group, key, &head.headers).await
+        }
+    }
+
+    /// The group and the key that a request is for.
+    fn target(&self, head: &request::Parts) -> Result<(&Group, Vec<u8>), Refusal> {
+        let below = head
+            .uri
+            .path()
+            .strip_prefix(self.options.base_path.as_str());
+        let rest = below.ok_or(Refusal::BasePath)?;
+        // Split before it is decoded: an escaped slash is part of a name.
+        let (name, key) = match (rest.split_once('/'), head.headers.get(headers::KEY)) {
+            (Some((name, key)), _) => (name, key.as_bytes()),
+            (None, Some(key)) => (rest, key.as_bytes()),
+            (None, None) => return Err(Refusal::Malformed),
+        };
+        let name = unescape(name.as_bytes()).map_err(|_| Refusal::Malformed)?;
+        let key = unescape(key).map_err(|_| Refusal::Malformed)?;
+        match std::str::from_utf8(&name)
+            .ok()
+            .and_then(|name| self.groups.get(name))
+        {
+            Some(group) => Ok((group, key)),
+            None => Err(Refusal::NoGroup(name)),
+        }
+    }
+
+    async fn read(
+        &self,
+        group: &Group,
+        key: Vec<u8>,
+        asked: &HeaderMap,
+    ) -> Result<Response, Refusal> {
+        let wait = headers::duration(asked, &headers::DEADLINE_MS).map_err(Refusal::Number)?;
+        let max_value = headers::number(asked, &headers::MAX_VALUE).map_err(Refusal::Number)?;
+        let hop = match self.options.unmarked {
+            Unmarked::Route if !asked.contains_key(headers::FORWARDED) => Hop::First,
+            Unmarked::Route | Unmarked::Answer => Hop::Forwarded,
+        };
+        let error = match group.serve(&key, hop, wait).await {
+            Ok(found) => match over(found.value.len(), max_value) {
+                None => return Ok(self.found(found)),
+                Some((len, limit)) => Error::ValueTooLarge {
+                    group: group.name().clone(),
+                    len: Some(len),
+                    limit,
+                },
+            },
+            Err(error) => error,
+        };
+        Err(Refusal::Load { error, key })
+    }
+
+    fn found(&self, found: Answer) -> Response {
+        let encoding = self.options.encoding;
+        let mut response = Response::new(message::encode(encoding, found.value));
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static(encoding.content_type()),
+        );
+        if let Some(ttl) = found.ttl {
+            headers.insert(headers::TTL_MS, headers::millis(ttl).into());
+        }
+        response
+    }
+}
+
+/// The length and the limit, where the one is over the other.
+fn over(len: usize, limit: Option<u64>) -> Option<(u64, u64)> {
+    let len = len as u64;
+    limit.filter(|limit| len > *limit).map(|limit| (len, limit))
+}
+
+fn remove(group: &Group, key: &[u8]) -> Response {
+    group.forget(key);
+    let mut response = Response::new(Body::empty());
+    response
+        .headers_mut()
+        .insert(headers::REMOVED, headers::ONE);
+    response
+}

@@ -1,0 +1,139 @@
+//! The answers that bring no value.
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use gaggle_group::{Error, Verdict};
+use http::header::{ALLOW, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, StatusCode as Status};
+
+use crate::escape::one_line;
+use crate::headers::{BadNumber, Reported};
+
+/// The longest text of an error, in bytes.
+const MAX_TEXT: usize = 1 << 10;
+
+/// Why a request brings no value.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The method means nothing here.
+    Method,
+    /// The path is not below the base path.
+    BasePath,
+    /// No slash behind the group, or an escape that is none.
+    Malformed,
+    /// A header holds no number.
+    Number(BadNumber),
+    /// This node has no group of that name.
+    NoGroup(Vec<u8>),
+    /// The group had no value of the key.
+    Load { error: Error, key: Vec<u8> },
+}
+
+impl Refusal {
+    pub(super) fn into_response(self) -> Response {
+        match self {
+            Self::Method => {
+                let mut response = line(Status::METHOD_NOT_ALLOWED, "method not allowed");
+                let allowed = HeaderValue::from_static("GET, HEAD, POST, DELETE");
+                response.headers_mut().insert(ALLOW, allowed);
+                response
+            }
+            Self::BasePath => line(Status::NOT_FOUND, "not found"),
+            Self::Malformed => line(Status::BAD_REQUEST, "bad request"),
+            Self::Number(bad) => line(Status::BAD_REQUEST, &format!("bad request: {bad}")),
+            Self::NoGroup(name) => {
+                let name = one_line(&name, MAX_TEXT / 2);
+                line(Status::NOT_FOUND, &format!("no such group: {name}"))
+            }
+            Self::Load { error, key } => failure(&error, &key),
+        }
+    }
+}
+
+/// A status and a text as golang/groupcache gives them, and a verdict for those who can read one.
+fn failure(error: &Error, key: &[u8]) -> Response {
+    let text = match error {
+        Error::NotFound { .. } => format!("{} not found", one_line(key, MAX_TEXT / 2)),
+        // The origin's own words, without the names that the asker puts before them in any case.
+        Error::Origin { source, .. } => source.to_string(),
+        _ => error.to_string(),
+    };
+    let (status, report) = match error {
+        Error::NotFound { .. } => (Status::NOT_FOUND, Some(Reported::NotFound)),
+        Error::KeyTooLong { limit, .. } => {
+            failed(Status::URI_TOO_LONG, Verdict::KeyTooLong { limit: *limit })
+        }
+        Error::ValueTooLarge { len, limit, .. } => {
+            let verdict = Verdict::ValueTooLarge {
+                len: *len,
+                limit: *limit,
+            };
+            failed(Status::PAYLOAD_TOO_LARGE, verdict)
+        }
+        Error::Origin { .. } | Error::Panicked { .. } => {
+            let verdict = Verdict::OriginFailed {
+                message: text.clone(),
+            };
+            failed(Status::INTERNAL_SERVER_ERROR, verdict)
+        }
+        Error::Deadline { after, .. } => {
+            failed(Status::GATEWAY_TIMEOUT, Verdict::Deadline { after: *after })
+        }
+        Error::Shed {
+            limit, retry_after, ..
+        } => {
+            let verdict = Verdict::Shed {
+                limit: *limit,
+                retry_after: *retry_after,
+            };
+            failed(Status::SERVICE_UNAVAILABLE, verdict)
+        }
+        // This node is going down, which says nothing about the key: no verdict, so that the asker looks elsewhere.
+        Error::Cancelled { .. } => (Status::SERVICE_UNAVAILABLE, None),
+        _ => (Status::INTERNAL_SERVER_ERROR, None),
+    };
+    let mut response = line(status, &text);
+    if let Some(report) = report {
+        report.write(response.headers_mut());
+    }
+    response
+}
+
+fn failed(status: Status, verdict: Verdict) -> (Status, Option<Reported>) {
+    (status, Some(Reported::Failed(verdict)))
+}
+
+/// A status with one line of text, in the form of Go's `http.Error`.
+fn line(status: Status, text: &str) -> Response {
+    let mut text = one_line(text.as_bytes(), MAX_TEXT);
+    text.push('\n');
+    let mut response = Response::new(Body::from(Bytes::from(text)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_goes_down_gives_no_verdict() {
+        let error = Error::Cancelled {
+            group: "scores".into(),
+        };
+        let response = Refusal::Load {
+            error,
+            key: b"Tom".to_vec(),
+        }
+        .into_response();
+        assert_eq!(response.status(), Status::SERVICE_UNAVAILABLE);
+        assert_eq!(Reported::read(response.headers(), ""), Ok(None));
+    }
+}

@@ -1,0 +1,13 @@
+//! The peer protocol over loopback: Gaggle's client and server with each other, and each with a party that speaks bytes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod client_requests;
+mod client_statuses;
+mod fake_peer;
+mod faulty_peers;
+mod forwarding;
+mod keys;
+mod server_answers;
+mod server_failures;
+mod support;
+mod values;

@@ -1,0 +1,114 @@
+//! Groups, servers and clients for tests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gaggle_group::{Fetch, Fetched, Group, Groups, Key, Peer, PeerError};
+use gaggle_transport_http::{ClientOptions, HttpPeer, HttpTransport, ServerOptions, router};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+/// Longer than anything here takes; what hangs fails.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// Tom 630, and an empty value under the key `empty`; nobody else is known.
+pub(crate) fn scores() -> Group {
+    Group::builder("scores")
+        .origin_fn(|key: Bytes| async move {
+            Ok::<_, std::io::Error>(match &key[..] {
+                b"Tom" => Some("630"),
+                b"empty" => Some(""),
+                _ => None,
+            })
+        })
+        .build()
+        .unwrap()
+}
+
+/// A group whose value for every key is that key.
+pub(crate) fn echo() -> Group {
+    Group::builder("echo")
+        .origin_fn(|key: Bytes| async move { Ok::<_, std::io::Error>(Some(key)) })
+        .build()
+        .unwrap()
+}
+
+pub(crate) async fn serve(
+    groups: impl IntoIterator<Item = Group>,
+    options: ServerOptions,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = router(Groups::new(groups).unwrap(), options);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+pub(crate) fn peer(address: SocketAddr) -> Arc<HttpPeer> {
+    peer_with(address, ClientOptions::default())
+}
+
+pub(crate) fn peer_with(address: SocketAddr, options: ClientOptions) -> Arc<HttpPeer> {
+    HttpTransport::new(options)
+        .unwrap()
+        .peer(&format!("http://{address}"))
+        .unwrap()
+}
+
+pub(crate) async fn fetch(peer: &HttpPeer, group: &str, key: &[u8]) -> Result<Fetched, PeerError> {
+    fetch_most(peer, group, key, 1 << 20).await
+}
+
+pub(crate) async fn fetch_most(
+    peer: &HttpPeer,
+    group: &str,
+    key: &[u8],
+    max_value: u64,
+) -> Result<Fetched, PeerError> {
+    let key = Key::copy_from_slice(key);
+    peer.fetch(Fetch {
+        group,
+        key: &key,
+        max_value,
+        deadline: LONG,
+    })
+    .await
+}
+
+pub(crate) fn found(value: impl Into<Bytes>) -> Fetched {
+    Fetched::Found(value.into().into())
+}
+
+pub(crate) fn reason(failure: &PeerError) -> &str {
+    match failure {
+        PeerError::Unavailable { reason, .. } | PeerError::Refused { reason, .. } => reason,
+        other => panic!("a verdict: {other:?}"),
+    }
+}
+
+/// Sends bytes on a new connection and returns all that comes back, without the date.
+pub(crate) async fn raw(address: SocketAddr, request: &[u8]) -> String {
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    connection.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(LONG, connection.read_to_end(&mut answer))
+        .await
+        .expect("the server ends")
+        .unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let head: Vec<_> = head
+        .split("\r\n")
+        .filter(|line| !line.starts_with("date: "))
+        .collect();
+    format!("{}\r\n\r\n{body}", head.join("\r\n"))
+}
+
+/// The answer to a request line, with these further header lines.
+pub(crate) async fn ask(address: SocketAddr, line: &str, headers: &str) -> String {
+    let request = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+    raw(address, request.as_bytes()).await
+}
