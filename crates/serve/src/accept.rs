@@ -1,0 +1,122 @@
+use std::{
+    io::{self, ErrorKind},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+/// How long accepting pauses when the process or the system is out of something.
+const PAUSE: Duration = Duration::from_millis(50);
+/// At most one warning in this time.
+const WARN_EVERY: Duration = Duration::from_secs(1);
+
+/// Accepts for ever: no error of `accept(2)` is a reason to stop serving.
+#[derive(Default)]
+pub(crate) struct Acceptor {
+    warned: Option<Instant>,
+    unreported: u64,
+}
+
+impl Acceptor {
+    /// Calls `accept` until it succeeds. Safe to drop between two polls, if `accept` is.
+    pub(crate) async fn next<T, F>(&mut self, mut accept: impl FnMut() -> F) -> T
+    where
+        F: Future<Output = io::Result<T>>,
+    {
+        loop {
+            match accept().await {
+                Ok(accepted) => return accepted,
+                Err(error) => {
+                    self.report(&error);
+                    if !of_one_connection(&error) {
+                        // Out of descriptors or memory: the connection stays in the backlog and the listener stays
+                        // readable, so that without a pause this would spin.
+                        sleep(PAUSE).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn report(&mut self, error: &io::Error) {
+        let now = Instant::now();
+        if self
+            .warned
+            .is_some_and(|at| now.duration_since(at) < WARN_EVERY)
+        {
+            self.unreported += 1;
+            return;
+        }
+        warn!(%error, unreported = self.unreported, "cannot accept a connection; going on");
+        self.warned = Some(now);
+        self.unreported = 0;
+    }
+}
+
+/// Whether the error tells of the connection that was to be accepted, and nothing of the next one.
+fn of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    const EMFILE: i32 = 24;
+
+    #[tokio::test(start_paused = true)]
+    async fn accepting_goes_on_within_a_second_when_descriptors_are_back() {
+        let began = Instant::now();
+        let back = began + Duration::from_secs(3);
+        let mut calls = 0;
+        let accepted = Acceptor::default()
+            .next(|| {
+                calls += 1;
+                let now = Instant::now();
+                ready(if now < back {
+                    Err(io::Error::from_raw_os_error(EMFILE))
+                } else {
+                    Ok(now)
+                })
+            })
+            .await;
+        assert!(accepted - back < Duration::from_secs(1));
+        assert!(calls <= 61, "{calls} calls in 3 s: it spins");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_aborted_connection_does_not_hold_up_the_next() {
+        let began = Instant::now();
+        let mut left = 100;
+        Acceptor::default()
+            .next(|| {
+                left -= 1;
+                ready(if left == 0 {
+                    Ok(())
+                } else {
+                    Err(ErrorKind::ConnectionAborted.into())
+                })
+            })
+            .await;
+        assert_eq!(Instant::now(), began);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_errors_is_reported_once_a_second() {
+        let mut acceptor = Acceptor::default();
+        let error = io::Error::from_raw_os_error(EMFILE);
+        for _ in 0..10 {
+            acceptor.report(&error);
+        }
+        assert_eq!(acceptor.unreported, 9);
+        tokio::time::advance(WARN_EVERY).await;
+        acceptor.report(&error);
+        assert_eq!(acceptor.unreported, 0);
+    }
+}

@@ -1,0 +1,157 @@
+use std::task::Wake;
+
+use tokio::time::advance;
+
+use super::*;
+
+const HEAD: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(75);
+const STALL: Duration = Duration::from_secs(30);
+
+fn opened() -> Arc<Activity> {
+    Arc::new(Activity::new(&Options {
+        header_read_timeout: HEAD,
+        keep_alive_idle: IDLE,
+        stall_timeout: STALL,
+        ..Options::default()
+    }))
+}
+
+fn due(activity: &Activity) -> Option<Due> {
+    activity.due(Waker::noop())
+}
+
+fn cut(after: Duration, stalled: Stalled) -> Option<Due> {
+    Some(Due::cut(Instant::now(), after, stalled))
+}
+
+#[tokio::test(start_paused = true)]
+async fn dripping_headers_do_not_move_the_first_deadline() {
+    let activity = opened();
+    let deadline = cut(HEAD, Stalled::Head);
+    advance(HEAD / 2).await;
+    activity.has_read();
+    assert_eq!(due(&activity), deadline);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_has_all_the_time_it_wants() {
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let activity = opened();
+        let _open = activity.begin(version);
+        advance(IDLE * 100).await;
+        assert_eq!(due(&activity), None, "{version:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_alive_connection_is_idle_until_the_next_head_begins() {
+    let activity = opened();
+    drop(activity.begin(Version::HTTP_11));
+    let idle = Due {
+        at: Instant::now() + IDLE,
+        verdict: Verdict::Retire,
+    };
+    assert_eq!(due(&activity), Some(idle));
+    advance(HEAD * 2).await;
+    assert_eq!(due(&activity), Some(idle));
+
+    activity.has_read();
+    assert_eq!(due(&activity), cut(HEAD, Stalled::Head));
+    let deadline = due(&activity);
+    advance(HEAD / 2).await;
+    activity.has_read();
+    assert_eq!(due(&activity), deadline);
+    let _open = activity.begin(Version::HTTP_11);
+    assert_eq!(due(&activity), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_still_being_written_is_not_idle() {
+    let activity = opened();
+    drop(activity.begin(Version::HTTP_11));
+    for _ in 0..10 {
+        advance(IDLE - HEAD).await;
+        activity.has_written();
+    }
+    let at = Instant::now() + IDLE;
+    assert_eq!(
+        due(&activity),
+        Some(Due {
+            at,
+            verdict: Verdict::Retire
+        })
+    );
+    activity.retire();
+    advance(STALL / 2).await;
+    activity.has_written();
+    assert_eq!(due(&activity), cut(STALL, Stalled::Closing));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_socket_has_a_deadline_until_it_takes_bytes() {
+    let activity = opened();
+    let _open = activity.begin(Version::HTTP_11);
+    activity.is_blocked();
+    let deadline = cut(STALL, Stalled::Response);
+    advance(STALL / 2).await;
+    activity.is_blocked();
+    assert_eq!(due(&activity), deadline);
+    activity.has_written();
+    assert_eq!(due(&activity), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_do_not_keep_an_http2_connection() {
+    let activity = opened();
+    drop(activity.begin(Version::HTTP_2));
+    let idle = Due {
+        at: Instant::now() + IDLE,
+        verdict: Verdict::Retire,
+    };
+    advance(STALL).await;
+    activity.has_read();
+    activity.has_written();
+    assert_eq!(due(&activity), Some(idle));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_http2_response_waits_for_its_client_only_while_no_handler_works() {
+    let activity = opened();
+    let mut stalled = activity.begin(Version::HTTP_2);
+    let busy = activity.begin(Version::HTTP_2);
+    stalled.clients_turn();
+    assert_eq!(due(&activity), None);
+    drop(busy);
+    assert_eq!(due(&activity), cut(STALL, Stalled::Response));
+    advance(STALL / 2).await;
+    stalled.our_turn();
+    assert_eq!(due(&activity), None);
+    stalled.clients_turn();
+    assert_eq!(due(&activity), cut(STALL, Stalled::Response));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_http2_request_wakes_the_connection() {
+    struct Woken(Mutex<bool>);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            *self.0.lock().unwrap() = true;
+        }
+    }
+    let woken = Arc::new(Woken(Mutex::new(false)));
+    let activity = opened();
+    let open = activity.begin(Version::HTTP_2);
+    assert_eq!(activity.due(&Arc::clone(&woken).into()), None);
+    drop(open);
+    assert!(*woken.0.lock().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_duration_means_never() {
+    let activity = Arc::new(Activity::new(&Options {
+        header_read_timeout: Duration::MAX,
+        ..Options::default()
+    }));
+    assert!(due(&activity).is_some());
+}

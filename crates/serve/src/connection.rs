@@ -1,0 +1,122 @@
+use std::{
+    fmt::Display,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::{conn::auto, graceful::GracefulConnection},
+};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, sleep},
+};
+use tracing::debug;
+
+use crate::{
+    activity::{Activity, Due, Stalled, Verdict},
+    io::Noted,
+    options::Options,
+    service::Requests,
+};
+
+/// What all connections of a server share.
+pub(crate) struct Shared {
+    pub(crate) http: auto::Builder<TokioExecutor>,
+    pub(crate) router: Router,
+    pub(crate) options: Options,
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    socket: TcpStream,
+    client: SocketAddr,
+    stopping: watch::Receiver<bool>,
+) {
+    if let Err(error) = socket.set_nodelay(true) {
+        // It is gone already, or answers will be slower: reading tells.
+        debug!(%client, %error, "cannot set TCP_NODELAY");
+    }
+    let activity = Arc::new(Activity::new(&shared.options));
+    let io = TokioIo::new(Noted {
+        socket,
+        activity: Arc::clone(&activity),
+    });
+    let requests = Requests {
+        router: shared.router.clone(),
+        activity: Arc::clone(&activity),
+    };
+    match drive(
+        shared.http.serve_connection(io, requests),
+        &activity,
+        stopping,
+    )
+    .await
+    {
+        End::Closed(Ok(())) => {}
+        End::Closed(Err(error)) => debug!(%client, %error, "the connection failed"),
+        End::Cut(why) => debug!(%client, %why, "the connection was cut"),
+    }
+}
+
+enum End<E> {
+    Closed(Result<(), E>),
+    Cut(Stalled),
+}
+
+/// Polls `connection` until it ends, or until `activity` condemns it.
+async fn drive<C>(
+    connection: C,
+    activity: &Activity,
+    mut stopping: watch::Receiver<bool>,
+) -> End<C::Error>
+where
+    C: GracefulConnection,
+    C::Error: Display,
+{
+    let mut connection = pin!(connection);
+    // An error says that the server is gone; that is a reason to stop, too.
+    let mut stop = pin!(async move { stopping.wait_for(|stop| *stop).await.is_ok() });
+    let mut stopped = false;
+    let mut timer = pin!(sleep(Duration::MAX));
+    poll_fn(|cx| {
+        loop {
+            // First of all, and so before a stop: a request that has arrived by then is answered.
+            if let Poll::Ready(end) = connection.as_mut().poll(cx) {
+                return Poll::Ready(End::Closed(end));
+            }
+            if !stopped && stop.as_mut().poll(cx).is_ready() {
+                stopped = true;
+                connection.as_mut().graceful_shutdown();
+                continue;
+            }
+            let Some(Due { at, verdict }) = activity.due(cx.waker()) else {
+                return Poll::Pending;
+            };
+            if at > Instant::now() {
+                // Deadlines move away with each request, and moving a timer costs more than letting it ring too early.
+                if at < timer.deadline() || timer.is_elapsed() {
+                    timer.as_mut().reset(at);
+                }
+                ready!(timer.as_mut().poll(cx));
+                continue;
+            }
+            match verdict {
+                Verdict::Cut(why) => return Poll::Ready(End::Cut(why)),
+                Verdict::Retire => {
+                    activity.retire();
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    })
+    .await
+}

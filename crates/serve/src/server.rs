@@ -1,0 +1,180 @@
+use std::{fmt::Display, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use axum::Router;
+use tokio::{
+    net::{TcpListener, TcpSocket, ToSocketAddrs, lookup_host},
+    sync::watch,
+    task::{JoinError, JoinSet},
+    time::timeout,
+};
+use tracing::{debug, error, info, warn};
+
+use crate::{
+    accept::Acceptor,
+    connection::{self, Shared},
+    options::Options,
+};
+
+/// Connections that are cut get this long to let go; only a handler that blocks its thread needs more.
+const LET_GO: Duration = Duration::from_secs(1);
+
+/// A bound socket, listening. Serves nothing before [`serve`](Self::serve); meanwhile the backlog collects.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    options: Options,
+}
+
+/// How a server's shutdown went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Drained {
+    /// Connections that were open when the shutdown was signalled, idle ones included.
+    pub open: usize,
+    /// Those of them which [`Options::drain`] did not suffice for.
+    pub cut: usize,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address does not resolve, is not this host's, is in use, or needs a privilege.
+    #[error("cannot listen on {addr}: {source}")]
+    Bind {
+        /// As given to [`Server::bind`].
+        addr: String,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl Server {
+    /// Listens on the first of the addresses that `addr` resolves to and that can be bound.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Bind`] with `addr` and the cause of the last attempt.
+    pub async fn bind(
+        addr: impl ToSocketAddrs + Display,
+        options: Options,
+    ) -> Result<Self, ServeError> {
+        let named = addr.to_string();
+        match listen(addr, options.backlog).await {
+            Ok((listener, local_addr)) => Ok(Self {
+                listener,
+                local_addr,
+                options,
+            }),
+            Err(source) => Err(ServeError::Bind {
+                addr: named,
+                source,
+            }),
+        }
+    }
+
+    /// The address in use; with the port that the system chose, if 0 was asked for.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves `router` until `shutdown` completes, then drains: nothing more is accepted, idle connections are closed,
+    /// running requests finish, and what is left after [`Options::drain`] is cut.
+    ///
+    /// Returns when all connections are closed. Dropping the future cuts them at once.
+    pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()> + Send) -> Drained {
+        let Self {
+            listener,
+            local_addr,
+            options,
+        } = self;
+        let (most, drain) = (options.max_connections.max(1), options.drain);
+        let shared = Arc::new(Shared {
+            http: options.http(),
+            router,
+            options,
+        });
+        let (stop, stopping) = watch::channel(false);
+        let mut connections = JoinSet::new();
+        let mut acceptor = Acceptor::default();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(ended) = connections.join_next() => reap(ended),
+                (socket, client) = acceptor.next(|| listener.accept()), if connections.len() < most => {
+                    let shared = Arc::clone(&shared);
+                    connections.spawn(connection::serve(shared, socket, client, stopping.clone()));
+                }
+            }
+        }
+        drop(listener);
+        let _ = stop.send(true);
+        let drained = drain_within(drain, &mut connections).await;
+        if drained.cut > 0 {
+            warn!(%local_addr, open = drained.open, cut = drained.cut, ?drain, "connections were cut");
+        } else {
+            info!(%local_addr, open = drained.open, "all connections are closed");
+        }
+        drained
+    }
+}
+
+async fn listen(addr: impl ToSocketAddrs, backlog: u32) -> io::Result<(TcpListener, SocketAddr)> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for addr in lookup_host(addr).await? {
+        match listen_on(addr, backlog) {
+            Ok(listening) => return Ok(listening),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn listen_on(addr: SocketAddr, backlog: u32) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if addr.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    // A restart need not wait for the old connections' TIME_WAIT. On Windows the option means something else.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    let listener = socket.listen(backlog)?;
+    let local_addr = listener.local_addr()?;
+    Ok((listener, local_addr))
+}
+
+async fn drain_within(drain: Duration, connections: &mut JoinSet<()>) -> Drained {
+    while let Some(ended) = connections.try_join_next() {
+        reap(ended);
+    }
+    let open = connections.len();
+    let _ = timeout(drain, reap_all(connections)).await;
+    while let Some(ended) = connections.try_join_next() {
+        reap(ended);
+    }
+    let cut = connections.len();
+    connections.abort_all();
+    let _ = timeout(LET_GO, reap_all(connections)).await;
+    Drained { open, cut }
+}
+
+async fn reap_all(connections: &mut JoinSet<()>) {
+    while let Some(ended) = connections.join_next().await {
+        reap(ended);
+    }
+}
+
+fn reap(ended: Result<(), JoinError>) {
+    match ended {
+        Err(error) if error.is_panic() => {
+            // The payload may hold what a client sent; the panic hook has shown where it happened.
+            error!("a handler panicked; its connection is closed");
+        }
+        Err(error) => debug!(%error, "a connection was cut"),
+        Ok(()) => {}
+    }
+}
