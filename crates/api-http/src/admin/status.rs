@@ -1,0 +1,187 @@
+//! `/status`: the node, its ring and its groups as one JSON document.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use gaggle_group::{CacheStats, LoadStats, Member, PeerRequests, Stats};
+use serde::Serialize;
+
+use super::Admin;
+use crate::reply;
+
+#[derive(Serialize)]
+struct Status<'a> {
+    node: &'a str,
+    version: &'a str,
+    state: &'static str,
+    ring: Ring,
+    groups: BTreeMap<Arc<str>, Counters>,
+}
+
+#[derive(Serialize, Default)]
+struct Ring {
+    members: Vec<Arc<str>>,
+    peers: Vec<PeerStatus>,
+    hash: String,
+}
+
+#[derive(Serialize)]
+struct PeerStatus {
+    name: Arc<str>,
+    up: bool,
+    #[serde(rename = "self")]
+    is_self: bool,
+    requests: Ends,
+}
+
+/// A group's counters, each under the name that `/metrics` has for it without the prefix, with labels as fields.
+#[derive(Serialize)]
+struct Counters {
+    gets_total: u64,
+    hits_total: PerCache<u64>,
+    loads_total: PerSource<Ends>,
+    loads_collapsed_total: u64,
+    load_seconds: PerSource<Seconds>,
+    loads_in_flight: usize,
+    server_requests_total: u64,
+    shed_total: u64,
+    cache_bytes: PerCache<u64>,
+    cache_entries: PerCache<usize>,
+    cache_limit_bytes: u64,
+    evictions_total: PerCache<Evictions>,
+    values_refused_total: PerCache<u64>,
+}
+
+#[derive(Serialize)]
+struct PerCache<T> {
+    main: T,
+    hot: T,
+}
+
+#[derive(Serialize)]
+struct PerSource<T> {
+    origin: T,
+    peer: T,
+}
+
+#[derive(Serialize)]
+struct Ends {
+    ok: u64,
+    not_found: u64,
+    error: u64,
+}
+
+#[derive(Serialize)]
+struct Seconds {
+    count: u64,
+    sum: f64,
+}
+
+#[derive(Serialize)]
+struct Evictions {
+    capacity: u64,
+    expired: u64,
+    collision: u64,
+}
+
+pub(super) fn answer(admin: &Admin) -> Response {
+    let ring = admin.groups.iter().next().map(|group| {
+        let router = group.router();
+        let members = router.members();
+        Ring {
+            members: members.iter().map(|member| member.name.clone()).collect(),
+            peers: members.into_iter().map(PeerStatus::from).collect(),
+            hash: router.digest(),
+        }
+    });
+    let groups = admin
+        .groups
+        .iter()
+        .map(|group| (group.name().clone(), group.stats().into()));
+    let status = Status {
+        node: &admin.node,
+        version: &admin.version,
+        state: admin.readiness.as_str(),
+        ring: ring.unwrap_or_default(),
+        groups: groups.collect(),
+    };
+    reply::json(StatusCode::OK, &status)
+}
+
+impl From<Member> for PeerStatus {
+    fn from(member: Member) -> Self {
+        let PeerRequests {
+            ok,
+            not_found,
+            error,
+        } = member.requests;
+        Self {
+            name: member.name,
+            up: member.up,
+            is_self: member.is_self,
+            requests: Ends {
+                ok,
+                not_found,
+                error,
+            },
+        }
+    }
+}
+
+impl From<Stats> for Counters {
+    fn from(stats: Stats) -> Self {
+        let Stats {
+            main,
+            hot,
+            origin,
+            peer,
+            ..
+        } = &stats;
+        Self {
+            gets_total: stats.gets,
+            hits_total: PerCache::of(main, hot, |cache| cache.store.hits),
+            loads_total: PerSource::of(origin, peer, |loads| Ends {
+                ok: loads.ok,
+                not_found: loads.not_found,
+                error: loads.error,
+            }),
+            loads_collapsed_total: stats.collapsed,
+            load_seconds: PerSource::of(origin, peer, |loads| Seconds {
+                count: loads.seconds.count(),
+                sum: loads.seconds.sum,
+            }),
+            loads_in_flight: stats.loads_in_flight,
+            server_requests_total: stats.server_requests,
+            shed_total: stats.shed,
+            cache_bytes: PerCache::of(main, hot, |cache| cache.bytes),
+            cache_entries: PerCache::of(main, hot, |cache| cache.entries),
+            cache_limit_bytes: stats.limit_bytes,
+            evictions_total: PerCache::of(main, hot, |cache| Evictions {
+                capacity: cache.store.evicted_capacity,
+                expired: cache.store.evicted_expired,
+                collision: cache.store.evicted_collision,
+            }),
+            values_refused_total: PerCache::of(main, hot, |cache| cache.store.refused),
+        }
+    }
+}
+
+impl<T> PerCache<T> {
+    fn of(main: &CacheStats, hot: &CacheStats, read: impl Fn(&CacheStats) -> T) -> Self {
+        Self {
+            main: read(main),
+            hot: read(hot),
+        }
+    }
+}
+
+impl<T> PerSource<T> {
+    fn of(origin: &LoadStats, peer: &LoadStats, read: impl Fn(&LoadStats) -> T) -> Self {
+        Self {
+            origin: read(origin),
+            peer: read(peer),
+        }
+    }
+}

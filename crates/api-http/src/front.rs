@@ -1,0 +1,104 @@
+//! The front door: where programs that are no peers get their values.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::response::{IntoResponse, Response};
+use gaggle_group::{Group, Groups};
+
+use crate::batch;
+use crate::keys::{Target, named, of_query};
+use crate::reply::{self, Refusal};
+
+/// The bounds that the front door keeps by itself. What one key may cost is bounded by its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrontOptions {
+    /// The most keys in a batch. Default 1000.
+    pub max_batch_keys: usize,
+    /// The largest body of a batch request, in bytes. Default 2 MiB: room for 1000 keys of 1 KiB in base64.
+    pub max_body: usize,
+    /// The most bytes of values in the answer to a batch, before base64. Default 64 MiB.
+    pub max_batch_bytes: u64,
+    /// How many keys of a batch are asked for at a time. 0 is taken as 1. Default 128.
+    pub batch_loads: usize,
+    /// How long the body of a batch request may take to arrive. Default 10 s.
+    pub body_timeout: Duration,
+}
+
+impl Default for FrontOptions {
+    fn default() -> Self {
+        Self {
+            max_batch_keys: 1000,
+            max_body: 2 << 20,
+            max_batch_bytes: 64 << 20,
+            batch_loads: 128,
+            body_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The router of the front door for these groups.
+///
+/// Everything goes through the fallback: a route with captures would make axum decode each key as UTF-8, which it need
+/// not be.
+pub fn front_door(groups: Groups, options: FrontOptions) -> Router {
+    Router::new()
+        .fallback(answer)
+        .with_state(Arc::new(Front { groups, options }))
+}
+
+struct Front {
+    groups: Groups,
+    options: FrontOptions,
+}
+
+async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
+    front
+        .answer(request)
+        .await
+        .unwrap_or_else(IntoResponse::into_response)
+}
+
+impl Front {
+    async fn answer(&self, request: Request) -> Result<Response, Refusal> {
+        let uri = request.uri();
+        if uri.path() == "/api" {
+            read_only(request.method())?;
+            let (group, key) = of_query(&self.groups, uri)?;
+            return get(group, &key).await;
+        }
+        match Target::parse(uri.path()).ok_or_else(Refusal::no_such_path)?? {
+            Target::Key(group, key) => {
+                read_only(request.method())?;
+                get(named(&self.groups, &group)?, &key).await
+            }
+            Target::Group(group) => {
+                if request.method() != Method::POST {
+                    return Err(Refusal::method("POST"));
+                }
+                let group = named(&self.groups, &group)?.clone();
+                batch::answer(&group, &self.options, request.into_body()).await
+            }
+        }
+    }
+}
+
+/// A hit is ready when `lookup` is first polled, so nothing is awaited on that path.
+async fn get(group: &Group, key: &[u8]) -> Result<Response, Refusal> {
+    match group.lookup(key).await {
+        Ok(answer) => Ok(reply::value(answer)),
+        Err(error) => Err(Refusal::failed(key, &error)),
+    }
+}
+
+/// `HEAD` does what `GET` does; axum drops the body.
+pub(crate) fn read_only(method: &Method) -> Result<(), Refusal> {
+    if method == Method::GET || method == Method::HEAD {
+        Ok(())
+    } else {
+        Err(Refusal::method("GET, HEAD"))
+    }
+}

@@ -1,0 +1,98 @@
+//! The public front door and the admin endpoints of a Gaggle node, as [axum](https://docs.rs/axum) routers.
+//!
+//! [`front_door`] answers programs that want values, [`admin`] answers operators and their tools. Both are plain
+//! [`axum::Router`]s: the caller serves them, on two addresses of which the second is not for the public.
+//!
+//! ```
+//! use axum::body::Body;
+//! use axum::http::Request;
+//! use bytes::Bytes;
+//! use gaggle_api_http::{FrontOptions, front_door};
+//! use gaggle_group::{Group, Groups};
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let scores = Group::builder("scores")
+//!     .origin_fn(|key: Bytes| async move { Ok::<_, std::io::Error>((key == "Tom").then_some("630")) })
+//!     .build()?;
+//! let router = front_door(Groups::new([scores])?, FrontOptions::default());
+//!
+//! // A program would hand `router` to `axum::serve`; a test can call it as it is.
+//! let answer = router.oneshot(Request::get("/api?key=Tom").body(Body::empty())?).await?;
+//! assert_eq!(answer.status(), 200);
+//! assert_eq!(answer.headers()["cache-status"], "gaggle; fwd=miss; detail=origin");
+//! # Ok(()) }
+//! ```
+//!
+//! # The front door
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /api?key=K[&group=G]` | the value; `G` may be left out where there is exactly one group |
+//! | `GET` or `HEAD /v1/{group}/{key}` | the value |
+//! | `POST /v1/{group}` with `{"keys":["Tom"]}` or `{"keys64":["VG9t"]}` | a result for each key, in order |
+//!
+//! A value is the raw bytes as `application/octet-stream`, with a `Cache-Status` header
+//! ([RFC 9211](https://www.rfc-editor.org/rfc/rfc9211)): `gaggle; hit; detail=main` or `hot`, `gaggle; fwd=miss;
+//! detail=origin` or `peer`, with `; collapsed` where the caller waited on another's load, and `; ttl=SECONDS` where
+//! the value expires.
+//!
+//! **Keys are bytes.** Under `/v1` the key is all that follows the slash behind the group, percent-decoded once: slashes,
+//! `//` and `..` are part of it, `+` is a plus. In `/api` the key is a form value: `+` is a space. A `%` without two hex
+//! digits behind it is answered with 400. An empty key is a key: `/v1/scores/`, `/api?key=`. A query behind a `/v1` path
+//! is ignored: a `?` in a key is written `%3F`.
+//!
+//! An error is one line of text without a line end:
+//!
+//! | status | when |
+//! |---|---|
+//! | 400 | a malformed request |
+//! | 404 | `{key} not found`, `no such group: {group}`, `no such path` |
+//! | 405 | another method, with `Allow` |
+//! | 408 | the body of a `POST` did not arrive within [`FrontOptions::body_timeout`] |
+//! | 413 | the value, or the body of a `POST`, is over its limit |
+//! | 414 | the key is over the group's limit |
+//! | 502 | the origin failed, or the load panicked |
+//! | 503 | too many loads are under way, or the node is stopping; with `Retry-After` in seconds |
+//! | 504 | no value within the load timeout |
+//!
+//! **Batches.** `{"results":[{"key":"Tom","status":200,"value":"NjMw"},{"key":"Nobody","status":404}]}`: values in base64,
+//! results in the order of the keys, each with the status that a `GET` would have had, and an `error` text where that is
+//! neither 200 nor 404. With `keys64` the keys are base64 (the standard alphabet, padded) and come back as `key64`. The
+//! answer is cut at the first value that does not fit into [`FrontOptions::max_batch_bytes`]: that key and all behind it
+//! get 413 with the error `the answer is full`, and can be asked for in a request of their own. The request's content
+//! type is not looked at.
+//!
+//! # The admin endpoints
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /livez` | 200 `ok` as long as the process answers at all |
+//! | `GET /readyz` | 200 `ready`; 503 `starting` or `draining`: see [`Readiness`] |
+//! | `GET /metrics` | the text of [`MetricsPage`] |
+//! | `GET /status` | JSON: `node`, `version`, `state`, `ring` (`members`, `hash`, and `peers` with their health), `groups` with their counters under the names that `/metrics` has for them |
+//! | `GET /owner?group=G&key=K` | `{"owner":"http://…","self":true}`: who owns the key by placement, up or down; decoded as `/api` is |
+//! | `DELETE /v1/{group}/{key}` | `{"removed":["http://…"],"missed":[{"node":"http://…","error":"…"}]}`: 200 if every node has dropped its copies, 502 if some node was missed |
+//!
+//! A `DELETE` goes on when its client hangs up: a removal that stops half-way would be worse than none.
+//!
+//! # Trade-offs
+//!
+//! * Both routers take every path that reaches them (they answer unknown ones themselves, in the format above), so they
+//!   can be nested under a path but not merged with another router that has a fallback.
+//! * Nobody is authenticated, and a failure's text includes what the origin said: the front door is for a trusted network,
+//!   the admin endpoints for fewer people still.
+//! * Values are whole: no ranges, no conditional requests, no streaming.
+//! * A batch asks for its keys in groups of [`FrontOptions::batch_loads`], so that one request cannot take every slot
+//!   that a group has for loads; its last keys wait for its first ones.
+//! * Connection limits and header timeouts are the server's business, not a router's.
+
+mod admin;
+mod batch;
+mod front;
+mod keys;
+mod reply;
+
+pub use admin::{Admin, MetricsPage, Readiness, admin};
+pub use front::{FrontOptions, front_door};

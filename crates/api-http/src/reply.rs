@@ -1,0 +1,344 @@
+//! What is sent back: values, and refusals with the one place that says which error has which status.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use gaggle_group::{Answer, Error, Source};
+use serde::Serialize;
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// The most characters of an error's text that are sent. An origin's account of a failure has no bound of its own.
+const MAX_ERROR_CHARS: usize = 1024;
+
+/// A value, shared with the cache and not copied. The content length is set by axum.
+pub(crate) fn value(answer: Answer) -> Response {
+    let cache_status = cache_status(&answer);
+    let mut response = Response::new(Body::from(answer.value));
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
+    headers.insert(CACHE_STATUS, cache_status);
+    response
+}
+
+/// RFC 9211. The commonest answers need no allocation.
+fn cache_status(answer: &Answer) -> HeaderValue {
+    let status = match (answer.source, answer.collapsed) {
+        (Source::Main, _) => "gaggle; hit; detail=main",
+        (Source::Hot, _) => "gaggle; hit; detail=hot",
+        (Source::Peer, false) => "gaggle; fwd=miss; detail=peer",
+        (Source::Peer, true) => "gaggle; fwd=miss; detail=peer; collapsed",
+        (Source::Origin, false) => "gaggle; fwd=miss; detail=origin",
+        (Source::Origin, true) => "gaggle; fwd=miss; detail=origin; collapsed",
+    };
+    let with_ttl = answer
+        .ttl
+        .and_then(|ttl| HeaderValue::try_from(format!("{status}; ttl={}", ttl.as_secs())).ok());
+    with_ttl.unwrap_or(HeaderValue::from_static(status))
+}
+
+/// One line of text.
+pub(crate) fn text(status: StatusCode, line: impl Into<Cow<'static, str>>) -> Response {
+    let mut response = Response::new(Body::from(line.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, TEXT);
+    // The line may repeat what the client sent: no browser shall take it for a page.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// A JSON document, made for this request only.
+pub(crate) fn json(status: StatusCode, document: &impl Serialize) -> Response {
+    match serde_json::to_vec(document) {
+        Ok(body) => {
+            let mut response = Response::new(Body::from(body));
+            *response.status_mut() = status;
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }
+        Err(error) => text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            one_line(&error.to_string()),
+        ),
+    }
+}
+
+/// A request that gets no value: the status, the line of text, and what else the client must know.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    line: String,
+    allow: Option<&'static str>,
+    retry_after: Option<u64>,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, line: String) -> Self {
+        Self {
+            status,
+            line,
+            allow: None,
+            retry_after: None,
+        }
+    }
+
+    pub(crate) fn bad_request(line: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, line)
+    }
+
+    pub(crate) fn no_such_path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no such path".to_owned())
+    }
+
+    pub(crate) fn no_such_group(name: &[u8]) -> Self {
+        let name = String::from_utf8_lossy(name);
+        Self::new(StatusCode::NOT_FOUND, format!("no such group: {name}"))
+    }
+
+    pub(crate) fn method(allow: &'static str) -> Self {
+        let line = format!("method not allowed here; allowed: {allow}");
+        Self {
+            allow: Some(allow),
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, line)
+        }
+    }
+
+    /// A get of `key` that failed.
+    pub(crate) fn failed(key: &[u8], error: &Error) -> Self {
+        let line = match error {
+            Error::NotFound { .. } => format!("{} not found", String::from_utf8_lossy(key)),
+            error => error_line(error),
+        };
+        Self {
+            retry_after: retry_after(error),
+            ..Self::new(status(error), line)
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = text(self.status, one_line(&self.line));
+        let headers = response.headers_mut();
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// The status of an error, for single gets and for the keys of a batch.
+pub(crate) fn status(error: &Error) -> StatusCode {
+    match error {
+        Error::NotFound { .. } => StatusCode::NOT_FOUND,
+        Error::KeyTooLong { .. } => StatusCode::URI_TOO_LONG,
+        Error::ValueTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::Origin { .. } | Error::Panicked { .. } => StatusCode::BAD_GATEWAY,
+        Error::Cancelled { .. } | Error::Shed { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The text of an error: one line of at most [`MAX_ERROR_CHARS`] characters (before escapes).
+pub(crate) fn error_line(error: &impl std::fmt::Display) -> String {
+    let mut line = error.to_string();
+    if let Some((end, _)) = line.char_indices().nth(MAX_ERROR_CHARS) {
+        line.truncate(end);
+        line.push('…');
+    }
+    one_line(&line)
+}
+
+/// When to come back, in whole seconds, for the answers with 503.
+fn retry_after(error: &Error) -> Option<u64> {
+    match error {
+        Error::Shed { retry_after, .. } => Some(whole_seconds(*retry_after)),
+        // The runtime is shutting down: another node, or this one after its restart.
+        Error::Cancelled { .. } => Some(1),
+        _ => None,
+    }
+}
+
+/// Rounded up: a client that came back too early would be shed again.
+fn whole_seconds(time: Duration) -> u64 {
+    (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
+}
+
+/// The text with whatever would break the line escaped: control characters and Unicode's line separators.
+fn one_line(text: &str) -> String {
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if breaks(c) {
+            // Writing to a String cannot fail.
+            let _ = write!(line, "{}", c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use gaggle_group::OriginError;
+
+    use super::*;
+
+    fn every_error() -> Vec<(Error, u16, Option<u64>)> {
+        let group: Arc<str> = "scores".into();
+        let g = || Arc::clone(&group);
+        let ms = Duration::from_millis;
+        vec![
+            (Error::NotFound { group: g() }, 404, None),
+            (
+                Error::KeyTooLong {
+                    group: g(),
+                    len: 5,
+                    limit: 4,
+                },
+                414,
+                None,
+            ),
+            (
+                Error::ValueTooLarge {
+                    group: g(),
+                    len: Some(5),
+                    limit: 4,
+                },
+                413,
+                None,
+            ),
+            (
+                Error::Origin {
+                    group: g(),
+                    peer: None,
+                    source: OriginError::failed("down"),
+                },
+                502,
+                None,
+            ),
+            (
+                Error::Panicked {
+                    group: g(),
+                    message: "oh".into(),
+                },
+                502,
+                None,
+            ),
+            (Error::Cancelled { group: g() }, 503, Some(1)),
+            (
+                Error::Deadline {
+                    group: g(),
+                    after: ms(5),
+                },
+                504,
+                None,
+            ),
+            (
+                Error::Shed {
+                    group: g(),
+                    limit: 1,
+                    retry_after: ms(0),
+                },
+                503,
+                Some(1),
+            ),
+            (
+                Error::Shed {
+                    group: g(),
+                    limit: 1,
+                    retry_after: ms(2_001),
+                },
+                503,
+                Some(3),
+            ),
+            (
+                Error::Shed {
+                    group: g(),
+                    limit: 1,
+                    retry_after: ms(2_000),
+                },
+                503,
+                Some(2),
+            ),
+        ]
+    }
+
+    #[test]
+    fn each_error_has_its_status_and_each_503_says_when_to_come_back() {
+        for (error, status, retry) in every_error() {
+            let response = Refusal::failed(b"Tom", &error).into_response();
+            assert_eq!(response.status().as_u16(), status, "{error}");
+            let told = response
+                .headers()
+                .get(RETRY_AFTER)
+                .map(|v| v.to_str().unwrap().to_owned());
+            assert_eq!(told, retry.map(|seconds| seconds.to_string()), "{error}");
+            assert_eq!(status == 503, retry.is_some(), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_one_bounded_line() {
+        let source = OriginError::failed(format!("first\r\nsecond{}", "x".repeat(10_000)));
+        let error = Error::Origin {
+            group: "scores".into(),
+            peer: None,
+            source,
+        };
+        let line = Refusal::failed(b"Tom", &error).line;
+        assert!(line.contains(r"first\r\nsecond"), "{line}");
+        assert!(!line.contains('\n') && line.chars().count() < 1_100);
+        assert_eq!(one_line("a\u{2028}b\0张"), "a\\u{2028}b\\u{0}张");
+    }
+
+    #[test]
+    fn cache_status_names_the_source_and_the_time_left() {
+        let answer = |source, collapsed, ttl: Option<u64>| {
+            let ttl = ttl.map(Duration::from_millis);
+            let value = bytes::Bytes::new();
+            let status = cache_status(&Answer {
+                value,
+                source,
+                collapsed,
+                ttl,
+            });
+            status.to_str().unwrap().to_owned()
+        };
+        assert_eq!(
+            answer(Source::Main, false, None),
+            "gaggle; hit; detail=main"
+        );
+        assert_eq!(
+            answer(Source::Hot, false, Some(1_999)),
+            "gaggle; hit; detail=hot; ttl=1"
+        );
+        assert_eq!(
+            answer(Source::Peer, false, None),
+            "gaggle; fwd=miss; detail=peer"
+        );
+        assert_eq!(
+            answer(Source::Origin, true, Some(300_000)),
+            "gaggle; fwd=miss; detail=origin; collapsed; ttl=300"
+        );
+    }
+}

@@ -1,0 +1,526 @@
+//! The front door as a client sees it, without sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gaggle_api_http::{FrontOptions, front_door};
+use gaggle_group::{Group, Groups, Limits};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::client::{Client, base64};
+
+/// A group whose values are its keys, but for some keys with a meaning of their own.
+fn echo(name: &str) -> Group {
+    Group::builder(name)
+        .limits(Limits {
+            max_key: 64,
+            max_value: 100,
+            ..Limits::default()
+        })
+        .origin_fn(|key: Bytes| async move {
+            match &key[..] {
+                b"Nobody" | b"no\nbody" | b"\xFFno" => Ok(None),
+                b"Tom" => Ok(Some(Bytes::from_static(b"630"))),
+                b"fails" => Err("the database\nis down"),
+                b"panics" => panic!("a bug"),
+                b"large" => Ok(Some(Bytes::from(vec![b'x'; 101]))),
+                _ => Ok(Some(key)),
+            }
+        })
+        .build()
+        .unwrap()
+}
+
+fn client_of(groups: impl IntoIterator<Item = Group>, options: FrontOptions) -> Client {
+    Client(front_door(Groups::new(groups).unwrap(), options))
+}
+
+fn client() -> Client {
+    client_of([echo("scores")], FrontOptions::default())
+}
+
+fn nasty_keys() -> Vec<Vec<u8>> {
+    let mut keys: Vec<Vec<u8>> = [
+        "", " ", "a b", "a+b", "+", "/", "//", "a//b", "/a/", "%", "%41", "..", "../..", ".",
+        "a/../b", "?", "a?b=c&d", "#", "&", "=", "key=1", "张三", "é", "\0", "\n", "\r\n", "\"",
+        "\\", "<b>", "~", "'",
+    ]
+    .iter()
+    .map(|key| key.as_bytes().to_vec())
+    .collect();
+    keys.extend([
+        vec![0xFF],
+        vec![0xFF, 0x00, 0x2F, 0x80],
+        vec![b'k'; 64],
+        vec![0xFE; 64],
+    ]);
+    keys
+}
+
+fn percent(key: &[u8]) -> String {
+    key.iter().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[tokio::test]
+async fn a_value_is_raw_bytes_with_its_length_and_its_source() {
+    let client = client();
+    let first = client.get("/v1/scores/Tom").await;
+    assert_eq!((first.status, first.text()), (200, "630"));
+    assert_eq!(
+        first.header("content-type"),
+        Some("application/octet-stream")
+    );
+    assert_eq!(first.header("content-length"), Some("3"));
+    assert_eq!(
+        first.header("cache-status"),
+        Some("gaggle; fwd=miss; detail=origin")
+    );
+
+    let second = client.get("/api?key=Tom").await;
+    assert_eq!((second.status, second.text()), (200, "630"));
+    assert_eq!(
+        second.header("content-type"),
+        Some("application/octet-stream")
+    );
+    assert_eq!(
+        second.header("cache-status"),
+        Some("gaggle; hit; detail=main")
+    );
+}
+
+#[tokio::test]
+async fn head_is_get_without_the_body() {
+    let client = client();
+    for target in ["/v1/scores/Tom", "/api?key=Tom"] {
+        let answer = client.send("HEAD", target, "").await;
+        assert_eq!((answer.status, answer.body.len()), (200, 0));
+        assert_eq!(answer.header("content-length"), Some("3"));
+        assert!(answer.header("cache-status").is_some());
+    }
+    let missing = client.send("HEAD", "/v1/scores/Nobody", "").await;
+    assert_eq!((missing.status, missing.body.len()), (404, 0));
+}
+
+#[tokio::test]
+async fn a_value_that_expires_says_when() {
+    let group = Group::builder("scores")
+        .ttl(Some(Duration::from_secs(300)))
+        .origin_fn(|key: Bytes| async move { Ok::<_, String>(Some(key)) })
+        .build()
+        .unwrap();
+    let client = client_of([group], FrontOptions::default());
+    let miss = client.get("/v1/scores/k").await;
+    assert_eq!(
+        miss.header("cache-status"),
+        Some("gaggle; fwd=miss; detail=origin; ttl=300")
+    );
+}
+
+#[tokio::test]
+async fn nasty_keys_reach_the_origin_as_themselves_through_every_door() {
+    for key in nasty_keys() {
+        // A client of its own for each door: none may be answered from what another has cached.
+        let path = client().get(&format!("/v1/scores/{}", percent(&key))).await;
+        assert_eq!(
+            (path.status, &path.body[..]),
+            (200, &key[..]),
+            "/v1 {key:?}"
+        );
+
+        let query = client().get(&format!("/api?key={}", percent(&key))).await;
+        assert_eq!(
+            (query.status, &query.body[..]),
+            (200, &key[..]),
+            "/api {key:?}"
+        );
+
+        let name = base64(&key);
+        let batch = client()
+            .post("/v1/scores", &json!({"keys64": [name]}))
+            .await;
+        let expected = json!({"results": [{"key64": name, "status": 200, "value": name}]});
+        assert_eq!(
+            (batch.status, batch.json()),
+            (200, expected),
+            "keys64 {key:?}"
+        );
+
+        if let Ok(text) = std::str::from_utf8(&key) {
+            let batch = client().post("/v1/scores", &json!({"keys": [text]})).await;
+            let expected = json!({"results": [{"key": text, "status": 200, "value": name}]});
+            assert_eq!(
+                (batch.status, batch.json()),
+                (200, expected),
+                "keys {key:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_path_and_a_form_differ_in_what_they_leave_bare() {
+    for (target, key) in [
+        ("/v1/scores/a+b", "a+b"),
+        ("/v1/scores/a//b/../c", "a//b/../c"),
+        ("/v1/scores//", "/"),
+        ("/v1/scores/", ""),
+        ("/v1/scores/张三", "张三"),
+        ("/v1/scores/a&b=c", "a&b=c"),
+        ("/v1/scores/a?ignored", "a"),
+        ("/v1/%73cores/a", "a"),
+        ("/api?key=a+b", "a b"),
+        ("/api?key=a%2Bb", "a+b"),
+        ("/api?key=a/b", "a/b"),
+        ("/api?key=", ""),
+        ("/api?key=a&key=b", "a"),
+        ("/api?group=scores&key=a", "a"),
+        ("/api?other=1&k%65y=a", "a"),
+    ] {
+        let answer = client().get(target).await;
+        assert_eq!((answer.status, answer.text()), (200, key), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_one_exact_line_each() {
+    let long = "k".repeat(65);
+    let client = client();
+    for (target, status, line) in [
+        ("/v1/scores/Nobody", 404, "Nobody not found"),
+        ("/api?key=Nobody", 404, "Nobody not found"),
+        ("/v1/scores/no%0Abody", 404, "no\\nbody not found"),
+        ("/v1/scores/%FFno", 404, "\u{FFFD}no not found"),
+        ("/v1/nosuch/Tom", 404, "no such group: nosuch"),
+        ("/api?key=Tom&group=no+such", 404, "no such group: no such"),
+        ("/v1/%FF/Tom", 404, "no such group: \u{FFFD}"),
+        ("/", 404, "no such path"),
+        ("/api/", 404, "no such path"),
+        ("/v1", 404, "no such path"),
+        ("/v2/scores/Tom", 404, "no such path"),
+        (
+            "/api",
+            400,
+            "the parameter key is missing: name one with key=",
+        ),
+        (
+            "/api?monkey=Tom",
+            400,
+            "the parameter key is missing: name one with key=",
+        ),
+        (
+            "/v1/scores/a%4",
+            400,
+            "malformed escape at byte 1 of a name: % takes two hex digits behind it",
+        ),
+        (
+            "/api?key=%zz",
+            400,
+            "malformed escape at byte 0 of a name: % takes two hex digits behind it",
+        ),
+        (
+            &format!("/v1/scores/{long}"),
+            414,
+            "group scores: a key of 65 bytes is over the limit of 64",
+        ),
+        (
+            "/v1/scores/large",
+            413,
+            "group scores: a value of 101 bytes is over the limit of 100 bytes",
+        ),
+        (
+            "/v1/scores/fails",
+            502,
+            "group scores: the origin failed: the database\\nis down",
+        ),
+    ] {
+        let answer = client.get(target).await;
+        assert_eq!((answer.status, answer.text()), (status, line), "{target}");
+        assert_eq!(
+            answer.header("content-type"),
+            Some("text/plain; charset=utf-8"),
+            "{target}"
+        );
+        assert_eq!(answer.header("cache-status"), None, "{target}");
+    }
+    let panicked = client.get("/v1/scores/panics").await;
+    assert_eq!(panicked.status, 502);
+    assert!(panicked.text().contains("panicked"), "{}", panicked.text());
+}
+
+#[tokio::test]
+async fn other_methods_are_told_which_are_allowed() {
+    let client = client();
+    for (method, target, allow) in [
+        ("POST", "/api?key=Tom", "GET, HEAD"),
+        ("PUT", "/v1/scores/Tom", "GET, HEAD"),
+        ("DELETE", "/v1/scores/Tom", "GET, HEAD"),
+        ("GET", "/v1/scores", "POST"),
+        ("DELETE", "/v1/scores", "POST"),
+    ] {
+        let answer = client.send(method, target, "").await;
+        assert_eq!(answer.status, 405, "{method} {target}");
+        assert_eq!(answer.header("allow"), Some(allow), "{method} {target}");
+        assert_eq!(
+            answer.text(),
+            format!("method not allowed here; allowed: {allow}")
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_group_may_be_left_out_only_where_there_is_one() {
+    let two = client_of([echo("scores"), echo("users")], FrontOptions::default());
+    let answer = two.get("/api?key=Tom").await;
+    let line = "the parameter group is missing: this node has 2 groups, name one with group=";
+    assert_eq!((answer.status, answer.text()), (400, line));
+    assert_eq!(two.get("/api?key=Tom&group=users").await.status, 200);
+    assert_eq!(
+        client_of([], FrontOptions::default())
+            .get("/api?key=Tom")
+            .await
+            .status,
+        400
+    );
+}
+
+/// A group whose loads end when told to, and whose limits are tight.
+fn gated(limits: Limits) -> (Group, Arc<Notify>) {
+    let gate = Arc::new(Notify::new());
+    let opened = Arc::clone(&gate);
+    let group = Group::builder("slow")
+        .limits(limits)
+        .origin_fn(move |key: Bytes| {
+            let gate = Arc::clone(&opened);
+            async move {
+                gate.notified().await;
+                Ok::<_, String>(Some(key))
+            }
+        })
+        .build()
+        .unwrap();
+    (group, gate)
+}
+
+/// Lets other tasks run until `ready`.
+async fn until(ready: impl Fn() -> bool) {
+    for _ in 0..100_000 {
+        if ready() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("it did not come to pass");
+}
+
+#[tokio::test]
+async fn who_waits_on_anothers_load_is_told_so() {
+    let (group, gate) = gated(Limits::default());
+    let client = client_of([group.clone()], FrontOptions::default());
+    let leader = tokio::spawn({
+        let client = client.clone();
+        async move { client.get("/v1/slow/k").await }
+    });
+    until(|| group.stats().loads_in_flight == 1).await;
+    let follower = tokio::spawn({
+        let client = client.clone();
+        async move { client.get("/v1/slow/k").await }
+    });
+    until(|| group.stats().collapsed == 1).await;
+    gate.notify_one();
+    let (leader, follower) = (leader.await.unwrap(), follower.await.unwrap());
+    assert_eq!(
+        leader.header("cache-status"),
+        Some("gaggle; fwd=miss; detail=origin")
+    );
+    let collapsed = Some("gaggle; fwd=miss; detail=origin; collapsed");
+    assert_eq!(follower.header("cache-status"), collapsed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_answer_in_time_is_504() {
+    let (group, _gate) = gated(Limits {
+        load_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    });
+    let answer = client_of([group], FrontOptions::default())
+        .get("/v1/slow/k")
+        .await;
+    assert_eq!(
+        (answer.status, answer.text()),
+        (504, "group slow: no answer within 50ms")
+    );
+}
+
+#[tokio::test]
+async fn a_shed_get_is_told_when_to_come_back() {
+    let limits = Limits {
+        max_loads: 1,
+        retry_after: Duration::from_millis(1_500),
+        ..Limits::default()
+    };
+    let (group, gate) = gated(limits);
+    let client = client_of([group.clone()], FrontOptions::default());
+    let first = tokio::spawn({
+        let client = client.clone();
+        async move { client.get("/v1/slow/a").await }
+    });
+    until(|| group.stats().loads_in_flight == 1).await;
+    let shed = client.get("/v1/slow/b").await;
+    assert_eq!((shed.status, shed.header("retry-after")), (503, Some("2")));
+    assert_eq!(
+        shed.text(),
+        "group slow: 1 loads are under way, which is the limit"
+    );
+    gate.notify_one();
+    assert_eq!(first.await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_batch_answers_in_order_and_to_the_letter() {
+    let client = client();
+    let answer = client
+        .post("/v1/scores", &json!({"keys": ["Tom", "Nobody"]}))
+        .await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(
+        answer.text(),
+        r#"{"results":[{"key":"Tom","status":200,"value":"NjMw"},{"key":"Nobody","status":404}]}"#
+    );
+    let empty = client.post("/v1/scores", &json!({"keys": []})).await;
+    assert_eq!((empty.status, empty.text()), (200, r#"{"results":[]}"#));
+}
+
+#[tokio::test]
+async fn each_key_of_a_batch_fails_by_itself() {
+    let long = "k".repeat(65);
+    let keys = ["a", "fails", &long, "large", "a", "panics"];
+    let answer = client()
+        .post("/v1/scores", &json!({"keys": keys}))
+        .await
+        .json();
+    let rows = answer["results"].as_array().unwrap();
+    let statuses: Vec<_> = rows
+        .iter()
+        .map(|row| row["status"].as_u64().unwrap())
+        .collect();
+    assert_eq!(statuses, [200, 502, 414, 413, 200, 502]);
+    assert_eq!(
+        rows[1]["error"],
+        "group scores: the origin failed: the database\\nis down"
+    );
+    assert_eq!(rows[2]["key"], long.as_str());
+    assert_eq!(rows[0], json!({"key": "a", "status": 200, "value": "YQ=="}));
+}
+
+#[tokio::test]
+async fn a_batch_is_larger_than_one_step_of_loads() {
+    let options = FrontOptions {
+        batch_loads: 7,
+        ..FrontOptions::default()
+    };
+    let keys: Vec<String> = (0..100).map(|i| format!("key-{i}")).collect();
+    let answer = client_of([echo("scores")], options)
+        .post("/v1/scores", &json!({"keys": keys}))
+        .await;
+    let expected: Vec<Value> = keys
+        .iter()
+        .map(|key| json!({"key": key, "status": 200, "value": base64(key.as_bytes())}))
+        .collect();
+    assert_eq!(answer.json(), json!({"results": expected}));
+}
+
+#[tokio::test]
+async fn bad_batches_are_refused_with_the_reason() {
+    let options = FrontOptions {
+        max_batch_keys: 3,
+        max_body: 200,
+        ..FrontOptions::default()
+    };
+    let client = client_of([echo("scores")], options);
+    for (body, status, part) in [
+        ("", 400, "bad JSON: EOF"),
+        ("{\"keys\":[\"Tom\"]", 400, "bad JSON"),
+        ("[]", 400, "bad JSON"),
+        ("{\"keys\":[1]}", 400, "bad JSON"),
+        ("{\"keys\":[\"\\ud800\"]}", 400, "bad JSON"),
+        ("{\"keys\":[],\"ttl\":1}", 400, "unknown field `ttl`"),
+        ("{\"keys\":[],\"keys\":[]}", 400, "duplicate field"),
+        ("{}", 400, "exactly one of the fields keys and keys64"),
+        (
+            "{\"keys\":[],\"keys64\":[]}",
+            400,
+            "exactly one of the fields keys and keys64",
+        ),
+        (
+            "{\"keys64\":[\"VG9t\",\"VG9\"]}",
+            400,
+            "keys64[1] is not base64",
+        ),
+        (
+            "{\"keys\":[\"1\",\"2\",\"3\",\"4\"]}",
+            400,
+            "4 keys are over the limit of 3",
+        ),
+    ] {
+        let answer = client.send("POST", "/v1/scores", body).await;
+        assert_eq!(answer.status, status, "{body}: {}", answer.text());
+        assert!(answer.text().contains(part), "{body}: {}", answer.text());
+        assert!(!answer.text().contains('\n'));
+    }
+    let full = client
+        .post("/v1/scores", &json!({"keys": ["1", "2", "3"]}))
+        .await;
+    assert_eq!(full.status, 200, "the limit itself is allowed");
+    let large = client.send("POST", "/v1/scores", &" ".repeat(201)).await;
+    assert_eq!(
+        (large.status, large.text()),
+        (413, "the body is over the limit of 200 bytes")
+    );
+    let nosuch = client.post("/v1/nosuch", &json!({"keys": []})).await;
+    assert_eq!(
+        (nosuch.status, nosuch.text()),
+        (404, "no such group: nosuch")
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_is_full_stays_full_and_says_so() {
+    let options = FrontOptions {
+        max_batch_bytes: 5,
+        batch_loads: 2,
+        ..FrontOptions::default()
+    };
+    let group = echo("scores");
+    let client = client_of([group.clone()], options);
+    let keys = ["ab", "Nobody", "cde", "f", "Nobody", "gone"];
+    let answer = client
+        .post("/v1/scores", &json!({"keys": keys}))
+        .await
+        .json();
+    let full = |key| json!({"key": key, "status": 413, "error": "the answer is full"});
+    let expected = json!({"results": [
+        {"key": "ab", "status": 200, "value": "YWI="},
+        {"key": "Nobody", "status": 404},
+        {"key": "cde", "status": 200, "value": "Y2Rl"},
+        full("f"),
+        full("Nobody"),
+        full("gone"),
+    ]});
+    assert_eq!(answer, expected);
+    assert!(
+        group.cached(b"gone").is_none(),
+        "keys of a later step are not even asked for"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_is_given_up() {
+    let answer = client().post_stuck("/v1/scores").await;
+    assert_eq!(
+        (answer.status, answer.text()),
+        (408, "the body did not arrive within 10s")
+    );
+}

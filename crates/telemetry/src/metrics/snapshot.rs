@@ -1,0 +1,241 @@
+//! What a scrape reads: the groups' statistics, and the ring's members.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use gaggle_group::{CacheStats, Groups, LoadStats, Member, Router, Stats};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::BuildInfo;
+use super::families::Families;
+
+pub(super) struct Snapshots {
+    pub(super) groups: Groups,
+    pub(super) build: BuildInfo,
+}
+
+impl fmt::Debug for Snapshots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshots")
+            .field("build", &self.build)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Collector for Snapshots {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut families = Families { encoder };
+        let groups: Vec<(Arc<str>, Stats)> = self
+            .groups
+            .iter()
+            .map(|group| (group.name().clone(), group.stats()))
+            .collect();
+        gets(&mut families, &groups)?;
+        loads(&mut families, &groups)?;
+        caches(&mut families, &groups)?;
+        ring(&mut families, &Ring::of(&self.groups))?;
+        families.info(
+            "gaggle_build",
+            "What is running.",
+            "version",
+            [&*self.build.version],
+        )
+    }
+}
+
+type Stated = [(Arc<str>, Stats)];
+
+fn gets(families: &mut Families<'_>, groups: &Stated) -> fmt::Result {
+    families.counter(
+        "gaggle_gets",
+        "Gets, from callers here and from peers.",
+        per_group(groups, |stats| stats.gets),
+    )?;
+    families.counter(
+        "gaggle_hits",
+        "Gets answered from memory.",
+        per_cache(groups, |cache| cache.store.hits),
+    )?;
+    families.counter(
+        "gaggle_server_requests",
+        "Gets that came from peers.",
+        per_group(groups, |stats| stats.server_requests),
+    )?;
+    families.counter(
+        "gaggle_shed",
+        "Gets refused because too many loads were under way.",
+        per_group(groups, |stats| stats.shed),
+    )?;
+    families.counter(
+        "gaggle_stale_served",
+        "Stale values served. Always 0 in this version, which serves none.",
+        per_group(groups, |_| 0),
+    )
+}
+
+fn loads(families: &mut Families<'_>, groups: &Stated) -> fmt::Result {
+    families.counter(
+        "gaggle_loads",
+        "Loads that ended, by where they went and how they ended.",
+        per_source(groups).flat_map(|(group, source, loads)| {
+            let ends = [
+                ("ok", loads.ok),
+                ("not_found", loads.not_found),
+                ("error", loads.error),
+            ];
+            ends.map(|(end, n)| ([("group", group), ("source", source), ("result", end)], n))
+        }),
+    )?;
+    families.counter(
+        "gaggle_loads_collapsed",
+        "Gets that waited on a load which another had started.",
+        per_group(groups, |stats| stats.collapsed),
+    )?;
+    families.gauge(
+        "gaggle_loads_in_flight",
+        "Loads under way.",
+        per_group(groups, |stats| stats.loads_in_flight as u64),
+    )?;
+    families.histogram(
+        "gaggle_load_seconds",
+        "How long loads took, in seconds.",
+        per_source(groups)
+            .map(|(group, source, loads)| ([("group", group), ("source", source)], &loads.seconds)),
+    )
+}
+
+fn caches(families: &mut Families<'_>, groups: &Stated) -> fmt::Result {
+    families.gauge(
+        "gaggle_cache_bytes",
+        "Bytes held: keys, values and the bookkeeping of both.",
+        per_cache(groups, |cache| cache.bytes),
+    )?;
+    families.gauge(
+        "gaggle_cache_entries",
+        "Entries held.",
+        per_cache(groups, |cache| cache.entries as u64),
+    )?;
+    families.gauge(
+        "gaggle_cache_limit_bytes",
+        "Bytes that the main and the hot cache may hold together.",
+        per_group(groups, |stats| stats.limit_bytes),
+    )?;
+    families.counter(
+        "gaggle_evictions",
+        "Entries that left a cache: for room, at the end of their time to live, or for a key with the same hash.",
+        both_caches(groups).flat_map(|(group, cache, stats)| {
+            let store = &stats.store;
+            let reasons = [
+                ("capacity", store.evicted_capacity),
+                ("expired", store.evicted_expired),
+                ("collision", store.evicted_collision),
+            ];
+            reasons.map(|(reason, n)| ([("group", group), ("cache", cache), ("reason", reason)], n))
+        }),
+    )?;
+    families.counter(
+        "gaggle_values_refused",
+        "Values that a cache did not take because they could never fit.",
+        per_cache(groups, |cache| cache.store.refused),
+    )
+}
+
+fn ring(families: &mut Families<'_>, ring: &Ring) -> fmt::Result {
+    let peers = || ring.members.values().filter(|member| !member.is_self);
+    families.counter(
+        "gaggle_peer_requests",
+        "Requests to a peer that ended, by their end.",
+        peers().flat_map(|peer| {
+            let asked = &peer.requests;
+            let ends = [
+                ("ok", asked.ok),
+                ("not_found", asked.not_found),
+                ("error", asked.error),
+            ];
+            ends.map(|(end, n)| ([("peer", &*peer.name), ("result", end)], n))
+        }),
+    )?;
+    families.gauge(
+        "gaggle_peer_up",
+        "Whether the peer is thought to be up: 1 or 0.",
+        peers().map(|peer| ([("peer", &*peer.name)], u64::from(peer.up))),
+    )?;
+    families.gauge(
+        "gaggle_ring_members",
+        "Members of the ring, this node included.",
+        [([], ring.members.len() as u64)],
+    )?;
+    families.info(
+        "gaggle_ring",
+        "Two nodes with the same hash place every key alike.",
+        "hash",
+        ring.digests.iter().map(String::as_str),
+    )
+}
+
+/// The ring that the groups share. Where they do not share one, the union of theirs.
+#[derive(Default)]
+struct Ring {
+    members: BTreeMap<Arc<str>, Member>,
+    digests: Vec<String>,
+}
+
+impl Ring {
+    fn of(groups: &Groups) -> Self {
+        let mut ring = Self::default();
+        let mut seen: Vec<Arc<dyn Router>> = Vec::new();
+        for group in groups.iter() {
+            let router = group.router();
+            // The common case: one router for all groups is asked once.
+            if seen.iter().any(|other| Arc::ptr_eq(other, &router)) {
+                continue;
+            }
+            for member in router.members() {
+                ring.members.entry(member.name.clone()).or_insert(member);
+            }
+            let digest = router.digest();
+            if !ring.digests.contains(&digest) {
+                ring.digests.push(digest);
+            }
+            seen.push(router);
+        }
+        ring
+    }
+}
+
+fn per_group<'a>(
+    groups: &'a Stated,
+    read: impl Fn(&Stats) -> u64 + 'a,
+) -> impl Iterator<Item = ([(&'static str, &'a str); 1], u64)> + 'a {
+    groups
+        .iter()
+        .map(move |(group, stats)| ([("group", &**group)], read(stats)))
+}
+
+fn per_cache<'a>(
+    groups: &'a Stated,
+    read: impl Fn(&CacheStats) -> u64 + 'a,
+) -> impl Iterator<Item = ([(&'static str, &'a str); 2], u64)> + 'a {
+    both_caches(groups)
+        .map(move |(group, cache, stats)| ([("group", group), ("cache", cache)], read(stats)))
+}
+
+fn both_caches(groups: &Stated) -> impl Iterator<Item = (&str, &'static str, &CacheStats)> {
+    groups.iter().flat_map(|(group, stats)| {
+        [
+            (&**group, "main", &stats.main),
+            (&**group, "hot", &stats.hot),
+        ]
+    })
+}
+
+fn per_source(groups: &Stated) -> impl Iterator<Item = (&str, &'static str, &LoadStats)> {
+    groups.iter().flat_map(|(group, stats)| {
+        [
+            (&**group, "origin", &stats.origin),
+            (&**group, "peer", &stats.peer),
+        ]
+    })
+}

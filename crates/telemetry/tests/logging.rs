@@ -1,0 +1,116 @@
+//! How log lines look.
+#![allow(clippy::unwrap_used)]
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use gaggle_telemetry::logging::subscriber;
+use gaggle_telemetry::{LogError, LogFormat, LogOptions};
+use tracing_subscriber::fmt::MakeWriter;
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// What `log` writes.
+fn written(format: LogFormat, level: &str, log: impl FnOnce()) -> String {
+    let lines = Lines::default();
+    let options = LogOptions {
+        format,
+        level: level.to_owned(),
+        color: false,
+    };
+    let subscriber = subscriber(&options, lines.clone()).unwrap();
+    tracing::subscriber::with_default(subscriber, log);
+    let bytes = lines.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_text_line_has_time_level_message_and_bare_fields() {
+    let text = written(LogFormat::Text, "debug", || {
+        let peer = "http://10.0.0.2:8001";
+        tracing::debug!(group = %"scores", key = %"Tom", peer, "picked peer");
+    });
+    let (time, rest) = text.split_once(' ').unwrap();
+    assert!(
+        time.len() > 20 && time.ends_with('Z') && time.contains('T'),
+        "{time}"
+    );
+    assert_eq!(
+        rest,
+        "DEBUG picked peer group=scores key=Tom peer=http://10.0.0.2:8001\n"
+    );
+}
+
+#[test]
+fn text_is_quoted_where_needed_and_never_breaks_its_line() {
+    let text = written(LogFormat::Text, "info", || {
+        let (spaced, empty, n) = ("two words", "", 7);
+        tracing::info!(spaced, empty, n, forged = %"x\n2026 ERROR", esc = "\u{1b}[2J", q = ?"a b", "it is so");
+    });
+    assert!(
+        text.ends_with(
+            "INFO it is so spaced=\"two words\" empty=\"\" n=7 forged=\"x\\n2026 ERROR\" \
+             esc=\\u{1b}[2J q=\"a b\"\n"
+        ),
+        "{text}"
+    );
+    assert_eq!(text.matches('\n').count(), 1);
+}
+
+#[test]
+fn json_has_the_fields_at_the_top() {
+    let text = written(LogFormat::Json, "info", || {
+        tracing::warn!(group = %"scores", n = 3, "the origin failed");
+    });
+    for part in [
+        "\"level\":\"WARN\"",
+        "\"message\":\"the origin failed\"",
+        "\"group\":\"scores\"",
+        "\"n\":3",
+        "\"timestamp\":\"",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(text.starts_with('{') && text.ends_with("}\n"));
+}
+
+#[test]
+fn levels_and_targets_select_lines() {
+    let text = written(LogFormat::Text, "warn,logging::inner=debug", || {
+        tracing::info!("left out");
+        tracing::debug!(target: "logging::inner", "kept");
+        tracing::error!("kept too");
+    });
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(!text.contains("left out"));
+}
+
+#[test]
+fn a_second_set_up_is_refused() {
+    let options = LogOptions {
+        level: "off".to_owned(),
+        ..LogOptions::default()
+    };
+    gaggle_telemetry::logging::init(&options).unwrap();
+    let again = gaggle_telemetry::logging::init(&options);
+    assert!(matches!(again, Err(LogError::AlreadySet)));
+}

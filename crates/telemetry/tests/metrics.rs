@@ -1,0 +1,359 @@
+//! The metrics page, as a scraper reads it.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gaggle_group::{Group, Groups, Hop, Member, Peer, PeerRequests, Route, Router};
+use gaggle_telemetry::{BuildInfo, Metrics};
+
+/// A page, parsed: the values of the samples by name and labels, and the type of each family.
+struct Page {
+    samples: BTreeMap<String, f64>,
+    types: BTreeMap<String, String>,
+}
+
+impl Page {
+    /// Parses the text, and fails on whatever a strict scraper would not take.
+    fn parse(text: &str) -> Self {
+        let mut page = Self {
+            samples: BTreeMap::new(),
+            types: BTreeMap::new(),
+        };
+        let mut helped = BTreeSet::new();
+        let mut family = String::new();
+        let Some(body) = text.strip_suffix("# EOF\n") else {
+            panic!("no EOF: {text}")
+        };
+        for line in body.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                let (name, words) = help.split_once(' ').unwrap();
+                assert!(!words.is_empty(), "{line}");
+                assert!(helped.insert(name.to_owned()), "twice: {line}");
+            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = kind.split_once(' ').unwrap();
+                assert!(helped.contains(name), "no HELP before {line}");
+                family = name.to_owned();
+                assert!(
+                    page.types.insert(family.clone(), kind.to_owned()).is_none(),
+                    "{line}"
+                );
+            } else {
+                page.sample(line, &family);
+            }
+        }
+        page.check_histograms();
+        page
+    }
+
+    fn sample(&mut self, line: &str, family: &str) {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        let value: f64 = value.parse().unwrap();
+        let (name, labels) = match series.split_once('{') {
+            Some((name, labels)) => (name, labels.strip_suffix('}').unwrap()),
+            None => (series, ""),
+        };
+        assert!(
+            name.chars().all(|c| c.is_ascii_lowercase() || c == '_'),
+            "{line}"
+        );
+        let suffix = name
+            .strip_prefix(family)
+            .unwrap_or_else(|| panic!("{line} in {family}"));
+        let allowed: &[&str] = match self.types[family].as_str() {
+            "counter" => &["_total"],
+            "gauge" => &[""],
+            "info" => &["_info"],
+            "histogram" => &["_bucket", "_sum", "_count"],
+            other => panic!("{other}"),
+        };
+        assert!(allowed.contains(&suffix), "{line}");
+        for label in labels.split("\",").filter(|label| !label.is_empty()) {
+            let (name, value) = label.split_once("=\"").unwrap_or_else(|| panic!("{line}"));
+            assert!(name.chars().all(|c| c.is_ascii_lowercase()), "{line}");
+            assert!(!value.trim_end_matches('"').contains('"'), "{line}");
+        }
+        assert!(
+            self.samples.insert(series.to_owned(), value).is_none(),
+            "twice: {line}"
+        );
+    }
+
+    /// Buckets rise with their bounds, and the one of +Inf is the count.
+    fn check_histograms(&self) {
+        let mut buckets: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
+        for (series, value) in &self.samples {
+            let Some((name, labels)) = series.split_once("_bucket{le=\"") else {
+                continue;
+            };
+            let (bound, rest) = labels.split_once("\",").unwrap();
+            let bound = if bound == "+Inf" {
+                f64::INFINITY
+            } else {
+                bound.parse().unwrap()
+            };
+            buckets
+                .entry(format!("{name}_count{{{rest}"))
+                .or_default()
+                .push((bound, *value));
+        }
+        assert!(!buckets.is_empty());
+        for (count, mut buckets) in buckets {
+            buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+            assert!(
+                buckets.is_sorted_by(|a, b| a.1 <= b.1),
+                "{count}: {buckets:?}"
+            );
+            assert_eq!(
+                buckets.last().unwrap(),
+                &(f64::INFINITY, self.samples[&count]),
+                "{count}"
+            );
+        }
+    }
+
+    fn get(&self, series: &str) -> f64 {
+        *self
+            .samples
+            .get(series)
+            .unwrap_or_else(|| panic!("{series} is not in {:?}", self.samples))
+    }
+
+    fn names(&self) -> BTreeSet<&str> {
+        self.samples
+            .keys()
+            .map(|series| series.split('{').next().unwrap())
+            .collect()
+    }
+}
+
+fn group(name: &str) -> Group {
+    Group::builder(name)
+        .capacity(1 << 20)
+        .origin_fn(|key: Bytes| async move {
+            match &key[..] {
+                b"fails" => Err("the database is down"),
+                b"absent" => Ok(None),
+                _ => Ok(Some(key)),
+            }
+        })
+        .build()
+        .unwrap()
+}
+
+fn metrics(groups: impl IntoIterator<Item = Group>) -> Metrics {
+    let build = BuildInfo {
+        version: "1.2.3".to_owned(),
+    };
+    Metrics::new(Groups::new(groups).unwrap(), build)
+}
+
+/// Three members, of which one is down. Its peers are never asked.
+struct Three;
+
+impl Router for Three {
+    fn route(&self, _key: &[u8]) -> Route {
+        Route::Mine
+    }
+
+    fn owner(&self, _key: &[u8]) -> Member {
+        self.members().swap_remove(0)
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let member = |name: &str, up| Member {
+            name: name.into(),
+            is_self: name == "http://a:1",
+            up,
+            requests: PeerRequests {
+                ok: 3,
+                not_found: 2,
+                error: 1,
+            },
+        };
+        vec![
+            member("http://a:1", true),
+            member("http://b:1", true),
+            member("http://c:1", false),
+        ]
+    }
+
+    fn peers(&self) -> Vec<Arc<dyn Peer>> {
+        Vec::new()
+    }
+
+    fn digest(&self) -> String {
+        "xxh3:50:abc".to_owned()
+    }
+}
+
+#[tokio::test]
+async fn counts_are_those_of_known_gets() {
+    let scores = group("scores");
+    let metrics = metrics([scores.clone()]);
+    scores.get("Tom").await.unwrap();
+    scores.get("Tom").await.unwrap();
+    scores.get("absent").await.unwrap_err();
+    scores.get("fails").await.unwrap_err();
+    scores.serve(b"Tom", Hop::Forwarded, None).await.unwrap();
+
+    let page = Page::parse(&metrics.encode());
+    for (series, value) in [
+        ("gaggle_gets_total{group=\"scores\"}", 5.0),
+        ("gaggle_hits_total{group=\"scores\",cache=\"main\"}", 2.0),
+        ("gaggle_hits_total{group=\"scores\",cache=\"hot\"}", 0.0),
+        (
+            "gaggle_loads_total{group=\"scores\",source=\"origin\",result=\"ok\"}",
+            1.0,
+        ),
+        (
+            "gaggle_loads_total{group=\"scores\",source=\"origin\",result=\"not_found\"}",
+            1.0,
+        ),
+        (
+            "gaggle_loads_total{group=\"scores\",source=\"origin\",result=\"error\"}",
+            1.0,
+        ),
+        (
+            "gaggle_loads_total{group=\"scores\",source=\"peer\",result=\"ok\"}",
+            0.0,
+        ),
+        ("gaggle_loads_collapsed_total{group=\"scores\"}", 0.0),
+        ("gaggle_loads_in_flight{group=\"scores\"}", 0.0),
+        (
+            "gaggle_load_seconds_count{group=\"scores\",source=\"origin\"}",
+            3.0,
+        ),
+        (
+            "gaggle_load_seconds_count{group=\"scores\",source=\"peer\"}",
+            0.0,
+        ),
+        ("gaggle_server_requests_total{group=\"scores\"}", 1.0),
+        ("gaggle_shed_total{group=\"scores\"}", 0.0),
+        ("gaggle_stale_served_total{group=\"scores\"}", 0.0),
+        ("gaggle_cache_entries{group=\"scores\",cache=\"main\"}", 1.0),
+        ("gaggle_cache_entries{group=\"scores\",cache=\"hot\"}", 0.0),
+        ("gaggle_cache_limit_bytes{group=\"scores\"}", 1_048_576.0),
+        (
+            "gaggle_evictions_total{group=\"scores\",cache=\"main\",reason=\"capacity\"}",
+            0.0,
+        ),
+        (
+            "gaggle_evictions_total{group=\"scores\",cache=\"hot\",reason=\"expired\"}",
+            0.0,
+        ),
+        (
+            "gaggle_evictions_total{group=\"scores\",cache=\"hot\",reason=\"collision\"}",
+            0.0,
+        ),
+        ("gaggle_build_info{version=\"1.2.3\"}", 1.0),
+    ] {
+        assert_eq!(page.get(series), value, "{series}");
+    }
+    let held = page.get("gaggle_cache_bytes{group=\"scores\",cache=\"main\"}");
+    assert!((6.0..1_048_576.0).contains(&held), "{held}");
+}
+
+#[tokio::test]
+async fn every_name_is_there_from_the_first_scrape_on() {
+    let scores = group("scores");
+    scores.set_router(Arc::new(Three));
+    let text = metrics([scores]).encode();
+    let page = Page::parse(&text);
+    let expected = [
+        "gaggle_build_info",
+        "gaggle_cache_bytes",
+        "gaggle_cache_entries",
+        "gaggle_cache_limit_bytes",
+        "gaggle_evictions_total",
+        "gaggle_gets_total",
+        "gaggle_hits_total",
+        "gaggle_load_seconds_bucket",
+        "gaggle_load_seconds_count",
+        "gaggle_load_seconds_sum",
+        "gaggle_loads_collapsed_total",
+        "gaggle_loads_in_flight",
+        "gaggle_loads_total",
+        "gaggle_peer_requests_total",
+        "gaggle_peer_up",
+        "gaggle_ring_info",
+        "gaggle_ring_members",
+        "gaggle_server_requests_total",
+        "gaggle_shed_total",
+        "gaggle_stale_served_total",
+        "gaggle_values_refused_total",
+    ];
+    assert_eq!(page.names(), BTreeSet::from(expected));
+    assert_eq!(page.types["gaggle_load_seconds"], "histogram");
+    assert_eq!(page.types["gaggle_peer_up"], "gauge");
+}
+
+#[tokio::test]
+async fn groups_that_share_a_ring_tell_of_its_peers_once() {
+    let (scores, users) = (group("scores"), group("users"));
+    let ring: Arc<dyn Router> = Arc::new(Three);
+    scores.set_router(Arc::clone(&ring));
+    users.set_router(ring);
+    // A series that appears twice fails the parser.
+    let page = Page::parse(&metrics([scores, users]).encode());
+    for (series, value) in [
+        ("gaggle_ring_members", 3.0),
+        ("gaggle_ring_info{hash=\"xxh3:50:abc\"}", 1.0),
+        ("gaggle_peer_up{peer=\"http://b:1\"}", 1.0),
+        ("gaggle_peer_up{peer=\"http://c:1\"}", 0.0),
+        (
+            "gaggle_peer_requests_total{peer=\"http://b:1\",result=\"ok\"}",
+            3.0,
+        ),
+        (
+            "gaggle_peer_requests_total{peer=\"http://b:1\",result=\"not_found\"}",
+            2.0,
+        ),
+        (
+            "gaggle_peer_requests_total{peer=\"http://c:1\",result=\"error\"}",
+            1.0,
+        ),
+        ("gaggle_gets_total{group=\"users\"}", 0.0),
+    ] {
+        assert_eq!(page.get(series), value, "{series}");
+    }
+    assert!(
+        !page
+            .samples
+            .contains_key("gaggle_peer_up{peer=\"http://a:1\"}"),
+        "that is this node"
+    );
+}
+
+#[tokio::test]
+async fn even_two_rings_of_their_own_make_a_page_without_repeats() {
+    let (scores, users) = (group("scores"), group("users"));
+    scores.set_router(Arc::new(Three));
+    users.set_router(Arc::new(Three));
+    let page = Page::parse(&metrics([scores, users, group("alone")]).encode());
+    assert_eq!(page.get("gaggle_ring_members"), 4.0);
+    assert_eq!(
+        page.samples
+            .keys()
+            .filter(|series| series.contains("ring_info"))
+            .count(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn no_key_and_no_odd_name_gets_into_the_page() {
+    let scores = group("odd \"name\\");
+    for key in ["secret-key", "absent", "fails"] {
+        let _ = scores.get(key).await;
+    }
+    let text = metrics([scores]).encode();
+    for leaked in ["secret-key", "absent", "fails", "database"] {
+        assert!(!text.contains(leaked), "{leaked}");
+    }
+    assert!(
+        text.contains(r#"gaggle_gets_total{group="odd \"name\\"} 3"#),
+        "{text}"
+    );
+}
