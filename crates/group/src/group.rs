@@ -228,6 +228,15 @@ impl Inner {
         Arc::clone(&self.router.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// This node's name, for a log line; asked for only if the line is written.
+    fn me(&self) -> Arc<str> {
+        let members = self.router().members();
+        members
+            .into_iter()
+            .find(|member| member.is_self)
+            .map_or_else(|| "?".into(), |me| me.name)
+    }
+
     fn check_key(&self, key: &[u8]) -> Result<(), Error> {
         let limit = self.limits.max_key;
         if key.len() > limit {

@@ -73,7 +73,7 @@ impl Inner {
         let asked = timeout(limits.load_timeout, async {
             // Err would mean that the semaphore is closed, which nobody does.
             let _slot = self.origin_slots.acquire().await;
-            debug!(group = %self.name, key = %Printable(key), "asking the origin");
+            debug!(node = %self.me(), group = %self.name, key = %Printable(key), "asking the origin");
             self.origin.load(key, limits.max_value).await
         })
         .await;
@@ -120,7 +120,7 @@ impl Inner {
     ) -> Outcome {
         let limits = &self.limits;
         let timer = LoadTimer::start(&self.counters.peer);
-        debug!(group = %self.name, key = %Printable(key), peer = peer.name(), "picked peer");
+        debug!(node = %self.me(), group = %self.name, key = %Printable(key), peer = peer.name(), "picked peer");
         let fetch = Fetch {
             group: &self.name,
             key,

@@ -1,0 +1,64 @@
+//! Sizes such as `64MiB` and spans of time such as `5s`.
+
+use std::time::Duration;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size(pub(crate) u64);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let size: bytesize::ByteSize = text.parse().map_err(|_| {
+            D::Error::custom(format!(
+                "{text:?} is not a size; expected one such as \"64MiB\""
+            ))
+        })?;
+        Ok(Self(size.as_u64()))
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        // Only exact forms: what is printed must read back as the same number.
+        let (unit, shift) = match self.0.trailing_zeros() {
+            _ if self.0 == 0 => ("B", 0),
+            30.. => ("GiB", 30),
+            20.. => ("MiB", 20),
+            10.. => ("KiB", 10),
+            _ => ("B", 0),
+        };
+        to.serialize_str(&format!("{}{unit}", self.0 >> shift))
+    }
+}
+
+/// A span of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl Span {
+    pub(crate) const fn from_secs(secs: u64) -> Self {
+        Self(Duration::from_secs(secs))
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let span = humantime::parse_duration(&text).map_err(|_| {
+            D::Error::custom(format!(
+                "{text:?} is not a time; expected one such as \"5s\" or \"250ms\""
+            ))
+        })?;
+        Ok(Self(span))
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&humantime::format_duration(self.0).to_string())
+    }
+}

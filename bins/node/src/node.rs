@@ -1,0 +1,179 @@
+//! A node: what it is made of, and how it starts and stops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gaggle_api_http::{Admin, FrontOptions, MetricsPage, Readiness};
+use gaggle_group::{
+    Clock, Group, GroupBuilder, Groups, Limits, NoHotCopies, RequestRate, Router as _,
+};
+use gaggle_peers::Peers;
+use gaggle_serve::Server;
+use gaggle_telemetry::{BuildInfo, Metrics};
+use tokio::sync::watch;
+use tracing::info;
+
+use crate::config::{self, Config, ConfigError, HotCopies};
+
+mod listeners;
+mod origins;
+mod peers;
+
+use listeners::Listeners;
+
+/// A node that listens and has not begun to answer.
+pub(crate) struct Node {
+    name: String,
+    listeners: Listeners,
+    peer_routes: axum::Router,
+    front_door: axum::Router,
+    admin: axum::Router,
+    readiness: Readiness,
+    drain_delay: Duration,
+}
+
+impl Node {
+    /// Binds the ports, opens the origins and makes the ring. Everything that the configuration can get wrong shows
+    /// here, before the first request.
+    pub(crate) async fn start(config: &Config) -> Result<Self, ConfigError> {
+        let listeners = Listeners::bind(&config.node).await?;
+        let name = match &config.node.advertise {
+            Some(advertise) => advertise.clone(),
+            None => format!("http://{}", listeners.peer.local_addr()),
+        };
+        let peers = peers::ring(&config.cluster, &name)?;
+        let mut groups = Vec::with_capacity(config.groups.len());
+        for (group_name, group) in &config.groups {
+            groups.push(build_group(group_name, group, peers.clone()).await?);
+        }
+        let groups = Groups::new(groups).map_err(|failure| ConfigError::new("groups", failure))?;
+
+        let readiness = Readiness::new();
+        let version = env!("CARGO_PKG_VERSION");
+        let metrics = Metrics::new(
+            groups.clone(),
+            BuildInfo {
+                version: version.into(),
+            },
+        );
+        let admin = gaggle_api_http::admin(Admin {
+            node: name.clone(),
+            version: version.into(),
+            groups: groups.clone(),
+            readiness: readiness.clone(),
+            metrics: MetricsPage::new(gaggle_telemetry::CONTENT_TYPE, move || metrics.encode()),
+        });
+        info!(node = %name, members = peers.members().len(), ring = %peers.digest(), "the node is in the ring");
+        Ok(Self {
+            peer_routes: peers::routes(&config.cluster, groups.clone())?,
+            front_door: gaggle_api_http::front_door(groups, FrontOptions::default()),
+            admin,
+            name,
+            listeners,
+            readiness,
+            drain_delay: config.node.drain_delay.0,
+        })
+    }
+
+    /// The base URL that peers use for this node.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Answers until `stop`, then drains: calls itself not ready, stays open for the drain delay, closes the front door
+    /// and the peers' port as their requests end, and the admin port last, so that it can be watched.
+    pub(crate) async fn run(self, stop: impl Future<Output = ()> + Send + 'static) {
+        let Listeners { peer, api, admin } = self.listeners;
+        info!(
+            peer = %peer.local_addr(),
+            api = %api.local_addr(),
+            admin = %admin.local_addr(),
+            "listening"
+        );
+        let (close, _) = watch::channel(Phase::Open);
+        let until = |phase: Phase| {
+            let mut now = close.subscribe();
+            async move {
+                // An error means that the sender is gone, which is the end as well.
+                let _ = now.wait_for(|now| *now >= phase).await;
+            }
+        };
+        let serving = async {
+            tokio::join!(
+                serve("peer", peer, self.peer_routes, until(Phase::Draining)),
+                serve("api", api, self.front_door, until(Phase::Draining)),
+            );
+            close.send_replace(Phase::Closed);
+        };
+        let stopping = async {
+            self.readiness.set_ready(true);
+            stop.await;
+            info!(delay = ?self.drain_delay, "stopping");
+            self.readiness.set_ready(false);
+            tokio::time::sleep(self.drain_delay).await;
+            close.send_replace(Phase::Draining);
+        };
+        tokio::join!(
+            serving,
+            stopping,
+            serve("admin", admin, self.admin, until(Phase::Closed))
+        );
+        info!(node = %self.name, "stopped");
+    }
+}
+
+/// How far a node's end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Open,
+    Draining,
+    Closed,
+}
+
+async fn serve(
+    port: &'static str,
+    server: Server,
+    routes: axum::Router,
+    stop: impl Future<Output = ()> + Send,
+) {
+    let drained = server.serve(routes, stop).await;
+    if drained.cut > 0 {
+        tracing::warn!(
+            port,
+            connections = drained.cut,
+            "connections were cut when the drain timeout passed"
+        );
+    }
+}
+
+async fn build_group(
+    name: &str,
+    config: &config::Group,
+    peers: Peers,
+) -> Result<Group, ConfigError> {
+    let limits = Limits {
+        max_key: usize::try_from(config.max_key.0).unwrap_or(usize::MAX),
+        max_value: config.max_value.0,
+        load_timeout: config.load_timeout.0,
+        max_origin_loads: config.max_origin_loads,
+        max_loads: config.max_loads,
+        ..Limits::default()
+    };
+    let builder = Group::builder(name)
+        .capacity(config.capacity.0)
+        .limits(limits)
+        .ttl(config.ttl.map(|ttl| ttl.0))
+        .router(Arc::new(peers))
+        .origin_arc(origins::open(name, config).await?);
+    hot_copies(builder, config.hot_copies)
+        .build()
+        .map_err(|failure| ConfigError::new(format!("groups.{name}"), failure))
+}
+
+fn hot_copies(builder: GroupBuilder, policy: HotCopies) -> GroupBuilder {
+    match policy {
+        HotCopies::Sampled => builder,
+        HotCopies::Rate => builder.hot_copies(RequestRate::new(100, Clock::monotonic())),
+        HotCopies::Off => builder.hot_copies(NoHotCopies),
+    }
+}

@@ -1,0 +1,83 @@
+//! The ring, and the transport that its members are asked over: the one place that knows both transports.
+
+use std::sync::Arc;
+
+use gaggle_group::{Groups, Peer};
+use gaggle_peers::{Connect, Options, Peers, PeersError};
+use gaggle_ring::Profile;
+use gaggle_transport_grpc::GrpcTransport;
+use gaggle_transport_http::{BasePath, ClientOptions, HttpTransport, ServerOptions, Unmarked};
+
+use crate::config::{self, Cluster, ConfigError, Transport};
+
+/// The ring of the configured members, and of this node.
+pub(super) fn ring(config: &Cluster, name: &str) -> Result<Peers, ConfigError> {
+    let profile = match config.profile {
+        config::Profile::Gaggle => Profile::Gaggle,
+        config::Profile::Groupcache => Profile::GROUPCACHE,
+    };
+    let unusable = |failure: PeersError| ConfigError::new("cluster.peers", failure);
+    let peers = match config.transport {
+        Transport::Http => {
+            let options = ClientOptions {
+                base_path: base_path(config)?,
+                encoding: encoding(config),
+                ..ClientOptions::default()
+            };
+            let http = HttpTransport::new(options)
+                .map_err(|failure| ConfigError::new("cluster.transport", failure))?;
+            connected(name, profile, move |peer: &str| {
+                Ok(http.peer(peer)? as Arc<dyn Peer>)
+            })
+        }
+        Transport::Grpc => {
+            let grpc = GrpcTransport::default();
+            connected(name, profile, move |peer: &str| {
+                Ok(grpc.peer(peer)? as Arc<dyn Peer>)
+            })
+        }
+    }
+    .map_err(unusable)?;
+    peers
+        .update(config.peers.iter().map(String::as_str))
+        .map_err(unusable)?;
+    Ok(peers)
+}
+
+fn connected(name: &str, profile: Profile, connect: impl Connect) -> Result<Peers, PeersError> {
+    Peers::new(name, profile, Options::default(), connect)
+}
+
+/// What the peers' port answers: the HTTP protocol always, so that a node can be looked into with curl and a cluster can
+/// change its transport node by node, and gRPC where that is the transport.
+pub(super) fn routes(config: &Cluster, groups: Groups) -> Result<axum::Router, ConfigError> {
+    let unmarked = match config.profile {
+        config::Profile::Gaggle => Unmarked::Route,
+        // A Go node cannot mark what it forwards.
+        config::Profile::Groupcache => Unmarked::Answer,
+    };
+    let options = ServerOptions {
+        base_path: base_path(config)?,
+        encoding: encoding(config),
+        unmarked,
+    };
+    let http = gaggle_transport_http::router(groups.clone(), options);
+    Ok(match config.transport {
+        Transport::Http => http,
+        Transport::Grpc => gaggle_transport_grpc::router(groups, Default::default()).merge(http),
+    })
+}
+
+fn base_path(config: &Cluster) -> Result<BasePath, ConfigError> {
+    config
+        .base_path
+        .parse()
+        .map_err(|failure| ConfigError::new("cluster.base-path", failure))
+}
+
+fn encoding(config: &Cluster) -> gaggle_transport_http::Encoding {
+    match config.encoding {
+        config::Encoding::Protobuf => gaggle_transport_http::Encoding::Protobuf,
+        config::Encoding::Raw => gaggle_transport_http::Encoding::Raw,
+    }
+}

@@ -1,0 +1,48 @@
+# The recipes that CI calls; `just` alone lists them.
+
+default:
+    @just --list
+
+# What the README says passes the tests
+test:
+    cargo test --workspace
+
+fmt:
+    cargo fmt --all -- --check
+
+lint:
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
+
+# Interleavings of the singleflight, exhaustively up to a bound
+loom:
+    RUSTFLAGS="--cfg gaggle_loom" CARGO_TARGET_DIR=target/loom cargo test -p gaggle-singleflight --release --test loom
+
+# Every crate builds and tests alone, with its own features only
+alone:
+    for crate in lru ring singleflight serve group peers transport-http transport-grpc api-http telemetry origin-sql origin-http origin-files; do \
+        cargo check -q -p gaggle-$crate || exit 1; \
+    done
+    cargo check -q -p gaggle --no-default-features
+
+# Each bench once, without measuring
+bench-smoke:
+    cargo bench -p gaggle-benches -- --test
+
+bench:
+    cargo bench -p gaggle-benches
+
+# The examples, each run to its end
+examples:
+    cargo run -q -p gaggle --example one_group
+    cargo run -q -p gaggle --example three_nodes
+    cargo run -q -p gaggle --example army_roles -- --once
+    cargo run -q -p gaggle --example embedded
+
+# Licences, advisories, duplicates (needs cargo-deny and its advisory database)
+deny:
+    cargo deny check
+
+ci: test fmt lint doc loom alone bench-smoke examples
