@@ -147,10 +147,10 @@ fn overrides_win_over_the_file() {
 #[test]
 fn a_bad_field_is_named_with_what_was_expected() {
     let cases = [
-        ("[node]\nport = 1", "node", "unknown field `port`"),
+        ("[node]\nport = 1", "node.port", "unknown field `port`"),
         (
             "[groups.scores]\nttl2 = \"1s\"",
-            "groups.scores",
+            "groups.scores.ttl2",
             "unknown field `ttl2`",
         ),
         (
@@ -220,7 +220,7 @@ fn a_bad_field_is_named_with_what_was_expected() {
         ),
         (
             "[groups.a.origin]\nkind = \"redis\"",
-            "groups.a.origin",
+            "groups.a.origin.kind",
             "unknown variant `redis`",
         ),
         (

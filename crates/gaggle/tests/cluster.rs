@@ -1,0 +1,117 @@
+//! The facade over real sockets: what `cargo add gaggle` promises.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use gaggle::{Cluster, ClusterError, Group, Source};
+
+type Loads = Arc<Mutex<HashMap<Bytes, u32>>>;
+
+fn squares(loads: &Loads) -> Group {
+    let loads = Arc::clone(loads);
+    Group::builder("squares")
+        .origin_fn(move |key: Bytes| {
+            *loads.lock().unwrap().entry(key.clone()).or_default() += 1;
+            async move {
+                let n: u64 = std::str::from_utf8(&key)?.parse()?;
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Some((n * n).to_string()))
+            }
+        })
+        .build()
+        .unwrap()
+}
+
+async fn join(groups: &[Group]) -> Vec<Cluster> {
+    let mut clusters = Vec::new();
+    for group in groups {
+        let none: [&str; 0] = [];
+        clusters.push(
+            Cluster::join(none)
+                .serve("127.0.0.1:0", [group.clone()])
+                .await
+                .unwrap(),
+        );
+    }
+    let members: Vec<String> = clusters
+        .iter()
+        .map(|cluster| cluster.name().to_owned())
+        .collect();
+    for cluster in &clusters {
+        cluster.peers().update(members.iter().cloned()).unwrap();
+    }
+    clusters
+}
+
+#[tokio::test]
+async fn three_members_load_each_key_once_and_each_key_comes_from_its_owner() {
+    let loads = Loads::default();
+    let groups = [squares(&loads), squares(&loads), squares(&loads)];
+    let clusters = join(&groups).await;
+    for n in 0..500_u64 {
+        let key = n.to_string();
+        for (group, cluster) in groups.iter().zip(&clusters) {
+            let answer = group.lookup(key.as_bytes()).await.unwrap();
+            assert_eq!(answer.value, (n * n).to_string());
+            let owner = group.router().owner(key.as_bytes());
+            match answer.source {
+                Source::Peer => assert_ne!(*owner.name, *cluster.name()),
+                Source::Origin | Source::Main => assert_eq!(*owner.name, *cluster.name()),
+                Source::Hot => panic!("nothing was asked for twice"),
+            }
+        }
+    }
+    let loads = loads.lock().unwrap();
+    assert_eq!(loads.len(), 500);
+    assert!(loads.values().all(|count| *count == 1));
+}
+
+#[tokio::test]
+async fn a_member_that_leaves_costs_the_others_no_error() {
+    let loads = Loads::default();
+    let groups = [squares(&loads), squares(&loads)];
+    let mut clusters = join(&groups).await;
+    let drained = clusters.pop().unwrap().leave().await.unwrap();
+    assert_eq!(drained.cut, 0);
+    for n in 0..200_u64 {
+        assert_eq!(
+            groups[0].get(n.to_string()).await.unwrap(),
+            (n * n).to_string()
+        );
+    }
+    assert!(
+        groups[0].stats().peer.error > 0,
+        "the one that left was asked"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_joined_says_why() {
+    let loads = Loads::default();
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let none: [&str; 0] = [];
+    let error = Cluster::join(none)
+        .serve(&addr, [squares(&loads)])
+        .await
+        .err()
+        .unwrap();
+    assert!(
+        matches!(&error, ClusterError::Serve(_)) && error.to_string().contains(&addr),
+        "{error}"
+    );
+
+    let error = Cluster::join(["10.0.0.1:8001"])
+        .serve("127.0.0.1:0", [squares(&loads)])
+        .await;
+    assert!(error.err().unwrap().to_string().contains("10.0.0.1:8001"));
+    let twice = [squares(&loads), squares(&loads)];
+    let error = Cluster::join(none)
+        .serve("127.0.0.1:0", twice)
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.to_string(), "two groups are named squares");
+}
