@@ -1,0 +1,140 @@
+//! The command line. Flags override the environment, which overrides defaults.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::client::Addr;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 the key is unknown, or some nodes were missed; 2 the command line cannot be used, or a node refused \
+what it asks for; 3 no answer: a node cannot be reached, or it failed.";
+
+/// Asks a running Gaggle cluster for values, owners and statistics, and removes keys.
+#[derive(Debug, Parser)]
+#[command(name = "gagglectl", version, about, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) shared: Shared,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Shared {
+    /// How long one request may take
+    #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = timeout)]
+    pub(crate) timeout: Duration,
+    /// Says more, on stderr
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Prints the value of a key, byte for byte
+    Get(GetArgs),
+    /// Prints the base URL of the node that owns a key
+    Owner(OneKeyArgs),
+    /// Prints what the groups of each node count, and the sums
+    Stats(StatsArgs),
+    /// Removes a key on every node
+    Remove(OneKeyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// The front door to ask
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "GAGGLE_API_ADDR",
+        default_value = "127.0.0.1:9999"
+    )]
+    pub(crate) api_addr: Addr,
+    /// Prints the answer's status and headers on stderr
+    #[arg(long)]
+    pub(crate) headers: bool,
+    /// The largest value to take
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    pub(crate) max_value: ByteSize,
+    #[command(flatten)]
+    pub(crate) key: KeyArgs,
+}
+
+/// A key, and the nodes of which one is to be asked about it.
+#[derive(Debug, Args)]
+pub(crate) struct OneKeyArgs {
+    /// The admin address to ask; of several, the first that can be reached
+    #[arg(
+        long = "admin-addr",
+        value_name = "HOST:PORT",
+        env = "GAGGLE_ADMIN_ADDR",
+        default_value = "127.0.0.1:9990",
+        value_delimiter = ','
+    )]
+    pub(crate) admin_addrs: Vec<Addr>,
+    #[command(flatten)]
+    pub(crate) key: KeyArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    /// The admin addresses of the nodes to ask, with commas between them
+    #[arg(
+        long = "admin-addr",
+        value_name = "HOST:PORT",
+        env = "GAGGLE_ADMIN_ADDR",
+        default_value = "127.0.0.1:9990",
+        value_delimiter = ','
+    )]
+    pub(crate) admin_addrs: Vec<Addr>,
+    /// Prints one JSON document in place of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyArgs {
+    /// The group; may be left out where the node has only one
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<String>,
+    /// How KEY is written
+    #[arg(long, value_name = "ENCODING", default_value = "text")]
+    pub(crate) key_encoding: KeyEncoding,
+    /// The key; one that begins with a dash goes behind --
+    #[arg(value_name = "KEY")]
+    pub(crate) key: OsString,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyEncoding {
+    /// As it stands
+    Text,
+    /// The standard alphabet, with or without padding
+    Base64,
+    /// Two digits a byte
+    Hex,
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time.is_zero() => Err("it must be more than 0".to_owned()),
+        Ok(time) => Ok(time),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,56 @@
+//! `gagglectl`: asks a running Gaggle cluster for values, owners and statistics, and removes keys.
+//!
+//! A client of the node's front door and admin endpoints, and of nothing else: it shares no code with the node. Each command
+//! is a module; what they share is the [`client`], which bounds every request in time and bytes, the [`key`], which is bytes,
+//! and [`outcome`], which decides the exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+use crate::client::Client;
+use crate::outcome::{Failure, Outcome};
+
+mod cli;
+mod client;
+mod get;
+mod key;
+mod outcome;
+mod output;
+mod owner;
+mod remove;
+mod stats;
+mod status;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = runtime().and_then(|runtime| runtime.block_on(run(cli)));
+    match result {
+        Ok(outcome) => outcome.exit_code(),
+        Err(failure) => {
+            if !failure.is_silent() {
+                output::note(&failure.to_string());
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<Outcome, Failure> {
+    let client = Client::new(cli.shared.timeout)?;
+    let verbose = cli.shared.verbose;
+    match cli.command {
+        Command::Get(args) => get::run(&client, &args, verbose).await,
+        Command::Owner(args) => owner::run(&client, &args, verbose).await,
+        Command::Stats(args) => stats::run(&client, &args).await,
+        Command::Remove(args) => remove::run(&client, &args).await,
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("the runtime could not be started: {error}")))
+}
