@@ -29,7 +29,7 @@ alone:
 
 # Each bench once, without measuring
 bench-smoke:
-    cargo bench -p gaggle-benches -- --test
+    cargo test -p gaggle-benches --benches
 
 bench:
     cargo bench -p gaggle-benches

@@ -4,6 +4,8 @@
 //! `cargo run -p gaggle --example army_roles`, then `curl 'http://127.0.0.1:8080/role?name=张三'`. With `--once` it asks
 //! itself and ends.
 
+#![allow(clippy::print_stdout)]
+
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{Query, State};

@@ -3,6 +3,8 @@
 //! `cargo run -p gaggle --example embedded -- 127.0.0.1:7001 http://127.0.0.1:7002`, and the other way round in a second
 //! shell. Without arguments it starts two such services, asks one, and ends.
 
+#![allow(clippy::print_stdout)]
+
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;

@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p gaggle --example one_group`
 
+#![allow(clippy::print_stdout)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 

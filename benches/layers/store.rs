@@ -1,0 +1,154 @@
+//! The store alone: `gaggle_lru::Cache` with the types that a group gives it.
+
+#![allow(
+    clippy::expect_used,
+    reason = "a bench that cannot run says so and ends"
+)]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Throughput};
+use gaggle_benches::{Draws, Workload, criterion, on_threads};
+use gaggle_lru::{Cache, Options, byte_len};
+
+type Store = Cache<Box<[u8]>, Bytes>;
+
+const KEYS: usize = 100_000;
+
+fn main() {
+    let mut criterion = criterion();
+    let load = Workload::new(KEYS);
+    let mut group = criterion.benchmark_group("store");
+    group.throughput(Throughput::Elements(1));
+    reads(&mut group, &load);
+    inserts(&mut group, &load);
+    mixed(&mut group, &load);
+    group.finish();
+    criterion.final_summary();
+}
+
+/// A store that holds all keys.
+fn full(load: &Workload) -> Store {
+    let store = room_for(load, KEYS * 2);
+    fill(&store, load);
+    assert_eq!(store.len(), KEYS);
+    store
+}
+
+/// An empty store with room for that many entries.
+fn room_for(load: &Workload, entries: usize) -> Store {
+    let (key, value) = load.entry(0);
+    let capacity = Store::ENTRY_OVERHEAD + (key.len() + value.len()) as u64;
+    let options = Options {
+        capacity: capacity * entries as u64,
+        ..Options::default()
+    };
+    Cache::new(options, byte_len)
+}
+
+fn fill(store: &Store, load: &Workload) {
+    for (key, value) in load.entries() {
+        store.insert(key.into(), value.clone());
+    }
+}
+
+fn reads(group: &mut BenchmarkGroup<'_, WallTime>, load: &Workload) {
+    let store = full(load);
+    for threads in [1, 2] {
+        let name = format!("get hit, 100-byte values, zipf 0.99, {}", count(threads));
+        per_thread(group, &name, threads, |draws| {
+            store.get(load.entry(draws.next()).0)
+        });
+        let name = format!(
+            "get_with hit, 100-byte values, zipf 0.99, {}",
+            count(threads)
+        );
+        per_thread(group, &name, threads, |draws| {
+            store.get_with(load.entry(draws.next()).0, Bytes::len)
+        });
+    }
+    assert_eq!(store.stats().misses, 0, "a bench of hits");
+
+    // As full as the other, but of keys that nobody asks for.
+    let absent = room_for(load, KEYS * 2);
+    for (key, value) in load.entries() {
+        absent.insert([b"other-", key].concat().into(), value.clone());
+    }
+    let name = "get miss, zipf 0.99, 1 thread";
+    per_thread(group, name, 1, |draws| {
+        absent.get(load.entry(draws.next()).0)
+    });
+    assert_eq!(absent.stats().hits, 0, "a bench of misses");
+}
+
+/// Keys come round in order, twice as many as fit, so that each is new and takes the place of one other.
+fn inserts(group: &mut BenchmarkGroup<'_, WallTime>, load: &Workload) {
+    let store = room_for(load, KEYS / 2);
+    fill(&store, load);
+    let mut keys = load.entries().cycle();
+    group.bench_function("insert evicting one, 100-byte values, 1 thread", |b| {
+        b.iter(|| {
+            let (key, value) = keys.next().expect("a cycle has no end");
+            store.insert(key.into(), value.clone())
+        });
+    });
+    assert_eq!(store.stats().overwrites, 0, "a bench of new keys");
+}
+
+/// Half of the keys fit. Nine in ten draws are read, hit or miss; one in ten is inserted, whether it is there or not.
+fn mixed(group: &mut BenchmarkGroup<'_, WallTime>, load: &Workload) {
+    for threads in [1, 2] {
+        let store = room_for(load, KEYS / 2);
+        fill(&store, load);
+        let name = format!(
+            "90 % get, 10 % insert, half of the keys fit, zipf 0.99, {}",
+            count(threads)
+        );
+        let mut states: Vec<_> = (0..threads).map(|turn| (draws(turn), 0_u32)).collect();
+        group.bench_function(name, |b| {
+            b.iter_custom(|iters| {
+                on_threads(&mut states, |(draws, turn)| {
+                    for _ in 0..iters {
+                        *turn = (*turn + 1) % 10;
+                        let (key, value) = load.entry(draws.next());
+                        if *turn == 0 {
+                            std::hint::black_box(store.insert(key.into(), value.clone()));
+                        } else {
+                            std::hint::black_box(store.get(key));
+                        }
+                    }
+                })
+            });
+        });
+    }
+}
+
+/// The time of one `work` while that many threads do it: with two threads and cores to spare, as much as with one.
+fn per_thread<R>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    threads: u64,
+    work: impl Fn(&mut Draws) -> R + Sync,
+) {
+    let mut states: Vec<Draws> = (0..threads).map(draws).collect();
+    group.bench_function(name, |b| {
+        b.iter_custom(|iters| -> Duration {
+            on_threads(&mut states, |draws| {
+                for _ in 0..iters {
+                    std::hint::black_box(work(draws));
+                }
+            })
+        });
+    });
+}
+
+fn draws(turn: u64) -> Draws {
+    Draws::zipf(KEYS, 0.99, turn)
+}
+
+fn count(threads: u64) -> String {
+    let s = if threads == 1 { "" } else { "s" };
+    format!("{threads} thread{s}")
+}

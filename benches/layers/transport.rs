@@ -1,0 +1,175 @@
+//! One hop to another node over loopback, beside the bare HTTP stack that it is made on. Both ends are in this process
+//! and share its two workers.
+
+#![allow(
+    clippy::expect_used,
+    reason = "a bench that cannot run says so and ends"
+)]
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use bytes::Bytes;
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, SamplingMode, Throughput};
+use gaggle_benches::{criterion, on_worker, two_workers};
+use gaggle_group::{Fetch, Fetched, Group, Groups, Key, Peer};
+use gaggle_transport_http::{ClientOptions, HttpPeer, HttpTransport, ServerOptions, router};
+use reqwest::Client;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+fn main() {
+    let mut criterion = criterion();
+    let runtime = two_workers().expect("a runtime");
+    let mut group = criterion.benchmark_group("transport");
+    group.sampling_mode(SamplingMode::Flat);
+    for (size, value) in [
+        ("100 B", Bytes::from(vec![7; 100])),
+        ("1 MiB", Bytes::from(vec![7; 1 << 20])),
+    ] {
+        let bare = Bare::new(&runtime, &value);
+        let hop = Hop::new(&runtime, &value);
+        for callers in [1, 64] {
+            let who = match callers {
+                1 => "a lone caller".to_owned(),
+                many => format!("{many} callers at once"),
+            };
+            let name = format!("axum and reqwest alone, {size} values, {who}");
+            measure(&mut group, &runtime, &name, callers, &bare, Bare::ask);
+            let name = format!("one hop, {size} values, {who}");
+            measure(&mut group, &runtime, &name, callers, &hop, Hop::ask);
+        }
+    }
+    group.finish();
+    criterion.final_summary();
+}
+
+/// The time in which every one of `callers` asks once, while all of them ask again and again.
+fn measure<A, F>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    runtime: &Runtime,
+    name: &str,
+    callers: u64,
+    asker: &A,
+    ask: fn(A) -> F,
+) where
+    A: Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    group.throughput(Throughput::Elements(callers));
+    group.bench_function(name, |b| {
+        b.iter_custom(|iters| {
+            let asker = asker.clone();
+            on_worker(runtime, async move {
+                let mut tasks = JoinSet::new();
+                for _ in 0..callers {
+                    let asker = asker.clone();
+                    tasks.spawn(async move {
+                        for _ in 0..iters {
+                            ask(asker.clone()).await;
+                        }
+                    });
+                }
+                while let Some(task) = tasks.join_next().await {
+                    assert!(task.is_ok());
+                }
+            })
+        });
+    });
+}
+
+/// Serves `app` on a port of loopback and returns the base URL.
+fn serve(runtime: &Runtime, app: Router) -> String {
+    let listener = runtime
+        .block_on(TcpListener::bind("127.0.0.1:0"))
+        .expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let listener = listener.tap_io(|connection| {
+        connection.set_nodelay(true).expect("a live connection");
+    });
+    runtime.spawn(async move { axum::serve(listener, app).await });
+    format!("http://{address}")
+}
+
+/// A handler that returns the value to every request, and a client with the transport's settings that reads it.
+#[derive(Clone)]
+struct Bare {
+    client: Client,
+    url: reqwest::Url,
+    len: usize,
+}
+
+impl Bare {
+    fn new(runtime: &Runtime, value: &Bytes) -> Self {
+        let (constant, len) = (value.clone(), value.len());
+        let app = Router::new().fallback(move || {
+            let value = constant.clone();
+            async move { value }
+        });
+        let client = Client::builder()
+            .http1_only()
+            .no_proxy()
+            .tcp_nodelay(true)
+            .pool_max_idle_per_host(64)
+            .build()
+            .expect("a client");
+        let url = serve(runtime, app).parse().expect("a URL");
+        Self { client, url, len }
+    }
+
+    async fn ask(self) {
+        let response = self.client.get(self.url).send().await.expect("an answer");
+        let body = response.bytes().await.expect("a body");
+        assert_eq!(body.len(), self.len);
+    }
+}
+
+/// The transport's server over a group that holds the value in its main cache, and the transport's client.
+#[derive(Clone)]
+struct Hop {
+    peer: Arc<HttpPeer>,
+    key: Key,
+    len: usize,
+}
+
+impl Hop {
+    fn new(runtime: &Runtime, value: &Bytes) -> Self {
+        let (constant, len) = (value.clone(), value.len());
+        let things = Group::builder("things")
+            .origin_fn(move |_| {
+                let value = constant.clone();
+                async move { Ok::<_, Infallible>(Some(value)) }
+            })
+            .build()
+            .expect("a group");
+        let key = Key::from_static(b"key-000123");
+        runtime
+            .block_on(things.get(&key))
+            .expect("a value, cached from here on");
+        let app = router(
+            Groups::new([things]).expect("one name"),
+            ServerOptions::default(),
+        );
+        let transport = HttpTransport::new(ClientOptions::default()).expect("a client");
+        let peer = transport.peer(&serve(runtime, app)).expect("a base URL");
+        Self { peer, key, len }
+    }
+
+    async fn ask(self) {
+        let fetch = Fetch {
+            group: "things",
+            key: &self.key,
+            max_value: 64 << 20,
+            deadline: Duration::from_secs(5),
+        };
+        let Ok(Fetched::Found(loaded)) = self.peer.fetch(fetch).await else {
+            unreachable!("the value is in the owner's cache");
+        };
+        assert_eq!(loaded.value.len(), self.len);
+    }
+}
