@@ -85,11 +85,15 @@ impl Default for Node {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Cluster {
+    /// The members, where the list does not change.
     pub(crate) peers: Vec<String>,
     pub(crate) profile: Profile,
     pub(crate) transport: Transport,
     pub(crate) base_path: String,
     pub(crate) encoding: Encoding,
+    /// Where the members come from, where the list changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) discovery: Option<Discovery>,
 }
 
 impl Default for Cluster {
@@ -100,8 +104,28 @@ impl Default for Cluster {
             transport: Transport::default(),
             base_path: "/_groupcache/".into(),
             encoding: Encoding::default(),
+            discovery: None,
         }
     }
+}
+
+/// The `discovery` table of the cluster, by `kind`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum Discovery {
+    /// Every address of a DNS name is a member.
+    Dns {
+        name: String,
+        /// The port that peers are reached at; by default that of this node's own.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        port: Option<u16>,
+        #[serde(default = "five_seconds")]
+        every: Span,
+    },
+}
+
+fn five_seconds() -> Span {
+    Span::from_secs(5)
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gaggle_api_http::{Admin, FrontOptions, MetricsPage, Readiness};
+use gaggle_discovery_dns::DnsDiscovery;
 use gaggle_group::{
     Clock, Group, GroupBuilder, Groups, Limits, NoHotCopies, RequestRate, Router as _,
 };
@@ -29,6 +30,8 @@ pub(crate) struct Node {
     front_door: axum::Router,
     admin: axum::Router,
     readiness: Readiness,
+    peers: Peers,
+    discovery: Option<DnsDiscovery>,
     drain_delay: Duration,
 }
 
@@ -37,11 +40,18 @@ impl Node {
     /// here, before the first request.
     pub(crate) async fn start(config: &Config) -> Result<Self, ConfigError> {
         let listeners = Listeners::bind(&config.node).await?;
+        let addr = listeners.peer.local_addr();
+        let discovery = peers::discovery(&config.cluster, addr.port())?;
         let name = match &config.node.advertise {
             Some(advertise) => advertise.clone(),
-            None => format!("http://{}", listeners.peer.local_addr()),
+            None => peers::own_name(addr, discovery.as_ref()).await?,
         };
         let peers = peers::ring(&config.cluster, &name)?;
+        if let Some(discovery) = &discovery {
+            // Before the node is ready: a ring of itself alone would send every key to the origin. But not at any price:
+            // where a name lists only nodes that are ready, the first one finds none.
+            peers.update_from(discovery).await;
+        }
         let mut groups = Vec::with_capacity(config.groups.len());
         for (group_name, group) in &config.groups {
             groups.push(build_group(group_name, group, peers.clone()).await?);
@@ -71,6 +81,8 @@ impl Node {
             name,
             listeners,
             readiness,
+            peers,
+            discovery,
             drain_delay: config.node.drain_delay.0,
         })
     }
@@ -113,12 +125,26 @@ impl Node {
             tokio::time::sleep(self.drain_delay).await;
             close.send_replace(Phase::Draining);
         };
-        tokio::join!(
-            serving,
-            stopping,
-            serve("admin", admin, self.admin, until(Phase::Closed))
-        );
+        let running = async {
+            tokio::join!(
+                serving,
+                stopping,
+                serve("admin", admin, self.admin, until(Phase::Closed))
+            );
+        };
+        tokio::select! {
+            () = running => {}
+            () = follow(&self.peers, self.discovery.as_ref()) => {}
+        }
         info!(node = %self.name, "stopped");
+    }
+}
+
+/// Keeps the ring in step with its members, where they change. Never ends.
+async fn follow(peers: &Peers, discovery: Option<&DnsDiscovery>) {
+    match discovery {
+        Some(discovery) => peers.follow(discovery).await,
+        None => std::future::pending().await,
     }
 }
 

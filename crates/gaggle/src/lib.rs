@@ -36,7 +36,7 @@
 //! | a cluster of programs | [`Cluster`], [`peers`], [`transport_http`] |
 //! | the front door and the admin endpoints, as axum routers | [`api_http`] |
 //! | one layer by itself | [`lru`], [`ring`], [`singleflight`], [`serve`] |
-//! | ready-made origins, gRPC, metrics | the cargo features `origin-http`, `origin-files`, `origin-sql`, `grpc`, `telemetry` |
+//! | ready-made origins, members from DNS, gRPC, metrics | the cargo features `origin-http`, `origin-files`, `origin-sql`, `discovery-dns`, `grpc`, `telemetry` |
 //!
 //! # Trade-offs
 //!
@@ -51,6 +51,8 @@ pub use gaggle_group::{
 };
 
 pub use gaggle_api_http as api_http;
+#[cfg(feature = "discovery-dns")]
+pub use gaggle_discovery_dns as discovery_dns;
 pub use gaggle_group as group;
 pub use gaggle_lru as lru;
 #[cfg(feature = "origin-files")]

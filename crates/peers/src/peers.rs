@@ -181,21 +181,26 @@ impl Peers {
     /// cannot be a ring, leaves the last good one in force. A member listed twice counts once.
     pub async fn follow(&self, discovery: &dyn Discovery) {
         loop {
-            match discovery.members().await {
-                Ok(members) => {
-                    let mut seen = HashSet::new();
-                    let unique = members.into_iter().filter(|name| seen.insert(name.clone()));
-                    if let Err(failure) = self.update(unique) {
-                        warn!(error = %failure, "the new member list is unusable; keeping the last one");
-                    }
-                }
-                Err(failure) => {
-                    warn!(error = %failure, "no member list; keeping the last one");
-                }
-            }
+            self.update_from(discovery).await;
             tokio::select! {
                 () = discovery.changed() => {}
                 () = self.inner.refresh.notified() => {}
+            }
+        }
+    }
+
+    /// Asks a source for the members once, as [`follow`](Self::follow) does again and again.
+    pub async fn update_from(&self, discovery: &dyn Discovery) {
+        match discovery.members().await {
+            Ok(members) => {
+                let mut seen = HashSet::new();
+                let unique = members.into_iter().filter(|name| seen.insert(name.clone()));
+                if let Err(failure) = self.update(unique) {
+                    warn!(error = %failure, "the new member list is unusable; keeping the last one");
+                }
+            }
+            Err(failure) => {
+                warn!(error = %failure, "no member list; keeping the last one");
             }
         }
     }

@@ -254,3 +254,31 @@ fn a_node_without_groups_is_refused() {
     let line = parse("", &Overrides::default()).unwrap_err().to_string();
     assert!(line.starts_with("groups: no group is configured"), "{line}");
 }
+
+#[test]
+fn members_come_from_a_list_or_from_dns() {
+    let config = parsed("[cluster.discovery]\nkind = \"dns\"\nname = \"node\"").unwrap();
+    let dns = Discovery::Dns {
+        name: "node".into(),
+        port: None,
+        every: Span::from_secs(5),
+    };
+    assert_eq!(config.cluster.discovery, Some(dns));
+    assert_eq!(
+        parse(&config.masked().unwrap(), &Overrides::default()).unwrap(),
+        config
+    );
+
+    let both = complaint(
+        "[cluster]\npeers = [\"http://a:1\"]\n[cluster.discovery]\nkind = \"dns\"\nname = \"node\"",
+    );
+    assert!(
+        both.starts_with("cluster.peers: the members come from cluster.discovery"),
+        "{both}"
+    );
+    let unknown = complaint("[cluster.discovery]\nkind = \"consul\"");
+    assert!(
+        unknown.starts_with("cluster.discovery.kind: unknown variant `consul`"),
+        "{unknown}"
+    );
+}

@@ -31,6 +31,12 @@ impl Config {
                 ));
             }
         }
+        if self.cluster.discovery.is_some() && !self.cluster.peers.is_empty() {
+            return Err(ConfigError::new(
+                "cluster.peers",
+                "the members come from cluster.discovery; expected one of the two",
+            ));
+        }
         let path: Result<gaggle_transport_http::BasePath, _> = self.cluster.base_path.parse();
         path.map_err(|failure| ConfigError::new("cluster.base-path", failure))?;
         if self.groups.is_empty() {

@@ -1,7 +1,10 @@
-//! The ring, and the transport that its members are asked over: the one place that knows both transports.
+//! The ring and where its members come from, and the transport that they are asked over: the one place that knows the
+//! transports and the discoveries.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use gaggle_discovery_dns::{DnsDiscovery, DnsOptions};
 use gaggle_group::{Groups, Peer};
 use gaggle_peers::{Connect, Options, Peers, PeersError};
 use gaggle_ring::Profile;
@@ -10,13 +13,51 @@ use gaggle_transport_http::{BasePath, ClientOptions, HttpTransport, ServerOption
 
 use crate::config::{self, Cluster, ConfigError, Transport};
 
+/// Where the members come from, if the list changes.
+pub(super) fn discovery(
+    config: &Cluster,
+    own_port: u16,
+) -> Result<Option<DnsDiscovery>, ConfigError> {
+    let Some(config::Discovery::Dns { name, port, every }) = &config.discovery else {
+        return Ok(None);
+    };
+    let options = DnsOptions {
+        name: name.clone(),
+        port: port.unwrap_or(own_port),
+        every: every.0,
+        ..DnsOptions::default()
+    };
+    DnsDiscovery::new(options)
+        .map(Some)
+        .map_err(|failure| ConfigError::new("cluster.discovery", failure))
+}
+
+/// This node's name in the ring, where nobody has given it one. A node that listens on every address has to find out by
+/// which of them its peers know it.
+pub(super) async fn own_name(
+    addr: SocketAddr,
+    discovery: Option<&DnsDiscovery>,
+) -> Result<String, ConfigError> {
+    match discovery {
+        Some(dns) if addr.ip().is_unspecified() => {
+            let own = dns.own_address().await.map_err(|failure| {
+                ConfigError::new(
+                    "node.advertise",
+                    format!("none is given and none is found: {failure}"),
+                )
+            })?;
+            Ok(dns.url_of(own.ip))
+        }
+        _ => Ok(format!("http://{addr}")),
+    }
+}
+
 /// The ring of the configured members, and of this node.
 pub(super) fn ring(config: &Cluster, name: &str) -> Result<Peers, ConfigError> {
     let profile = match config.profile {
         config::Profile::Gaggle => Profile::Gaggle,
         config::Profile::Groupcache => Profile::GROUPCACHE,
     };
-    let unusable = |failure: PeersError| ConfigError::new("cluster.peers", failure);
     let peers = match config.transport {
         Transport::Http => {
             let options = ClientOptions {
@@ -37,10 +78,10 @@ pub(super) fn ring(config: &Cluster, name: &str) -> Result<Peers, ConfigError> {
             })
         }
     }
-    .map_err(unusable)?;
+    .map_err(|failure| ConfigError::new("node.advertise", failure))?;
     peers
         .update(config.peers.iter().map(String::as_str))
-        .map_err(unusable)?;
+        .map_err(|failure| ConfigError::new("cluster.peers", failure))?;
     Ok(peers)
 }
 

@@ -1,0 +1,308 @@
+//! The manifests for Kubernetes say the same thing in several places; here they are held to it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+const LISTENERS: [(&str, &str); 3] = [
+    ("peer", "peer-addr"),
+    ("api", "api-addr"),
+    ("admin", "admin-addr"),
+];
+
+/// Each file of the folder, by its name.
+fn manifests() -> BTreeMap<String, Value> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kubernetes");
+    let mut manifests = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let manifest: Value =
+            serde_saphyr::from_str(&text).unwrap_or_else(|failure| panic!("{name}: {failure}"));
+        manifests.insert(name, manifest);
+    }
+    manifests
+}
+
+fn manifest(name: &str) -> Value {
+    manifests()
+        .remove(name)
+        .unwrap_or_else(|| panic!("no {name}"))
+}
+
+fn at<'v>(value: &'v Value, pointer: &str) -> &'v Value {
+    value
+        .pointer(pointer)
+        .unwrap_or_else(|| panic!("no {pointer}"))
+}
+
+fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+    at(value, pointer)
+        .as_str()
+        .unwrap_or_else(|| panic!("{pointer} is no text"))
+}
+
+fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
+    at(value, pointer)
+        .as_array()
+        .unwrap_or_else(|| panic!("{pointer} is no list"))
+}
+
+fn number(value: &Value, pointer: &str) -> u64 {
+    at(value, pointer)
+        .as_u64()
+        .unwrap_or_else(|| panic!("{pointer} is no number"))
+}
+
+fn pod() -> Value {
+    at(&manifest("statefulset.yaml"), "/spec/template/spec").clone()
+}
+
+fn container() -> Value {
+    let pod = pod();
+    assert_eq!(list(&pod, "/containers").len(), 1);
+    at(&pod, "/containers/0").clone()
+}
+
+/// The container's ports by name.
+fn ports() -> BTreeMap<String, u64> {
+    list(&container(), "/ports")
+        .iter()
+        .map(|port| {
+            (
+                text(port, "/name").to_owned(),
+                number(port, "/containerPort"),
+            )
+        })
+        .collect()
+}
+
+fn config() -> toml::Table {
+    let manifest = manifest("configmap.yaml");
+    text(&manifest, "/data/gaggle.toml").parse().expect("TOML")
+}
+
+/// A time of the configuration in whole seconds.
+fn seconds(value: &toml::Value) -> Duration {
+    let digits = value
+        .as_str()
+        .unwrap()
+        .strip_suffix('s')
+        .expect("whole seconds");
+    Duration::from_secs(digits.parse().unwrap())
+}
+
+#[test]
+fn every_manifest_is_an_object_that_the_kustomization_lists() {
+    let mut files = manifests();
+    let kustomization = files.remove("kustomization.yaml").unwrap();
+    let mut kinds = BTreeSet::new();
+    for (name, manifest) in &files {
+        assert!(!text(manifest, "/apiVersion").is_empty(), "{name}");
+        let kind = text(manifest, "/kind");
+        assert!(
+            kinds.insert((kind.to_owned(), text(manifest, "/metadata/name").to_owned())),
+            "{name}: a second {kind} of that name"
+        );
+    }
+    let listed: BTreeSet<&str> = list(&kustomization, "/resources")
+        .iter()
+        .map(|file| file.as_str().unwrap())
+        .collect();
+    assert_eq!(listed, files.keys().map(String::as_str).collect());
+    let image = text(&container(), "/image").to_owned();
+    let replaced = text(&kustomization, "/images/0/name");
+    assert!(
+        image.starts_with(&format!("{replaced}:")),
+        "{image} is not replaced"
+    );
+}
+
+#[test]
+fn every_selector_selects_the_pods() {
+    let set = manifest("statefulset.yaml");
+    let labels = at(&set, "/spec/template/metadata/labels")
+        .as_object()
+        .unwrap();
+    let (headless, front, budget) = (
+        manifest("service-headless.yaml"),
+        manifest("service.yaml"),
+        manifest("pdb.yaml"),
+    );
+    for selector in [
+        at(&set, "/spec/selector/matchLabels"),
+        at(
+            &set,
+            "/spec/template/spec/topologySpreadConstraints/0/labelSelector/matchLabels",
+        ),
+        at(&headless, "/spec/selector"),
+        at(&front, "/spec/selector"),
+        at(&budget, "/spec/selector/matchLabels"),
+    ] {
+        let selector = selector.as_object().unwrap();
+        assert!(!selector.is_empty());
+        for (label, value) in selector {
+            assert_eq!(labels.get(label), Some(value), "{label}");
+        }
+    }
+    assert_eq!(number(&budget, "/spec/maxUnavailable"), 1);
+}
+
+#[test]
+fn ports_have_one_name_and_one_number_everywhere() {
+    let ports = ports();
+    let config = config();
+    assert_eq!(ports.len(), LISTENERS.len());
+    for (port, field) in LISTENERS {
+        let addr: SocketAddr = config["node"][field].as_str().unwrap().parse().unwrap();
+        assert_eq!(ports[port], u64::from(addr.port()), "{field}");
+        assert!(
+            addr.ip().is_unspecified(),
+            "{field} is not reached from outside"
+        );
+    }
+    for (file, port) in [("service-headless.yaml", "peer"), ("service.yaml", "api")] {
+        let service = manifest(file);
+        assert_eq!(list(&service, "/spec/ports").len(), 1, "{file}");
+        assert_eq!(text(&service, "/spec/ports/0/name"), port, "{file}");
+        assert_eq!(text(&service, "/spec/ports/0/targetPort"), port, "{file}");
+        assert_eq!(
+            number(&service, "/spec/ports/0/port"),
+            ports[port],
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn nodes_look_for_each_other_where_they_are() {
+    let headless = manifest("service-headless.yaml");
+    assert_eq!(text(&headless, "/spec/clusterIP"), "None");
+    let name = text(&headless, "/metadata/name");
+    assert_eq!(
+        text(&manifest("statefulset.yaml"), "/spec/serviceName"),
+        name
+    );
+
+    let config = config();
+    let discovery = &config["cluster"]["discovery"];
+    assert_eq!(discovery["kind"].as_str(), Some("dns"));
+    assert_eq!(discovery["name"].as_str(), Some(name));
+    let port = ports()["peer"];
+    assert_eq!(discovery["port"].as_integer(), i64::try_from(port).ok());
+
+    // A node's own name must be the string that its peers make of its address.
+    let container = container();
+    let env: Vec<&str> = list(&container, "/env")
+        .iter()
+        .map(|variable| text(variable, "/name"))
+        .collect();
+    assert_eq!(
+        env,
+        ["POD_IP", "GAGGLE_ADVERTISE"],
+        "only what is set before can be used"
+    );
+    assert_eq!(
+        text(&container, "/env/0/valueFrom/fieldRef/fieldPath"),
+        "status.podIP"
+    );
+    assert_eq!(
+        text(&container, "/env/1/value"),
+        format!("http://$(POD_IP):{port}")
+    );
+}
+
+#[test]
+fn probes_ask_the_admin_port() {
+    let container = container();
+    for (probe, path) in [
+        ("startupProbe", "/livez"),
+        ("readinessProbe", "/readyz"),
+        ("livenessProbe", "/livez"),
+    ] {
+        assert_eq!(text(&container, &format!("/{probe}/httpGet/path")), path);
+        assert_eq!(text(&container, &format!("/{probe}/httpGet/port")), "admin");
+    }
+}
+
+#[test]
+fn a_pod_has_the_time_that_its_drain_takes() {
+    let config = config();
+    let delay = seconds(&config["node"]["drain-delay"]);
+    let timeout = seconds(&config["node"]["drain-timeout"]);
+    let grace = Duration::from_secs(number(&pod(), "/terminationGracePeriodSeconds"));
+    assert!(grace > delay + 2 * timeout, "{grace:?}");
+    // What the cluster's DNS gives as a time to live, unless told otherwise.
+    let ttl = Duration::from_secs(5);
+    let every = seconds(&config["cluster"]["discovery"]["every"]);
+    assert!(delay > every.mul_f64(1.1) + ttl, "{delay:?}");
+}
+
+#[test]
+fn what_is_mounted_is_what_is_read() {
+    let pod = pod();
+    let container = container();
+    let mut mounts = BTreeMap::new();
+    for mount in list(&container, "/volumeMounts") {
+        let volume = list(&pod, "/volumes")
+            .iter()
+            .find(|volume| at(volume, "/name") == at(mount, "/name"))
+            .unwrap_or_else(|| panic!("no volume for {mount}"));
+        mounts.insert(text(mount, "/mountPath"), text(volume, "/configMap/name"));
+    }
+    assert_eq!(mounts.len(), list(&pod, "/volumes").len());
+    let files = manifests();
+    let keys = |config_map: &str| -> Vec<String> {
+        let found = files.values().find(|manifest| {
+            manifest["kind"] == "ConfigMap" && text(manifest, "/metadata/name") == config_map
+        });
+        let data = at(found.unwrap_or_else(|| panic!("no {config_map}")), "/data");
+        data.as_object().unwrap().keys().cloned().collect()
+    };
+    assert_eq!(
+        list(&container, "/args"),
+        ["serve", "--config", "/etc/gaggle/gaggle.toml"]
+    );
+    assert_eq!(keys(mounts["/etc/gaggle"]), ["gaggle.toml"]);
+    let config = config();
+    let root = config["groups"]["scores"]["origin"]["root"]
+        .as_str()
+        .unwrap();
+    assert_eq!(keys(mounts[root]).len(), 3);
+}
+
+#[test]
+fn a_node_has_no_rights_that_it_does_not_need() {
+    let (pod, container) = (pod(), container());
+    let yes = Value::Bool(true);
+    let no = Value::Bool(false);
+    assert_eq!(at(&pod, "/securityContext/runAsNonRoot"), &yes);
+    assert_eq!(number(&pod, "/securityContext/runAsUser"), 65532);
+    assert_eq!(
+        text(&pod, "/securityContext/seccompProfile/type"),
+        "RuntimeDefault"
+    );
+    assert_eq!(at(&pod, "/automountServiceAccountToken"), &no);
+    assert_eq!(
+        at(&container, "/securityContext/allowPrivilegeEscalation"),
+        &no
+    );
+    assert_eq!(
+        at(&container, "/securityContext/readOnlyRootFilesystem"),
+        &yes
+    );
+    assert_eq!(
+        list(&container, "/securityContext/capabilities/drop"),
+        ["ALL"]
+    );
+    assert!(container.pointer("/resources/limits/memory").is_some());
+}
