@@ -40,9 +40,9 @@ where
 /// How peers are watched; the crate's documentation tells the whole story.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// How long a request may wait before its peer is pinged. Default 250 ms.
+    /// How long a request may wait before its peer is pinged. Default 100 ms.
     pub suspect_after: Duration,
-    /// How long a ping may take. Default 250 ms.
+    /// How long a ping may take. Default 400 ms.
     pub ping_timeout: Duration,
     /// How often a peer that is down is pinged. Default 500 ms.
     pub probe_every: Duration,
@@ -51,8 +51,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            suspect_after: Duration::from_millis(250),
-            ping_timeout: Duration::from_millis(250),
+            suspect_after: Duration::from_millis(100),
+            ping_timeout: Duration::from_millis(400),
             probe_every: Duration::from_millis(500),
         }
     }

@@ -3,12 +3,13 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use gaggle_group::{Fetch, Fetched, Key, Peer, PeerError, PeerRequests};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::Options;
@@ -148,8 +149,7 @@ async fn monitor(
         } else {
             sleep(options.probe_every).await;
         }
-        let answer = timeout(options.ping_timeout, peer.ping()).await;
-        let up = matches!(answer, Ok(Ok(())));
+        let up = answers(&*peer, options.ping_timeout).await;
         let was_up = health.borrow().up;
         health.send_modify(|health| {
             health.up = up;
@@ -163,5 +163,92 @@ async fn monitor(
             (false, true) => info!(peer = peer.name(), "a peer is up again"),
             _ => {}
         }
+    }
+}
+
+/// Pings whose verdict is not believed, in sequence, before one is.
+const UNFAIR_PINGS: usize = 3;
+
+/// Whether the peer answers a ping within `limit`.
+///
+/// A time-out that fires late says that this process did not run for a while: the answer may have been lying there all the
+/// time. On a machine that is short of processors that is no reason to give up on a peer, so the peer is pinged again.
+async fn answers(peer: &dyn Peer, limit: Duration) -> bool {
+    for _ in 0..UNFAIR_PINGS {
+        let started = Instant::now();
+        if matches!(timeout(limit, peer.ping()).await, Ok(Ok(()))) {
+            return true;
+        }
+        if started.elapsed() <= limit + limit / 8 {
+            return false;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(400);
+
+    /// A peer that never answers its first pings; with each of them, time jumps.
+    struct Silent {
+        pings: AtomicUsize,
+        silent: usize,
+        jump: Duration,
+    }
+
+    impl Silent {
+        fn new(silent: usize, jump: Duration) -> Self {
+            Self {
+                pings: AtomicUsize::new(0),
+                silent,
+                jump,
+            }
+        }
+    }
+
+    #[async_trait]
+    impl Peer for Silent {
+        fn name(&self) -> &str {
+            "silent"
+        }
+        async fn fetch(&self, _: Fetch<'_>) -> Result<Fetched, PeerError> {
+            Ok(Fetched::NotFound)
+        }
+        async fn remove(&self, _: &str, _: &Key) -> Result<(), PeerError> {
+            Ok(())
+        }
+        async fn ping(&self) -> Result<(), PeerError> {
+            if self.pings.fetch_add(1, Relaxed) < self.silent {
+                tokio::time::advance(self.jump).await;
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_that_this_process_slept_through_is_repeated() {
+        let starved = Silent::new(2, 3 * LIMIT);
+        assert!(answers(&starved, LIMIT).await);
+        assert_eq!(starved.pings.load(Relaxed), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_that_was_waited_for_in_time_is_believed() {
+        let dead = Silent::new(9, Duration::ZERO);
+        assert!(!answers(&dead, LIMIT).await);
+        assert_eq!(dead.pings.load(Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn repetitions_are_bounded() {
+        let dead = Silent::new(9, 3 * LIMIT);
+        assert!(!answers(&dead, LIMIT).await);
+        assert_eq!(dead.pings.load(Relaxed), UNFAIR_PINGS);
     }
 }

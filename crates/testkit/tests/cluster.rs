@@ -247,7 +247,7 @@ async fn a_hung_peer_costs_its_first_caller_half_a_second_and_the_rest_nothing()
     assert_eq!(
         start.elapsed(),
         Duration::from_millis(500),
-        "virtual time: 250 ms to suspect, 250 ms to ping"
+        "virtual time: 100 ms to suspect, 400 ms to ping"
     );
 
     let start = tokio::time::Instant::now();

@@ -26,7 +26,7 @@ mod outcome;
 pub struct ClientOptions {
     /// How long to wait for a TCP connection. Default 250 ms.
     pub connect_timeout: Duration,
-    /// How long a ping may take, connecting included. Default 500 ms.
+    /// How long a ping may take, connecting included. Default 400 ms.
     pub ping_timeout: Duration,
     /// How long a removal may take, connecting included. Default 5 s.
     pub remove_timeout: Duration,
@@ -43,7 +43,7 @@ impl Default for ClientOptions {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_millis(250),
-            ping_timeout: Duration::from_millis(500),
+            ping_timeout: Duration::from_millis(400),
             remove_timeout: Duration::from_secs(5),
             keep_alive_interval: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(2),

@@ -32,7 +32,7 @@ pub struct ClientOptions {
     pub idle_timeout: Duration,
     /// The most requests to a peer at one time; others wait their turn, within the deadline of their fetch. Default 256.
     pub max_requests_per_peer: usize,
-    /// How long a peer may take to show a sign of life. Default 250 ms.
+    /// How long a peer may take to show a sign of life. Default 400 ms.
     pub ping_timeout: Duration,
     /// How long a peer may take to drop a key. Default 1 s.
     pub remove_timeout: Duration,
@@ -48,7 +48,7 @@ impl Default for ClientOptions {
             idle_per_peer: 64,
             idle_timeout: Duration::from_secs(20),
             max_requests_per_peer: 256,
-            ping_timeout: Duration::from_millis(250),
+            ping_timeout: Duration::from_millis(400),
             remove_timeout: Duration::from_secs(1),
         }
     }
