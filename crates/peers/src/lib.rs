@@ -32,10 +32,10 @@
 //!
 //! A peer is up until it is found wanting, and nothing is asked of an idle peer. A request that it fails, or that it has
 //! not answered after [`Options::suspect_after`], asks the peer's monitor, a task beside the data path, for a ping. A
-//! ping unanswered within [`Options::ping_timeout`] marks the peer down: requests that wait for it fail at once, and
-//! the ring's next live member stands in for its keys until a ping, sent every [`Options::probe_every`], is answered. So
-//! a hung peer costs its first callers at most the sum of the first two, while a slow origin behind a live peer costs
-//! nobody an error.
+//! ping unanswered within [`Options::ping_timeout`] marks the peer down, unless it has answered anything else meanwhile.
+//! Requests that wait for it then fail at once, and the ring's next live member stands in for its keys until a ping, sent
+//! every [`Options::probe_every`], is answered. So a hung peer costs its first callers at most the sum of the first two,
+//! while a slow origin behind a live peer costs nobody an error.
 //!
 //! # Trade-offs
 //!

@@ -21,6 +21,8 @@ pub(crate) struct Watched {
     /// Wakes the monitor.
     check: Arc<Notify>,
     health: watch::Receiver<Health>,
+    /// Requests that the peer has answered, in whatever way: each is a sign of life.
+    answered: Arc<AtomicU64>,
     monitor: JoinHandle<()>,
     ok: AtomicU64,
     not_found: AtomicU64,
@@ -43,10 +45,12 @@ impl Watched {
             checks: 0,
         });
         let check = Arc::new(Notify::new());
+        let answered = Arc::new(AtomicU64::new(0));
         let monitor = tokio::spawn(monitor(
             Arc::clone(&peer),
             options.clone(),
             Arc::clone(&check),
+            Arc::clone(&answered),
             sender,
             went_down,
         ));
@@ -55,6 +59,7 @@ impl Watched {
             options,
             check,
             health,
+            answered,
             monitor,
             ok: AtomicU64::new(0),
             not_found: AtomicU64::new(0),
@@ -114,8 +119,11 @@ impl Peer for Watched {
             Ok(Fetched::NotFound) => self.not_found.fetch_add(1, Relaxed),
             Err(_) => self.error.fetch_add(1, Relaxed),
         };
-        if let Err(PeerError::Unavailable { .. }) = &answer {
-            self.check.notify_one();
+        match &answer {
+            Err(PeerError::Unavailable { .. }) => self.check.notify_one(),
+            _ => {
+                self.answered.fetch_add(1, Relaxed);
+            }
         }
         answer
     }
@@ -140,6 +148,7 @@ async fn monitor(
     peer: Arc<dyn Peer>,
     options: Options,
     check: Arc<Notify>,
+    answered: Arc<AtomicU64>,
     health: watch::Sender<Health>,
     went_down: Arc<Notify>,
 ) {
@@ -149,7 +158,10 @@ async fn monitor(
         } else {
             sleep(options.probe_every).await;
         }
-        let up = answers(&*peer, options.ping_timeout).await;
+        let before = answered.load(Relaxed);
+        // A peer with more work than processors may be late for a ping while it answers one request after the other.
+        // To drop such a peer would send its work to the origin, just when there is most of it.
+        let up = answers(&*peer, options.ping_timeout).await || answered.load(Relaxed) != before;
         let was_up = health.borrow().up;
         health.send_modify(|health| {
             health.up = up;
@@ -188,7 +200,7 @@ async fn answers(peer: &dyn Peer, limit: Duration) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
 
     use super::*;
 
@@ -243,6 +255,54 @@ mod tests {
         let dead = Silent::new(9, Duration::ZERO);
         assert!(!answers(&dead, LIMIT).await);
         assert_eq!(dead.pings.load(Relaxed), 1);
+    }
+
+    /// Pings hang, and fetches are answered as long as `answering`.
+    struct Busy {
+        answering: AtomicBool,
+    }
+
+    #[async_trait]
+    impl Peer for Busy {
+        fn name(&self) -> &str {
+            "busy"
+        }
+        async fn fetch(&self, _: Fetch<'_>) -> Result<Fetched, PeerError> {
+            if !self.answering.load(Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            Ok(Fetched::NotFound)
+        }
+        async fn remove(&self, _: &str, _: &Key) -> Result<(), PeerError> {
+            Ok(())
+        }
+        async fn ping(&self) -> Result<(), PeerError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_answers_requests_is_up_whatever_its_pings_say() {
+        let busy = Arc::new(Busy {
+            answering: AtomicBool::new(true),
+        });
+        let watched = Watched::new(busy.clone(), Options::default(), Arc::new(Notify::new()));
+        let key = Key::from_static(b"k");
+        let fetch = || Fetch {
+            group: "g",
+            key: &key,
+            max_value: 1,
+            deadline: Duration::from_secs(5),
+        };
+        for _ in 0..20 {
+            watched.check.notify_one();
+            sleep(Duration::from_millis(100)).await;
+            watched.fetch(fetch()).await.unwrap();
+            assert!(watched.is_up());
+        }
+        busy.answering.store(false, Relaxed);
+        assert!(watched.fetch(fetch()).await.is_err());
+        assert!(!watched.is_up(), "silence on both ends is death");
     }
 
     #[tokio::test(start_paused = true)]
