@@ -1,0 +1,25 @@
+//! The real binary, end to end: each test starts `gaggle-node` processes of its own, on a loopback address of its own and
+//! in a directory of its own, and looks at them from outside.
+//!
+//! One test binary for all subjects: linking it is most of what a run costs. A single subject is run with
+//! `cargo test -p gaggle-node --test e2e faults::`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests are tests"
+)]
+
+mod support;
+
+mod configuration;
+mod demo;
+mod dialects;
+mod faults;
+mod keys;
+mod once;
+mod origins;
+mod removal;
+mod stopping;
+mod values;

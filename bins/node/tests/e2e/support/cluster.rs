@@ -1,0 +1,122 @@
+//! Clusters of nodes on one loopback address.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+use tempfile::TempDir;
+
+use super::{Client, Node, Origin};
+
+/// An address of 127/8 that no other test uses, and no other program by accident: connections go out from 127.0.0.1. A
+/// port that was free on it a moment ago is therefore still free, which on 127.0.0.1 it might not be.
+pub(crate) fn loopback() -> Ipv4Addr {
+    static COUNT: AtomicU8 = AtomicU8::new(0);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(
+        127,
+        high % 254 + 1,
+        low,
+        COUNT.fetch_add(1, Relaxed) % 254 + 1,
+    )
+}
+
+/// What the nodes of a cluster are configured with, as lines of TOML.
+#[derive(Default, Clone)]
+pub(crate) struct Setup {
+    pub(crate) node: String,
+    pub(crate) cluster: String,
+    pub(crate) group: String,
+    pub(crate) origin: String,
+    /// More tables.
+    pub(crate) tables: String,
+}
+
+impl Setup {
+    /// A group `scores` that loads from that origin, and all else by default.
+    pub(crate) fn of(origin: &Origin) -> Self {
+        Self {
+            origin: origin.table(),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn cluster(mut self, lines: &str) -> Self {
+        self.cluster = lines.into();
+        self
+    }
+
+    pub(crate) fn group(mut self, lines: &str) -> Self {
+        self.group = lines.into();
+        self
+    }
+
+    /// The file of the node that peers reach on `me`.
+    pub(crate) fn file(&self, me: SocketAddr, peers: &[SocketAddr]) -> String {
+        let ip = me.ip();
+        let mut file = format!(
+            "[node]\npeer-addr = \"{me}\"\napi-addr = \"{ip}:0\"\nadmin-addr = \"{ip}:0\"\nlog-format = \"json\"\n{}\n",
+            self.node
+        );
+        let peers: Vec<_> = peers.iter().map(|peer| format!("http://{peer}")).collect();
+        writeln!(file, "[cluster]\npeers = {peers:?}\n{}", self.cluster).unwrap();
+        writeln!(file, "[groups.scores]\n{}", self.group).unwrap();
+        writeln!(
+            file,
+            "[groups.scores.origin]\n{}\n{}",
+            self.origin, self.tables
+        )
+        .unwrap();
+        file
+    }
+}
+
+/// Nodes that know of each other.
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Node>,
+    /// Holds the configuration files, which a restart reads again.
+    _dir: TempDir,
+}
+
+impl Cluster {
+    pub(crate) async fn start(size: usize, setup: &Setup) -> Self {
+        let ip = loopback();
+        let held: Vec<_> = (0..size)
+            .map(|_| TcpListener::bind((ip, 0)).unwrap())
+            .collect();
+        let peers: Vec<_> = held.iter().map(|port| port.local_addr().unwrap()).collect();
+        drop(held);
+        let dir = tempfile::tempdir().unwrap();
+        let mut nodes = Vec::new();
+        for (n, me) in peers.iter().enumerate() {
+            let config = dir.path().join(format!("node-{n}.toml"));
+            std::fs::write(&config, setup.file(*me, &peers)).unwrap();
+            nodes.push(Node::start(&config).await);
+        }
+        Self { nodes, _dir: dir }
+    }
+
+    /// Which node owns a key, by its index.
+    pub(crate) async fn owner(&self, client: &Client, key: &[u8]) -> usize {
+        let name = client.owner(&self.nodes[0], key).await;
+        self.nodes
+            .iter()
+            .position(|node| node.name == name)
+            .unwrap()
+    }
+
+    /// Whether every node has had a sign of life from every other within the time that it allows.
+    pub(crate) fn undisturbed(&self) -> bool {
+        let lost = |node: &Node| node.process.has_logged("a peer is down");
+        !self.nodes.iter().any(lost)
+    }
+
+    /// A metric, summed over all nodes and all samples that have these labels.
+    pub(crate) async fn metric(&self, client: &Client, name: &str, labels: &[&str]) -> u64 {
+        let mut sum = 0;
+        for node in &self.nodes {
+            sum += client.metric(node, name, labels).await;
+        }
+        sum
+    }
+}

@@ -1,0 +1,45 @@
+//! Requests written by hand: URL libraries resolve `..`, `%2E%2E` included, and the tests must not.
+
+use std::net::SocketAddr;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::PATIENCE;
+use super::client::Answer;
+
+/// GET of exactly that target.
+pub(crate) async fn get(addr: SocketAddr, target: &str) -> Answer {
+    let exchange = async {
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        answer
+    };
+    let answer = timeout(PATIENCE, exchange).await.unwrap();
+    let end = answer.windows(4).position(|at| at == b"\r\n\r\n").unwrap();
+    let mut head = std::str::from_utf8(&answer[..end]).unwrap().split("\r\n");
+    let status = head.next().unwrap().split(' ').nth(1).unwrap();
+    let mut headers = HeaderMap::new();
+    for line in head {
+        let (name, value) = line.split_once(": ").unwrap();
+        headers.append(
+            name.parse::<HeaderName>().unwrap(),
+            HeaderValue::from_str(value).unwrap(),
+        );
+    }
+    let answer = Answer {
+        status: status.parse().unwrap(),
+        headers,
+        body: answer[end + 4..].to_vec(),
+    };
+    assert_eq!(
+        answer.header("content-length"),
+        answer.body.len().to_string()
+    );
+    answer
+}
