@@ -416,3 +416,53 @@ fn a_group_that_cannot_be_is_refused_with_its_reason() {
     assert!(build("things").ttl(Some(Duration::ZERO)).build().is_err());
     assert!(Groups::new([build("a").build().unwrap(), build("a").build().unwrap()]).is_err());
 }
+
+/// A store whose `get` misses what its `peek` finds: what a get sees that looks just before another flight fills the
+/// cache, and joins just after that flight has gone.
+struct JustMissed(gaggle_group::LruStore);
+
+impl gaggle_group::Store for JustMissed {
+    fn get(&self, _key: &[u8]) -> Option<gaggle_group::Cached> {
+        None
+    }
+    fn peek(&self, key: &[u8]) -> Option<gaggle_group::Cached> {
+        self.0.peek(key)
+    }
+    fn insert(&self, key: &[u8], value: Bytes, ttl: Option<Duration>) -> gaggle_group::Inserted {
+        self.0.insert(key, value, ttl)
+    }
+    fn remove(&self, key: &[u8]) -> bool {
+        self.0.remove(key)
+    }
+    fn evict_one(&self) -> bool {
+        self.0.evict_one()
+    }
+    fn bytes(&self) -> u64 {
+        self.0.bytes()
+    }
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn stats(&self) -> gaggle_group::StoreStats {
+        self.0.stats()
+    }
+}
+
+#[tokio::test]
+async fn a_flight_looks_at_the_cache_again_before_it_loads() {
+    let origin = CountingOrigin::default();
+    let store = || {
+        Arc::new(JustMissed(gaggle_group::LruStore::new(
+            1 << 20,
+            Clock::monotonic(),
+        )))
+    };
+    let group = Group::builder("things")
+        .origin(origin.clone())
+        .stores(store(), store())
+        .build()
+        .unwrap();
+    assert_eq!(group.lookup(b"Tom").await.unwrap().source, Source::Origin);
+    assert_eq!(group.lookup(b"Tom").await.unwrap().source, Source::Main);
+    assert_eq!(origin.loads_of("Tom"), 1);
+}
