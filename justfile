@@ -41,6 +41,14 @@ examples:
     cargo run -q -p gaggle --example army_roles -- --once
     cargo run -q -p gaggle --example embedded
 
+# One ring with golang/groupcache itself (needs Go: interop/install, on Debian or Ubuntu)
+interop:
+    cargo test -p gaggle-node --test interop -- --ignored --nocapture --test-threads=1
+
+# The image and the Compose cluster, on a Docker engine (needs root and debootstrap: deploy/images/install, on Debian)
+containers:
+    cargo test -p gaggle-node --test containers -- --ignored --nocapture --test-threads=1
+
 # Licences, advisories, duplicates (needs cargo-deny and its advisory database)
 deny:
     cargo deny check
