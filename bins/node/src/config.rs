@@ -91,6 +91,8 @@ pub(crate) struct Cluster {
     pub(crate) transport: Transport,
     pub(crate) base_path: String,
     pub(crate) encoding: Encoding,
+    /// Whether this node is in the ring, and so owns keys. One that is not is a front door for those that are.
+    pub(crate) member: bool,
     /// Where the members come from, where the list changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) discovery: Option<Discovery>,
@@ -104,6 +106,7 @@ impl Default for Cluster {
             transport: Transport::default(),
             base_path: "/_groupcache/".into(),
             encoding: Encoding::default(),
+            member: true,
             discovery: None,
         }
     }

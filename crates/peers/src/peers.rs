@@ -46,6 +46,10 @@ pub struct Options {
     pub ping_timeout: Duration,
     /// How often a peer that is down is pinged. Default 500 ms.
     pub probe_every: Duration,
+    /// Whether this node is a member of the ring, and so owns keys. One that is not asks the members, keeps hot copies,
+    /// and loads for itself only where no member can be asked: a front door for a cluster that others make up. Default
+    /// true.
+    pub member: bool,
 }
 
 impl Default for Options {
@@ -54,6 +58,7 @@ impl Default for Options {
             suspect_after: Duration::from_millis(100),
             ping_timeout: Duration::from_millis(400),
             probe_every: Duration::from_millis(500),
+            member: true,
         }
     }
 }
@@ -93,7 +98,7 @@ struct Inner {
 }
 
 impl Peers {
-    /// A ring of this node alone. `me` is the base URL that peers use for this node.
+    /// A ring of this node alone, or an empty one if it is no member. `me` is the base URL that peers use for this node.
     ///
     /// # Errors
     ///
@@ -105,8 +110,9 @@ impl Peers {
         connect: impl Connect,
     ) -> Result<Self, PeersError> {
         let me = me.into();
-        let ring = Ring::new(profile, [me.to_string()])?;
-        let view = View::new(ring, vec![None]);
+        let members: Vec<Arc<str>> = options.member.then(|| me.clone()).into_iter().collect();
+        let nodes = members.iter().map(|_| None).collect();
+        let view = View::new(Ring::new(profile, members)?, nodes);
         Ok(Self {
             inner: Arc::new(Inner {
                 me,
@@ -119,7 +125,7 @@ impl Peers {
         })
     }
 
-    /// Makes `members` the ring, this node added if it is not among them. Handles of members that stay are kept, with
+    /// Makes `members` the ring, this node added if it is not among them (or left out, if it is no member). Handles of members that stay are kept, with
     /// their connections and what is known of their health. The ring and the handles change in one step; on an error
     /// nothing changes. Says whether the list was a new one. Needs a tokio runtime.
     ///
@@ -132,7 +138,9 @@ impl Peers {
     ) -> Result<bool, PeersError> {
         let inner = &self.inner;
         let mut members: Vec<String> = members.into_iter().map(Into::into).collect();
-        if !members.iter().any(|name| **name == *inner.me) {
+        if !inner.options.member {
+            members.retain(|name| **name != *inner.me);
+        } else if !members.iter().any(|name| **name == *inner.me) {
             members.push(inner.me.to_string());
         }
         let _updating = inner

@@ -29,8 +29,9 @@ impl View {
 
     pub(crate) fn route(&self, key: &[u8]) -> Route {
         match self.ring.owner_index(key).map(|at| &self.nodes[at]) {
-            // A ring without members can own nothing: this node is all there is.
-            None | Some(None) => Route::Mine,
+            Some(None) => Route::Mine,
+            // Nobody owns anything in a ring without members: this node, which is none, loads for itself.
+            None => Route::Standby,
             Some(Some(owner)) if owner.is_up() => Route::Theirs(Arc::clone(owner) as Arc<dyn Peer>),
             Some(Some(_)) => self.stand_in(key),
         }

@@ -197,3 +197,40 @@ async fn a_static_list_is_what_it_was_given() {
     let list = StaticList(vec!["http://10.0.0.2:8001".into()]);
     assert_eq!(list.members().await.unwrap(), ["http://10.0.0.2:8001"]);
 }
+
+#[tokio::test]
+async fn a_node_that_is_no_member_owns_nothing() {
+    let network = Network::default();
+    let connect = move |name: &str| Ok(Arc::new(network.peer(ME, name)) as Arc<dyn Peer>);
+    let options = Options {
+        member: false,
+        ..Options::default()
+    };
+    let door = Peers::new(ME, Profile::Gaggle, options, connect).unwrap();
+    assert!(door.members().is_empty());
+    assert!(
+        matches!(door.route(b"Tom"), Route::Standby),
+        "nobody else is there"
+    );
+
+    door.update(["http://10.0.0.2:8001", ME, "http://10.0.0.3:8001"])
+        .unwrap();
+    assert_eq!(
+        names(&door),
+        ["http://10.0.0.2:8001", "http://10.0.0.3:8001"]
+    );
+    let (member, _) = peers(Profile::Gaggle);
+    member
+        .update(["http://10.0.0.2:8001", "http://10.0.0.3:8001"])
+        .unwrap();
+    for i in 0..100 {
+        let key = format!("key-{i}");
+        let owner = door.owner(key.as_bytes());
+        assert!(!owner.is_self);
+        assert!(
+            matches!(door.route(key.as_bytes()), Route::Theirs(peer) if *peer.name() == *owner.name)
+        );
+    }
+    door.update(Vec::<String>::new()).unwrap();
+    assert!(matches!(door.route(b"Tom"), Route::Standby));
+}

@@ -54,10 +54,6 @@ pub(super) async fn own_name(
 
 /// The ring of the configured members, and of this node.
 pub(super) fn ring(config: &Cluster, name: &str) -> Result<Peers, ConfigError> {
-    let profile = match config.profile {
-        config::Profile::Gaggle => Profile::Gaggle,
-        config::Profile::Groupcache => Profile::GROUPCACHE,
-    };
     let peers = match config.transport {
         Transport::Http => {
             let options = ClientOptions {
@@ -67,13 +63,13 @@ pub(super) fn ring(config: &Cluster, name: &str) -> Result<Peers, ConfigError> {
             };
             let http = HttpTransport::new(options)
                 .map_err(|failure| ConfigError::new("cluster.transport", failure))?;
-            connected(name, profile, move |peer: &str| {
+            connected(config, name, move |peer: &str| {
                 Ok(http.peer(peer)? as Arc<dyn Peer>)
             })
         }
         Transport::Grpc => {
             let grpc = GrpcTransport::default();
-            connected(name, profile, move |peer: &str| {
+            connected(config, name, move |peer: &str| {
                 Ok(grpc.peer(peer)? as Arc<dyn Peer>)
             })
         }
@@ -85,8 +81,16 @@ pub(super) fn ring(config: &Cluster, name: &str) -> Result<Peers, ConfigError> {
     Ok(peers)
 }
 
-fn connected(name: &str, profile: Profile, connect: impl Connect) -> Result<Peers, PeersError> {
-    Peers::new(name, profile, Options::default(), connect)
+fn connected(config: &Cluster, name: &str, connect: impl Connect) -> Result<Peers, PeersError> {
+    let profile = match config.profile {
+        config::Profile::Gaggle => Profile::Gaggle,
+        config::Profile::Groupcache => Profile::GROUPCACHE,
+    };
+    let options = Options {
+        member: config.member,
+        ..Options::default()
+    };
+    Peers::new(name, profile, options, connect)
 }
 
 /// What the peers' port answers: the HTTP protocol always, so that a node can be looked into with curl and a cluster can
