@@ -8,11 +8,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::client::Addr;
 
+mod bench;
+
+pub(crate) use bench::{BenchArgs, BenchKeyArgs, LoadArgs, OriginArgs};
+
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 the key is unknown, or some nodes were missed; 2 the command line cannot be used, or a node refused \
+Exit codes: 0 done; 1 the key is unknown, some nodes were missed, or some requests of a bench failed; 2 the command line cannot be used, or a node refused \
 what it asks for; 3 no answer: a node cannot be reached, or it failed.";
 
-/// Asks a running Gaggle cluster for values, owners and statistics, and removes keys.
+/// Asks a running Gaggle cluster for values, owners and statistics, removes keys, and measures it under load.
 #[derive(Debug, Parser)]
 #[command(name = "gagglectl", version, about, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -42,6 +46,8 @@ pub(crate) enum Command {
     Stats(StatsArgs),
     /// Removes a key on every node
     Remove(OneKeyArgs),
+    /// Puts load on the front doors and prints throughput, latencies and errors
+    Bench(BenchArgs),
 }
 
 #[derive(Debug, Args)]

@@ -69,6 +69,10 @@ impl fmt::Display for Addr {
 }
 
 impl Addr {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     fn url(&self, target: &str) -> String {
         format!("http://{}{target}", self.0)
     }

@@ -68,7 +68,7 @@ pub(crate) fn path(group: &str, key: &[u8]) -> Result<String, Failure> {
     ))
 }
 
-fn escaped(bytes: &[u8]) -> String {
+pub(crate) fn escaped(bytes: &[u8]) -> String {
     percent_encode(bytes, RESERVED).to_string()
 }
 

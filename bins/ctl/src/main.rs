@@ -1,4 +1,5 @@
-//! `gagglectl`: asks a running Gaggle cluster for values, owners and statistics, and removes keys.
+//! `gagglectl`: asks a running Gaggle cluster for values, owners and statistics, removes keys, and measures
+//! it under load.
 //!
 //! A client of the node's front door and admin endpoints, and of nothing else: it shares no code with the node. Each command
 //! is a module; what they share is the [`client`], which bounds every request in time and bytes, the [`key`], which is bytes,
@@ -7,11 +8,13 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Cli, Command};
 use crate::client::Client;
 use crate::outcome::{Failure, Outcome};
 
+mod bench;
 mod cli;
 mod client;
 mod get;
@@ -25,7 +28,7 @@ mod status;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = runtime().and_then(|runtime| runtime.block_on(run(cli)));
+    let result = runtime(&cli.command).and_then(|runtime| runtime.block_on(run(cli)));
     match result {
         Ok(outcome) => outcome.exit_code(),
         Err(failure) => {
@@ -45,11 +48,21 @@ async fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Owner(args) => owner::run(&client, &args, verbose).await,
         Command::Stats(args) => stats::run(&client, &args).await,
         Command::Remove(args) => remove::run(&client, &args).await,
+        Command::Bench(args) => bench::run(&client, &args, cli.shared.timeout).await,
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread()
+/// One thread, unless a bench asks for more.
+fn runtime(command: &Command) -> Result<Runtime, Failure> {
+    let mut builder = match command {
+        Command::Bench(args) if args.load.threads > 1 => {
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(args.load.threads.into());
+            builder
+        }
+        _ => Builder::new_current_thread(),
+    };
+    builder
         .enable_all()
         .build()
         .map_err(|error| Failure::Failed(format!("the runtime could not be started: {error}")))

@@ -14,6 +14,8 @@ pub(crate) enum Outcome {
     Complete,
     /// Some nodes were missed; the run has said which.
     Missed,
+    /// Some requests of a bench failed; the run has said how many.
+    Errors,
 }
 
 /// A run that did not. Each message is one line and names the address that was asked.
@@ -40,7 +42,7 @@ impl Outcome {
     pub(crate) fn exit_code(self) -> ExitCode {
         match self {
             Self::Complete => ExitCode::SUCCESS,
-            Self::Missed => ExitCode::from(INCOMPLETE),
+            Self::Missed | Self::Errors => ExitCode::from(INCOMPLETE),
         }
     }
 }

@@ -18,9 +18,9 @@ mod table;
 const AT_ONCE: usize = 32;
 
 /// A node that answered.
-struct Node {
-    addr: Addr,
-    status: Status,
+pub(crate) struct Node {
+    pub(crate) addr: Addr,
+    pub(crate) status: Status,
     /// All that it said.
     document: Value,
 }
@@ -84,7 +84,7 @@ fn note_missed(missed: &[(Addr, Failure)]) {
 }
 
 /// Asks each node once, and some at a time: those that are down must not make the others wait. In the order given.
-async fn ask_all(
+pub(crate) async fn ask_all(
     client: &Client,
     addrs: &[Addr],
 ) -> Result<Vec<(Addr, Result<Node, Failure>)>, Failure> {

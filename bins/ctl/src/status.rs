@@ -83,6 +83,12 @@ impl PerCache {
     }
 }
 
+impl PerSource {
+    pub(crate) fn errors(self) -> u64 {
+        self.origin.error.saturating_add(self.peer.error)
+    }
+}
+
 impl Ends {
     pub(crate) fn all(self) -> u64 {
         self.ok

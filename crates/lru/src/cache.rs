@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::clock::Deadline;
-use crate::entry::Entry;
+use crate::entry::{Entry, Weight};
 use crate::evict::{Dropped, evict_one, make_room};
 use crate::shard::{Budget, Shard, shard_of};
 use crate::{Clock, Evicted, Hit, Insertion, Options, Stats, Xxh3State};
 
-/// A concurrent LRU cache with a budget in bytes. Share it by reference or in an `Arc`.
+/// A concurrent cache with a budget in bytes and nearly LRU order. Share it by reference or in an `Arc`.
 ///
 /// No method waits for anything but the lock of a shard, held for one step of a lookup or of an eviction. `Eq` of the
-/// keys, `Clone` of the values and the closure of [`get_with`](Self::get_with) run under that lock: they must not use the
-/// same cache, and should be quick (`Bytes` and `Arc` are).
+/// keys, `Clone` of the values and the closure of [`get_with`](Self::get_with) run under that lock, which lookups share:
+/// they must not use the same cache, and should be quick (`Bytes` and `Arc` are).
 pub struct Cache<K, V, S = Xxh3State> {
     shards: Box<[Shard<K, V>]>,
     budget: Budget,
@@ -71,7 +71,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         }
     }
 
-    /// The value of a key, cloned. A hit makes the entry the most recently used of its shard.
+    /// The value of a key, cloned. A hit saves the entry from the next eviction that comes to it.
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -80,7 +80,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         self.read(key, |value, _| value.clone())
     }
 
-    /// What `read` makes of a key's value, which is not cloned. Counts and promotes as [`get`](Self::get) does.
+    /// What `read` makes of a key's value, which is not cloned. Counts and notes the use as [`get`](Self::get) does.
     ///
     /// `read` runs under the shard's lock: using the same cache in it may deadlock.
     pub fn get_with<Q, R>(&self, key: &Q, read: impl FnOnce(&V) -> R) -> Option<R>
@@ -91,7 +91,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         self.read(key, |value, _| read(value))
     }
 
-    /// The value of a key with the time it has left. Counts and promotes as [`get`](Self::get) does.
+    /// The value of a key with the time it has left. Counts and notes the use as [`get`](Self::get) does.
     pub fn get_entry<Q>(&self, key: &Q) -> Option<Hit<V>>
     where
         K: Borrow<Q>,
@@ -129,7 +129,8 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         self.insert_with_ttl(key, value, None)
     }
 
-    /// Stores a value as the most recently used of its shard, and evicts others until the total fits. It expires after
+    /// Stores a value as the newest of its shard, or in the place of the key's older value as a use of it, and evicts
+    /// others until the total fits. It expires after
     /// `ttl`, counted from now; with a `ttl` of zero it is stored expired.
     ///
     /// A value heavier than the capacity is refused, and evicts nothing; but an older value of its key is removed, as it
@@ -144,15 +145,26 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         let entry = Entry {
             key,
             value,
-            weight,
+            weight: Weight::new(weight),
             deadline,
         };
 
         self.recent.newest.store(hash, Ordering::Relaxed);
-        let (old, same_key) = self.shards[home].lock().insert(hash, entry, &self.budget);
+        let (old, same_key, victim) = {
+            let mut shard = self.shards[home].lock();
+            let (old, same_key) = shard.insert(hash, entry, &self.budget);
+            // Mostly all that `make_room` would do, without locking again.
+            let victim = if self.budget.is_over() {
+                shard.evict(Some(hash), &self.budget)
+            } else {
+                None
+            };
+            (old, same_key, victim)
+        };
 
         let mut dropped = Dropped::default();
         dropped.take(old);
+        dropped.take(victim);
         make_room(&self.shards, &self.budget, home, hash, &mut dropped);
         dropped.finish();
         if same_key {
@@ -175,8 +187,8 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         removed.and_then(|(entry, expired)| (!expired).then_some(entry.value))
     }
 
-    /// Evicts the least recently used entry of a shard, the shards taking turns, and counts it as made for capacity.
-    /// `None` if the cache is empty. With one shard this is the least recently used of all.
+    /// Evicts the entry of a shard that is due, the shards taking turns, and counts it as made for capacity. `None` if the
+    /// cache is empty. With one shard, and no entry used, this is the oldest of all.
     ///
     /// Shards with a single entry come last, and among them the one with the entry stored last: otherwise, with few
     /// entries, a value just inserted could go before older ones.
@@ -186,7 +198,11 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         let Entry {
             key, value, weight, ..
         } = evict_one(&self.shards, &self.budget, start, newest)?;
-        Some(Evicted { key, value, weight })
+        Some(Evicted {
+            key,
+            value,
+            weight: weight.bytes(),
+        })
     }
 
     /// Removes every entry that is there when its shard's turn comes, and frees the tables.
@@ -195,7 +211,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         for shard in &self.shards {
             let mut entries = shard.lock().clear(&self.budget);
             while let Some((_, entry)) = entries.pop_lru() {
-                dropped.take(entry);
+                dropped.take(Some(entry));
             }
         }
         dropped.finish();
@@ -208,7 +224,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
 
     /// The number of entries, expired ones that nobody has come upon included. Takes each lock in turn.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        self.shards.iter().map(|shard| shard.share().len()).sum()
     }
 
     /// Whether there are no entries.
@@ -235,7 +251,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
     pub fn stats(&self) -> Stats {
         let mut sum = Stats::default();
         for shard in &self.shards {
-            sum += shard.lock().stats;
+            sum += shard.stats();
         }
         sum
     }
@@ -252,11 +268,8 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         Q: Eq + Hash + ?Sized,
     {
         let (hash, home) = self.locate(key);
-        // The lock ends with this line; the expired entry is dropped after it.
-        let (found, expired) =
-            self.shards[home]
-                .lock()
-                .get(hash, key, &self.clock, &self.budget, read);
+        // The expired entry is dropped here, where no lock is held.
+        let (found, expired) = self.shards[home].get(hash, key, &self.clock, &self.budget, read);
         drop(expired);
         found
     }
@@ -267,7 +280,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         Q: Eq + Hash + ?Sized,
     {
         let (hash, home) = self.locate(key);
-        self.shards[home].lock().peek(hash, key, &self.clock, read)
+        self.shards[home].share().peek(hash, key, &self.clock, read)
     }
 
     fn refuse(&self, key: &K, hash: u64, home: usize, weight: u64) -> Insertion {

@@ -7,10 +7,11 @@ use crate::shard::{Budget, Shard};
 /// Rounds of all shards in sequence in which nothing could be evicted though the total is too high.
 const MAX_DRY_ROUNDS: usize = 64;
 
-/// Evicts until the total is within the budget, for the entry `fresh` just stored in the shard `home`.
+/// Evicts until the total is within the budget, for the entry `fresh` just stored in the shard `home`, which has given one
+/// entry already.
 ///
-/// One entry from its own shard, then one from each of the others in turn, and round again: room for a large value costs
-/// every shard its oldest, not one shard everything. Only one lock is held at a time, so the order of locks is no matter.
+/// One entry from each of the other shards in turn, and round again with its own: room for a large value costs every shard
+/// its oldest, not one shard everything. Only one lock is held at a time, so the order of locks is no matter.
 ///
 /// The fresh entry is spared, for it fits: what is over the budget are others. Those may just be arriving: A and B both
 /// store a value of nearly the whole capacity; A goes round before B's entry is there, or B's thread evicts A's entry.
@@ -24,7 +25,8 @@ pub(crate) fn make_room<K, V>(
     fresh: u64,
     dropped: &mut Dropped,
 ) {
-    let mut at = home;
+    let next = |at: usize| (at + 1) & (shards.len() - 1);
+    let mut at = next(home);
     let mut dry = 0;
     while budget.is_over() && dry < MAX_DRY_ROUNDS * shards.len() {
         let spare = (at == home).then_some(fresh);
@@ -32,11 +34,11 @@ pub(crate) fn make_room<K, V>(
         let victim = shards[at].lock().evict(spare, budget);
         dry = if victim.is_some() { 0 } else { dry + 1 };
         dropped.take(victim);
-        at = (at + 1) & (shards.len() - 1);
+        at = next(at);
     }
 }
 
-/// Evicts one entry: the least recently used of the first shard, counting from `start`, that has two or more. Where all
+/// Evicts one entry: the one due in the first shard, counting from `start`, that has two or more. Where all
 /// have one at most it is one of those, but the one stored last only if it is alone in the cache.
 ///
 /// So with few entries in many shards, the value just inserted does not go before older ones.
@@ -68,7 +70,8 @@ pub(crate) struct Dropped {
 }
 
 impl Dropped {
-    pub(crate) fn take<T>(&mut self, value: T) {
+    pub(crate) fn take<T>(&mut self, value: Option<T>) {
+        let Some(value) = value else { return };
         // Unwind safe: the value is gone afterwards, whatever its state.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
             self.panic.get_or_insert(panic);

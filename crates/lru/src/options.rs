@@ -18,7 +18,8 @@ pub struct Options {
     /// as that if larger. With zero, everything is refused.
     pub capacity: u64,
     /// How many parts with a lock of their own; rounded up to a power of two, from 1 to 1024. By default four for each
-    /// core, but not more than 64, nor more than one for each MiB of capacity. With one, the order is strictly LRU.
+    /// core, but not more than 64, nor more than one for each MiB of capacity. With one, the order is
+    /// that of one list.
     pub shards: Option<usize>,
     /// Where the time for expiry comes from; the machine's monotonic clock by default.
     pub clock: Clock,

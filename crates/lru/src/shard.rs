@@ -1,6 +1,8 @@
 use std::borrow::Borrow;
+use std::cmp::Ordering::{Equal, Greater, Less};
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use lru::LruCache;
@@ -39,11 +41,12 @@ impl Budget {
 
     /// The difference in one step: an overwrite must not look, for a moment, as if it held both values.
     fn exchange(&self, freed: u64, charged: u64) {
-        if charged >= freed {
-            self.used.fetch_add(charged - freed, Ordering::Relaxed);
-        } else {
-            self.refund(freed - charged);
-        }
+        match charged.cmp(&freed) {
+            // Not even a zero is added: that would take the cache line away from the others just as well.
+            Equal => 0,
+            Greater => self.used.fetch_add(charged - freed, Ordering::Relaxed),
+            Less => self.used.fetch_sub(freed - charged, Ordering::Relaxed),
+        };
     }
 
     fn refund(&self, weight: u64) {
@@ -51,48 +54,49 @@ impl Budget {
     }
 }
 
-/// A shard in a cache line of its own.
+/// A shard in a cache line of its own: two, as processors fetch pairs. The counts of lookups lie beside the lock, whose
+/// line a lookup has to write in any case.
 #[repr(align(128))]
-pub(crate) struct Shard<K, V>(Mutex<Entries<K, V>>);
+pub(crate) struct Shard<K, V> {
+    entries: RwLock<Entries<K, V>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
 
 impl<K, V> Shard<K, V> {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Entries {
-            order: LruCache::unbounded_with_hasher(IdentityState),
-            bytes: 0,
-            stats: Stats::default(),
-        }))
+        Self {
+            entries: RwLock::new(Entries {
+                order: LruCache::unbounded_with_hasher(IdentityState),
+                bytes: 0,
+                stats: Stats::default(),
+            }),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
     }
 
+    /// For changes.
+    ///
     /// A panic of foreign code under the lock (`Eq`, `Clone`, a reader's closure) happens where the entries and the
     /// accounts agree: see [`Entries`]. So a poisoned lock is as good as any.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Entries<K, V>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The entries of a shard by the hash of their key, in the order of use, with their accounts.
-///
-/// Each method calls foreign code, if at all, before its first change of the entries or after its last, and hands the
-/// entries it takes out to the caller, to be dropped after unlocking.
-pub(crate) struct Entries<K, V> {
-    order: LruCache<u64, Entry<K, V>, IdentityState>,
-    /// The sum of the weights here; always a part of the budget's total.
-    bytes: u64,
-    pub(crate) stats: Stats,
-}
-
-/// What a lookup found, and the expired entry it took out.
-pub(crate) type Found<R, K, V> = (Option<R>, Option<Entry<K, V>>);
-
-impl<K, V> Entries<K, V> {
-    pub(crate) fn len(&self) -> usize {
-        self.order.len()
+    pub(crate) fn lock(&self) -> RwLockWriteGuard<'_, Entries<K, V>> {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks up, counts and promotes.
+    /// For lookups, which do not wait for each other.
+    pub(crate) fn share(&self) -> RwLockReadGuard<'_, Entries<K, V>> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks up, counts, and notes the use.
+    ///
+    /// Returns the expired entry that it has come upon and taken out as well. For that it needs the lock anew, and
+    /// between the two another thread may do what it likes: store a fresh value under the key (which stays: the deadline
+    /// is looked at again), or take the expired one out (and counts it). The lookup is a miss in any case, as it was
+    /// when it looked.
     pub(crate) fn get<Q, R>(
-        &mut self,
+        &self,
         hash: u64,
         key: &Q,
         clock: &Clock,
@@ -103,23 +107,55 @@ impl<K, V> Entries<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        // Promoting before the key is compared spares a second search; that a collision promotes the wrong entry does
-        // no harm.
-        let Some(entry) = self
-            .order
-            .get(&hash)
-            .filter(|entry| entry.key.borrow() == key)
-        else {
-            self.stats.misses += 1;
-            return (None, None);
-        };
-        if let Ok(ttl) = entry.deadline.left(clock) {
-            self.stats.hits += 1;
-            return (Some(read(&entry.value, ttl)), None);
+        {
+            let entries = self.share();
+            let Some(entry) = entries.find(hash, key) else {
+                self.misses.fetch_add(1, Ordering::Relaxed);
+                return (None, None);
+            };
+            if let Ok(ttl) = entry.deadline.left(clock) {
+                entry.weight.note_use();
+                self.hits.fetch_add(1, Ordering::Relaxed);
+                return (Some(read(&entry.value, ttl)), None);
+            }
+            self.misses.fetch_add(1, Ordering::Relaxed);
         }
-        self.stats.misses += 1;
-        self.stats.evictions.expired += 1;
-        (None, self.take(hash, budget))
+        (None, self.lock().remove_expired(hash, key, clock, budget))
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = self.share().stats;
+        stats.hits = self.hits.load(Ordering::Relaxed);
+        stats.misses = self.misses.load(Ordering::Relaxed);
+        stats
+    }
+}
+
+/// The entries of a shard by the hash of their key, with their accounts, in the order of CLOCK (F. J. Corbató, "A Paging
+/// Experiment with the Multics System", MIT Project MAC, 1968), which is also called second chance: new ones come last, uses
+/// are noted in the entry, and the evictor sends an entry that was used to the end once for each note.
+///
+/// Each method calls foreign code, if at all, before its first change of the entries or after its last, and hands the
+/// entries it takes out to the caller, to be dropped after unlocking.
+pub(crate) struct Entries<K, V> {
+    order: LruCache<u64, Entry<K, V>, IdentityState>,
+    /// The sum of the weights here; always a part of the budget's total.
+    bytes: u64,
+    /// But for the hits and misses, which lookups count beside the lock.
+    pub(crate) stats: Stats,
+}
+
+/// What a lookup found, and the expired entry it took out.
+pub(crate) type Found<R, K, V> = (Option<R>, Option<Entry<K, V>>);
+
+impl<K, V> Entries<K, V> {
+    /// How many entries an eviction sends to the end at most, before it takes the next one whatever its notes. Where
+    /// many were hit since the evictor came by last, it would otherwise go round all of them, with the lock held. Less
+    /// than 64 costs hits where nearly all entries are hit in turn, as in a loop.
+    const MAX_PASSED: usize = 64;
+
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
     }
 
     /// Looks up, and changes nothing.
@@ -134,10 +170,7 @@ impl<K, V> Entries<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let entry = self
-            .order
-            .peek(&hash)
-            .filter(|entry| entry.key.borrow() == key)?;
+        let entry = self.find(hash, key)?;
         let ttl = entry.deadline.left(clock).ok()?;
         Some(read(&entry.value, ttl))
     }
@@ -152,15 +185,19 @@ impl<K, V> Entries<K, V> {
     where
         K: Eq,
     {
-        let same_key = self
-            .order
-            .peek(&hash)
-            .is_some_and(|old| old.key == entry.key);
-
-        let weight = entry.weight;
+        let weight = entry.weight.bytes();
+        let mut same_key = false;
         // The key of the new entry comes in with it: an old key may be a slice that keeps a large buffer alive.
-        let old = self.order.put(hash, entry);
-        let freed = old.as_ref().map_or(0, |old| old.weight);
+        let old = if let Some(kept) = self.order.peek_mut(&hash) {
+            same_key = kept.key == entry.key;
+            // A use like a hit: that spares the writing to the entry's two neighbours.
+            entry.weight.inherit_uses(&kept.weight);
+            entry.weight.note_use();
+            Some(mem::replace(kept, entry))
+        } else {
+            self.order.put(hash, entry)
+        };
+        let freed = old.as_ref().map_or(0, |old| old.weight.bytes());
         self.bytes = self.bytes - freed + weight;
         budget.exchange(freed, weight);
         self.stats.insertions += 1;
@@ -186,11 +223,7 @@ impl<K, V> Entries<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let entry = self
-            .order
-            .peek(&hash)
-            .filter(|entry| entry.key.borrow() == key)?;
-        let expired = entry.deadline.left(clock).is_err();
+        let expired = self.find(hash, key)?.deadline.left(clock).is_err();
         let entry = self.take(hash, budget)?;
         if expired {
             self.stats.evictions.expired += 1;
@@ -200,42 +233,82 @@ impl<K, V> Entries<K, V> {
         Some((entry, expired))
     }
 
-    /// Takes out the least recently used entry, or the one before it if that is the spared one.
-    pub(crate) fn evict(&mut self, spare: Option<u64>, budget: &Budget) -> Option<Entry<K, V>> {
-        let hash = self
-            .order
-            .iter()
-            .rev()
-            .map(|(hash, _)| *hash)
-            .find(|hash| Some(*hash) != spare)?;
+    /// Takes out a key if it has expired.
+    fn remove_expired<Q>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        clock: &Clock,
+        budget: &Budget,
+    ) -> Option<Entry<K, V>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.find(hash, key)?.deadline.left(clock).err()?;
         let entry = self.take(hash, budget)?;
-        self.stats.evictions.capacity += 1;
+        self.stats.evictions.expired += 1;
         Some(entry)
+    }
+
+    /// Takes out the first entry that has no hits left, but not the spared one, which goes to the end.
+    pub(crate) fn evict(&mut self, spare: Option<u64>, budget: &Budget) -> Option<Entry<K, V>> {
+        let mut passes = Self::MAX_PASSED;
+        loop {
+            let (&hash, entry) = self.order.peek_lru()?;
+            let spared = Some(hash) == spare;
+            if spared && self.len() == 1 {
+                return None;
+            }
+            if !spared && (passes == 0 || !entry.weight.spend_use()) {
+                let (_, entry) = self.order.pop_lru()?;
+                self.settle(&entry, budget);
+                self.stats.evictions.capacity += 1;
+                return Some(entry);
+            }
+            // Ends, as two spared ones never follow each other.
+            passes = passes.saturating_sub(1);
+            self.order.promote(&hash);
+        }
     }
 
     /// Takes out everything, the table with its slots too.
     pub(crate) fn clear(&mut self, budget: &Budget) -> LruCache<u64, Entry<K, V>, IdentityState> {
         let empty = LruCache::unbounded_with_hasher(IdentityState);
-        let all = std::mem::replace(&mut self.order, empty);
-        budget.refund(std::mem::take(&mut self.bytes));
+        let all = mem::replace(&mut self.order, empty);
+        budget.refund(mem::take(&mut self.bytes));
         self.stats.removals += all.len() as u64;
         all
     }
 
+    fn find<Q>(&self, hash: u64, key: &Q) -> Option<&Entry<K, V>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.order
+            .peek(&hash)
+            .filter(|entry| entry.key.borrow() == key)
+    }
+
     fn take(&mut self, hash: u64, budget: &Budget) -> Option<Entry<K, V>> {
         let entry = self.order.pop(&hash)?;
-        self.bytes -= entry.weight;
-        budget.refund(entry.weight);
+        self.settle(&entry, budget);
         Some(entry)
+    }
+
+    /// The accounts after an entry has been taken out.
+    fn settle(&mut self, entry: &Entry<K, V>, budget: &Budget) {
+        let weight = entry.weight.bytes();
+        self.bytes -= weight;
+        budget.refund(weight);
     }
 
     /// The accounts of the shard as kept, and as they should be.
     #[cfg(test)]
     pub(crate) fn audit(&self) -> (u64, u64) {
-        (
-            self.bytes,
-            self.order.iter().map(|(_, entry)| entry.weight).sum(),
-        )
+        let weights = self.order.iter().map(|(_, entry)| entry.weight.bytes());
+        (self.bytes, weights.sum())
     }
 }
 

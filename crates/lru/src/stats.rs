@@ -1,6 +1,6 @@
 use std::ops::AddAssign;
 
-/// Counts since the cache was made. They are kept in the shards, under the locks that an operation takes anyway; a
+/// Counts since the cache was made. They are kept in the shards, under the lock or beside it; a
 /// snapshot adds them up, one shard after the other, so while others are at work it is not of one instant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]

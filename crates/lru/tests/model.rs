@@ -53,52 +53,98 @@ fn subject(shards: usize, clock: &Clock) -> Subject {
     Cache::new(options, |_, value: &Value| value.payload)
 }
 
-/// The plain reference: the least recently used comes first.
+#[derive(Clone, Debug)]
+struct Kept {
+    key: u8,
+    value: Value,
+    end: Option<u64>,
+    /// Uses since the evictor last came by.
+    uses: u32,
+}
+
+/// The plain reference: a list whose first entry is looked at first when one must go.
 #[derive(Default)]
 struct Model {
-    order: Vec<(u8, Value, Option<u64>)>,
+    order: Vec<Kept>,
     now: u64,
 }
 
 impl Model {
     const CAPACITY: u64 = 8 * UNIT;
+    const MAX_USES: u32 = 2;
 
     fn bytes(&self) -> u64 {
         self.order
             .iter()
-            .map(|(_, value, _)| UNIT + value.payload)
+            .map(|kept| UNIT + kept.value.payload)
             .sum()
     }
 
-    fn take(&mut self, key: u8) -> Option<(u8, Value, Option<u64>)> {
-        let at = self.order.iter().position(|entry| entry.0 == key)?;
+    fn take(&mut self, key: u8) -> Option<Kept> {
+        let at = self.order.iter().position(|kept| kept.key == key)?;
         Some(self.order.remove(at))
     }
 
-    fn take_fresh(&mut self, key: u8) -> Option<(u8, Value, Option<u64>)> {
-        let now = self.now;
-        self.take(key)
-            .filter(|(_, _, end)| end.is_none_or(|end| end > now))
+    fn is_fresh(&self, kept: &Kept) -> bool {
+        kept.end.is_none_or(|end| end > self.now)
+    }
+
+    fn take_fresh(&mut self, key: u8) -> Option<Kept> {
+        self.take(key).filter(|kept| self.is_fresh(kept))
     }
 
     fn get(&mut self, key: u8) -> Option<(Value, Option<u64>)> {
-        let entry = self.take_fresh(key)?;
-        self.order.push(entry.clone());
-        Some((entry.1, entry.2.map(|end| end - self.now)))
+        let at = self.order.iter().position(|kept| kept.key == key)?;
+        if !self.is_fresh(&self.order[at]) {
+            self.order.remove(at);
+            return None;
+        }
+        let kept = &mut self.order[at];
+        kept.uses = Self::MAX_USES.min(kept.uses + 1);
+        let left = kept.end.map(|end| end - self.now);
+        Some((kept.value.clone(), left))
+    }
+
+    /// Second chance: who was used goes to the end, for one use less. So does the entry just stored, which is spared.
+    fn evict(&mut self, fresh: Option<u8>) -> Option<Kept> {
+        while !self.order.is_empty() {
+            let mut first = self.order.remove(0);
+            if Some(first.key) != fresh {
+                if first.uses == 0 {
+                    return Some(first);
+                }
+                first.uses -= 1;
+            }
+            self.order.push(first);
+        }
+        None
     }
 
     fn insert(&mut self, key: u8, value: Value, ttl: Option<u64>) -> Insertion {
-        let old = self.take(key);
+        let old = self.order.iter().position(|kept| kept.key == key);
         let weight = UNIT + value.payload;
         if weight > Self::CAPACITY {
+            self.take(key);
             return Insertion::Refused {
                 weight,
                 capacity: Self::CAPACITY,
             };
         }
-        self.order.push((key, value, ttl.map(|ttl| self.now + ttl)));
+        let mut kept = Kept {
+            key,
+            value,
+            end: ttl.map(|ttl| self.now + ttl),
+            uses: 0,
+        };
+        // Overwriting is a use, in the place of the older value.
+        if let Some(at) = old {
+            kept.uses = Self::MAX_USES.min(self.order[at].uses + 1);
+            self.order[at] = kept;
+        } else {
+            self.order.push(kept);
+        }
         while self.bytes() > Self::CAPACITY {
-            self.order.remove(0);
+            self.evict(Some(key));
         }
         if old.is_some() {
             Insertion::Overwrote
@@ -116,7 +162,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn one_shard_is_exactly_an_lru_list(ops in proptest::collection::vec(op(), 1..300)) {
+    fn one_shard_is_exactly_a_second_chance_list(ops in proptest::collection::vec(op(), 1..300)) {
         let clock = Clock::manual();
         let cache = subject(1, &clock);
         let mut model = Model::default();
@@ -128,8 +174,8 @@ proptest! {
                     prop_assert_eq!(hit, expected);
                 }
                 Op::Peek(key) => {
-                    let fresh = model.order.iter().find(|e| e.0 == key && e.2.is_none_or(|end| end > model.now));
-                    prop_assert_eq!(cache.peek(&key).map(|hit| hit.value), fresh.map(|e| e.1.clone()));
+                    let fresh = model.order.iter().find(|kept| kept.key == key && model.is_fresh(kept));
+                    prop_assert_eq!(cache.peek(&key).map(|hit| hit.value), fresh.map(|kept| kept.value.clone()));
                     prop_assert_eq!(cache.contains(&key), fresh.is_some());
                 }
                 Op::Insert(key, payload, ttl) => {
@@ -138,16 +184,15 @@ proptest! {
                     prop_assert_eq!(insertion, model.insert(key, value, ttl));
                 }
                 Op::Remove(key) => {
-                    prop_assert_eq!(cache.remove(&key), model.take_fresh(key).map(|e| e.1));
+                    prop_assert_eq!(cache.remove(&key), model.take_fresh(key).map(|kept| kept.value));
                 }
                 Op::Advance(by) => {
                     clock.advance(secs(by));
                     model.now += by;
                 }
                 Op::EvictOne => {
-                    let oldest = (!model.order.is_empty()).then(|| model.order.remove(0));
                     let evicted = cache.evict_one().map(|evicted| (evicted.key, evicted.value));
-                    prop_assert_eq!(evicted, oldest.map(|e| (e.0, e.1)));
+                    prop_assert_eq!(evicted, model.evict(None).map(|kept| (kept.key, kept.value)));
                 }
                 Op::Clear => {
                     cache.clear();
@@ -161,9 +206,9 @@ proptest! {
         let gone = stats.overwrites + stats.removals + stats.evictions.total();
         prop_assert_eq!(stats.insertions, cache.len() as u64 + gone);
         // What is left, in its whole order.
-        for (key, value, _) in model.order {
+        while let Some(kept) = model.evict(None) {
             let evicted = cache.evict_one().unwrap();
-            prop_assert_eq!((evicted.key, evicted.value), (key, value));
+            prop_assert_eq!((evicted.key, evicted.value), (kept.key, kept.value));
         }
         prop_assert_eq!(cache.bytes(), 0);
     }

@@ -59,11 +59,7 @@ fn row(group: &str, node: &str, counters: &Counters) -> Row {
         percent(hits_total.both(), *gets_total),
         loads_total.origin.all().to_string(),
         loads_total.peer.all().to_string(),
-        loads_total
-            .origin
-            .error
-            .saturating_add(loads_total.peer.error)
-            .to_string(),
+        loads_total.errors().to_string(),
         counters.cache_entries.both().to_string(),
         bytes(counters.cache_bytes.both()),
         bytes(counters.cache_limit_bytes),

@@ -5,6 +5,9 @@ use serde_json::json;
 
 use crate::harness::{Script, command, ctl, raw, refusing, run};
 
+mod bench;
+mod bench_node;
+mod bench_origin;
 mod get;
 mod harness;
 mod one_key;

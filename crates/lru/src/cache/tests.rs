@@ -116,6 +116,52 @@ fn a_hit_saves_an_entry_and_a_peek_does_not() {
 }
 
 #[test]
+fn a_hit_is_worth_one_round_and_two_are_worth_two() {
+    let cache = small(3, 4);
+    for i in 0..3 {
+        cache.insert(key(i), Vec::new());
+    }
+    // More than two are worth no more.
+    for (i, hits) in [(0, 100), (1, 1), (2, 0)] {
+        for _ in 0..hits {
+            assert!(cache.get(&key(i)).is_some());
+        }
+    }
+    let mut gone = Vec::new();
+    for i in 3..9 {
+        cache.insert(key(i), Vec::new());
+        gone.extend((0..i).find(|i| !gone.contains(i) && !cache.contains(&key(*i))));
+    }
+    // 3 comes before 0 and 1 have gone to the end; 0 has one hit left then, and goes to the end again, behind 4 and 5.
+    assert_eq!(gone, [2, 3, 1, 4, 5, 0]);
+    cache.audit();
+}
+
+/// Hits in a shard where everything was hit: it is neither stuck nor does it go round all of it for one victim.
+#[test]
+fn an_eviction_passes_a_bounded_number_of_entries() {
+    let cache = small(1000, 4);
+    for i in 0..1000 {
+        cache.insert(key(i), Vec::new());
+        cache.get(&key(i));
+    }
+    assert_eq!(cache.evict_one().map(|evicted| evicted.key), Some(key(64)));
+    assert_eq!(cache.evict_one().map(|evicted| evicted.key), Some(key(129)));
+    cache.audit();
+}
+
+#[test]
+fn an_overwrite_saves_an_entry_as_a_hit_does() {
+    let cache = small(3, 4);
+    for i in [0, 1, 2, 0] {
+        cache.insert(key(i), Vec::new());
+    }
+    for i in [1, 2, 0] {
+        assert_eq!(cache.evict_one().map(|evicted| evicted.key), Some(key(i)));
+    }
+}
+
+#[test]
 fn overwriting_is_charged_once() {
     let cache = small(4, 100);
     for len in [90, 10, 50, 96] {

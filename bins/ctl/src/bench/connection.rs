@@ -1,0 +1,152 @@
+//! One connection to one node, kept from request to request.
+//!
+//! Requests are written by hyper's own client, without a pool, a resolver or redirects: the load has to cost less than the
+//! answers, on the processors that both share.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{HOST, HeaderValue, InvalidHeaderValue};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time;
+
+use super::recorder::{End, Lost};
+use super::value::Value;
+use crate::client::Addr;
+use crate::outcome::Failure;
+
+type Sender = SendRequest<Empty<Bytes>>;
+
+/// A front door, its name resolved once.
+#[derive(Debug)]
+pub(super) struct Door {
+    addrs: Vec<SocketAddr>,
+    host: HeaderValue,
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    door: Arc<Door>,
+    /// `None` before the first request, and after one that failed.
+    sender: Option<Sender>,
+}
+
+impl Door {
+    /// Resolves the address, and connects to it once: a bench of a node that is not there says so and ends.
+    pub(super) async fn find(addr: &Addr, timeout: Duration) -> Result<Self, Failure> {
+        let unreachable = |error: &dyn std::fmt::Display| {
+            Failure::Unreachable(format!("{addr}: cannot be reached: {error}"))
+        };
+        let found = time::timeout(timeout, async {
+            let addrs = lookup_host(addr.as_str()).await?.collect::<Vec<_>>();
+            TcpStream::connect(addrs.as_slice()).await?;
+            io::Result::Ok(addrs)
+        });
+        let addrs = match found.await {
+            Ok(addrs) => addrs.map_err(|error| unreachable(&error))?,
+            Err(_) => return Err(unreachable(&format!("no connection within {timeout:?}"))),
+        };
+        let host = HeaderValue::from_str(addr.as_str())
+            .map_err(|error: InvalidHeaderValue| unreachable(&error))?;
+        Ok(Self { addrs, host })
+    }
+
+    async fn connect(&self) -> Result<Sender, End> {
+        let lost = End::Lost(Lost::Connect);
+        let stream = TcpStream::connect(self.addrs.as_slice())
+            .await
+            .map_err(|_| lost)?;
+        stream.set_nodelay(true).map_err(|_| lost)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|_| lost)?;
+        // It ends with the sender and the last answer; what fails is seen there.
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+}
+
+impl Connection {
+    pub(super) fn new(door: Arc<Door>) -> Self {
+        Self { door, sender: None }
+    }
+
+    /// Asks, reads the answer to its end and, given the value, compares it. The connection is opened first if need be.
+    pub(super) async fn get(
+        &mut self,
+        target: &str,
+        value: Option<Value>,
+        timeout: Duration,
+    ) -> End {
+        // The sender comes back with a whole answer only: to drop it closes a connection on which one is outstanding.
+        let kept = self.sender.take();
+        let asked = time::timeout(timeout, async {
+            let (sender, response) = ask(&self.door, kept, target).await?;
+            let end = read(response, value).await?;
+            Ok((sender, end))
+        });
+        match asked.await {
+            Ok(Ok((sender, end))) => {
+                self.sender = Some(sender);
+                end
+            }
+            Ok(Err(end)) => end,
+            Err(_) => End::Lost(Lost::Timeout),
+        }
+    }
+}
+
+async fn ask(
+    door: &Door,
+    kept: Option<Sender>,
+    target: &str,
+) -> Result<(Sender, Response<Incoming>), End> {
+    const BROKEN: End = End::Lost(Lost::Broken);
+    let mut request = Request::get(target)
+        .header(HOST, &door.host)
+        .body(Empty::new())
+        .map_err(|_| BROKEN)?;
+    if let Some(mut sender) = kept
+        && sender.ready().await.is_ok()
+    {
+        match sender.try_send_request(request).await {
+            Ok(response) => return Ok((sender, response)),
+            // The node closed the idle connection before the request was written: that is no error.
+            Err(mut error) => request = error.take_message().ok_or(BROKEN)?,
+        }
+    }
+    let mut sender = door.connect().await?;
+    let response = sender.send_request(request).await.map_err(|_| BROKEN)?;
+    Ok((sender, response))
+}
+
+/// Reads the body, which is counted and not kept.
+async fn read(response: Response<Incoming>, value: Option<Value>) -> Result<End, End> {
+    let status = response.status();
+    let mut body = response.into_body();
+    let (mut bytes, mut right) = (0, true);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| End::Lost(Lost::Broken))?;
+        if let Some(chunk) = frame.data_ref() {
+            right = right && value.is_none_or(|value| value.has(bytes, chunk));
+            bytes += chunk.len() as u64;
+        }
+    }
+    let whole = value.is_none_or(|value| value.size() == bytes);
+    Ok(match status {
+        StatusCode::OK if right && whole => End::Ok { bytes },
+        StatusCode::OK => End::Wrong { bytes },
+        status => End::Status {
+            status: status.as_u16(),
+            bytes,
+        },
+    })
+}

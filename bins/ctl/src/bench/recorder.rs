@@ -1,0 +1,243 @@
+//! How requests ended, and after how long.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use hdrhistogram::{CreationError, Histogram};
+use serde::Serialize;
+
+/// Longer latencies count as this long: a day, in microseconds. Nothing outlives its timeout twice over.
+const MAX_MICROS: u64 = 24 * 3600 * 1_000_000;
+
+/// Three digits of each latency.
+const DIGITS: u8 = 3;
+
+/// How one request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// 200, whole, and if values are verified the right one.
+    Ok { bytes: u64 },
+    /// Any other status.
+    Status { status: u16, bytes: u64 },
+    /// 200 with a value other than the key's.
+    Wrong { bytes: u64 },
+    /// No whole answer.
+    Lost(Lost),
+}
+
+/// Why there was no whole answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// No connection.
+    Connect,
+    /// Sent, and not answered in time.
+    Timeout,
+    /// The connection broke, or what came over it is no HTTP.
+    Broken,
+    /// Never sent: no caller was free for it in time.
+    Late,
+}
+
+/// Requests that failed other than by a status.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Kinds {
+    pub(super) connect: u64,
+    pub(super) timeout: u64,
+    pub(super) broken: u64,
+    pub(super) late: u64,
+    pub(super) wrong: u64,
+}
+
+/// What some callers, or all, have seen.
+#[derive(Debug, Clone)]
+pub(super) struct Recorder {
+    /// Of every request, in microseconds from the instant it was due to its end, whatever that was.
+    pub(super) all: Histogram<u64>,
+    /// Of those that ended well.
+    pub(super) ok: Histogram<u64>,
+    /// By status, other than 200.
+    pub(super) statuses: BTreeMap<u16, u64>,
+    pub(super) kinds: Kinds,
+    /// Of the bodies.
+    pub(super) bytes: u64,
+}
+
+/// A recorder for each thread, so that callers seldom wait for one another.
+#[derive(Debug)]
+pub(super) struct Recorders(Vec<Mutex<Recorder>>);
+
+impl Recorder {
+    pub(super) fn new() -> Result<Self, CreationError> {
+        let latencies = Histogram::new_with_bounds(1, MAX_MICROS, DIGITS)?;
+        Ok(Self {
+            all: latencies.clone(),
+            ok: latencies,
+            statuses: BTreeMap::new(),
+            kinds: Kinds::default(),
+            bytes: 0,
+        })
+    }
+
+    pub(super) fn record(&mut self, due: Instant, ended: Instant, end: End) {
+        let micros = ended.saturating_duration_since(due).as_micros();
+        let micros = u64::try_from(micros).unwrap_or(MAX_MICROS);
+        self.all.saturating_record(micros);
+        match end {
+            End::Ok { bytes } => {
+                self.ok.saturating_record(micros);
+                self.bytes += bytes;
+            }
+            End::Status { status, bytes } => {
+                *self.statuses.entry(status).or_default() += 1;
+                self.bytes += bytes;
+            }
+            End::Wrong { bytes } => {
+                self.kinds.wrong += 1;
+                self.bytes += bytes;
+            }
+            End::Lost(Lost::Connect) => self.kinds.connect += 1,
+            End::Lost(Lost::Timeout) => self.kinds.timeout += 1,
+            End::Lost(Lost::Broken) => self.kinds.broken += 1,
+            End::Lost(Lost::Late) => self.kinds.late += 1,
+        }
+    }
+
+    /// All requests, however they ended.
+    pub(super) fn requests(&self) -> u64 {
+        self.all.len()
+    }
+
+    pub(super) fn errors(&self) -> u64 {
+        self.all.len() - self.ok.len()
+    }
+
+    fn merge(&mut self, other: &Self) {
+        // Both have the same bounds, so there is nothing that does not fit.
+        let _ = self.all.add(&other.all);
+        let _ = self.ok.add(&other.ok);
+        for (status, count) in &other.statuses {
+            *self.statuses.entry(*status).or_default() += count;
+        }
+        self.kinds.connect += other.kinds.connect;
+        self.kinds.timeout += other.kinds.timeout;
+        self.kinds.broken += other.kinds.broken;
+        self.kinds.late += other.kinds.late;
+        self.kinds.wrong += other.kinds.wrong;
+        self.bytes += other.bytes;
+    }
+}
+
+impl Recorders {
+    pub(super) fn new(threads: usize) -> Result<Self, CreationError> {
+        let recorders = (0..threads.max(1)).map(|_| Recorder::new().map(Mutex::new));
+        Ok(Self(recorders.collect::<Result<_, _>>()?))
+    }
+
+    pub(super) fn record(&self, caller: usize, due: Instant, ended: Instant, end: End) {
+        locked(&self.0[caller % self.0.len()]).record(due, ended, end);
+    }
+
+    /// How many requests ended, and how many of them in an error.
+    pub(super) fn so_far(&self) -> (u64, u64) {
+        self.0.iter().fold((0, 0), |(requests, errors), recorder| {
+            let recorder = locked(recorder);
+            (requests + recorder.requests(), errors + recorder.errors())
+        })
+    }
+
+    pub(super) fn sum(&self) -> Result<Recorder, CreationError> {
+        let mut sum = Recorder::new()?;
+        for recorder in &self.0 {
+            sum.merge(&locked(recorder));
+        }
+        Ok(sum)
+    }
+}
+
+fn locked(recorder: &Mutex<Recorder>) -> MutexGuard<'_, Recorder> {
+    // Counts are whole at every instant.
+    recorder.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Within the histogram's three digits.
+    fn near(found: u64, expected: Duration) -> bool {
+        let expected = u64::try_from(expected.as_micros()).unwrap();
+        found.abs_diff(expected) * 1000 <= expected
+    }
+
+    #[test]
+    fn a_stall_is_seen_by_all_that_was_due_meanwhile() {
+        let start = Instant::now();
+        let mut recorder = Recorder::new().unwrap();
+        // 1000 a second; each takes 1 ms, but for a stall from 500 ms to 700 ms: what is due then ends with it.
+        for number in 0..1000 {
+            let due = start + MS * number;
+            let ended = if (500..700).contains(&number) {
+                start + 700 * MS
+            } else {
+                due + MS
+            };
+            recorder.record(due, ended, End::Ok { bytes: 3 });
+        }
+        let at = |quantile| recorder.all.value_at_quantile(quantile);
+        assert!(near(at(0.5), MS), "{}", at(0.5));
+        // A fifth of the requests waited, from 1 to 200 ms: the 900th of 1000 half as long.
+        assert!(near(at(0.9), 100 * MS), "{}", at(0.9));
+        assert!(near(at(0.99), 190 * MS), "{}", at(0.99));
+        assert!(near(recorder.all.max(), 200 * MS));
+        assert_eq!((recorder.requests(), recorder.bytes), (1000, 3000));
+    }
+
+    #[test]
+    fn errors_are_counted_by_status_and_kind_and_their_time_counts_too() {
+        let start = Instant::now();
+        let recorders = Recorders::new(2).unwrap();
+        let ends = [
+            End::Ok { bytes: 5 },
+            End::Status {
+                status: 503,
+                bytes: 7,
+            },
+            End::Status {
+                status: 404,
+                bytes: 7,
+            },
+            End::Status {
+                status: 503,
+                bytes: 7,
+            },
+            End::Wrong { bytes: 5 },
+            End::Lost(Lost::Connect),
+            End::Lost(Lost::Timeout),
+            End::Lost(Lost::Broken),
+            End::Lost(Lost::Late),
+        ];
+        for (caller, end) in ends.into_iter().enumerate() {
+            let late = end == End::Lost(Lost::Late);
+            let took = if late { 1000 * MS } else { MS };
+            recorders.record(caller, start, start + took, end);
+        }
+        assert_eq!(recorders.so_far(), (9, 8));
+        let sum = recorders.sum().unwrap();
+        assert_eq!(sum.statuses, BTreeMap::from([(404, 1), (503, 2)]));
+        let once = Kinds {
+            connect: 1,
+            timeout: 1,
+            broken: 1,
+            late: 1,
+            wrong: 1,
+        };
+        assert_eq!((sum.kinds, sum.bytes), (once, 31));
+        assert!(near(sum.all.max(), 1000 * MS));
+        assert!(near(sum.ok.max(), MS));
+    }
+}
