@@ -68,6 +68,8 @@ impl Default for ClientOptions {
 pub struct Batching {
     /// How many requests are under way before further gets wait for company. Default 2.
     pub requests_at_once: usize,
+    /// How many gets make a batch; fewer leave as requests of their own, since a batch costs more than one. Default 3.
+    pub smallest_batch: usize,
     /// The longest that a get waits for company. Requests older than that are slow for a reason of their own and hold
     /// nobody up any more. Default 1 ms, which is also the timer's resolution.
     pub longest_wait: Duration,
@@ -79,6 +81,7 @@ impl Default for Batching {
     fn default() -> Self {
         Self {
             requests_at_once: 2,
+            smallest_batch: 3,
             longest_wait: Duration::from_millis(1),
             max_waiting: 8_192,
         }

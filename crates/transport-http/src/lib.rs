@@ -89,7 +89,8 @@
 //! the keys once by a request of its own, and sends batches again when the peer says that it takes them.
 //!
 //! A get leaves at once, by itself, while fewer than [`Batching::requests_at_once`] requests to its peer are under way.
-//! Others wait until one of those has its first answer, at most [`Batching::longest_wait`], and leave together.
+//! Others wait until one of those has its first answer, at most [`Batching::longest_wait`], and leave together; where only
+//! a few wait ([`Batching::smallest_batch`]), by requests of their own.
 //!
 //! **What the client makes of it.** 200 is a value if all of its body came and decodes; a status with a verdict is what the
 //! verdict says; any other status, a redirect included, or a body that does not decode is

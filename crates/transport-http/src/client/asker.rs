@@ -277,6 +277,14 @@ impl Asker {
     }
 }
 
+impl std::fmt::Debug for Asker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asker")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
 /// How long the owner may work on an answer that is wanted within `left`: a little less, so that "not in time" arrives in
 /// time. Else a slow origin would look like a dead peer.
 pub(super) fn useful(left: Duration) -> Duration {

@@ -24,23 +24,24 @@ impl HttpPeer {
     /// Asks by a request of its own, unless enough requests are under way and the peer takes batches.
     async fn get(&self, fetch: &Fetch<'_>, began: Instant) -> Result<Fetched, PeerError> {
         let asker = &self.asker;
-        match asker.enter(fetch, began) {
-            Entered::Alone => asker.get(fetch, began).await,
-            Entered::Turn(turn) => {
-                let answer = asker.get(fetch, began).await;
-                drop(turn);
-                answer
-            }
+        let turn = match asker.enter(fetch, began) {
+            Entered::Alone => None,
+            Entered::Turn(turn) => Some(turn),
             Entered::Waiting(waiting) => match waiting.answer().await {
-                Some(Brought::Answer(answer)) => answer,
-                Some(Brought::Separately) => asker.get(fetch, began).await,
+                Some(Brought::Answer(answer)) => return answer,
+                Some(Brought::Separately) => None,
+                Some(Brought::Turn(turn)) => Some(turn),
                 // The batch ends at the latest deadline in it, or with its runtime.
-                None => Err(asker.late(fetch.deadline)),
+                None => return Err(asker.late(fetch.deadline)),
             },
             Entered::Full { limit } => {
-                Err(asker.unavailable(format!("{limit} gets wait for its answers, the limit")))
+                let reason = format!("{limit} gets wait for its answers, the limit");
+                return Err(asker.unavailable(reason));
             }
-        }
+        };
+        let answer = asker.get(fetch, began).await;
+        drop(turn);
+        answer
     }
 }
 

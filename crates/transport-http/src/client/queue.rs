@@ -2,7 +2,8 @@
 //!
 //! A get that finds fewer than [`Batching::requests_at_once`] requests under way takes a [`Turn`] and leaves at once.
 //! Others wait, and the first turn to end sends all of them, in one batch or as many as it takes; each batch has a turn of
-//! its own. So batches are as large as the peer is busy, and a lone get waits for nothing.
+//! its own. So batches are as large as the peer is busy, and a lone get waits for nothing. Where only a few wait, they go
+//! by themselves, each with a turn: a batch costs more than a plain request.
 //!
 //! A turn ends with the first answer. If it does not within [`Batching::longest_wait`], because an origin is slow or the
 //! peer is gone, the get that waits longest sends the queue on its way and starts a new *round*, in which turns of older
@@ -63,6 +64,8 @@ pub(super) enum Brought {
     Answer(Result<Fetched, PeerError>),
     /// To be asked for by a request of its own.
     Separately,
+    /// The same, and others wait for it: too few came together for a batch.
+    Turn(Turn),
 }
 
 /// How a get is to go on.
@@ -78,6 +81,7 @@ pub(super) enum Entered {
 }
 
 /// A request that others wait for. Dropped, it sends them.
+#[derive(Debug)]
 pub(super) struct Turn {
     asker: Arc<Asker>,
     round: u64,
@@ -91,9 +95,10 @@ pub(super) struct Waiting {
     first: Option<u64>,
 }
 
-/// What was in the queue, in batches that have turns already.
+/// What was in the queue. Each batch and each get that goes alone is counted as a turn already.
 struct Sending {
     batches: Vec<Vec<Item>>,
+    alone: Vec<Item>,
     round: u64,
 }
 
@@ -150,7 +155,7 @@ impl Queue {
             return None;
         }
         state.turns = state.turns.saturating_sub(1);
-        state.send()
+        state.send(self.options.smallest_batch)
     }
 
     /// Nobody has sent what entered the queue when it had been sent `sent` times.
@@ -161,7 +166,7 @@ impl Queue {
         }
         state.round += 1;
         state.turns = 0;
-        state.send()
+        state.send(self.options.smallest_batch)
     }
 
     /// Whether there is neither a turn nor a get that waits.
@@ -178,15 +183,21 @@ impl Queue {
 }
 
 impl State {
-    fn send(&mut self) -> Option<Sending> {
+    fn send(&mut self, smallest_batch: usize) -> Option<Sending> {
         if self.items.is_empty() {
             return None;
         }
         self.sent += 1;
-        let batches = batches(std::mem::take(&mut self.items));
-        self.turns += batches.len();
+        let items = std::mem::take(&mut self.items);
+        let (batches, alone) = if items.len() < smallest_batch {
+            (Vec::new(), items)
+        } else {
+            (batches(items), Vec::new())
+        };
+        self.turns += batches.len() + alone.len();
         Some(Sending {
             batches,
+            alone,
             round: self.round,
         })
     }
@@ -216,16 +227,23 @@ fn batches(items: Vec<Item>) -> Vec<Vec<Item>> {
 impl Asker {
     /// Sends what was in the queue. Each batch is a task of its own: it belongs to none of its gets.
     fn dispatch(self: &Arc<Self>, send: impl FnOnce(&Queue) -> Option<Sending>) {
-        let Some(Sending { batches, round }) = self.queue.as_ref().and_then(send) else {
+        let Some(sending) = self.queue.as_ref().and_then(send) else {
             return;
         };
+        let turn = || Turn {
+            asker: Arc::clone(self),
+            round: sending.round,
+        };
+        for item in sending.alone {
+            // Err says that the caller is gone; its turn is over then.
+            let _ = item.answer.send(Brought::Turn(turn()));
+        }
         // A turn may end with its runtime; then so do those who wait.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        for items in batches {
-            let asker = Arc::clone(self);
-            runtime.spawn(batch::run(items, Turn { asker, round }));
+        for items in sending.batches {
+            runtime.spawn(batch::run(items, turn()));
         }
     }
 }

@@ -105,6 +105,7 @@ async fn slow_requests_hold_nobody_up_for_longer_than_agreed() {
         server,
         Batching {
             requests_at_once: 2,
+            smallest_batch: 1,
             ..Batching::default()
         },
     )
@@ -226,4 +227,31 @@ async fn no_more_gets_wait_than_allowed() {
     for answer in together(&peer, &[("gated", b"c"), ("gated", b"d"), ("gated", b"e")]).await {
         answer.unwrap();
     }
+}
+
+#[tokio::test]
+async fn too_few_for_a_batch_leave_by_themselves() {
+    let gated = gated(&["hold"]);
+    let (server, asked) = counting([gated.group.clone()]).await;
+    let options = Batching {
+        smallest_batch: 4,
+        ..one_at_once()
+    };
+    let peer = batching(server, options).await;
+    asked.take();
+    let hold = spawn(&peer, "hold");
+    gated.entered().await;
+    let [a, b, c] = ["a", "b", "c"].map(|key| spawn(&peer, key));
+    tokio::task::yield_now().await;
+    b.abort();
+    let _ = b.await;
+    gated.gate.add_permits(1);
+    landed(hold).await;
+    assert_eq!(landed(a).await, found("a"));
+    assert_eq!(landed(c).await, found("c"));
+    assert_eq!(asked.take(), (3, 0));
+    assert_eq!(*gated.loaded.lock().unwrap(), ["hold", "a", "c"]);
+    // The turns of all of them are over, also of the one whose caller had gone.
+    assert_eq!(landed(spawn(&peer, "d")).await, found("d"));
+    assert_eq!(asked.take(), (1, 0));
 }

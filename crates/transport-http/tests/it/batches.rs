@@ -17,10 +17,12 @@ use tokio::time::timeout;
 
 use crate::support::{LONG, echo, fetch, fetch_most, found, peer_with, scores, serve};
 
-/// One request goes alone, and gets behind it wait until it is answered, however long that takes.
+/// One request goes alone, and gets behind it wait until it is answered, however long that takes. However few, they then
+/// leave as a batch.
 pub(crate) fn one_at_once() -> Batching {
     Batching {
         requests_at_once: 1,
+        smallest_batch: 1,
         longest_wait: LONG,
         ..Batching::default()
     }
