@@ -17,7 +17,9 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, SamplingMode, Throughput};
 use gaggle_benches::{criterion, on_worker, two_workers};
 use gaggle_group::{Fetch, Fetched, Group, Groups, Key, Peer};
-use gaggle_transport_http::{ClientOptions, HttpPeer, HttpTransport, ServerOptions, router};
+use gaggle_transport_http::{
+    Batching, ClientOptions, HttpPeer, HttpTransport, ServerOptions, router,
+};
 use reqwest::Client;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -28,35 +30,38 @@ fn main() {
     let runtime = two_workers().expect("a runtime");
     let mut group = criterion.benchmark_group("transport");
     group.sampling_mode(SamplingMode::Flat);
-    for (size, value) in [
-        ("100 B", Bytes::from(vec![7; 100])),
-        ("1 MiB", Bytes::from(vec![7; 1 << 20])),
+    for (size, value, crowds) in [
+        ("100 B", Bytes::from(vec![7; 100]), &[1, 4, 16, 64, 256][..]),
+        ("1 MiB", Bytes::from(vec![7; 1 << 20]), &[1, 64]),
     ] {
         let bare = Bare::new(&runtime, &value);
-        let hop = Hop::new(&runtime, &value);
-        for callers in [1, 64] {
+        let alone = Hop::new(&runtime, &value, None);
+        let shared = Hop::new(&runtime, &value, Some(Batching::default()));
+        for callers in crowds {
             let who = match callers {
                 1 => "a lone caller".to_owned(),
                 many => format!("{many} callers at once"),
             };
             let name = format!("axum and reqwest alone, {size} values, {who}");
-            measure(&mut group, &runtime, &name, callers, &bare, Bare::ask);
+            measure(&mut group, &runtime, &name, *callers, &bare, Bare::ask);
+            let name = format!("one hop, batching off, {size} values, {who}");
+            measure(&mut group, &runtime, &name, *callers, &alone, Hop::ask);
             let name = format!("one hop, {size} values, {who}");
-            measure(&mut group, &runtime, &name, callers, &hop, Hop::ask);
+            measure(&mut group, &runtime, &name, *callers, &shared, Hop::ask);
         }
     }
     group.finish();
     criterion.final_summary();
 }
 
-/// The time in which every one of `callers` asks once, while all of them ask again and again.
+/// The time in which every one of `callers` asks once, while all of them ask again and again. Each is told its number.
 fn measure<A, F>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     runtime: &Runtime,
     name: &str,
     callers: u64,
     asker: &A,
-    ask: fn(A) -> F,
+    ask: fn(A, u64) -> F,
 ) where
     A: Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -67,11 +72,11 @@ fn measure<A, F>(
             let asker = asker.clone();
             on_worker(runtime, async move {
                 let mut tasks = JoinSet::new();
-                for _ in 0..callers {
+                for caller in 0..callers {
                     let asker = asker.clone();
                     tasks.spawn(async move {
                         for _ in 0..iters {
-                            ask(asker.clone()).await;
+                            ask(asker.clone(), caller).await;
                         }
                     });
                 }
@@ -122,48 +127,57 @@ impl Bare {
         Self { client, url, len }
     }
 
-    async fn ask(self) {
+    async fn ask(self, _: u64) {
         let response = self.client.get(self.url).send().await.expect("an answer");
         let body = response.bytes().await.expect("a body");
         assert_eq!(body.len(), self.len);
     }
 }
 
-/// The transport's server over a group that holds the value in its main cache, and the transport's client.
+/// The transport's server over a group that holds the values in its main cache, and the transport's client.
 #[derive(Clone)]
 struct Hop {
     peer: Arc<HttpPeer>,
-    key: Key,
+    /// One for each caller: gets of one key would be one get, before they come here.
+    keys: Arc<[Key]>,
     len: usize,
 }
 
 impl Hop {
-    fn new(runtime: &Runtime, value: &Bytes) -> Self {
+    fn new(runtime: &Runtime, value: &Bytes, batching: Option<Batching>) -> Self {
         let (constant, len) = (value.clone(), value.len());
         let things = Group::builder("things")
+            .capacity(1 << 30)
             .origin_fn(move |_| {
                 let value = constant.clone();
                 async move { Ok::<_, Infallible>(Some(value)) }
             })
             .build()
             .expect("a group");
-        let key = Key::from_static(b"key-000123");
-        runtime
-            .block_on(things.get(&key))
-            .expect("a value, cached from here on");
+        let keys: Arc<[Key]> = (0..256).map(|n| Key::from(format!("key-{n:06}"))).collect();
+        for key in &*keys {
+            runtime
+                .block_on(things.get(key))
+                .expect("a value, cached from here on");
+        }
         let app = router(
             Groups::new([things]).expect("one name"),
             ServerOptions::default(),
         );
-        let transport = HttpTransport::new(ClientOptions::default()).expect("a client");
+        let options = ClientOptions {
+            batching,
+            ..ClientOptions::default()
+        };
+        let transport = HttpTransport::new(options).expect("a client");
         let peer = transport.peer(&serve(runtime, app)).expect("a base URL");
-        Self { peer, key, len }
+        Self { peer, keys, len }
     }
 
-    async fn ask(self) {
+    async fn ask(self, caller: u64) {
+        let at = usize::try_from(caller).unwrap_or(usize::MAX) % self.keys.len();
         let fetch = Fetch {
             group: "things",
-            key: &self.key,
+            key: &self.keys[at],
             max_value: 64 << 20,
             deadline: Duration::from_secs(5),
         };

@@ -1,4 +1,4 @@
-//! Generates the messages of the peer protocol from `groupcache.proto`, without a protoc on the machine.
+//! Generates the messages of the peer protocol from `groupcache.proto` and `batch.proto`, without a protoc on the machine.
 #![allow(
     clippy::print_stdout,
     reason = "this is how a build script speaks to cargo"
@@ -9,11 +9,10 @@ use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let protos = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
-    println!(
-        "cargo:rerun-if-changed={}",
-        protos.join("groupcache.proto").display()
-    );
-    let files = protox::compile(["groupcache.proto"], [protos])?;
+    for file in ["groupcache.proto", "batch.proto", "gaggle.proto"] {
+        println!("cargo:rerun-if-changed={}", protos.join(file).display());
+    }
+    let files = protox::compile(["groupcache.proto", "batch.proto"], [protos])?;
     prost_build::Config::new().bytes(["."]).compile_fds(files)?;
     Ok(())
 }

@@ -7,9 +7,12 @@ use reqwest::{Client, Url, redirect};
 
 use crate::{BasePath, Encoding};
 
+mod asker;
+mod batch;
 mod body;
 mod failure;
 mod peer;
+mod queue;
 
 pub use peer::HttpPeer;
 
@@ -32,6 +35,8 @@ pub struct ClientOptions {
     pub idle_timeout: Duration,
     /// The most requests to a peer at one time; others wait their turn, within the deadline of their fetch. Default 256.
     pub max_requests_per_peer: usize,
+    /// How gets of one peer share requests, with peers that say that they can; `None` sends each alone. Default on.
+    pub batching: Option<Batching>,
     /// How long a peer may take to show a sign of life. Default 400 ms.
     pub ping_timeout: Duration,
     /// How long a peer may take to drop a key. Default 1 s.
@@ -48,8 +53,37 @@ impl Default for ClientOptions {
             idle_per_peer: 64,
             idle_timeout: Duration::from_secs(20),
             max_requests_per_peer: 256,
+            batching: Some(Batching::default()),
             ping_timeout: Duration::from_millis(400),
             remove_timeout: Duration::from_secs(1),
+        }
+    }
+}
+
+/// How gets of one peer share requests.
+///
+/// A get leaves at once, by itself, while few others are under way. Beyond that, gets wait for one of those to be answered
+/// and then leave together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batching {
+    /// How many requests are under way before further gets wait for company. Default 2.
+    pub requests_at_once: usize,
+    /// How many gets make a batch; fewer leave as requests of their own, since a batch costs more than one. Default 3.
+    pub smallest_batch: usize,
+    /// The longest that a get waits for company. Requests older than that are slow for a reason of their own and hold
+    /// nobody up any more. Default 1 ms, which is also the timer's resolution.
+    pub longest_wait: Duration,
+    /// The most gets of a peer that wait or are in a batch; further ones fail at once, as `Unavailable`. Default 8,192.
+    pub max_waiting: usize,
+}
+
+impl Default for Batching {
+    fn default() -> Self {
+        Self {
+            requests_at_once: 2,
+            smallest_batch: 3,
+            longest_wait: Duration::from_millis(1),
+            max_waiting: 8_192,
         }
     }
 }
@@ -61,6 +95,9 @@ pub enum ClientError {
     /// With no request allowed, every fetch would wait in vain.
     #[error("max_requests_per_peer must be more than zero")]
     NoRequests,
+    /// With no request allowed before gets wait, or none allowed to wait, batches cannot work.
+    #[error("requests_at_once and max_waiting must be more than zero where batching is on")]
+    NoBatches,
     /// The HTTP client cannot be made.
     #[error("the HTTP client cannot be made")]
     Http(#[source] reqwest::Error),
@@ -115,6 +152,10 @@ impl HttpTransport {
     pub fn new(options: ClientOptions) -> Result<Self, ClientError> {
         if options.max_requests_per_peer == 0 {
             return Err(ClientError::NoRequests);
+        }
+        let batching = options.batching.as_ref();
+        if batching.is_some_and(|b| b.requests_at_once == 0 || b.max_waiting == 0) {
+            return Err(ClientError::NoBatches);
         }
         let client = Client::builder()
             .http1_only()

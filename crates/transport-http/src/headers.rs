@@ -14,6 +14,8 @@ pub(crate) const DEADLINE_MS: HeaderName = HeaderName::from_static("gaggle-deadl
 pub(crate) const MAX_VALUE: HeaderName = HeaderName::from_static("gaggle-max-value");
 /// Request: the key, where the path cannot carry it.
 pub(crate) const KEY: HeaderName = HeaderName::from_static("gaggle-key");
+/// Request: the body is a batch. Answer to a marked request: batches are understood here.
+pub(crate) const BATCH: HeaderName = HeaderName::from_static("gaggle-batch");
 /// Answer: how much longer the value is fresh.
 pub(crate) const TTL_MS: HeaderName = HeaderName::from_static("gaggle-ttl-ms");
 /// Answer to DELETE: the copies are gone.

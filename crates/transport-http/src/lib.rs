@@ -33,7 +33,7 @@
 //! **Request.** `GET {base path}{group}/{key}`. In group and key the bytes `A-Z a-z 0-9 - _ . ~` stay, every other byte is
 //! `%XX` in upper case: a space is `%20`, a plus `%2B`. The server splits the raw path at the first `/` behind the group,
 //! then decodes plain percent-encoding (`+` is a plus), so a key is any bytes: none at all, slashes, NUL, no UTF-8. The
-//! query is ignored. `HEAD` and `POST` read like `GET`; a request's body means nothing. `DELETE` drops the receiver's own
+//! query is ignored. `HEAD` and `POST` read like `GET`; a request's body means nothing, but for batches. `DELETE` drops the receiver's own
 //! copies of the key. Any other method is answered with 405.
 //!
 //! The keys `.` and `..` cannot be in a path, since URL parsers take such parts away even when they are escaped. The client
@@ -60,11 +60,12 @@
 //!
 //! | status | text | verdict | further headers |
 //! |---|---|---|---|
-//! | 400 | `bad request` (no `/` behind the group, a malformed escape or number) | | |
+//! | 400 | `bad request` (no `/` behind the group, a malformed escape, number or batch) | | |
 //! | 404 | `no such group: NAME` | | |
 //! | 404 | `KEY not found` | `not-found` | |
 //! | 404 | `not found` (not under the base path) | | |
 //! | 405 | `method not allowed` | | `allow` |
+//! | 413 | a batch over 1 MiB | | |
 //! | 413 | the error | `value-too-large` | `gaggle-limit`, `gaggle-len` where it is known |
 //! | 414 | the error | `key-too-long` | `gaggle-limit` |
 //! | 500 | the origin's error, or the panic of the load | `origin-failed` | |
@@ -73,6 +74,23 @@
 //! | 504 | the error | `deadline` | `gaggle-after-ms` |
 //!
 //! A ping is `GET {base path}`; any answer at all is a sign of life.
+//!
+//! **Batches** are Gaggle's own. A server says `gaggle-batch: 1` in every answer to a request that is marked
+//! `gaggle-forwarded: 1`. A client that has seen this in the peer's last answer may send `POST {base path}` with the header
+//! `gaggle-batch: 1` and a `BatchRequest` (`proto/batch.proto`): at most 1,024 keys and 1 MiB, each key with a group, a
+//! limit and a deadline of its own. Every one is answered as a forward. The answer is 200, `gaggle-batch: 1`, and one
+//! `BatchAnswer` for each key behind its length, in the order in which they become ready, so that a slow key holds up none
+//! of the others. Values are protobuf here, whatever the ring's encoding is.
+//!
+//! A failure is one key's alone, with the verdicts of the table above. A value over 64 KiB that is in the server's cache is
+//! answered by "separately", and the client gets it by a request of its own. A stream that breaks off is
+//! [`Unavailable`](gaggle_group::PeerError::Unavailable) for the keys that had no answer yet. Any other answer to a batch
+//! says that the peer takes none any more, as when a node of another kind has taken its place: the client asks for each of
+//! the keys once by a request of its own, and sends batches again when the peer says that it takes them.
+//!
+//! A get leaves at once, by itself, while fewer than [`Batching::requests_at_once`] requests to its peer are under way.
+//! Others wait until one of those has its first answer, at most [`Batching::longest_wait`], and leave together; where only
+//! a few wait ([`Batching::smallest_batch`]), by requests of their own.
 //!
 //! **What the client makes of it.** 200 is a value if all of its body came and decodes; a status with a verdict is what the
 //! verdict says; any other status, a redirect included, or a body that does not decode is
@@ -91,10 +109,15 @@
 //!   happens to decode.
 //! * A value is copied once between the network and the cache, into an allocation of its own size. A slice of the
 //!   network's buffer would spare the copy, and could hold on to many times the memory that the cache counts for it.
+//! * With two requests to a peer under way, a further get waits for one of their answers instead of taking a connection of
+//!   its own. If both are slow, that is a millisecond or two, once; on a network with a longer round trip than that, batches
+//!   are what comes together in that time.
+//! * A value over 64 KiB costs two round trips where it is asked for in a crowd.
 //! * The owner is told a deadline up to 100 ms shorter than the asker's, so that its "not in time" arrives in time.
 //! * Where an answer is cut off without a stated length, as HTTP/1.0 allows, nobody can tell. Such answers are refused.
 
 mod base_path;
+mod batch;
 mod client;
 mod encoding;
 mod escape;
@@ -104,7 +127,7 @@ mod server;
 
 pub use base_path::{BasePath, BasePathError};
 pub use client::{
-    BaseUrlError, BaseUrlProblem, ClientError, ClientOptions, HttpPeer, HttpTransport,
+    BaseUrlError, BaseUrlProblem, Batching, ClientError, ClientOptions, HttpPeer, HttpTransport,
 };
 pub use encoding::{Encoding, EncodingError};
 pub use server::{ServerOptions, Unmarked, router};

@@ -14,6 +14,7 @@ use self::refusal::Refusal;
 use crate::escape::unescape;
 use crate::{BasePath, Encoding, headers, message};
 
+mod batch;
 mod refusal;
 
 /// How a server answers.
@@ -53,15 +54,30 @@ pub fn router(groups: Groups, options: ServerOptions) -> Router {
 }
 
 async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response {
-    // The body of a request means nothing here. Let go at once, it is never buffered.
-    let (head, _) = request.into_parts();
-    server
-        .answer(&head)
-        .await
-        .unwrap_or_else(Refusal::into_response)
+    let (head, body) = request.into_parts();
+    let marked = head.headers.contains_key(headers::FORWARDED);
+    let answered = if server.is_batch(&head) {
+        batch::answer(&server.groups, body).await
+    } else {
+        // Elsewhere the body of a request means nothing. Let go at once, it is never buffered.
+        drop(body);
+        server.answer(&head).await
+    };
+    let mut response = answered.unwrap_or_else(Refusal::into_response);
+    if marked {
+        response.headers_mut().insert(headers::BATCH, headers::ONE);
+    }
+    response
 }
 
 impl Server {
+    /// Whether the body of a request asks for many keys. Without a group, that path asks for none.
+    fn is_batch(&self, head: &request::Parts) -> bool {
+        head.method == Method::POST
+            && head.headers.contains_key(headers::BATCH)
+            && head.uri.path() == self.options.base_path.as_str()
+    }
+
     async fn answer(&self, head: &request::Parts) -> Result<Response, Refusal> {
         // golang's server takes any method for a read. PUT and the like would be silent no-ops, so they are refused.
         let removes = match head.method {

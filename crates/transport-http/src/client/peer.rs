@@ -1,269 +1,153 @@
 //! A peer reached over HTTP.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::BytesMut;
-use gaggle_group::{Fetch, Fetched, Key, Loaded, Peer, PeerError, Verdict, async_trait};
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, StatusCode};
-use reqwest::{Request, Response, Url};
-use tokio::sync::Semaphore;
+use gaggle_group::{Fetch, Fetched, Key, Peer, PeerError, async_trait};
 use tokio::time::{Instant, timeout};
 
-use super::body::{self, BodyError};
-use super::{HttpTransport, failure};
-use crate::encoding::PROTOBUF_TYPE;
-use crate::escape::{escape, one_line};
-use crate::headers::{self, Reported};
-use crate::{Encoding, message};
-
-/// How much of an error's body is read, in bytes.
-const MAX_ERROR: usize = 4 << 10;
+use super::HttpTransport;
+use super::asker::Asker;
+use super::queue::{Brought, Entered};
 
 /// Another node, asked over HTTP; [`HttpTransport::peer`] makes one.
 pub struct HttpPeer {
-    transport: HttpTransport,
-    name: Arc<str>,
-    /// The name without a slash at its end, and the base path.
-    base: String,
-    /// One permit for each request under way, pings aside: those tell whether a peer that holds all permits is alive.
-    slots: Semaphore,
+    asker: Arc<Asker>,
 }
 
 impl HttpPeer {
     pub(super) fn new(transport: HttpTransport, base_url: &str) -> Self {
-        let options = &transport.options;
         Self {
-            name: base_url.into(),
-            base: format!("{}{}", base_url.trim_end_matches('/'), options.base_path),
-            slots: Semaphore::new(options.max_requests_per_peer.min(Semaphore::MAX_PERMITS)),
-            transport,
+            asker: Arc::new(Asker::new(transport, base_url)),
         }
     }
 
-    async fn get(&self, fetch: &Fetch<'_>) -> Result<Fetched, PeerError> {
-        let mut request = self.request(Method::GET, fetch.group, fetch.key)?;
-        let began = Instant::now();
-        // Err would mean that the semaphore is closed, which nobody does.
-        let _slot = self.slots.acquire().await;
-        let left = fetch.deadline.saturating_sub(began.elapsed());
-        let headers = request.headers_mut();
-        headers.insert(headers::DEADLINE_MS, headers::millis(useful(left)).into());
-        headers.insert(headers::MAX_VALUE, fetch.max_value.into());
-        let response = self.send(request).await?;
-        if response.status() == StatusCode::OK {
-            self.found(response, fetch.max_value).await
-        } else {
-            self.without_value(response, fetch.key).await
-        }
-    }
-
-    async fn delete(&self, group: &str, key: &Key) -> Result<(), PeerError> {
-        let request = self.request(Method::DELETE, group, key)?;
-        let _slot = self.slots.acquire().await;
-        let response = self.send(request).await?;
-        let removed = response.headers().contains_key(headers::REMOVED);
-        match response.status() {
-            StatusCode::OK if removed => {
-                body::start(response, MAX_ERROR, self.transport.options.read_timeout).await;
-                Ok(())
-            }
-            // golang/groupcache ignores the method: it has answered a get, and removed nothing.
-            StatusCode::OK => Err(self.refused("it took a removal for a get")),
-            _ => match self.without_value(response, key).await {
-                Ok(_) => Err(self.refused("it took a removal for a get")),
-                Err(failure) => Err(failure),
+    /// Asks by a request of its own, unless enough requests are under way and the peer takes batches.
+    async fn get(&self, fetch: &Fetch<'_>, began: Instant) -> Result<Fetched, PeerError> {
+        let asker = &self.asker;
+        let turn = match asker.enter(fetch, began) {
+            Entered::Alone => None,
+            Entered::Turn(turn) => Some(turn),
+            Entered::Waiting(waiting) => match waiting.answer().await {
+                Some(Brought::Answer(answer)) => return answer,
+                Some(Brought::Separately) => None,
+                Some(Brought::Turn(turn)) => Some(turn),
+                // The batch ends at the latest deadline in it, or with its runtime.
+                None => return Err(asker.late(fetch.deadline)),
             },
-        }
-    }
-
-    /// A marked request for a key.
-    fn request(&self, method: Method, group: &str, key: &[u8]) -> Result<Request, PeerError> {
-        // URL parsers take a part that is `.` or `..` away, escaped or not. Such keys travel in a header, behind a path
-        // that other implementations answer with 400: without a slash behind the group it holds no key.
-        let in_header = matches!(key, b"." | b"..");
-        let mut path = escape(group.as_bytes()).to_string();
-        if !in_header {
-            path.push('/');
-            path.extend(escape(key));
-        }
-        let url = Url::parse(&format!("{}{path}", self.base));
-        // A group named `..`, say, would turn into a request for something else.
-        let url = match url {
-            Ok(url) if url.path().ends_with(&path) => url,
-            _ => return Err(self.refused("the request cannot be written as a URL")),
+            Entered::Full { limit } => {
+                let reason = format!("{limit} gets wait for its answers, the limit");
+                return Err(asker.unavailable(reason));
+            }
         };
-        let mut request = Request::new(method, url);
-        let headers = request.headers_mut();
-        headers.insert(headers::FORWARDED, headers::ONE);
-        if in_header {
-            let dots = if key.len() == 1 { "." } else { ".." };
-            headers.insert(headers::KEY, HeaderValue::from_static(dots));
-        }
-        Ok(request)
+        let answer = asker.get(fetch, began).await;
+        drop(turn);
+        answer
     }
-
-    /// Sends a request, and once more if the peer closes the connection before it answers. All requests here may be
-    /// repeated: they read, or remove.
-    async fn send(&self, request: Request) -> Result<Response, PeerError> {
-        let client = &self.transport.client;
-        let again = request.try_clone();
-        let sent = match (client.execute(request).await, again) {
-            (Err(error), Some(again)) if failure::broke_off(&error) => client.execute(again).await,
-            (sent, _) => sent,
-        };
-        sent.map_err(|error| {
-            if error.is_builder() {
-                self.refused("the request is too long for a URL")
-            } else {
-                self.unavailable(failure::cause(&error))
-            }
-        })
-    }
-
-    async fn found(&self, response: Response, max_value: u64) -> Result<Fetched, PeerError> {
-        let options = &self.transport.options;
-        let headers = response.headers();
-        let ttl = headers::duration(headers, &headers::TTL_MS)
-            .map_err(|bad| self.refused(format!("status 200, but {bad}")))?;
-        // The other way round cannot be told: some send protobuf as octet-stream.
-        let is_protobuf = headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind == PROTOBUF_TYPE);
-        let overhead = match options.encoding {
-            Encoding::Raw if is_protobuf => {
-                return Err(self.refused("it sends protobuf, where raw values are agreed"));
-            }
-            Encoding::Raw => 0,
-            Encoding::Protobuf => message::OVERHEAD,
-        };
-        let cap = max_value.saturating_add(overhead);
-        let body = body::read(response, cap, options.read_timeout)
-            .await
-            .map_err(|error| self.unread(error, max_value))?;
-        self.decoded(body, max_value, ttl)
-    }
-
-    fn decoded(
-        &self,
-        body: BytesMut,
-        max_value: u64,
-        ttl: Option<Duration>,
-    ) -> Result<Fetched, PeerError> {
-        let value = message::decode(self.transport.options.encoding, body)
-            .map_err(|error| self.refused(format!("status 200, but no protobuf: {error}")))?;
-        let len = value.len() as u64;
-        if len > max_value {
-            return Err(self.too_large(Some(len), max_value));
-        }
-        Ok(Fetched::Found(Loaded { value, ttl }))
-    }
-
-    fn unread(&self, error: BodyError, max_value: u64) -> PeerError {
-        match error {
-            BodyError::TooLong { stated } => {
-                // With protobuf the length of the body is not quite the value's.
-                let raw = self.transport.options.encoding == Encoding::Raw;
-                self.too_large(stated.filter(|_| raw), max_value)
-            }
-            BodyError::NoEnd => self.refused("status 200, but a body without a stated end"),
-            BodyError::Stalled(pause) => self.unavailable(format!(
-                "nothing came for {pause:?} in the middle of a body"
-            )),
-            BodyError::Broken(error) => {
-                let cause = failure::cause(&error);
-                self.unavailable(format!("broke off in the middle of a body: {cause}"))
-            }
-        }
-    }
-
-    /// What an answer means whose status is not 200.
-    async fn without_value(&self, response: Response, key: &[u8]) -> Result<Fetched, PeerError> {
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let text = body::start(response, MAX_ERROR, self.transport.options.read_timeout).await;
-        match Reported::read(&headers, &one_line(text.trim_ascii(), 1 << 10)) {
-            Ok(Some(Reported::NotFound)) => Ok(Fetched::NotFound),
-            Ok(Some(Reported::Failed(verdict))) => Err(PeerError::Verdict {
-                peer: self.name.clone(),
-                verdict,
-            }),
-            Ok(None) => {
-                let said = failure::said(&text, key);
-                Err(self.refused(format!("status {status}: {said}")))
-            }
-            Err(bad) => Err(self.refused(format!("status {status}, but {bad}"))),
-        }
-    }
-
-    fn too_large(&self, len: Option<u64>, limit: u64) -> PeerError {
-        PeerError::Verdict {
-            peer: self.name.clone(),
-            verdict: Verdict::ValueTooLarge { len, limit },
-        }
-    }
-
-    fn unavailable(&self, reason: impl Into<Arc<str>>) -> PeerError {
-        PeerError::Unavailable {
-            peer: self.name.clone(),
-            reason: reason.into(),
-        }
-    }
-
-    fn refused(&self, reason: impl Into<Arc<str>>) -> PeerError {
-        PeerError::Refused {
-            peer: self.name.clone(),
-            reason: reason.into(),
-        }
-    }
-
-    fn late(&self, after: Duration) -> PeerError {
-        self.unavailable(format!("no answer within {after:?}"))
-    }
-}
-
-/// How long the owner may work on an answer that is wanted within `left`: a little less, so that "not in time" arrives in
-/// time. Else a slow origin would look like a dead peer.
-fn useful(left: Duration) -> Duration {
-    left.saturating_sub((left / 10).min(Duration::from_millis(100)))
 }
 
 #[async_trait]
 impl Peer for HttpPeer {
     fn name(&self) -> &str {
-        &self.name
+        self.asker.name()
     }
 
     async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
-        let done = timeout(fetch.deadline, self.get(&fetch)).await;
-        done.unwrap_or_else(|_| Err(self.late(fetch.deadline)))
+        let done = timeout(fetch.deadline, self.get(&fetch, Instant::now())).await;
+        done.unwrap_or_else(|_| Err(self.asker.late(fetch.deadline)))
     }
 
     async fn remove(&self, group: &str, key: &Key) -> Result<(), PeerError> {
-        let most = self.transport.options.remove_timeout;
-        let done = timeout(most, self.delete(group, key)).await;
-        done.unwrap_or_else(|_| Err(self.late(most)))
+        let most = self.asker.options().remove_timeout;
+        let done = timeout(most, self.asker.delete(group, key)).await;
+        done.unwrap_or_else(|_| Err(self.asker.late(most)))
     }
 
     async fn ping(&self) -> Result<(), PeerError> {
-        let most = self.transport.options.ping_timeout;
-        let Ok(url) = Url::parse(&self.base) else {
-            return Err(self.refused("the request cannot be written as a URL"));
-        };
-        let answered = timeout(most, self.send(Request::new(Method::GET, url))).await;
-        // Read to its end, if that is near: the connection is then good for the next ping. Whether it succeeds says no
-        // more about the peer.
-        let response = answered.unwrap_or_else(|_| Err(self.late(most)))?;
-        body::start(response, MAX_ERROR, most).await;
-        Ok(())
+        self.asker.ping().await
     }
 }
 
 impl std::fmt::Debug for HttpPeer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("HttpPeer")
-            .field("name", &self.name)
+            .field("name", &self.name())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use axum::serve;
+    use gaggle_group::{Group, Groups};
+    use tokio::net::TcpListener;
+    use tokio::task::{JoinSet, yield_now};
+
+    use super::*;
+    use crate::{ClientOptions, ServerOptions, router};
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    async fn echoing() -> SocketAddr {
+        let group = Group::builder("echo")
+            .origin_fn(|key: Key| async move { Ok::<_, std::io::Error>(Some(key)) })
+            .build()
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = router(Groups::new([group]).unwrap(), ServerOptions::default());
+        tokio::spawn(async move { serve(listener, app).await });
+        address
+    }
+
+    async fn ask(peer: &HttpPeer, n: usize) {
+        let key = Key::from(format!("key-{n}"));
+        let fetch = Fetch {
+            group: "echo",
+            key: &key,
+            max_value: 99,
+            deadline: LONG,
+        };
+        let expected = Fetched::Found(key.clone().into());
+        assert_eq!(peer.fetch(fetch).await.unwrap(), expected);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_is_left_of_a_crowd_of_callers_that_come_and_go() {
+        let transport = HttpTransport::new(ClientOptions::default()).unwrap();
+        let peer = transport.peer(&format!("http://{}", echoing().await));
+        let peer = peer.unwrap();
+        ask(&peer, 0).await;
+        for round in 0..20 {
+            let mut crowd = JoinSet::new();
+            let mut gone = Vec::new();
+            for n in 0..200 {
+                let peer = Arc::clone(&peer);
+                let caller = crowd.spawn(async move { ask(&peer, n).await });
+                // The first of a queue, one in its middle, one that has a turn: by chance each of them, over the rounds.
+                if n % 7 == round % 7 {
+                    gone.push(caller);
+                }
+                if n % 16 == 0 {
+                    yield_now().await;
+                    gone.drain(..).for_each(|caller| caller.abort());
+                }
+            }
+            while let Some(caller) = timeout(LONG, crowd.join_next()).await.unwrap() {
+                assert!(caller.is_ok() || caller.unwrap_err().is_cancelled());
+            }
+        }
+        let queue = peer.asker.queue.as_ref().unwrap();
+        // The last batch may have answered and not ended yet.
+        let idle = async {
+            while !queue.is_idle() {
+                yield_now().await;
+            }
+        };
+        timeout(LONG, idle)
+            .await
+            .expect("all turns and places are given back");
     }
 }

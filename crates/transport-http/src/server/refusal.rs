@@ -7,6 +7,7 @@ use gaggle_group::{Error, Verdict};
 use http::header::{ALLOW, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode as Status};
 
+use crate::batch::{MAX_ITEMS, MAX_REQUEST};
 use crate::escape::one_line;
 use crate::headers::{BadNumber, Reported};
 
@@ -24,6 +25,12 @@ pub(super) enum Refusal {
     Malformed,
     /// A header holds no number.
     Number(BadNumber),
+    /// The body of a batch is over the limit, or did not come.
+    BatchBody,
+    /// More keys in a batch than a server takes.
+    BatchItems(usize),
+    /// The body of a batch is no protobuf.
+    BatchMessage(prost::DecodeError),
     /// This node has no group of that name.
     NoGroup(Vec<u8>),
     /// The group had no value of the key.
@@ -42,13 +49,23 @@ impl Refusal {
             Self::BasePath => line(Status::NOT_FOUND, "not found"),
             Self::Malformed => line(Status::BAD_REQUEST, "bad request"),
             Self::Number(bad) => line(Status::BAD_REQUEST, &format!("bad request: {bad}")),
-            Self::NoGroup(name) => {
-                let name = one_line(&name, MAX_TEXT / 2);
-                line(Status::NOT_FOUND, &format!("no such group: {name}"))
+            Self::BatchBody => {
+                let text = format!("a batch has at most {MAX_REQUEST} bytes");
+                line(Status::PAYLOAD_TOO_LARGE, &text)
             }
+            Self::BatchItems(items) => {
+                let text = format!("bad request: {items} keys, a batch has at most {MAX_ITEMS}");
+                line(Status::BAD_REQUEST, &text)
+            }
+            Self::BatchMessage(bad) => line(Status::BAD_REQUEST, &format!("bad request: {bad}")),
+            Self::NoGroup(name) => line(Status::NOT_FOUND, &no_group(&name)),
             Self::Load { error, key } => failure(&error, &key),
         }
     }
+}
+
+pub(super) fn no_group(name: &[u8]) -> String {
+    format!("no such group: {}", one_line(name, MAX_TEXT / 2))
 }
 
 /// A status and a text as golang/groupcache gives them, and a verdict for those who can read one.

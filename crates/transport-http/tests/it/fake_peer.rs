@@ -117,11 +117,17 @@ async fn answer(
     let _ = tell.send(Event::Closed(number));
 }
 
-/// The next request's head, or `None` if the client has closed.
+/// The next request's head, or `None` if the client has closed. Its body is read and thrown away.
 async fn read_head(connection: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(connection.read_u8().await.ok()?);
     }
-    Some(String::from_utf8(head).unwrap())
+    let head = String::from_utf8(head).unwrap();
+    let len = head
+        .split("\r\n")
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map_or(0, |len| len.parse().unwrap());
+    connection.read_exact(&mut vec![0; len]).await.ok()?;
+    Some(head)
 }

@@ -1,6 +1,10 @@
 //! The peer protocol over loopback: Gaggle's client and server with each other, and each with a party that speaks bytes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod batch_faults;
+mod batch_server;
+mod batch_waits;
+mod batches;
 mod client_requests;
 mod client_statuses;
 mod fake_peer;

@@ -208,15 +208,22 @@ async fn the_asker_s_deadline_ends_the_wait_and_arrives_as_a_verdict() {
         max_value: 9,
         deadline,
     };
-    match peer(server).fetch(fetch).await {
-        Err(PeerError::Verdict {
-            verdict: Verdict::Deadline { after },
-            ..
-        }) => {
-            assert!(after < deadline, "{after:?}");
+    // The owner ends a tenth of a second before the asker does. A machine that holds it up for longer makes the asker's own
+    // clock the first: then once more.
+    for _ in 0..5 {
+        match peer(server).fetch(fetch).await {
+            Err(PeerError::Verdict {
+                verdict: Verdict::Deadline { after },
+                ..
+            }) => {
+                assert!(after < deadline, "{after:?}");
+                return;
+            }
+            Err(PeerError::Unavailable { .. }) => {}
+            other => panic!("{other:?}"),
         }
-        other => panic!("{other:?}"),
     }
+    panic!("the owner's word never came in time");
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ pub(crate) async fn raw(address: SocketAddr, request: &[u8]) -> String {
         .await
         .expect("the server ends")
         .unwrap();
-    let answer = String::from_utf8(answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let head: Vec<_> = head
         .split("\r\n")

@@ -1,0 +1,223 @@
+//! One batch: its request, and the answers one by one.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gaggle_group::{Fetched, Loaded, PeerError};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, StatusCode};
+use prost::Message;
+use reqwest::{Request, Response};
+use tokio::select;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::asker::{Asker, MAX_ERROR, useful};
+use super::queue::{Brought, Item, Turn};
+use super::{body, failure};
+use crate::batch::proto::batch_answer::Result as Kind;
+use crate::batch::proto::{BatchAnswer, BatchItem, BatchRequest};
+use crate::batch::{self, Frames};
+use crate::encoding::PROTOBUF_TYPE;
+use crate::escape::one_line;
+use crate::headers;
+
+/// Asks for all of `items`. Ends with the last answer, or when nobody waits for one any more.
+pub(super) async fn run(items: Vec<Item>, turn: Turn) {
+    let Some(until) = items.iter().map(|item| item.until).max() else {
+        return;
+    };
+    let asker = Arc::clone(turn.asker());
+    let mut batch = Batch {
+        asker: &asker,
+        left: items.len(),
+        items: items.into_iter().map(Some).collect(),
+    };
+    // Whoever still waits by then has come to its own deadline.
+    let _ = timeout_at(until, batch.run(turn)).await;
+}
+
+struct Batch<'a> {
+    asker: &'a Asker,
+    /// The gets in the order of the request; `None` once they have an answer.
+    items: Vec<Option<Item>>,
+    /// How many have none.
+    left: usize,
+}
+
+impl Batch<'_> {
+    async fn run(&mut self, turn: Turn) {
+        // Err would mean that the semaphore is closed, which nobody does.
+        let _slot = self.asker.slots.acquire().await;
+        match self.request() {
+            Ok(Some(request)) => self.exchange(request, turn).await,
+            Ok(None) => {}
+            Err(failure) => self.fail(&failure),
+        }
+    }
+
+    /// The request for those that still wait; `None` if nobody does.
+    fn request(&mut self) -> Result<Option<Request>, PeerError> {
+        let now = Instant::now();
+        self.items.retain(
+            |item| matches!(item, Some(item) if !item.answer.is_closed() && item.until > now),
+        );
+        self.left = self.items.len();
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let items = self.items.iter_mut().flatten().map(|item| BatchItem {
+            group: std::mem::take(&mut item.group),
+            key: item.key.clone(),
+            max_value: Some(item.max_value),
+            deadline_ms: Some(headers::millis(useful(item.until - now))),
+        });
+        let message = BatchRequest {
+            items: items.collect(),
+        };
+        let mut request = Request::new(Method::POST, self.asker.base()?);
+        let headers = request.headers_mut();
+        headers.insert(headers::FORWARDED, headers::ONE);
+        headers.insert(headers::BATCH, headers::ONE);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF_TYPE));
+        *request.body_mut() = Some(Bytes::from(message.encode_to_vec()).into());
+        Ok(Some(request))
+    }
+
+    async fn exchange(&mut self, request: Request, turn: Turn) {
+        let sent = select! {
+            sent = self.asker.send(request) => sent,
+            () = deserted(&mut self.items) => return,
+        };
+        let response = match sent {
+            Ok(response) => response,
+            Err(failure) => return self.fail(&failure),
+        };
+        if !self.asker.learn(response.headers()) || response.status() != StatusCode::OK {
+            // Another node than the one that took batches before.
+            for item in self.items.iter_mut().filter_map(Option::take) {
+                let _ = item.answer.send(Brought::Separately);
+            }
+            drop(turn);
+            body::start(response, MAX_ERROR, self.asker.options().read_timeout).await;
+        } else if let Err(failure) = self.read(response, turn).await {
+            self.fail(&failure);
+        }
+    }
+
+    /// Hands out the answers as they come.
+    async fn read(&mut self, mut response: Response, turn: Turn) -> Result<(), PeerError> {
+        let pause = self.asker.options().read_timeout;
+        let most = self.items.iter().flatten().map(|item| item.max_value).max();
+        let mut frames = Frames::new(most.unwrap_or(0).saturating_add(batch::OVERHEAD));
+        let mut turn = Some(turn);
+        while self.left > 0 {
+            let between = frames.is_between();
+            let chunk = select! {
+                chunk = response.chunk() => chunk,
+                () = deserted(&mut self.items) => return Ok(()),
+                // Between two answers the peer may be waiting for an origin.
+                () = stalled(pause, between) => {
+                    let reason = format!("nothing came for {pause:?} in the middle of an answer");
+                    return Err(self.asker.unavailable(reason));
+                }
+            };
+            let chunk = chunk.map_err(|error| {
+                let cause = failure::cause(&error);
+                self.asker
+                    .unavailable(format!("broke off in the middle of a batch: {cause}"))
+            })?;
+            let Some(chunk) = chunk else {
+                return Err(self
+                    .asker
+                    .unavailable("a batch ended before its last answer"));
+            };
+            frames.add(chunk);
+            loop {
+                match frames.next() {
+                    Ok(Some(message)) => self.hand_out(message)?,
+                    Ok(None) => break,
+                    Err(bad) => return Err(self.asker.refused(format!("status 200, but {bad}"))),
+                }
+            }
+            // What takes longer than the first answers waits for origins.
+            turn.take();
+        }
+        // To its end, so that the connection is good for the next request.
+        let _ = timeout(pause, response.chunk()).await;
+        Ok(())
+    }
+
+    fn hand_out(&mut self, message: Bytes) -> Result<(), PeerError> {
+        let answer = BatchAnswer::decode(message).map_err(|error| {
+            self.asker
+                .refused(format!("status 200, but no protobuf: {error}"))
+        })?;
+        let index = usize::try_from(answer.index).unwrap_or(usize::MAX);
+        let Some(item) = self.items.get_mut(index).and_then(Option::take) else {
+            return Err(self
+                .asker
+                .refused("status 200, but an answer that nobody waits for"));
+        };
+        self.left -= 1;
+        let brought = self.brought(answer.result, &item);
+        // Err says that the caller is gone.
+        let _ = item.answer.send(brought);
+        Ok(())
+    }
+
+    fn brought(&self, result: Option<Kind>, item: &Item) -> Brought {
+        Brought::Answer(match result {
+            Some(Kind::Value(found)) => {
+                let len = found.value.len() as u64;
+                if len > item.max_value {
+                    Err(self.asker.too_large(Some(len), item.max_value))
+                } else {
+                    // Copied: a small value must not hold on to the network's buffer.
+                    Ok(Fetched::Found(Loaded {
+                        value: Bytes::copy_from_slice(&found.value),
+                        ttl: found.ttl_ms.map(Duration::from_millis),
+                    }))
+                }
+            }
+            Some(Kind::NotFound(_)) => Ok(Fetched::NotFound),
+            Some(Kind::Failure(failed)) => Err(match batch::read_failure(failed) {
+                Some(verdict) => PeerError::Verdict {
+                    peer: Arc::clone(self.asker.name()),
+                    verdict,
+                },
+                None => self.asker.refused("a failure of a kind unknown here"),
+            }),
+            Some(Kind::Refused(refused)) => {
+                let said = failure::said(refused.reason.as_bytes(), &item.key);
+                Err(self.asker.refused(one_line(said.as_bytes(), 200)))
+            }
+            Some(Kind::Separately(_)) => return Brought::Separately,
+            None => Err(self.asker.refused("an answer of a kind unknown here")),
+        })
+    }
+
+    /// Fails those that have no answer yet.
+    fn fail(&mut self, failure: &PeerError) {
+        for item in self.items.iter_mut().filter_map(Option::take) {
+            let _ = item.answer.send(Brought::Answer(Err(failure.clone())));
+        }
+        self.left = 0;
+    }
+}
+
+/// Resolves when nobody waits for an answer any more.
+async fn deserted(items: &mut [Option<Item>]) {
+    for item in items.iter_mut().flatten() {
+        item.answer.closed().await;
+    }
+}
+
+async fn stalled(pause: Duration, between: bool) {
+    if between {
+        pending::<()>().await;
+    } else {
+        tokio::time::sleep(pause).await;
+    }
+}

@@ -1,0 +1,182 @@
+//! The answer to a batch: a stream that brings each value when it is there.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use std::vec;
+
+use axum::body::{Body, to_bytes};
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use gaggle_group::{Answer, Error, Groups, Hop, Verdict};
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use hyper::body::{Body as HttpBody, Frame};
+use prost::Message;
+
+use super::over;
+use super::refusal::{Refusal, no_group};
+use crate::batch::proto::{BatchItem, BatchRequest};
+use crate::batch::{self, MAX_ITEMS, MAX_REQUEST, Valueless};
+use crate::encoding::PROTOBUF_TYPE;
+use crate::headers::millis;
+
+/// Answers gathered into one chunk, in bytes: a write of its own for each would cost more than the copy.
+const CHUNK: usize = 64 << 10;
+
+/// A larger value would hold up those behind it. It is fetched by a request of its own.
+const LARGE: usize = 64 << 10;
+
+/// Values up to this size are copied into a chunk.
+const SMALL: usize = 16 << 10;
+
+/// Begins to answer the batch in `body`.
+pub(super) async fn answer(groups: &Groups, body: Body) -> Result<Response, Refusal> {
+    // By the stated length, where there is one: then nothing is read in vain.
+    if body.size_hint().lower() > MAX_REQUEST as u64 {
+        return Err(Refusal::BatchBody);
+    }
+    let body = to_bytes(body, MAX_REQUEST)
+        .await
+        .map_err(|_| Refusal::BatchBody)?;
+    let items = BatchRequest::decode(body)
+        .map_err(Refusal::BatchMessage)?
+        .items;
+    if items.len() > MAX_ITEMS {
+        return Err(Refusal::BatchItems(items.len()));
+    }
+    let mut response = Response::new(Body::new(Answers {
+        groups: groups.clone(),
+        items: items.into_iter(),
+        begun: 0,
+        loads: FuturesUnordered::new(),
+        value: None,
+    }));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF_TYPE));
+    Ok(response)
+}
+
+/// What became of one get, and its position.
+type Ready = (u32, Result<Found, Valueless>);
+
+struct Found {
+    value: Bytes,
+    ttl: Option<Duration>,
+}
+
+/// The body of the answer. It asks the groups as it is read, and holds about one chunk and one value at a time.
+///
+/// Dropped, as when the client is gone, it waits for nothing any more; loads go on by themselves.
+struct Answers {
+    groups: Groups,
+    /// Those not begun yet.
+    items: vec::IntoIter<BatchItem>,
+    begun: u32,
+    /// Those that are not in memory.
+    loads: FuturesUnordered<Pin<Box<dyn Future<Output = Ready> + Send>>>,
+    /// A value whose answer's head is written.
+    value: Option<Bytes>,
+}
+
+impl Answers {
+    /// Writes answers that are ready, until a chunk is full or a value is to follow that is not copied.
+    fn fill(&mut self, chunk: &mut BytesMut, cx: &mut Context<'_>) {
+        while chunk.len() < CHUNK && self.value.is_none() {
+            let Some(item) = self.items.next() else { break };
+            let index = self.begun;
+            self.begun += 1;
+            // What is in memory is ready at once, and spares the way through the set of loads.
+            let mut serving = Box::pin(serve(self.groups.clone(), item, index));
+            match serving.as_mut().poll(cx) {
+                Poll::Ready(ready) => self.write(ready, chunk),
+                Poll::Pending => self.loads.push(serving),
+            }
+        }
+        while chunk.len() < CHUNK && self.value.is_none() {
+            match self.loads.poll_next_unpin(cx) {
+                Poll::Ready(Some(ready)) => self.write(ready, chunk),
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+    }
+
+    fn write(&mut self, (index, outcome): Ready, chunk: &mut BytesMut) {
+        match outcome {
+            Ok(Found { value, ttl }) => {
+                let ttl = ttl.map(millis);
+                if value.len() <= SMALL {
+                    batch::put_value(index, &value, ttl, chunk);
+                } else {
+                    batch::put_value_head(index, value.len(), ttl, chunk);
+                    self.value = Some(value);
+                }
+            }
+            Err(valueless) => batch::put_valueless(index, valueless, chunk),
+        }
+    }
+}
+
+impl HttpBody for Answers {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Some(value) = self.value.take() {
+            return Poll::Ready(Some(Ok(Frame::data(value))));
+        }
+        let mut chunk = BytesMut::new();
+        self.fill(&mut chunk, cx);
+        if !chunk.is_empty() {
+            Poll::Ready(Some(Ok(Frame::data(chunk.freeze()))))
+        } else if self.is_end_stream() {
+            Poll::Ready(None)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.items.len() == 0 && self.loads.is_empty() && self.value.is_none()
+    }
+}
+
+async fn serve(groups: Groups, item: BatchItem, index: u32) -> Ready {
+    let Some(group) = groups.get(&item.group) else {
+        let reason = no_group(item.group.as_bytes());
+        return (index, Err(Valueless::Refused(reason)));
+    };
+    let wait = item.deadline_ms.map(Duration::from_millis);
+    let outcome = match group.serve(&item.key, Hop::Forwarded, wait).await {
+        Ok(Answer { value, ttl, .. }) => match over(value.len(), item.max_value) {
+            Some((len, limit)) => Err(Valueless::Failed(Verdict::ValueTooLarge {
+                len: Some(len),
+                limit,
+            })),
+            // A value that no cache took would be loaded again.
+            None if value.len() > LARGE && group.cached(&item.key).is_some() => {
+                Err(Valueless::Separately)
+            }
+            None => Ok(Found { value, ttl }),
+        },
+        Err(error) => Err(valueless(&error)),
+    };
+    (index, outcome)
+}
+
+fn valueless(error: &Error) -> Valueless {
+    match Verdict::of(error) {
+        None => Valueless::NotFound,
+        // This node is going down, which says nothing about the key.
+        Some(_) if matches!(error, Error::Cancelled { .. }) => {
+            Valueless::Refused(error.to_string())
+        }
+        Some(verdict) => Valueless::Failed(verdict),
+    }
+}

@@ -1,0 +1,105 @@
+//! The bytes of a batch, as the server takes and gives them.
+
+use gaggle_transport_http::ServerOptions;
+
+use crate::support::{LONG, ask, raw, scores, serve};
+
+async fn post(address: std::net::SocketAddr, body: &str) -> String {
+    let request = format!(
+        "POST /_groupcache/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\ngaggle-forwarded: 1\r\n\
+         gaggle-batch: 1\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    tokio::time::timeout(LONG, raw(address, request.as_bytes()))
+        .await
+        .unwrap()
+}
+
+/// A get of a group that nobody has.
+const MANY: &str = "\x0a\x00";
+const TOM: &str = "\x0a\x0d\x0a\x06scores\x12\x03Tom";
+
+#[tokio::test]
+async fn a_batch_is_a_post_and_its_answer_a_stream() {
+    let server = serve([scores()], ServerOptions::default()).await;
+    // A first one, so that the value is in memory: then all answers are one chunk.
+    post(server, TOM).await;
+    let nobody = "\x0a\x08\x0a\x06nobody";
+    let answer = post(server, &format!("{TOM}{nobody}{TOM}")).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert_eq!(
+        head,
+        "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ngaggle-batch: 1\r\n\
+         connection: close\r\ntransfer-encoding: chunked"
+    );
+    let answers = "\x09\x08\x00\x12\x05\x0a\x03630\
+                   \x1b\x08\x01\x2a\x17\x0a\x15no such group: nobody\
+                   \x09\x08\x02\x12\x05\x0a\x03630";
+    assert_eq!(
+        body,
+        format!("{:x}\r\n{answers}\r\n0\r\n\r\n", answers.len())
+    );
+
+    let empty = post(server, "").await;
+    assert!(empty.starts_with("HTTP/1.1 200 OK\r\n"), "{empty}");
+}
+
+#[tokio::test]
+async fn marked_requests_are_told_that_batches_are_taken() {
+    let server = serve([scores()], ServerOptions::default()).await;
+    for (path, status) in [
+        ("scores/Tom", "200"),
+        ("scores/Kesa", "404"),
+        ("scores", "400"),
+    ] {
+        let line = format!("GET /_groupcache/{path}");
+        let marked = ask(server, &line, "gaggle-forwarded: 1\r\n").await;
+        assert!(
+            marked.starts_with(&format!("HTTP/1.1 {status}")),
+            "{marked}"
+        );
+        assert!(marked.contains("\r\ngaggle-batch: 1\r\n"), "{marked}");
+        let unmarked = ask(server, &line, "").await;
+        assert!(!unmarked.contains("gaggle-batch"), "{unmarked}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_batch_is_refused() {
+    let server = serve([scores()], ServerOptions::default()).await;
+    let status = |answer: String| answer.split("\r\n").next().unwrap().to_owned();
+    for bad in [
+        "\x0a",
+        "text",
+        "\x0a\x05\x0a\x03\u{7f}",
+        &MANY.repeat(1_025),
+    ] {
+        assert_eq!(status(post(server, bad).await), "HTTP/1.1 400 Bad Request");
+    }
+    let most = post(server, &MANY.repeat(1_024)).await;
+    assert!(
+        most.contains("\x08\x7f\x2a\x11\x0a\x0fno such group: "),
+        "{most}"
+    );
+
+    // Stated and not sent: that alone must do.
+    let request = "POST /_groupcache/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+                   gaggle-batch: 1\r\ncontent-length: 1048577\r\n\r\n";
+    let too_long = raw(server, request.as_bytes()).await;
+    assert!(too_long.starts_with("HTTP/1.1 413 "), "{too_long}");
+    assert!(
+        too_long.ends_with("a batch has at most 1048576 bytes\n"),
+        "{too_long}"
+    );
+
+    // Without the header, or on the path of a key, a body means nothing.
+    let plain = ask(server, "POST /_groupcache/", "").await;
+    assert!(plain.starts_with("HTTP/1.1 400 "), "{plain}");
+    let key = ask(
+        server,
+        "POST /_groupcache/scores/Tom",
+        "gaggle-batch: 1\r\n",
+    )
+    .await;
+    assert!(key.ends_with("\r\n\r\n\x0a\x03630"), "{key}");
+}

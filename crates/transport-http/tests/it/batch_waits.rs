@@ -1,0 +1,257 @@
+//! Gets that wait for company: for whom, how long, and what becomes of those whose callers go away.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use gaggle_group::{Fetch, Fetched, Group, Peer, PeerError};
+use gaggle_transport_http::{Batching, HttpPeer};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::batches::{batching, counting, one_at_once, together};
+use crate::support::{LONG, fetch, found};
+
+/// A group whose value for every key is that key, and whose loads of some keys wait for a gate.
+#[derive(Clone)]
+struct Gated {
+    group: Group,
+    gate: Arc<Semaphore>,
+    loaded: Arc<Mutex<Vec<Bytes>>>,
+    entered: Arc<Semaphore>,
+}
+
+fn gated(keys: &[&'static str]) -> Gated {
+    let held: HashSet<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+    let gate = Arc::new(Semaphore::new(0));
+    let entered = Arc::new(Semaphore::new(0));
+    let loaded = Arc::new(Mutex::new(Vec::new()));
+    let group = Group::builder("gated")
+        .origin_fn({
+            let (gate, loaded, entered) = (gate.clone(), loaded.clone(), entered.clone());
+            move |key: Bytes| {
+                loaded.lock().unwrap().push(key.clone());
+                let held = held.contains(&key[..]).then(|| gate.clone());
+                entered.add_permits(usize::from(held.is_some()));
+                async move {
+                    if let Some(gate) = held {
+                        gate.acquire().await.unwrap().forget();
+                    }
+                    Ok::<_, std::io::Error>(Some(key))
+                }
+            }
+        })
+        .build()
+        .unwrap();
+    Gated {
+        group,
+        gate,
+        loaded,
+        entered,
+    }
+}
+
+impl Gated {
+    /// Waits until the load of one more held key has begun.
+    async fn entered(&self) {
+        let entered = timeout(LONG, self.entered.acquire()).await;
+        entered.expect("a load begins").unwrap().forget();
+    }
+}
+
+fn spawn(
+    peer: &Arc<HttpPeer>,
+    key: &'static str,
+) -> tokio::task::JoinHandle<Result<Fetched, PeerError>> {
+    let peer = peer.clone();
+    tokio::spawn(async move { fetch(&peer, "gated", key.as_bytes()).await })
+}
+
+async fn landed(get: tokio::task::JoinHandle<Result<Fetched, PeerError>>) -> Fetched {
+    timeout(LONG, get)
+        .await
+        .expect("an answer")
+        .unwrap()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_slow_key_holds_up_none_of_its_batch() {
+    let gated = gated(&["slow"]);
+    let (server, asked) = counting([gated.group.clone()]).await;
+    let peer = batching(server, one_at_once()).await;
+    asked.take();
+    let gets = ["first", "slow", "a", "b", "c"].map(|key| spawn(&peer, key));
+    let [first, slow, others @ ..] = gets;
+    landed(first).await;
+    for (get, key) in others.into_iter().zip(["a", "b", "c"]) {
+        assert_eq!(landed(get).await, found(key));
+    }
+    assert_eq!(asked.take(), (1, 1));
+
+    // Nor does it hold up what comes after.
+    assert_eq!(landed(spawn(&peer, "d")).await, found("d"));
+    assert!(!slow.is_finished());
+    gated.gate.add_permits(1);
+    assert_eq!(landed(slow).await, found("slow"));
+}
+
+#[tokio::test]
+async fn slow_requests_hold_nobody_up_for_longer_than_agreed() {
+    let gated = gated(&["slow-1", "slow-2"]);
+    let (server, asked) = counting([gated.group.clone()]).await;
+    let peer = batching(
+        server,
+        Batching {
+            requests_at_once: 2,
+            smallest_batch: 1,
+            ..Batching::default()
+        },
+    )
+    .await;
+    asked.take();
+    let slow = ["slow-1", "slow-2"].map(|key| spawn(&peer, key));
+    gated.entered().await;
+    gated.entered().await;
+    for key in ["a", "b"] {
+        assert_eq!(landed(spawn(&peer, key)).await, found(key));
+    }
+    // `a` has waited for its turn. `b` found that the slow ones count no more.
+    assert_eq!(asked.take(), (3, 1));
+    gated.gate.add_permits(2);
+    for get in slow {
+        landed(get).await;
+    }
+}
+
+#[tokio::test]
+async fn every_get_keeps_its_own_deadline() {
+    let gated = gated(&["slow"]);
+    let (server, _) = counting([gated.group.clone()]).await;
+    let peer = batching(server, one_at_once()).await;
+    let first = spawn(&peer, "first");
+    let patient = spawn(&peer, "slow");
+    let hasty = {
+        let peer = peer.clone();
+        tokio::spawn(async move {
+            let key = Bytes::from_static(b"slow");
+            peer.fetch(Fetch {
+                group: "gated",
+                key: &key,
+                max_value: 9,
+                deadline: Duration::from_millis(50),
+            })
+            .await
+        })
+    };
+    landed(first).await;
+    assert!(timeout(LONG, hasty).await.unwrap().unwrap().is_err());
+    gated.gate.add_permits(1);
+    assert_eq!(landed(patient).await, found("slow"));
+}
+
+#[tokio::test]
+async fn a_get_whose_caller_is_gone_is_not_sent() {
+    let gated = gated(&["hold"]);
+    let (server, asked) = counting([gated.group.clone()]).await;
+    let peer = batching(server, one_at_once()).await;
+    asked.take();
+    let hold = spawn(&peer, "hold");
+    gated.entered().await;
+    let [a, b, c] = ["a", "b", "c"].map(|key| spawn(&peer, key));
+    tokio::task::yield_now().await;
+    b.abort();
+    let _ = b.await;
+    gated.gate.add_permits(1);
+    landed(hold).await;
+    assert_eq!(landed(a).await, found("a"));
+    assert_eq!(landed(c).await, found("c"));
+    assert_eq!(asked.take(), (1, 1));
+    assert_eq!(*gated.loaded.lock().unwrap(), ["hold", "a", "c"]);
+}
+
+#[tokio::test]
+async fn a_queue_whose_first_caller_is_gone_leaves_at_once() {
+    let gated = gated(&["hold"]);
+    let (server, _) = counting([gated.group.clone()]).await;
+    let peer = batching(server, one_at_once()).await;
+    let hold = spawn(&peer, "hold");
+    gated.entered().await;
+    let [a, b] = ["a", "b"].map(|key| spawn(&peer, key));
+    tokio::task::yield_now().await;
+    a.abort();
+    assert_eq!(landed(b).await, found("b"), "while the turn is not over");
+    gated.gate.add_permits(1);
+    landed(hold).await;
+}
+
+#[tokio::test]
+async fn the_turn_of_a_caller_that_is_gone_is_over() {
+    let gated = gated(&["hold"]);
+    let (server, _) = counting([gated.group.clone()]).await;
+    let peer = batching(server, one_at_once()).await;
+    let hold = spawn(&peer, "hold");
+    gated.entered().await;
+    let a = spawn(&peer, "a");
+    tokio::task::yield_now().await;
+    hold.abort();
+    assert_eq!(landed(a).await, found("a"));
+}
+
+#[tokio::test]
+async fn no_more_gets_wait_than_allowed() {
+    let gated = gated(&["hold"]);
+    let (server, _) = counting([gated.group.clone()]).await;
+    let options = Batching {
+        max_waiting: 2,
+        ..one_at_once()
+    };
+    let peer = batching(server, options).await;
+    let hold = spawn(&peer, "hold");
+    gated.entered().await;
+    let waiting = ["a", "b"].map(|key| spawn(&peer, key));
+    tokio::task::yield_now().await;
+    match fetch(&peer, "gated", b"c").await {
+        Err(PeerError::Unavailable { reason, .. }) => {
+            assert_eq!(&*reason, "2 gets wait for its answers, the limit");
+        }
+        other => panic!("{other:?}"),
+    }
+    gated.gate.add_permits(1);
+    landed(hold).await;
+    for get in waiting {
+        landed(get).await;
+    }
+    // All places are free again.
+    for answer in together(&peer, &[("gated", b"c"), ("gated", b"d"), ("gated", b"e")]).await {
+        answer.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn too_few_for_a_batch_leave_by_themselves() {
+    let gated = gated(&["hold"]);
+    let (server, asked) = counting([gated.group.clone()]).await;
+    let options = Batching {
+        smallest_batch: 4,
+        ..one_at_once()
+    };
+    let peer = batching(server, options).await;
+    asked.take();
+    let hold = spawn(&peer, "hold");
+    gated.entered().await;
+    let [a, b, c] = ["a", "b", "c"].map(|key| spawn(&peer, key));
+    tokio::task::yield_now().await;
+    b.abort();
+    let _ = b.await;
+    gated.gate.add_permits(1);
+    landed(hold).await;
+    assert_eq!(landed(a).await, found("a"));
+    assert_eq!(landed(c).await, found("c"));
+    assert_eq!(asked.take(), (3, 0));
+    assert_eq!(*gated.loaded.lock().unwrap(), ["hold", "a", "c"]);
+    // The turns of all of them are over, also of the one whose caller had gone.
+    assert_eq!(landed(spawn(&peer, "d")).await, found("d"));
+    assert_eq!(asked.take(), (1, 0));
+}
