@@ -23,7 +23,11 @@ mod signals;
 const BAD_CONFIG: u8 = 2;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command.unwrap_or(Command::Demo) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(failure) => return unparsed(&failure),
+    };
+    let result = match cli.command.unwrap_or(Command::Demo) {
         Command::Demo => demo::run(),
         Command::Serve(args) => serve(&args),
         Command::Health(args) => return health::run(&args),
@@ -75,6 +79,24 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("the runtime could not be started")
+}
+
+/// What was asked of the command line itself (`--help`), or what is wrong with it: one line, as of the file.
+fn unparsed(answer: &clap::Error) -> ExitCode {
+    if !answer.use_stderr() {
+        answer.exit();
+    }
+    let text = answer.to_string();
+    let said = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:"));
+    let line = said
+        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+        .collect::<Vec<_>>()
+        .join(" ");
+    complain(line.trim_start_matches("error: "));
+    ExitCode::from(BAD_CONFIG)
 }
 
 /// The last line of a program that fails.
