@@ -50,8 +50,12 @@ impl Tiers {
             Tier::Hot => (&self.hot, &self.main),
         };
         other.remove(key);
+        let fresh = match tier {
+            Tier::Main => (key.len() + value.len()) as u64,
+            Tier::Hot => 0,
+        };
         let inserted = to.insert(key, value, ttl);
-        self.balance();
+        self.balance(fresh);
         inserted
     }
 
@@ -60,16 +64,18 @@ impl Tiers {
         self.main.remove(key) | self.hot.remove(key)
     }
 
-    /// Each turn evicts one entry, so the loop ends; two threads here at once may evict one entry more than needed.
-    fn balance(&self) {
+    /// `fresh` is the size of what main has just been given. Each turn evicts one entry, so the loop ends; two threads here
+    /// at once may evict one entry more than needed.
+    fn balance(&self, fresh: u64) {
         loop {
             let (main, hot) = (self.main.bytes(), self.hot.bytes());
             if main.saturating_add(hot) <= self.capacity {
                 return;
             }
-            // Where main holds one large new value, an eighth of main may be all of hot: groupcache would throw the
-            // new value out. The smaller copies go first here.
-            let hot_gives = hot > main / 8 || self.main.len() <= 1;
+            // Where main holds next to nothing but one large new value, an eighth of main may be all of hot: groupcache
+            // would throw the new value out. The smaller copies go first here. (By size, as to count entries would lock
+            // every shard.)
+            let hot_gives = hot > main / 8 || main <= fresh.saturating_add(NEXT_TO_NOTHING);
             let (first, second) = if hot_gives {
                 (&self.hot, &self.main)
             } else {
@@ -79,5 +85,57 @@ impl Tiers {
                 return;
             }
         }
+    }
+}
+
+/// The bookkeeping of an entry and little more, in bytes.
+const NEXT_TO_NOTHING: u64 = 1 << 10;
+
+#[cfg(test)]
+mod tests {
+    use gaggle_lru::Clock;
+
+    use super::*;
+    use crate::LruStore;
+
+    const CAPACITY: u64 = 100 << 10;
+
+    fn tiers() -> Tiers {
+        let store = || Arc::new(LruStore::new(CAPACITY, Clock::monotonic()));
+        Tiers {
+            main: store(),
+            hot: store(),
+            capacity: CAPACITY,
+        }
+    }
+
+    fn put(tiers: &Tiers, tier: Tier, key: &str, len: usize) {
+        tiers.insert(tier, key.as_bytes(), vec![0; len].into(), None);
+        assert!(tiers.main.bytes() + tiers.hot.bytes() <= CAPACITY);
+    }
+
+    #[test]
+    fn a_large_new_value_outlives_the_copies_that_it_leaves_no_room_for() {
+        let tiers = tiers();
+        for n in 0..8 {
+            put(&tiers, Tier::Hot, &format!("copy-{n}"), 1 << 10);
+        }
+        put(&tiers, Tier::Main, "large", 97 << 10);
+        assert!(tiers.peek(b"large").is_some());
+        assert!(tiers.hot.len() < 8);
+    }
+
+    #[test]
+    fn few_copies_stay_while_main_turns_over() {
+        let tiers = tiers();
+        put(&tiers, Tier::Hot, "copy", 1 << 10);
+        for n in 0..500 {
+            put(&tiers, Tier::Main, &format!("own-{n}"), 1 << 10);
+        }
+        assert_eq!(
+            tiers.peek(b"copy").map(|(source, _)| source),
+            Some(Source::Hot)
+        );
+        assert!(tiers.peek(b"own-499").is_some());
     }
 }
