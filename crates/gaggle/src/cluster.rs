@@ -39,8 +39,8 @@ pub struct ClusterBuilder {
 pub struct Embedded {
     /// The ring; [`Peers::update`] and [`Peers::follow`] change its members.
     pub peers: Peers,
-    /// Answers other members. Merge or nest nothing before it: it takes every path below the base path, and answers the
-    /// rest with 404.
+    /// Answers other members: what is below the base path, and 404 for the rest. Give it to the server's own router as
+    /// its `fallback_service`.
     pub routes: axum::Router,
 }
 

@@ -125,9 +125,9 @@ impl Peers {
         })
     }
 
-    /// Makes `members` the ring, this node added if it is not among them (or left out, if it is no member). Handles of members that stay are kept, with
-    /// their connections and what is known of their health. The ring and the handles change in one step; on an error
-    /// nothing changes. Says whether the list was a new one. Needs a tokio runtime.
+    /// Makes `members` the ring, this node added if it is not among them (or left out, if it is no member). Handles of
+    /// members that stay are kept, with their connections and what is known of their health. The ring and the handles
+    /// change in one step; on an error nothing changes. Says whether the list was a new one. Needs a tokio runtime.
     ///
     /// # Errors
     ///
