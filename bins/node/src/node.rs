@@ -1,8 +1,11 @@
 //! A node: what it is made of, and how it starts and stops.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::response::Response;
 use gaggle_api_http::{Admin, FrontOptions, MetricsPage, Readiness};
 use gaggle_discovery_dns::DnsDiscovery;
 use gaggle_group::{
@@ -12,6 +15,7 @@ use gaggle_peers::Peers;
 use gaggle_serve::Server;
 use gaggle_telemetry::{BuildInfo, Metrics};
 use tokio::sync::watch;
+use tower::Service;
 use tracing::info;
 
 use crate::config::{self, Config, ConfigError, HotCopies};
@@ -27,7 +31,7 @@ pub(crate) struct Node {
     name: String,
     listeners: Listeners,
     peer_routes: axum::Router,
-    front_door: axum::Router,
+    groups: Groups,
     admin: axum::Router,
     readiness: Readiness,
     peers: Peers,
@@ -76,7 +80,7 @@ impl Node {
         info!(node = %name, members = peers.members().len(), ring = %peers.digest(), "the node is in the ring");
         Ok(Self {
             peer_routes: peers::routes(&config.cluster, groups.clone())?,
-            front_door: gaggle_api_http::front_door(groups, FrontOptions::default()),
+            groups,
             admin,
             name,
             listeners,
@@ -110,10 +114,11 @@ impl Node {
                 let _ = now.wait_for(|now| *now >= phase).await;
             }
         };
+        let front_door = gaggle_api_http::front_service(self.groups, FrontOptions::default());
         let serving = async {
             tokio::join!(
                 serve("peer", peer, self.peer_routes, until(Phase::Draining)),
-                serve("api", api, self.front_door, until(Phase::Draining)),
+                serve("api", api, front_door, until(Phase::Draining)),
             );
             close.send_replace(Phase::Closed);
         };
@@ -156,13 +161,16 @@ enum Phase {
     Closed,
 }
 
-async fn serve(
+async fn serve<S>(
     port: &'static str,
     server: Server,
-    routes: axum::Router,
+    service: S,
     stop: impl Future<Output = ()> + Send,
-) {
-    let drained = server.serve(routes, stop).await;
+) where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    let drained = server.serve(service, stop).await;
     if drained.cut > 0 {
         tracing::warn!(
             port,

@@ -1,7 +1,8 @@
 //! The public front door and the admin endpoints of a Gaggle node, as [axum](https://docs.rs/axum) routers.
 //!
 //! [`front_door`] answers programs that want values, [`admin`] answers operators and their tools. Both are plain
-//! [`axum::Router`]s: the caller serves them, on two addresses of which the second is not for the public.
+//! [`axum::Router`]s: the caller serves them, on two addresses of which the second is not for the public. Where the front
+//! door is all that a port serves, [`front_service`] is the same without a router around it, and cheaper.
 //!
 //! ```
 //! use axum::body::Body;
@@ -95,4 +96,4 @@ mod keys;
 mod reply;
 
 pub use admin::{Admin, MetricsPage, Readiness, admin};
-pub use front::{FrontOptions, front_door};
+pub use front::{FrontOptions, front_door, front_service};

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use axum::body::{Body, HttpBody as _};
+use axum::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use gaggle_group::{Answer, Error, Source};
@@ -17,7 +19,7 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// The most characters of an error's text that are sent. An origin's account of a failure has no bound of its own.
 const MAX_ERROR_CHARS: usize = 1024;
 
-/// A value, shared with the cache and not copied. The content length is set by axum.
+/// A value, shared with the cache and not copied. The server sets the content length.
 pub(crate) fn value(answer: Answer) -> Response {
     let cache_status = cache_status(&answer);
     let mut response = Response::new(Body::from(answer.value));
@@ -55,6 +57,15 @@ pub(crate) fn text(status: StatusCode, line: impl Into<Cow<'static, str>>) -> Re
     // The line may repeat what the client sent: no browser shall take it for a page.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// The answer to `HEAD`: the same, its length included, but for the body.
+pub(crate) fn without_body(response: Response) -> Response {
+    let (mut head, body) = response.into_parts();
+    if let Some(len) = body.size_hint().exact() {
+        head.headers.insert(CONTENT_LENGTH, len.into());
+    }
+    Response::from_parts(head, Body::empty())
 }
 
 /// A JSON document, made for this request only.

@@ -35,6 +35,9 @@ struct State {
     head_since: Option<Instant>,
     /// HTTP/1.1: the last write that moved bytes. On HTTP/2 a client's pings alone cause writes.
     wrote: Instant,
+    /// When the connection's task was last at work. On HTTP/1.1 all that is noted here is noted in the course of that, so
+    /// that one look at the clock does for a request.
+    polled: Instant,
     /// The socket has refused bytes since.
     blocked_since: Option<Instant>,
     retired: Option<Instant>,
@@ -84,6 +87,7 @@ impl Activity {
                 turned: now,
                 head_since: None,
                 wrote: now,
+                polled: now,
                 blocked_since: None,
                 retired: None,
                 waker: None,
@@ -106,7 +110,7 @@ impl Activity {
         state.open += 1;
         state.ours += 1;
         state.head_since = None;
-        state.turned = Instant::now();
+        state.turned = state.now();
         Open {
             activity: Arc::clone(self),
             http2: state.http2,
@@ -117,7 +121,8 @@ impl Activity {
     pub(crate) fn has_read(&self) {
         let mut state = self.state();
         if state.served && !state.http2 && state.open == 0 {
-            state.head_since.get_or_insert_with(Instant::now);
+            let now = state.polled;
+            state.head_since.get_or_insert(now);
         }
     }
 
@@ -125,12 +130,17 @@ impl Activity {
         let mut state = self.state();
         state.blocked_since = None;
         if !state.http2 {
-            state.wrote = Instant::now();
+            state.wrote = state.polled;
         }
     }
 
     pub(crate) fn is_blocked(&self) {
         self.state().blocked_since.get_or_insert_with(Instant::now);
+    }
+
+    /// The connection's task begins to work.
+    pub(crate) fn polled(&self, now: Instant) {
+        self.state().polled = now;
     }
 
     /// The connection was told to close; from now on it has `stall_timeout` to do so.
@@ -229,12 +239,21 @@ impl Drop for Open {
         let mut state = self.activity.state();
         state.open -= 1;
         state.ours -= usize::from(self.ours);
-        state.turned = Instant::now();
+        state.turned = state.now();
         state.wake_if_waiting();
     }
 }
 
 impl State {
+    /// HTTP/2 responses live in tasks of their own.
+    fn now(&self) -> Instant {
+        if self.http2 {
+            Instant::now()
+        } else {
+            self.polled
+        }
+    }
+
     /// HTTP/2 responses live in tasks of their own. If the connection's task looked at the clocks before the response
     /// took its turn, it saw none to wait for; it has to look again. On HTTP/1.1 both are one task.
     fn wake_if_waiting(&self) {

@@ -1,4 +1,5 @@
 use std::{
+    convert::Infallible,
     fmt::Display,
     future::poll_fn,
     net::SocketAddr,
@@ -8,7 +9,8 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::body::Body;
+use hyper::{Request, Response};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::{conn::auto, graceful::GracefulConnection},
@@ -18,6 +20,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep},
 };
+use tower::Service;
 use tracing::debug;
 
 use crate::{
@@ -28,19 +31,25 @@ use crate::{
 };
 
 /// What all connections of a server share.
-pub(crate) struct Shared {
+pub(crate) struct Shared<S> {
     pub(crate) http: auto::Builder<TokioExecutor>,
-    pub(crate) router: Router,
+    pub(crate) service: S,
     pub(crate) options: Options,
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(
-    shared: Arc<Shared>,
+pub(crate) async fn serve<S>(
+    shared: Arc<Shared<S>>,
     socket: TcpStream,
     client: SocketAddr,
     stopping: watch::Receiver<bool>,
-) {
+) where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
     if let Err(error) = socket.set_nodelay(true) {
         // It is gone already, or answers will be slower: reading tells.
         debug!(%client, %error, "cannot set TCP_NODELAY");
@@ -51,7 +60,7 @@ pub(crate) async fn serve(
         activity: Arc::clone(&activity),
     });
     let requests = Requests {
-        router: shared.router.clone(),
+        service: shared.service.clone(),
         activity: Arc::clone(&activity),
     };
     match drive(
@@ -89,6 +98,8 @@ where
     let mut timer = pin!(sleep(Duration::MAX));
     poll_fn(|cx| {
         loop {
+            let now = Instant::now();
+            activity.polled(now);
             // First of all, and so before a stop: a request that has arrived by then is answered.
             if let Poll::Ready(end) = connection.as_mut().poll(cx) {
                 return Poll::Ready(End::Closed(end));
@@ -101,7 +112,7 @@ where
             let Some(Due { at, verdict }) = activity.due(cx.waker()) else {
                 return Poll::Pending;
             };
-            if at > Instant::now() {
+            if at > now {
                 // Deadlines move away with each request, and moving a timer costs more than letting it ring too early.
                 if at < timer.deadline() || timer.is_elapsed() {
                     timer.as_mut().reset(at);

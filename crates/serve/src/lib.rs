@@ -1,4 +1,4 @@
-//! Serves an [`axum::Router`] within bounds: connections, waiting, headers and shutdown all have a limit.
+//! Serves an [`axum::Router`], or another service, within bounds: connections, waiting, headers and shutdown all have a limit.
 //!
 //! `axum::serve` accepts without end and waits for a client as long as it likes to take. [`Server`] speaks the same
 //! protocols, HTTP/1.1 and HTTP/2 with prior knowledge ("h2c") on one port, and for each way in which a client can hold a

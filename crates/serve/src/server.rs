@@ -1,12 +1,16 @@
-use std::{fmt::Display, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, fmt::Display, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
+};
 
-use axum::Router;
+use axum::body::Body;
+use hyper::{Request, Response};
 use tokio::{
     net::{TcpListener, TcpSocket, ToSocketAddrs, lookup_host},
     sync::watch,
     task::{JoinError, JoinSet},
     time::timeout,
 };
+use tower::Service;
 use tracing::{debug, error, info, warn};
 
 use crate::{
@@ -79,11 +83,22 @@ impl Server {
         self.local_addr
     }
 
-    /// Serves `router` until `shutdown` completes, then drains: nothing more is accepted, idle connections are closed,
+    /// Serves `service`, an [`axum::Router`] for example, until `shutdown` completes, then drains: nothing more is accepted, idle connections are closed,
     /// running requests finish, and what is left after [`Options::drain`] is cut.
     ///
     /// Returns when all connections are closed. Dropping the future cuts them at once.
-    pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()> + Send) -> Drained {
+    ///
+    /// A service of another kind spares the router's part of a request. It is cloned for each request, so a clone should
+    /// be cheap; and unlike the router it is called for `HEAD` as it is, and has to leave the body away itself.
+    pub async fn serve<S>(self, service: S, shutdown: impl Future<Output = ()> + Send) -> Drained
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send,
+    {
         let Self {
             listener,
             local_addr,
@@ -92,7 +107,7 @@ impl Server {
         let (most, drain) = (options.max_connections.max(1), options.drain);
         let shared = Arc::new(Shared {
             http: options.http(),
-            router,
+            service,
             options,
         });
         let (stop, stopping) = watch::channel(false);

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, HttpBody as _, to_bytes};
+use axum::http::Request;
 use bytes::Bytes;
-use gaggle_api_http::{FrontOptions, front_door};
+use gaggle_api_http::{FrontOptions, front_door, front_service};
 use gaggle_group::{Group, Groups, Limits};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+use tower::Service as _;
 
 use crate::client::{Client, base64};
 
@@ -101,6 +104,37 @@ async fn head_is_get_without_the_body() {
     }
     let missing = client.send("HEAD", "/v1/scores/Nobody", "").await;
     assert_eq!((missing.status, missing.body.len()), (404, 0));
+}
+
+#[tokio::test]
+async fn the_service_answers_as_the_router_does() {
+    let mut service = front_service(
+        Groups::new([echo("scores")]).unwrap(),
+        FrontOptions::default(),
+    );
+    for (method, target, status, len, body) in [
+        ("GET", "/v1/scores/Tom", 200, 3, "630"),
+        ("HEAD", "/api?key=Tom", 200, 3, ""),
+        ("HEAD", "/v1/scores/Nobody", 404, 16, ""),
+        (
+            "PUT",
+            "/v1/scores/Tom",
+            405,
+            43,
+            "method not allowed here; allowed: GET, HEAD",
+        ),
+    ] {
+        let request = Request::builder().method(method).uri(target);
+        let request = request.body(Body::empty()).unwrap();
+        let answer = service.call(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{method} {target}");
+        let stated = answer.headers().get("content-length");
+        let stated = stated.map(|len| len.to_str().unwrap().parse().unwrap());
+        let exact = answer.body().size_hint().exact();
+        assert_eq!(stated.or(exact), Some(len), "{method} {target}");
+        let came = to_bytes(answer.into_body(), 1 << 10).await.unwrap();
+        assert_eq!(came, body, "{method} {target}");
+    }
 }
 
 #[tokio::test]

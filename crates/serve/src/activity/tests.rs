@@ -21,6 +21,12 @@ fn due(activity: &Activity) -> Option<Due> {
     activity.due(Waker::noop())
 }
 
+/// Time passes, and then the connection's task is at work.
+async fn pass(activity: &Activity, time: Duration) {
+    advance(time).await;
+    activity.polled(Instant::now());
+}
+
 fn cut(after: Duration, stalled: Stalled) -> Option<Due> {
     Some(Due::cut(Instant::now(), after, stalled))
 }
@@ -29,7 +35,7 @@ fn cut(after: Duration, stalled: Stalled) -> Option<Due> {
 async fn dripping_headers_do_not_move_the_first_deadline() {
     let activity = opened();
     let deadline = cut(HEAD, Stalled::Head);
-    advance(HEAD / 2).await;
+    pass(&activity, HEAD / 2).await;
     activity.has_read();
     assert_eq!(due(&activity), deadline);
 }
@@ -39,7 +45,7 @@ async fn a_handler_has_all_the_time_it_wants() {
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let activity = opened();
         let _open = activity.begin(version);
-        advance(IDLE * 100).await;
+        pass(&activity, IDLE * 100).await;
         assert_eq!(due(&activity), None, "{version:?}");
     }
 }
@@ -53,13 +59,13 @@ async fn a_kept_alive_connection_is_idle_until_the_next_head_begins() {
         verdict: Verdict::Retire,
     };
     assert_eq!(due(&activity), Some(idle));
-    advance(HEAD * 2).await;
+    pass(&activity, HEAD * 2).await;
     assert_eq!(due(&activity), Some(idle));
 
     activity.has_read();
     assert_eq!(due(&activity), cut(HEAD, Stalled::Head));
     let deadline = due(&activity);
-    advance(HEAD / 2).await;
+    pass(&activity, HEAD / 2).await;
     activity.has_read();
     assert_eq!(due(&activity), deadline);
     let _open = activity.begin(Version::HTTP_11);
@@ -71,7 +77,7 @@ async fn what_is_still_being_written_is_not_idle() {
     let activity = opened();
     drop(activity.begin(Version::HTTP_11));
     for _ in 0..10 {
-        advance(IDLE - HEAD).await;
+        pass(&activity, IDLE - HEAD).await;
         activity.has_written();
     }
     let at = Instant::now() + IDLE;
@@ -83,7 +89,7 @@ async fn what_is_still_being_written_is_not_idle() {
         })
     );
     activity.retire();
-    advance(STALL / 2).await;
+    pass(&activity, STALL / 2).await;
     activity.has_written();
     assert_eq!(due(&activity), cut(STALL, Stalled::Closing));
 }
@@ -94,7 +100,7 @@ async fn a_full_socket_has_a_deadline_until_it_takes_bytes() {
     let _open = activity.begin(Version::HTTP_11);
     activity.is_blocked();
     let deadline = cut(STALL, Stalled::Response);
-    advance(STALL / 2).await;
+    pass(&activity, STALL / 2).await;
     activity.is_blocked();
     assert_eq!(due(&activity), deadline);
     activity.has_written();
@@ -109,7 +115,7 @@ async fn pings_do_not_keep_an_http2_connection() {
         at: Instant::now() + IDLE,
         verdict: Verdict::Retire,
     };
-    advance(STALL).await;
+    pass(&activity, STALL).await;
     activity.has_read();
     activity.has_written();
     assert_eq!(due(&activity), Some(idle));
@@ -124,7 +130,7 @@ async fn an_http2_response_waits_for_its_client_only_while_no_handler_works() {
     assert_eq!(due(&activity), None);
     drop(busy);
     assert_eq!(due(&activity), cut(STALL, Stalled::Response));
-    advance(STALL / 2).await;
+    pass(&activity, STALL / 2).await;
     stalled.our_turn();
     assert_eq!(due(&activity), None);
     stalled.clients_turn();
