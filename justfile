@@ -31,8 +31,16 @@ alone:
 bench-smoke:
     cargo test -p gaggle-benches --benches
 
-bench:
-    cargo bench -p gaggle-benches
+# Every bench: layers, comparisons, memory, and the cluster
+bench: bench-cluster
+    cargo bench -p gaggle-benches --bench store --bench ring --bench singleflight --bench group --bench transport
+    cargo bench -p gaggle-benches --bench compare_store --bench compare_ring --bench compare_singleflight --bench compare_singleflight_memory
+    cargo run --release -p gaggle-benches --example simulate
+
+# Whole systems as processes: gaggle-node, golang/groupcache (with Go: interop/install), a bare axum handler
+bench-cluster:
+    cargo build --release -p gaggle-node
+    cargo bench -p gaggle-benches --bench cluster
 
 # The examples, each run to its end
 examples:
@@ -40,6 +48,7 @@ examples:
     cargo run -q -p gaggle --example three_nodes
     cargo run -q -p gaggle --example army_roles -- --once
     cargo run -q -p gaggle --example embedded
+    cargo run -q -p gaggle-benches --example simulate -- 2000
 
 # One ring with golang/groupcache itself (needs Go: interop/install, on Debian or Ubuntu)
 interop:

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     pin::pin,
     sync::Arc,
-    task::{Poll, ready},
+    task::{Poll, Waker, ready},
     time::Duration,
 };
 
@@ -18,6 +18,7 @@ use hyper_util::{
 use tokio::{
     net::TcpStream,
     sync::watch,
+    task::coop::has_budget_remaining,
     time::{Instant, sleep},
 };
 use tower::Service;
@@ -92,11 +93,21 @@ where
     C::Error: Display,
 {
     let mut connection = pin!(connection);
+    let news = stopping.clone();
     // An error says that the server is gone; that is a reason to stop, too.
     let mut stop = pin!(async move { stopping.wait_for(|stop| *stop).await.is_ok() });
     let mut stopped = false;
     let mut timer = pin!(sleep(Duration::MAX));
+    // Whether they will wake this task, by the waker that it had then: if so they need not be polled each time to know that
+    // nothing has become of them.
+    let (mut stop_is_set, mut timer_is_set) = (false, false);
+    let mut waker: Option<Waker> = None;
     poll_fn(|cx| {
+        let known = |waker: &Waker| waker.will_wake(cx.waker());
+        if !waker.as_ref().is_some_and(known) {
+            waker = Some(cx.waker().clone());
+            (stop_is_set, timer_is_set) = (false, false);
+        }
         loop {
             let now = Instant::now();
             activity.polled(now);
@@ -104,10 +115,14 @@ where
             if let Poll::Ready(end) = connection.as_mut().poll(cx) {
                 return Poll::Ready(End::Closed(end));
             }
-            if !stopped && stop.as_mut().poll(cx).is_ready() {
-                stopped = true;
-                connection.as_mut().graceful_shutdown();
-                continue;
+            if !stopped && (!stop_is_set || news.has_changed().unwrap_or(true)) {
+                // Without budget the poll has this task polled again and sets nothing; and so with the timer.
+                stop_is_set = has_budget_remaining();
+                if stop.as_mut().poll(cx).is_ready() {
+                    stopped = true;
+                    connection.as_mut().graceful_shutdown();
+                    continue;
+                }
             }
             let Some(Due { at, verdict }) = activity.due(cx.waker()) else {
                 return Poll::Pending;
@@ -116,7 +131,12 @@ where
                 // Deadlines move away with each request, and moving a timer costs more than letting it ring too early.
                 if at < timer.deadline() || timer.is_elapsed() {
                     timer.as_mut().reset(at);
+                    timer_is_set = false;
                 }
+                if timer_is_set && now < timer.deadline() {
+                    return Poll::Pending;
+                }
+                timer_is_set = has_budget_remaining();
                 ready!(timer.as_mut().poll(cx));
                 continue;
             }
