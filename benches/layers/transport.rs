@@ -10,13 +10,15 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::serve::ListenerExt;
 use bytes::Bytes;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, SamplingMode, Throughput};
+use futures_util::future::join_all;
 use gaggle_benches::{criterion, on_worker, two_workers};
-use gaggle_group::{Fetch, Fetched, Group, Groups, Key, Peer};
+use gaggle_group::{
+    Fetch, Fetched, Group, Groups, Key, Member, NoHotCopies, Peer, PeerRequests, Route, Router,
+};
 use gaggle_transport_http::{
     Batching, ClientOptions, HttpPeer, HttpTransport, ServerOptions, router,
 };
@@ -49,6 +51,31 @@ fn main() {
             let name = format!("one hop, {size} values, {who}");
             measure(&mut group, &runtime, &name, *callers, &shared, Hop::ask);
         }
+    }
+    let asker = Asker::new(&runtime);
+    for callers in [1, 16] {
+        let who = match callers {
+            1 => "a lone caller".to_owned(),
+            many => format!("{many} callers at once"),
+        };
+        let name = format!("100 keys of one owner, a get of each at once, {who}");
+        measure(
+            &mut group,
+            &runtime,
+            &name,
+            callers,
+            &asker,
+            Asker::get_each,
+        );
+        let name = format!("100 keys of one owner, get_many, {who}");
+        measure(
+            &mut group,
+            &runtime,
+            &name,
+            callers,
+            &asker,
+            Asker::get_many,
+        );
     }
     group.finish();
     criterion.final_summary();
@@ -89,7 +116,7 @@ fn measure<A, F>(
 }
 
 /// Serves `app` on a port of loopback and returns the base URL.
-fn serve(runtime: &Runtime, app: Router) -> String {
+fn serve(runtime: &Runtime, app: axum::Router) -> String {
     let listener = runtime
         .block_on(TcpListener::bind("127.0.0.1:0"))
         .expect("a port");
@@ -112,7 +139,7 @@ struct Bare {
 impl Bare {
     fn new(runtime: &Runtime, value: &Bytes) -> Self {
         let (constant, len) = (value.clone(), value.len());
-        let app = Router::new().fallback(move || {
+        let app = axum::Router::new().fallback(move || {
             let value = constant.clone();
             async move { value }
         });
@@ -154,7 +181,9 @@ impl Hop {
             })
             .build()
             .expect("a group");
-        let keys: Arc<[Key]> = (0..256).map(|n| Key::from(format!("key-{n:06}"))).collect();
+        let keys: Arc<[Key]> = (0..1_600)
+            .map(|n| Key::from(format!("key-{n:06}")))
+            .collect();
         for key in &*keys {
             runtime
                 .block_on(things.get(key))
@@ -180,10 +209,87 @@ impl Hop {
             key: &self.keys[at],
             max_value: 64 << 20,
             deadline: Duration::from_secs(5),
+            party: None,
         };
         let Ok(Fetched::Found(loaded)) = self.peer.fetch(fetch).await else {
             unreachable!("the value is in the owner's cache");
         };
         assert_eq!(loaded.value.len(), self.len);
+    }
+}
+
+/// A node that owns no key and keeps no copy, and asks the one that owns all of them.
+#[derive(Clone)]
+struct Asker {
+    group: Group,
+    /// A hundred for each caller.
+    keys: Arc<[Key]>,
+}
+
+impl Asker {
+    fn new(runtime: &Runtime) -> Self {
+        let hop = Hop::new(
+            runtime,
+            &Bytes::from(vec![7; 100]),
+            Some(Batching::default()),
+        );
+        let group = Group::builder("things")
+            .origin_fn(|_| async { Err::<Option<Bytes>, _>("every key is the other node's") })
+            .router(Arc::new(AllTheirs(hop.peer)))
+            .hot_copies(NoHotCopies)
+            .build()
+            .expect("a group");
+        // From the first answer on the owner is known to take batches.
+        runtime.block_on(group.get(&hop.keys[0])).expect("a value");
+        Self {
+            group,
+            keys: hop.keys,
+        }
+    }
+
+    fn keys(&self, caller: u64) -> &[Key] {
+        let hundreds = self.keys.len() / 100;
+        let at = usize::try_from(caller).unwrap_or(usize::MAX) % hundreds;
+        &self.keys[at * 100..][..100]
+    }
+
+    async fn get_many(self, caller: u64) {
+        let answers = self.group.get_many(self.keys(caller)).await;
+        assert!(answers.iter().all(Result::is_ok));
+    }
+
+    async fn get_each(self, caller: u64) {
+        let gets = self.keys(caller).iter();
+        let answers = join_all(gets.map(|key| self.group.lookup(key))).await;
+        assert!(answers.iter().all(Result::is_ok));
+    }
+}
+
+struct AllTheirs(Arc<HttpPeer>);
+
+impl Router for AllTheirs {
+    fn route(&self, _: &[u8]) -> Route {
+        Route::Theirs(self.0.clone())
+    }
+
+    fn owner(&self, _: &[u8]) -> Member {
+        Member {
+            name: self.0.name().into(),
+            is_self: false,
+            up: true,
+            requests: PeerRequests::default(),
+        }
+    }
+
+    fn members(&self) -> Vec<Member> {
+        vec![self.owner(b"")]
+    }
+
+    fn peers(&self) -> Vec<Arc<dyn Peer>> {
+        vec![self.0.clone()]
+    }
+
+    fn digest(&self) -> String {
+        "one owner".to_owned()
     }
 }

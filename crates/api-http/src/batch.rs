@@ -108,7 +108,7 @@ impl Batch {
     }
 }
 
-/// Asks for the keys, some at a time. Once a value does not fit into the answer any more, the keys behind it are not
+/// Asks for the keys, some at a time: enough of them to make one request to each owner worth its while. Once a value does not fit into the answer any more, the keys behind it are not
 /// asked for: what is held at one time is the answer and the values of one step.
 async fn resolve(group: &Group, options: &FrontOptions, batch: Batch) -> Vec<Row> {
     let mut outcomes = Vec::with_capacity(batch.keys.len());

@@ -24,7 +24,8 @@ pub struct FrontOptions {
     pub max_body: usize,
     /// The most bytes of values in the answer to a batch, before base64. Default 64 MiB.
     pub max_batch_bytes: u64,
-    /// How many keys of a batch are asked for at a time. 0 is taken as 1. Default 128.
+    /// How many keys of a batch are asked for at a time, those of each other node in one request where the transport can.
+    /// 0 is taken as 1. Default 128.
     pub batch_loads: usize,
     /// How long the body of a batch request may take to arrive. Default 10 s.
     pub body_timeout: Duration,

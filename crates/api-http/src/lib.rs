@@ -86,7 +86,8 @@
 //!   the admin endpoints for fewer people still.
 //! * Values are whole: no ranges, no conditional requests, no streaming.
 //! * A batch asks for its keys in groups of [`FrontOptions::batch_loads`], so that one request cannot take every slot
-//!   that a group has for loads; its last keys wait for its first ones.
+//!   that a group has for loads, nor memory for much more than its answer; its last keys wait for its first ones. In each
+//!   group of keys there is one request to each node that owns some of them, if the transport sends keys together.
 //! * Connection limits and header timeouts are the server's business, not a router's.
 
 mod admin;

@@ -5,17 +5,18 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use gaggle_singleflight::{FlightError, Flights, Waiter};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use self::flight::{Arrived, Outcome};
+use self::many::Parties;
 use crate::builder::Parts;
 use crate::stats::Counters;
 use crate::{Answer, CacheStats, Error, GroupBuilder, Key, Limits, Route, Router, Stats, Store};
 
 mod flight;
+mod many;
 mod removal;
 
 pub use removal::{Missed, Removal};
@@ -123,9 +124,10 @@ impl Group {
     pub async fn lookup(&self, key: &[u8]) -> Result<Answer, Error> {
         match self.cached(key) {
             Some(hit) => Ok(hit),
+            // Boxed, so that a hit does not carry the room that a miss needs.
             None => {
-                self.miss(key, Hop::First, self.inner.limits.load_timeout)
-                    .await
+                let wait = self.inner.limits.load_timeout;
+                Box::pin(self.miss(key, Hop::First, wait)).await
             }
         }
     }
@@ -139,11 +141,6 @@ impl Group {
             collapsed: false,
             ttl: cached.ttl,
         })
-    }
-
-    /// The values of many keys, in their order; loads run side by side. The caller bounds their number.
-    pub async fn get_many(&self, keys: &[Key]) -> Vec<Result<Answer, Error>> {
-        join_all(keys.iter().map(|key| self.lookup(key))).await
     }
 
     /// Answers a request that a peer has sent: what a transport's server calls. It waits at most `wait`, and never
@@ -163,27 +160,19 @@ impl Group {
             Some(hit) => Ok(hit),
             None => {
                 let most = self.inner.limits.load_timeout;
-                self.miss(key, hop, wait.map_or(most, |wait| wait.min(most)))
-                    .await
+                let wait = wait.map_or(most, |wait| wait.min(most));
+                Box::pin(self.miss(key, hop, wait)).await
             }
         }
     }
 
     async fn miss(&self, key: &[u8], hop: Hop, wait: Duration) -> Result<Answer, Error> {
         let inner = &self.inner;
-        inner.counters.misses.fetch_add(1, Relaxed);
-        inner.check_key(key)?;
-        let route = match hop {
+        let route = || match hop {
             Hop::First => inner.router().route(key),
             Hop::Forwarded => Route::Mine,
         };
-        let waiter = match route {
-            Route::Theirs(peer) => {
-                inner.hot_copies.asked(key);
-                inner.join_fetch(key, peer)
-            }
-            Route::Mine | Route::Standby => inner.join_load(key),
-        };
+        let waiter = inner.join(key, route, None)?;
         inner.wait(waiter, wait).await
     }
 
@@ -249,17 +238,45 @@ impl Inner {
         Ok(())
     }
 
+    /// Joins the flight of a key that is not in memory, or starts it.
+    fn join(
+        self: &Arc<Self>,
+        key: &[u8],
+        route: impl FnOnce() -> Route,
+        parties: Option<&mut Parties>,
+    ) -> Result<Waiter<Outcome>, Error> {
+        self.counters.misses.fetch_add(1, Relaxed);
+        self.check_key(key)?;
+        let waiter = match route() {
+            Route::Theirs(peer) => {
+                self.hot_copies.asked(key);
+                let party = parties.map(|parties| parties.of(&peer));
+                self.join_fetch(key, peer, party)
+            }
+            Route::Mine | Route::Standby => self.join_load(key),
+        };
+        if !waiter.led() {
+            self.counters.collapsed.fetch_add(1, Relaxed);
+        }
+        Ok(waiter)
+    }
+
     /// Waits for a flight, for as long as this caller cares to; the flight goes on regardless.
     async fn wait(&self, waiter: Waiter<Outcome>, wait: Duration) -> Result<Answer, Error> {
         let collapsed = !waiter.led();
-        if collapsed {
-            self.counters.collapsed.fetch_add(1, Relaxed);
+        match timeout(wait, waiter).await {
+            Ok(outcome) => self.answer(outcome, collapsed),
+            Err(_) => Err(self.deadline(wait)),
         }
-        let outcome = match timeout(wait, waiter).await {
-            Ok(outcome) => self.landed(outcome)?,
-            Err(_) => return Err(self.deadline(wait)),
-        };
-        match outcome {
+    }
+
+    /// What a flight brings to one of those who wait for it.
+    fn answer(
+        &self,
+        outcome: Result<Outcome, FlightError>,
+        collapsed: bool,
+    ) -> Result<Answer, Error> {
+        match self.landed(outcome)? {
             Some(Arrived { loaded, source }) => Ok(Answer {
                 value: loaded.value,
                 source,

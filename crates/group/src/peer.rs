@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Error, Key, Loaded};
+use crate::{Error, Guest, Key, Loaded};
 
 /// A node that can be asked for the keys it owns. A transport implements it.
 ///
@@ -37,6 +37,9 @@ pub struct Fetch<'a> {
     pub max_value: u64,
     /// How long the answer is of use, from now on. Sent along, so that the owner does not work for nobody.
     pub deadline: Duration,
+    /// Its place among the fetches that the same call makes of this peer, for a transport that can send them together.
+    /// Any other may pass it over.
+    pub party: Option<&'a Guest>,
 }
 
 /// What the owner of a key said of it.

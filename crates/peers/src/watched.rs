@@ -82,13 +82,13 @@ impl Watched {
     /// Fetches, and has the monitor look after the peer while the answer is late.
     async fn fetch_watched(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
         let mut answer = pin!(self.peer.fetch(fetch));
-        let mut health = self.health.clone();
         loop {
             tokio::select! {
                 answer = &mut answer => return answer,
                 () = sleep(self.options.suspect_after) => {}
             }
             // Late. A slow origin or a dead peer? The next ping to end tells; one ping serves all that wait.
+            let mut health = self.health.clone();
             let seen = health.borrow_and_update().checks;
             self.check.notify_one();
             tokio::select! {
@@ -293,6 +293,7 @@ mod tests {
             key: &key,
             max_value: 1,
             deadline: Duration::from_secs(5),
+            party: None,
         };
         for _ in 0..20 {
             watched.check.notify_one();

@@ -26,7 +26,8 @@
 //! let peer = GrpcTransport::default().peer(&base_url)?;
 //! let key = &Bytes::from("Tom");
 //! let deadline = Duration::from_secs(5);
-//! let fetched = peer.fetch(Fetch { group: "scores", key, max_value: 1 << 20, deadline }).await?;
+//! let fetch = Fetch { group: "scores", key, max_value: 1 << 20, deadline, party: None };
+//! let fetched = peer.fetch(fetch).await?;
 //! assert_eq!(fetched, Fetched::Found("630".into()));
 //! # Ok(()) }
 //! ```

@@ -64,6 +64,9 @@ impl Default for ClientOptions {
 ///
 /// A get leaves at once, by itself, while few others are under way. Beyond that, gets wait for one of those to be answered
 /// and then leave together.
+///
+/// Gets of one [party](gaggle_group::Party), such as those of one `get_many`, are together from the start: they wait for each
+/// other, and leave in one batch. 64 or more leave at once; fewer wait with all others where requests are under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batching {
     /// How many requests are under way before further gets wait for company. Default 2.

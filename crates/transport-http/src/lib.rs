@@ -22,8 +22,8 @@
 //! let transport = HttpTransport::new(ClientOptions::default())?;
 //! let peer = transport.peer(&format!("http://{address}"))?;
 //! let key = Key::from("Tom");
-//! let fetch =
-//!     Fetch { group: "scores", key: &key, max_value: 1 << 20, deadline: Duration::from_secs(1) };
+//! let deadline = Duration::from_secs(1);
+//! let fetch = Fetch { group: "scores", key: &key, max_value: 1 << 20, deadline, party: None };
 //! assert_eq!(peer.fetch(fetch).await?, Fetched::Found("630".into()));
 //! # Ok(()) }
 //! ```
@@ -91,6 +91,10 @@
 //! A get leaves at once, by itself, while fewer than [`Batching::requests_at_once`] requests to its peer are under way.
 //! Others wait until one of those has its first answer, at most [`Batching::longest_wait`], and leave together; where only
 //! a few wait ([`Batching::smallest_batch`]), by requests of their own.
+//!
+//! The gets of one `get_many` that go to one peer leave in one batch of up to 1,024 keys and 1 MiB, as soon as all of them
+//! have come here. Fewer than 64 join those that wait, if any would have to: many small batches at a time would cost a busy
+//! peer more than few large ones.
 //!
 //! **What the client makes of it.** 200 is a value if all of its body came and decodes; a status with a verdict is what the
 //! verdict says; any other status, a redirect included, or a body that does not decode is

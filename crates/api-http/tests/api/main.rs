@@ -4,3 +4,4 @@
 mod admin;
 mod client;
 mod front_door;
+mod owners;

@@ -1,6 +1,5 @@
 //! What runs inside a flight: a load from the origin, or a fetch from the key's owner.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -13,7 +12,8 @@ use super::Inner;
 use crate::stats::{Counters, LoadCounters, LoadEnd};
 use crate::tiers::Tier;
 use crate::{
-    Error, Fetch, Fetched, Key, Loaded, OriginError, Peer, PeerError, Route, Source, Verdict,
+    Error, Fetch, Fetched, Guest, Key, Loaded, OriginError, Party, Peer, PeerError, Route, Source,
+    Verdict,
 };
 
 /// What a flight brings to everyone who waits for it; `Ok(None)` is "not found".
@@ -33,38 +33,44 @@ impl Inner {
             let running = InFlight::enter(self);
             async move {
                 let _running = running?;
-                inner.again_or(&key, inner.load(&key, &ticket)).await
+                match inner.found_after_all(&key) {
+                    Some(arrived) => Ok(Some(arrived)),
+                    None => inner.load(&key, &ticket).await,
+                }
             }
         })
     }
 
-    /// Joins the fetch of `key` from its owner, or starts it.
-    pub(super) fn join_fetch(self: &Arc<Self>, key: &[u8], peer: Arc<dyn Peer>) -> Waiter<Outcome> {
+    /// Joins the fetch of `key` from its owner, or starts it; then it is one of that party.
+    pub(super) fn join_fetch(
+        self: &Arc<Self>,
+        key: &[u8],
+        peer: Arc<dyn Peer>,
+        party: Option<&Party>,
+    ) -> Waiter<Outcome> {
         self.fetches.join(key, |ticket| {
             let (inner, key) = (Arc::clone(self), Key::copy_from_slice(key));
             let running = InFlight::enter(self);
+            let guest = party.map(Party::invite);
             async move {
                 let _running = running?;
-                inner
-                    .again_or(&key, inner.fetch(&key, &*peer, &ticket))
-                    .await
+                match inner.found_after_all(&key) {
+                    Some(arrived) => Ok(Some(arrived)),
+                    None => inner.fetch(&key, &*peer, &ticket, guest).await,
+                }
             }
         })
     }
 
-    /// Looks at the cache again before it loads. Without this a key could be loaded twice: A misses; B's flight, which
-    /// began before, fills the cache and frees its slot; A then finds no flight to join and starts one.
-    async fn again_or(&self, key: &[u8], load: impl Future<Output = Outcome>) -> Outcome {
-        match self.tiers.peek(key) {
-            Some((source, cached)) => {
-                let loaded = Loaded {
-                    value: cached.value,
-                    ttl: cached.ttl,
-                };
-                Ok(Some(Arrived { loaded, source }))
-            }
-            None => load.await,
-        }
+    /// Looks at the cache again before a flight loads. Without this a key could be loaded twice: A misses; B's flight,
+    /// which began before, fills the cache and frees its slot; A then finds no flight to join and starts one.
+    fn found_after_all(&self, key: &[u8]) -> Option<Arrived> {
+        let (source, cached) = self.tiers.peek(key)?;
+        let loaded = Loaded {
+            value: cached.value,
+            ttl: cached.ttl,
+        };
+        Some(Arrived { loaded, source })
     }
 
     async fn load(&self, key: &Key, ticket: &Ticket<Key, Outcome>) -> Outcome {
@@ -117,6 +123,7 @@ impl Inner {
         key: &Key,
         peer: &dyn Peer,
         ticket: &Ticket<Key, Outcome>,
+        guest: Option<Guest>,
     ) -> Outcome {
         let limits = &self.limits;
         let timer = LoadTimer::start(&self.counters.peer);
@@ -126,8 +133,12 @@ impl Inner {
             key,
             max_value: limits.max_value,
             deadline: limits.load_timeout,
+            party: guest.as_ref(),
         };
-        let failure = match timeout(limits.load_timeout, peer.fetch(fetch)).await {
+        let fetched = timeout(limits.load_timeout, peer.fetch(fetch)).await;
+        // A peer that failed at once must not keep the others waiting while this node loads in its place.
+        drop(guest);
+        let failure = match fetched {
             Ok(Ok(Fetched::Found(loaded))) => {
                 self.check_value(&loaded)?;
                 timer.end(LoadEnd::Ok);

@@ -58,6 +58,7 @@ async fn the_askers_limit_holds_too() {
                 key,
                 max_value,
                 deadline: LONG,
+                party: None,
             })
             .await;
         if len <= max_value {
@@ -126,6 +127,7 @@ async fn a_missing_key_is_an_answer_and_a_missing_group_is_not() {
             key,
             max_value: 1,
             deadline: LONG,
+            party: None,
         })
     };
     assert_eq!(ask("empty").await.unwrap(), Fetched::NotFound);

@@ -103,6 +103,7 @@ pub(crate) async fn fetch_within(
         key,
         max_value,
         deadline,
+        party: None,
     })
     .await
 }

@@ -50,6 +50,7 @@ async fn a_peer_that_ignores_the_limit_is_not_read_to_the_end() {
             key,
             max_value,
             deadline: LONG,
+            party: None,
         })
     };
 

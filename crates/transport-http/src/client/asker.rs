@@ -59,7 +59,7 @@ impl Asker {
     }
 
     /// Whether a get goes alone, and when.
-    pub(super) fn enter(self: &Arc<Self>, fetch: &Fetch<'_>, began: Instant) -> Entered {
+    pub(super) fn enter<'a>(self: &Arc<Self>, fetch: &Fetch<'a>, began: Instant) -> Entered<'a> {
         match &self.queue {
             Some(queue) if self.takes_batches.load(Relaxed) => queue.enter(self, fetch, began),
             _ => Entered::Alone,

@@ -21,10 +21,15 @@ impl HttpPeer {
         }
     }
 
-    /// Asks by a request of its own, unless enough requests are under way and the peer takes batches.
+    /// Asks by a request of its own, unless the peer takes batches and there is company.
     async fn get(&self, fetch: &Fetch<'_>, began: Instant) -> Result<Fetched, PeerError> {
         let asker = &self.asker;
-        let turn = match asker.enter(fetch, began) {
+        let entered = asker.enter(fetch, began);
+        // However it goes on: the others of its party wait for it no more.
+        if let Some(guest) = fetch.party {
+            guest.arrive();
+        }
+        let turn = match entered {
             Entered::Alone => None,
             Entered::Turn(turn) => Some(turn),
             Entered::Waiting(waiting) => match waiting.answer().await {
@@ -39,7 +44,8 @@ impl HttpPeer {
                 return Err(asker.unavailable(reason));
             }
         };
-        let answer = asker.get(fetch, began).await;
+        // On the heap, as gets of a batch have no use for it: it is most of what they would carry along.
+        let answer = Box::pin(asker.get(fetch, began)).await;
         drop(turn);
         answer
     }
@@ -81,7 +87,7 @@ mod tests {
     use std::time::Duration;
 
     use axum::serve;
-    use gaggle_group::{Group, Groups};
+    use gaggle_group::{Group, Groups, Guest, Party};
     use tokio::net::TcpListener;
     use tokio::task::{JoinSet, yield_now};
 
@@ -102,13 +108,14 @@ mod tests {
         address
     }
 
-    async fn ask(peer: &HttpPeer, n: usize) {
+    async fn ask(peer: &HttpPeer, n: usize, guest: Option<Guest>) {
         let key = Key::from(format!("key-{n}"));
         let fetch = Fetch {
             group: "echo",
             key: &key,
             max_value: 99,
             deadline: LONG,
+            party: guest.as_ref(),
         };
         let expected = Fetched::Found(key.clone().into());
         assert_eq!(peer.fetch(fetch).await.unwrap(), expected);
@@ -119,13 +126,20 @@ mod tests {
         let transport = HttpTransport::new(ClientOptions::default()).unwrap();
         let peer = transport.peer(&format!("http://{}", echoing().await));
         let peer = peer.unwrap();
-        ask(&peer, 0).await;
-        for round in 0..20 {
+        ask(&peer, 0, None).await;
+        for round in 0..30 {
+            // Parties of none, of a few and of many.
+            let size = [1, 5, 80][round % 3];
+            let mut party = Party::new();
             let mut crowd = JoinSet::new();
             let mut gone = Vec::new();
             for n in 0..200 {
+                if n % size == 0 {
+                    party = Party::new();
+                }
+                let guest = (size > 1).then(|| party.invite());
                 let peer = Arc::clone(&peer);
-                let caller = crowd.spawn(async move { ask(&peer, n).await });
+                let caller = crowd.spawn(async move { ask(&peer, n, guest).await });
                 // The first of a queue, one in its middle, one that has a turn: by chance each of them, over the rounds.
                 if n % 7 == round % 7 {
                     gone.push(caller);
@@ -135,6 +149,7 @@ mod tests {
                     gone.drain(..).for_each(|caller| caller.abort());
                 }
             }
+            drop(party);
             while let Some(caller) = timeout(LONG, crowd.join_next()).await.unwrap() {
                 assert!(caller.is_ok() || caller.unwrap_err().is_cancelled());
             }

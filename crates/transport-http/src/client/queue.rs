@@ -9,23 +9,44 @@
 //! peer is gone, the get that waits longest sends the queue on its way and starts a new *round*, in which turns of older
 //! rounds count no more. Whoever makes an empty queue non-empty watches that clock; if it goes away before, it sends the
 //! queue as it leaves. So a non-empty queue always has somebody to send it.
+//!
+//! Gets of one [party](Guest) say of each other that they come, so an idle peer gets all of them in one request: they
+//! gather beside the queue, and leave when all are here. The first to come watches over that, as over the queue, and waits
+//! no longer than [`Batching::longest_wait`]; those that come later gather anew. Where the peer is busy, a small party
+//! joins the queue instead: many of them would else send many small batches, and a batch should be as large as the peer
+//! is busy. A large one is a batch of that kind by itself.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gaggle_group::{Fetch, Fetched, Key, PeerError};
-use tokio::runtime::Handle;
+use gaggle_group::{Fetch, Fetched, Guest, Key, PeerError};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
+use self::waiting::First;
+use super::Batching;
 use super::asker::Asker;
-use super::{Batching, batch};
+use crate::batch::{MAX_ITEMS, MAX_REQUEST};
 
-/// The most gets in one batch.
-const MAX_KEYS: usize = 256;
+mod waiting;
 
-/// About the most bytes of one batch's request, and of a key that travels in one.
-const MAX_BYTES: usize = 64 << 10;
+pub(super) use waiting::{Turn, Waiting};
+
+/// The most gets in one batch, and about the most bytes of its request.
+const MOST: Bounds = Bounds {
+    keys: 256,
+    bytes: 64 << 10,
+};
+
+/// The same for the batch of a party, which is not shared out without need.
+const MOST_OF_PARTY: Bounds = Bounds {
+    keys: MAX_ITEMS,
+    bytes: MAX_REQUEST,
+};
+
+/// So many gets of a party leave at once: what a request costs is little beside them.
+const LARGE_PARTY: usize = 64;
 
 /// What the fields of an item and its answer's address take, rounded up, in bytes.
 const ITEM_BYTES: usize = 64;
@@ -46,6 +67,8 @@ struct State {
     round: u64,
     /// Turns of this round.
     turns: usize,
+    /// Gets that wait for the others of their party. Each list has a first one that watches over it.
+    gathering: HashMap<usize, Vec<Item>>,
 }
 
 /// One get on its way into a batch.
@@ -69,37 +92,28 @@ pub(super) enum Brought {
 }
 
 /// How a get is to go on.
-pub(super) enum Entered {
+pub(super) enum Entered<'a> {
     /// By itself, and uncounted.
     Alone,
     /// By itself, and others wait for it.
     Turn(Turn),
     /// In a batch.
-    Waiting(Waiting),
+    Waiting(Waiting<'a>),
     /// Not at all.
     Full { limit: usize },
 }
 
-/// A request that others wait for. Dropped, it sends them.
-#[derive(Debug)]
-pub(super) struct Turn {
-    asker: Arc<Asker>,
-    round: u64,
-}
-
-/// A get that waits for its answer.
-pub(super) struct Waiting {
-    asker: Arc<Asker>,
-    answer: oneshot::Receiver<Brought>,
-    /// Of the get that came first into an empty queue: how often the queue had been sent by then.
-    first: Option<u64>,
-}
-
-/// What was in the queue. Each batch and each get that goes alone is counted as a turn already.
+/// What was in the queue, or of a party. Each batch and each get that goes alone is counted as a turn already.
 struct Sending {
     batches: Vec<Vec<Item>>,
     alone: Vec<Item>,
     round: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Bounds {
+    keys: usize,
+    bytes: usize,
 }
 
 impl Queue {
@@ -111,20 +125,25 @@ impl Queue {
         }
     }
 
-    pub(super) fn enter(&self, asker: &Arc<Asker>, fetch: &Fetch<'_>, began: Instant) -> Entered {
+    /// Takes a get in. A guest of a party must then [arrive](Guest::arrive), whatever has become of it.
+    pub(super) fn enter<'a>(
+        &self,
+        asker: &Arc<Asker>,
+        fetch: &Fetch<'a>,
+        began: Instant,
+    ) -> Entered<'a> {
         let Some(until) = began.checked_add(fetch.deadline) else {
             return Entered::Alone;
         };
-        if fetch.group.len() + fetch.key.len() > MAX_BYTES - ITEM_BYTES {
+        if size(fetch.group, fetch.key) > MOST.bytes {
             return Entered::Alone;
         }
         let mut state = self.state();
-        if state.items.is_empty() && state.turns < self.options.requests_at_once {
+        // The last of a party of which nobody waits is like any other get.
+        let guest = fetch.party.filter(|guest| state.gathers(guest));
+        if guest.is_none() && !self.is_busy(&state) {
             state.turns += 1;
-            return Entered::Turn(Turn {
-                asker: Arc::clone(asker),
-                round: state.round,
-            });
+            return Entered::Turn(Turn::new(asker, state.round));
         }
         let limit = self.options.max_waiting;
         // Grows under the lock only, so that the limit holds.
@@ -133,19 +152,15 @@ impl Queue {
         }
         self.waiting.fetch_add(1, Relaxed);
         let (sender, answer) = oneshot::channel();
-        let first = state.items.is_empty().then_some(state.sent);
-        state.items.push(Item {
+        let item = Item {
             group: fetch.group.to_owned(),
             key: fetch.key.clone(),
             max_value: fetch.max_value,
             until,
             answer: sender,
-        });
-        Entered::Waiting(Waiting {
-            asker: Arc::clone(asker),
-            answer,
-            first,
-        })
+        };
+        let first = state.add(item, guest);
+        Entered::Waiting(Waiting::new(asker, answer, first))
     }
 
     /// A turn of `round` has ended.
@@ -169,11 +184,39 @@ impl Queue {
         state.send(self.options.smallest_batch)
     }
 
+    /// What has gathered of a party is to wait for no more of it. Where it makes up the queue from now on, `watch` is told
+    /// how often the queue has been sent; without `watch` there is nobody to watch over it, and it leaves.
+    fn gathered(&self, guest: &Guest, watch: Option<&mut Option<u64>>) -> Option<Sending> {
+        let mut state = self.state();
+        let mut items = state.gathering.remove(&guest.party())?;
+        // Those whose callers are gone are left out when the batch leaves.
+        let here = items.iter().filter(|item| !item.answer.is_closed());
+        let here = here.count();
+        let is_first = state.items.is_empty();
+        if here < LARGE_PARTY && self.is_busy(&state) && !(is_first && watch.is_none()) {
+            if let Some(watch) = watch.filter(|_| is_first) {
+                *watch = Some(state.sent);
+            }
+            state.items.append(&mut items);
+            return None;
+        }
+        let few = here < self.options.smallest_batch;
+        Some(state.take_turns(items, few, MOST_OF_PARTY))
+    }
+
+    /// Whether a further get is to wait.
+    fn is_busy(&self, state: &State) -> bool {
+        !state.items.is_empty() || state.turns >= self.options.requests_at_once
+    }
+
     /// Whether there is neither a turn nor a get that waits.
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state();
-        state.items.is_empty() && state.turns == 0 && self.waiting.load(Relaxed) == 0
+        state.items.is_empty()
+            && state.gathering.is_empty()
+            && state.turns == 0
+            && self.waiting.load(Relaxed) == 0
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -183,30 +226,58 @@ impl Queue {
 }
 
 impl State {
+    /// Whether a get has others of its party to wait for, or to be waited for by.
+    fn gathers(&self, guest: &Guest) -> bool {
+        !guest.is_last() || self.gathering.contains_key(&guest.party())
+    }
+
+    /// Adds a get; says what it is to watch over, if it is the first there.
+    fn add<'a>(&mut self, item: Item, guest: Option<&'a Guest>) -> Option<First<'a>> {
+        let (items, first) = match guest {
+            None => (&mut self.items, First::OfQueue(self.sent)),
+            Some(guest) => (
+                self.gathering.entry(guest.party()).or_default(),
+                First::OfParty(guest),
+            ),
+        };
+        items.push(item);
+        (items.len() == 1).then_some(first)
+    }
+
     fn send(&mut self, smallest_batch: usize) -> Option<Sending> {
         if self.items.is_empty() {
             return None;
         }
         self.sent += 1;
         let items = std::mem::take(&mut self.items);
-        let (batches, alone) = if items.len() < smallest_batch {
+        let few = items.len() < smallest_batch;
+        Some(self.take_turns(items, few, MOST))
+    }
+
+    fn take_turns(&mut self, items: Vec<Item>, few: bool, most: Bounds) -> Sending {
+        let (batches, alone) = if few {
             (Vec::new(), items)
         } else {
-            (batches(items), Vec::new())
+            (batches(items, most), Vec::new())
         };
         self.turns += batches.len() + alone.len();
-        Some(Sending {
+        Sending {
             batches,
             alone,
             round: self.round,
-        })
+        }
     }
 }
 
+/// About what a get takes in a request, in bytes; never less.
+fn size(group: &str, key: &Key) -> usize {
+    group.len() + key.len() + ITEM_BYTES
+}
+
 /// The same gets in batches that keep the bounds.
-fn batches(items: Vec<Item>) -> Vec<Vec<Item>> {
-    let size = |item: &Item| item.group.len() + item.key.len() + ITEM_BYTES;
-    if items.len() <= MAX_KEYS && items.iter().map(size).sum::<usize>() <= MAX_BYTES {
+fn batches(items: Vec<Item>, most: Bounds) -> Vec<Vec<Item>> {
+    let size = |item: &Item| size(&item.group, &item.key);
+    if items.len() <= most.keys && items.iter().map(size).sum::<usize>() <= most.bytes {
         return vec![items];
     }
     let mut batches = vec![Vec::new()];
@@ -214,7 +285,7 @@ fn batches(items: Vec<Item>) -> Vec<Vec<Item>> {
     for item in items {
         bytes += size(&item);
         match batches.last_mut() {
-            Some(last) if last.len() < MAX_KEYS && bytes <= MAX_BYTES => last.push(item),
+            Some(last) if last.len() < most.keys && bytes <= most.bytes => last.push(item),
             _ => {
                 bytes = size(&item);
                 batches.push(vec![item]);
@@ -222,67 +293,4 @@ fn batches(items: Vec<Item>) -> Vec<Vec<Item>> {
         }
     }
     batches
-}
-
-impl Asker {
-    /// Sends what was in the queue. Each batch is a task of its own: it belongs to none of its gets.
-    fn dispatch(self: &Arc<Self>, send: impl FnOnce(&Queue) -> Option<Sending>) {
-        let Some(sending) = self.queue.as_ref().and_then(send) else {
-            return;
-        };
-        let turn = || Turn {
-            asker: Arc::clone(self),
-            round: sending.round,
-        };
-        for item in sending.alone {
-            // Err says that the caller is gone; its turn is over then.
-            let _ = item.answer.send(Brought::Turn(turn()));
-        }
-        // A turn may end with its runtime; then so do those who wait.
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        for items in sending.batches {
-            runtime.spawn(batch::run(items, turn()));
-        }
-    }
-}
-
-impl Turn {
-    pub(super) fn asker(&self) -> &Arc<Asker> {
-        &self.asker
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.asker.dispatch(|queue| queue.turn_ended(self.round));
-    }
-}
-
-impl Waiting {
-    /// What the batch brings; `None` if it ends without.
-    pub(super) async fn answer(mut self) -> Option<Brought> {
-        let most = self.asker.queue.as_ref().map(|q| q.options.longest_wait);
-        if let (Some(sent), Some(most)) = (self.first, most) {
-            match timeout(most, &mut self.answer).await {
-                Ok(answer) => return answer.ok(),
-                Err(_) => self.asker.dispatch(|queue| queue.overdue(sent)),
-            }
-            self.first = None;
-        }
-        (&mut self.answer).await.ok()
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if let Some(queue) = &self.asker.queue {
-            queue.waiting.fetch_sub(1, Relaxed);
-        }
-        // Gone before its clock ran out: those behind it have nobody else to watch it.
-        if let Some(sent) = self.first {
-            self.asker.dispatch(|queue| queue.overdue(sent));
-        }
-    }
 }

@@ -15,14 +15,14 @@ use crate::support::{LONG, fetch, found};
 
 /// A group whose value for every key is that key, and whose loads of some keys wait for a gate.
 #[derive(Clone)]
-struct Gated {
-    group: Group,
-    gate: Arc<Semaphore>,
-    loaded: Arc<Mutex<Vec<Bytes>>>,
+pub(crate) struct Gated {
+    pub(crate) group: Group,
+    pub(crate) gate: Arc<Semaphore>,
+    pub(crate) loaded: Arc<Mutex<Vec<Bytes>>>,
     entered: Arc<Semaphore>,
 }
 
-fn gated(keys: &[&'static str]) -> Gated {
+pub(crate) fn gated(keys: &[&'static str]) -> Gated {
     let held: HashSet<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
     let gate = Arc::new(Semaphore::new(0));
     let entered = Arc::new(Semaphore::new(0));
@@ -54,13 +54,13 @@ fn gated(keys: &[&'static str]) -> Gated {
 
 impl Gated {
     /// Waits until the load of one more held key has begun.
-    async fn entered(&self) {
+    pub(crate) async fn entered(&self) {
         let entered = timeout(LONG, self.entered.acquire()).await;
         entered.expect("a load begins").unwrap().forget();
     }
 }
 
-fn spawn(
+pub(crate) fn spawn(
     peer: &Arc<HttpPeer>,
     key: &'static str,
 ) -> tokio::task::JoinHandle<Result<Fetched, PeerError>> {
@@ -68,7 +68,7 @@ fn spawn(
     tokio::spawn(async move { fetch(&peer, "gated", key.as_bytes()).await })
 }
 
-async fn landed(get: tokio::task::JoinHandle<Result<Fetched, PeerError>>) -> Fetched {
+pub(crate) async fn landed(get: tokio::task::JoinHandle<Result<Fetched, PeerError>>) -> Fetched {
     timeout(LONG, get)
         .await
         .expect("an answer")
@@ -141,6 +141,7 @@ async fn every_get_keeps_its_own_deadline() {
                 key: &key,
                 max_value: 9,
                 deadline: Duration::from_millis(50),
+                party: None,
             })
             .await
         })

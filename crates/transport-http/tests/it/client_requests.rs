@@ -194,6 +194,7 @@ async fn no_more_requests_are_under_way_than_allowed_and_pings_pass_by() {
             key: &key,
             max_value: 9,
             deadline,
+            party: None,
         })
         .await;
     assert!(waited.is_err());

@@ -195,6 +195,7 @@ async fn a_peer_that_hangs_costs_the_deadline_and_its_connection() {
             key: &key,
             max_value: 9,
             deadline,
+            party: None,
         };
         let failure = peer(fake.address).fetch(fetch).await.unwrap_err();
         assert!(unavailable(&failure), "{failure:?}");

@@ -4,41 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use bytes::Bytes;
-use gaggle_group::{Group, Member, Peer, PeerRequests, Route, Router, Source};
+use gaggle_group::{Group, Source};
 use gaggle_transport_http::{ServerOptions, Unmarked};
 use tokio::time::timeout;
 
-use crate::support::{LONG, ask, peer, serve};
-
-/// A router that takes every key for the other node's.
-struct AllTheirs(Arc<dyn Peer>);
-
-impl Router for AllTheirs {
-    fn route(&self, _key: &[u8]) -> Route {
-        Route::Theirs(self.0.clone())
-    }
-
-    fn owner(&self, _key: &[u8]) -> Member {
-        Member {
-            name: self.0.name().into(),
-            is_self: false,
-            up: true,
-            requests: PeerRequests::default(),
-        }
-    }
-
-    fn members(&self) -> Vec<Member> {
-        vec![self.owner(b"")]
-    }
-
-    fn peers(&self) -> Vec<Arc<dyn Peer>> {
-        vec![self.0.clone()]
-    }
-
-    fn digest(&self) -> String {
-        String::new()
-    }
-}
+use crate::support::{AllTheirs, LONG, ask, peer, serve};
 
 /// A group that counts what its origin is asked.
 fn counting(loads: &Arc<AtomicUsize>) -> Group {

@@ -11,6 +11,8 @@ mod fake_peer;
 mod faulty_peers;
 mod forwarding;
 mod keys;
+mod parties;
+mod party_faults;
 mod server_answers;
 mod server_failures;
 mod support;

@@ -207,6 +207,7 @@ async fn the_asker_s_deadline_ends_the_wait_and_arrives_as_a_verdict() {
         key: &key,
         max_value: 9,
         deadline,
+        party: None,
     };
     // The owner ends a tenth of a second before the asker does. A machine that holds it up for longer makes the asker's own
     // clock the first: then once more.

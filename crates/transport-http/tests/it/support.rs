@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{Fetch, Fetched, Group, Groups, Key, Peer, PeerError};
+use gaggle_group::{
+    Fetch, Fetched, Group, Groups, Key, Member, Peer, PeerError, PeerRequests, Route, Router,
+};
 use gaggle_transport_http::{ClientOptions, HttpPeer, HttpTransport, ServerOptions, router};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -74,6 +76,7 @@ pub(crate) async fn fetch_most(
         key: &key,
         max_value,
         deadline: LONG,
+        party: None,
     })
     .await
 }
@@ -86,6 +89,36 @@ pub(crate) fn reason(failure: &PeerError) -> &str {
     match failure {
         PeerError::Unavailable { reason, .. } | PeerError::Refused { reason, .. } => reason,
         other => panic!("a verdict: {other:?}"),
+    }
+}
+
+/// A router that takes every key for the other node's.
+pub(crate) struct AllTheirs(pub(crate) Arc<dyn Peer>);
+
+impl Router for AllTheirs {
+    fn route(&self, _key: &[u8]) -> Route {
+        Route::Theirs(self.0.clone())
+    }
+
+    fn owner(&self, _key: &[u8]) -> Member {
+        Member {
+            name: self.0.name().into(),
+            is_self: false,
+            up: true,
+            requests: PeerRequests::default(),
+        }
+    }
+
+    fn members(&self) -> Vec<Member> {
+        vec![self.owner(b"")]
+    }
+
+    fn peers(&self) -> Vec<Arc<dyn Peer>> {
+        vec![self.0.clone()]
+    }
+
+    fn digest(&self) -> String {
+        String::new()
     }
 }
 

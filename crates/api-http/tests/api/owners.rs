@@ -1,0 +1,97 @@
+//! A batch asks for the keys of one owner together, so that a transport can send them in one request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use bytes::Bytes;
+use gaggle_api_http::{FrontOptions, front_door};
+use gaggle_group::{
+    Fetch, Fetched, Group, Groups, Guest, Key, Member, Peer, PeerError, PeerRequests, Route,
+    Router, async_trait,
+};
+use serde_json::json;
+
+use crate::client::Client;
+
+/// The owner of every key, which counts the requests that it could be asked by.
+#[derive(Default)]
+struct Owner {
+    requests: AtomicUsize,
+}
+
+#[async_trait]
+impl Peer for Owner {
+    fn name(&self) -> &str {
+        "http://owner"
+    }
+
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
+        if fetch.party.is_none_or(Guest::is_last) {
+            self.requests.fetch_add(1, SeqCst);
+        }
+        if let Some(guest) = fetch.party {
+            guest.arrive();
+            guest.all_here().await;
+        }
+        Ok(Fetched::Found(fetch.key.clone().into()))
+    }
+
+    async fn remove(&self, _: &str, _: &Key) -> Result<(), PeerError> {
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), PeerError> {
+        Ok(())
+    }
+}
+
+struct AllTheirs(Arc<Owner>);
+
+impl Router for AllTheirs {
+    fn route(&self, _: &[u8]) -> Route {
+        Route::Theirs(self.0.clone())
+    }
+
+    fn owner(&self, _: &[u8]) -> Member {
+        Member {
+            name: self.0.name().into(),
+            is_self: false,
+            up: true,
+            requests: PeerRequests::default(),
+        }
+    }
+
+    fn members(&self) -> Vec<Member> {
+        vec![self.owner(b"")]
+    }
+
+    fn peers(&self) -> Vec<Arc<dyn Peer>> {
+        vec![self.0.clone()]
+    }
+
+    fn digest(&self) -> String {
+        String::new()
+    }
+}
+
+#[tokio::test]
+async fn each_step_of_a_batch_asks_an_owner_once() {
+    let owner = Arc::new(Owner::default());
+    let group = Group::builder("scores")
+        .origin_fn(|_: Bytes| async { Err::<Option<Bytes>, _>("every key is the owner's") })
+        .router(Arc::new(AllTheirs(owner.clone())))
+        .build()
+        .unwrap();
+    let options = FrontOptions::default();
+    let step = options.batch_loads;
+    let client = Client(front_door(Groups::new([group]).unwrap(), options));
+    for (count, requests) in [(100, 1), (2 * step + 1, 3)] {
+        let keys: Vec<String> = (0..count).map(|n| format!("{count}-{n}")).collect();
+        let answer = client.post("/v1/scores", &json!({ "keys": keys })).await;
+        let answer = answer.json();
+        let results = answer["results"].as_array().unwrap();
+        assert_eq!(results.len(), count);
+        assert!(results.iter().all(|row| row["status"] == 200));
+        assert_eq!(owner.requests.swap(0, SeqCst), requests);
+    }
+}

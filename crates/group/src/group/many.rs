@@ -1,0 +1,74 @@
+//! Many keys in one call.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::{Either, select};
+use gaggle_singleflight::Waiter;
+use tokio::time::sleep;
+
+use super::Group;
+use super::flight::Outcome;
+use crate::{Answer, Error, Key, Party, Peer};
+
+/// How a key of many is to be answered.
+enum Begun {
+    Now(Result<Answer, Error>),
+    Later(Waiter<Outcome>),
+}
+
+/// The parties of one call, by the address of the peer's handle. Should a new handle take over the address of an old one
+/// during the call, the two peers' guests wait for each other, and that is all.
+#[derive(Default)]
+pub(super) struct Parties(BTreeMap<*const (), Party>);
+
+impl Group {
+    /// The values of many keys, in their order. Each fails by itself; those that are not in memory are loaded side by
+    /// side, and a transport can ask each owner for all of its keys at once. The caller bounds their number.
+    pub async fn get_many(&self, keys: &[Key]) -> Vec<Result<Answer, Error>> {
+        let inner = &self.inner;
+        let mut answers = Vec::with_capacity(keys.len());
+        // One timer for all; none, nor a runtime, where all are in memory.
+        let mut over = None;
+        // One after the other, as all of them are on their way: there is no need to be woken for each.
+        for begun in self.begin(keys) {
+            answers.push(match begun {
+                Begun::Now(answer) => answer,
+                Begun::Later(waiter) => {
+                    let collapsed = !waiter.led();
+                    let wait = inner.limits.load_timeout;
+                    let over = over.get_or_insert_with(|| Box::pin(sleep(wait)));
+                    match select(waiter, over).await {
+                        Either::Left((outcome, _)) => inner.answer(outcome, collapsed),
+                        Either::Right(_) => Err(inner.deadline(wait)),
+                    }
+                }
+            });
+        }
+        answers
+    }
+
+    /// Answers what is in memory, and starts a flight for each other key or joins the one that runs. The flights that
+    /// start and lead to one peer are a party; it is open until all have started.
+    fn begin(&self, keys: &[Key]) -> Vec<Begun> {
+        let router = self.inner.router();
+        let mut parties = Parties::default();
+        let begin = |key: &Key| match self.cached(key) {
+            Some(hit) => Begun::Now(Ok(hit)),
+            None => {
+                let route = || router.route(key);
+                match self.inner.join(key, route, Some(&mut parties)) {
+                    Ok(waiter) => Begun::Later(waiter),
+                    Err(error) => Begun::Now(Err(error)),
+                }
+            }
+        };
+        keys.iter().map(begin).collect()
+    }
+}
+
+impl Parties {
+    pub(super) fn of(&mut self, peer: &Arc<dyn Peer>) -> &Party {
+        self.0.entry(Arc::as_ptr(peer).cast()).or_default()
+    }
+}
