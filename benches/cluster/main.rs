@@ -235,7 +235,7 @@ fn hop(scale: Scale) -> io::Result<Vec<Target>> {
             "Hop: keys that two other nodes own, no copies, {who}"
         ))?;
         let [gaggle, proxy, rest @ ..] = &figures[..] else {
-            return Ok(Vec::new());
+            continue;
         };
         if callers == 1 {
             targets.push(Target::at_most(

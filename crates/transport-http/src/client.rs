@@ -62,14 +62,14 @@ impl Default for ClientOptions {
 
 /// How gets of one peer share requests.
 ///
-/// A get leaves at once, by itself, while few others are under way. Beyond that, gets wait for one of those to be answered
-/// and then leave together.
+/// A get leaves at once where no request is under way: by itself, or with those that come in the same turn of the runtime.
+/// Else gets wait for the first answer to it and then leave together.
 ///
 /// Gets of one [party](gaggle_group::Party), such as those of one `get_many`, are together from the start: they wait for each
 /// other, and leave in one batch. 64 or more leave at once; fewer wait with all others where requests are under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batching {
-    /// How many requests are under way before further gets wait for company. Default 2.
+    /// How many requests are under way before further gets wait for company. Default 1.
     pub requests_at_once: usize,
     /// How many gets make a batch; fewer leave as requests of their own, since a batch costs more than one. Default 3.
     pub smallest_batch: usize,
@@ -83,7 +83,7 @@ pub struct Batching {
 impl Default for Batching {
     fn default() -> Self {
         Self {
-            requests_at_once: 2,
+            requests_at_once: 1,
             smallest_batch: 3,
             longest_wait: Duration::from_millis(1),
             max_waiting: 8_192,

@@ -88,8 +88,8 @@
 //! says that the peer takes none any more, as when a node of another kind has taken its place: the client asks for each of
 //! the keys once by a request of its own, and sends batches again when the peer says that it takes them.
 //!
-//! A get leaves at once, by itself, while fewer than [`Batching::requests_at_once`] requests to its peer are under way.
-//! Others wait until one of those has its first answer, at most [`Batching::longest_wait`], and leave together; where only
+//! A get leaves at once while fewer than [`Batching::requests_at_once`] requests to its peer are under way: by itself, or
+//! with those that come in the same turn of the runtime. Others wait until one of those has its first answer, at most [`Batching::longest_wait`], and leave together; where only
 //! a few wait ([`Batching::smallest_batch`]), by requests of their own.
 //!
 //! The gets of one `get_many` that go to one peer leave in one batch of up to 1,024 keys and 1 MiB, as soon as all of them
@@ -113,9 +113,9 @@
 //!   happens to decode.
 //! * A value is copied once between the network and the cache, into an allocation of its own size. A slice of the
 //!   network's buffer would spare the copy, and could hold on to many times the memory that the cache counts for it.
-//! * With two requests to a peer under way, a further get waits for one of their answers instead of taking a connection of
-//!   its own. If both are slow, that is a millisecond or two, once; on a network with a longer round trip than that, batches
-//!   are what comes together in that time.
+//! * With a request to a peer under way, a further get waits for its first answer instead of taking a connection of its
+//!   own. If that is slow, it is a millisecond or two, once; on a network with a longer round trip than that, batches are
+//!   what comes together in that time.
 //! * A value over 64 KiB costs two round trips where it is asked for in a crowd.
 //! * The owner is told a deadline up to 100 ms shorter than the asker's, so that its "not in time" arrives in time.
 //! * Where an answer is cut off without a stated length, as HTTP/1.0 allows, nobody can tell. Such answers are refused.

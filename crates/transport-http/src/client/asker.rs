@@ -29,6 +29,8 @@ pub(super) struct Asker {
     name: Arc<str>,
     /// The name without a slash at its end, and the base path.
     base: String,
+    /// The same as a URL, if it is one.
+    url: Option<Url>,
     /// One permit for each request under way, pings aside: those tell whether a peer that holds all permits is alive.
     pub(super) slots: Semaphore,
     /// Whether the peer takes batches, by the last of its answers.
@@ -40,9 +42,11 @@ pub(super) struct Asker {
 impl Asker {
     pub(super) fn new(transport: HttpTransport, base_url: &str) -> Self {
         let options = &transport.options;
+        let base = format!("{}{}", base_url.trim_end_matches('/'), options.base_path);
         Self {
             name: base_url.into(),
-            base: format!("{}{}", base_url.trim_end_matches('/'), options.base_path),
+            url: Url::parse(&base).ok(),
+            base,
             slots: Semaphore::new(options.max_requests_per_peer.min(Semaphore::MAX_PERMITS)),
             takes_batches: AtomicBool::new(false),
             queue: options.batching.clone().map(Queue::new),
@@ -129,7 +133,8 @@ impl Asker {
 
     /// The URL of pings and batches.
     pub(super) fn base(&self) -> Result<Url, PeerError> {
-        Url::parse(&self.base).map_err(|_| self.refused("the request cannot be written as a URL"))
+        let url = self.url.clone();
+        url.ok_or_else(|| self.refused("the request cannot be written as a URL"))
     }
 
     /// A marked request for a key.

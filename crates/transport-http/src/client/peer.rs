@@ -31,7 +31,6 @@ impl HttpPeer {
         }
         let turn = match entered {
             Entered::Alone => None,
-            Entered::Turn(turn) => Some(turn),
             Entered::Waiting(waiting) => match waiting.answer().await {
                 Some(Brought::Answer(answer)) => return answer,
                 Some(Brought::Separately) => None,

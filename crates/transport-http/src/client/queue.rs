@@ -1,9 +1,10 @@
 //! Gets that wait for company.
 //!
-//! A get that finds fewer than [`Batching::requests_at_once`] requests under way takes a [`Turn`] and leaves at once.
-//! Others wait, and the first turn to end sends all of them, in one batch or as many as it takes; each batch has a turn of
-//! its own. So batches are as large as the peer is busy, and a lone get waits for nothing. Where only a few wait, they go
-//! by themselves, each with a turn: a batch costs more than a plain request.
+//! A get that finds fewer than [`Batching::requests_at_once`] requests under way leaves at once: as soon as the runtime has
+//! run what else is ready, since gets that come in together should leave together. Others wait, and the first [`Turn`] to
+//! end sends all of them, in one batch or as many as it takes; each batch has a turn of its own. So batches are as large as
+//! the peer is busy, and a lone get waits for nothing. Where only a few wait, they go by themselves, each with a turn: a
+//! batch costs more than a plain request.
 //!
 //! A turn ends with the first answer. If it does not within [`Batching::longest_wait`], because an origin is slow or the
 //! peer is gone, the get that waits longest sends the queue on its way and starts a new *round*, in which turns of older
@@ -95,8 +96,6 @@ pub(super) enum Brought {
 pub(super) enum Entered<'a> {
     /// By itself, and uncounted.
     Alone,
-    /// By itself, and others wait for it.
-    Turn(Turn),
     /// In a batch.
     Waiting(Waiting<'a>),
     /// Not at all.
@@ -141,10 +140,7 @@ impl Queue {
         let mut state = self.state();
         // The last of a party of which nobody waits is like any other get.
         let guest = fetch.party.filter(|guest| state.gathers(guest));
-        if guest.is_none() && !self.is_busy(&state) {
-            state.turns += 1;
-            return Entered::Turn(Turn::new(asker, state.round));
-        }
+        let is_free = guest.is_none() && !self.is_busy(&state);
         let limit = self.options.max_waiting;
         // Grows under the lock only, so that the limit holds.
         if self.waiting.load(Relaxed) >= limit {
@@ -159,7 +155,10 @@ impl Queue {
             until,
             answer: sender,
         };
-        let first = state.add(item, guest);
+        let mut first = state.add(item, guest);
+        if let (true, Some(First::Queue(sent))) = (is_free, first) {
+            first = Some(First::Tick(sent));
+        }
         Entered::Waiting(Waiting::new(asker, answer, first))
     }
 
@@ -171,6 +170,16 @@ impl Queue {
         }
         state.turns = state.turns.saturating_sub(1);
         state.send(self.options.smallest_batch)
+    }
+
+    /// What was ready to run beside the get that came first when the queue had been sent `sent` times has run.
+    fn tick_over(&self, sent: u64) -> Option<Sending> {
+        let mut state = self.state();
+        if state.sent != sent {
+            return None;
+        }
+        // A lone get needs no batch, whatever the options say.
+        state.send(self.options.smallest_batch.max(2))
     }
 
     /// Nobody has sent what entered the queue when it had been sent `sent` times.
@@ -234,10 +243,10 @@ impl State {
     /// Adds a get; says what it is to watch over, if it is the first there.
     fn add<'a>(&mut self, item: Item, guest: Option<&'a Guest>) -> Option<First<'a>> {
         let (items, first) = match guest {
-            None => (&mut self.items, First::OfQueue(self.sent)),
+            None => (&mut self.items, First::Queue(self.sent)),
             Some(guest) => (
                 self.gathering.entry(guest.party()).or_default(),
-                First::OfParty(guest),
+                First::Party(guest),
             ),
         };
         items.push(item);

@@ -3,7 +3,7 @@
 use gaggle_group::{Fetched, PeerError};
 use gaggle_transport_http::{Batching, ClientOptions};
 
-use crate::batches::{batching, one_at_once, together};
+use crate::batches::{batching, one_at_once, ticks, together};
 use crate::fake_peer::{Event, FakePeer, Then};
 use crate::support::{fetch, found, peer_with, reason};
 
@@ -206,11 +206,14 @@ async fn a_batch_that_nobody_waits_for_is_given_up() {
     let steps = [(TOM, Then::Keep), (TOM, Then::Keep), (&batch, Then::Hang)];
     let mut fake = FakePeer::new(steps).await;
     let peer = batching(fake.address, one_at_once()).await;
-    let gets = GETS.map(|(group, key)| {
+    let get = |(group, key)| {
         let peer = peer.clone();
         tokio::spawn(async move { fetch(&peer, group, key).await })
-    });
-    let [first, a, b, c] = gets;
+    };
+    let [first, gets @ ..] = GETS;
+    let first = get(first);
+    ticks().await;
+    let [a, b, c] = gets.map(get);
     first.await.unwrap().unwrap();
     b.await.unwrap().unwrap();
     for _ in 0..3 {

@@ -10,7 +10,7 @@ use gaggle_transport_http::{Batching, HttpPeer};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::batches::{batching, counting, one_at_once, together};
+use crate::batches::{batching, counting, one_at_once, ticks, together};
 use crate::support::{LONG, fetch, found};
 
 /// A group whose value for every key is that key, and whose loads of some keys wait for a gate.
@@ -82,8 +82,9 @@ async fn a_slow_key_holds_up_none_of_its_batch() {
     let (server, asked) = counting([gated.group.clone()]).await;
     let peer = batching(server, one_at_once()).await;
     asked.take();
-    let gets = ["first", "slow", "a", "b", "c"].map(|key| spawn(&peer, key));
-    let [first, slow, others @ ..] = gets;
+    let first = spawn(&peer, "first");
+    ticks().await;
+    let [slow, others @ ..] = ["slow", "a", "b", "c"].map(|key| spawn(&peer, key));
     landed(first).await;
     for (get, key) in others.into_iter().zip(["a", "b", "c"]) {
         assert_eq!(landed(get).await, found(key));
@@ -95,6 +96,27 @@ async fn a_slow_key_holds_up_none_of_its_batch() {
     assert!(!slow.is_finished());
     gated.gate.add_permits(1);
     assert_eq!(landed(slow).await, found("slow"));
+}
+
+#[tokio::test]
+async fn gets_that_come_together_leave_together() {
+    let gated = gated(&[]);
+    let (server, asked) = counting([gated.group.clone()]).await;
+    let peer = batching(server, one_at_once()).await;
+    asked.take();
+    for get in ["a", "b", "c"].map(|key| spawn(&peer, key)) {
+        get.await.unwrap().unwrap();
+    }
+    assert_eq!(asked.take(), (0, 1));
+    // One that has no company leaves by itself, and one that goes away before it leaves is not missed.
+    landed(spawn(&peer, "d")).await;
+    assert_eq!(asked.take(), (1, 0));
+    let gone = spawn(&peer, "e");
+    tokio::task::yield_now().await;
+    gone.abort();
+    landed(spawn(&peer, "f")).await;
+    assert_eq!(asked.take(), (1, 0));
+    assert_eq!(*gated.loaded.lock().unwrap(), ["a", "b", "c", "d", "f"]);
 }
 
 #[tokio::test]
@@ -111,9 +133,11 @@ async fn slow_requests_hold_nobody_up_for_longer_than_agreed() {
     )
     .await;
     asked.take();
-    let slow = ["slow-1", "slow-2"].map(|key| spawn(&peer, key));
-    gated.entered().await;
-    gated.entered().await;
+    let mut slow = Vec::new();
+    for key in ["slow-1", "slow-2"] {
+        slow.push(spawn(&peer, key));
+        gated.entered().await;
+    }
     for key in ["a", "b"] {
         assert_eq!(landed(spawn(&peer, key)).await, found(key));
     }

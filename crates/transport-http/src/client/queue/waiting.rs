@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use gaggle_group::Guest;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::{Brought, Queue, Sending};
@@ -29,10 +30,12 @@ pub(in crate::client) struct Waiting<'a> {
 /// What a get watches over that came first.
 #[derive(Clone, Copy)]
 pub(super) enum First<'a> {
+    /// The queue, which had been sent that often by then; nobody is to be waited for.
+    Tick(u64),
     /// The queue, which had been sent that often by then.
-    OfQueue(u64),
+    Queue(u64),
     /// What gathers of its party.
-    OfParty(&'a Guest),
+    Party(&'a Guest),
 }
 
 impl Asker {
@@ -93,14 +96,19 @@ impl<'a> Waiting<'a> {
     /// What the batch brings; `None` if it ends without.
     pub(in crate::client) async fn answer(mut self) -> Option<Brought> {
         let most = self.asker.options().batching.as_ref()?.longest_wait;
-        if let Some(First::OfParty(guest)) = self.first {
+        if let Some(First::Party(guest)) = self.first {
             let _ = timeout(most, guest.all_here()).await;
             let mut watch = None;
             self.asker
                 .dispatch(|queue| queue.gathered(guest, Some(&mut watch)));
-            self.first = watch.map(First::OfQueue);
+            self.first = watch.map(First::Queue);
         }
-        if let Some(First::OfQueue(sent)) = self.first {
+        if let Some(First::Tick(sent)) = self.first {
+            yield_now().await;
+            self.asker.dispatch(|queue| queue.tick_over(sent));
+            self.first = None;
+        }
+        if let Some(First::Queue(sent)) = self.first {
             match timeout(most, &mut self.answer).await {
                 Ok(answer) => return answer.ok(),
                 Err(_) => self.asker.dispatch(|queue| queue.overdue(sent)),
@@ -118,8 +126,9 @@ impl Drop for Waiting<'_> {
         }
         // Gone before it has sent the others: they have nobody else to do it.
         match self.first {
-            Some(First::OfQueue(sent)) => self.asker.dispatch(|queue| queue.overdue(sent)),
-            Some(First::OfParty(guest)) => {
+            Some(First::Tick(sent)) => self.asker.dispatch(|queue| queue.tick_over(sent)),
+            Some(First::Queue(sent)) => self.asker.dispatch(|queue| queue.overdue(sent)),
+            Some(First::Party(guest)) => {
                 // It is none of them any more.
                 self.answer.close();
                 self.asker.dispatch(|queue| queue.gathered(guest, None));
