@@ -34,7 +34,7 @@ bench-smoke:
 # Every bench: layers, comparisons, memory, and the cluster
 bench: bench-cluster
     cargo bench -p gaggle-benches --bench store --bench ring --bench singleflight --bench group --bench transport
-    cargo bench -p gaggle-benches --bench compare_store --bench compare_ring --bench compare_singleflight --bench compare_singleflight_memory
+    cargo bench -p gaggle-benches --bench compare_store --bench compare_ring --bench compare_singleflight --bench compare_singleflight_memory --bench memory
     cargo run --release -p gaggle-benches --example simulate
 
 # Whole systems as processes: gaggle-node, golang/groupcache (with Go: interop/install), a bare axum handler
