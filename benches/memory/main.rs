@@ -14,6 +14,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::expect_used,
+    clippy::panic,
     reason = "a bench that cannot run says so and ends"
 )]
 

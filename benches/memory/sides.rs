@@ -89,6 +89,7 @@ impl Side for Gaggle {
 pub(crate) struct Moka(moka::sync::Cache<Box<[u8]>, Bytes>);
 
 impl Moka {
+    #[expect(clippy::borrowed_box, reason = "moka lends the key as it is")]
     pub(crate) fn new(budget: u64) -> Self {
         let cache = moka::sync::Cache::builder()
             .max_capacity(budget)
