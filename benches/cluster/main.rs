@@ -218,6 +218,9 @@ fn hop(scale: Scale) -> io::Result<Vec<Target>> {
             proxy.with(upstream),
             Arc::new(requests(&keys, Some("constant"))),
         );
+        // What is left where a hop costs nothing: no side can be faster.
+        let constant = Arc::new(requests(&keys, Some("constant")));
+        contest.add(sides::own(Role::Bare, None)?, constant);
         if let Some((groupcache, members)) = sides::groupcache::<3>(origin.front, settings)? {
             let elsewhere = sides::owned_elsewhere(&members, Profile::GROUPCACHE)?;
             let wanted = keys.iter().filter(|key| elsewhere(key)).cloned();
@@ -234,7 +237,7 @@ fn hop(scale: Scale) -> io::Result<Vec<Target>> {
         let figures = contest.run(&format!(
             "Hop: keys that two other nodes own, no copies, {who}"
         ))?;
-        let [gaggle, proxy, rest @ ..] = &figures[..] else {
+        let [gaggle, proxy, bare, rest @ ..] = &figures[..] else {
             continue;
         };
         if callers == 1 {
@@ -249,6 +252,10 @@ fn hop(scale: Scale) -> io::Result<Vec<Target>> {
                 3.0,
                 gaggle.per_second / proxy.per_second,
             ));
+            println!(
+                "A hop that costs nothing would come to {:.1} of one request per key.\n",
+                bare.per_second / proxy.per_second
+            );
             targets.extend(rest.iter().map(|go| {
                 Target::at_least(
                     "hop: throughput of golang/groupcache",

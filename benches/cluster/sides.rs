@@ -153,8 +153,11 @@ fn base_urls(members: &[SocketAddr]) -> String {
     urls.join(",")
 }
 
-/// `gaggle-node` as released, which is built into the same directory as the benches.
+/// `gaggle-node` as released, which is built into the same directory as the benches; or another one, to compare with.
 pub(crate) fn node_binary() -> io::Result<PathBuf> {
+    if let Some(other) = env::var_os("GAGGLE_NODE") {
+        return Ok(other.into());
+    }
     let here = env::current_exe()?;
     let binary = here
         .ancestors()

@@ -62,8 +62,8 @@ impl Default for ClientOptions {
 
 /// How gets of one peer share requests.
 ///
-/// A get leaves at once where no request is under way: by itself, or with those that come in the same turn of the runtime.
-/// Else gets wait for the first answer to it and then leave together.
+/// A get leaves at once where no request is under way: by itself, or, if the last one to leave had company, with those that
+/// come in the same turn of the runtime. Else gets wait for the first answer to it and then leave together.
 ///
 /// Gets of one [party](gaggle_group::Party), such as those of one `get_many`, are together from the start: they wait for each
 /// other, and leave in one batch. 64 or more leave at once; fewer wait with all others where requests are under way.

@@ -31,6 +31,7 @@ impl HttpPeer {
         }
         let turn = match entered {
             Entered::Alone => None,
+            Entered::First(turn) => Some(turn),
             Entered::Waiting(waiting) => match waiting.answer().await {
                 Some(Brought::Answer(answer)) => return answer,
                 Some(Brought::Separately) => None,

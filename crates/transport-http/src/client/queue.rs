@@ -1,10 +1,10 @@
 //! Gets that wait for company.
 //!
-//! A get that finds fewer than [`Batching::requests_at_once`] requests under way leaves at once: as soon as the runtime has
-//! run what else is ready, since gets that come in together should leave together. Others wait, and the first [`Turn`] to
-//! end sends all of them, in one batch or as many as it takes; each batch has a turn of its own. So batches are as large as
-//! the peer is busy, and a lone get waits for nothing. Where only a few wait, they go by themselves, each with a turn: a
-//! batch costs more than a plain request.
+//! A get that finds fewer than [`Batching::requests_at_once`] requests under way leaves at once. If the last one to leave
+//! had company, that is as soon as the runtime has run what else is ready, since gets that come in together should leave
+//! together. Others wait, and the first [`Turn`] to end sends all of them, in one batch or as many as it takes; each batch
+//! has a turn of its own. So batches are as large as the peer is busy, and a lone get waits for nothing. Where only a few
+//! wait, they go by themselves, each with a turn: a batch costs more than a plain request.
 //!
 //! A turn ends with the first answer. If it does not within [`Batching::longest_wait`], because an origin is slow or the
 //! peer is gone, the get that waits longest sends the queue on its way and starts a new *round*, in which turns of older
@@ -68,6 +68,8 @@ struct State {
     round: u64,
     /// Turns of this round.
     turns: usize,
+    /// Whether more than one get left when the queue was last sent: then the next one may not be alone, either.
+    company: bool,
     /// Gets that wait for the others of their party. Each list has a first one that watches over it.
     gathering: HashMap<usize, Vec<Item>>,
 }
@@ -96,6 +98,8 @@ pub(super) enum Brought {
 pub(super) enum Entered<'a> {
     /// By itself, and uncounted.
     Alone,
+    /// By itself, and further ones wait for it.
+    First(Turn),
     /// In a batch.
     Waiting(Waiting<'a>),
     /// Not at all.
@@ -141,6 +145,10 @@ impl Queue {
         // The last of a party of which nobody waits is like any other get.
         let guest = fetch.party.filter(|guest| state.gathers(guest));
         let is_free = guest.is_none() && !self.is_busy(&state);
+        if is_free && !state.company {
+            state.turns += 1;
+            return Entered::First(Turn::new(asker, state.round));
+        }
         let limit = self.options.max_waiting;
         // Grows under the lock only, so that the limit holds.
         if self.waiting.load(Relaxed) >= limit {
@@ -259,6 +267,7 @@ impl State {
         }
         self.sent += 1;
         let items = std::mem::take(&mut self.items);
+        self.company = items.len() > 1;
         let few = items.len() < smallest_batch;
         Some(self.take_turns(items, few, MOST))
     }

@@ -3,7 +3,7 @@
 use gaggle_group::{Fetched, PeerError};
 use gaggle_transport_http::{Batching, ClientOptions};
 
-use crate::batches::{batching, one_at_once, ticks, together};
+use crate::batches::{batching, one_at_once, together};
 use crate::fake_peer::{Event, FakePeer, Then};
 use crate::support::{fetch, found, peer_with, reason};
 
@@ -212,7 +212,6 @@ async fn a_batch_that_nobody_waits_for_is_given_up() {
     };
     let [first, gets @ ..] = GETS;
     let first = get(first);
-    ticks().await;
     let [a, b, c] = gets.map(get);
     first.await.unwrap().unwrap();
     b.await.unwrap().unwrap();

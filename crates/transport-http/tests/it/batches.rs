@@ -13,7 +13,6 @@ use gaggle_group::{Fetched, Group, Groups, Limits, Loaded, PeerError, Verdict};
 use gaggle_transport_http::{Batching, ClientOptions, Encoding, HttpPeer, ServerOptions, router};
 use http::Method;
 use tokio::net::TcpListener;
-use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use crate::support::{LONG, echo, fetch, fetch_most, found, peer_with, scores, serve};
@@ -40,30 +39,16 @@ pub(crate) async fn batching(address: SocketAddr, batching: Batching) -> Arc<Htt
     peer
 }
 
-/// All gets at once but for the first, which has just left: with [`one_at_once`], the others wait for it.
+/// All gets at once. With [`one_at_once`] the first leaves, if the last one before had no company, and the others wait for
+/// it.
 pub(crate) async fn together(
     peer: &HttpPeer,
     gets: &[(&str, &[u8])],
 ) -> Vec<Result<Fetched, PeerError>> {
-    let gets = gets
-        .iter()
-        .enumerate()
-        .map(|(at, (group, key))| async move {
-            if at > 0 {
-                ticks().await;
-            }
-            fetch(peer, group, key).await
-        });
+    let gets = gets.iter().map(|(group, key)| fetch(peer, group, key));
     timeout(LONG, join_all(gets))
         .await
         .expect("all are answered")
-}
-
-/// Lets all that is ready run, and what that makes ready: a get that has begun has left by then.
-pub(crate) async fn ticks() {
-    for _ in 0..3 {
-        yield_now().await;
-    }
 }
 
 /// What a server was asked.
@@ -212,10 +197,11 @@ async fn each_get_of_a_batch_has_its_own_failure() {
         ("moody", b"boom"),
         ("moody", b"four"),
     ];
-    let (batch, small) = tokio::join!(together(&peer, &gets), async {
-        ticks().await;
-        fetch_most(&peer, "moody", b"four", 3).await
-    });
+    let (batch, small) = tokio::join!(
+        biased;
+        together(&peer, &gets),
+        fetch_most(&peer, "moody", b"four", 3),
+    );
     assert_eq!(asked.take(), (1, 1));
     let verdict = |at: usize| match &batch[at] {
         Err(PeerError::Verdict { verdict, .. }) => verdict.clone(),
