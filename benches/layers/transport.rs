@@ -7,6 +7,7 @@
 )]
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +20,9 @@ use gaggle_benches::{criterion, on_worker, two_workers};
 use gaggle_group::{
     Fetch, Fetched, Group, Groups, Key, Member, NoHotCopies, Peer, PeerRequests, Route, Router,
 };
-use gaggle_transport_http::{
-    Batching, ClientOptions, HttpPeer, HttpTransport, ServerOptions, router,
-};
+use gaggle_serve::{Options, Server};
+use gaggle_transport_grpc::GrpcTransport;
+use gaggle_transport_http::{Batching, ClientOptions, HttpTransport, ServerOptions, router};
 use reqwest::Client;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -37,8 +38,9 @@ fn main() {
         ("1 MiB", Bytes::from(vec![7; 1 << 20]), &[1, 64]),
     ] {
         let bare = Bare::new(&runtime, &value);
-        let alone = Hop::new(&runtime, &value, None);
-        let shared = Hop::new(&runtime, &value, Some(Batching::default()));
+        let alone = Hop::new(&runtime, &value, &Over::Http(None));
+        let shared = Hop::new(&runtime, &value, &Over::Http(Some(Batching::default())));
+        let grpc = Hop::new(&runtime, &value, &Over::Grpc);
         for callers in crowds {
             let who = match callers {
                 1 => "a lone caller".to_owned(),
@@ -50,6 +52,8 @@ fn main() {
             measure(&mut group, &runtime, &name, *callers, &alone, Hop::ask);
             let name = format!("one hop, {size} values, {who}");
             measure(&mut group, &runtime, &name, *callers, &shared, Hop::ask);
+            let name = format!("one hop over gRPC, {size} values, {who}");
+            measure(&mut group, &runtime, &name, *callers, &grpc, Hop::ask);
         }
     }
     let asker = Asker::new(&runtime);
@@ -128,6 +132,16 @@ fn serve(runtime: &Runtime, app: axum::Router) -> String {
     format!("http://{address}")
 }
 
+/// The same, as a node serves its peers: by `gaggle_serve`, which speaks HTTP/2 as well.
+fn serve_peers(runtime: &Runtime, app: axum::Router) -> String {
+    let server = runtime
+        .block_on(Server::bind("127.0.0.1:0", Options::default()))
+        .expect("a port");
+    let url = format!("http://{}", server.local_addr());
+    runtime.spawn(server.serve(app, pending()));
+    url
+}
+
 /// A handler that returns the value to every request, and a client with the transport's settings that reads it.
 #[derive(Clone)]
 struct Bare {
@@ -161,17 +175,23 @@ impl Bare {
     }
 }
 
-/// The transport's server over a group that holds the values in its main cache, and the transport's client.
+/// What a hop goes over.
+enum Over {
+    Http(Option<Batching>),
+    Grpc,
+}
+
+/// A transport's server over a group that holds the values in its main cache, and the transport's client.
 #[derive(Clone)]
 struct Hop {
-    peer: Arc<HttpPeer>,
+    peer: Arc<dyn Peer>,
     /// One for each caller: gets of one key would be one get, before they come here.
     keys: Arc<[Key]>,
     len: usize,
 }
 
 impl Hop {
-    fn new(runtime: &Runtime, value: &Bytes, batching: Option<Batching>) -> Self {
+    fn new(runtime: &Runtime, value: &Bytes, over: &Over) -> Self {
         let (constant, len) = (value.clone(), value.len());
         let things = Group::builder("things")
             .capacity(1 << 30)
@@ -189,16 +209,23 @@ impl Hop {
                 .block_on(things.get(key))
                 .expect("a value, cached from here on");
         }
-        let app = router(
-            Groups::new([things]).expect("one name"),
-            ServerOptions::default(),
-        );
-        let options = ClientOptions {
-            batching,
-            ..ClientOptions::default()
+        let groups = Groups::new([things]).expect("one name");
+        let peer: Arc<dyn Peer> = match over {
+            Over::Http(batching) => {
+                let url = serve_peers(runtime, router(groups, ServerOptions::default()));
+                let options = ClientOptions {
+                    batching: batching.clone(),
+                    ..ClientOptions::default()
+                };
+                let transport = HttpTransport::new(options).expect("a client");
+                transport.peer(&url).expect("a base URL")
+            }
+            Over::Grpc => {
+                let app = gaggle_transport_grpc::router(groups, Default::default());
+                let url = serve_peers(runtime, app);
+                GrpcTransport::default().peer(&url).expect("a base URL")
+            }
         };
-        let transport = HttpTransport::new(options).expect("a client");
-        let peer = transport.peer(&serve(runtime, app)).expect("a base URL");
         Self { peer, keys, len }
     }
 
@@ -211,8 +238,9 @@ impl Hop {
             deadline: Duration::from_secs(5),
             party: None,
         };
-        let Ok(Fetched::Found(loaded)) = self.peer.fetch(fetch).await else {
-            unreachable!("the value is in the owner's cache");
+        let loaded = match self.peer.fetch(fetch).await {
+            Ok(Fetched::Found(loaded)) => loaded,
+            other => unreachable!("the value is in the owner's cache: {other:?}"),
         };
         assert_eq!(loaded.value.len(), self.len);
     }
@@ -231,7 +259,7 @@ impl Asker {
         let hop = Hop::new(
             runtime,
             &Bytes::from(vec![7; 100]),
-            Some(Batching::default()),
+            &Over::Http(Some(Batching::default())),
         );
         let group = Group::builder("things")
             .origin_fn(|_| async { Err::<Option<Bytes>, _>("every key is the other node's") })
@@ -265,7 +293,7 @@ impl Asker {
     }
 }
 
-struct AllTheirs(Arc<HttpPeer>);
+struct AllTheirs(Arc<dyn Peer>);
 
 impl Router for AllTheirs {
     fn route(&self, _: &[u8]) -> Route {
