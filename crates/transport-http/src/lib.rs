@@ -91,7 +91,8 @@
 //! A get leaves at once while fewer than [`Batching::requests_at_once`] requests to its peer are under way: by itself, or, if
 //! the last one to leave had company, with those that come in the same turn of the runtime. Others wait until one of those
 //! has its first answer, at most [`Batching::longest_wait`], and leave together; where only a few wait
-//! ([`Batching::smallest_batch`]), by requests of their own.
+//! ([`Batching::smallest_batch`]), by requests of their own. A peer of which nothing is known is asked for one key, and
+//! the answer tells how to go on with the others.
 //!
 //! The gets of one `get_many` that go to one peer leave in one batch of up to 1,024 keys and 1 MiB, as soon as all of them
 //! have come here. Fewer than 64 join those that wait, if any would have to: many small batches at a time would cost a busy

@@ -1,7 +1,6 @@
 //! Single requests to a peer, and what their answers mean.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -33,8 +32,6 @@ pub(super) struct Asker {
     url: Option<Url>,
     /// One permit for each request under way, pings aside: those tell whether a peer that holds all permits is alive.
     pub(super) slots: Semaphore,
-    /// Whether the peer takes batches, by the last of its answers.
-    takes_batches: AtomicBool,
     /// Gets that wait for company; none where batching is off.
     pub(super) queue: Option<Queue>,
 }
@@ -48,7 +45,6 @@ impl Asker {
             url: Url::parse(&base).ok(),
             base,
             slots: Semaphore::new(options.max_requests_per_peer.min(Semaphore::MAX_PERMITS)),
-            takes_batches: AtomicBool::new(false),
             queue: options.batching.clone().map(Queue::new),
             transport,
         }
@@ -65,16 +61,16 @@ impl Asker {
     /// Whether a get goes alone, and when.
     pub(super) fn enter<'a>(self: &Arc<Self>, fetch: &Fetch<'a>, began: Instant) -> Entered<'a> {
         match &self.queue {
-            Some(queue) if self.takes_batches.load(Relaxed) => queue.enter(self, fetch, began),
-            _ => Entered::Alone,
+            Some(queue) => queue.enter(self, fetch, began),
+            None => Entered::Alone,
         }
     }
 
     /// Notes whether the peer takes batches. It may be replaced by one of another kind at any time.
     pub(super) fn learn(&self, answer: &HeaderMap) -> bool {
         let takes = answer.contains_key(headers::BATCH);
-        if takes != self.takes_batches.load(Relaxed) {
-            self.takes_batches.store(takes, Relaxed);
+        if let Some(queue) = &self.queue {
+            queue.learn(takes);
         }
         takes
     }

@@ -11,6 +11,10 @@
 //! rounds count no more. Whoever makes an empty queue non-empty watches that clock; if it goes away before, it sends the
 //! queue as it leaves. So a non-empty queue always has somebody to send it.
 //!
+//! Whether a peer takes batches its first answer tells. Until then one get is under way, whatever the options say, and others
+//! wait for it as they would for any turn; then they leave in a batch, or each by itself. A peer that takes none is asked
+//! for each key by itself from then on, and nothing waits.
+//!
 //! Gets of one [party](Guest) say of each other that they come, so an idle peer gets all of them in one request: they
 //! gather beside the queue, and leave when all are here. The first to come watches over that, as over the queue, and waits
 //! no longer than [`Batching::longest_wait`]; those that come later gather anew. Where the peer is busy, a small party
@@ -18,7 +22,7 @@
 //! is busy. A large one is a batch of that kind by itself.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gaggle_group::{Fetch, Fetched, Guest, Key, PeerError};
@@ -58,6 +62,17 @@ pub(super) struct Queue {
     state: Mutex<State>,
     /// Gets in the queue or in a batch.
     waiting: AtomicUsize,
+    /// Whether the peer takes batches, by the last of its answers: a [`Takes`].
+    takes: AtomicU8,
+}
+
+/// Whether a peer takes batches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Takes {
+    Unknown,
+    None,
+    Batches,
 }
 
 #[derive(Default)]
@@ -125,7 +140,25 @@ impl Queue {
             options,
             state: Mutex::default(),
             waiting: AtomicUsize::new(0),
+            takes: AtomicU8::new(Takes::Unknown as u8),
         }
+    }
+
+    /// Notes what an answer has told.
+    pub(super) fn learn(&self, takes_batches: bool) {
+        let takes = if takes_batches {
+            Takes::Batches
+        } else {
+            Takes::None
+        };
+        // Written by all answers, it would be taken away from the gets all the time.
+        if !self.knows(takes) {
+            self.takes.store(takes as u8, Relaxed);
+        }
+    }
+
+    fn knows(&self, takes: Takes) -> bool {
+        self.takes.load(Relaxed) == takes as u8
     }
 
     /// Takes a get in. A guest of a party must then [arrive](Guest::arrive), whatever has become of it.
@@ -138,14 +171,22 @@ impl Queue {
         let Some(until) = began.checked_add(fetch.deadline) else {
             return Entered::Alone;
         };
-        if size(fetch.group, fetch.key) > MOST.bytes {
+        if self.knows(Takes::None) || size(fetch.group, fetch.key) > MOST.bytes {
             return Entered::Alone;
         }
+        let is_unknown = self.knows(Takes::Unknown);
         let mut state = self.state();
-        // The last of a party of which nobody waits is like any other get.
-        let guest = fetch.party.filter(|guest| state.gathers(guest));
-        let is_free = guest.is_none() && !self.is_busy(&state);
-        if is_free && !state.company {
+        // The last of a party of which nobody waits is like any other get. With a peer that is not known all are: a party
+        // has to wait for its first one's answer, and not for the last of its members.
+        let guest = fetch
+            .party
+            .filter(|guest| !is_unknown && state.gathers(guest));
+        let is_free = if is_unknown {
+            state.turns == 0 && state.items.is_empty()
+        } else {
+            guest.is_none() && !self.is_busy(&state)
+        };
+        if is_free && (is_unknown || !state.company) {
             state.turns += 1;
             return Entered::First(Turn::new(asker, state.round));
         }
@@ -177,7 +218,7 @@ impl Queue {
             return None;
         }
         state.turns = state.turns.saturating_sub(1);
-        state.send(self.options.smallest_batch)
+        state.send(self.smallest_batch())
     }
 
     /// What was ready to run beside the get that came first when the queue had been sent `sent` times has run.
@@ -187,7 +228,7 @@ impl Queue {
             return None;
         }
         // A lone get needs no batch, whatever the options say.
-        state.send(self.options.smallest_batch.max(2))
+        state.send(self.smallest_batch().max(2))
     }
 
     /// Nobody has sent what entered the queue when it had been sent `sent` times.
@@ -198,7 +239,7 @@ impl Queue {
         }
         state.round += 1;
         state.turns = 0;
-        state.send(self.options.smallest_batch)
+        state.send(self.smallest_batch())
     }
 
     /// What has gathered of a party is to wait for no more of it. Where it makes up the queue from now on, `watch` is told
@@ -217,8 +258,16 @@ impl Queue {
             state.items.append(&mut items);
             return None;
         }
-        let few = here < self.options.smallest_batch;
-        Some(state.take_turns(items, few, MOST_OF_PARTY))
+        Some(state.take_turns(items, here < self.smallest_batch(), MOST_OF_PARTY))
+    }
+
+    /// How many gets make a batch: none do for a peer that is not known to take any.
+    fn smallest_batch(&self) -> usize {
+        if self.knows(Takes::Batches) {
+            self.options.smallest_batch
+        } else {
+            usize::MAX
+        }
     }
 
     /// Whether a further get is to wait.

@@ -221,7 +221,7 @@ async fn small_parties_that_wait_leave_together() {
 }
 
 #[tokio::test]
-async fn a_peer_of_unknown_kind_is_asked_for_each_key_alone() {
+async fn a_peer_of_unknown_kind_is_asked_for_one_key_first() {
     let (server, asked) = counting([echo()]).await;
     let options = ClientOptions {
         batching: Some(patient()),
@@ -229,8 +229,7 @@ async fn a_peer_of_unknown_kind_is_asked_for_each_key_alone() {
     };
     let asking = asking("echo", peer_with(server, options));
     let keys = keys(60);
-    // From the first answers on it is known.
-    for (keys, requests) in [(&keys[..20], (20, 0)), (&keys[20..], (0, 1))] {
+    for (keys, requests) in [(&keys[..20], (1, 1)), (&keys[20..], (0, 1))] {
         let answers = timeout(LONG, asking.get_many(keys)).await.unwrap();
         assert!(answers.iter().all(Result::is_ok));
         assert_eq!(asked.take(), requests);
@@ -240,11 +239,18 @@ async fn a_peer_of_unknown_kind_is_asked_for_each_key_alone() {
 #[tokio::test]
 async fn a_peer_that_takes_no_batches_is_asked_for_each_key_alone() {
     let plain = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n\x0a\x03630";
-    let mut fake = FakePeer::new([(plain, Then::Keep); 21]).await;
-    let asking = asking("scores", batching(fake.address, patient()).await);
-    let answers = timeout(LONG, asking.get_many(&keys(20))).await.unwrap();
-    assert!(answers.iter().all(Result::is_ok));
-    for _ in 0..21 {
+    let mut fake = FakePeer::new([(plain, Then::Keep); 40]).await;
+    let options = ClientOptions {
+        batching: Some(patient()),
+        ..ClientOptions::default()
+    };
+    let asking = asking("scores", peer_with(fake.address, options));
+    // The first time it is not known yet.
+    for keys in keys(40).chunks(20) {
+        let answers = timeout(LONG, asking.get_many(keys)).await.unwrap();
+        assert!(answers.iter().all(Result::is_ok));
+    }
+    for _ in 0..40 {
         let head = fake.request().await;
         assert!(head.starts_with("GET "), "{head}");
         assert!(!head.contains("gaggle-batch"), "{head}");
