@@ -10,28 +10,28 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use foyer_memory::{CacheBuilder, LruConfig};
-use gaggle_lru::{Options, byte_len};
+use gaggle_lru::{ByteCache, Cache, Options, byte_len};
 
 /// A cache with room for a number of entries that all weigh the same.
 pub(crate) trait Contender: Sync + Sized {
     const NAME: &'static str;
     fn with_room_for(entries: usize, payload: usize) -> Self;
     fn get(&self, key: &[u8]) -> Option<Bytes>;
-    fn insert(&self, key: Box<[u8]>, value: Bytes);
+    /// The key as it comes from a request: who keeps it in a box makes the box.
+    fn insert(&self, key: &[u8], value: Bytes);
 }
 
-pub(crate) struct Gaggle(gaggle_lru::Cache<Box<[u8]>, Bytes>);
+/// The store of a group.
+pub(crate) struct Gaggle(ByteCache);
 
 impl Contender for Gaggle {
     const NAME: &'static str = "gaggle-lru";
 
     fn with_room_for(entries: usize, payload: usize) -> Self {
-        let weight = gaggle_lru::Cache::<Box<[u8]>, Bytes>::ENTRY_OVERHEAD + payload as u64;
-        let options = Options {
-            capacity: weight * entries as u64,
+        Self(ByteCache::new(Options {
+            capacity: room_in_pages(entries, payload),
             ..Options::default()
-        };
-        Self(gaggle_lru::Cache::new(options, byte_len))
+        }))
     }
 
     #[inline]
@@ -40,8 +40,48 @@ impl Contender for Gaggle {
     }
 
     #[inline]
-    fn insert(&self, key: Box<[u8]>, value: Bytes) {
+    fn insert(&self, key: &[u8], value: Bytes) {
         self.0.insert(key, value);
+    }
+}
+
+/// What that many entries of a payload take: asked of a cache that holds them.
+fn room_in_pages(entries: usize, payload: usize) -> u64 {
+    let cache = ByteCache::new(Options {
+        capacity: (entries * (payload + 1024)) as u64,
+        ..Options::default()
+    });
+    for n in 0..entries {
+        let key = format!("key-{n:06}");
+        let value = vec![0; payload - key.len()];
+        cache.insert(key.as_bytes(), value.into());
+    }
+    cache.bytes()
+}
+
+/// The one for any keys and values, with those of the others.
+pub(crate) struct Generic(Cache<Box<[u8]>, Bytes>);
+
+impl Contender for Generic {
+    const NAME: &'static str = "Cache";
+
+    fn with_room_for(entries: usize, payload: usize) -> Self {
+        let weight = Cache::<Box<[u8]>, Bytes>::ENTRY_OVERHEAD + payload as u64;
+        let options = Options {
+            capacity: weight * entries as u64,
+            ..Options::default()
+        };
+        Self(Cache::new(options, byte_len))
+    }
+
+    #[inline]
+    fn get(&self, key: &[u8]) -> Option<Bytes> {
+        self.0.get(key)
+    }
+
+    #[inline]
+    fn insert(&self, key: &[u8], value: Bytes) {
+        self.0.insert(key.into(), value);
     }
 }
 
@@ -73,8 +113,8 @@ impl Contender for Quick {
     }
 
     #[inline]
-    fn insert(&self, key: Box<[u8]>, value: Bytes) {
-        self.0.insert(key, value);
+    fn insert(&self, key: &[u8], value: Bytes) {
+        self.0.insert(key.into(), value);
     }
 }
 
@@ -99,8 +139,8 @@ impl Contender for Moka {
     }
 
     #[inline]
-    fn insert(&self, key: Box<[u8]>, value: Bytes) {
-        self.0.insert(key, value);
+    fn insert(&self, key: &[u8], value: Bytes) {
+        self.0.insert(key.into(), value);
     }
 }
 
@@ -124,8 +164,8 @@ impl Contender for Foyer {
     }
 
     #[inline]
-    fn insert(&self, key: Box<[u8]>, value: Bytes) {
-        self.0.insert(key, value);
+    fn insert(&self, key: &[u8], value: Bytes) {
+        self.0.insert(key.into(), value);
     }
 }
 
@@ -146,11 +186,11 @@ impl Contender for Locked {
     }
 
     #[inline]
-    fn insert(&self, key: Box<[u8]>, value: Bytes) {
+    fn insert(&self, key: &[u8], value: Bytes) {
         // What it displaces is dropped after unlocking, as on the other sides.
         let _displaced = {
             let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            cache.push(key, value)
+            cache.push(key.into(), value)
         };
     }
 }

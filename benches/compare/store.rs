@@ -1,4 +1,4 @@
-//! `gaggle_lru::Cache` beside the caches that one might take instead: what an operation costs in CPU time, all sides in one
+//! `gaggle_lru::ByteCache` beside the caches that one might take instead: what an operation costs in CPU time, all sides in one
 //! run.
 //!
 //! Not a Criterion bench: Criterion finishes one side before it begins the next, and on a shared machine the difference
@@ -6,7 +6,7 @@
 //! compared. CPU time of the threads, not time on the clock: it leaves out the time in which another program had the core.
 //! Time asleep at a contended lock is left out too, but not the system calls for it.
 //!
-//! The ratios are to the first side, which is `gaggle-lru` unless `GAGGLE_SIDE` asks for another one alone.
+//! The ratios are to the first side, which is `gaggle-lru` unless `GAGGLE_SIDE` asks for others, parted by commas.
 
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 
@@ -19,7 +19,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 mod contenders;
 
-use contenders::{Contender, Foyer, Gaggle, Locked, Moka, Quick};
+use contenders::{Contender, Foyer, Gaggle, Generic, Locked, Moka, Quick};
 
 const KEYS: usize = 100_000;
 /// Of `key-000000` and its value, in bytes.
@@ -44,7 +44,7 @@ fn main() {
     } else {
         (1, 1_000)
     };
-    // For counting instructions with callgrind, which wants one side alone.
+    // Some alone, parted by commas. Counting instructions with callgrind wants one.
     let only = std::env::var("GAGGLE_SIDE").ok();
 
     let load = Workload::new(KEYS);
@@ -68,12 +68,16 @@ fn main() {
         for threads in [1, 2] {
             let mut sides: Vec<Side<'_>> = vec![
                 side::<Gaggle>(&load, mix, room, threads),
+                side::<Generic>(&load, mix, room, threads),
                 side::<Quick>(&load, mix, room, threads),
                 side::<Moka>(&load, mix, room, threads),
                 side::<Foyer>(&load, mix, room, threads),
                 side::<Locked>(&load, mix, room, threads),
             ];
-            sides.retain(|(name, _)| only.as_deref().is_none_or(|only| only == *name));
+            sides.retain(|(name, _)| {
+                only.as_deref()
+                    .is_none_or(|only| only.split(',').any(|only| only == *name))
+            });
             println!("\n{what}, threads: {threads}");
             report(&mut sides, rounds, operations);
         }
@@ -124,7 +128,7 @@ fn side<'a, C: Contender + 'a>(
 ) -> Side<'a> {
     let cache = C::with_room_for(room, PAYLOAD);
     for (key, value) in load.entries() {
-        cache.insert(key.into(), value.clone());
+        cache.insert(key, value.clone());
     }
     let mut states: Vec<Draws> = (0..threads)
         .map(|turn| Draws::zipf(KEYS, 0.99, turn))
@@ -170,7 +174,7 @@ fn run<C: Contender>(cache: &C, load: &Workload, draws: &mut Draws, mix: Mix, op
         left -= 1;
         if left == 0 {
             left = one_in;
-            cache.insert(key.into(), value.clone());
+            cache.insert(key, value.clone());
         } else {
             black_box(cache.get(key));
         }

@@ -1,4 +1,5 @@
-//! Hit ratios of `gaggle_lru::Cache` on recorded accesses, beside strict LRU, `quick_cache` and `moka`.
+//! Hit ratios of `gaggle_lru::ByteCache` and `gaggle_lru::Cache` on recorded accesses, beside strict LRU, `quick_cache` and
+//! `moka`.
 //!
 //! ```sh
 //! GAGGLE_TRACES=path/to/traces cargo run --release -p gaggle-benches --example hit_ratio
@@ -10,7 +11,8 @@
 //! `start + 1`, and so on.
 //!
 //! Every entry weighs the same, the caches are cold at first, every access counts, and a miss is followed by an insertion.
-//! `gaggle_lru` has as many shards as it gives itself for that capacity on this machine.
+//! Those of `gaggle_lru` have as many shards as they give themselves for that capacity on this machine. Values are of 100
+//! bytes in `ByteCache`, whose capacity is the least that holds that many entries on average, of keys in a row.
 
 #![allow(
     clippy::print_stdout,
@@ -24,8 +26,9 @@ use std::io::{self, BufRead, BufReader};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use gaggle_lru::{Cache, Options};
+use gaggle_lru::{ByteCache, Cache, Options};
 
 /// The file, and the sizes of the caches in entries.
 const TRACES: [(&str, [usize; 3]); 16] = [
@@ -53,8 +56,8 @@ fn main() -> io::Result<()> {
         PathBuf::from,
     );
     println!(
-        "{:30} {:>8} {:>8} {:>8} {:>8} {:>8}   gaggle-lru less LRU",
-        "trace @ entries, hits in %", "LRU", "gaggle", "quick", "moka", "requests"
+        "{:30} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}   ByteCache less LRU",
+        "trace @ entries, hits in %", "LRU", "ByteCache", "Cache", "quick", "moka", "requests"
     );
     let mut skipped = 0;
     for (name, sizes) in TRACES {
@@ -69,18 +72,20 @@ fn main() -> io::Result<()> {
         for entries in sizes {
             let row = [
                 strict(&trace, entries),
+                pages(&trace, entries),
                 gaggle(&trace, entries),
                 quick(&trace, entries),
                 moka(&trace, entries),
             ]
             .map(|hits| percent(hits, trace.len()));
             println!(
-                "{:30} {:8.2} {:8.2} {:8.2} {:8.2} {:8}   {:+.2}",
+                "{:30} {:9.2} {:9.2} {:9.2} {:9.2} {:9.2} {:9}   {:+.2}",
                 format!("{short} @ {entries}"),
                 row[0],
                 row[1],
                 row[2],
                 row[3],
+                row[4],
                 trace.len(),
                 row[1] - row[0]
             );
@@ -146,6 +151,45 @@ fn strict(trace: &[u64], entries: usize) -> usize {
         |key| cache.borrow_mut().get(&key).copied(),
         |key| {
             cache.borrow_mut().put(key, ());
+        },
+    )
+}
+
+const VALUE: Bytes = Bytes::from_static(&[0; 100]);
+
+fn byte_cache(capacity: u64) -> ByteCache {
+    ByteCache::new(Options {
+        capacity,
+        ..Options::default()
+    })
+}
+
+fn pages(trace: &[u64], entries: usize) -> usize {
+    // On average, as it evicts by the page: once it is full, over as many further keys as are to fit.
+    let fits = |capacity| {
+        let cache = byte_cache(capacity);
+        let mut held = 0;
+        for n in 0..3 * entries {
+            cache.insert(&n.to_be_bytes(), VALUE);
+            held += if n < 2 * entries { 0 } else { cache.len() };
+        }
+        held >= entries * entries
+    };
+    let (mut low, mut high) = (0, 1_000 * entries as u64);
+    while high - low > entries as u64 {
+        let middle = low.midpoint(high);
+        if fits(middle) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    let cache = byte_cache(high);
+    hits(
+        trace,
+        |key| cache.get_with(&key.to_be_bytes(), |_| ()),
+        |key| {
+            cache.insert(&key.to_be_bytes(), VALUE);
         },
     )
 }

@@ -1,4 +1,4 @@
-//! The store alone: `gaggle_lru::Cache` with the types that a group gives it.
+//! The store alone: `gaggle_lru::ByteCache`, which a group has.
 
 #![allow(
     clippy::expect_used,
@@ -7,13 +7,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Throughput};
 use gaggle_benches::{Draws, Workload, criterion, on_threads};
-use gaggle_lru::{Cache, Options, byte_len};
-
-type Store = Cache<Box<[u8]>, Bytes>;
+use gaggle_lru::{ByteCache, Options};
 
 const KEYS: usize = 100_000;
 
@@ -30,7 +27,7 @@ fn main() {
 }
 
 /// A store that holds all keys.
-fn full(load: &Workload) -> Store {
+fn full(load: &Workload) -> ByteCache {
     let store = room_for(load, KEYS * 2);
     fill(&store, load);
     assert_eq!(store.len(), KEYS);
@@ -38,19 +35,21 @@ fn full(load: &Workload) -> Store {
 }
 
 /// An empty store with room for that many entries.
-fn room_for(load: &Workload, entries: usize) -> Store {
-    let (key, value) = load.entry(0);
-    let capacity = Store::ENTRY_OVERHEAD + (key.len() + value.len()) as u64;
-    let options = Options {
-        capacity: capacity * entries as u64,
+fn room_for(load: &Workload, entries: usize) -> ByteCache {
+    let roomy = ByteCache::new(Options {
+        capacity: 1 << 30,
         ..Options::default()
-    };
-    Cache::new(options, byte_len)
+    });
+    fill(&roomy, load);
+    ByteCache::new(Options {
+        capacity: roomy.bytes() * entries as u64 / load.len() as u64,
+        ..Options::default()
+    })
 }
 
-fn fill(store: &Store, load: &Workload) {
+fn fill(store: &ByteCache, load: &Workload) {
     for (key, value) in load.entries() {
-        store.insert(key.into(), value.clone());
+        store.insert(key, value.clone());
     }
 }
 
@@ -66,7 +65,7 @@ fn reads(group: &mut BenchmarkGroup<'_, WallTime>, load: &Workload) {
             count(threads)
         );
         per_thread(group, &name, threads, |draws| {
-            store.get_with(load.entry(draws.next()).0, Bytes::len)
+            store.get_with(load.entry(draws.next()).0, <[u8]>::len)
         });
     }
     assert_eq!(store.stats().misses, 0, "a bench of hits");
@@ -74,7 +73,7 @@ fn reads(group: &mut BenchmarkGroup<'_, WallTime>, load: &Workload) {
     // As full as the other, but of keys that nobody asks for.
     let absent = room_for(load, KEYS * 2);
     for (key, value) in load.entries() {
-        absent.insert([b"other-", key].concat().into(), value.clone());
+        absent.insert(&[b"other-", key].concat(), value.clone());
     }
     let name = "get miss, zipf 0.99, 1 thread";
     per_thread(group, name, 1, |draws| {
@@ -91,7 +90,7 @@ fn inserts(group: &mut BenchmarkGroup<'_, WallTime>, load: &Workload) {
     group.bench_function("insert evicting one, 100-byte values, 1 thread", |b| {
         b.iter(|| {
             let (key, value) = keys.next().expect("a cycle has no end");
-            store.insert(key.into(), value.clone())
+            store.insert(key, value.clone())
         });
     });
     assert_eq!(store.stats().overwrites, 0, "a bench of new keys");
@@ -114,7 +113,7 @@ fn mixed(group: &mut BenchmarkGroup<'_, WallTime>, load: &Workload) {
                         *turn = (*turn + 1) % 10;
                         let (key, value) = load.entry(draws.next());
                         if *turn == 0 {
-                            std::hint::black_box(store.insert(key.into(), value.clone()));
+                            std::hint::black_box(store.insert(key, value.clone()));
                         } else {
                             std::hint::black_box(store.get(key));
                         }

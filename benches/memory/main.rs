@@ -8,6 +8,9 @@
 //! The others count keys and values against their budgets, and memcached its items; what else they take comes on top. So
 //! the bytes per entry that are no payload are what to compare. They include all of the process: its code, its runtime.
 //!
+//! With the feature `mimalloc` the contenders of this program have the allocator that `gaggle-node` has, without it the
+//! system's.
+//!
 //! `GAGGLE_SIDE` asks for one contender alone, `GAGGLE_BUDGET_MIB` for another budget than 1024.
 
 #![allow(
@@ -32,6 +35,10 @@ use memcached::Memcached;
 use report::{HEADER, Report};
 use sides::{Gaggle, Moka, Side};
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Before the name of the contender that this process is to be, and its budget.
 const AS_CONTENDER: &str = "--contender";
 
@@ -55,7 +62,12 @@ fn main() {
     });
     let only = std::env::var("GAGGLE_SIDE").ok();
     let budget = mib << 20;
-    println!("A budget of {mib} MiB\n\n{HEADER}");
+    let allocator = if cfg!(feature = "mimalloc") {
+        "mimalloc"
+    } else {
+        "the system's allocator"
+    };
+    println!("A budget of {mib} MiB; {allocator}\n\n{HEADER}");
     for name in ["gaggle", GROUPCACHE, "moka", MEMCACHED] {
         if only.as_deref().is_some_and(|only| only != name) {
             continue;

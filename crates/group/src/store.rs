@@ -22,7 +22,7 @@ pub trait Store: Send + Sync + 'static {
     /// Drops a key; says whether it was there.
     fn remove(&self, key: &[u8]) -> bool;
 
-    /// Evicts the entry that is worth least. False if there is none.
+    /// Evicts the entry that is worth least, or a few that lie together. False if there is none.
     fn evict_one(&self) -> bool;
 
     /// The bytes held: keys, values and the bookkeeping of both.
@@ -75,10 +75,10 @@ pub struct StoreStats {
     pub refused: u64,
 }
 
-/// The store that a group uses unless told otherwise: [`gaggle_lru::Cache`].
+/// The store that a group uses unless told otherwise: [`gaggle_lru::ByteCache`].
 #[derive(Debug)]
 pub struct LruStore {
-    cache: gaggle_lru::Cache<Box<[u8]>, Bytes>,
+    cache: gaggle_lru::ByteCache,
 }
 
 impl LruStore {
@@ -90,7 +90,7 @@ impl LruStore {
             ..Default::default()
         };
         Self {
-            cache: gaggle_lru::Cache::new(options, gaggle_lru::byte_len),
+            cache: gaggle_lru::ByteCache::new(options),
         }
     }
 }
@@ -114,7 +114,7 @@ impl Store for LruStore {
     }
 
     fn insert(&self, key: &[u8], value: Bytes, ttl: Option<Duration>) -> Inserted {
-        match self.cache.insert_with_ttl(key.into(), value, ttl) {
+        match self.cache.insert_with_ttl(key, value, ttl) {
             gaggle_lru::Insertion::Refused { .. } => Inserted::Refused,
             _ => Inserted::Kept,
         }
@@ -125,7 +125,7 @@ impl Store for LruStore {
     }
 
     fn evict_one(&self) -> bool {
-        self.cache.evict_one().is_some()
+        self.cache.evict() > 0
     }
 
     fn bytes(&self) -> u64 {

@@ -64,8 +64,8 @@ impl Tiers {
         self.main.remove(key) | self.hot.remove(key)
     }
 
-    /// `fresh` is the size of what main has just been given. Each turn evicts one entry, so the loop ends; two threads here
-    /// at once may evict one entry more than needed.
+    /// `fresh` is the size of what main has just been given. Each turn evicts an entry or a few, so the loop ends; two threads
+    /// here at once may evict more than needed.
     fn balance(&self, fresh: u64) {
         loop {
             let (main, hot) = (self.main.bytes(), self.hot.bytes());
@@ -75,7 +75,8 @@ impl Tiers {
             // Where main holds next to nothing but one large new value, an eighth of main may be all of hot: groupcache
             // would throw the new value out. The smaller copies go first here. (By size, as to count entries would lock
             // every shard.)
-            let hot_gives = hot > main / 8 || main <= fresh.saturating_add(NEXT_TO_NOTHING);
+            let little = fresh.saturating_add(fresh / 8 + NEXT_TO_NOTHING);
+            let hot_gives = hot > main / 8 || main <= little;
             let (first, second) = if hot_gives {
                 (&self.hot, &self.main)
             } else {
@@ -88,8 +89,9 @@ impl Tiers {
     }
 }
 
-/// The bookkeeping of an entry and little more, in bytes.
-const NEXT_TO_NOTHING: u64 = 1 << 10;
+/// The bookkeeping of an entry, and a page that a few small ones have begun, in bytes. (What an allocator rounds a value up
+/// by, an eighth at most, comes on top.)
+const NEXT_TO_NOTHING: u64 = 10 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -120,7 +122,7 @@ mod tests {
         for n in 0..8 {
             put(&tiers, Tier::Hot, &format!("copy-{n}"), 1 << 10);
         }
-        put(&tiers, Tier::Main, "large", 97 << 10);
+        put(&tiers, Tier::Main, "large", 95 << 10);
         assert!(tiers.peek(b"large").is_some());
         assert!(tiers.hot.len() < 8);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Deadline;
 use crate::entry::{Entry, Weight};
-use crate::evict::{Dropped, evict_one, make_room};
+use crate::evict::{Dropped, in_turn, make_room};
 use crate::shard::{Budget, Shard, shard_of};
 use crate::{Clock, Evicted, Hit, Insertion, Options, Stats, Xxh3State};
 
@@ -165,7 +165,14 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         let mut dropped = Dropped::default();
         dropped.take(old);
         dropped.take(victim);
-        make_room(&self.shards, &self.budget, home, hash, &mut dropped);
+        make_room(self.shards.len(), &self.budget, home, |at| {
+            let spare = (at == home).then_some(hash);
+            // The lock ends with this line, before the entry does.
+            let victim = self.shards[at].lock().evict(spare, &self.budget);
+            let any = victim.is_some();
+            dropped.take(victim);
+            any
+        });
         dropped.finish();
         if same_key {
             Insertion::Overwrote
@@ -195,9 +202,15 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
     pub fn evict_one(&self) -> Option<Evicted<K, V>> {
         let start = self.recent.turn.fetch_add(1, Ordering::Relaxed);
         let newest = self.recent.newest.load(Ordering::Relaxed);
+        let from_start = || in_turn(&self.shards, start).map(Shard::lock);
+        let evict = |spare| from_start().find_map(|mut entries| entries.evict(spare, &self.budget));
         let Entry {
             key, value, weight, ..
-        } = evict_one(&self.shards, &self.budget, start, newest)?;
+        } = from_start()
+            .filter(|entries| entries.len() > 1)
+            .find_map(|mut entries| entries.evict(None, &self.budget))
+            .or_else(|| evict(Some(newest)))
+            .or_else(|| evict(None))?;
         Some(Evicted {
             key,
             value,

@@ -86,6 +86,16 @@ impl Deadline {
         })
     }
 
+    /// For where it is kept as bytes.
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// What [`to_bits`](Self::to_bits) gave.
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// `Ok` with the time left, `None` where there is no deadline; `Err` where it has passed. The clock is read only if
     /// there is a deadline.
     pub(crate) fn left(self, clock: &Clock) -> Result<Option<Duration>, Expired> {

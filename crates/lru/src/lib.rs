@@ -32,12 +32,15 @@
 //! assert_eq!(cache.stats().hits, 3);
 //! ```
 //!
+//! [`ByteCache`] is the one for byte strings, in a third of the bookkeeping: it packs small entries into pages. What is said
+//! here holds for it as well, except where its own documentation says otherwise.
+//!
 //! # What holds at all times
 //!
 //! - When no insertion is running, [`bytes`](Cache::bytes) is the exact sum of the weights held, and not above the
 //!   [`capacity`](Cache::capacity). During insertions it exceeds it by at most what they are inserting.
 //! - A value comes back for an equal key only. The 64-bit hash of a key finds its slot; the key kept there is compared.
-//!   Two keys with one hash displace each other, which is counted as [`Evictions::collision`].
+//!   Two keys with one hash displace each other, which is counted as [`Evictions::collision`] (in a `ByteCache` both stay).
 //! - `insertions == len + overwrites + removals + evictions`: the counters of [`Stats`] account for each entry.
 //! - Values leave outside the locks: a slow `Drop` holds up nobody, and a panic in foreign code (`Hash`, `Eq`, `Clone`,
 //!   `Drop`, the weigher) leaves the cache usable and its accounts right.
@@ -59,11 +62,12 @@
 //! - Everything is admitted: a long scan over cold keys flushes the cache. `moka` and `quick_cache` resist that.
 //! - Nothing runs in the background. An expired entry is found by the lookup that wants it, or leaves as eviction
 //!   comes to it; until then it occupies its bytes.
-//! - A hash table keeps the slots of its fullest time (17 bytes each) until [`Cache::clear`]. The budget bounds them, for
+//! - A hash table of a `Cache` keeps the slots of its fullest time (17 bytes each) until [`Cache::clear`]. The budget bounds them, for
 //!   each entry pays for its slots, but a cache first full of tiny and then of large values holds more than it says.
 //! - The default hasher is xxh3 with a random seed, not a keyed cryptographic hash. Where enemies choose the keys and can
 //!   measure, pass `std::hash::RandomState` to [`Cache::with_hasher`].
 
+mod byte_cache;
 mod cache;
 mod clock;
 mod entry;
@@ -73,6 +77,7 @@ mod options;
 mod shard;
 mod stats;
 
+pub use byte_cache::ByteCache;
 pub use cache::Cache;
 pub use clock::Clock;
 pub use entry::{Evicted, Hit, Insertion, byte_len};

@@ -40,7 +40,7 @@ impl Budget {
     }
 
     /// The difference in one step: an overwrite must not look, for a moment, as if it held both values.
-    fn exchange(&self, freed: u64, charged: u64) {
+    pub(crate) fn exchange(&self, freed: u64, charged: u64) {
         match charged.cmp(&freed) {
             // Not even a zero is added: that would take the cache line away from the others just as well.
             Equal => 0,

@@ -1,7 +1,6 @@
-//! The cache against a plain list, and with many shards against its promises.
+//! The cache with one shard against a plain list.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use gaggle_lru::{Cache, Clock, Insertion, Options};
@@ -44,10 +43,10 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn subject(shards: usize, clock: &Clock) -> Subject {
+fn subject(clock: &Clock) -> Subject {
     let options = Options {
         capacity: 8 * UNIT,
-        shards: Some(shards),
+        shards: Some(1),
         clock: clock.clone(),
     };
     Cache::new(options, |_, value: &Value| value.payload)
@@ -164,7 +163,7 @@ proptest! {
     #[test]
     fn one_shard_is_exactly_a_second_chance_list(ops in proptest::collection::vec(op(), 1..300)) {
         let clock = Clock::manual();
-        let cache = subject(1, &clock);
+        let cache = subject(&clock);
         let mut model = Model::default();
         for (id, op) in ops.into_iter().enumerate() {
             match op {
@@ -211,66 +210,5 @@ proptest! {
             prop_assert_eq!((evicted.key, evicted.value), (kept.key, kept.value));
         }
         prop_assert_eq!(cache.bytes(), 0);
-    }
-
-    #[test]
-    fn many_shards_keep_the_promises(ops in proptest::collection::vec(op(), 1..300), shards in 2..40_usize) {
-        let clock = Clock::manual();
-        let cache = subject(shards, &clock);
-        // What each key was last given, and until when; what the cache still has must be that.
-        let mut given: HashMap<u8, (Value, Option<u64>)> = HashMap::new();
-        let mut now = 0;
-        for (id, op) in ops.into_iter().enumerate() {
-            match op {
-                Op::Get(key) | Op::Peek(key) => {
-                    if let Some(hit) = cache.get_entry(&key) {
-                        let (value, end) = given.get(&key).unwrap();
-                        prop_assert_eq!(&hit.value, value);
-                        prop_assert_eq!(hit.ttl, end.map(|end| secs(end - now)));
-                        prop_assert!(hit.ttl != Some(Duration::ZERO));
-                    }
-                }
-                Op::Insert(key, payload, ttl) => {
-                    let value = Value { id: id as u64, payload };
-                    let before = cache.stats().evictions.total();
-                    if cache.insert_with_ttl(key, value.clone(), ttl.map(secs)).is_stored() {
-                        given.insert(key, (value, ttl.map(|ttl| now + ttl)));
-                        prop_assert_eq!(cache.contains(&key), ttl != Some(0));
-                    } else {
-                        prop_assert!(UNIT + payload > cache.capacity());
-                        prop_assert!(!cache.contains(&key));
-                        let expired = given.remove(&key).is_some_and(|(_, end)| end.is_some_and(|end| end <= now));
-                        prop_assert!(cache.stats().evictions.total() - before <= u64::from(expired));
-                    }
-                }
-                Op::Remove(key) => {
-                    let removed = cache.remove(&key);
-                    prop_assert!(removed.is_none() || removed == given.get(&key).map(|(value, _)| value.clone()));
-                    given.remove(&key);
-                }
-                Op::Advance(by) => {
-                    clock.advance(secs(by));
-                    now += by;
-                }
-                Op::EvictOne => {
-                    let (len, bytes) = (cache.len(), cache.bytes());
-                    let evicted = cache.evict_one();
-                    prop_assert_eq!(evicted.is_some(), len > 0);
-                    prop_assert_eq!(cache.bytes() + evicted.map_or(0, |evicted| evicted.weight), bytes);
-                }
-                Op::Clear => cache.clear(),
-            }
-            prop_assert!(cache.bytes() <= cache.capacity());
-        }
-        // The bytes are those of what is there.
-        let (mut sum, bytes, len) = (0, cache.bytes(), cache.len());
-        for _ in 0..len {
-            let evicted = cache.evict_one().unwrap();
-            prop_assert_eq!(evicted.weight, UNIT + evicted.value.payload);
-            prop_assert_eq!(&evicted.value, &given.get(&evicted.key).unwrap().0);
-            sum += evicted.weight;
-        }
-        prop_assert_eq!(sum, bytes);
-        prop_assert_eq!((cache.bytes(), cache.len()), (0, 0));
     }
 }

@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use gaggle_lru::{Cache, Clock, Options};
+use gaggle_lru::{ByteCache, Cache, Clock};
+
+#[path = "shared/subject.rs"]
+mod subject;
+
+use subject::{Subject, Value};
 
 const THREADS: u64 = 8;
 const ROUNDS: u64 = 20_000;
-
-/// The key, a version, and what it weighs.
-type Value = (u64, u64, u64);
 
 /// A generator without a dependency: the tests need variety, no quality.
 fn next(state: &mut u64) -> u64 {
@@ -22,14 +24,9 @@ fn next(state: &mut u64) -> u64 {
     *state >> 33
 }
 
-fn storm(shards: usize, capacity: u64, heaviest: u64) {
+fn storm<S: Subject>(shards: usize, capacity: u64, heaviest: u64) {
     let clock = Clock::manual();
-    let options = Options {
-        capacity,
-        shards: Some(shards),
-        clock: clock.clone(),
-    };
-    let cache: Cache<u64, Value> = Cache::new(options, |_, value: &Value| value.2);
+    let cache = S::new(capacity, shards, &clock);
     let lookups = AtomicU64::new(0);
     let insertions = AtomicU64::new(0);
     let refusals = AtomicU64::new(0);
@@ -47,25 +44,28 @@ fn storm(shards: usize, capacity: u64, heaviest: u64) {
                     match next(&mut random) % 20 {
                         0..10 => {
                             lookups.fetch_add(1, Ordering::Relaxed);
-                            let right = cache.get_with(&key, |value| value.0 == key);
-                            assert_ne!(right, Some(false), "a value of another key");
+                            let found = cache.get(key);
+                            let right = found.is_none_or(|(value, _)| value.key == key);
+                            assert!(right, "a value of another key");
                         }
                         10..17 => {
-                            let weight = next(&mut random) % heaviest;
-                            let ttl =
-                                (weight.is_multiple_of(3)).then_some(Duration::from_millis(5));
-                            let stored = cache
-                                .insert_with_ttl(key, (key, round, weight), ttl)
-                                .is_stored();
+                            let size = 16 + next(&mut random) % heaviest;
+                            let ttl = (size.is_multiple_of(3)).then_some(Duration::from_millis(5));
+                            let value = Value {
+                                key,
+                                version: round,
+                                size,
+                            };
+                            let stored = cache.insert(value, ttl);
                             let count = if stored { insertions } else { refusals };
                             count.fetch_add(1, Ordering::Relaxed);
                         }
                         17 => {
-                            let removed = cache.remove(&key);
-                            assert!(removed.is_none_or(|value| value.0 == key));
+                            let removed = cache.remove(key);
+                            assert!(removed.is_none_or(|value| value.key == key));
                         }
                         18 => {
-                            cache.evict_one();
+                            cache.evict();
                         }
                         _ => clock.advance(Duration::from_micros(50)),
                     }
@@ -77,36 +77,45 @@ fn storm(shards: usize, capacity: u64, heaviest: u64) {
         }
     });
 
-    let (stats, len, bytes) = (cache.stats(), cache.len(), cache.bytes());
+    let (stats, len) = (cache.stats(), cache.len());
     assert_eq!(stats.hits + stats.misses, lookups.into_inner());
     assert_eq!(stats.insertions, insertions.into_inner());
     assert_eq!(stats.refusals, refusals.into_inner());
     let gone = stats.overwrites + stats.removals + stats.evictions.total();
     assert_eq!(stats.insertions, len as u64 + gone);
-    assert!(bytes <= capacity);
+    assert!(cache.bytes() <= capacity);
 
-    let mut sum = 0;
-    for _ in 0..len {
-        let evicted = cache.evict_one().unwrap();
-        assert_eq!(evicted.key, evicted.value.0);
-        sum += evicted.weight;
+    for key in 0..500 {
+        let found = cache.peek(key);
+        assert_eq!(found.is_some(), cache.contains(key));
+        assert!(found.is_none_or(|value| value.key == key));
     }
-    assert_eq!(sum, bytes);
+    let mut left = len;
+    while left > 0 {
+        let evicted = cache.evict();
+        assert!(evicted > 0);
+        left -= evicted;
+    }
     assert_eq!((cache.bytes(), cache.len()), (0, 0));
 }
 
+type Generic = Cache<u64, Value>;
+
 #[test]
 fn many_small_values_in_many_shards() {
-    storm(16, 40_000, 200);
+    storm::<Generic>(16, 40_000, 200);
+    storm::<ByteCache>(16, 40_000, 200);
 }
 
 #[test]
 fn many_small_values_in_one_shard() {
-    storm(1, 40_000, 200);
+    storm::<Generic>(1, 40_000, 200);
+    storm::<ByteCache>(1, 80_000, 200);
 }
 
 // Two of these values never fit together: each insertion evicts those of the other threads, and some are refused.
 #[test]
 fn values_of_nearly_the_whole_budget_from_all_threads() {
-    storm(16, 40_000, 41_000);
+    storm::<Generic>(16, 40_000, 41_000);
+    storm::<ByteCache>(16, 40_000, 41_000);
 }

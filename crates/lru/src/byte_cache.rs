@@ -1,0 +1,410 @@
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::mem;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use self::block::{Single, Value};
+use self::blocks::Layout;
+use self::log::{Fresh, Spare};
+use self::place::Tag;
+use self::record::{Record, Small};
+use self::shard::Shard;
+use crate::clock::Deadline;
+use crate::evict::{Dropped, in_turn, make_room};
+use crate::shard::{Budget, shard_of};
+use crate::{Clock, Hit, Insertion, Options, Stats, Xxh3State};
+
+mod block;
+mod blocks;
+mod log;
+mod place;
+mod record;
+mod shard;
+mod weight;
+
+/// A concurrent cache of byte strings with a budget in bytes and nearly LRU order, for many small values and some large
+/// ones. Share it by reference or in an `Arc`.
+///
+/// Against [`Cache`](crate::Cache) with such keys and values, an entry of 100 bytes takes 35 bytes more than its key and
+/// value where that takes 190, and what small values leave is of use for large ones.
+///
+/// **A log of pages.** What a shard is given goes to the end of an open page of up to 4 KiB; when it is full it becomes one
+/// block of memory, and the values that hits hand out are parts of it. An entry too large for a quarter of a page is a
+/// block of its own: a copy of the key, and the value as it was handed in. An index of eight bytes for each entry says where
+/// it lies. Eviction takes the oldest block (`lru` keeps their order): the entries of a page that were used since are moved to
+/// an open page, for one use less; all others leave with it. That is CLOCK, as in `Cache`, by the page.
+///
+/// **Holes.** A value that is overwritten by one of the same length, and is in nobody's hands, is written over. Otherwise
+/// overwriting, removal and expiry leave a hole. A page without entries is freed at once, and one more than half of holes
+/// is swept: its entries are moved to an open page.
+///
+/// **Accounts.** [`bytes`](Self::bytes) is the sum of what an allocator gives for the blocks, by sizes of which there
+/// are eight to each doubling, and of a share of bookkeeping for each block and each entry. It is never above the
+/// [`capacity`](Self::capacity) when no insertion is running. The unused rest of an open page is part of it: two of up to
+/// 8 KiB in each shard.
+///
+/// What to know:
+///
+/// - A value that was handed out keeps its page, as long as it is held: up to 4 KiB that the budget does not count.
+/// - Values of up to about 1 KiB are copied as they are stored, so a small slice of a large buffer does not keep the buffer. A hit
+///   that finds its value in an open page copies it too; after 64 such hits the page is closed early.
+/// - Work under a shard's lock is bounded (64 entries passed and a page of 64 evicted, and a page or two swept), but for the
+///   growing and shrinking of its index, as in any hash table.
+/// - Where values of changing lengths are overwritten all the time, up to half of the pages may be holes.
+///
+/// ```
+/// use bytes::Bytes;
+/// use gaggle_lru::{ByteCache, Options};
+///
+/// let cache = ByteCache::new(Options { capacity: 64 << 20, ..Options::default() });
+/// cache.insert(b"Tom", Bytes::from_static(b"630"));
+/// assert_eq!(cache.get(b"Tom"), Some(Bytes::from_static(b"630")));
+/// assert_eq!(cache.get_with(b"Tom", |value| value.len()), Some(3)); // borrowed
+/// ```
+pub struct ByteCache<S = Xxh3State> {
+    shards: Box<[Shard]>,
+    budget: Budget,
+    recent: Recent,
+    hasher: S,
+    clock: Clock,
+    layout: Layout,
+}
+
+/// For `evict` alone; apart from what a hit reads, as it is written often.
+#[repr(align(128))]
+#[derive(Default)]
+struct Recent {
+    /// The hash of the entry stored last.
+    newest: AtomicU64,
+    /// The shard where the next eviction by request begins.
+    turn: AtomicUsize,
+}
+
+impl ByteCache {
+    /// A cache with a randomly seeded xxh3.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self::with_hasher(options, Xxh3State::default())
+    }
+}
+
+impl<S: BuildHasher> ByteCache<S> {
+    /// A cache with a hasher of your own. It must be good in all bits: they choose shard and slot as they are.
+    pub fn with_hasher(options: Options, hasher: S) -> Self {
+        let (shards, capacity) = (options.effective_shards(), options.effective_capacity());
+        let layout = Layout::of(capacity, shards);
+        Self {
+            shards: (0..shards).map(|_| Shard::new(layout)).collect(),
+            budget: Budget::new(capacity),
+            recent: Recent::default(),
+            hasher,
+            clock: options.clock,
+            layout,
+        }
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &[u8]) -> Option<Bytes> {
+        self.read(key, |value, _| value.to_bytes())
+    }
+
+    /// What `read` makes of a key's value. Counts and notes the use as [`get`](Self::get) does.
+    ///
+    /// `read` runs under the shard's lock: using the same cache in it may deadlock.
+    pub fn get_with<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        self.read(key, |value, _| read(value.as_slice()))
+    }
+
+    /// The value of a key with the time it has left. Counts and notes the use as [`get`](Self::get) does.
+    pub fn get_entry(&self, key: &[u8]) -> Option<Hit<Bytes>> {
+        self.read(key, |value, ttl| Hit {
+            value: value.to_bytes(),
+            ttl,
+        })
+    }
+
+    /// As [`get_entry`](Self::get_entry), but neither counted nor taken as a use; an expired entry stays.
+    pub fn peek(&self, key: &[u8]) -> Option<Hit<Bytes>> {
+        self.look(key, |value, ttl| Hit {
+            value: value.to_bytes(),
+            ttl,
+        })
+    }
+
+    /// Whether a fresh value is there; neither counted nor taken as a use.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.look(key, |_, _| ()).is_some()
+    }
+
+    /// Stores a value that does not expire; see [`insert_with_ttl`](Self::insert_with_ttl).
+    pub fn insert(&self, key: &[u8], value: Bytes) -> Insertion {
+        self.insert_with_ttl(key, value, None)
+    }
+
+    /// Stores a value as the newest of its shard, or over the key's older one as a use of it, and evicts others until the
+    /// total fits. It expires after `ttl`, counted from now; with a `ttl` of zero it is stored expired.
+    pub fn insert_with_ttl(&self, key: &[u8], value: Bytes, ttl: Option<Duration>) -> Insertion {
+        let (hash, tag, home) = self.locate(key);
+        let deadline = Deadline::after(ttl, &self.clock);
+        let len = Record::len(key, deadline).saturating_add(value.len());
+        let packed = self.layout.packs(len);
+        let weight = weight::ENTRY.saturating_add(if packed {
+            weight::open(self.layout.page())
+        } else {
+            weight::single(key.len(), value.len())
+        });
+        if weight > self.budget.capacity {
+            return self.refuse(tag, key, home, weight);
+        }
+        let mut value = value;
+        let fresh = if packed {
+            Fresh::Small(Small {
+                tag,
+                key,
+                value: &value,
+                deadline,
+            })
+        } else {
+            Fresh::Single(Single {
+                key: key.into(),
+                value: mem::take(&mut value),
+                deadline,
+            })
+        };
+
+        self.recent.newest.store(hash, Ordering::Relaxed);
+        let spare = Spare::Key(tag, key);
+        let mut blocks = Vec::new();
+        let overwrote = {
+            let mut log = self.shards[home].lock();
+            let overwrote = log.insert(tag, key, fresh, &self.budget, &mut blocks);
+            // Mostly all that `make_room` would do, without locking again.
+            if self.budget.is_over() {
+                log.evict(spare, &self.budget, &mut blocks);
+            }
+            overwrote
+        };
+
+        let mut dropped = Dropped::default();
+        dropped.take(Some(value));
+        dropped.take_all(blocks);
+        self.make_room(home, spare, &mut dropped);
+        dropped.finish();
+        if overwrote {
+            Insertion::Overwrote
+        } else {
+            Insertion::Added
+        }
+    }
+
+    /// Takes a key out and returns its value, unless that had expired (which counts as an eviction).
+    pub fn remove(&self, key: &[u8]) -> Option<Bytes> {
+        let (_, tag, home) = self.locate(key);
+        self.take(tag, key, home, false)
+    }
+
+    /// Evicts what is due in a shard, the shards taking turns: the entries of its oldest page that were not used since, or a
+    /// large one. Returns how many, none if the cache is empty, and counts them as made for capacity.
+    ///
+    /// Shards with a single block come last, and among them the entry stored last: otherwise, with few
+    /// entries, a value just inserted could go before older ones.
+    pub fn evict(&self) -> usize {
+        let start = self.recent.turn.fetch_add(1, Ordering::Relaxed);
+        let newest = Tag::of(self.recent.newest.load(Ordering::Relaxed));
+        let mut blocks = Vec::new();
+        let mut evict = |spare, least| {
+            in_turn(&self.shards, start)
+                .map(Shard::lock)
+                .filter(|log| log.blocks() >= least)
+                .find_map(|mut log| log.evict(spare, &self.budget, &mut blocks))
+        };
+        let evicted = evict(Spare::Nothing, 2)
+            .or_else(|| evict(Spare::Tagged(newest), 1))
+            .or_else(|| evict(Spare::Nothing, 1));
+        let mut dropped = Dropped::default();
+        dropped.take_all(blocks);
+        // Entries that were used may have needed a page.
+        self.make_room(
+            start & (self.shards.len() - 1),
+            Spare::Nothing,
+            &mut dropped,
+        );
+        dropped.finish();
+        evicted.map_or(0, NonZeroUsize::get)
+    }
+
+    /// Removes every entry that is there when its shard's turn comes, and frees the index.
+    pub fn clear(&self) {
+        let mut dropped = Dropped::default();
+        for shard in &self.shards {
+            let log = shard.lock().clear(&self.budget);
+            dropped.take_all(log.into_blocks());
+        }
+        dropped.finish();
+    }
+
+    /// The number of entries, expired ones that nobody has come upon included. Takes each lock in turn.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.share().len()).sum()
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the entries take. Takes no lock.
+    pub fn bytes(&self) -> u64 {
+        self.budget.used()
+    }
+
+    /// The most that [`bytes`](Self::bytes) may be.
+    pub fn capacity(&self) -> u64 {
+        self.budget.capacity
+    }
+
+    /// The number of shards.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The counters, summed over the shards. Takes each lock in turn.
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        for shard in &self.shards {
+            sum += shard.stats();
+        }
+        sum
+    }
+
+    /// The only hash of an operation, the part that the index keeps, and the shard that it chooses.
+    fn locate(&self, key: &[u8]) -> (u64, Tag, usize) {
+        // Without the length that a slice's `Hash` puts before it: nothing comes after.
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
+        let hash = hasher.finish();
+        (hash, Tag::of(hash), shard_of(hash, self.shards.len() - 1))
+    }
+
+    fn read<R>(
+        &self,
+        key: &[u8],
+        read: impl FnOnce(&Value<'_>, Option<Duration>) -> R,
+    ) -> Option<R> {
+        let (_, tag, home) = self.locate(key);
+        let shard = &self.shards[home];
+        let log = shard.share();
+        let Some((place, found)) = log.find(tag, key) else {
+            shard.count_miss();
+            return None;
+        };
+        let Ok(ttl) = found.deadline.left(&self.clock) else {
+            shard.count_miss();
+            drop(log);
+            self.remove_expired(tag, key, home);
+            return None;
+        };
+        place.note_use();
+        shard.count_hit();
+        let much_copied = found.value.is_copied() && log.note_copy(place);
+        let answer = read(&found.value, ttl);
+        drop(log);
+        if much_copied {
+            self.close_copied(home);
+        }
+        Some(answer)
+    }
+
+    #[cold]
+    fn close_copied(&self, home: usize) {
+        let mut blocks = Vec::new();
+        self.shards[home]
+            .lock()
+            .close_if_copied(&self.budget, &mut blocks);
+        let mut dropped = Dropped::default();
+        dropped.take_all(blocks);
+        self.make_room(home, Spare::Nothing, &mut dropped);
+        dropped.finish();
+    }
+
+    /// Takes out an entry that a lookup has found expired, and unlocked.
+    ///
+    /// Since then another thread may have done what it likes: stored a fresh value under the key (which stays: the deadline
+    /// is looked at again), or taken the expired one out (and counted it). The lookup is a miss in any case, as it was when
+    /// it looked.
+    #[cold]
+    fn remove_expired(&self, tag: Tag, key: &[u8], home: usize) {
+        self.take(tag, key, home, true);
+    }
+
+    /// Takes a key out, or only if it has expired; returns its value, unless it has.
+    fn take(&self, tag: Tag, key: &[u8], home: usize, only_expired: bool) -> Option<Bytes> {
+        let mut blocks = Vec::new();
+        let value = self.shards[home].lock().remove(
+            tag,
+            key,
+            only_expired,
+            &self.clock,
+            &self.budget,
+            &mut blocks,
+        );
+        let mut dropped = Dropped::default();
+        dropped.take_all(blocks);
+        // A page that was swept for its holes may have needed another one.
+        self.make_room(home, Spare::Nothing, &mut dropped);
+        dropped.finish();
+        value
+    }
+
+    /// Evicts until the total is within the budget, beginning with the shard after `home`, where one entry may be spared.
+    fn make_room(&self, home: usize, spare: Spare<'_>, dropped: &mut Dropped) {
+        make_room(self.shards.len(), &self.budget, home, |at| {
+            let spare = if at == home { spare } else { Spare::Nothing };
+            let mut blocks = Vec::new();
+            let evicted = self.shards[at]
+                .lock()
+                .evict(spare, &self.budget, &mut blocks);
+            dropped.take_all(blocks);
+            evicted.is_some()
+        });
+    }
+
+    fn look<R>(
+        &self,
+        key: &[u8],
+        read: impl FnOnce(&Value<'_>, Option<Duration>) -> R,
+    ) -> Option<R> {
+        let (_, tag, home) = self.locate(key);
+        let log = self.shards[home].share();
+        let (_, found) = log.find(tag, key)?;
+        let ttl = found.deadline.left(&self.clock).ok()?;
+        Some(read(&found.value, ttl))
+    }
+
+    fn refuse(&self, tag: Tag, key: &[u8], home: usize, weight: u64) -> Insertion {
+        self.shards[home].lock().stats.refusals += 1;
+        self.take(tag, key, home, false);
+        Insertion::Refused {
+            weight,
+            capacity: self.budget.capacity,
+        }
+    }
+}
+
+impl<S> fmt::Debug for ByteCache<S> {
+    /// The sizes; not the entries, whose keys may be confidential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByteCache")
+            .field("bytes", &self.budget.used())
+            .field("capacity", &self.budget.capacity)
+            .field("shards", &self.shards.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+use std::mem;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::place::{Location, Tag};
+use super::record::{self, Record};
+use super::weight;
+use crate::clock::Deadline;
+
+/// What entries lie in, in a cache line of its own: a hit needs one.
+#[repr(align(64))]
+pub(super) struct Slot(pub(super) Block);
+
+/// Of small entries many, of large ones one.
+pub(super) enum Block {
+    /// None: a number to be given again, after the next one of those.
+    Free(Option<u32>),
+    /// A page that is still written to. Its bytes are in the buffers of its age.
+    Open(Live, Age),
+    Page(Live, Page),
+    Single(Tag, Single),
+}
+
+/// What a page is made of: entries just stored, or entries moved out of older pages. Apart, for those just stored include
+/// what is stored again and again: their pages come to be empty by themselves, where each hole in a page of both would
+/// have old entries moved once more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Age {
+    Fresh,
+    Moved,
+}
+
+/// Many small entries in one block of memory: the records of the keys, one after the other, and then the values.
+///
+/// One, since a page is then all that its memory's neighbours see come and go; two would leave an allocator with holes that
+/// nothing else fits into.
+pub(super) struct Page {
+    bytes: Bytes,
+    /// Where the values begin.
+    values: usize,
+}
+
+/// An entry that is large for a page: its value as it came.
+pub(super) struct Single {
+    pub(super) key: Box<[u8]>,
+    pub(super) value: Bytes,
+    pub(super) deadline: Deadline,
+}
+
+/// What of a page is still in the index.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Live {
+    pub(super) records: u16,
+    pub(super) bytes: u16,
+}
+
+/// An entry looked at.
+pub(super) struct Found<'a> {
+    pub(super) value: Value<'a>,
+    pub(super) deadline: Deadline,
+}
+
+/// A value where it lies.
+#[derive(Clone)]
+pub(super) struct Value<'a> {
+    /// What it can be shared as a part of: not the open page.
+    shared: Option<&'a Bytes>,
+    /// The whole of which it is the part `at`.
+    whole: &'a [u8],
+    at: Range<usize>,
+}
+
+impl Block {
+    /// What it takes of the budget, where pages are of at most so many bytes.
+    pub(super) fn weight(&self, page: usize) -> u64 {
+        match self {
+            Self::Free(_) => 0,
+            Self::Open(..) => weight::open(page),
+            Self::Page(_, page) => weight::page(page.len()),
+            Self::Single(_, single) => weight::single(single.key.len(), single.value.len()),
+        }
+    }
+
+    /// The entry at an offset if it is that key's. `open` gives the records and the values of an open page.
+    #[inline]
+    pub(super) fn find<'a>(
+        &'a self,
+        offset: usize,
+        key: &[u8],
+        open: impl FnOnce(Age) -> (&'a [u8], &'a [u8]),
+    ) -> Option<Found<'a>> {
+        let (records, shared, whole, values) = match self {
+            // Beginning with the records, so they need not be told apart from what follows.
+            Self::Page(_, page) => (
+                &page.bytes[..],
+                Some(&page.bytes),
+                &page.bytes[..],
+                page.values,
+            ),
+            Self::Open(_, age) => {
+                let (records, values) = open(*age);
+                (records, None, values, 0)
+            }
+            Self::Single(_, single) => return single.find(key),
+            Self::Free(_) => return None,
+        };
+        let record = Record::at(records, offset)?;
+        if record.key != key {
+            return None;
+        }
+        let at = values + record.value.start..values + record.value.end;
+        Some(Found {
+            value: Value { shared, whole, at },
+            deadline: record.deadline,
+        })
+    }
+}
+
+impl Page {
+    pub(super) fn new(records: &[u8], values: &[u8]) -> Self {
+        Self {
+            bytes: [records, values].concat().into(),
+            values: records.len(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Writes over a record's value and deadline; not if a value of the page is still in somebody's hands.
+    pub(super) fn overwrite(&mut self, offset: usize, value: &[u8], deadline: Deadline) -> bool {
+        // Under the exclusive lock: nobody can come to share it meanwhile.
+        match mem::take(&mut self.bytes).try_into_mut() {
+            Ok(mut bytes) => {
+                let (records, values) = bytes.split_at_mut(self.values);
+                record::overwrite(records, values, offset, value, deadline);
+                self.bytes = bytes.freeze();
+                true
+            }
+            Err(shared) => {
+                self.bytes = shared;
+                false
+            }
+        }
+    }
+
+    /// The records and the values.
+    #[inline]
+    pub(super) fn parts(&self) -> (&[u8], &[u8]) {
+        // Never elsewhere; and no hit is to have code for a panic.
+        self.bytes.split_at_checked(self.values).unwrap_or_default()
+    }
+}
+
+impl Single {
+    fn find(&self, key: &[u8]) -> Option<Found<'_>> {
+        (*self.key == *key).then_some(Found {
+            value: Value {
+                shared: Some(&self.value),
+                whole: &self.value,
+                at: 0..self.value.len(),
+            },
+            deadline: self.deadline,
+        })
+    }
+}
+
+impl Live {
+    #[expect(clippy::cast_possible_truncation, reason = "within a page")]
+    pub(super) fn add(&mut self, len: usize) {
+        debug_assert!(len <= 2 * Location::MAX_PAGE);
+        self.records += 1;
+        self.bytes += len as u16;
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "within a page")]
+    pub(super) fn remove(&mut self, len: usize) {
+        self.records -= 1;
+        self.bytes -= len as u16;
+    }
+
+    /// Whether a page of that many bytes is more holes than entries.
+    pub(super) fn is_sparse(self, page: usize) -> bool {
+        usize::from(self.bytes) * 2 < page
+    }
+}
+
+impl Value<'_> {
+    /// Shared, or a copy of what is in the open page.
+    #[inline]
+    pub(super) fn to_bytes(&self) -> Bytes {
+        match self.shared {
+            Some(whole) => whole.slice(self.at.clone()),
+            None => Bytes::copy_from_slice(self.as_slice()),
+        }
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        self.whole.get(self.at.clone()).unwrap_or_default()
+    }
+
+    /// Whether to have it means to copy it.
+    pub(super) fn is_copied(&self) -> bool {
+        self.shared.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_a_cache_line() {
+        assert_eq!(size_of::<Slot>(), 64);
+    }
+}

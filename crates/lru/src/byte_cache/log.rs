@@ -1,0 +1,376 @@
+use std::mem;
+use std::num::NonZeroUsize;
+
+use bytes::Bytes;
+use hashbrown::HashTable;
+
+use super::block::{Age, Block, Found, Single};
+use super::blocks::{Blocks, Layout};
+use super::place::{Location, Place, Tag};
+use super::record::{Record, Small};
+use super::weight;
+use crate::shard::Budget;
+use crate::{Clock, Stats};
+
+/// The entries of a shard: a log of blocks, and an index of where in it each key's entry lies.
+///
+/// No foreign code is called here but the closures of lookups, before any change, and `Bytes::clone`. What is taken out is
+/// handed to the caller, to be dropped after unlocking.
+pub(super) struct Log {
+    index: HashTable<Place>,
+    blocks: Blocks,
+    /// But for the hits and misses, which lookups count beside the lock.
+    pub(super) stats: Stats,
+}
+
+/// An entry to be stored, made outside the lock.
+pub(super) enum Fresh<'a> {
+    Small(Small<'a>),
+    Single(Single),
+}
+
+/// What an eviction leaves alone.
+#[derive(Clone, Copy)]
+pub(super) enum Spare<'a> {
+    Nothing,
+    Key(Tag, &'a [u8]),
+    /// An entry with that tag, if there are several.
+    Tagged(Tag),
+}
+
+impl Log {
+    /// How many entries an eviction passes at most, before it takes the next ones whatever their uses; see `Cache`.
+    const MAX_PASSED: usize = 64;
+    /// Below this the index is not made smaller.
+    const MIN_INDEX: usize = 64;
+
+    pub(super) fn new(layout: Layout) -> Self {
+        Self {
+            index: HashTable::new(),
+            blocks: Blocks::new(layout),
+            stats: Stats::default(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(super) fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// What all of it takes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.blocks.bytes() + self.index.len() as u64 * weight::ENTRY
+    }
+
+    /// Looks up, and changes nothing.
+    #[inline]
+    pub(super) fn find(&self, tag: Tag, key: &[u8]) -> Option<(&Place, Found<'_>)> {
+        // The tag alone is nearly always enough to tell, and the key is compared once there is no probing to remember.
+        let place = self.index.find(tag.hash(), |place| place.tag() == tag)?;
+        match self.blocks.find(place.location(), key) {
+            Some(found) => Some((place, found)),
+            None => self.find_among(tag, key),
+        }
+    }
+
+    /// Looks up among several of that tag.
+    #[cold]
+    fn find_among(&self, tag: Tag, key: &[u8]) -> Option<(&Place, Found<'_>)> {
+        let mut found = None;
+        let place = self.index.find(tag.hash(), |place| {
+            place.tag() == tag && {
+                found = self.blocks.find(place.location(), key);
+                found.is_some()
+            }
+        })?;
+        Some((place, found?))
+    }
+
+    /// See [`Blocks::note_copy`].
+    pub(super) fn note_copy(&self, place: &Place) -> bool {
+        self.blocks.note_copy(place.location())
+    }
+
+    /// See [`Blocks::close_if_copied`].
+    pub(super) fn close_if_copied(&mut self, budget: &Budget, dropped: &mut Vec<Block>) {
+        let before = self.bytes();
+        self.blocks.close_if_copied();
+        self.tidy(dropped);
+        self.settle(before, budget);
+    }
+
+    /// Stores an entry as the youngest, or in the place of its key's older one; whether there was one.
+    pub(super) fn insert(
+        &mut self,
+        tag: Tag,
+        key: &[u8],
+        fresh: Fresh<'_>,
+        budget: &Budget,
+        dropped: &mut Vec<Block>,
+    ) -> bool {
+        // The numbers of blocks have an end, though far beyond usual budgets.
+        while self.blocks.are_full() && self.evict(Spare::Nothing, budget, dropped).is_some() {}
+        self.stats.insertions += 1;
+        let old = self.find(tag, key).map(|(place, _)| place.location());
+        self.stats.overwrites += u64::from(old.is_some());
+        if let (Some(old), Fresh::Small(small)) = (old, &fresh)
+            && self.blocks.overwrite(old, *small)
+        {
+            // A use like a hit.
+            self.place(tag, old).map(Place::note_use);
+            return true;
+        }
+        let before = self.bytes();
+        let location = match fresh {
+            Fresh::Single(single) => self.blocks.add(tag, single),
+            Fresh::Small(small) => self.blocks.append(Age::Fresh, small),
+        };
+        if let Some(old) = old {
+            // A use, which the new place at the end is worth.
+            let is_old = |place: &Place| place.location() == old;
+            if let Some(place) = self.index.find_mut(tag.hash(), is_old) {
+                *place = Place::new(tag, place.uses(), location);
+            }
+            dropped.extend(self.blocks.release(old));
+        } else {
+            let place = Place::new(tag, 0, location);
+            self.index.insert_unique(tag.hash(), place, rehash);
+        }
+        self.tidy(dropped);
+        self.settle(before, budget);
+        old.is_some()
+    }
+
+    /// Takes out a key, or only if it has expired; returns its value, unless that has expired.
+    pub(super) fn remove(
+        &mut self,
+        tag: Tag,
+        key: &[u8],
+        only_expired: bool,
+        clock: &Clock,
+        budget: &Budget,
+        dropped: &mut Vec<Block>,
+    ) -> Option<Bytes> {
+        let before = self.bytes();
+        let (place, found) = self.find(tag, key)?;
+        let location = place.location();
+        let expired = found.deadline.left(clock).is_err();
+        if only_expired && !expired {
+            return None;
+        }
+        let value = (!expired).then(|| found.value.to_bytes());
+        self.forget(tag, location);
+        if expired {
+            self.stats.evictions.expired += 1;
+        } else {
+            self.stats.removals += 1;
+        }
+        dropped.extend(self.blocks.release(location));
+        self.tidy(dropped);
+        self.settle(before, budget);
+        value
+    }
+
+    /// Takes out the oldest block but for the entries in it that were used or are spared, and so on until something has
+    /// gone: returns the number of entries. `None` where there is nothing but the spared one.
+    pub(super) fn evict(
+        &mut self,
+        spare: Spare<'_>,
+        budget: &Budget,
+        dropped: &mut Vec<Block>,
+    ) -> Option<NonZeroUsize> {
+        let mut spare = self.locate(spare);
+        if self.len() <= usize::from(spare.is_some()) {
+            return None;
+        }
+        let before = self.bytes();
+        let mut evicted = 0;
+        let mut passes = Self::MAX_PASSED;
+        // The open pages have the youngest entries, though they may have been opened long ago. They come last, but once
+        // only: the others may go on being sent behind them.
+        let mut waits = 2;
+        // Ends: each turn spends a pass, or takes an entry that is not the spared one; and of the open pages two turns wait.
+        while evicted == 0 {
+            let number = self.blocks.oldest()?;
+            if waits > 0 && self.blocks.is_open(number) {
+                waits -= 1;
+                self.blocks.promote(number);
+            } else if let Some(&Block::Single(tag, _)) = self.blocks.get(number) {
+                let left = self.evict_single(number, tag, spare, &mut passes);
+                evicted += usize::from(left.is_some());
+                dropped.extend(left);
+            } else {
+                let (page, left) = self.evict_page(number, &mut spare, &mut passes);
+                evicted += left;
+                dropped.extend(page);
+            }
+        }
+        self.stats.evictions.capacity += evicted as u64;
+        self.tidy(dropped);
+        self.settle(before, budget);
+        NonZeroUsize::new(evicted)
+    }
+
+    fn evict_single(
+        &mut self,
+        number: u32,
+        tag: Tag,
+        spare: Option<Location>,
+        passes: &mut usize,
+    ) -> Option<Block> {
+        let location = Location::new(number, 0);
+        let spared = spare == Some(location);
+        if spared || (*passes > 0 && self.place(tag, location).is_some_and(Place::spend_use)) {
+            *passes = passes.saturating_sub(1);
+            self.blocks.promote(number);
+            return None;
+        }
+        self.forget(tag, location);
+        self.blocks.take(number)
+    }
+
+    fn evict_page(
+        &mut self,
+        number: u32,
+        spare: &mut Option<Location>,
+        passes: &mut usize,
+    ) -> (Option<Block>, usize) {
+        let spared = *spare;
+        let keep = |from, uses: u64| {
+            if spared == Some(from) {
+                return Some(uses);
+            }
+            let uses = uses.checked_sub(1)?;
+            *passes = passes.checked_sub(1)?;
+            Some(uses)
+        };
+        self.rewrite(number, keep, |from, to| {
+            if spared == Some(from) {
+                *spare = Some(to);
+            }
+        })
+    }
+
+    /// Takes out everything, the index and the slots too.
+    pub(super) fn clear(&mut self, budget: &Budget) -> Self {
+        let mut empty = Self::new(self.blocks.layout());
+        empty.stats = self.stats;
+        empty.stats.removals += self.len() as u64;
+        let all = mem::replace(self, empty);
+        self.settle(all.bytes(), budget);
+        all
+    }
+
+    /// All the blocks, to be dropped.
+    pub(super) fn into_blocks(self) -> impl Iterator<Item = Block> {
+        self.blocks.into_all()
+    }
+
+    /// Takes a page out, and moves its entries to the open page with the uses that `keep` says, or drops them from the
+    /// index where it says none. Returns the page, and how many entries have left.
+    fn rewrite(
+        &mut self,
+        number: u32,
+        mut keep: impl FnMut(Location, u64) -> Option<u64>,
+        mut moved: impl FnMut(Location, Location),
+    ) -> (Option<Block>, usize) {
+        // Its number is not given to another page meanwhile: a location is of this page, or of a later one.
+        let block = self.blocks.lift(number);
+        let mut left = 0;
+        if let Some(Block::Page(_, page)) = &block {
+            let (records, values) = page.parts();
+            let mut at = 0;
+            while let Some(record) = Record::at(records, at) {
+                let from = Location::new(number, at);
+                at = record.end;
+                let is_this = |place: &Place| place.location() == from;
+                let Ok(mut place) = self.index.find_entry(record.tag.hash(), is_this) else {
+                    // A hole.
+                    continue;
+                };
+                let Some(uses) = keep(from, place.get().uses()) else {
+                    place.remove();
+                    left += 1;
+                    continue;
+                };
+                let value = values.get(record.value).unwrap_or_default();
+                let entry = Small {
+                    tag: record.tag,
+                    key: record.key,
+                    value,
+                    deadline: record.deadline,
+                };
+                let to = self.blocks.append(Age::Moved, entry);
+                *place.get_mut() = Place::new(record.tag, uses, to);
+                moved(from, to);
+            }
+        }
+        self.blocks.give_back(number);
+        (block, left)
+    }
+
+    /// What each change ends with: no page is more holes than entries, and the index not much too large.
+    fn tidy(&mut self, dropped: &mut Vec<Block>) {
+        while let Some(number) = self.blocks.pop_sparse() {
+            let (block, _) = self.rewrite(number, |_, uses| Some(uses), |_, _| ());
+            dropped.extend(block);
+        }
+        // It was four times as large as it is charged for: the entries have become fewer and larger.
+        if self.index.capacity() > Self::MIN_INDEX.max(8 * self.index.len()) {
+            self.index.shrink_to(2 * self.index.len(), rehash);
+        }
+    }
+
+    fn settle(&self, before: u64, budget: &Budget) {
+        budget.exchange(before, self.bytes());
+    }
+
+    fn locate(&self, spare: Spare<'_>) -> Option<Location> {
+        let place = match spare {
+            Spare::Nothing => None,
+            Spare::Key(tag, key) => self.find(tag, key).map(|(place, _)| place),
+            Spare::Tagged(tag) => self.index.find(tag.hash(), |place| place.tag() == tag),
+        };
+        place.map(Place::location)
+    }
+
+    fn place(&self, tag: Tag, location: Location) -> Option<&Place> {
+        self.index
+            .find(tag.hash(), |place| place.location() == location)
+    }
+
+    fn forget(&mut self, tag: Tag, location: Location) {
+        let find = |place: &Place| place.location() == location;
+        if let Ok(entry) = self.index.find_entry(tag.hash(), find) {
+            entry.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+impl Log {
+    pub(super) fn index_slots(&self) -> usize {
+        self.index.num_buckets()
+    }
+
+    /// Everything that is kept twice agrees; returns what the shard takes.
+    pub(super) fn audit(&self) -> u64 {
+        let mut live = std::collections::HashMap::new();
+        for place in &self.index {
+            *live.entry(place.location().block()).or_insert(0) += 1;
+            let (tag, record) = self.blocks.audit_entry(place.location());
+            assert_eq!(tag, place.tag());
+            let found = self.find(tag, &record).map(|(place, _)| place.location());
+            assert_eq!(found, Some(place.location()), "found by its key");
+        }
+        assert!(self.index.capacity() <= Self::MIN_INDEX.max(8 * self.len()));
+        self.blocks.audit(&live) + self.len() as u64 * weight::ENTRY
+    }
+}
+
+fn rehash(place: &Place) -> u64 {
+    place.tag().hash()
+}

@@ -1,0 +1,211 @@
+use std::ops::Range;
+
+use super::place::{Location, Tag};
+use crate::clock::Deadline;
+
+/// An entry in a page: one word, the deadline if it has one, the key. The value is in the page's other buffer.
+///
+/// Keys and values lie apart so that lookups, and evictions of what nobody used, read a few dense cache lines and no value.
+#[derive(Clone, Debug)]
+pub(super) struct Record<'a> {
+    pub(super) tag: Tag,
+    pub(super) key: &'a [u8],
+    pub(super) deadline: Deadline,
+    /// Where the value is.
+    pub(super) value: Range<usize>,
+    /// Where the next record begins.
+    pub(super) end: usize,
+}
+
+/// An entry to be written into a page.
+#[derive(Clone, Copy)]
+pub(super) struct Small<'a> {
+    pub(super) tag: Tag,
+    pub(super) key: &'a [u8],
+    pub(super) value: &'a [u8],
+    pub(super) deadline: Deadline,
+}
+
+impl Small<'_> {
+    /// What its record takes, in bytes.
+    pub(super) fn record_len(&self) -> usize {
+        Record::len(self.key, self.deadline)
+    }
+
+    /// Appends it to a page's buffers.
+    pub(super) fn write(self, records: &mut Vec<u8>, values: &mut Vec<u8>) {
+        let start = values.len();
+        values.extend_from_slice(self.value);
+        let head = Head::new(
+            self.tag,
+            self.key.len(),
+            &(start..values.len()),
+            self.deadline,
+        );
+        records.extend_from_slice(&head.0.to_le_bytes());
+        if self.deadline != Deadline::NEVER {
+            records.extend_from_slice(&self.deadline.to_bits().to_le_bytes());
+        }
+        records.extend_from_slice(self.key);
+        records.resize(records.len().next_multiple_of(Location::GRANULARITY), 0);
+    }
+}
+
+/// The word: 28 bits of tag, eleven for the length of the key, eleven for that of the value, twelve for its start, and
+/// whether there is a deadline.
+#[derive(Clone, Copy)]
+struct Head(u64);
+
+const WORD: usize = size_of::<u64>();
+const TAG_BITS: u32 = 28;
+const LEN_BITS: u32 = 11;
+const START_BITS: u32 = 12;
+const HAS_DEADLINE: u64 = 1 << (TAG_BITS + 2 * LEN_BITS + START_BITS);
+
+impl Head {
+    fn new(tag: Tag, key: usize, value: &Range<usize>, deadline: Deadline) -> Self {
+        let fields = [
+            (u64::from(tag.to_bits()), TAG_BITS),
+            (key as u64, LEN_BITS),
+            (value.len() as u64, LEN_BITS),
+            (value.start as u64, START_BITS),
+            (u64::from(deadline != Deadline::NEVER), 1),
+        ];
+        let mut at = 0;
+        Self(fields.into_iter().fold(0, |word, (field, bits)| {
+            debug_assert!(field >> bits == 0, "small enough for a page");
+            at += bits;
+            word | field << (at - bits)
+        }))
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "28 bits at most")]
+    fn bits(self, from: u32, bits: u32) -> usize {
+        (self.0 >> from & ((1 << bits) - 1)) as usize
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "28 bits")]
+    fn tag(self) -> Tag {
+        Tag::from_bits(self.bits(0, TAG_BITS) as u32)
+    }
+
+    #[inline]
+    fn key_len(self) -> usize {
+        self.bits(TAG_BITS, LEN_BITS)
+    }
+
+    #[inline]
+    fn value(self) -> Range<usize> {
+        let start = self.bits(TAG_BITS + 2 * LEN_BITS, START_BITS);
+        start..start + self.bits(TAG_BITS + LEN_BITS, LEN_BITS)
+    }
+}
+
+impl<'a> Record<'a> {
+    /// What a record takes besides its value, in bytes.
+    pub(super) fn len(key: &[u8], deadline: Deadline) -> usize {
+        let deadline = if deadline == Deadline::NEVER { 0 } else { WORD };
+        (WORD + deadline)
+            .saturating_add(key.len())
+            .saturating_add(Location::GRANULARITY - 1)
+            & !(Location::GRANULARITY - 1)
+    }
+
+    /// Whether the record could hold that value and deadline in the place of its own.
+    pub(super) fn fits(&self, value: &[u8], deadline: Deadline) -> bool {
+        let timed = |deadline| deadline != Deadline::NEVER;
+        self.value.len() == value.len() && timed(self.deadline) == timed(deadline)
+    }
+
+    /// The record at an offset where one begins; `None` at the end.
+    #[inline]
+    pub(super) fn at(records: &'a [u8], offset: usize) -> Option<Self> {
+        let (word, mut rest) = records.get(offset..)?.split_first_chunk::<WORD>()?;
+        let head = Head(u64::from_le_bytes(*word));
+        let mut deadline = Deadline::NEVER;
+        if head.0 & HAS_DEADLINE != 0 {
+            let (word, after) = rest.split_first_chunk::<WORD>()?;
+            deadline = Deadline::from_bits(u64::from_le_bytes(*word));
+            rest = after;
+        }
+        let (key, after) = rest.split_at_checked(head.key_len())?;
+        Some(Self {
+            tag: head.tag(),
+            key,
+            deadline,
+            value: head.value(),
+            end: (records.len() - after.len()).next_multiple_of(Location::GRANULARITY),
+        })
+    }
+}
+
+/// Writes a value and a deadline that [fit](Record::fits) over those of the record at an offset.
+pub(super) fn overwrite(
+    records: &mut [u8],
+    values: &mut [u8],
+    offset: usize,
+    value: &[u8],
+    deadline: Deadline,
+) {
+    let Some(at) = Record::at(records, offset).map(|record| record.value) else {
+        return;
+    };
+    if let Some(old) = values.get_mut(at) {
+        old.copy_from_slice(value);
+    }
+    if deadline != Deadline::NEVER
+        && let Some(old) = records.get_mut(offset + WORD..offset + 2 * WORD)
+    {
+        old.copy_from_slice(&deadline.to_bits().to_le_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Clock;
+
+    #[test]
+    fn what_was_written_is_read() {
+        let soon = Deadline::after(Some(Duration::from_secs(1)), &Clock::manual());
+        let (mut records, mut values) = (Vec::new(), Vec::new());
+        let mut written = Vec::new();
+        let lens = [
+            (0, 0),
+            (1, 0),
+            (0, 1),
+            (3, 5),
+            (12, 100),
+            (1016, 0),
+            (0, 1016),
+        ];
+        for (n, (key, value)) in lens.into_iter().enumerate() {
+            for deadline in [Deadline::NEVER, soon] {
+                let (key, value) = (vec![1; key], vec![2; value]);
+                let tag = Tag::of(u64::MAX - n as u64);
+                let before = records.len();
+                let small = Small {
+                    tag,
+                    key: &key,
+                    value: &value,
+                    deadline,
+                };
+                small.write(&mut records, &mut values);
+                assert_eq!(records.len() - before, small.record_len());
+                written.push((tag, key, value, deadline));
+            }
+        }
+        let mut at = 0;
+        for (tag, key, value, deadline) in written {
+            let record = Record::at(&records, at).unwrap();
+            assert_eq!((record.tag, record.deadline), (tag, deadline));
+            assert_eq!((record.key, &values[record.value]), (&*key, &*value));
+            at = record.end;
+        }
+        assert_eq!(at, records.len());
+        assert!(Record::at(&records, at).is_none());
+    }
+}

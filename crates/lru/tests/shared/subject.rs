@@ -1,0 +1,157 @@
+//! Both caches as the tests see them: small numbers as keys, and values that say what they are.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use gaggle_lru::{ByteCache, Cache, Clock, Options, Stats};
+
+/// A value that tells its key and its version, and is of some size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Value {
+    pub(crate) key: u64,
+    pub(crate) version: u64,
+    /// Bytes, 16 or more.
+    pub(crate) size: u64,
+}
+
+pub(crate) trait Subject: Sync {
+    fn new(capacity: u64, shards: usize, clock: &Clock) -> Self;
+    fn get(&self, key: u64) -> Option<(Value, Option<Duration>)>;
+    fn peek(&self, key: u64) -> Option<Value>;
+    fn contains(&self, key: u64) -> bool;
+    /// Whether it was stored.
+    fn insert(&self, value: Value, ttl: Option<Duration>) -> bool;
+    fn remove(&self, key: u64) -> Option<Value>;
+    /// How many have gone.
+    fn evict(&self) -> usize;
+    fn clear(&self);
+    fn len(&self) -> usize;
+    fn bytes(&self) -> u64;
+    fn stats(&self) -> Stats;
+}
+
+fn options(capacity: u64, shards: usize, clock: &Clock) -> Options {
+    Options {
+        capacity,
+        shards: Some(shards),
+        clock: clock.clone(),
+    }
+}
+
+impl Subject for Cache<u64, Value> {
+    fn new(capacity: u64, shards: usize, clock: &Clock) -> Self {
+        Self::new(options(capacity, shards, clock), |_, value| value.size)
+    }
+
+    fn get(&self, key: u64) -> Option<(Value, Option<Duration>)> {
+        self.get_entry(&key).map(|hit| (hit.value, hit.ttl))
+    }
+
+    fn peek(&self, key: u64) -> Option<Value> {
+        self.peek(&key).map(|hit| hit.value)
+    }
+
+    fn contains(&self, key: u64) -> bool {
+        self.contains(&key)
+    }
+
+    fn insert(&self, value: Value, ttl: Option<Duration>) -> bool {
+        self.insert_with_ttl(value.key, value, ttl).is_stored()
+    }
+
+    fn remove(&self, key: u64) -> Option<Value> {
+        self.remove(&key)
+    }
+
+    fn evict(&self) -> usize {
+        usize::from(self.evict_one().is_some())
+    }
+
+    fn clear(&self) {
+        self.clear();
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes()
+    }
+
+    fn stats(&self) -> Stats {
+        self.stats()
+    }
+}
+
+impl Value {
+    fn to_bytes(self) -> Bytes {
+        let words = [self.key, self.version].map(u64::to_le_bytes).concat();
+        words
+            .into_iter()
+            .cycle()
+            .take(usize::try_from(self.size).unwrap())
+            .collect()
+    }
+
+    fn from_bytes(bytes: &Bytes) -> Self {
+        let word = |at| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+        let value = Self {
+            key: word(0),
+            version: word(8),
+            size: bytes.len() as u64,
+        };
+        assert_eq!(value.to_bytes(), bytes, "whole");
+        value
+    }
+}
+
+impl Subject for ByteCache {
+    fn new(capacity: u64, shards: usize, clock: &Clock) -> Self {
+        Self::new(options(capacity, shards, clock))
+    }
+
+    fn get(&self, key: u64) -> Option<(Value, Option<Duration>)> {
+        self.get_entry(&key.to_le_bytes())
+            .map(|hit| (Value::from_bytes(&hit.value), hit.ttl))
+    }
+
+    fn peek(&self, key: u64) -> Option<Value> {
+        self.peek(&key.to_le_bytes())
+            .map(|hit| Value::from_bytes(&hit.value))
+    }
+
+    fn contains(&self, key: u64) -> bool {
+        self.contains(&key.to_le_bytes())
+    }
+
+    fn insert(&self, value: Value, ttl: Option<Duration>) -> bool {
+        self.insert_with_ttl(&value.key.to_le_bytes(), value.to_bytes(), ttl)
+            .is_stored()
+    }
+
+    fn remove(&self, key: u64) -> Option<Value> {
+        self.remove(&key.to_le_bytes())
+            .map(|value| Value::from_bytes(&value))
+    }
+
+    fn evict(&self) -> usize {
+        self.evict()
+    }
+
+    fn clear(&self) {
+        self.clear();
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes()
+    }
+
+    fn stats(&self) -> Stats {
+        self.stats()
+    }
+}
