@@ -19,11 +19,6 @@ mod health;
 mod node;
 mod signals;
 
-/// A cache's entries come and go in all sizes. With the system's allocator a full node that turned from small values to
-/// mixed ones came to hold almost twice its budget, with this one 1.4 times; benches/README.md has the figures.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The exit code of a configuration that cannot be used; clap's own for a command line that cannot.
 const BAD_CONFIG: u8 = 2;
 
