@@ -8,8 +8,7 @@
 //! The others count keys and values against their budgets, and memcached its items; what else they take comes on top. So
 //! the bytes per entry that are no payload are what to compare. They include all of the process: its code, its runtime.
 //!
-//! With the feature `mimalloc` the contenders of this program have the allocator that `gaggle-node` has, without it the
-//! system's.
+//! With the feature `mimalloc` the contenders of this program have that allocator, without it the system's.
 //!
 //! `GAGGLE_SIDE` asks for one contender alone, `GAGGLE_BUDGET_MIB` for another budget than 1024.
 

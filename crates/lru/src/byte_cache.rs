@@ -50,8 +50,8 @@ mod weight;
 /// What to know:
 ///
 /// - A value that was handed out keeps its page, as long as it is held: up to 4 KiB that the budget does not count.
-/// - Values of up to about 1 KiB are copied as they are stored, so a small slice of a large buffer does not keep the buffer. A hit
-///   that finds its value in an open page copies it too; after 64 such hits the page is closed early.
+/// - Values of up to about 1 KiB are copied as they are stored, so a small slice of a large buffer does not keep the
+///   buffer. A hit that finds its value in an open page copies it too; after 64 such hits the page is closed early.
 /// - Work under a shard's lock is bounded (64 entries passed and a page of 64 evicted, and a page or two swept), but for the
 ///   growing and shrinking of its index, as in any hash table.
 /// - Where values of changing lengths are overwritten all the time, up to half of the pages may be holes.

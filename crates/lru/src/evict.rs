@@ -7,7 +7,8 @@ use crate::shard::Budget;
 const MAX_DRY_ROUNDS: usize = 64;
 
 /// Evicts until the total is within the budget, for an entry just stored in the shard `home`, which has given something
-/// already. `evict` takes out what is due in a shard, but not that entry, unlocks and drops it; it says whether there was anything.
+/// already. `evict` takes out what is due in a shard, but not that entry, unlocks and drops it; it says whether there was
+/// anything.
 ///
 /// A turn for each of the other shards, and round again with its own: room for a large value costs every shard
 /// its oldest, not one shard everything. Only one lock is held at a time, so the order of locks is no matter.

@@ -62,8 +62,9 @@
 //! - Everything is admitted: a long scan over cold keys flushes the cache. `moka` and `quick_cache` resist that.
 //! - Nothing runs in the background. An expired entry is found by the lookup that wants it, or leaves as eviction
 //!   comes to it; until then it occupies its bytes.
-//! - A hash table of a `Cache` keeps the slots of its fullest time (17 bytes each) until [`Cache::clear`]. The budget bounds them, for
-//!   each entry pays for its slots, but a cache first full of tiny and then of large values holds more than it says.
+//! - A hash table of a `Cache` keeps the slots of its fullest time (17 bytes each) until [`Cache::clear`]. The budget
+//!   bounds them, for each entry pays for its slots, but a cache first full of tiny and then of large values holds more
+//!   than it says.
 //! - The default hasher is xxh3 with a random seed, not a keyed cryptographic hash. Where enemies choose the keys and can
 //!   measure, pass `std::hash::RandomState` to [`Cache::with_hasher`].
 

@@ -91,8 +91,8 @@ impl Server {
         self.local_addr
     }
 
-    /// Serves `service`, an [`axum::Router`] for example, until `shutdown` completes, then drains: nothing more is accepted, idle connections are closed,
-    /// running requests finish, and what is left after [`Options::drain`] is cut.
+    /// Serves `service`, an [`axum::Router`] for example, until `shutdown` completes, then drains: nothing more is accepted,
+    /// idle connections are closed, running requests finish, and what is left after [`Options::drain`] is cut.
     ///
     /// Returns when all connections are closed. Dropping the future cuts them at once.
     ///

@@ -3,8 +3,8 @@
 use super::block::Slot;
 use super::place::Place;
 
-/// A block of memory of that length, as allocators with eight sizes to each doubling round it up. mimalloc and jemalloc have four,
-/// glibc more: half-way between.
+/// A block of memory of that length, as allocators with eight sizes to each doubling round it up. mimalloc and jemalloc
+/// have four, glibc more: half-way between.
 pub(super) fn allocated(len: usize) -> u64 {
     let step = if len <= 128 {
         16
