@@ -2,7 +2,6 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::mem;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +13,7 @@ use self::place::Tag;
 use self::record::{Record, Small};
 use self::shard::Shard;
 use crate::clock::Deadline;
-use crate::evict::{Dropped, in_turn, make_room};
+use crate::evict::{Dropped, Recent, in_turn, make_room};
 use crate::shard::{Budget, shard_of};
 use crate::{Clock, Hit, Insertion, Options, Stats, Xxh3State};
 
@@ -30,7 +29,7 @@ mod weight;
 /// ones. Share it by reference or in an `Arc`.
 ///
 /// Against [`Cache`](crate::Cache) with such keys and values, an entry of 100 bytes takes 35 bytes more than its key and
-/// value where that takes 190, and what small values leave is of use for large ones.
+/// value where that takes 205, and what small values leave is of use for large ones.
 ///
 /// **A log of pages.** What a shard is given goes to the end of an open page of up to 4 KiB; when it is full it becomes one
 /// block of memory, and the values that hits hand out are parts of it. An entry too large for a quarter of a page is a
@@ -72,16 +71,6 @@ pub struct ByteCache<S = Xxh3State> {
     hasher: S,
     clock: Clock,
     layout: Layout,
-}
-
-/// For `evict` alone; apart from what a hit reads, as it is written often.
-#[repr(align(128))]
-#[derive(Default)]
-struct Recent {
-    /// The hash of the entry stored last.
-    newest: AtomicU64,
-    /// The shard where the next eviction by request begins.
-    turn: AtomicUsize,
 }
 
 impl ByteCache {
@@ -176,7 +165,7 @@ impl<S: BuildHasher> ByteCache<S> {
             })
         };
 
-        self.recent.newest.store(hash, Ordering::Relaxed);
+        self.recent.stored(hash);
         let spare = Spare::Key(tag, key);
         let mut blocks = Vec::new();
         let overwrote = {
@@ -213,8 +202,8 @@ impl<S: BuildHasher> ByteCache<S> {
     /// Shards with a single block come last, and among them the entry stored last: otherwise, with few
     /// entries, a value just inserted could go before older ones.
     pub fn evict(&self) -> usize {
-        let start = self.recent.turn.fetch_add(1, Ordering::Relaxed);
-        let newest = Tag::of(self.recent.newest.load(Ordering::Relaxed));
+        let (start, newest) = self.recent.next_turn();
+        let newest = Tag::of(newest);
         let mut blocks = Vec::new();
         let mut evict = |spare, least| {
             in_turn(&self.shards, start)

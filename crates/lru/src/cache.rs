@@ -1,12 +1,11 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::clock::Deadline;
 use crate::entry::{Entry, Weight};
-use crate::evict::{Dropped, in_turn, make_room};
+use crate::evict::{Dropped, Recent, in_turn, make_room};
 use crate::shard::{Budget, Shard, shard_of};
 use crate::{Clock, Evicted, Hit, Insertion, Options, Stats, Xxh3State};
 
@@ -25,16 +24,6 @@ pub struct Cache<K, V, S = Xxh3State> {
 }
 
 type Weigher<K, V> = dyn Fn(&K, &V) -> u64 + Send + Sync;
-
-/// For `evict_one` alone; apart from what a hit reads, as it is written often.
-#[repr(align(128))]
-#[derive(Default)]
-struct Recent {
-    /// The hash of the entry stored last.
-    newest: AtomicU64,
-    /// The shard where the next eviction by request begins.
-    turn: AtomicUsize,
-}
 
 impl<K, V> Cache<K, V> {
     /// What each entry weighs besides its payload, in bytes: the handles of key and value, expiry, links, hash, a slot in
@@ -149,7 +138,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
             deadline,
         };
 
-        self.recent.newest.store(hash, Ordering::Relaxed);
+        self.recent.stored(hash);
         let (old, same_key, victim) = {
             let mut shard = self.shards[home].lock();
             let (old, same_key) = shard.insert(hash, entry, &self.budget);
@@ -200,8 +189,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
     /// Shards with a single entry come last, and among them the one with the entry stored last: otherwise, with few
     /// entries, a value just inserted could go before older ones.
     pub fn evict_one(&self) -> Option<Evicted<K, V>> {
-        let start = self.recent.turn.fetch_add(1, Ordering::Relaxed);
-        let newest = self.recent.newest.load(Ordering::Relaxed);
+        let (start, newest) = self.recent.next_turn();
         let from_start = || in_turn(&self.shards, start).map(Shard::lock);
         let evict = |spare| from_start().find_map(|mut entries| entries.evict(spare, &self.budget));
         let Entry {

@@ -1,10 +1,33 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::shard::Budget;
 
 /// Rounds of all shards in sequence in which nothing could be evicted though the total is too high.
 const MAX_DRY_ROUNDS: usize = 64;
+
+/// What evictions by request go by, in a place apart from what a hit reads, as it is written often.
+#[repr(align(128))]
+#[derive(Default)]
+pub(crate) struct Recent {
+    /// The hash of the entry stored last.
+    newest: AtomicU64,
+    /// The shard where the next one begins.
+    turn: AtomicUsize,
+}
+
+impl Recent {
+    pub(crate) fn stored(&self, hash: u64) {
+        self.newest.store(hash, Ordering::Relaxed);
+    }
+
+    /// Where an eviction begins, counted on and on, and the hash of the entry stored last.
+    pub(crate) fn next_turn(&self) -> (usize, u64) {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        (turn, self.newest.load(Ordering::Relaxed))
+    }
+}
 
 /// Evicts until the total is within the budget, for an entry just stored in the shard `home`, which has given something
 /// already. `evict` takes out what is due in a shard, but not that entry, unlocks and drops it; it says whether there was

@@ -32,7 +32,7 @@
 //! assert_eq!(cache.stats().hits, 3);
 //! ```
 //!
-//! [`ByteCache`] is the one for byte strings, in a third of the bookkeeping: it packs small entries into pages. What is said
+//! [`ByteCache`] is the one for byte strings, in a fifth of the bookkeeping: it packs small entries into pages. What is said
 //! here holds for it as well, except where its own documentation says otherwise.
 //!
 //! # What holds at all times
