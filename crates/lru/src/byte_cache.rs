@@ -13,7 +13,7 @@ use self::place::Tag;
 use self::record::{Record, Small};
 use self::shard::Shard;
 use crate::clock::Deadline;
-use crate::evict::{Dropped, Recent, in_turn, make_room};
+use crate::evict::{Dropped, evict_oldest, make_room};
 use crate::shard::{Budget, shard_of};
 use crate::{Clock, Hit, Insertion, Options, Stats, Xxh3State};
 
@@ -67,7 +67,6 @@ mod weight;
 pub struct ByteCache<S = Xxh3State> {
     shards: Box<[Shard]>,
     budget: Budget,
-    recent: Recent,
     hasher: S,
     clock: Clock,
     layout: Layout,
@@ -87,9 +86,8 @@ impl<S: BuildHasher> ByteCache<S> {
         let (shards, capacity) = (options.effective_shards(), options.effective_capacity());
         let layout = Layout::of(capacity, shards);
         Self {
-            shards: (0..shards).map(|_| Shard::new(layout)).collect(),
-            budget: Budget::new(capacity),
-            recent: Recent::default(),
+            shards: (0..shards).map(|n| Shard::new(n, layout)).collect(),
+            budget: Budget::new(capacity, shards),
             hasher,
             clock: options.clock,
             layout,
@@ -137,7 +135,7 @@ impl<S: BuildHasher> ByteCache<S> {
     /// Stores a value as the newest of its shard, or over the key's older one as a use of it, and evicts others until the
     /// total fits. It expires after `ttl`, counted from now; with a `ttl` of zero it is stored expired.
     pub fn insert_with_ttl(&self, key: &[u8], value: Bytes, ttl: Option<Duration>) -> Insertion {
-        let (hash, tag, home) = self.locate(key);
+        let (tag, home) = self.locate(key);
         let deadline = Deadline::after(ttl, &self.clock);
         let len = Record::len(key, deadline).saturating_add(value.len());
         let packed = self.layout.packs(len);
@@ -165,14 +163,13 @@ impl<S: BuildHasher> ByteCache<S> {
             })
         };
 
-        self.recent.stored(hash);
         let spare = Spare::Key(tag, key);
         let mut blocks = Vec::new();
         let overwrote = {
             let mut log = self.shards[home].lock();
             let overwrote = log.insert(tag, key, fresh, &self.budget, &mut blocks);
             // Mostly all that `make_room` would do, without locking again.
-            if self.budget.is_over() {
+            if self.budget.is_over() && self.budget.ages().is_due(home) {
                 log.evict(spare, &self.budget, &mut blocks);
             }
             overwrote
@@ -192,36 +189,33 @@ impl<S: BuildHasher> ByteCache<S> {
 
     /// Takes a key out and returns its value, unless that had expired (which counts as an eviction).
     pub fn remove(&self, key: &[u8]) -> Option<Bytes> {
-        let (_, tag, home) = self.locate(key);
+        let (tag, home) = self.locate(key);
         self.take(tag, key, home, false)
     }
 
-    /// Evicts what is due in a shard, the shards taking turns: the entries of its oldest page that were not used since, or a
-    /// large one. Returns how many, none if the cache is empty, and counts them as made for capacity.
+    /// Evicts what is due: the entries of the oldest page that were not used since, or a large one. Returns how many, none
+    /// if the cache is empty, and counts them as made for capacity.
     ///
-    /// Shards with a single block come last, and among them the entry stored last: otherwise, with few
-    /// entries, a value just inserted could go before older ones.
+    /// Where the entries are so few that all are in one page still written to, the one stored last is spared: it would
+    /// otherwise go with the older ones.
     pub fn evict(&self) -> usize {
-        let (start, newest) = self.recent.next_turn();
-        let newest = Tag::of(newest);
         let mut blocks = Vec::new();
-        let mut evict = |spare, least| {
-            in_turn(&self.shards, start)
-                .map(Shard::lock)
-                .filter(|log| log.blocks() >= least)
-                .find_map(|mut log| log.evict(spare, &self.budget, &mut blocks))
-        };
-        let evicted = evict(Spare::Nothing, 2)
-            .or_else(|| evict(Spare::Tagged(newest), 1))
-            .or_else(|| evict(Spare::Nothing, 1));
+        let mut from = 0;
+        let evicted = evict_oldest(&self.budget, |at| {
+            from = at;
+            let spare = if self.budget.ages().is_alone(at) {
+                Spare::Youngest
+            } else {
+                Spare::Nothing
+            };
+            self.shards[at]
+                .lock()
+                .evict(spare, &self.budget, &mut blocks)
+        });
         let mut dropped = Dropped::default();
         dropped.take_all(blocks);
         // Entries that were used may have needed a page.
-        self.make_room(
-            start & (self.shards.len() - 1),
-            Spare::Nothing,
-            &mut dropped,
-        );
+        self.make_room(from, Spare::Nothing, &mut dropped);
         dropped.finish();
         evicted.map_or(0, NonZeroUsize::get)
     }
@@ -270,13 +264,13 @@ impl<S: BuildHasher> ByteCache<S> {
         sum
     }
 
-    /// The only hash of an operation, the part that the index keeps, and the shard that it chooses.
-    fn locate(&self, key: &[u8]) -> (u64, Tag, usize) {
+    /// Of the only hash of an operation, the part that the index keeps, and the shard that it chooses.
+    fn locate(&self, key: &[u8]) -> (Tag, usize) {
         // Without the length that a slice's `Hash` puts before it: nothing comes after.
         let mut hasher = self.hasher.build_hasher();
         hasher.write(key);
         let hash = hasher.finish();
-        (hash, Tag::of(hash), shard_of(hash, self.shards.len() - 1))
+        (Tag::of(hash), shard_of(hash, self.shards.len() - 1))
     }
 
     fn read<R>(
@@ -284,7 +278,7 @@ impl<S: BuildHasher> ByteCache<S> {
         key: &[u8],
         read: impl FnOnce(&Value<'_>, Option<Duration>) -> R,
     ) -> Option<R> {
-        let (_, tag, home) = self.locate(key);
+        let (tag, home) = self.locate(key);
         let shard = &self.shards[home];
         let log = shard.share();
         let Some((place, found)) = log.find(tag, key) else {
@@ -349,9 +343,9 @@ impl<S: BuildHasher> ByteCache<S> {
         value
     }
 
-    /// Evicts until the total is within the budget, beginning with the shard after `home`, where one entry may be spared.
+    /// Evicts until the total is within the budget, in `home` if that is due, where one entry may be spared.
     fn make_room(&self, home: usize, spare: Spare<'_>, dropped: &mut Dropped) {
-        make_room(self.shards.len(), &self.budget, home, |at| {
+        make_room(&self.budget, home, |at| {
             let spare = if at == home { spare } else { Spare::Nothing };
             let mut blocks = Vec::new();
             let evicted = self.shards[at]
@@ -367,7 +361,7 @@ impl<S: BuildHasher> ByteCache<S> {
         key: &[u8],
         read: impl FnOnce(&Value<'_>, Option<Duration>) -> R,
     ) -> Option<R> {
-        let (_, tag, home) = self.locate(key);
+        let (tag, home) = self.locate(key);
         let log = self.shards[home].share();
         let (_, found) = log.find(tag, key)?;
         let ttl = found.deadline.left(&self.clock).ok()?;

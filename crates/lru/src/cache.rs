@@ -3,9 +3,10 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
+use crate::ages::Placed;
 use crate::clock::Deadline;
 use crate::entry::{Entry, Weight};
-use crate::evict::{Dropped, Recent, in_turn, make_room};
+use crate::evict::{Dropped, evict_oldest, make_room};
 use crate::shard::{Budget, Shard, shard_of};
 use crate::{Clock, Evicted, Hit, Insertion, Options, Stats, Xxh3State};
 
@@ -17,7 +18,6 @@ use crate::{Clock, Evicted, Hit, Insertion, Options, Stats, Xxh3State};
 pub struct Cache<K, V, S = Xxh3State> {
     shards: Box<[Shard<K, V>]>,
     budget: Budget,
-    recent: Recent,
     hasher: S,
     clock: Clock,
     weigh: Box<Weigher<K, V>>,
@@ -28,7 +28,7 @@ type Weigher<K, V> = dyn Fn(&K, &V) -> u64 + Send + Sync;
 impl<K, V> Cache<K, V> {
     /// What each entry weighs besides its payload, in bytes: the handles of key and value, expiry, links, hash, a slot in
     /// the table (for a table as empty as growing leaves it), and what an allocator such as glibc's adds to the blocks of
-    /// the entry, of its key and of its value. For `Bytes` keys and values it is 183 on 64-bit machines.
+    /// the entry, of its key and of its value. For `Bytes` keys and values it is 199 on 64-bit machines.
     pub const ENTRY_OVERHEAD: u64 = Entry::<K, V>::OVERHEAD;
 }
 
@@ -48,12 +48,10 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         weigh: impl Fn(&K, &V) -> u64 + Send + Sync + 'static,
         hasher: S,
     ) -> Self {
+        let shards = options.effective_shards();
         Self {
-            shards: (0..options.effective_shards())
-                .map(|_| Shard::new())
-                .collect(),
-            budget: Budget::new(options.effective_capacity()),
-            recent: Recent::default(),
+            shards: (0..shards).map(Shard::new).collect(),
+            budget: Budget::new(options.effective_capacity(), shards),
             hasher,
             clock: options.clock,
             weigh: Box::new(weigh),
@@ -136,14 +134,14 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
             value,
             weight: Weight::new(weight),
             deadline,
+            placed: Placed::default(),
         };
 
-        self.recent.stored(hash);
         let (old, same_key, victim) = {
             let mut shard = self.shards[home].lock();
             let (old, same_key) = shard.insert(hash, entry, &self.budget);
             // Mostly all that `make_room` would do, without locking again.
-            let victim = if self.budget.is_over() {
+            let victim = if self.budget.is_over() && self.budget.ages().is_due(home) {
                 shard.evict(Some(hash), &self.budget)
             } else {
                 None
@@ -154,7 +152,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         let mut dropped = Dropped::default();
         dropped.take(old);
         dropped.take(victim);
-        make_room(self.shards.len(), &self.budget, home, |at| {
+        make_room(&self.budget, home, |at| {
             let spare = (at == home).then_some(hash);
             // The lock ends with this line, before the entry does.
             let victim = self.shards[at].lock().evict(spare, &self.budget);
@@ -183,22 +181,14 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         removed.and_then(|(entry, expired)| (!expired).then_some(entry.value))
     }
 
-    /// Evicts the entry of a shard that is due, the shards taking turns, and counts it as made for capacity. `None` if the
-    /// cache is empty. With one shard, and no entry used, this is the oldest of all.
-    ///
-    /// Shards with a single entry come last, and among them the one with the entry stored last: otherwise, with few
-    /// entries, a value just inserted could go before older ones.
+    /// Evicts the entry that is due, and counts it as made for capacity. `None` if the cache is empty. Where no entry was
+    /// used, this is the oldest of all.
     pub fn evict_one(&self) -> Option<Evicted<K, V>> {
-        let (start, newest) = self.recent.next_turn();
-        let from_start = || in_turn(&self.shards, start).map(Shard::lock);
-        let evict = |spare| from_start().find_map(|mut entries| entries.evict(spare, &self.budget));
         let Entry {
             key, value, weight, ..
-        } = from_start()
-            .filter(|entries| entries.len() > 1)
-            .find_map(|mut entries| entries.evict(None, &self.budget))
-            .or_else(|| evict(Some(newest)))
-            .or_else(|| evict(None))?;
+        } = evict_oldest(&self.budget, |at| {
+            self.shards[at].lock().evict(None, &self.budget)
+        })?;
         Some(Evicted {
             key,
             value,

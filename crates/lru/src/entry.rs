@@ -2,6 +2,7 @@ use std::mem::needs_drop;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::ages::Placed;
 use crate::clock::Deadline;
 
 /// A key, its value, and what the cache has to know about them.
@@ -10,6 +11,8 @@ pub(crate) struct Entry<K, V> {
     pub(crate) value: V,
     pub(crate) weight: Weight,
     pub(crate) deadline: Deadline,
+    /// Since when it is where it is in the order.
+    pub(crate) placed: Placed,
 }
 
 /// What an entry weighs, as charged to the budget: kept, since weighing again might give another result. And how often

@@ -57,8 +57,9 @@
 //!   to be. Sharing is not free either: each lookup writes to the lock and to a counter beside it. Two threads that hit
 //!   the same shard pass that cache line to and fro, and so with the reference count of a popular value if they clone it;
 //!   [`get_with`](Cache::get_with) clones nothing.
-//! - Order is kept within a shard, and approximately over all: eviction for an insertion begins at the insertion's own
-//!   shard and goes on round the others, one entry at a time. Small caches have one shard.
+//! - Order is kept within a shard, and approximately over all: eviction for an insertion takes from the insertion's own
+//!   shard if what is oldest there is among the oldest of all, and otherwise from the shard where that is, one entry or page
+//!   at a time. Small caches have one shard.
 //! - Everything is admitted: a long scan over cold keys flushes the cache. `moka` and `quick_cache` resist that.
 //! - Nothing runs in the background. An expired entry is found by the lookup that wants it, or leaves as eviction
 //!   comes to it; until then it occupies its bytes.
@@ -68,6 +69,7 @@
 //! - The default hasher is xxh3 with a random seed, not a keyed cryptographic hash. Where enemies choose the keys and can
 //!   measure, pass `std::hash::RandomState` to [`Cache::with_hasher`].
 
+mod ages;
 mod byte_cache;
 mod cache;
 mod clock;

@@ -7,24 +7,27 @@ use std::time::Duration;
 
 use lru::LruCache;
 
+use crate::ages::{Ages, Oldest};
 use crate::entry::Entry;
 use crate::hash::IdentityState;
 use crate::{Clock, Stats};
 
-/// What all shards together may hold, and hold.
+/// What all shards together may hold and hold, and how old the oldest of each is.
 ///
 /// A line of its own (two, as processors fetch pairs): each insertion writes the total, and would otherwise take the
 /// hasher's seed and the rest away from the readers.
 #[repr(align(128))]
 pub(crate) struct Budget {
     used: AtomicU64,
+    ages: Ages,
     pub(crate) capacity: u64,
 }
 
 impl Budget {
-    pub(crate) fn new(capacity: u64) -> Self {
+    pub(crate) fn new(capacity: u64, shards: usize) -> Self {
         Self {
             used: AtomicU64::new(0),
+            ages: Ages::new(shards),
             capacity,
         }
     }
@@ -37,6 +40,10 @@ impl Budget {
 
     pub(crate) fn is_over(&self) -> bool {
         self.used() > self.capacity
+    }
+
+    pub(crate) fn ages(&self) -> &Ages {
+        &self.ages
     }
 
     /// The difference in one step: an overwrite must not look, for a moment, as if it held both values.
@@ -64,9 +71,10 @@ pub(crate) struct Shard<K, V> {
 }
 
 impl<K, V> Shard<K, V> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(number: usize) -> Self {
         Self {
             entries: RwLock::new(Entries {
+                number,
                 order: LruCache::unbounded_with_hasher(IdentityState),
                 bytes: 0,
                 stats: Stats::default(),
@@ -138,6 +146,8 @@ impl<K, V> Shard<K, V> {
 /// Each method calls foreign code, if at all, before its first change of the entries or after its last, and hands the
 /// entries it takes out to the caller, to be dropped after unlocking.
 pub(crate) struct Entries<K, V> {
+    /// Which of the shards this is.
+    number: usize,
     order: LruCache<u64, Entry<K, V>, IdentityState>,
     /// The sum of the weights here; always a part of the budget's total.
     bytes: u64,
@@ -193,13 +203,16 @@ impl<K, V> Entries<K, V> {
             // A use like a hit: that spares the writing to the entry's two neighbours.
             entry.weight.inherit_uses(&kept.weight);
             entry.weight.note_use();
+            entry.placed.copy(&kept.placed);
             Some(mem::replace(kept, entry))
         } else {
+            entry.placed.set(budget.ages().next());
             self.order.put(hash, entry)
         };
         let freed = old.as_ref().map_or(0, |old| old.weight.bytes());
         self.bytes = self.bytes - freed + weight;
         budget.exchange(freed, weight);
+        self.tell_age(budget);
         self.stats.insertions += 1;
         if old.is_some() {
             if same_key {
@@ -268,6 +281,7 @@ impl<K, V> Entries<K, V> {
             }
             // Ends, as two spared ones never follow each other.
             passes = passes.saturating_sub(1);
+            entry.placed.set(budget.ages().now());
             self.order.promote(&hash);
         }
     }
@@ -277,6 +291,7 @@ impl<K, V> Entries<K, V> {
         let empty = LruCache::unbounded_with_hasher(IdentityState);
         let all = mem::replace(&mut self.order, empty);
         budget.refund(mem::take(&mut self.bytes));
+        self.tell_age(budget);
         self.stats.removals += all.len() as u64;
         all
     }
@@ -302,6 +317,16 @@ impl<K, V> Entries<K, V> {
         let weight = entry.weight.bytes();
         self.bytes -= weight;
         budget.refund(weight);
+        self.tell_age(budget);
+    }
+
+    /// What each change of the order ends with.
+    fn tell_age(&self, budget: &Budget) {
+        let oldest = self.order.peek_lru();
+        budget.ages().tell(
+            self.number,
+            oldest.map_or(Oldest::Nothing, |(_, entry)| entry.placed.get().into()),
+        );
     }
 
     /// The accounts of the shard as kept, and as they should be.

@@ -7,6 +7,7 @@ use super::block::{Age, Block, Found, Live, Page, Single, Slot};
 use super::place::{Location, Tag};
 use super::record::{self, Record, Small};
 use crate::Xxh3State;
+use crate::ages::{Ages, Oldest};
 
 /// What the entries of a shard lie in, in the order in which it was made.
 ///
@@ -17,8 +18,9 @@ pub(super) struct Blocks {
     slots: Vec<Slot>,
     /// The first of the free slots.
     free: Option<u32>,
-    /// The numbers of the blocks, the oldest first.
-    order: LruCache<u32, (), Xxh3State>,
+    /// The numbers of the blocks but for the open pages, the oldest first, and since when they are where they are. (The
+    /// time takes no room: it lies where the node would be padded.)
+    order: LruCache<u32, u32, Xxh3State>,
     /// For each `Age`.
     open: [Open; 2],
     /// Pages that have become sparse, as far as they still are there.
@@ -31,6 +33,10 @@ pub(super) struct Blocks {
 #[derive(Default)]
 struct Open {
     number: Option<u32>,
+    /// When it was written to last, while there are no blocks but open ones: what their ages are compared by then.
+    since: u32,
+    /// Where the record written last begins, and its key's tag.
+    last: Option<(Tag, usize)>,
     /// Values copied out of it.
     copies: AtomicU32,
     records: Vec<u8>,
@@ -91,6 +97,7 @@ impl Open {
         self.records.clear();
         self.values.clear();
         self.count = 0;
+        self.last = None;
         *self.copies.get_mut() = 0;
         Some((number, page))
     }
@@ -119,14 +126,9 @@ impl Blocks {
         self.bytes
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.order.len()
-    }
-
-    /// Whether there may be none left for an insertion, which takes two at most.
+    /// Whether there may be no number left for an insertion, which takes two at most; as many may be open.
     pub(super) fn are_full(&self) -> bool {
-        self.order.len() + 2 > self.layout.blocks
+        self.order.len() + self.open.len() + 2 > self.layout.blocks
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&Block> {
@@ -152,30 +154,63 @@ impl Blocks {
     }
 
     /// Closes the pages with many copies that still are open.
-    pub(super) fn close_if_copied(&mut self) {
+    pub(super) fn close_if_copied(&mut self, ages: &Ages) {
         for age in [Age::Fresh, Age::Moved] {
             if *self.open[age as usize].copies.get_mut() >= Layout::MAX_COPIES {
-                self.close(age);
+                self.close(age, ages);
             }
         }
     }
 
+    /// Closes the open page that was written to first; whether there was one.
+    pub(super) fn close_older(&mut self, ages: &Ages) -> bool {
+        let older = self.older_open();
+        if let Some(age) = older {
+            self.close(age, ages);
+        }
+        older.is_some()
+    }
+
+    fn older_open(&self) -> Option<Age> {
+        let since = |age: Age| {
+            let open = &self.open[age as usize];
+            open.number.map(|_| open.since)
+        };
+        match (since(Age::Fresh), since(Age::Moved)) {
+            (Some(fresh), Some(moved)) if fresh.wrapping_sub(moved) > u32::MAX / 2 => {
+                Some(Age::Fresh)
+            }
+            (_, Some(_)) => Some(Age::Moved),
+            (Some(_), None) => Some(Age::Fresh),
+            (None, None) => None,
+        }
+    }
+
     /// Adds an entry's block as the youngest.
-    pub(super) fn add(&mut self, tag: Tag, single: Single) -> Location {
-        Location::new(self.put(Block::Single(tag, single)), 0)
+    pub(super) fn add(&mut self, tag: Tag, single: Single, ages: &Ages) -> Location {
+        let number = self.put(Block::Single(tag, single));
+        self.order.put(number, ages.next());
+        Location::new(number, 0)
     }
 
     /// Adds an entry to an open page.
-    pub(super) fn append(&mut self, age: Age, entry: Small<'_>) -> Location {
+    pub(super) fn append(&mut self, age: Age, entry: Small<'_>, ages: &Ages) -> Location {
         let len = entry.record_len();
-        let number = self.open_for(age, len, entry.value.len());
+        let number = self.open_for(age, len, entry.value.len(), ages);
+        let first = self.order.is_empty();
         let Open {
             records,
             values,
             count,
+            last,
+            since,
             ..
         } = &mut self.open[age as usize];
         let offset = records.len();
+        *last = Some((entry.tag, offset));
+        if first {
+            *since = ages.next();
+        }
         entry.write(records, values);
         debug_assert_eq!(records.len(), offset + len, "as long as announced");
         *count += 1;
@@ -215,13 +250,13 @@ impl Blocks {
     }
 
     /// The open page, with room for a record and its value.
-    fn open_for(&mut self, age: Age, record: usize, value: usize) -> u32 {
+    fn open_for(&mut self, age: Age, record: usize, value: usize, ages: &Ages) -> u32 {
         let page = self.layout.page;
         let open = &self.open[age as usize];
         if open.count == Layout::MAX_RECORDS
             || open.records.len() + open.values.len() + record + value > page
         {
-            self.close(age);
+            self.close(age, ages);
         }
         let open = &mut self.open[age as usize];
         if let Some(number) = open.number {
@@ -234,10 +269,12 @@ impl Blocks {
         number
     }
 
-    fn close(&mut self, age: Age) {
+    /// Makes a block of an open page, the youngest: its last entry has only just come.
+    fn close(&mut self, age: Age, ages: &Ages) {
         let Some((number, page)) = self.open[age as usize].close() else {
             return;
         };
+        self.order.put(number, ages.next());
         let (limit, len) = (self.layout.page, page.len());
         let block = self.block(number);
         if let Block::Open(live, _) = *block {
@@ -252,11 +289,11 @@ impl Blocks {
     }
 
     /// An entry is in the index no more: its block goes with the last one, and is handed over.
-    pub(super) fn release(&mut self, location: Location) -> Option<Block> {
+    pub(super) fn release(&mut self, location: Location, ages: &Ages) -> Option<Block> {
         let number = location.block();
         let (records, left) = match &self.slots.get(number as usize)?.0 {
             Block::Free(_) => return None,
-            Block::Single(..) => return self.take(number),
+            Block::Single(..) => return self.take(number, ages),
             Block::Page(live, page) => (page.parts().0, *live),
             Block::Open(live, age) => (&self.open[*age as usize].records[..], *live),
         };
@@ -264,7 +301,7 @@ impl Blocks {
         let mut left = left;
         left.remove(record.end - location.offset() + record.value.len());
         if left.records == 0 {
-            return self.take(number);
+            return self.take(number, ages);
         }
         match self.block(number) {
             Block::Page(live, page) => {
@@ -291,31 +328,49 @@ impl Blocks {
         }
     }
 
-    /// The oldest block.
-    pub(super) fn oldest(&self) -> Option<u32> {
-        self.order.peek_lru().map(|(&number, ())| number)
+    /// The oldest block that is no open page, nor the large entry `spared` where that is the only one.
+    pub(super) fn oldest_but(&self, spared: Option<u32>) -> Option<u32> {
+        let (&number, _) = self.order.peek_lru()?;
+        let is_single = matches!(self.get(number), Some(Block::Single(..)));
+        let alone = self.order.len() == 1 && is_single && spared == Some(number);
+        (!alone).then_some(number)
     }
 
-    pub(super) fn is_open(&self, number: u32) -> bool {
-        matches!(self.get(number), Some(Block::Open(..)))
+    /// How old that is; of open pages the younger one counts, so that the shard written to last is the youngest.
+    pub(super) fn age(&self) -> Oldest {
+        if let Some((_, &since)) = self.order.peek_lru() {
+            return Oldest::Since(since);
+        }
+        let open = self.open.iter().filter(|open| open.number.is_some());
+        let younger = open
+            .map(|open| open.since)
+            .reduce(|a, b| if a.wrapping_sub(b) < 1 << 31 { a } else { b });
+        younger.map_or(Oldest::Nothing, Oldest::OpenSince)
+    }
+
+    /// Where the entry stored last lies, if there are open pages only.
+    pub(super) fn youngest_if_all_open(&self) -> Option<(Tag, Location)> {
+        let open = &self.open[Age::Fresh as usize];
+        let (tag, offset) = open.last.filter(|_| self.order.is_empty())?;
+        Some((tag, Location::new(open.number?, offset)))
     }
 
     /// Makes a block the youngest.
-    pub(super) fn promote(&mut self, number: u32) {
-        self.order.promote(&number);
+    pub(super) fn promote(&mut self, number: u32, ages: &Ages) {
+        self.order.put(number, ages.now());
     }
 
     /// Takes a block out; an open page as a closed one.
-    pub(super) fn take(&mut self, number: u32) -> Option<Block> {
-        let block = self.lift(number);
+    pub(super) fn take(&mut self, number: u32, ages: &Ages) -> Option<Block> {
+        let block = self.lift(number, ages);
         self.give_back(number);
         block
     }
 
     /// Takes a block out without giving its number back.
-    pub(super) fn lift(&mut self, number: u32) -> Option<Block> {
+    pub(super) fn lift(&mut self, number: u32, ages: &Ages) -> Option<Block> {
         if let Some(&Block::Open(_, age)) = self.get(number) {
-            self.close(age);
+            self.close(age, ages);
         }
         self.order.pop(&number)?;
         let block = mem::replace(self.block(number), Block::Free(None));
@@ -333,20 +388,16 @@ impl Blocks {
         self.slots.into_iter().map(|slot| slot.0)
     }
 
-    /// Puts a block in as the youngest.
+    /// Puts a block into a slot, and returns its number.
     fn put(&mut self, block: Block) -> u32 {
         self.bytes += block.weight(self.layout.page);
-        let number = match self.free {
-            Some(number) => {
-                if let Block::Free(next) = *self.block(number) {
-                    self.free = next;
-                }
-                *self.block(number) = block;
-                number
-            }
-            None => self.push(block),
+        let Some(number) = self.free else {
+            return self.push(block);
         };
-        self.order.put(number, ());
+        if let Block::Free(next) = *self.block(number) {
+            self.free = next;
+        }
+        *self.block(number) = block;
         number
     }
 

@@ -17,6 +17,8 @@ use crate::{Clock, Stats};
 /// No foreign code is called here but the closures of lookups, before any change, and `Bytes::clone`. What is taken out is
 /// handed to the caller, to be dropped after unlocking.
 pub(super) struct Log {
+    /// Which of the shards this is.
+    number: usize,
     index: HashTable<Place>,
     blocks: Blocks,
     /// But for the hits and misses, which lookups count beside the lock.
@@ -34,8 +36,8 @@ pub(super) enum Fresh<'a> {
 pub(super) enum Spare<'a> {
     Nothing,
     Key(Tag, &'a [u8]),
-    /// An entry with that tag, if there are several.
-    Tagged(Tag),
+    /// The entry stored last, where it is not the only one.
+    Youngest,
 }
 
 impl Log {
@@ -44,8 +46,9 @@ impl Log {
     /// Below this the index is not made smaller.
     const MIN_INDEX: usize = 64;
 
-    pub(super) fn new(layout: Layout) -> Self {
+    pub(super) fn new(number: usize, layout: Layout) -> Self {
         Self {
+            number,
             index: HashTable::new(),
             blocks: Blocks::new(layout),
             stats: Stats::default(),
@@ -54,10 +57,6 @@ impl Log {
 
     pub(super) fn len(&self) -> usize {
         self.index.len()
-    }
-
-    pub(super) fn blocks(&self) -> usize {
-        self.blocks.len()
     }
 
     /// What all of it takes.
@@ -97,8 +96,8 @@ impl Log {
     /// See [`Blocks::close_if_copied`].
     pub(super) fn close_if_copied(&mut self, budget: &Budget, dropped: &mut Vec<Block>) {
         let before = self.bytes();
-        self.blocks.close_if_copied();
-        self.tidy(dropped);
+        self.blocks.close_if_copied(budget.ages());
+        self.tidy(budget, dropped);
         self.settle(before, budget);
     }
 
@@ -125,8 +124,8 @@ impl Log {
         }
         let before = self.bytes();
         let location = match fresh {
-            Fresh::Single(single) => self.blocks.add(tag, single),
-            Fresh::Small(small) => self.blocks.append(Age::Fresh, small),
+            Fresh::Single(single) => self.blocks.add(tag, single, budget.ages()),
+            Fresh::Small(small) => self.blocks.append(Age::Fresh, small, budget.ages()),
         };
         if let Some(old) = old {
             // A use, which the new place at the end is worth.
@@ -134,12 +133,13 @@ impl Log {
             if let Some(place) = self.index.find_mut(tag.hash(), is_old) {
                 *place = Place::new(tag, place.uses(), location);
             }
-            dropped.extend(self.blocks.release(old));
+            dropped.extend(self.blocks.release(old, budget.ages()));
         } else {
+            self.make_place();
             let place = Place::new(tag, 0, location);
             self.index.insert_unique(tag.hash(), place, rehash);
         }
-        self.tidy(dropped);
+        self.tidy(budget, dropped);
         self.settle(before, budget);
         old.is_some()
     }
@@ -168,8 +168,8 @@ impl Log {
         } else {
             self.stats.removals += 1;
         }
-        dropped.extend(self.blocks.release(location));
-        self.tidy(dropped);
+        dropped.extend(self.blocks.release(location, budget.ages()));
+        self.tidy(budget, dropped);
         self.settle(before, budget);
         value
     }
@@ -189,27 +189,28 @@ impl Log {
         let before = self.bytes();
         let mut evicted = 0;
         let mut passes = Self::MAX_PASSED;
-        // The open pages have the youngest entries, though they may have been opened long ago. They come last, but once
-        // only: the others may go on being sent behind them.
-        let mut waits = 2;
-        // Ends: each turn spends a pass, or takes an entry that is not the spared one; and of the open pages two turns wait.
+        // Ends: each turn spends a pass, or takes an entry that is not the spared one.
         while evicted == 0 {
-            let number = self.blocks.oldest()?;
-            if waits > 0 && self.blocks.is_open(number) {
-                waits -= 1;
-                self.blocks.promote(number);
-            } else if let Some(&Block::Single(tag, _)) = self.blocks.get(number) {
-                let left = self.evict_single(number, tag, spare, &mut passes);
+            let spared = spare.map(Location::block);
+            let Some(number) = self.blocks.oldest_but(spared) else {
+                // Open pages have the youngest entries, and there are no others.
+                if self.blocks.close_older(budget.ages()) {
+                    continue;
+                }
+                break;
+            };
+            if let Some(&Block::Single(tag, _)) = self.blocks.get(number) {
+                let left = self.evict_single(number, tag, spare, &mut passes, budget);
                 evicted += usize::from(left.is_some());
                 dropped.extend(left);
             } else {
-                let (page, left) = self.evict_page(number, &mut spare, &mut passes);
+                let (page, left) = self.evict_page(number, &mut spare, &mut passes, budget);
                 evicted += left;
                 dropped.extend(page);
             }
         }
         self.stats.evictions.capacity += evicted as u64;
-        self.tidy(dropped);
+        self.tidy(budget, dropped);
         self.settle(before, budget);
         NonZeroUsize::new(evicted)
     }
@@ -220,16 +221,17 @@ impl Log {
         tag: Tag,
         spare: Option<Location>,
         passes: &mut usize,
+        budget: &Budget,
     ) -> Option<Block> {
         let location = Location::new(number, 0);
-        let spared = spare == Some(location);
-        if spared || (*passes > 0 && self.place(tag, location).is_some_and(Place::spend_use)) {
+        let is_spared = spare == Some(location);
+        if is_spared || (*passes > 0 && self.place(tag, location).is_some_and(Place::spend_use)) {
             *passes = passes.saturating_sub(1);
-            self.blocks.promote(number);
+            self.blocks.promote(number, budget.ages());
             return None;
         }
         self.forget(tag, location);
-        self.blocks.take(number)
+        self.blocks.take(number, budget.ages())
     }
 
     fn evict_page(
@@ -237,6 +239,7 @@ impl Log {
         number: u32,
         spare: &mut Option<Location>,
         passes: &mut usize,
+        budget: &Budget,
     ) -> (Option<Block>, usize) {
         let spared = *spare;
         let keep = |from, uses: u64| {
@@ -247,7 +250,7 @@ impl Log {
             *passes = passes.checked_sub(1)?;
             Some(uses)
         };
-        self.rewrite(number, keep, |from, to| {
+        self.rewrite(number, budget, keep, |from, to| {
             if spared == Some(from) {
                 *spare = Some(to);
             }
@@ -256,7 +259,7 @@ impl Log {
 
     /// Takes out everything, the index and the slots too.
     pub(super) fn clear(&mut self, budget: &Budget) -> Self {
-        let mut empty = Self::new(self.blocks.layout());
+        let mut empty = Self::new(self.number, self.blocks.layout());
         empty.stats = self.stats;
         empty.stats.removals += self.len() as u64;
         let all = mem::replace(self, empty);
@@ -274,11 +277,12 @@ impl Log {
     fn rewrite(
         &mut self,
         number: u32,
+        budget: &Budget,
         mut keep: impl FnMut(Location, u64) -> Option<u64>,
         mut moved: impl FnMut(Location, Location),
     ) -> (Option<Block>, usize) {
         // Its number is not given to another page meanwhile: a location is of this page, or of a later one.
-        let block = self.blocks.lift(number);
+        let block = self.blocks.lift(number, budget.ages());
         let mut left = 0;
         if let Some(Block::Page(_, page)) = &block {
             let (records, values) = page.parts();
@@ -303,7 +307,7 @@ impl Log {
                     value,
                     deadline: record.deadline,
                 };
-                let to = self.blocks.append(Age::Moved, entry);
+                let to = self.blocks.append(Age::Moved, entry, budget.ages());
                 *place.get_mut() = Place::new(record.tag, uses, to);
                 moved(from, to);
             }
@@ -312,10 +316,26 @@ impl Log {
         (block, left)
     }
 
+    /// Makes room in the index for one more entry, where it would otherwise grow for want of slots never used.
+    ///
+    /// Removed entries leave marks in the table, which count against its growth. `hashbrown` clears them away only where the
+    /// table is no more than half full, and otherwise takes twice the slots: over a long time of insertions and evictions
+    /// every table would come to be a quarter full, at twice the price that entries are charged for.
+    fn make_place(&mut self) {
+        let (len, slots) = (self.index.len(), self.index.num_buckets());
+        if len < self.index.capacity() || len * weight::FULLEST.1 > slots * weight::FULLEST.0 {
+            return;
+        }
+        let old = mem::replace(&mut self.index, HashTable::with_capacity(slots / 8 * 7));
+        for place in old {
+            self.index.insert_unique(place.tag().hash(), place, rehash);
+        }
+    }
+
     /// What each change ends with: no page is more holes than entries, and the index not much too large.
-    fn tidy(&mut self, dropped: &mut Vec<Block>) {
+    fn tidy(&mut self, budget: &Budget, dropped: &mut Vec<Block>) {
         while let Some(number) = self.blocks.pop_sparse() {
-            let (block, _) = self.rewrite(number, |_, uses| Some(uses), |_, _| ());
+            let (block, _) = self.rewrite(number, budget, |_, uses| Some(uses), |_, _| ());
             dropped.extend(block);
         }
         // It was four times as large as it is charged for: the entries have become fewer and larger.
@@ -324,15 +344,21 @@ impl Log {
         }
     }
 
+    /// What each change ends with, too: the accounts, and the age that the shards are compared by.
     fn settle(&self, before: u64, budget: &Budget) {
         budget.exchange(before, self.bytes());
+        budget.ages().tell(self.number, self.blocks.age());
     }
 
     fn locate(&self, spare: Spare<'_>) -> Option<Location> {
         let place = match spare {
             Spare::Nothing => None,
             Spare::Key(tag, key) => self.find(tag, key).map(|(place, _)| place),
-            Spare::Tagged(tag) => self.index.find(tag.hash(), |place| place.tag() == tag),
+            Spare::Youngest if self.len() > 1 => {
+                let (tag, location) = self.blocks.youngest_if_all_open()?;
+                self.place(tag, location)
+            }
+            Spare::Youngest => None,
         };
         place.map(Place::location)
     }
@@ -352,6 +378,10 @@ impl Log {
 
 #[cfg(test)]
 impl Log {
+    pub(super) fn blocks(&self) -> usize {
+        self.blocks.audit_count()
+    }
+
     pub(super) fn index_slots(&self) -> usize {
         self.index.num_buckets()
     }

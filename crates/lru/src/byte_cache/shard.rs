@@ -14,9 +14,9 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    pub(super) fn new(layout: Layout) -> Self {
+    pub(super) fn new(number: usize, layout: Layout) -> Self {
         Self {
-            log: RwLock::new(Log::new(layout)),
+            log: RwLock::new(Log::new(number, layout)),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }

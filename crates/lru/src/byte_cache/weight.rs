@@ -17,14 +17,17 @@ pub(super) fn allocated(len: usize) -> u64 {
 /// What shares a buffer that several `Bytes` are parts of: its address, its capacity, their number.
 pub(super) const SHARED: u64 = 32;
 
-/// What the index takes for an entry: a slot and its control byte, in a table as empty as growing leaves it (7/16).
-pub(super) const ENTRY: u64 = ((size_of::<Place>() as u64 + 1) * 16).div_ceil(7);
+/// How full the index is when it grows, at least: 13/16 of its slots.
+pub(super) const FULLEST: (usize, usize) = (13, 16);
+
+/// What the index takes for an entry: a slot and its control byte, in a table as empty as growing leaves it.
+pub(super) const ENTRY: u64 = ((size_of::<Place>() + 1) * 2 * FULLEST.1).div_ceil(FULLEST.0) as u64;
 
 /// What a block takes besides its content: its slot, in a list up to an eighth longer than needed; the `lru` node of its
 /// number with its header; and the node's slot in the table (two pointers and a control byte).
 pub(super) const BLOCK: u64 = {
     let slot = size_of::<Slot>() * 9 / 8;
-    let node = (size_of::<(u32, usize, usize)>() + 8).next_multiple_of(16);
+    let node = (size_of::<(u32, u32, usize, usize)>() + 8).next_multiple_of(16);
     let place = ((2 * size_of::<usize>() + 1) * 16).div_ceil(7);
     (slot + node + place) as u64
 };
@@ -73,6 +76,6 @@ mod tests {
     #[cfg(target_pointer_width = "64")]
     fn the_shares_are_known() {
         // A slot of 64 bytes and an eighth, a node of 24 in a block of 32, and 39.
-        assert_eq!((ENTRY, BLOCK), (21, 143));
+        assert_eq!((ENTRY, BLOCK), (23, 143));
     }
 }

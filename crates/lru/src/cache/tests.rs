@@ -65,10 +65,10 @@ fn keys_are_found_by_their_borrowed_form() {
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn the_overhead_is_known() {
-    // Node 8 + 80 + 16 in a block of 112, a slot of 39, and twice 16 for the blocks of key and value.
-    assert_eq!(Cache::<Bytes, Bytes>::ENTRY_OVERHEAD, 183);
-    // Numbers own no blocks: node 8 + 32 + 16 in a block of 64.
-    assert_eq!(Cache::<u64, u64>::ENTRY_OVERHEAD, 103);
+    // Node 8 + 88 + 16 in a block of 128, a slot of 39, and twice 16 for the blocks of key and value.
+    assert_eq!(Cache::<Bytes, Bytes>::ENTRY_OVERHEAD, 199);
+    // Numbers own no blocks: node 8 + 40 + 16 in a block of 80.
+    assert_eq!(Cache::<u64, u64>::ENTRY_OVERHEAD, 119);
 }
 
 // GeeCache's TestRemoveOldest.

@@ -1,6 +1,11 @@
 use super::*;
 
 impl Blocks {
+    pub(in crate::byte_cache) fn audit_count(&self) -> usize {
+        let open = self.open.iter().filter(|open| open.number.is_some());
+        self.order.len() + open.count()
+    }
+
     /// The tag and the key of an entry.
     pub(in crate::byte_cache) fn audit_entry(&self, location: Location) -> (Tag, Vec<u8>) {
         let records = match self.get(location.block()) {
@@ -24,10 +29,14 @@ impl Blocks {
             next = *then;
             free += 1;
         }
-        assert_eq!(self.order.len() + free, self.slots.len());
-        assert_eq!(self.order.len(), live.len());
+        let open = self.open.iter().filter_map(|open| open.number);
+        let all: Vec<u32> = self.order.iter().map(|(&n, _)| n).chain(open).collect();
+        assert_eq!(all.len() + free, self.slots.len());
+        assert_eq!(all.len(), live.len());
+        let times: Vec<u32> = self.order.iter().map(|(_, &since)| since).collect();
+        assert!(times.is_sorted_by(|young, old| young.wrapping_sub(*old) < 1 << 31));
         let mut sum = 0;
-        for (&number, ()) in &self.order {
+        for number in all {
             let block = self.get(number).unwrap();
             sum += block.weight(self.layout.page);
             let (counted, len) = match block {

@@ -196,12 +196,57 @@ fn entries_of_100_bytes_take_less_than_160() {
 #[test]
 fn the_numbers_of_blocks_may_run_out() {
     let mut cache = cache(1 << 20, 1);
-    cache.shards[0] = Shard::new(cache.layout.with_blocks(10));
+    cache.shards[0] = Shard::new(0, cache.layout.with_blocks(10));
     for n in 0..2_000 {
         let len = if n % 3 == 0 { 2_000 } else { 100 };
         assert!(cache.insert(&key(n), value(n, len)).is_stored());
         assert_eq!(cache.get(&key(n)), Some(value(n, len)));
         assert!(cache.shards[0].share().blocks() <= 10);
+    }
+    cache.audit();
+}
+
+// Marks of removed entries had the table double again and again, to a quarter of what is paid for.
+#[test]
+fn the_index_does_not_grow_by_turnover() {
+    let cache = cache(4 << 20, 1);
+    let slots = || cache.shards[0].share().index_slots();
+    // Between a half and 13/16 of the slots, where marks pile up and are not cleared away by the table itself.
+    let mut n = 0;
+    while cache.len() < 12_500 {
+        cache.insert(&key(n), value(n, 100));
+        n += 1;
+    }
+    let full = slots();
+    let load = cache.len() * 100 / full;
+    assert!((50..81).contains(&load), "{load} %");
+    for n in n..n + 400_000 {
+        let oldest = n - 12_500;
+        cache.insert(&key(n), value(n, 100));
+        cache.remove(&key(oldest));
+    }
+    assert_eq!(slots(), full);
+    assert_eq!(cache.len(), 12_500);
+    cache.audit();
+}
+
+#[test]
+fn each_shard_keeps_what_its_traffic_deserves() {
+    let cache = cache(2 << 20, 8);
+    for n in 0..400_000_usize {
+        // The shards are asked alike. Every other key is used again, soon.
+        cache.insert(&key(n), value(n, 20));
+        if n % 2 == 0 {
+            cache.get(&key(n));
+        }
+    }
+    let share = cache.capacity() / 8;
+    for shard in &cache.shards {
+        let bytes = shard.share().bytes();
+        assert!(
+            (share * 4 / 5..share * 6 / 5).contains(&bytes),
+            "{bytes} beside {share}"
+        );
     }
     cache.audit();
 }
