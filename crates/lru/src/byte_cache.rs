@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use self::block::{Single, Value};
+use self::block::{Found, Single, hit, hold};
 use self::blocks::Layout;
 use self::log::{Fresh, Spare};
 use self::place::Tag;
 use self::record::{Record, Small};
 use self::shard::Shard;
-use crate::clock::Deadline;
+use self::terms::{Left, Terms};
+use crate::clock::{Deadline, Expired, Now};
 use crate::evict::{Dropped, evict_oldest, make_room};
 use crate::shard::{Budget, shard_of};
-use crate::{Clock, Hit, Insertion, Options, Stats, Xxh3State};
+use crate::{Clock, Held, Hit, Insertion, Life, Options, Stats, Xxh3State};
 
 mod block;
 mod blocks;
@@ -23,7 +24,43 @@ mod log;
 mod place;
 mod record;
 mod shard;
+mod terms;
 mod weight;
+
+/// An entry looked at where it lies, in [`ByteCache::hold_with`].
+pub struct Holding<'a, 'b> {
+    found: &'a Found<'b>,
+    left: Left,
+}
+
+impl Holding<'_, '_> {
+    /// The value, shared with the cache or, where it lies in a page still written to, copied.
+    #[inline]
+    #[must_use]
+    pub fn value(&self) -> Bytes {
+        self.found.value.to_bytes()
+    }
+
+    /// How much longer it is fresh; zero where it is stale, `None` where it has no end.
+    #[inline]
+    #[must_use]
+    pub fn ttl(&self) -> Option<Duration> {
+        self.left.unwrap_or(Some(Duration::ZERO))
+    }
+
+    /// Whether it has neither windows nor a note, so that its value and its ttl are all that there is.
+    #[inline]
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.found.terms.extras.is_empty()
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn to_held(&self) -> Held {
+        hold(self.found, self.left)
+    }
+}
 
 /// A concurrent cache of byte strings with a budget in bytes and nearly LRU order, for many small values and some large
 /// ones. Share it by reference or in an `Arc`.
@@ -40,6 +77,10 @@ mod weight;
 /// **Holes.** A value that is overwritten by one of the same length, and is in nobody's hands, is written over. Otherwise
 /// overwriting, removal and expiry leave a hole. A page without entries is freed at once, and one more than half of holes
 /// is swept: its entries are moved to an open page.
+///
+/// **Lives.** [`insert_entry`](Self::insert_entry) stores a value with a [`Life`] and a note. Lookups find what is fresh or
+/// is to be served stale, and [`hold_any`](Self::hold_any) also what is to be kept. A lookup takes out what is past all of
+/// that (it is gone), and so does the sweeping of its page. Eviction gives no second chance to what is past its ttl.
 ///
 /// **Accounts.** [`bytes`](Self::bytes) is the sum of what an allocator gives for the blocks, by sizes of which there
 /// are eight to each doubling, and of a share of bookkeeping for each block and each entry. It is never above the
@@ -73,6 +114,9 @@ pub struct ByteCache<S = Xxh3State> {
 }
 
 impl ByteCache {
+    /// The longest note that an entry may have, in bytes.
+    pub const MAX_NOTE: usize = 4 << 10;
+
     /// A cache with a randomly seeded xxh3.
     #[must_use]
     pub fn new(options: Options) -> Self {
@@ -94,37 +138,50 @@ impl<S: BuildHasher> ByteCache<S> {
         }
     }
 
-    /// The value of a key.
+    /// The value of a key, if it is fresh or past its ttl for less than [`serve_stale`](Life::serve_stale).
     pub fn get(&self, key: &[u8]) -> Option<Bytes> {
-        self.read(key, |value, _| value.to_bytes())
+        self.read(key, |found, _| found.value.to_bytes())
     }
 
     /// What `read` makes of a key's value. Counts and notes the use as [`get`](Self::get) does.
     ///
     /// `read` runs under the shard's lock: using the same cache in it may deadlock.
     pub fn get_with<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        self.read(key, |value, _| read(value.as_slice()))
+        self.read(key, |found, _| read(found.value.as_slice()))
     }
 
     /// The value of a key with the time it has left. Counts and notes the use as [`get`](Self::get) does.
     pub fn get_entry(&self, key: &[u8]) -> Option<Hit<Bytes>> {
-        self.read(key, |value, ttl| Hit {
-            value: value.to_bytes(),
-            ttl,
-        })
+        self.read(key, hit)
+    }
+
+    /// All that there is of a key, found, counted and noted as a use as [`get`](Self::get) does it. What is only
+    /// [kept](Life::keep_stale) is a miss, and stays.
+    pub fn hold(&self, key: &[u8]) -> Option<Held> {
+        self.read(key, hold)
+    }
+
+    /// What `read` makes of all that [`hold`](Self::hold) would give, without giving it. `read` runs under the shard's lock:
+    /// using the same cache in it may deadlock.
+    #[inline]
+    pub fn hold_with<R>(&self, key: &[u8], read: impl FnOnce(Holding<'_, '_>) -> R) -> Option<R> {
+        self.read(key, |found, left| read(Holding { found, left }))
+    }
+
+    /// All that there is of a key, also where it is only [kept](Life::keep_stale); neither counted nor taken as a use.
+    pub fn hold_any(&self, key: &[u8]) -> Option<Held> {
+        let is_there = |found: &Found<'_>, expired| !found.terms.is_gone(expired);
+        self.look(key, is_there, hold)
     }
 
     /// As [`get_entry`](Self::get_entry), but neither counted nor taken as a use; an expired entry stays.
     pub fn peek(&self, key: &[u8]) -> Option<Hit<Bytes>> {
-        self.look(key, |value, ttl| Hit {
-            value: value.to_bytes(),
-            ttl,
-        })
+        self.look(key, is_served, hit)
     }
 
-    /// Whether a fresh value is there; neither counted nor taken as a use.
+    /// Whether lookups would find a value; neither counted nor taken as a use.
     pub fn contains(&self, key: &[u8]) -> bool {
-        self.look(key, |_, _| ()).is_some()
+        self.look(key, is_served, |_, _| ()).is_some()
     }
 
     /// Stores a value that does not expire; see [`insert_with_ttl`](Self::insert_with_ttl).
@@ -132,19 +189,39 @@ impl<S: BuildHasher> ByteCache<S> {
         self.insert_with_ttl(key, value, None)
     }
 
-    /// Stores a value as the newest of its shard, or over the key's older one as a use of it, and evicts others until the
-    /// total fits. It expires after `ttl`, counted from now; with a `ttl` of zero it is stored expired.
+    /// Stores a value that expires after `ttl`, counted from now; see [`insert_entry`](Self::insert_entry).
     pub fn insert_with_ttl(&self, key: &[u8], value: Bytes, ttl: Option<Duration>) -> Insertion {
+        let life = Life {
+            ttl,
+            ..Life::default()
+        };
+        self.insert_entry(key, value, &life, &[])
+    }
+
+    /// Stores a value as the newest of its shard, or over the key's older one as a use of it, and evicts others until the
+    /// total fits. With it goes a note: bytes that come back with it, and take part of the budget as it does.
+    ///
+    /// A value whose `life` is over as it begins is not stored, and one with a note longer than
+    /// [`MAX_NOTE`](ByteCache::MAX_NOTE) is refused. Either way an older value of the key is removed.
+    pub fn insert_entry(&self, key: &[u8], value: Bytes, life: &Life, note: &[u8]) -> Insertion {
         let (tag, home) = self.locate(key);
-        let deadline = Deadline::after(ttl, &self.clock);
-        let len = Record::len(key, deadline).saturating_add(value.len());
+        if life.is_nothing() {
+            self.take(tag, key, home, false);
+            return Insertion::Expired;
+        }
+        let extras = terms::encode(life, note);
+        let terms = Terms {
+            deadline: Deadline::after(life.ttl, &self.clock),
+            extras: &extras,
+        };
+        let len = Record::len(key, terms).saturating_add(value.len());
         let packed = self.layout.packs(len);
         let weight = weight::ENTRY.saturating_add(if packed {
             weight::open(self.layout.page())
         } else {
-            weight::single(key.len(), value.len())
+            weight::single(extras.len().saturating_add(key.len()), value.len())
         });
-        if weight > self.budget.capacity {
+        if weight > self.budget.capacity || note.len() > ByteCache::MAX_NOTE {
             return self.refuse(tag, key, home, weight);
         }
         let mut value = value;
@@ -153,24 +230,21 @@ impl<S: BuildHasher> ByteCache<S> {
                 tag,
                 key,
                 value: &value,
-                deadline,
+                terms,
             })
         } else {
-            Fresh::Single(Single {
-                key: key.into(),
-                value: mem::take(&mut value),
-                deadline,
-            })
+            Fresh::Single(Single::new(tag, key, mem::take(&mut value), terms))
         };
 
         let spare = Spare::Key(tag, key);
         let mut blocks = Vec::new();
         let overwrote = {
             let mut log = self.shards[home].lock();
-            let overwrote = log.insert(tag, key, fresh, &self.budget, &mut blocks);
+            let mut now = self.now();
+            let overwrote = log.insert(tag, key, fresh, &mut now, &self.budget, &mut blocks);
             // Mostly all that `make_room` would do, without locking again.
             if self.budget.is_over() && self.budget.ages().is_due(home) {
-                log.evict(spare, &self.budget, &mut blocks);
+                log.evict(spare, &mut now, &self.budget, &mut blocks);
             }
             overwrote
         };
@@ -187,14 +261,15 @@ impl<S: BuildHasher> ByteCache<S> {
         }
     }
 
-    /// Takes a key out and returns its value, unless that had expired (which counts as an eviction).
+    /// Takes a key out, and returns its value if [`get`](Self::get) would have found that. What was gone is counted as an
+    /// eviction.
     pub fn remove(&self, key: &[u8]) -> Option<Bytes> {
         let (tag, home) = self.locate(key);
         self.take(tag, key, home, false)
     }
 
-    /// Evicts what is due: the entries of the oldest page that were not used since, or a large one. Returns how many, none
-    /// if the cache is empty, and counts them as made for capacity.
+    /// Evicts what is due: the entries of the oldest page that were not used since or are past their ttl, or a large one.
+    /// Returns how many, none if the cache is empty, and counts them as made for capacity, or as expired if they were gone.
     ///
     /// Where the entries are so few that all are in one page still written to, the one stored last is spared: it would
     /// otherwise go with the older ones.
@@ -210,7 +285,7 @@ impl<S: BuildHasher> ByteCache<S> {
             };
             self.shards[at]
                 .lock()
-                .evict(spare, &self.budget, &mut blocks)
+                .evict(spare, &mut self.now(), &self.budget, &mut blocks)
         });
         let mut dropped = Dropped::default();
         dropped.take_all(blocks);
@@ -273,11 +348,7 @@ impl<S: BuildHasher> ByteCache<S> {
         (Tag::of(hash), shard_of(hash, self.shards.len() - 1))
     }
 
-    fn read<R>(
-        &self,
-        key: &[u8],
-        read: impl FnOnce(&Value<'_>, Option<Duration>) -> R,
-    ) -> Option<R> {
+    fn read<R>(&self, key: &[u8], read: impl FnOnce(&Found<'_>, Left) -> R) -> Option<R> {
         let (tag, home) = self.locate(key);
         let shard = &self.shards[home];
         let log = shard.share();
@@ -285,16 +356,22 @@ impl<S: BuildHasher> ByteCache<S> {
             shard.count_miss();
             return None;
         };
-        let Ok(ttl) = found.deadline.left(&self.clock) else {
+        let left = found.terms.deadline.left(&self.clock);
+        if let Err(expired) = left
+            && !is_served(&found, expired)
+        {
             shard.count_miss();
+            let gone = found.terms.is_gone(expired);
             drop(log);
-            self.remove_expired(tag, key, home);
+            if gone {
+                self.remove_gone(tag, key, home);
+            }
             return None;
-        };
+        }
         place.note_use();
         shard.count_hit();
         let much_copied = found.value.is_copied() && log.note_copy(place);
-        let answer = read(&found.value, ttl);
+        let answer = read(&found, left);
         drop(log);
         if much_copied {
             self.close_copied(home);
@@ -307,31 +384,31 @@ impl<S: BuildHasher> ByteCache<S> {
         let mut blocks = Vec::new();
         self.shards[home]
             .lock()
-            .close_if_copied(&self.budget, &mut blocks);
+            .close_if_copied(&mut self.now(), &self.budget, &mut blocks);
         let mut dropped = Dropped::default();
         dropped.take_all(blocks);
         self.make_room(home, Spare::Nothing, &mut dropped);
         dropped.finish();
     }
 
-    /// Takes out an entry that a lookup has found expired, and unlocked.
+    /// Takes out an entry that a lookup has found gone, and unlocked.
     ///
     /// Since then another thread may have done what it likes: stored a fresh value under the key (which stays: the deadline
-    /// is looked at again), or taken the expired one out (and counted it). The lookup is a miss in any case, as it was when
+    /// is looked at again), or taken the one that was gone out (and counted it). The lookup is a miss in any case, as it was when
     /// it looked.
     #[cold]
-    fn remove_expired(&self, tag: Tag, key: &[u8], home: usize) {
+    fn remove_gone(&self, tag: Tag, key: &[u8], home: usize) {
         self.take(tag, key, home, true);
     }
 
-    /// Takes a key out, or only if it has expired; returns its value, unless it has.
-    fn take(&self, tag: Tag, key: &[u8], home: usize, only_expired: bool) -> Option<Bytes> {
+    /// Takes a key out, or only if it is gone; returns its value, if lookups would have found it.
+    fn take(&self, tag: Tag, key: &[u8], home: usize, only_gone: bool) -> Option<Bytes> {
         let mut blocks = Vec::new();
         let value = self.shards[home].lock().remove(
             tag,
             key,
-            only_expired,
-            &self.clock,
+            only_gone,
+            &mut self.now(),
             &self.budget,
             &mut blocks,
         );
@@ -348,24 +425,36 @@ impl<S: BuildHasher> ByteCache<S> {
         make_room(&self.budget, home, |at| {
             let spare = if at == home { spare } else { Spare::Nothing };
             let mut blocks = Vec::new();
-            let evicted = self.shards[at]
-                .lock()
-                .evict(spare, &self.budget, &mut blocks);
+            let evicted =
+                self.shards[at]
+                    .lock()
+                    .evict(spare, &mut self.now(), &self.budget, &mut blocks);
             dropped.take_all(blocks);
             evicted.is_some()
         });
     }
 
+    /// What `read` makes of a key, where it is fresh or `finds` it past its ttl.
     fn look<R>(
         &self,
         key: &[u8],
-        read: impl FnOnce(&Value<'_>, Option<Duration>) -> R,
+        finds: impl FnOnce(&Found<'_>, Expired) -> bool,
+        read: impl FnOnce(&Found<'_>, Left) -> R,
     ) -> Option<R> {
         let (tag, home) = self.locate(key);
         let log = self.shards[home].share();
         let (_, found) = log.find(tag, key)?;
-        let ttl = found.deadline.left(&self.clock).ok()?;
-        Some(read(&found.value, ttl))
+        let left = found.terms.deadline.left(&self.clock);
+        if let Err(expired) = left
+            && !finds(&found, expired)
+        {
+            return None;
+        }
+        Some(read(&found, left))
+    }
+
+    fn now(&self) -> Now<'_> {
+        Now::of(&self.clock)
     }
 
     fn refuse(&self, tag: Tag, key: &[u8], home: usize, weight: u64) -> Insertion {
@@ -376,6 +465,10 @@ impl<S: BuildHasher> ByteCache<S> {
             capacity: self.budget.capacity,
         }
     }
+}
+
+fn is_served(found: &Found<'_>, expired: Expired) -> bool {
+    found.terms.is_served(expired)
 }
 
 impl<S> fmt::Debug for ByteCache<S> {

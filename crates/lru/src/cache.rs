@@ -117,12 +117,17 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
     }
 
     /// Stores a value as the newest of its shard, or in the place of the key's older value as a use of it, and evicts
-    /// others until the total fits. It expires after
-    /// `ttl`, counted from now; with a `ttl` of zero it is stored expired.
+    /// others until the total fits. It expires after `ttl`, counted from now.
+    ///
+    /// With a `ttl` of zero it is not stored, and an older value of its key is removed.
     ///
     /// A value heavier than the capacity is refused, and evicts nothing; but an older value of its key is removed, as it
     /// would be stale.
     pub fn insert_with_ttl(&self, key: K, value: V, ttl: Option<Duration>) -> Insertion {
+        if ttl == Some(Duration::ZERO) {
+            self.remove(&key);
+            return Insertion::Expired;
+        }
         let weight = self.weigh(&key, &value);
         let (hash, home) = self.locate(&key);
         if weight > self.budget.capacity {
@@ -142,7 +147,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
             let (old, same_key) = shard.insert(hash, entry, &self.budget);
             // Mostly all that `make_room` would do, without locking again.
             let victim = if self.budget.is_over() && self.budget.ages().is_due(home) {
-                shard.evict(Some(hash), &self.budget)
+                shard.evict(Some(hash), &self.clock, &self.budget)
             } else {
                 None
             };
@@ -155,7 +160,9 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         make_room(&self.budget, home, |at| {
             let spare = (at == home).then_some(hash);
             // The lock ends with this line, before the entry does.
-            let victim = self.shards[at].lock().evict(spare, &self.budget);
+            let victim = self.shards[at]
+                .lock()
+                .evict(spare, &self.clock, &self.budget);
             let any = victim.is_some();
             dropped.take(victim);
             any
@@ -181,13 +188,15 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         removed.and_then(|(entry, expired)| (!expired).then_some(entry.value))
     }
 
-    /// Evicts the entry that is due, and counts it as made for capacity. `None` if the cache is empty. Where no entry was
-    /// used, this is the oldest of all.
+    /// Evicts the entry that is due, and counts it as made for capacity, or as expired if it was. `None` if the cache is
+    /// empty. Where no entry was used, this is the oldest of all.
     pub fn evict_one(&self) -> Option<Evicted<K, V>> {
         let Entry {
             key, value, weight, ..
         } = evict_oldest(&self.budget, |at| {
-            self.shards[at].lock().evict(None, &self.budget)
+            self.shards[at]
+                .lock()
+                .evict(None, &self.clock, &self.budget)
         })?;
         Some(Evicted {
             key,

@@ -14,6 +14,7 @@ enum Source {
     },
     /// Nanoseconds since the origin.
     Manual(Arc<AtomicU64>),
+    Custom(Arc<dyn Fn() -> Duration + Send + Sync>),
 }
 
 impl Clock {
@@ -31,7 +32,14 @@ impl Clock {
         Self(Source::Manual(Arc::new(AtomicU64::new(0))))
     }
 
-    /// Moves a manual clock and all of its clones forward, to 584 years at most. A monotonic clock is not affected.
+    /// A clock that says what `now` says: the time since an origin of its own, never less than before. It is called on the
+    /// path of hits, so it should be quick.
+    #[must_use]
+    pub fn custom(now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self(Source::Custom(Arc::new(now)))
+    }
+
+    /// Moves a manual clock and all of its clones forward, to 584 years at most. Other clocks are not affected.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(nanos) = &self.0 {
             let by = saturating_nanos(by);
@@ -48,6 +56,7 @@ impl Clock {
         match &self.0 {
             Source::Monotonic { origin } => origin.elapsed(),
             Source::Manual(nanos) => Duration::from_nanos(nanos.load(Ordering::Acquire)),
+            Source::Custom(now) => now(),
         }
     }
 }
@@ -63,6 +72,7 @@ impl fmt::Debug for Clock {
         let kind = match self.0 {
             Source::Monotonic { .. } => "monotonic",
             Source::Manual(_) => "manual",
+            Source::Custom(_) => "custom",
         };
         f.debug_struct("Clock")
             .field("kind", &kind)
@@ -102,15 +112,50 @@ impl Deadline {
         if self == Self::NEVER {
             return Ok(None);
         }
-        match self.0.saturating_sub(saturating_nanos(clock.now())) {
-            0 => Err(Expired),
-            nanos => Ok(Some(Duration::from_nanos(nanos))),
+        self.left_at(saturating_nanos(clock.now())).map(Some)
+    }
+
+    /// Since when it has passed, if it has. The time is asked for only if there is a deadline.
+    pub(crate) fn expired(self, now: &mut Now<'_>) -> Option<Expired> {
+        if self == Self::NEVER {
+            return None;
+        }
+        self.left_at(now.nanos()).err()
+    }
+
+    fn left_at(self, now: u64) -> Result<Duration, Expired> {
+        if now < self.0 {
+            Ok(Duration::from_nanos(self.0 - now))
+        } else {
+            Err(Expired { ago: now - self.0 })
         }
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Expired;
+/// That a deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Expired {
+    /// For how long, in nanoseconds.
+    pub(crate) ago: u64,
+}
+
+/// The time of one change: the clock is read when it is first asked for, and once.
+pub(crate) struct Now<'a> {
+    clock: &'a Clock,
+    nanos: Option<u64>,
+}
+
+impl<'a> Now<'a> {
+    pub(crate) fn of(clock: &'a Clock) -> Self {
+        Self { clock, nanos: None }
+    }
+
+    fn nanos(&mut self) -> u64 {
+        *self
+            .nanos
+            .get_or_insert_with(|| saturating_nanos(self.clock.now()))
+    }
+}
 
 fn saturating_nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -136,8 +181,12 @@ mod tests {
         let second = Deadline::after(Some(Duration::from_secs(1)), &clock);
         clock.advance(Duration::from_nanos(999_999_999));
         assert_eq!(second.left(&clock), Ok(Some(Duration::from_nanos(1))));
+        assert_eq!(second.expired(&mut Now::of(&clock)), None);
         clock.advance(Duration::from_nanos(1));
-        assert_eq!(second.left(&clock), Err(Expired));
+        assert_eq!(second.left(&clock), Err(Expired { ago: 0 }));
+        clock.advance(Duration::from_nanos(7));
+        let expired = second.expired(&mut Now::of(&clock));
+        assert_eq!(expired, Some(Expired { ago: 7 }));
     }
 
     #[test]
@@ -148,7 +197,18 @@ mod tests {
         assert_ne!(end, Deadline::NEVER);
         assert!(matches!(end.left(&clock), Ok(Some(_))));
         clock.advance(Duration::MAX);
-        assert_eq!(end.left(&clock), Err(Expired));
+        assert!(end.left(&clock).is_err());
         assert_eq!(Deadline::NEVER.left(&clock), Ok(None));
+        assert_eq!(Deadline::NEVER.expired(&mut Now::of(&clock)), None);
+    }
+
+    #[test]
+    fn the_time_of_a_change_is_read_when_asked_for_and_once() {
+        let clock = Clock::manual();
+        let mut now = Now::of(&clock);
+        clock.advance(Duration::from_nanos(1));
+        assert_eq!(now.nanos(), 1);
+        clock.advance(Duration::from_nanos(1));
+        assert_eq!(now.nanos(), 1);
     }
 }

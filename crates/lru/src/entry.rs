@@ -2,6 +2,9 @@ use std::mem::needs_drop;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use crate::Life;
 use crate::ages::Placed;
 use crate::clock::Deadline;
 
@@ -87,32 +90,52 @@ impl<K, V> Entry<K, V> {
 pub struct Hit<V> {
     /// The value, cloned.
     pub value: V,
-    /// How much longer it is fresh, never zero; `None` where it does not expire.
+    /// How much longer it is fresh; `None` where it does not expire. Zero only where a
+    /// [`ByteCache`](crate::ByteCache) serves it [stale](crate::Life::serve_stale).
     pub ttl: Option<Duration>,
+}
+
+/// All that a [`ByteCache`](crate::ByteCache) has of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Held {
+    /// The value.
+    pub value: Bytes,
+    /// What was stored with it; empty if nothing was.
+    pub note: Bytes,
+    /// What is left of its life. `ttl`: the time left, zero where it is stale. `serve_stale` and `keep_stale`: counted from
+    /// the end of the `ttl`, or from now where it is stale. `refresh_ahead`: as stored.
+    pub life: Life,
+    /// Whether it is fresh, but no longer than the `refresh_ahead` of its life.
+    pub due: bool,
 }
 
 /// What became of an insertion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Insertion {
     /// Stored; the key was not there.
     Added,
     /// Stored in place of the key's older value.
     Overwrote,
-    /// Not stored, as it is heavier than the whole capacity. Nothing was evicted for it, but an older value of its key,
-    /// which would now be stale, was removed.
+    /// Not stored, as it is heavier than the whole capacity, or has a [note that is too long](crate::ByteCache::MAX_NOTE).
+    /// Nothing was evicted for it, but an older value of its key, which would now be stale, was removed.
     Refused {
         /// What it would have weighed, in bytes with the overhead.
         weight: u64,
         /// What the cache may hold, in bytes.
         capacity: u64,
     },
+    /// Not stored, as its life was over as it came: a `ttl` of zero, and no time to serve or keep it stale. Nothing was
+    /// evicted for it, but an older value of its key was removed.
+    Expired,
 }
 
 impl Insertion {
     /// Whether the value was stored.
     #[must_use]
     pub fn is_stored(self) -> bool {
-        !matches!(self, Self::Refused { .. })
+        matches!(self, Self::Added | Self::Overwrote)
     }
 }
 

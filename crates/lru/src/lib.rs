@@ -62,7 +62,7 @@
 //!   at a time. Small caches have one shard.
 //! - Everything is admitted: a long scan over cold keys flushes the cache. `moka` and `quick_cache` resist that.
 //! - Nothing runs in the background. An expired entry is found by the lookup that wants it, or leaves as eviction
-//!   comes to it; until then it occupies its bytes.
+//!   comes to it, which gives it no second chance; until then it occupies its bytes.
 //! - A hash table of a `Cache` keeps the slots of its fullest time (17 bytes each) until [`Cache::clear`]. The budget
 //!   bounds them, for each entry pays for its slots, but a cache first full of tiny and then of large values holds more
 //!   than it says.
@@ -76,14 +76,16 @@ mod clock;
 mod entry;
 mod evict;
 mod hash;
+mod life;
 mod options;
 mod shard;
 mod stats;
 
-pub use byte_cache::ByteCache;
+pub use byte_cache::{ByteCache, Holding};
 pub use cache::Cache;
 pub use clock::Clock;
-pub use entry::{Evicted, Hit, Insertion, byte_len};
+pub use entry::{Evicted, Held, Hit, Insertion, byte_len};
 pub use hash::{Xxh3Hasher, Xxh3State};
+pub use life::Life;
 pub use options::Options;
 pub use stats::{Evictions, Stats};

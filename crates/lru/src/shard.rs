@@ -8,6 +8,7 @@ use std::time::Duration;
 use lru::LruCache;
 
 use crate::ages::{Ages, Oldest};
+use crate::clock::Now;
 use crate::entry::Entry;
 use crate::hash::IdentityState;
 use crate::{Clock, Stats};
@@ -264,8 +265,14 @@ impl<K, V> Entries<K, V> {
         Some(entry)
     }
 
-    /// Takes out the first entry that has no hits left, but not the spared one, which goes to the end.
-    pub(crate) fn evict(&mut self, spare: Option<u64>, budget: &Budget) -> Option<Entry<K, V>> {
+    /// Takes out the first entry that has no hits left or has expired, but not the spared one, which goes to the end.
+    pub(crate) fn evict(
+        &mut self,
+        spare: Option<u64>,
+        clock: &Clock,
+        budget: &Budget,
+    ) -> Option<Entry<K, V>> {
+        let mut now = Now::of(clock);
         let mut passes = Self::MAX_PASSED;
         loop {
             let (&hash, entry) = self.order.peek_lru()?;
@@ -273,10 +280,15 @@ impl<K, V> Entries<K, V> {
             if spared && self.len() == 1 {
                 return None;
             }
-            if !spared && (passes == 0 || !entry.weight.spend_use()) {
+            let expired = !spared && entry.deadline.expired(&mut now).is_some();
+            if expired || (!spared && (passes == 0 || !entry.weight.spend_use())) {
                 let (_, entry) = self.order.pop_lru()?;
                 self.settle(&entry, budget);
-                self.stats.evictions.capacity += 1;
+                if expired {
+                    self.stats.evictions.expired += 1;
+                } else {
+                    self.stats.evictions.capacity += 1;
+                }
                 return Some(entry);
             }
             // Ends, as two spared ones never follow each other.

@@ -5,7 +5,7 @@ use std::ops::AddAssign;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Gets that found a fresh value.
+    /// Gets that found a value.
     pub hits: u64,
     /// Gets that did not: nothing there, or expired.
     pub misses: u64,
@@ -15,7 +15,7 @@ pub struct Stats {
     pub overwrites: u64,
     /// Values that can never fit, and so were not stored.
     pub refusals: u64,
-    /// Entries removed on purpose: by `remove`, by `clear`, or since the new value of their key was refused.
+    /// Entries removed on purpose: by `remove`, by `clear`, or since the new value of their key was not stored.
     pub removals: u64,
     /// Entries that the cache gave up by itself.
     pub evictions: Evictions,
@@ -25,9 +25,10 @@ pub struct Stats {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Evictions {
-    /// To make room, whether asked by an insertion or by `evict_one`; nobody looks whether such an entry had expired.
+    /// To make room, whether asked by an insertion or by `evict_one`. In a `ByteCache` also what was past its `ttl`, but
+    /// not gone.
     pub capacity: u64,
-    /// Found expired by a lookup.
+    /// Found expired: by a lookup, a removal or an eviction, or as a page of a `ByteCache` was swept.
     pub expired: u64,
     /// Displaced by another key with the same 64-bit hash.
     pub collision: u64,

@@ -104,12 +104,13 @@ impl Model {
         Some((kept.value.clone(), left))
     }
 
-    /// Second chance: who was used goes to the end, for one use less. So does the entry just stored, which is spared.
+    /// Second chance: who was used and is fresh goes to the end, for one use less. So does the entry just stored, which is
+    /// spared.
     fn evict(&mut self, fresh: Option<u8>) -> Option<Kept> {
         while !self.order.is_empty() {
             let mut first = self.order.remove(0);
             if Some(first.key) != fresh {
-                if first.uses == 0 {
+                if first.uses == 0 || !self.is_fresh(&first) {
                     return Some(first);
                 }
                 first.uses -= 1;
@@ -120,6 +121,10 @@ impl Model {
     }
 
     fn insert(&mut self, key: u8, value: Value, ttl: Option<u64>) -> Insertion {
+        if ttl == Some(0) {
+            self.take(key);
+            return Insertion::Expired;
+        }
         let old = self.order.iter().position(|kept| kept.key == key);
         let weight = UNIT + value.payload;
         if weight > Self::CAPACITY {

@@ -101,19 +101,19 @@ fn insert(
     value: Value,
     ttl: Option<u64>,
 ) -> TestCaseResult {
-    let before = cache.stats().evictions.total();
+    let before = cache.stats().evictions.capacity;
     if cache.insert(value, ttl.map(secs)) {
         given
             .values
             .insert(value.key, (value, ttl.map(|ttl| given.now + ttl)));
-        prop_assert_eq!(cache.contains(value.key), ttl != Some(0));
+        prop_assert!(cache.contains(value.key));
     } else {
         // What is a good deal smaller does fit.
-        prop_assert!(value.size > capacity / 2);
+        prop_assert!(value.size > capacity / 2 || ttl == Some(0));
         prop_assert!(!cache.contains(value.key));
-        let old = given.values.remove(&value.key);
-        let expired = old.is_some_and(|(_, end)| end.is_some_and(|end| end <= given.now));
-        prop_assert!(cache.stats().evictions.total() - before <= u64::from(expired));
+        given.values.remove(&value.key);
+        // Where the older value leaves a page of holes, that is swept of what has expired.
+        prop_assert_eq!(cache.stats().evictions.capacity, before);
     }
     Ok(())
 }

@@ -97,6 +97,13 @@ impl<K, V, S> Flights<K, V, S> {
     {
         self.table.forget(self.hasher.hash_one(key), key)
     }
+
+    /// Detaches every flight, as [`forget`](Self::forget) does with that of one key, and says how
+    /// many there were. Takes every shard's lock in turn, so a flight that starts while this runs
+    /// may or may not be detached; none that had started before is missed.
+    pub fn forget_all(&self) -> usize {
+        self.table.forget_all()
+    }
 }
 
 impl<K, V, S> Flights<K, V, S>

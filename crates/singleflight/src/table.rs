@@ -98,6 +98,24 @@ impl<K, V> Table<K, V> {
         slot.is_some()
     }
 
+    /// Frees all slots, a shard at a time; how many there were.
+    pub(crate) fn forget_all(&self) -> usize {
+        let mut forgotten = 0;
+        for shard in &self.shards {
+            let taken = {
+                let mut map = lock(&shard.0);
+                for slot in map.values().flat_map(Bucket::slots) {
+                    slot.flight.current.store(false, Ordering::Relaxed);
+                    forgotten += 1;
+                }
+                // With its memory: to keep that would mean to drop the keys under the lock.
+                std::mem::take(&mut *map)
+            };
+            drop(taken);
+        }
+        forgotten
+    }
+
     /// Frees the slot of `flight` and of no other: after a [`forget`](Self::forget) the key may have
     /// a newer one.
     pub(crate) fn release(
@@ -241,6 +259,68 @@ mod tests {
         assert!(is_running(&table, "c", &c));
         assert!(table.release(HASH, &c).is_some());
         assert_eq!(table.len(), 0);
+    }
+
+    #[test]
+    fn all_are_forgotten_in_every_shard_and_bucket() {
+        let table = Table::new(4);
+        assert_eq!(table.forget_all(), 0);
+        let mut flights: Vec<_> = ["a", "b", "c"].map(|key| (HASH, start(&table, key))).into();
+        for shard in 0..8_u64 {
+            let joined = table.join(shard << 32, "a", false);
+            assert!(matches!(joined, Joined::Started(_)));
+            let (Joined::Started(flight) | Joined::Running(flight)) = joined;
+            flights.push((shard << 32, flight));
+        }
+        assert_eq!((table.forget_all(), table.len()), (11, 0));
+        for (hash, flight) in &flights {
+            assert_eq!(table.if_current(*hash, flight, || ()), None);
+            assert!(table.release(*hash, flight).is_none());
+        }
+        let new = start(&table, "a");
+        assert!(is_running(&table, "a", &new));
+        assert_eq!(table.forget_all(), 1);
+    }
+
+    #[test]
+    fn keys_that_are_forgotten_are_dropped_without_the_lock() {
+        type Shared = Arc<Table<Key, u8>>;
+
+        struct Key(String, Option<Shared>);
+
+        impl From<String> for Key {
+            fn from(key: String) -> Self {
+                Self(key, TABLE.with(|table| table.borrow().clone()))
+            }
+        }
+
+        impl Borrow<str> for Key {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Drop for Key {
+            fn drop(&mut self) {
+                // Would deadlock under the lock.
+                if let Some(table) = &self.1 {
+                    table.forget(HASH, "nobody");
+                }
+            }
+        }
+
+        thread_local! {
+            static TABLE: std::cell::RefCell<Option<Shared>> = const { std::cell::RefCell::new(None) };
+        }
+
+        let table = Shared::new(Table::new(1));
+        TABLE.set(Some(Shared::clone(&table)));
+        for key in ["a", "b"] {
+            assert!(matches!(table.join(HASH, key, false), Joined::Started(_)));
+        }
+        TABLE.set(None);
+        assert_eq!(table.forget_all(), 2);
+        assert_eq!(Shared::strong_count(&table), 1);
     }
 
     #[test]

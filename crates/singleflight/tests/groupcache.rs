@@ -90,3 +90,40 @@ async fn a_forgotten_flight_answers_its_own_and_nobody_else() {
     assert_eq!(joined.await, Ok(2));
     assert!(flights.is_empty());
 }
+
+/// The same for all keys at once
+#[tokio::test]
+async fn flights_all_forgotten_answer_their_own_and_nobody_else() {
+    let flights: Flights<String, usize> = Flights::new();
+    let keys: Vec<String> = (0..200).map(|n| format!("key-{n}")).collect();
+    let lead = |n: usize, finish: oneshot::Receiver<usize>| {
+        flights.join(keys[n].as_str(), |ticket| async move {
+            let value = finish.await.unwrap();
+            ticket.if_current(|| value).unwrap_or(1000 + value)
+        })
+    };
+    let (finish, old): (Vec<_>, Vec<_>) = (0..200)
+        .map(|n| {
+            let (finish, finished) = oneshot::channel();
+            (finish, lead(n, finished))
+        })
+        .unzip();
+    assert_eq!((flights.forget_all(), flights.len()), (200, 0));
+    assert_eq!(flights.forget_all(), 0);
+
+    let (finish_new, finished) = oneshot::channel();
+    let new = lead(7, finished);
+    assert!(new.led());
+
+    // The old flights end, and know that they are not current.
+    for (n, finish) in finish.into_iter().enumerate() {
+        finish.send(n).unwrap();
+    }
+    for (n, old) in old.into_iter().enumerate() {
+        assert_eq!(old.await, Ok(1000 + n));
+    }
+    assert_eq!(flights.len(), 1);
+    finish_new.send(7).unwrap();
+    assert_eq!(new.await, Ok(7));
+    assert!(flights.is_empty());
+}

@@ -1,12 +1,15 @@
 use std::mem;
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::place::{Location, Tag};
 use super::record::{self, Record};
+use super::terms::{self, Left, Terms};
 use super::weight;
 use crate::clock::Deadline;
+use crate::{Held, Hit, Life};
 
 /// What entries lie in, in a cache line of its own: a hit needs one.
 #[repr(align(64))]
@@ -19,7 +22,7 @@ pub(super) enum Block {
     /// A page that is still written to. Its bytes are in the buffers of its age.
     Open(Live, Age),
     Page(Live, Page),
-    Single(Tag, Single),
+    Single(Single),
 }
 
 /// What a page is made of: entries just stored, or entries moved out of older pages. Apart, for those just stored include
@@ -43,9 +46,13 @@ pub(super) struct Page {
 
 /// An entry that is large for a page: its value as it came.
 pub(super) struct Single {
-    pub(super) key: Box<[u8]>,
-    pub(super) value: Bytes,
-    pub(super) deadline: Deadline,
+    pub(super) tag: Tag,
+    /// Whether there are extras in `head`. Beside the tag, where it costs nothing.
+    has_extras: bool,
+    /// The extras if it has any, and the key.
+    head: Box<[u8]>,
+    value: Bytes,
+    deadline: Deadline,
 }
 
 /// What of a page is still in the index.
@@ -58,7 +65,9 @@ pub(super) struct Live {
 /// An entry looked at.
 pub(super) struct Found<'a> {
     pub(super) value: Value<'a>,
-    pub(super) deadline: Deadline,
+    pub(super) terms: Terms<'a>,
+    /// What the note can be shared as a part of, where it lies in a closed page.
+    page: Option<&'a Bytes>,
 }
 
 /// A value where it lies.
@@ -78,7 +87,7 @@ impl Block {
             Self::Free(_) => 0,
             Self::Open(..) => weight::open(page),
             Self::Page(_, page) => weight::page(page.len()),
-            Self::Single(_, single) => weight::single(single.key.len(), single.value.len()),
+            Self::Single(single) => weight::single(single.head.len(), single.value.len()),
         }
     }
 
@@ -102,7 +111,7 @@ impl Block {
                 let (records, values) = open(*age);
                 (records, None, values, 0)
             }
-            Self::Single(_, single) => return single.find(key),
+            Self::Single(single) => return single.find(key),
             Self::Free(_) => return None,
         };
         let record = Record::at(records, offset)?;
@@ -112,7 +121,8 @@ impl Block {
         let at = values + record.value.start..values + record.value.end;
         Some(Found {
             value: Value { shared, whole, at },
-            deadline: record.deadline,
+            terms: record.terms,
+            page: shared,
         })
     }
 }
@@ -129,13 +139,13 @@ impl Page {
         self.bytes.len()
     }
 
-    /// Writes over a record's value and deadline; not if a value of the page is still in somebody's hands.
-    pub(super) fn overwrite(&mut self, offset: usize, value: &[u8], deadline: Deadline) -> bool {
+    /// Writes over a record's value and terms; not if a value or a note of the page is still in somebody's hands.
+    pub(super) fn overwrite(&mut self, offset: usize, value: &[u8], terms: Terms<'_>) -> bool {
         // Under the exclusive lock: nobody can come to share it meanwhile.
         match mem::take(&mut self.bytes).try_into_mut() {
             Ok(mut bytes) => {
                 let (records, values) = bytes.split_at_mut(self.values);
-                record::overwrite(records, values, offset, value, deadline);
+                record::overwrite(records, values, offset, value, terms);
                 self.bytes = bytes.freeze();
                 true
             }
@@ -155,15 +165,112 @@ impl Page {
 }
 
 impl Single {
+    pub(super) fn new(tag: Tag, key: &[u8], value: Bytes, terms: Terms<'_>) -> Self {
+        Self {
+            tag,
+            has_extras: !terms.extras.is_empty(),
+            head: if terms.extras.is_empty() {
+                key.into()
+            } else {
+                [terms.extras, key].concat().into()
+            },
+            value,
+            deadline: terms.deadline,
+        }
+    }
+
+    /// The extras and the key.
+    #[inline]
+    fn parts(&self) -> (&[u8], &[u8]) {
+        if self.has_extras {
+            terms::split(&self.head).unwrap_or_default()
+        } else {
+            (&[], &self.head)
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn key(&self) -> &[u8] {
+        self.parts().1
+    }
+
+    pub(super) fn terms(&self) -> Terms<'_> {
+        Terms {
+            deadline: self.deadline,
+            extras: self.parts().0,
+        }
+    }
+
     fn find(&self, key: &[u8]) -> Option<Found<'_>> {
-        (*self.key == *key).then_some(Found {
+        let (extras, own) = self.parts();
+        (own == key).then_some(Found {
             value: Value {
                 shared: Some(&self.value),
                 whole: &self.value,
                 at: 0..self.value.len(),
             },
-            deadline: self.deadline,
+            terms: Terms {
+                deadline: self.deadline,
+                extras,
+            },
+            page: None,
         })
+    }
+}
+
+// No methods: those would be for one lifetime of `Found` each, where the cache passes them on for any.
+
+/// The value with the time left.
+#[inline]
+pub(super) fn hit(found: &Found<'_>, left: Left) -> Hit<Bytes> {
+    Hit {
+        value: found.value.to_bytes(),
+        ttl: left.unwrap_or(Some(Duration::ZERO)),
+    }
+}
+
+/// All of it, where that is the time left.
+#[inline]
+pub(super) fn hold(found: &Found<'_>, left: Left) -> Held {
+    if !found.terms.extras.is_empty() {
+        return hold_with_extras(found, left);
+    }
+    Held {
+        value: found.value.to_bytes(),
+        note: Bytes::new(),
+        life: Life {
+            ttl: left.unwrap_or(Some(Duration::ZERO)),
+            serve_stale: Duration::ZERO,
+            keep_stale: Duration::ZERO,
+            refresh_ahead: Duration::ZERO,
+        },
+        due: false,
+    }
+}
+
+/// Apart, so that hits without extras are not slowed down by it.
+#[inline(never)]
+fn hold_with_extras(found: &Found<'_>, left: Left) -> Held {
+    let (life, due) = found.terms.life(left);
+    Held {
+        value: found.value.to_bytes(),
+        note: found.note(),
+        life,
+        due,
+    }
+}
+
+impl Found<'_> {
+    /// Shared, or a copy of what is in no closed page. An empty one shares nothing.
+    fn note(&self) -> Bytes {
+        let note = self.terms.note();
+        if note.is_empty() {
+            return Bytes::new();
+        }
+        match self.page {
+            Some(page) => page.slice_ref(note),
+            None => Bytes::copy_from_slice(note),
+        }
     }
 }
 

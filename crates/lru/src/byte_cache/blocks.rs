@@ -187,8 +187,8 @@ impl Blocks {
     }
 
     /// Adds an entry's block as the youngest.
-    pub(super) fn add(&mut self, tag: Tag, single: Single, ages: &Ages) -> Location {
-        let number = self.put(Block::Single(tag, single));
+    pub(super) fn add(&mut self, single: Single, ages: &Ages) -> Location {
+        let number = self.put(Block::Single(single));
         self.order.put(number, ages.next());
         Location::new(number, 0)
     }
@@ -222,26 +222,20 @@ impl Blocks {
 
     /// Stores a value in the place of an entry's older one of the same length, if nobody has got that.
     pub(super) fn overwrite(&mut self, location: Location, entry: Small<'_>) -> bool {
-        let (
-            offset,
-            Small {
-                value, deadline, ..
-            },
-        ) = (location.offset(), entry);
-        let fits = |records| {
-            Record::at(records, offset).is_some_and(|record| record.fits(value, deadline))
-        };
+        let (offset, Small { value, terms, .. }) = (location.offset(), entry);
+        let fits =
+            |records| Record::at(records, offset).is_some_and(|record| record.fits(value, terms));
         let Some(Slot(block)) = self.slots.get_mut(location.block() as usize) else {
             return false;
         };
         match block {
-            Block::Page(_, page) => fits(page.parts().0) && page.overwrite(offset, value, deadline),
+            Block::Page(_, page) => fits(page.parts().0) && page.overwrite(offset, value, terms),
             Block::Open(_, age) => {
                 let open = &mut self.open[*age as usize];
                 let fits = fits(&open.records);
                 if fits {
                     let (records, values) = (&mut open.records, &mut open.values);
-                    record::overwrite(records, values, offset, value, deadline);
+                    record::overwrite(records, values, offset, value, terms);
                 }
                 fits
             }

@@ -8,9 +8,11 @@ use super::block::{Age, Block, Found, Single};
 use super::blocks::{Blocks, Layout};
 use super::place::{Location, Place, Tag};
 use super::record::{Record, Small};
+use super::terms::{State, Terms};
 use super::weight;
+use crate::Stats;
+use crate::clock::Now;
 use crate::shard::Budget;
-use crate::{Clock, Stats};
 
 /// The entries of a shard: a log of blocks, and an index of where in it each key's entry lies.
 ///
@@ -94,10 +96,15 @@ impl Log {
     }
 
     /// See [`Blocks::close_if_copied`].
-    pub(super) fn close_if_copied(&mut self, budget: &Budget, dropped: &mut Vec<Block>) {
+    pub(super) fn close_if_copied(
+        &mut self,
+        now: &mut Now<'_>,
+        budget: &Budget,
+        dropped: &mut Vec<Block>,
+    ) {
         let before = self.bytes();
         self.blocks.close_if_copied(budget.ages());
-        self.tidy(budget, dropped);
+        self.tidy(now, budget, dropped);
         self.settle(before, budget);
     }
 
@@ -107,11 +114,13 @@ impl Log {
         tag: Tag,
         key: &[u8],
         fresh: Fresh<'_>,
+        now: &mut Now<'_>,
         budget: &Budget,
         dropped: &mut Vec<Block>,
     ) -> bool {
         // The numbers of blocks have an end, though far beyond usual budgets.
-        while self.blocks.are_full() && self.evict(Spare::Nothing, budget, dropped).is_some() {}
+        while self.blocks.are_full() && self.evict(Spare::Nothing, now, budget, dropped).is_some() {
+        }
         self.stats.insertions += 1;
         let old = self.find(tag, key).map(|(place, _)| place.location());
         self.stats.overwrites += u64::from(old.is_some());
@@ -124,7 +133,7 @@ impl Log {
         }
         let before = self.bytes();
         let location = match fresh {
-            Fresh::Single(single) => self.blocks.add(tag, single, budget.ages()),
+            Fresh::Single(single) => self.blocks.add(single, budget.ages()),
             Fresh::Small(small) => self.blocks.append(Age::Fresh, small, budget.ages()),
         };
         if let Some(old) = old {
@@ -139,46 +148,50 @@ impl Log {
             let place = Place::new(tag, 0, location);
             self.index.insert_unique(tag.hash(), place, rehash);
         }
-        self.tidy(budget, dropped);
+        self.tidy(now, budget, dropped);
         self.settle(before, budget);
         old.is_some()
     }
 
-    /// Takes out a key, or only if it has expired; returns its value, unless that has expired.
+    /// Takes out a key, or only if it is gone; returns its value, unless lookups would not find that.
     pub(super) fn remove(
         &mut self,
         tag: Tag,
         key: &[u8],
-        only_expired: bool,
-        clock: &Clock,
+        only_gone: bool,
+        now: &mut Now<'_>,
         budget: &Budget,
         dropped: &mut Vec<Block>,
     ) -> Option<Bytes> {
         let before = self.bytes();
         let (place, found) = self.find(tag, key)?;
         let location = place.location();
-        let expired = found.deadline.left(clock).is_err();
-        if only_expired && !expired {
+        let expired = found.terms.deadline.expired(now);
+        let gone = expired.is_some_and(|expired| found.terms.is_gone(expired));
+        if only_gone && !gone {
             return None;
         }
-        let value = (!expired).then(|| found.value.to_bytes());
+        let served = expired.is_none_or(|expired| found.terms.is_served(expired));
+        let value = served.then(|| found.value.to_bytes());
         self.forget(tag, location);
-        if expired {
+        if gone {
             self.stats.evictions.expired += 1;
         } else {
             self.stats.removals += 1;
         }
         dropped.extend(self.blocks.release(location, budget.ages()));
-        self.tidy(budget, dropped);
+        self.tidy(now, budget, dropped);
         self.settle(before, budget);
         value
     }
 
     /// Takes out the oldest block but for the entries in it that were used or are spared, and so on until something has
-    /// gone: returns the number of entries. `None` where there is nothing but the spared one.
+    /// gone: returns the number of entries. `None` where there is nothing but the spared one. What is past its ttl has no
+    /// second chance.
     pub(super) fn evict(
         &mut self,
         spare: Spare<'_>,
+        now: &mut Now<'_>,
         budget: &Budget,
         dropped: &mut Vec<Block>,
     ) -> Option<NonZeroUsize> {
@@ -187,10 +200,10 @@ impl Log {
             return None;
         }
         let before = self.bytes();
-        let mut evicted = 0;
+        let len = self.len();
         let mut passes = Self::MAX_PASSED;
         // Ends: each turn spends a pass, or takes an entry that is not the spared one.
-        while evicted == 0 {
+        while self.len() == len {
             let spared = spare.map(Location::block);
             let Some(number) = self.blocks.oldest_but(spared) else {
                 // Open pages have the youngest entries, and there are no others.
@@ -199,38 +212,37 @@ impl Log {
                 }
                 break;
             };
-            if let Some(&Block::Single(tag, _)) = self.blocks.get(number) {
-                let left = self.evict_single(number, tag, spare, &mut passes, budget);
-                evicted += usize::from(left.is_some());
-                dropped.extend(left);
+            let block = if let Some(Block::Single(single)) = self.blocks.get(number) {
+                let (tag, state) = (single.tag, single.terms().state(now));
+                self.evict_single(number, tag, state, spare, &mut passes, budget)
             } else {
-                let (page, left) = self.evict_page(number, &mut spare, &mut passes, budget);
-                evicted += left;
-                dropped.extend(page);
-            }
+                self.evict_page(number, &mut spare, &mut passes, now, budget)
+            };
+            dropped.extend(block);
         }
-        self.stats.evictions.capacity += evicted as u64;
-        self.tidy(budget, dropped);
+        self.tidy(now, budget, dropped);
         self.settle(before, budget);
-        NonZeroUsize::new(evicted)
+        NonZeroUsize::new(len - self.len())
     }
 
     fn evict_single(
         &mut self,
         number: u32,
         tag: Tag,
+        state: State,
         spare: Option<Location>,
         passes: &mut usize,
         budget: &Budget,
     ) -> Option<Block> {
         let location = Location::new(number, 0);
-        let is_spared = spare == Some(location);
-        if is_spared || (*passes > 0 && self.place(tag, location).is_some_and(Place::spend_use)) {
+        let has_chance = |place: &Place| state == State::Fresh && *passes > 0 && place.spend_use();
+        if spare == Some(location) || self.place(tag, location).is_some_and(has_chance) {
             *passes = passes.saturating_sub(1);
             self.blocks.promote(number, budget.ages());
             return None;
         }
         self.forget(tag, location);
+        self.count_evicted(state);
         self.blocks.take(number, budget.ages())
     }
 
@@ -239,22 +251,33 @@ impl Log {
         number: u32,
         spare: &mut Option<Location>,
         passes: &mut usize,
+        now: &mut Now<'_>,
         budget: &Budget,
-    ) -> (Option<Block>, usize) {
+    ) -> Option<Block> {
         let spared = *spare;
-        let keep = |from, uses: u64| {
+        let keep = |from, uses: u64, terms: Terms<'_>| {
             if spared == Some(from) {
-                return Some(uses);
+                return Ok(uses);
             }
-            let uses = uses.checked_sub(1)?;
-            *passes = passes.checked_sub(1)?;
-            Some(uses)
+            let state = terms.state(now);
+            if state != State::Fresh || uses == 0 || *passes == 0 {
+                return Err(state);
+            }
+            *passes -= 1;
+            Ok(uses - 1)
         };
         self.rewrite(number, budget, keep, |from, to| {
             if spared == Some(from) {
                 *spare = Some(to);
             }
         })
+    }
+
+    fn count_evicted(&mut self, state: State) {
+        match state {
+            State::Fresh | State::Stale => self.stats.evictions.capacity += 1,
+            State::Gone => self.stats.evictions.expired += 1,
+        }
     }
 
     /// Takes out everything, the index and the slots too.
@@ -272,18 +295,17 @@ impl Log {
         self.blocks.into_all()
     }
 
-    /// Takes a page out, and moves its entries to the open page with the uses that `keep` says, or drops them from the
-    /// index where it says none. Returns the page, and how many entries have left.
+    /// Takes a page out, and moves its entries to the open page with the uses that `keep` says, or evicts them where it says
+    /// in which state they are. Returns the page.
     fn rewrite(
         &mut self,
         number: u32,
         budget: &Budget,
-        mut keep: impl FnMut(Location, u64) -> Option<u64>,
+        mut keep: impl FnMut(Location, u64, Terms<'_>) -> Result<u64, State>,
         mut moved: impl FnMut(Location, Location),
-    ) -> (Option<Block>, usize) {
+    ) -> Option<Block> {
         // Its number is not given to another page meanwhile: a location is of this page, or of a later one.
         let block = self.blocks.lift(number, budget.ages());
-        let mut left = 0;
         if let Some(Block::Page(_, page)) = &block {
             let (records, values) = page.parts();
             let mut at = 0;
@@ -295,17 +317,20 @@ impl Log {
                     // A hole.
                     continue;
                 };
-                let Some(uses) = keep(from, place.get().uses()) else {
-                    place.remove();
-                    left += 1;
-                    continue;
+                let uses = match keep(from, place.get().uses(), record.terms) {
+                    Ok(uses) => uses,
+                    Err(state) => {
+                        place.remove();
+                        self.count_evicted(state);
+                        continue;
+                    }
                 };
                 let value = values.get(record.value).unwrap_or_default();
                 let entry = Small {
                     tag: record.tag,
                     key: record.key,
                     value,
-                    deadline: record.deadline,
+                    terms: record.terms,
                 };
                 let to = self.blocks.append(Age::Moved, entry, budget.ages());
                 *place.get_mut() = Place::new(record.tag, uses, to);
@@ -313,7 +338,7 @@ impl Log {
             }
         }
         self.blocks.give_back(number);
-        (block, left)
+        block
     }
 
     /// Makes room in the index for one more entry, where it would otherwise grow for want of slots never used.
@@ -333,10 +358,13 @@ impl Log {
     }
 
     /// What each change ends with: no page is more holes than entries, and the index not much too large.
-    fn tidy(&mut self, budget: &Budget, dropped: &mut Vec<Block>) {
+    fn tidy(&mut self, now: &mut Now<'_>, budget: &Budget, dropped: &mut Vec<Block>) {
         while let Some(number) = self.blocks.pop_sparse() {
-            let (block, _) = self.rewrite(number, budget, |_, uses| Some(uses), |_, _| ());
-            dropped.extend(block);
+            let keep = |_, uses, terms: Terms<'_>| match terms.state(now) {
+                State::Fresh | State::Stale => Ok(uses),
+                State::Gone => Err(State::Gone),
+            };
+            dropped.extend(self.rewrite(number, budget, keep, |_, _| ()));
         }
         // It was four times as large as it is charged for: the entries have become fewer and larger.
         if self.index.capacity() > Self::MIN_INDEX.max(8 * self.index.len()) {

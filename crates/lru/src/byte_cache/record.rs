@@ -1,16 +1,18 @@
 use std::ops::Range;
 
 use super::place::{Location, Tag};
+use super::terms::{self, Terms};
 use crate::clock::Deadline;
 
-/// An entry in a page: one word, the deadline if it has one, the key. The value is in the page's other buffer.
+/// An entry in a page: one word, the deadline if it has one, the extras if it has any, the key. The value is in the page's
+/// other buffer.
 ///
 /// Keys and values lie apart so that lookups, and evictions of what nobody used, read a few dense cache lines and no value.
 #[derive(Clone, Debug)]
 pub(super) struct Record<'a> {
     pub(super) tag: Tag,
     pub(super) key: &'a [u8],
-    pub(super) deadline: Deadline,
+    pub(super) terms: Terms<'a>,
     /// Where the value is.
     pub(super) value: Range<usize>,
     /// Where the next record begins.
@@ -23,36 +25,32 @@ pub(super) struct Small<'a> {
     pub(super) tag: Tag,
     pub(super) key: &'a [u8],
     pub(super) value: &'a [u8],
-    pub(super) deadline: Deadline,
+    pub(super) terms: Terms<'a>,
 }
 
 impl Small<'_> {
     /// What its record takes, in bytes.
     pub(super) fn record_len(&self) -> usize {
-        Record::len(self.key, self.deadline)
+        Record::len(self.key, self.terms)
     }
 
     /// Appends it to a page's buffers.
     pub(super) fn write(self, records: &mut Vec<u8>, values: &mut Vec<u8>) {
         let start = values.len();
         values.extend_from_slice(self.value);
-        let head = Head::new(
-            self.tag,
-            self.key.len(),
-            &(start..values.len()),
-            self.deadline,
-        );
+        let head = Head::new(self.tag, self.key.len(), &(start..values.len()), self.terms);
         records.extend_from_slice(&head.0.to_le_bytes());
-        if self.deadline != Deadline::NEVER {
-            records.extend_from_slice(&self.deadline.to_bits().to_le_bytes());
+        if is_timed(self.terms) {
+            records.extend_from_slice(&self.terms.deadline.to_bits().to_le_bytes());
         }
+        records.extend_from_slice(self.terms.extras);
         records.extend_from_slice(self.key);
         records.resize(records.len().next_multiple_of(Location::GRANULARITY), 0);
     }
 }
 
-/// The word: 28 bits of tag, eleven for the length of the key, eleven for that of the value, twelve for its start, and
-/// whether there is a deadline.
+/// The word: 28 bits of tag, eleven for the length of the key, eleven for that of the value, twelve for its start, whether
+/// there is a deadline, and whether there are extras.
 #[derive(Clone, Copy)]
 struct Head(u64);
 
@@ -61,15 +59,17 @@ const TAG_BITS: u32 = 28;
 const LEN_BITS: u32 = 11;
 const START_BITS: u32 = 12;
 const HAS_DEADLINE: u64 = 1 << (TAG_BITS + 2 * LEN_BITS + START_BITS);
+const HAS_EXTRAS: u64 = HAS_DEADLINE << 1;
 
 impl Head {
-    fn new(tag: Tag, key: usize, value: &Range<usize>, deadline: Deadline) -> Self {
+    fn new(tag: Tag, key: usize, value: &Range<usize>, terms: Terms<'_>) -> Self {
         let fields = [
             (u64::from(tag.to_bits()), TAG_BITS),
             (key as u64, LEN_BITS),
             (value.len() as u64, LEN_BITS),
             (value.start as u64, START_BITS),
-            (u64::from(deadline != Deadline::NEVER), 1),
+            (u64::from(is_timed(terms)), 1),
+            (u64::from(!terms.extras.is_empty()), 1),
         ];
         let mut at = 0;
         Self(fields.into_iter().fold(0, |word, (field, bits)| {
@@ -104,18 +104,19 @@ impl Head {
 
 impl<'a> Record<'a> {
     /// What a record takes besides its value, in bytes.
-    pub(super) fn len(key: &[u8], deadline: Deadline) -> usize {
-        let deadline = if deadline == Deadline::NEVER { 0 } else { WORD };
-        (WORD + deadline)
+    pub(super) fn len(key: &[u8], terms: Terms<'_>) -> usize {
+        extras_at(terms)
+            .saturating_add(terms.extras.len())
             .saturating_add(key.len())
             .saturating_add(Location::GRANULARITY - 1)
             & !(Location::GRANULARITY - 1)
     }
 
-    /// Whether the record could hold that value and deadline in the place of its own.
-    pub(super) fn fits(&self, value: &[u8], deadline: Deadline) -> bool {
-        let timed = |deadline| deadline != Deadline::NEVER;
-        self.value.len() == value.len() && timed(self.deadline) == timed(deadline)
+    /// Whether the record could hold that value and those terms in the place of its own.
+    pub(super) fn fits(&self, value: &[u8], terms: Terms<'_>) -> bool {
+        self.value.len() == value.len()
+            && is_timed(self.terms) == is_timed(terms)
+            && self.terms.extras.len() == terms.extras.len()
     }
 
     /// The record at an offset where one begins; `None` at the end.
@@ -124,29 +125,45 @@ impl<'a> Record<'a> {
         let (word, mut rest) = records.get(offset..)?.split_first_chunk::<WORD>()?;
         let head = Head(u64::from_le_bytes(*word));
         let mut deadline = Deadline::NEVER;
-        if head.0 & HAS_DEADLINE != 0 {
-            let (word, after) = rest.split_first_chunk::<WORD>()?;
-            deadline = Deadline::from_bits(u64::from_le_bytes(*word));
-            rest = after;
+        let mut extras = &[][..];
+        // One question for all that have neither.
+        if head.0 & (HAS_DEADLINE | HAS_EXTRAS) != 0 {
+            if head.0 & HAS_DEADLINE != 0 {
+                let (word, after) = rest.split_first_chunk::<WORD>()?;
+                deadline = Deadline::from_bits(u64::from_le_bytes(*word));
+                rest = after;
+            }
+            if head.0 & HAS_EXTRAS != 0 {
+                (extras, rest) = terms::split(rest)?;
+            }
         }
         let (key, after) = rest.split_at_checked(head.key_len())?;
         Some(Self {
             tag: head.tag(),
             key,
-            deadline,
+            terms: Terms { deadline, extras },
             value: head.value(),
             end: (records.len() - after.len()).next_multiple_of(Location::GRANULARITY),
         })
     }
 }
 
-/// Writes a value and a deadline that [fit](Record::fits) over those of the record at an offset.
+fn is_timed(terms: Terms<'_>) -> bool {
+    terms.deadline != Deadline::NEVER
+}
+
+/// Where in a record the extras are.
+fn extras_at(terms: Terms<'_>) -> usize {
+    if is_timed(terms) { 2 * WORD } else { WORD }
+}
+
+/// Writes a value and terms that [fit](Record::fits) over those of the record at an offset.
 pub(super) fn overwrite(
     records: &mut [u8],
     values: &mut [u8],
     offset: usize,
     value: &[u8],
-    deadline: Deadline,
+    terms: Terms<'_>,
 ) {
     let Some(at) = Record::at(records, offset).map(|record| record.value) else {
         return;
@@ -154,10 +171,14 @@ pub(super) fn overwrite(
     if let Some(old) = values.get_mut(at) {
         old.copy_from_slice(value);
     }
-    if deadline != Deadline::NEVER
+    if is_timed(terms)
         && let Some(old) = records.get_mut(offset + WORD..offset + 2 * WORD)
     {
-        old.copy_from_slice(&deadline.to_bits().to_le_bytes());
+        old.copy_from_slice(&terms.deadline.to_bits().to_le_bytes());
+    }
+    let start = offset + extras_at(terms);
+    if let Some(old) = records.get_mut(start..start + terms.extras.len()) {
+        old.copy_from_slice(terms.extras);
     }
 }
 
@@ -166,11 +187,27 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::Clock;
+    use crate::{Clock, Life};
 
     #[test]
     fn what_was_written_is_read() {
         let soon = Deadline::after(Some(Duration::from_secs(1)), &Clock::manual());
+        let life = Life {
+            ttl: Some(Duration::ZERO),
+            serve_stale: Duration::from_secs(1),
+            ..Life::default()
+        };
+        let extras = [&[][..], b"n", &[7; 300]].map(|note| terms::encode(&life, note));
+        let extras = [Vec::new()].into_iter().chain(extras).collect::<Vec<_>>();
+        let all = [Deadline::NEVER, soon]
+            .into_iter()
+            .flat_map(|deadline| extras.iter().map(move |extras| Terms { deadline, extras }));
+        for terms in all {
+            what_was_written_with_terms_is_read(terms);
+        }
+    }
+
+    fn what_was_written_with_terms_is_read(terms: Terms<'_>) {
         let (mut records, mut values) = (Vec::new(), Vec::new());
         let mut written = Vec::new();
         let lens = [
@@ -183,25 +220,23 @@ mod tests {
             (0, 1016),
         ];
         for (n, (key, value)) in lens.into_iter().enumerate() {
-            for deadline in [Deadline::NEVER, soon] {
-                let (key, value) = (vec![1; key], vec![2; value]);
-                let tag = Tag::of(u64::MAX - n as u64);
-                let before = records.len();
-                let small = Small {
-                    tag,
-                    key: &key,
-                    value: &value,
-                    deadline,
-                };
-                small.write(&mut records, &mut values);
-                assert_eq!(records.len() - before, small.record_len());
-                written.push((tag, key, value, deadline));
-            }
+            let (key, value) = (vec![1; key], vec![2; value]);
+            let tag = Tag::of(u64::MAX - n as u64);
+            let before = records.len();
+            let small = Small {
+                tag,
+                key: &key,
+                value: &value,
+                terms,
+            };
+            small.write(&mut records, &mut values);
+            assert_eq!(records.len() - before, small.record_len());
+            written.push((tag, key, value));
         }
         let mut at = 0;
-        for (tag, key, value, deadline) in written {
+        for (tag, key, value) in written {
             let record = Record::at(&records, at).unwrap();
-            assert_eq!((record.tag, record.deadline), (tag, deadline));
+            assert_eq!((record.tag, record.terms), (tag, terms));
             assert_eq!((record.key, &values[record.value]), (&*key, &*value));
             at = record.end;
         }

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use super::*;
 
 mod foreign;
+mod lives;
 mod pages;
 
 fn options(capacity: u64, shards: usize) -> Options {
@@ -197,7 +198,8 @@ fn an_entry_expires_and_frees_its_bytes() {
             (1, 1)
         );
 
-        cache.insert_with_ttl(&key(1), value(1, len), Some(Duration::ZERO));
+        cache.insert_with_ttl(&key(1), value(1, len), Some(Duration::from_secs(1)));
+        clock.advance(Duration::from_secs(1));
         assert_eq!(cache.remove(&key(1)), None);
         assert_eq!(cache.stats().removals, 0);
         cache.insert(&key(1), value(1, len));

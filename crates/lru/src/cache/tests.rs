@@ -285,14 +285,59 @@ fn expired_entries_are_neither_removed_nor_revived() {
         },
         |_, _| 0,
     );
-    cache.insert_with_ttl(1, 1, Some(Duration::ZERO));
-    assert_eq!(cache.get(&1), None);
     cache.insert_with_ttl(1, 1, Some(Duration::from_secs(1)));
     clock.advance(Duration::from_secs(1));
     assert_eq!(cache.remove(&1), None);
     assert_eq!(cache.stats().removals, 0);
     cache.insert_with_ttl(1, 1, Some(Duration::MAX));
     assert!(cache.get_entry(&1).is_some_and(|hit| hit.ttl.is_some()));
+    cache.audit();
+}
+
+#[test]
+fn a_ttl_of_zero_is_not_stored_and_removes_the_older_value() {
+    let cache = small(2, 10);
+    cache.insert(key(0), vec![0]);
+    cache.insert(key(1), vec![0]);
+    let insertion = cache.insert_with_ttl(key(0), vec![0; 1_000], Some(Duration::ZERO));
+    assert_eq!(
+        (insertion, insertion.is_stored()),
+        (Insertion::Expired, false)
+    );
+    cache.insert_with_ttl(key(2), vec![0], Some(Duration::ZERO));
+    assert!(!cache.contains("0000") && cache.contains("0001") && !cache.contains("0002"));
+    let stats = cache.stats();
+    assert_eq!((stats.insertions, stats.removals), (2, 1));
+    assert_eq!((stats.refusals, stats.evictions.total()), (0, 0));
+    cache.audit();
+}
+
+#[test]
+fn an_expired_entry_has_no_second_chance() {
+    let clock = Clock::manual();
+    let cache: Cache<u64, u64> = Cache::new(
+        Options {
+            shards: Some(1),
+            clock: clock.clone(),
+            ..Options::default()
+        },
+        |_, _| 0,
+    );
+    let ttl = |n| (n < 2).then_some(Duration::from_secs(n + 1));
+    for n in 0..3 {
+        cache.insert_with_ttl(n, n, ttl(n));
+        cache.get(&n);
+        cache.get(&n);
+    }
+    clock.advance(Duration::from_secs(1));
+    // The first is taken though it was used; of the others each loses a use before one goes.
+    let evicted = || cache.evict_one().map(|evicted| evicted.key);
+    assert_eq!(
+        (evicted(), evicted(), evicted()),
+        (Some(0), Some(1), Some(2))
+    );
+    let evictions = cache.stats().evictions;
+    assert_eq!((evictions.expired, evictions.capacity), (1, 2));
     cache.audit();
 }
 

@@ -11,7 +11,7 @@ impl Blocks {
         let records = match self.get(location.block()) {
             Some(Block::Page(_, page)) => page.parts().0,
             Some(Block::Open(_, age)) => &self.open[*age as usize].records,
-            Some(Block::Single(tag, single)) => return (*tag, single.key.to_vec()),
+            Some(Block::Single(single)) => return (single.tag, single.key().to_vec()),
             _ => panic!("an entry in a block that is free"),
         };
         let record = Record::at(records, location.offset()).unwrap();
