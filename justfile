@@ -20,6 +20,10 @@ doc:
 loom:
     RUSTFLAGS="--cfg gaggle_loom" CARGO_TARGET_DIR=target/loom cargo test -p gaggle-singleflight --release --test loom
 
+# Removals and freshness against a model, in thousands of random schedules
+model SEEDS="3000":
+    GAGGLE_SEEDS={{SEEDS}} cargo test -p gaggle-testkit --release --test model -- --nocapture
+
 # Every crate builds and tests alone, with its own features only
 alone:
     for crate in lru ring singleflight serve group peers transport-http transport-grpc api-http telemetry origin-sql origin-http origin-files; do \
@@ -62,4 +66,4 @@ containers:
 deny:
     cargo deny check
 
-ci: test fmt lint doc loom alone bench-smoke examples
+ci: test fmt lint doc loom model alone bench-smoke examples

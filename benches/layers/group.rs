@@ -10,11 +10,12 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{Criterion, SamplingMode, Throughput};
 use gaggle_benches::{Draws, Gate, Workload, criterion, on_worker, one_thread, two_workers};
-use gaggle_group::{Clock, Group, LruStore, Store};
+use gaggle_group::{Cached, Clock, Freshness, Group, LruStore, Store};
 
 const KEYS: usize = 100_000;
 const CAPACITY: u64 = 64 << 20;
@@ -32,7 +33,8 @@ fn hits(criterion: &mut Criterion) {
     let runtime = one_thread().expect("a runtime");
     let store: Arc<dyn Store> = Arc::new(LruStore::new(CAPACITY, Clock::monotonic()));
     for (key, value) in load.entries() {
-        store.insert(key, value.clone(), None);
+        let cached = Cached::new(value.clone(), Freshness::default());
+        store.insert(key, cached, Duration::ZERO);
     }
     // The group's main cache is that very store.
     let empty = Arc::new(LruStore::new(CAPACITY, Clock::monotonic()));

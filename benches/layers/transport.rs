@@ -18,7 +18,7 @@ use criterion::{BenchmarkGroup, SamplingMode, Throughput};
 use futures_util::future::join_all;
 use gaggle_benches::{criterion, on_worker, two_workers};
 use gaggle_group::{
-    Fetch, Fetched, Group, Groups, Key, Member, NoHotCopies, Peer, PeerRequests, Route, Router,
+    Fetch, Group, Groups, Key, Member, NoHotCopies, Peer, PeerRequests, Route, Router,
 };
 use gaggle_serve::{Options, Server};
 use gaggle_transport_grpc::GrpcTransport;
@@ -237,12 +237,13 @@ impl Hop {
             max_value: 64 << 20,
             deadline: Duration::from_secs(5),
             party: None,
+            removals: &[],
         };
-        let loaded = match self.peer.fetch(fetch).await {
-            Ok(Fetched::Found(loaded)) => loaded,
+        let value = match self.peer.fetch(fetch).await.map(|entry| entry.value) {
+            Ok(Some(value)) => value,
             other => unreachable!("the value is in the owner's cache: {other:?}"),
         };
-        assert_eq!(loaded.value.len(), self.len);
+        assert_eq!(value.len(), self.len);
     }
 }
 

@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                         .route_name(method.name())
                         .input_type(message(method.input_type()))
                         .output_type(message(method.output_type()))
-                        .codec_path("tonic_prost::ProstCodec")
+                        .codec_path("crate::codec::Bounded")
                         .build(),
                 );
             }

@@ -9,14 +9,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::client::Addr;
 
 mod bench;
+mod change;
 
 pub(crate) use bench::{BenchArgs, BenchKeyArgs, LoadArgs, OriginArgs};
+pub(crate) use change::{PutArgs, RemoveArgs, ValueArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 the key is unknown, some nodes were missed, or some requests of a bench failed; 2 the command line cannot be used, or a node refused \
 what it asks for; 3 no answer: a node cannot be reached, or it failed.";
 
-/// Asks a running Gaggle cluster for values, owners and statistics, removes keys, and measures it under load.
+/// Asks a running Gaggle cluster for values, owners and statistics, puts values and removes keys, and measures it under load.
 #[derive(Debug, Parser)]
 #[command(name = "gagglectl", version, about, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -41,11 +43,13 @@ pub(crate) enum Command {
     /// Prints the value of a key, byte for byte
     Get(GetArgs),
     /// Prints the base URL of the node that owns a key
-    Owner(OneKeyArgs),
+    Owner(OwnerArgs),
     /// Prints what the groups of each node count, and the sums
     Stats(StatsArgs),
-    /// Removes a key on every node
-    Remove(OneKeyArgs),
+    /// Removes keys, or all of a group, on every node
+    Remove(RemoveArgs),
+    /// Gives the owner of a key a value to keep, and removes the key on all other nodes
+    Put(PutArgs),
     /// Puts load on the front doors and prints throughput, latencies and errors
     Bench(BenchArgs),
 }
@@ -70,9 +74,9 @@ pub(crate) struct GetArgs {
     pub(crate) key: KeyArgs,
 }
 
-/// A key, and the nodes of which one is to be asked about it.
+/// The nodes of which one is to be asked.
 #[derive(Debug, Args)]
-pub(crate) struct OneKeyArgs {
+pub(crate) struct AdminArgs {
     /// The admin address to ask; of several, the first that can be reached
     #[arg(
         long = "admin-addr",
@@ -81,7 +85,13 @@ pub(crate) struct OneKeyArgs {
         default_value = "127.0.0.1:9990",
         value_delimiter = ','
     )]
-    pub(crate) admin_addrs: Vec<Addr>,
+    pub(crate) addrs: Vec<Addr>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OwnerArgs {
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
     #[command(flatten)]
     pub(crate) key: KeyArgs,
 }

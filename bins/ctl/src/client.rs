@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
-use reqwest::{Method, Response, StatusCode, Url, redirect};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde::de::DeserializeOwned;
 
 use crate::outcome::Failure;
@@ -100,13 +100,24 @@ impl Client {
         target: &str,
         limit: usize,
     ) -> Result<Reply, Failure> {
-        let lost = |error| self.lost(addr, &error);
-        let mut response = self
-            .http
-            .request(method, addr.url(target))
-            .send()
+        self.send(self.request(method, addr, target), addr, limit)
             .await
-            .map_err(lost)?;
+    }
+
+    /// A request to a node, for [`send`](Self::send): with headers and a body, where it needs them.
+    pub(crate) fn request(&self, method: Method, addr: &Addr, target: &str) -> RequestBuilder {
+        self.http.request(method, addr.url(target))
+    }
+
+    /// Sends a request to the node that it was made for, and reads the answer as [`ask`](Self::ask) does.
+    pub(crate) async fn send(
+        &self,
+        request: RequestBuilder,
+        addr: &Addr,
+        limit: usize,
+    ) -> Result<Reply, Failure> {
+        let lost = |error| self.lost(addr, &error);
+        let mut response = request.send().await.map_err(lost)?;
         let body = read(&mut response, limit)
             .await
             .map_err(lost)?

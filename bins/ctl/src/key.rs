@@ -1,5 +1,6 @@
 //! Keys are bytes: how they are read from the command line and written into a URL.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 
 use base64::Engine as _;
@@ -25,16 +26,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 impl KeyArgs {
     /// The key's bytes.
     pub(crate) fn bytes(&self) -> Result<Vec<u8>, Failure> {
-        // On Unix an argument's bytes as they were given; elsewhere UTF-8.
-        let raw = self.key.as_encoded_bytes();
-        match self.key_encoding {
-            KeyEncoding::Text => Ok(raw.to_vec()),
-            KeyEncoding::Base64 => BASE64
-                .decode(raw)
-                .map_err(|error| Failure::Usage(format!("the key is not base64: {error}"))),
-            KeyEncoding::Hex => hex(raw)
-                .map_err(|reason| Failure::Usage(format!("the key is not hexadecimal: {reason}"))),
-        }
+        self.key_encoding.decode(&self.key)
     }
 
     /// `path?key=K`, with `&group=G` where a group was named.
@@ -48,24 +40,57 @@ impl KeyArgs {
     }
 }
 
-/// `/v1/{group}/{key}`.
-///
-/// A name that is all of `.` or `..` has no such path: URLs (RFC 3986, section 5.2.4, and WHATWG's for their escapes too)
-/// take it for a step up the tree, and the request would name another key or none.
-pub(crate) fn path(group: &str, key: &[u8]) -> Result<String, Failure> {
-    for (what, name) in [("group", group.as_bytes()), ("key", key)] {
-        if matches!(name, b"." | b"..") {
-            let dots = String::from_utf8_lossy(name);
-            return Err(Failure::Usage(format!(
-                "the {what} {dots} cannot be written as part of a URL's path"
-            )));
+impl KeyEncoding {
+    /// The bytes of a key that is written so.
+    pub(crate) fn decode(self, key: &OsStr) -> Result<Vec<u8>, Failure> {
+        // On Unix an argument's bytes as they were given; elsewhere UTF-8.
+        let raw = key.as_encoded_bytes();
+        match self {
+            Self::Text => Ok(raw.to_vec()),
+            Self::Base64 => BASE64
+                .decode(raw)
+                .map_err(|error| Failure::Usage(format!("the key is not base64: {error}"))),
+            Self::Hex => hex(raw)
+                .map_err(|reason| Failure::Usage(format!("the key is not hexadecimal: {reason}"))),
         }
     }
-    Ok(format!(
-        "/v1/{}/{}",
-        escaped(group.as_bytes()),
-        escaped(key)
+}
+
+/// `/v1/{group}`.
+pub(crate) fn group_path(group: &str) -> Result<String, Failure> {
+    if !has_path(group.as_bytes()) {
+        return Err(no_path("group", group.as_bytes()));
+    }
+    Ok(format!("/v1/{}", escaped(group.as_bytes())))
+}
+
+/// `/v1/{group}/{key}`.
+pub(crate) fn path(group: &str, key: &[u8]) -> Result<String, Failure> {
+    let group = group_path(group)?;
+    if !has_path(key) {
+        return Err(no_path("key", key));
+    }
+    Ok(format!("{group}/{}", escaped(key)))
+}
+
+/// Whether a name can be written as part of a path.
+///
+/// One that is all of `.` or `..` cannot: URLs (RFC 3986, section 5.2.4, and WHATWG's for their escapes too) take it for a
+/// step up the tree, and the request would name another key or none.
+pub(crate) fn has_path(name: &[u8]) -> bool {
+    !matches!(name, b"." | b"..")
+}
+
+fn no_path(what: &str, name: &[u8]) -> Failure {
+    let dots = String::from_utf8_lossy(name);
+    Failure::Usage(format!(
+        "the {what} {dots} cannot be written as part of a URL's path"
     ))
+}
+
+/// Keys as a node takes a list of them: base64 with padding.
+pub(crate) fn base64(key: &[u8]) -> String {
+    BASE64.encode(key)
 }
 
 pub(crate) fn escaped(bytes: &[u8]) -> String {

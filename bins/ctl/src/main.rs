@@ -1,4 +1,4 @@
-//! `gagglectl`: asks a running Gaggle cluster for values, owners and statistics, removes keys, and measures
+//! `gagglectl`: asks a running Gaggle cluster for values, owners and statistics, puts values and removes keys, and measures
 //! it under load.
 //!
 //! A client of the node's front door and admin endpoints, and of nothing else: it shares no code with the node. Each command
@@ -22,6 +22,8 @@ mod key;
 mod outcome;
 mod output;
 mod owner;
+mod put;
+mod removal;
 mod remove;
 mod stats;
 mod status;
@@ -48,6 +50,7 @@ async fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Owner(args) => owner::run(&client, &args, verbose).await,
         Command::Stats(args) => stats::run(&client, &args).await,
         Command::Remove(args) => remove::run(&client, &args).await,
+        Command::Put(args) => put::run(&client, &args).await,
         Command::Bench(args) => bench::run(&client, &args, cli.shared.timeout).await,
     }
 }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde::Deserialize;
 
-use crate::cli::OneKeyArgs;
+use crate::cli::OwnerArgs;
 use crate::client::{Client, MAX_DOCUMENT, first_of};
 use crate::outcome::{Failure, Outcome};
 use crate::output::{self, shown};
@@ -17,11 +17,11 @@ struct Owner {
 
 pub(crate) async fn run(
     client: &Client,
-    args: &OneKeyArgs,
+    args: &OwnerArgs,
     verbose: bool,
 ) -> Result<Outcome, Failure> {
     let target = args.key.query("/owner")?;
-    let reply = first_of(&args.admin_addrs, async |addr| {
+    let reply = first_of(&args.admin.addrs, async |addr| {
         client.ask(Method::GET, addr, &target, MAX_DOCUMENT).await
     })
     .await?;

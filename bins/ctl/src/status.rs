@@ -33,6 +33,9 @@ pub(crate) struct Counters {
 pub(crate) struct PerCache {
     pub(crate) main: u64,
     pub(crate) hot: u64,
+    /// Of the keys known to be absent. A node of an earlier release does not tell.
+    #[serde(default)]
+    pub(crate) absent: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
@@ -78,8 +81,10 @@ pub(crate) async fn only_group(client: &Client, addr: &Addr) -> Result<String, F
 }
 
 impl PerCache {
-    pub(crate) fn both(self) -> u64 {
-        self.main.saturating_add(self.hot)
+    pub(crate) fn all(self) -> u64 {
+        self.main
+            .saturating_add(self.hot)
+            .saturating_add(self.absent)
     }
 }
 
@@ -116,6 +121,7 @@ impl AddAssign for PerCache {
     fn add_assign(&mut self, other: Self) {
         add(&mut self.main, other.main);
         add(&mut self.hot, other.hot);
+        add(&mut self.absent, other.absent);
     }
 }
 

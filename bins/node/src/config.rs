@@ -167,8 +167,20 @@ pub(crate) struct Group {
     /// Loads that may be under way, from the origin and from peers; gets beyond them are shed.
     pub(crate) max_loads: usize,
     pub(crate) hot_copies: HotCopies,
+    /// The longest that a copy of another node's key is kept.
+    pub(crate) hot_ttl: Span,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ttl: Option<Span>,
+    /// By which share of it a ttl is shortened by chance, at most.
+    pub(crate) ttl_jitter: f64,
+    pub(crate) stale_while_revalidate: Span,
+    pub(crate) stale_if_error: Span,
+    /// How long an absent key is known to be absent; by default each get asks the origin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) negative_ttl: Option<Span>,
+    /// The last share of a ttl in which a hit has the value loaded again.
+    pub(crate) refresh_ahead: f64,
+    pub(crate) freshness: Freshness,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) origin: Option<Origin>,
 }
@@ -183,10 +195,28 @@ impl Default for Group {
             max_origin_loads: 256,
             max_loads: 1 << 16,
             hot_copies: HotCopies::default(),
+            hot_ttl: Span::from_secs(60),
             ttl: None,
+            ttl_jitter: 0.1,
+            stale_while_revalidate: Span::from_secs(0),
+            stale_if_error: Span::from_secs(0),
+            negative_ttl: None,
+            refresh_ahead: 0.0,
+            freshness: Freshness::default(),
             origin: None,
         }
     }
+}
+
+/// Whose word on freshness goes first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Freshness {
+    /// The origin's, where it gives one.
+    #[default]
+    Origin,
+    /// The group's, whatever the origin says.
+    Group,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,12 +9,14 @@ use axum::response::Response;
 use gaggle_api_http::{Admin, FrontOptions, MetricsPage, Readiness};
 use gaggle_discovery_dns::DnsDiscovery;
 use gaggle_group::{
-    Clock, Group, GroupBuilder, Groups, Limits, NoHotCopies, RequestRate, Router as _,
+    Clock, FreshnessPolicy, Group, GroupBuilder, Groups, Limits, NoHotCopies, RequestRate,
+    Router as _,
 };
 use gaggle_peers::Peers;
 use gaggle_serve::Server;
 use gaggle_telemetry::{BuildInfo, Metrics};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tower::Service;
 use tracing::info;
 
@@ -50,7 +52,8 @@ impl Node {
             Some(advertise) => advertise.clone(),
             None => peers::own_name(addr, discovery.as_ref()).await?,
         };
-        let peers = peers::ring(&config.cluster, &name)?;
+        let hot_ttls = config.groups.values().map(|group| group.hot_ttl.0);
+        let peers = peers::ring(&config.cluster, &name, hot_ttls.max().unwrap_or_default())?;
         if let Some(discovery) = &discovery {
             // Before the node is ready: a ring of itself alone would send every key to the origin. But not at any price:
             // where a name lists only nodes that are ready, the first one finds none.
@@ -114,6 +117,12 @@ impl Node {
                 let _ = now.wait_for(|now| *now >= phase).await;
             }
         };
+        // Ended as this ends.
+        let mut following = JoinSet::new();
+        for group in self.groups.iter() {
+            let group = group.clone();
+            following.spawn(async move { group.follow().await });
+        }
         let front_door = gaggle_api_http::front_service(self.groups, FrontOptions::default());
         let serving = async {
             tokio::join!(
@@ -196,7 +205,16 @@ async fn build_group(
     let builder = Group::builder(name)
         .capacity(config.capacity.0)
         .limits(limits)
-        .ttl(config.ttl.map(|ttl| ttl.0))
+        .freshness(FreshnessPolicy {
+            ttl: config.ttl.map(|ttl| ttl.0),
+            ttl_jitter: config.ttl_jitter,
+            stale_while_revalidate: config.stale_while_revalidate.0,
+            stale_if_error: config.stale_if_error.0,
+            negative_ttl: config.negative_ttl.map(|ttl| ttl.0),
+            refresh_ahead: config.refresh_ahead,
+            hot_ttl: config.hot_ttl.0,
+            origin_decides: config.freshness == config::Freshness::Origin,
+        })
         .router(Arc::new(peers))
         .origin_arc(origins::open(name, config).await?);
     hot_copies(builder, config.hot_copies)

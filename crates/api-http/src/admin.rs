@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use gaggle_group::{Error, Group, Groups, Removal};
+use gaggle_group::{Group, Groups};
 use serde::Serialize;
-use tracing::{info, warn};
 
 use crate::front::read_only;
 use crate::keys::{Target, named, of_query};
 use crate::reply::{self, Refusal};
 
+mod put;
 mod readiness;
+mod removal;
 mod status;
 
 pub use readiness::Readiness;
@@ -74,10 +76,12 @@ pub fn admin(state: Admin) -> Router {
     Router::new().fallback(answer).with_state(Arc::new(state))
 }
 
-async fn answer(State(admin): State<Arc<Admin>>, method: Method, uri: Uri) -> Response {
-    let answer = match Target::parse(uri.path()) {
-        Some(target) => admin.target(&method, target).await,
-        None => admin.page(&method, &uri),
+async fn answer(State(admin): State<Arc<Admin>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let answer = match Target::parse(head.uri.path()) {
+        Some(Ok(target)) => admin.target(&head, target, body).await,
+        Some(Err(refusal)) => Err(refusal),
+        None => admin.page(&head.method, &head.uri),
     };
     answer.unwrap_or_else(IntoResponse::into_response)
 }
@@ -103,16 +107,28 @@ impl Admin {
 
     async fn target(
         &self,
-        method: &Method,
-        target: Result<Target<'_>, Refusal>,
+        head: &Parts,
+        target: Target<'_>,
+        body: Body,
     ) -> Result<Response, Refusal> {
-        let Target::Key(group, key) = target? else {
-            return Err(Refusal::no_such_path());
+        let (name, key) = match target {
+            Target::Group(name) if head.method == Method::DELETE => {
+                return Ok(removal::of_group(named(&self.groups, &name)?).await);
+            }
+            Target::Group(_) => return Err(Refusal::method("DELETE")),
+            Target::Key(name, key) => (name, key),
         };
-        if method != Method::DELETE {
-            return Err(Refusal::method("DELETE"));
+        // Only in a POST: a key of that name is a key as any other.
+        let of_many = *key == *b"remove";
+        match head.method {
+            Method::DELETE => removal::of_key(named(&self.groups, &name)?, &key).await,
+            Method::PUT => {
+                put::answer(named(&self.groups, &name)?, &key, &head.headers, body).await
+            }
+            Method::POST if of_many => removal::of_keys(named(&self.groups, &name)?, body).await,
+            _ if of_many => Err(Refusal::method("DELETE, POST, PUT")),
+            _ => Err(Refusal::method("DELETE, PUT")),
         }
-        remove(named(&self.groups, &group)?, &key).await
     }
 }
 
@@ -132,54 +148,4 @@ fn owner(group: &Group, key: &[u8]) -> Response {
             is_self: owner.is_self,
         },
     )
-}
-
-#[derive(Serialize)]
-struct Removed {
-    removed: Vec<Arc<str>>,
-    missed: Vec<MissedNode>,
-}
-
-#[derive(Serialize)]
-struct MissedNode {
-    node: Arc<str>,
-    error: String,
-}
-
-/// Removes a key on every node, in a task of its own: a client that hangs up must not leave the old value on half of the
-/// nodes. The task ends by itself, for each node is given the group's load timeout.
-async fn remove(group: &Group, key: &[u8]) -> Result<Response, Refusal> {
-    let limit = group.limits().max_key;
-    if key.len() > limit {
-        let error = Error::KeyTooLong {
-            group: group.name().clone(),
-            len: key.len(),
-            limit,
-        };
-        return Err(Refusal::failed(key, &error));
-    }
-    let (task_group, task_key) = (group.clone(), key.to_vec());
-    let removal = tokio::spawn(async move { task_group.remove(&task_key).await });
-    let Removal { removed, missed } = removal.await.map_err(|error| {
-        let line = format!("group {}: the removal did not end: {error}", group.name());
-        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, line)
-    })?;
-    let status = if missed.is_empty() {
-        StatusCode::OK
-    } else {
-        StatusCode::BAD_GATEWAY
-    };
-    if missed.is_empty() {
-        info!(group = %group.name(), nodes = removed.len(), "removed a key");
-    } else {
-        warn!(group = %group.name(), missed = missed.len(), "a removal missed some nodes");
-    }
-    let missed = missed
-        .into_iter()
-        .map(|missed| MissedNode {
-            node: missed.peer,
-            error: reply::error_line(&missed.error),
-        })
-        .collect();
-    Ok(reply::json(status, &Removed { removed, missed }))
 }

@@ -8,11 +8,10 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use gaggle_group::{Answer, Error, Group, Key};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize, Serializer};
-use tokio::time::timeout;
 
 use crate::FrontOptions;
+use crate::body;
 use crate::reply::{self, Refusal};
 
 /// The body of a request: exactly one of the two.
@@ -23,8 +22,8 @@ struct Asked {
     keys64: Option<Vec<String>>,
 }
 
-/// What a client asks for.
-struct Batch {
+/// The keys that a client names.
+pub(crate) struct Batch {
     /// The keys as the client wrote them, to be sent back.
     names: Vec<String>,
     /// The keys that they stand for.
@@ -57,28 +56,26 @@ pub(crate) async fn answer(
     options: &FrontOptions,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let batch = Batch::parse(&read(body, options).await?, options.max_batch_keys)?;
+    let batch = Batch::read(body, options).await?;
     let results = resolve(group, options, batch).await;
     Ok(reply::json(StatusCode::OK, &Results { results }))
 }
 
-async fn read(body: Body, options: &FrontOptions) -> Result<Bytes, Refusal> {
-    let limit = options.max_body;
-    match timeout(options.body_timeout, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is over the limit of {limit} bytes"),
-        )),
-        Ok(Err(error)) => Err(Refusal::bad_request(format!("the body broke off: {error}"))),
-        Err(_) => Err(Refusal::new(
-            StatusCode::REQUEST_TIMEOUT,
-            format!("the body did not arrive within {:?}", options.body_timeout),
-        )),
-    }
-}
-
 impl Batch {
+    pub(crate) async fn read(body: Body, options: &FrontOptions) -> Result<Self, Refusal> {
+        let limit = options.max_body;
+        let over = || {
+            let line = format!("the body is over the limit of {limit} bytes");
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, line)
+        };
+        let body = body::read(body, limit, options.body_timeout, over).await?;
+        Self::parse(&body, options.max_batch_keys)
+    }
+
+    pub(crate) fn into_keys(self) -> Vec<Key> {
+        self.keys
+    }
+
     fn parse(body: &[u8], max_keys: usize) -> Result<Self, Refusal> {
         let asked: Asked = serde_json::from_slice(body)
             .map_err(|error| Refusal::bad_request(format!("bad JSON: {error}")))?;
@@ -108,8 +105,9 @@ impl Batch {
     }
 }
 
-/// Asks for the keys, some at a time: enough of them to make one request to each owner worth its while. Once a value does not fit into the answer any more, the keys behind it are not
-/// asked for: what is held at one time is the answer and the values of one step.
+/// Asks for the keys, some at a time: enough of them to make one request to each owner worth its while. Once a value does
+/// not fit into the answer any more, the keys behind it are not asked for: what is held at one time is the answer and the
+/// values of one step.
 async fn resolve(group: &Group, options: &FrontOptions, batch: Batch) -> Vec<Row> {
     let mut outcomes = Vec::with_capacity(batch.keys.len());
     let mut room = Some(options.max_batch_bytes);
@@ -129,9 +127,11 @@ async fn resolve(group: &Group, options: &FrontOptions, batch: Batch) -> Vec<Row
 
 /// Takes an outcome's bytes from the room that is left in the answer. `None` is a full answer, which stays full.
 fn fits(room: &mut Option<u64>, outcome: &Result<Answer, Error>) -> bool {
-    let needed = outcome
+    let value = outcome
         .as_ref()
-        .map_or(0, |answer| answer.value.len() as u64);
+        .ok()
+        .and_then(|answer| answer.value.as_ref());
+    let needed = value.map_or(0, |value| value.len() as u64);
     *room = room.and_then(|room| room.checked_sub(needed));
     room.is_some()
 }
@@ -140,10 +140,13 @@ impl Row {
     /// `None` is a key that the answer has no room for.
     fn new(name: String, base64: bool, outcome: Option<Result<Answer, Error>>) -> Self {
         let (status, value, error) = match outcome {
-            Some(Ok(answer)) => (StatusCode::OK, Some(answer.value), None),
+            Some(Ok(Answer {
+                value: Some(value), ..
+            })) => (StatusCode::OK, Some(value), None),
+            Some(Ok(_)) => (StatusCode::NOT_FOUND, None, None),
             Some(Err(error)) => {
-                let line = (!error.is_not_found()).then(|| reply::error_line(&error));
-                (reply::status(&error), None, line)
+                let line = reply::error_line(&error);
+                (reply::status(&error), None, Some(line))
             }
             None => (
                 StatusCode::PAYLOAD_TOO_LARGE,

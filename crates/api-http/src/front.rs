@@ -8,12 +8,13 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
-use gaggle_group::{Group, Groups};
+use gaggle_group::{Answer, Group, Groups};
 use tower::{Service, service_fn};
 
 use crate::batch;
 use crate::keys::{Target, named, of_query};
 use crate::reply::{self, Refusal};
+use crate::value;
 
 /// The bounds that the front door keeps by itself. What one key may cost is bounded by its group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,12 +99,13 @@ impl Front {
         if uri.path() == "/api" {
             read_only(request.method())?;
             let (group, key) = of_query(&self.groups, uri)?;
-            return get(group, &key).await;
+            return Ok(value::raw(&key, lookup(group, &key).await?));
         }
         match Target::parse(uri.path()).ok_or_else(Refusal::no_such_path)?? {
             Target::Key(group, key) => {
                 read_only(request.method())?;
-                get(named(&self.groups, &group)?, &key).await
+                let answer = lookup(named(&self.groups, &group)?, &key).await?;
+                Ok(value::answer(&key, answer, request.headers()))
             }
             Target::Group(group) => {
                 if request.method() != Method::POST {
@@ -118,11 +120,9 @@ impl Front {
 }
 
 /// A hit is ready when `lookup` is first polled, so nothing is awaited on that path.
-async fn get(group: &Group, key: &[u8]) -> Result<Response, Refusal> {
-    match group.lookup(key).await {
-        Ok(answer) => Ok(reply::value(answer)),
-        Err(error) => Err(Refusal::failed(key, &error)),
-    }
+async fn lookup(group: &Group, key: &[u8]) -> Result<Answer, Refusal> {
+    let answer = group.lookup(key).await;
+    answer.map_err(|error| Refusal::failed(&error))
 }
 
 /// `HEAD` does what `GET` does; axum, or [`front_service`], takes the body away.

@@ -34,10 +34,24 @@
 //! | `GET` or `HEAD /v1/{group}/{key}` | the value |
 //! | `POST /v1/{group}` with `{"keys":["Tom"]}` or `{"keys64":["VG9t"]}` | a result for each key, in order |
 //!
-//! A value is the raw bytes as `application/octet-stream`, with a `Cache-Status` header
-//! ([RFC 9211](https://www.rfc-editor.org/rfc/rfc9211)): `gaggle; hit; detail=main` or `hot`, `gaggle; fwd=miss;
-//! detail=origin` or `peer`, with `; collapsed` where the caller waited on another's load, and `; ttl=SECONDS` where
-//! the value expires.
+//! **Values.** A value is its raw bytes, with a `Cache-Status` header ([RFC 9211](https://www.rfc-editor.org/rfc/rfc9211)),
+//! which an unknown key's 404 has too:
+//!
+//! | `Cache-Status: gaggle; …` | the answer came from |
+//! |---|---|
+//! | `hit; detail=main`, `hit; detail=hot` | this node's memory |
+//! | `hit; detail=stale` | this node's memory, past its time; it is being loaded again |
+//! | `fwd=miss; detail=origin`, `fwd=miss; detail=peer` | the origin, or the node that owns the key |
+//! | `fwd=miss; detail=stale` | the node that owns the key, past its time |
+//! | `fwd=stale; detail=stale` | this node's memory, past its time, as loading it again failed |
+//!
+//! `; collapsed` says that the caller waited on another's load. `; ttl=SECONDS` says for how much longer the answer is
+//! fresh, where that has an end: rounded down, and 0 for what is past its time.
+//!
+//! Under `/v1` the value has the `Content-Type`, `Content-Encoding`, `ETag`, `Last-Modified` and `Age` that are known of it,
+//! and `application/octet-stream` where no content type is. `If-None-Match` (by weak comparison), or without it
+//! `If-Modified-Since`, is answered with 304 where the client has the value. `/api` answers as the ancestors do: 200
+//! and `application/octet-stream`, whatever is known of the value and whatever the client has.
 //!
 //! **Keys are bytes.** Under `/v1` the key is all that follows the slash behind the group, percent-decoded once: slashes,
 //! `//` and `..` are part of it, `+` is a plus. In `/api` the key is a form value: `+` is a space. A `%` without two hex
@@ -51,10 +65,10 @@
 //! | 400 | a malformed request |
 //! | 404 | `{key} not found`, `no such group: {group}`, `no such path` |
 //! | 405 | another method, with `Allow` |
-//! | 408 | the body of a `POST` did not arrive within [`FrontOptions::body_timeout`] |
+//! | 408 | the body of a `POST` did not arrive within [`FrontOptions::body_timeout`], that of a `PUT` within a minute |
 //! | 413 | the value, or the body of a `POST`, is over its limit |
 //! | 414 | the key is over the group's limit |
-//! | 502 | the origin failed, or the load panicked |
+//! | 502 | the origin failed, or the load panicked; of a `PUT`: the owner could not be given the value |
 //! | 503 | too many loads are under way, or the node is stopping; with `Retry-After` in seconds |
 //! | 504 | no value within the load timeout |
 //!
@@ -72,11 +86,31 @@
 //! | `GET /livez` | 200 `ok` as long as the process answers at all |
 //! | `GET /readyz` | 200 `ready`; 503 `starting` or `draining`: see [`Readiness`] |
 //! | `GET /metrics` | the text of [`MetricsPage`] |
-//! | `GET /status` | JSON: `node`, `version`, `state`, `ring` (`members`, `hash`, and `peers` with their health), `groups` with their counters under the names that `/metrics` has for them |
+//! | `GET /status` | JSON: `node`, `version`, `state`, `ring` (`members`, `hash`, and `peers` with their health), `groups` with their counters and `contacts`: [below](#status) |
 //! | `GET /owner?group=G&key=K` | `{"owner":"http://…","self":true}`: who owns the key by placement, up or down; decoded as `/api` is |
 //! | `DELETE /v1/{group}/{key}` | `{"removed":["http://…"],"missed":[{"node":"http://…","error":"…"}]}`: 200 if every node has dropped its copies, 502 if some node was missed |
+//! | `DELETE /v1/{group}` | the same for all keys of the group |
+//! | `POST /v1/{group}/remove` with the body of a batch | the same for those keys, in one message to each node; the bounds are those of [`FrontOptions::default`] |
+//! | `PUT /v1/{group}/{key}` with the value as the body | the same: the key's owner keeps the value, and all others have dropped their copies |
 //!
-//! A `DELETE` goes on when its client hangs up: a removal that stops half-way would be worse than none.
+//! A removal goes on when its client hangs up, and so does a `PUT`: one that stops half-way would be worse than none.
+//!
+//! `remove` stands for a list of keys only in a `POST`: a key of that name can be put and deleted as any other. A list with a
+//! key over the group's limit is refused, and nothing is removed.
+//!
+//! **Put.** `Cache-Control: max-age=N`, `stale-while-revalidate=N` and `stale-if-error=N` say in seconds how long the value
+//! may be served; what the request leaves open the group's policy decides. `no-store`, `no-cache` and `max-age=0` are
+//! answered with 400, for a value that is put is kept. `Content-Type`, `Content-Encoding`, `ETag` and `Last-Modified` are
+//! kept with the value, up to [`Metadata::MAX_LEN`](gaggle_group::Metadata::MAX_LEN) bytes. If the owner cannot be given
+//! the value, the answer is 502 with a line of text, and the key is removed wherever a node could be told.
+//!
+//! ## Status
+//!
+//! A group's counters have the names that `/metrics` has for them, with labels as fields: `main`, `hot` and `absent` (keys
+//! known to be absent) for a cache. Those that are no metric by themselves are `stale_revalidating`,
+//! `stale_failed_over`, `refreshes`, `not_modified`, `removals` and `unvouched_drops`: see [`Stats`](gaggle_group::Stats).
+//! `contacts` lists for each other node how many seconds ago it last told which removals it knows:
+//! `[{"node":"http://…","heard_seconds":0.25}]`, and `null` where it never did.
 //!
 //! # Trade-offs
 //!
@@ -84,17 +118,21 @@
 //!   can be nested under a path but not merged with another router that has a fallback.
 //! * Nobody is authenticated, and a failure's text includes what the origin said: the front door is for a trusted network,
 //!   the admin endpoints for fewer people still.
-//! * Values are whole: no ranges, no conditional requests, no streaming.
+//! * Values are whole: no ranges and no streaming.
 //! * A batch asks for its keys in groups of [`FrontOptions::batch_loads`], so that one request cannot take every slot
 //!   that a group has for loads, nor memory for much more than its answer; its last keys wait for its first ones. In each
 //!   group of keys there is one request to each node that owns some of them, if the transport sends keys together.
+//! * `/api` does not say how a value is encoded: where the origin sends encoded ones, ask for them under `/v1`.
 //! * Connection limits and header timeouts are the server's business, not a router's.
 
 mod admin;
 mod batch;
+mod body;
+mod conditions;
 mod front;
 mod keys;
 mod reply;
+mod value;
 
 pub use admin::{Admin, MetricsPage, Readiness, admin};
 pub use front::{FrontOptions, front_door, front_service};

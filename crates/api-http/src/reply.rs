@@ -1,4 +1,4 @@
-//! What is sent back: values, and refusals with the one place that says which error has which status.
+//! What is sent back but for values: documents, and refusals with the one place that says which error has which status.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -8,45 +8,15 @@ use axum::body::{Body, HttpBody as _};
 use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use gaggle_group::{Answer, Error, Source};
+use gaggle_group::Error;
 use serde::Serialize;
 
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// The most characters of an error's text that are sent. An origin's account of a failure has no bound of its own.
 const MAX_ERROR_CHARS: usize = 1024;
-
-/// A value, shared with the cache and not copied. The server sets the content length.
-pub(crate) fn value(answer: Answer) -> Response {
-    let cache_status = cache_status(&answer);
-    let mut response = Response::new(Body::from(answer.value));
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/octet-stream"),
-    );
-    headers.insert(CACHE_STATUS, cache_status);
-    response
-}
-
-/// RFC 9211. The commonest answers need no allocation.
-fn cache_status(answer: &Answer) -> HeaderValue {
-    let status = match (answer.source, answer.collapsed) {
-        (Source::Main, _) => "gaggle; hit; detail=main",
-        (Source::Hot, _) => "gaggle; hit; detail=hot",
-        (Source::Peer, false) => "gaggle; fwd=miss; detail=peer",
-        (Source::Peer, true) => "gaggle; fwd=miss; detail=peer; collapsed",
-        (Source::Origin, false) => "gaggle; fwd=miss; detail=origin",
-        (Source::Origin, true) => "gaggle; fwd=miss; detail=origin; collapsed",
-    };
-    let with_ttl = answer
-        .ttl
-        .and_then(|ttl| HeaderValue::try_from(format!("{status}; ttl={}", ttl.as_secs())).ok());
-    with_ttl.unwrap_or(HeaderValue::from_static(status))
-}
 
 /// One line of text.
 pub(crate) fn text(status: StatusCode, line: impl Into<Cow<'static, str>>) -> Response {
@@ -126,15 +96,17 @@ impl Refusal {
         }
     }
 
-    /// A get of `key` that failed.
-    pub(crate) fn failed(key: &[u8], error: &Error) -> Self {
-        let line = match error {
-            Error::NotFound { .. } => format!("{} not found", String::from_utf8_lossy(key)),
-            error => error_line(error),
-        };
+    /// There is no such key.
+    pub(crate) fn not_found(key: &[u8]) -> Self {
+        let key = String::from_utf8_lossy(key);
+        Self::new(StatusCode::NOT_FOUND, format!("{key} not found"))
+    }
+
+    /// What was asked of a group and failed.
+    pub(crate) fn failed(error: &Error) -> Self {
         Self {
             retry_after: retry_after(error),
-            ..Self::new(status(error), line)
+            ..Self::new(status(error), error_line(error))
         }
     }
 }
@@ -159,7 +131,9 @@ pub(crate) fn status(error: &Error) -> StatusCode {
         Error::NotFound { .. } => StatusCode::NOT_FOUND,
         Error::KeyTooLong { .. } => StatusCode::URI_TOO_LONG,
         Error::ValueTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        Error::Origin { .. } | Error::Panicked { .. } => StatusCode::BAD_GATEWAY,
+        Error::Origin { .. } | Error::Panicked { .. } | Error::Owner { .. } => {
+            StatusCode::BAD_GATEWAY
+        }
         Error::Cancelled { .. } | Error::Shed { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Error::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -210,7 +184,7 @@ fn one_line(text: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use gaggle_group::OriginError;
+    use gaggle_group::{OriginError, PeerError};
 
     use super::*;
 
@@ -251,6 +225,17 @@ mod tests {
                 Error::Panicked {
                     group: g(),
                     message: "oh".into(),
+                },
+                502,
+                None,
+            ),
+            (
+                Error::Owner {
+                    group: g(),
+                    source: PeerError::Unavailable {
+                        peer: "http://b:1".into(),
+                        reason: "down".into(),
+                    },
                 },
                 502,
                 None,
@@ -297,7 +282,7 @@ mod tests {
     #[test]
     fn each_error_has_its_status_and_each_503_says_when_to_come_back() {
         for (error, status, retry) in every_error() {
-            let response = Refusal::failed(b"Tom", &error).into_response();
+            let response = Refusal::failed(&error).into_response();
             assert_eq!(response.status().as_u16(), status, "{error}");
             let told = response
                 .headers()
@@ -316,40 +301,9 @@ mod tests {
             peer: None,
             source,
         };
-        let line = Refusal::failed(b"Tom", &error).line;
+        let line = Refusal::failed(&error).line;
         assert!(line.contains(r"first\r\nsecond"), "{line}");
         assert!(!line.contains('\n') && line.chars().count() < 1_100);
         assert_eq!(one_line("a\u{2028}b\0张"), "a\\u{2028}b\\u{0}张");
-    }
-
-    #[test]
-    fn cache_status_names_the_source_and_the_time_left() {
-        let answer = |source, collapsed, ttl: Option<u64>| {
-            let ttl = ttl.map(Duration::from_millis);
-            let value = bytes::Bytes::new();
-            let status = cache_status(&Answer {
-                value,
-                source,
-                collapsed,
-                ttl,
-            });
-            status.to_str().unwrap().to_owned()
-        };
-        assert_eq!(
-            answer(Source::Main, false, None),
-            "gaggle; hit; detail=main"
-        );
-        assert_eq!(
-            answer(Source::Hot, false, Some(1_999)),
-            "gaggle; hit; detail=hot; ttl=1"
-        );
-        assert_eq!(
-            answer(Source::Peer, false, None),
-            "gaggle; fwd=miss; detail=peer"
-        );
-        assert_eq!(
-            answer(Source::Origin, true, Some(300_000)),
-            "gaggle; fwd=miss; detail=origin; collapsed; ttl=300"
-        );
     }
 }

@@ -191,6 +191,7 @@ impl ClusterBuilder {
         peers.update(self.members)?;
         for group in groups.iter() {
             group.set_router(Arc::new(peers.clone()));
+            group.follow_in_background();
         }
         Ok(Embedded {
             peers,

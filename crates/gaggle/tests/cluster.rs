@@ -54,7 +54,7 @@ async fn three_members_load_each_key_once_and_each_key_comes_from_its_owner() {
         let key = n.to_string();
         for (group, cluster) in groups.iter().zip(&clusters) {
             let answer = group.lookup(key.as_bytes()).await.unwrap();
-            assert_eq!(answer.value, (n * n).to_string());
+            assert_eq!(answer.value.unwrap(), (n * n).to_string());
             let owner = group.router().owner(key.as_bytes());
             match answer.source {
                 Source::Peer => assert_ne!(*owner.name, *cluster.name()),

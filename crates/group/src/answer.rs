@@ -1,51 +1,55 @@
-//! What travels on the read path: keys, values, and where an answer came from.
-
-use std::time::Duration;
+//! What a get brings.
 
 use bytes::Bytes;
 
-/// A key: any bytes, at most [`Limits::max_key`](crate::Limits::max_key) of them.
-pub type Key = Bytes;
+use crate::{Entry, Freshness, Metadata};
 
-/// A value as an origin or a peer hands it over.
+/// The answer to a get: what there is of the key, and how it was obtained.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loaded {
-    /// The value.
-    pub value: Bytes,
-    /// How long it may be served from now on; `None` leaves that to the group's own time to live.
-    pub ttl: Option<Duration>,
-}
-
-impl Loaded {
-    /// A value that lives for `ttl`, whatever the group's default is.
-    pub fn with_ttl(value: impl Into<Bytes>, ttl: Duration) -> Self {
-        Self {
-            value: value.into(),
-            ttl: Some(ttl),
-        }
-    }
-}
-
-impl<T: Into<Bytes>> From<T> for Loaded {
-    fn from(value: T) -> Self {
-        Self {
-            value: value.into(),
-            ttl: None,
-        }
-    }
-}
-
-/// The answer to a get: the value, and how it was come by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Answer {
-    /// The value, shared and not copied.
-    pub value: Bytes,
+    /// The value, shared and not copied; `None` where the origin has no such key.
+    pub value: Option<Bytes>,
+    /// How much longer it may be served. [Stale](Freshness::is_stale) where it was served past its ttl.
+    pub freshness: Freshness,
+    /// What the origin said of the value.
+    pub metadata: Metadata,
     /// Where it came from.
     pub source: Source,
     /// Whether this caller waited on a load that another caller had started.
     pub collapsed: bool,
-    /// How much longer it is fresh; `None` where it does not expire.
-    pub ttl: Option<Duration>,
+    /// Whether the value is served because loading it again failed.
+    pub failed_over: bool,
+}
+
+impl Answer {
+    /// That entry from there.
+    pub(crate) fn new(entry: Entry, source: Source) -> Self {
+        Self {
+            value: entry.value,
+            freshness: entry.freshness,
+            metadata: entry.metadata,
+            source,
+            collapsed: false,
+            failed_over: false,
+        }
+    }
+
+    /// Whether the value, or the absence, is past its ttl.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.freshness.is_stale()
+    }
+
+    /// What there is of the key, without how it was obtained.
+    #[must_use]
+    pub fn into_entry(self) -> Entry {
+        Entry {
+            value: self.value,
+            freshness: self.freshness,
+            metadata: self.metadata,
+        }
+    }
 }
 
 /// Where an answer came from.

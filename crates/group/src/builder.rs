@@ -9,7 +9,8 @@ use gaggle_lru::Clock;
 
 use crate::tiers::Tiers;
 use crate::{
-    Group, HotCopies, Loaded, LocalOnly, LruStore, Origin, OriginFn, Router, Sampled, Store,
+    FreshnessPolicy, Group, HotCopies, Loaded, LocalOnly, LruStore, Origin, OriginFn, Router,
+    Sampled, Store,
 };
 
 /// The bounds that a group keeps.
@@ -30,6 +31,9 @@ pub struct Limits {
     /// How long a value may be served that this node loaded in place of an owner that could not be asked. Such values
     /// are kept with the hot copies. Zero keeps none. Default 5 s.
     pub stand_in_ttl: Duration,
+    /// How long a removal, or a value given to the owner of a key, waits for each of the other nodes, all at once. Default
+    /// 1 s.
+    pub removal_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -42,6 +46,7 @@ impl Default for Limits {
             max_loads: 1 << 16,
             retry_after: Duration::from_secs(1),
             stand_in_ttl: Duration::from_secs(5),
+            removal_timeout: Duration::from_secs(1),
         }
     }
 }
@@ -64,6 +69,14 @@ pub enum BuildError {
         /// The name.
         name: String,
     },
+    /// A share is not between 0 and 1.
+    #[error("group {group}: {field} is a share, from 0 to 1")]
+    NoShare {
+        /// The group's name.
+        group: String,
+        /// The field of [`FreshnessPolicy`].
+        field: &'static str,
+    },
     /// A bound is zero that cannot be.
     #[error("group {group}: {field} must be more than zero")]
     Zero {
@@ -80,7 +93,7 @@ pub struct GroupBuilder {
     name: String,
     capacity: u64,
     limits: Limits,
-    ttl: Option<Duration>,
+    freshness: FreshnessPolicy,
     clock: Clock,
     origin: Option<Arc<dyn Origin>>,
     router: Arc<dyn Router>,
@@ -92,7 +105,8 @@ pub struct GroupBuilder {
 pub(crate) struct Parts {
     pub(crate) name: Arc<str>,
     pub(crate) limits: Limits,
-    pub(crate) ttl: Option<Duration>,
+    pub(crate) freshness: FreshnessPolicy,
+    pub(crate) clock: Clock,
     pub(crate) tiers: Tiers,
     pub(crate) origin: Arc<dyn Origin>,
     pub(crate) router: Arc<dyn Router>,
@@ -105,7 +119,7 @@ impl GroupBuilder {
             name,
             capacity: 64 << 20,
             limits: Limits::default(),
-            ttl: None,
+            freshness: FreshnessPolicy::default(),
             clock: Clock::monotonic(),
             origin: None,
             router: Arc::new(LocalOnly::default()),
@@ -158,7 +172,13 @@ impl GroupBuilder {
 
     /// How long a value may be served after its load, where the origin does not say. Default: for ever, as groupcache.
     pub fn ttl(mut self, ttl: Option<Duration>) -> Self {
-        self.ttl = ttl;
+        self.freshness.ttl = ttl;
+        self
+    }
+
+    /// Everything about how long values may be served, the [ttl](Self::ttl) included.
+    pub fn freshness(mut self, policy: FreshnessPolicy) -> Self {
+        self.freshness = policy;
         self
     }
 
@@ -200,10 +220,20 @@ impl GroupBuilder {
             ("load_timeout", self.limits.load_timeout.is_zero()),
             ("max_origin_loads", self.limits.max_origin_loads == 0),
             ("max_loads", self.limits.max_loads == 0),
-            ("ttl", self.ttl.is_some_and(|ttl| ttl.is_zero())),
+            ("ttl", self.freshness.ttl.is_some_and(|ttl| ttl.is_zero())),
         ];
         if let Some((field, _)) = bounds.into_iter().find(|(_, zero)| *zero) {
             return Err(BuildError::Zero {
+                group: self.name,
+                field,
+            });
+        }
+        let shares = [
+            ("ttl_jitter", self.freshness.ttl_jitter),
+            ("refresh_ahead", self.freshness.refresh_ahead),
+        ];
+        if let Some((field, _)) = shares.into_iter().find(|(_, s)| !(0.0..=1.0).contains(s)) {
+            return Err(BuildError::NoShare {
                 group: self.name,
                 field,
             });
@@ -220,12 +250,14 @@ impl GroupBuilder {
         Ok(Group::from_parts(Parts {
             name: self.name.into(),
             limits: self.limits,
-            ttl: self.ttl,
+            freshness: self.freshness,
             tiers: Tiers {
                 main,
                 hot,
+                absent: LruStore::new(capacity / Tiers::ABSENT_ONE_IN, self.clock.clone()),
                 capacity,
             },
+            clock: self.clock,
             origin,
             router: self.router,
             hot_copies: self.hot_copies,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::PeerError;
+
 /// Why a get brought no value. Cheap to clone: every waiter of a load gets the same one.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -65,6 +67,14 @@ pub enum Error {
         /// How long was waited.
         after: Duration,
     },
+    /// The node that owns the key could not be given a value. What there was before has been removed.
+    #[error("group {group}: {source}")]
+    Owner {
+        /// The group asked.
+        group: Arc<str>,
+        /// What became of the request.
+        source: PeerError,
+    },
     /// Too many loads are under way; a retry after a pause may help.
     #[error("group {group}: {limit} loads are under way, which is the limit")]
     Shed {
@@ -91,8 +101,15 @@ impl Error {
             | Self::Panicked { .. }
             | Self::Cancelled { .. }
             | Self::Deadline { .. }
+            | Self::Owner { .. }
             | Self::Shed { .. } => true,
         }
+    }
+
+    /// Whether a load failed that might have succeeded: what a stale value may be served in place of (RFC 5861,
+    /// `stale-if-error`).
+    pub(crate) fn is_failure(&self) -> bool {
+        self.is_transient()
     }
 }
 
@@ -102,7 +119,7 @@ impl Error {
 pub enum OriginError {
     /// The origin could not be asked, or failed; the text is its own.
     #[error("{0}")]
-    Failed(Arc<dyn std::error::Error + Send + Sync>),
+    Failed(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// The origin's value is over the size that it was allowed to send.
     #[error("a value of {} is over the limit of {limit} bytes", Len(*.len))]
     TooLarge {

@@ -1,24 +1,35 @@
 //! The handle that callers hold, and the synchronous half of the read path.
 
+use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use gaggle_singleflight::{FlightError, Flights, Waiter};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use self::flight::{Arrived, Outcome};
+use self::flight::Outcome;
 use self::many::Parties;
 use crate::builder::Parts;
+use crate::failures::Failures;
+use crate::freshness::Expiries;
+use crate::removal::log::Log;
 use crate::stats::Counters;
-use crate::{Answer, CacheStats, Error, GroupBuilder, Key, Limits, Route, Router, Stats, Store};
+use crate::tiers::Remembered;
+use crate::{
+    Answer, CacheStats, Clock, Error, FreshnessPolicy, GroupBuilder, Key, Limits, RemovalId, Route,
+    Router, Stats, Store,
+};
 
 mod flight;
+mod follow;
 mod many;
 mod removal;
 
+pub use follow::Contact;
 pub use removal::{Missed, Removal};
 
 /// A named set of keys with one origin behind it. A cheap-clone handle; all clones are one group.
@@ -34,15 +45,57 @@ pub struct Group {
 pub enum Hop {
     /// It comes from a program: it may be forwarded once.
     First,
-    /// A node has forwarded it: it is answered here, whoever owns the key. Two nodes that disagree about the ring would
-    /// else wait for each other.
+    /// A node has forwarded it: it is answered here, whoever owns the key. Otherwise two nodes that disagree about the ring
+    /// would wait for each other.
     Forwarded,
+}
+
+/// A request that another node, or a program by way of the peers' port, has sent.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Serve<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// Whether it may be passed on.
+    pub hop: Hop,
+    /// How long the asker waits; at most the load timeout.
+    pub wait: Option<Duration>,
+    /// Removals of the key that the asker knows ([`Fetch::removals`](crate::Fetch)): they are applied before the answer.
+    pub removals: &'a [RemovalId],
+}
+
+impl<'a> Serve<'a> {
+    /// A request that waits for as long as a load may take.
+    #[must_use]
+    pub fn new(key: &'a [u8], hop: Hop) -> Self {
+        Self {
+            key,
+            hop,
+            wait: None,
+            removals: &[],
+        }
+    }
+
+    /// The same, waiting for so long.
+    #[must_use]
+    pub fn within(self, wait: Option<Duration>) -> Self {
+        Self { wait, ..self }
+    }
+
+    /// The same from an asker that knows of these removals.
+    #[must_use]
+    pub fn after(self, removals: &'a [RemovalId]) -> Self {
+        Self { removals, ..self }
+    }
 }
 
 struct Inner {
     name: Arc<str>,
     limits: Limits,
-    ttl: Option<Duration>,
+    freshness: FreshnessPolicy,
+    clock: Clock,
+    expiries: Expiries,
+    failures: Failures,
     tiers: crate::tiers::Tiers,
     origin: Arc<dyn crate::Origin>,
     hot_copies: Arc<dyn crate::HotCopies>,
@@ -55,6 +108,10 @@ struct Inner {
     /// Fetches from the owners of keys. Apart from `loads`, so that a request which a peer has forwarded to us never
     /// waits for a fetch of ours, which may be waiting for that very peer.
     fetches: Flights<Key, Outcome>,
+    /// Removals known here.
+    log: Mutex<Log>,
+    /// When each of the other nodes last told its removals.
+    heard: Mutex<BTreeMap<Arc<str>, Option<Instant>>>,
 }
 
 impl Group {
@@ -71,7 +128,10 @@ impl Group {
                 ),
                 name: parts.name,
                 limits: parts.limits,
-                ttl: parts.ttl,
+                freshness: parts.freshness,
+                clock: parts.clock,
+                expiries: Expiries::default(),
+                failures: Failures::default(),
                 tiers: parts.tiers,
                 origin: parts.origin,
                 hot_copies: parts.hot_copies,
@@ -79,6 +139,8 @@ impl Group {
                 counters: Counters::default(),
                 loads: Flights::default(),
                 fetches: Flights::default(),
+                log: removal::new_log(),
+                heard: Mutex::default(),
             }),
         }
     }
@@ -107,73 +169,102 @@ impl Group {
             .unwrap_or_else(PoisonError::into_inner) = router;
     }
 
+    /// How long it serves what it loads.
+    pub fn freshness(&self) -> &FreshnessPolicy {
+        &self.inner.freshness
+    }
+
     /// The value of `key`.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] if the origin has no such key; else why it could not be had.
+    /// [`Error::NotFound`] if the origin has no such key; otherwise why there is no answer.
     pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Bytes, Error> {
-        Ok(self.lookup(key.as_ref()).await?.value)
-    }
-
-    /// The value of `key`, and where it came from.
-    ///
-    /// # Errors
-    ///
-    /// As [`get`](Self::get).
-    pub async fn lookup(&self, key: &[u8]) -> Result<Answer, Error> {
-        match self.cached(key) {
-            Some(hit) => Ok(hit),
-            // Boxed, so that a hit does not carry the room that a miss needs.
-            None => {
-                let wait = self.inner.limits.load_timeout;
-                Box::pin(self.miss(key, Hop::First, wait)).await
-            }
-        }
-    }
-
-    /// The value of `key` if it is in memory: synchronous, without I/O or waiting. Counts as a get only where it hits.
-    pub fn cached(&self, key: &[u8]) -> Option<Answer> {
-        let (source, cached) = self.inner.tiers.get(key)?;
-        Some(Answer {
-            value: cached.value,
-            source,
-            collapsed: false,
-            ttl: cached.ttl,
+        let key = key.as_ref();
+        let answer = match self.cached(key) {
+            Some(hit) => hit,
+            None => self.begin_miss(key).await?,
+        };
+        answer.value.ok_or_else(|| Error::NotFound {
+            group: self.inner.name.clone(),
         })
     }
 
-    /// Answers a request that a peer has sent: what a transport's server calls. It waits at most `wait`, and never
-    /// longer than the load timeout.
+    /// Boxed, so that a hit does not carry the room that a miss needs.
+    fn begin_miss<'a>(
+        &'a self,
+        key: &'a [u8],
+    ) -> Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>> {
+        let wait = self.inner.limits.load_timeout;
+        Box::pin(self.miss(key, Hop::First, wait))
+    }
+
+    /// The value of `key`, or `None` if the origin has no such key.
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
-    pub async fn serve(
-        &self,
-        key: &[u8],
-        hop: Hop,
-        wait: Option<Duration>,
-    ) -> Result<Answer, Error> {
+    /// Why there is no answer.
+    pub async fn find(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>, Error> {
+        Ok(self.lookup(key).await?.value)
+    }
+
+    /// What there is of `key`, how long it may be served, and where it came from.
+    ///
+    /// # Errors
+    ///
+    /// As [`find`](Self::find).
+    pub async fn lookup(&self, key: impl AsRef<[u8]>) -> Result<Answer, Error> {
+        let key = key.as_ref();
+        match self.cached(key) {
+            Some(hit) => Ok(hit),
+            None => self.begin_miss(key).await,
+        }
+    }
+
+    /// What there is of `key` if it is in memory and may be served: synchronous, without I/O or waiting. Counts as a get only
+    /// where it hits. What is stale or due is loaded again in the background, which needs a tokio runtime.
+    #[inline]
+    pub fn cached(&self, key: impl AsRef<[u8]>) -> Option<Answer> {
+        let key = key.as_ref();
+        let Remembered { answer, due } = self.inner.tiers.get(key)?;
+        if due {
+            self.inner.refresh(key, answer.is_stale());
+        }
+        Some(answer)
+    }
+
+    /// Answers a request that a peer has sent: what a transport's server calls. It waits at most as long as the request says,
+    /// and never longer than the load timeout.
+    ///
+    /// # Errors
+    ///
+    /// As [`find`](Self::find).
+    pub async fn serve(&self, request: Serve<'_>) -> Result<Answer, Error> {
         self.inner.counters.server_requests.fetch_add(1, Relaxed);
+        let key = request.key;
+        self.inner.apply_to(key, request.removals);
         match self.cached(key) {
             Some(hit) => Ok(hit),
             None => {
                 let most = self.inner.limits.load_timeout;
-                let wait = wait.map_or(most, |wait| wait.min(most));
-                Box::pin(self.miss(key, hop, wait)).await
+                let wait = request.wait.map_or(most, |wait| wait.min(most));
+                Box::pin(self.miss(key, request.hop, wait)).await
             }
         }
     }
 
     async fn miss(&self, key: &[u8], hop: Hop, wait: Duration) -> Result<Answer, Error> {
         let inner = &self.inner;
+        if let Some(stale) = inner.stale_for_now(key) {
+            return Ok(stale);
+        }
         let route = || match hop {
             Hop::First => inner.router().route(key),
             Hop::Forwarded => Route::Mine,
         };
         let waiter = inner.join(key, route, None)?;
-        inner.wait(waiter, wait).await
+        let answer = inner.wait(waiter, wait).await;
+        inner.or_stale(key, answer)
     }
 
     /// A snapshot of the counters.
@@ -187,10 +278,18 @@ impl Group {
         };
         let main = cache(&*inner.tiers.main);
         let hot = cache(&*inner.tiers.hot);
+        let absent = cache(&inner.tiers.absent);
         let misses = counters.misses.load(Relaxed);
         Stats {
-            gets: main.store.hits + hot.store.hits + misses,
+            gets: main.store.hits + hot.store.hits + absent.store.hits + misses,
             misses,
+            stale_revalidating: counters.stale_revalidating.load(Relaxed),
+            stale_failed_over: counters.stale_failed_over.load(Relaxed),
+            refreshes: counters.refreshes.load(Relaxed),
+            not_modified: counters.not_modified.load(Relaxed),
+            removals: counters.removals.load(Relaxed),
+            unvouched_drops: counters.unvouched_drops.load(Relaxed),
+            absent,
             collapsed: counters.collapsed.load(Relaxed),
             server_requests: counters.server_requests.load(Relaxed),
             shed: counters.shed.load(Relaxed),
@@ -251,9 +350,9 @@ impl Inner {
             Route::Theirs(peer) => {
                 self.hot_copies.asked(key);
                 let party = parties.map(|parties| parties.of(&peer));
-                self.join_fetch(key, peer, party)
+                self.join_fetch(key, peer, party, false)
             }
-            Route::Mine | Route::Standby => self.join_load(key),
+            Route::Mine | Route::Standby => self.join_load(key, false),
         };
         if !waiter.led() {
             self.counters.collapsed.fetch_add(1, Relaxed);
@@ -276,17 +375,56 @@ impl Inner {
         outcome: Result<Outcome, FlightError>,
         collapsed: bool,
     ) -> Result<Answer, Error> {
-        match self.landed(outcome)? {
-            Some(Arrived { loaded, source }) => Ok(Answer {
-                value: loaded.value,
-                source,
-                collapsed,
-                ttl: loaded.ttl,
-            }),
-            None => Err(Error::NotFound {
-                group: self.name.clone(),
-            }),
+        self.landed(outcome).map(|answer| Answer {
+            collapsed,
+            ..answer
+        })
+    }
+
+    /// Has a value loaded again that may still be served. One flight for a key, in the whole cluster: where another node owns
+    /// it, that node is asked for what it has, and decides by itself when to load.
+    #[cold]
+    fn refresh(self: &Arc<Self>, key: &[u8], stale: bool) {
+        if stale {
+            self.counters.stale_revalidating.fetch_add(1, Relaxed);
         }
+        if self.failures.must_wait(key) {
+            return;
+        }
+        // The flight goes on without a waiter.
+        drop(match self.router().route(key) {
+            Route::Theirs(peer) => self.join_fetch(key, peer, None, true),
+            Route::Mine | Route::Standby => self.join_load(key, true),
+        });
+    }
+
+    /// A stale value to serve in place of a load that has just failed.
+    fn or_stale(&self, key: &[u8], answer: Result<Answer, Error>) -> Result<Answer, Error> {
+        match answer {
+            Err(failure) if failure.is_failure() => self.stale(key).ok_or(failure),
+            answer => answer,
+        }
+    }
+
+    /// A stale value to serve without a load, as the last one failed a short while ago.
+    fn stale_for_now(&self, key: &[u8]) -> Option<Answer> {
+        if !self.failures.must_wait(key) {
+            return None;
+        }
+        let stale = self.stale(key)?;
+        self.counters.misses.fetch_add(1, Relaxed);
+        Some(stale)
+    }
+
+    fn stale(&self, key: &[u8]) -> Option<Answer> {
+        let mut answer = self.tiers.peek(key)?.answer;
+        let good = answer.value.is_some()
+            && (!answer.is_stale() || !answer.freshness.stale_if_error.is_zero());
+        answer.failed_over = answer.is_stale();
+        if good && answer.failed_over {
+            self.counters.stale_failed_over.fetch_add(1, Relaxed);
+        }
+        good.then_some(answer)
     }
 
     /// What a flight came to, with the flight's own failures told in the group's terms.

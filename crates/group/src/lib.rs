@@ -36,31 +36,41 @@
 //! * Values are immutable and whole: there is no partial read, no compare-and-swap. A changed origin shows after the
 //!   time to live, or after [`Group::remove`].
 //! * A load runs as a task of its own, so a group needs a tokio runtime, and a value must be `Send`.
-//! * "Not found" is not cached: each flight of absent keys reaches the origin once.
+//! * "Not found" is kept only where the group has a [`negative_ttl`](FreshnessPolicy::negative_ttl) or the origin says for how
+//!   long.
 
 mod answer;
 mod builder;
+mod entry;
 mod error;
+mod failures;
+mod freshness;
 mod group;
 mod groups;
 mod hot;
+mod metadata;
 mod origin;
 mod party;
 mod peer;
+mod removal;
 mod router;
 mod stats;
 mod store;
 mod tiers;
 
-pub use answer::{Answer, Key, Loaded, Source};
+pub use answer::{Answer, Source};
 pub use builder::{BuildError, GroupBuilder, Limits};
+pub use entry::{Content, Entry, Freshness, Hint, Key, Loaded};
 pub use error::{Error, OriginError};
-pub use group::{Group, Hop, Missed, Removal};
+pub use freshness::FreshnessPolicy;
+pub use group::{Contact, Group, Hop, Missed, Removal, Serve};
 pub use groups::{DuplicateGroup, Groups};
 pub use hot::{HotCopies, NoHotCopies, RequestRate, Sampled};
-pub use origin::{Origin, OriginFn};
+pub use metadata::{BadMetadata, Field, Metadata};
+pub use origin::{Load, Origin, OriginFn};
 pub use party::{Guest, Party};
-pub use peer::{Fetch, Fetched, Peer, PeerError, Verdict};
+pub use peer::{Fetch, Peer, PeerError, Put, Verdict};
+pub use removal::{BadRemovalId, Known, News, Notice, RemovalId, Scope};
 pub use router::{LocalOnly, Member, PeerRequests, Route, Router};
 pub use stats::{CacheStats, HISTOGRAM_BOUNDS, Histogram, LoadStats, Stats};
 pub use store::{Cached, Inserted, LruStore, Store, StoreStats};

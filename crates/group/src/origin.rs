@@ -5,7 +5,7 @@ use std::future::Future;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Key, Loaded, OriginError};
+use crate::{Key, Loaded, Metadata, OriginError};
 
 /// What a group loads from: a database, a service, a directory; groupcache's `Getter`.
 ///
@@ -14,11 +14,43 @@ use crate::{Key, Loaded, OriginError};
 /// block the thread.
 #[async_trait]
 pub trait Origin: Send + Sync + 'static {
-    /// Loads the value of `key`. `Ok(None)` says that there is no such key.
-    ///
-    /// `max_value` is the most bytes that the group will take: an origin that can tell early that a value is larger
-    /// returns [`OriginError::TooLarge`] rather than read it all. (The group checks the length in any case.)
-    async fn load(&self, key: &Key, max_value: u64) -> Result<Option<Loaded>, OriginError>;
+    /// Loads what there is of a key: a value, or [`Loaded::absent`].
+    async fn load(&self, load: Load<'_>) -> Result<Loaded, OriginError>;
+}
+
+/// One load.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Load<'a> {
+    /// The key.
+    pub key: &'a Key,
+    /// The most bytes of value that the group will take: an origin that can tell early that a value is larger returns
+    /// [`OriginError::TooLarge`] rather than read it all. (The group checks the length in any case.)
+    pub max_value: u64,
+    /// What is known of a value that is still here but no longer fresh, if it has an entity tag or a date. An origin that
+    /// can tell that it is still right answers [`Loaded::not_modified`]; any other may pass it over.
+    pub stale: Option<&'a Metadata>,
+}
+
+impl<'a> Load<'a> {
+    /// A load of a key of which nothing is known.
+    #[must_use]
+    pub fn new(key: &'a Key, max_value: u64) -> Self {
+        Self {
+            key,
+            max_value,
+            stale: None,
+        }
+    }
+
+    /// The same where a value with these validators is still here.
+    #[must_use]
+    pub fn with_stale(self, stale: &'a Metadata) -> Self {
+        Self {
+            stale: Some(stale),
+            ..self
+        }
+    }
 }
 
 /// An [`Origin`] from an async closure, as [`GroupBuilder::origin_fn`](crate::GroupBuilder::origin_fn) makes it.
@@ -45,8 +77,10 @@ where
     V: Into<Loaded>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    async fn load(&self, key: &Key, _max_value: u64) -> Result<Option<Loaded>, OriginError> {
-        let found = (self.0)(key.clone()).await.map_err(OriginError::failed)?;
-        Ok(found.map(Into::into))
+    async fn load(&self, load: Load<'_>) -> Result<Loaded, OriginError> {
+        let found = (self.0)(load.key.clone())
+            .await
+            .map_err(OriginError::failed)?;
+        Ok(found.map_or_else(Loaded::absent, Into::into))
     }
 }

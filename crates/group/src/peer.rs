@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Error, Guest, Key, Loaded};
+use crate::{Entry, Error, Guest, Key, Known, News, Notice, RemovalId};
 
 /// A node that can be asked for the keys it owns. A transport implements it.
 ///
@@ -16,11 +16,38 @@ pub trait Peer: Send + Sync + 'static {
     /// The peer's name in the ring: the base URL that the cluster knows it by.
     fn name(&self) -> &str;
 
-    /// Asks for a value. Must end by itself at about `fetch.deadline`.
-    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError>;
+    /// Asks what there is of a key: a value, or an absence that the owner has been told of by its origin. Must end by
+    /// itself at about `fetch.deadline`.
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError>;
 
-    /// Tells the peer to drop its copies of a key. `Ok` only if the peer is known to have done so.
-    async fn remove(&self, group: &str, key: &Key) -> Result<(), PeerError>;
+    /// Tells the peer of a removal. `Ok` only if the peer is known to have dropped what it names.
+    async fn remove(&self, group: &str, notice: &Notice) -> Result<(), PeerError>;
+
+    /// Has the peer keep a value as the key's owner. `Ok` only if it is known to do so.
+    async fn put(&self, put: Put<'_>) -> Result<(), PeerError> {
+        let _ = put;
+        Err(PeerError::Refused {
+            peer: self.name().into(),
+            reason: "it takes no values".into(),
+        })
+    }
+
+    /// Asks for the removals that the peer knows and this node does not. `follower` is this node's name, by which the peer
+    /// can tell it of removals. `None` says that this kind of peer has no such thing.
+    async fn news(
+        &self,
+        group: &str,
+        known: &Known,
+        follower: &str,
+    ) -> Result<Option<News>, PeerError> {
+        let _ = (group, known, follower);
+        Ok(None)
+    }
+
+    /// Whether the peer is thought to be up, without asking it.
+    fn is_up(&self) -> bool {
+        true
+    }
 
     /// Asks for a sign of life, from outside the read path. Any answer will do; it must not depend on an origin.
     async fn ping(&self) -> Result<(), PeerError>;
@@ -40,15 +67,22 @@ pub struct Fetch<'a> {
     /// Its place among the fetches that the same call makes of this peer, for a transport that can send them together.
     /// Any other may pass it over.
     pub party: Option<&'a Guest>,
+    /// Removals of the key that this node knows: the peer applies those that it does not know before it answers
+    /// ([`Serve::removals`](crate::Serve)). A transport must pass them on where its protocol can.
+    pub removals: &'a [RemovalId],
 }
 
-/// What the owner of a key said of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fetched {
-    /// The value, and how much longer it is fresh.
-    Found(Loaded),
-    /// The owner asked the origin, and there is no such key.
-    NotFound,
+/// A value for the owner of a key to keep.
+#[derive(Debug, Clone, Copy)]
+pub struct Put<'a> {
+    /// The group's name.
+    pub group: &'a str,
+    /// The key.
+    pub key: &'a Key,
+    /// The value.
+    pub entry: &'a Entry,
+    /// The removal that goes with it: what was there before is gone, and loads that began before do not bring it back.
+    pub removal: RemovalId,
 }
 
 /// Why a peer brought no answer.
@@ -151,6 +185,9 @@ impl Verdict {
                 message: failure.to_string(),
             },
             Error::Deadline { after, .. } => Self::Deadline { after: *after },
+            Error::Owner { source, .. } => Self::OriginFailed {
+                message: source.to_string(),
+            },
             Error::Shed {
                 limit, retry_after, ..
             } => Self::Shed {

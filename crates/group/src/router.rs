@@ -18,6 +18,23 @@ pub trait Router: Send + Sync + 'static {
     /// A handle for every member but this node.
     fn peers(&self) -> Vec<Arc<dyn Peer>>;
 
+    /// A handle for everyone that a removal has to reach: the peers, and those that follow this node without being members
+    /// of its ring.
+    fn listeners(&self) -> Vec<Arc<dyn Peer>> {
+        self.peers()
+    }
+
+    /// The name by which this node makes itself known to those that it follows.
+    fn me(&self) -> Arc<str> {
+        let me = self.members().into_iter().find(|member| member.is_self);
+        me.map_or_else(|| "".into(), |me| me.name)
+    }
+
+    /// A node of that name has asked for removals: it wants to be told of them.
+    fn followed_by(&self, name: &str) {
+        let _ = name;
+    }
+
     /// A short text that is equal on two nodes exactly if they place every key alike.
     fn digest(&self) -> String;
 }
@@ -69,7 +86,7 @@ impl LocalOnly {
         Self { name: name.into() }
     }
 
-    fn me(&self) -> Member {
+    fn member(&self) -> Member {
         Member {
             name: self.name.clone(),
             is_self: true,
@@ -91,11 +108,11 @@ impl Router for LocalOnly {
     }
 
     fn owner(&self, _key: &[u8]) -> Member {
-        self.me()
+        self.member()
     }
 
     fn members(&self) -> Vec<Member> {
-        vec![self.me()]
+        vec![self.member()]
     }
 
     fn peers(&self) -> Vec<Arc<dyn Peer>> {

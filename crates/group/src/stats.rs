@@ -11,6 +11,7 @@ use crate::StoreStats;
 /// `LoadsDeduped` is `misses - collapsed`, `PeerLoads` is `peer.ok`, `PeerErrors` is `peer.error`, `LocalLoads` is
 /// `origin.ok`, `LocalLoadErrs` is `origin.not_found + origin.error`, `ServerRequests` is `server_requests`.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Stats {
     /// Gets of any kind, from callers here and from peers.
     pub gets: u64,
@@ -22,6 +23,18 @@ pub struct Stats {
     pub server_requests: u64,
     /// Gets refused because too many loads were under way.
     pub shed: u64,
+    /// Gets served a value past its ttl while it was loaded again.
+    pub stale_revalidating: u64,
+    /// Gets served a value past its ttl because loading it again failed.
+    pub stale_failed_over: u64,
+    /// Loads begun in the background for a value that could still be served.
+    pub refreshes: u64,
+    /// Loads that the origin answered by word that the value known here is still right.
+    pub not_modified: u64,
+    /// Removals applied here: issued here, told by another node, or learnt when catching up.
+    pub removals: u64,
+    /// Times that everything was dropped, as this node could not know what it had missed.
+    pub unvouched_drops: u64,
     /// Loads under way now, from the origin and from peers.
     pub loads_in_flight: usize,
     /// Loads from the origin.
@@ -32,12 +45,15 @@ pub struct Stats {
     pub main: CacheStats,
     /// The copies of what other nodes own.
     pub hot: CacheStats,
-    /// The bytes that both caches may hold together.
+    /// The keys known to be absent.
+    pub absent: CacheStats,
+    /// The bytes that all of them may hold together.
     pub limit_bytes: u64,
 }
 
 /// One of a group's two caches.
 #[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
 pub struct CacheStats {
     /// Bytes held: keys, values and bookkeeping.
     pub bytes: u64,
@@ -49,6 +65,7 @@ pub struct CacheStats {
 
 /// Loads from one kind of source.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct LoadStats {
     /// Loads that brought a value.
     pub ok: u64,
@@ -97,6 +114,12 @@ pub(crate) struct Counters {
     pub(crate) collapsed: AtomicU64,
     pub(crate) server_requests: AtomicU64,
     pub(crate) shed: AtomicU64,
+    pub(crate) stale_revalidating: AtomicU64,
+    pub(crate) stale_failed_over: AtomicU64,
+    pub(crate) refreshes: AtomicU64,
+    pub(crate) not_modified: AtomicU64,
+    pub(crate) removals: AtomicU64,
+    pub(crate) unvouched_drops: AtomicU64,
     pub(crate) in_flight: AtomicUsize,
     pub(crate) origin: LoadCounters,
     pub(crate) peer: LoadCounters,

@@ -1,26 +1,33 @@
-//! What holds the values: the seam for another store, and the LRU that comes with the box.
+//! What holds the values: the seam for another store, and the one that comes with the crate.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use gaggle_lru::Clock;
+use bytes::{BufMut, Bytes, BytesMut};
+use gaggle_lru::{Clock, Held, Life};
+
+use crate::{Freshness, Metadata};
 
 /// A byte-budgeted cache. A group has two, main and hot, and keeps their sum within its capacity with
 /// [`evict_one`](Self::evict_one).
 ///
 /// All methods are synchronous and called on the hit path: no I/O, no wait that is longer than a short lock.
 pub trait Store: Send + Sync + 'static {
-    /// The fresh value of `key`, counted as a hit or a miss.
+    /// What there is of `key` if it may be served without a load: fresh, or stale within its window of revalidation.
+    /// Counted as a hit or a miss.
     fn get(&self, key: &[u8]) -> Option<Cached>;
 
-    /// The same, but neither counted nor taken as a use.
+    /// What there is of `key`, also where it is only of use if a load fails; neither counted nor taken as a use.
     fn peek(&self, key: &[u8]) -> Option<Cached>;
 
-    /// Keeps a value, evicting others if it must.
-    fn insert(&self, key: &[u8], value: Bytes, ttl: Option<Duration>) -> Inserted;
+    /// Keeps a value, evicting others if it must. One that is [of no use](Freshness::is_over) is not kept. So long before the
+    /// end of its ttl a hit is told that it is [due](Cached::due).
+    fn insert(&self, key: &[u8], cached: Cached, refresh_ahead: Duration) -> Inserted;
 
     /// Drops a key; says whether it was there.
     fn remove(&self, key: &[u8]) -> bool;
+
+    /// Drops all keys.
+    fn clear(&self);
 
     /// Evicts the entry that is worth least, or a few that lie together. False if there is none.
     fn evict_one(&self) -> bool;
@@ -41,12 +48,34 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// A value in a store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cached {
     /// The value, shared.
     pub value: Bytes,
-    /// How much longer it is fresh; `None` where it does not expire.
-    pub ttl: Option<Duration>,
+    /// How much longer it may be served.
+    pub freshness: Freshness,
+    /// What the origin said of it.
+    pub metadata: Metadata,
+    /// Whether it is due to be loaded again, though it may be served: it is stale, or near the end of its ttl.
+    pub due: bool,
+}
+
+impl Cached {
+    /// A value that may be served for so long.
+    pub fn new(value: impl Into<Bytes>, freshness: Freshness) -> Self {
+        Self {
+            value: value.into(),
+            freshness,
+            ..Self::default()
+        }
+    }
+
+    /// The same with what the origin said of it.
+    #[must_use]
+    pub fn with_metadata(self, metadata: Metadata) -> Self {
+        Self { metadata, ..self }
+    }
 }
 
 /// What became of an insertion.
@@ -54,14 +83,15 @@ pub struct Cached {
 pub enum Inserted {
     /// It is kept.
     Kept,
-    /// It can never fit, and nothing was evicted for it. An older value of the key is gone.
+    /// It can never fit, or is of no use, and nothing was evicted for it. An older value of the key is gone.
     Refused,
 }
 
 /// A store's counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoreStats {
-    /// Gets that found a fresh value.
+    /// Gets that found what could be served.
     pub hits: u64,
     /// Gets that did not.
     pub misses: u64,
@@ -79,6 +109,7 @@ pub struct StoreStats {
 #[derive(Debug)]
 pub struct LruStore {
     cache: gaggle_lru::ByteCache,
+    clock: Clock,
 }
 
 impl LruStore {
@@ -86,42 +117,118 @@ impl LruStore {
     pub fn new(capacity: u64, clock: Clock) -> Self {
         let options = gaggle_lru::Options {
             capacity,
-            clock,
+            clock: clock.clone(),
             ..Default::default()
         };
         Self {
             cache: gaggle_lru::ByteCache::new(options),
+            clock,
         }
+    }
+
+    #[inline(never)]
+    fn cached(&self, held: Held) -> Cached {
+        let Held {
+            value,
+            note,
+            life,
+            due,
+            ..
+        } = held;
+        Cached {
+            value,
+            freshness: Freshness {
+                ttl: life.ttl,
+                stale_while_revalidate: life.serve_stale,
+                stale_if_error: life.keep_stale,
+            },
+            metadata: self.read_note(note),
+            due: due || life.ttl.is_some_and(|ttl| ttl.is_zero()),
+        }
+    }
+
+    /// When the value was made, by the clock in nanoseconds, and the fields. A value may be older than the clock: the time is
+    /// shifted by half of what eight bytes can say.
+    fn write_note(&self, metadata: &Metadata) -> BytesMut {
+        let mut note = BytesMut::new();
+        if !metadata.is_empty() {
+            let made = metadata.age().map_or(u64::MAX, |age| {
+                let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX).min(EPOCH);
+                (EPOCH - age).saturating_add(self.now())
+            });
+            note.put_u64(made);
+            note.put_slice(metadata.as_bytes());
+        }
+        note
+    }
+
+    fn read_note(&self, mut note: Bytes) -> Metadata {
+        if note.len() < size_of::<u64>() {
+            return Metadata::default();
+        }
+        let made = note.split_to(size_of::<u64>());
+        let made = made
+            .first_chunk()
+            .map_or(u64::MAX, |made| u64::from_be_bytes(*made));
+        let metadata = Metadata::from_bytes(note).unwrap_or_default();
+        if made == u64::MAX {
+            return metadata;
+        }
+        let age = EPOCH.saturating_add(self.now()).saturating_sub(made);
+        metadata.with_age(Duration::from_nanos(age))
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.clock.now().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
-impl From<gaggle_lru::Hit<Bytes>> for Cached {
-    fn from(hit: gaggle_lru::Hit<Bytes>) -> Self {
-        Self {
-            value: hit.value,
-            ttl: hit.ttl,
-        }
-    }
-}
+const EPOCH: u64 = 1 << 63;
 
 impl Store for LruStore {
     fn get(&self, key: &[u8]) -> Option<Cached> {
-        self.cache.get_entry(key).map(Into::into)
+        self.cache.hold_with(key, |holding| {
+            if holding.is_plain() {
+                Cached {
+                    value: holding.value(),
+                    freshness: Freshness {
+                        ttl: holding.ttl(),
+                        ..Freshness::default()
+                    },
+                    ..Cached::default()
+                }
+            } else {
+                self.cached(holding.to_held())
+            }
+        })
     }
 
     fn peek(&self, key: &[u8]) -> Option<Cached> {
-        self.cache.peek(key).map(Into::into)
+        self.cache.hold_any(key).map(|held| self.cached(held))
     }
 
-    fn insert(&self, key: &[u8], value: Bytes, ttl: Option<Duration>) -> Inserted {
-        match self.cache.insert_with_ttl(key, value, ttl) {
-            gaggle_lru::Insertion::Refused { .. } => Inserted::Refused,
-            _ => Inserted::Kept,
+    fn insert(&self, key: &[u8], cached: Cached, refresh_ahead: Duration) -> Inserted {
+        let life = Life {
+            ttl: cached.freshness.ttl,
+            serve_stale: cached.freshness.stale_while_revalidate,
+            keep_stale: cached.freshness.stale_if_error,
+            refresh_ahead,
+        };
+        let note = self.write_note(&cached.metadata);
+        let inserted = self.cache.insert_entry(key, cached.value, &life, &note);
+        if inserted.is_stored() {
+            Inserted::Kept
+        } else {
+            Inserted::Refused
         }
     }
 
     fn remove(&self, key: &[u8]) -> bool {
         self.cache.remove(key).is_some()
+    }
+
+    fn clear(&self) {
+        self.cache.clear();
     }
 
     fn evict_one(&self) -> bool {
@@ -146,5 +253,29 @@ impl Store for LruStore {
             evicted_collision: stats.evictions.collision,
             refused: stats.refusals,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Field;
+
+    #[test]
+    fn metadata_comes_back_and_grows_older() {
+        let clock = Clock::manual();
+        let store = LruStore::new(1 << 20, clock.clone());
+        let metadata = Metadata::default()
+            .with(Field::ContentType, "text/plain")
+            .with_age(Duration::from_secs(7));
+        let cached = Cached::new("v", Freshness::default()).with_metadata(metadata);
+        store.insert(b"k", cached, Duration::ZERO);
+        clock.advance(Duration::from_secs(3));
+        let found = store.get(b"k").unwrap().metadata;
+        assert_eq!(found.get(Field::ContentType), Some(&b"text/plain"[..]));
+        assert_eq!(found.age(), Some(Duration::from_secs(10)));
+        let plain = Cached::new("v", Freshness::default());
+        store.insert(b"plain", plain, Duration::ZERO);
+        assert!(store.get(b"plain").unwrap().metadata.is_empty());
     }
 }

@@ -1,17 +1,18 @@
-//! The main and the hot cache under one budget.
+//! The main and the hot cache and the known absences under one budget.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::{Cached, Inserted, Source, Store};
+use crate::{Answer, Cached, Entry, Inserted, LruStore, Source, Store};
 
 /// Two stores that share one capacity by golang/groupcache's rule: while both together are over it, the hot one gives way
-/// if it is larger than an eighth of the main one, and the main one otherwise.
+/// if it is larger than an eighth of the main one, and the main one otherwise. And a small one for absences, so that keys
+/// that nobody has cannot drive out values.
 pub(crate) struct Tiers {
     pub(crate) main: Arc<dyn Store>,
     pub(crate) hot: Arc<dyn Store>,
+    /// Of a fortieth of the capacity at most. Its values are empty.
+    pub(crate) absent: LruStore,
     pub(crate) capacity: u64,
 }
 
@@ -22,46 +23,122 @@ pub(crate) enum Tier {
     Hot,
 }
 
+/// What is in memory of a key.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    pub(crate) answer: Answer,
+    /// Whether it is due to be loaded again, though it may be served.
+    pub(crate) due: bool,
+}
+
+impl Remembered {
+    #[inline]
+    fn value(cached: Cached, source: Source) -> Self {
+        Self {
+            due: cached.due,
+            answer: Answer {
+                value: Some(cached.value),
+                freshness: cached.freshness,
+                metadata: cached.metadata,
+                source,
+                collapsed: false,
+                failed_over: false,
+            },
+        }
+    }
+
+    fn absence(cached: &Cached) -> Self {
+        Self {
+            answer: Answer::new(
+                Entry::absent().with_freshness(cached.freshness),
+                Source::Main,
+            ),
+            due: cached.due,
+        }
+    }
+}
+
 impl Tiers {
-    pub(crate) fn get(&self, key: &[u8]) -> Option<(Source, Cached)> {
+    /// Which share of the capacity absences have: one in so many.
+    pub(crate) const ABSENT_ONE_IN: u64 = 40;
+
+    /// What may be served of a key.
+    #[inline]
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Remembered> {
         if let Some(cached) = self.main.get(key) {
-            return Some((Source::Main, cached));
+            return Some(Remembered::value(cached, Source::Main));
         }
-        self.hot.get(key).map(|cached| (Source::Hot, cached))
+        if let Some(cached) = self.hot.get(key) {
+            return Some(Remembered::value(cached, Source::Hot));
+        }
+        if self.absent.bytes() == 0 {
+            return None;
+        }
+        self.absent
+            .get(key)
+            .map(|cached| Remembered::absence(&cached))
     }
 
-    pub(crate) fn peek(&self, key: &[u8]) -> Option<(Source, Cached)> {
+    /// What there is of a key, also what is only of use if a load fails.
+    pub(crate) fn peek(&self, key: &[u8]) -> Option<Remembered> {
         if let Some(cached) = self.main.peek(key) {
-            return Some((Source::Main, cached));
+            return Some(Remembered::value(cached, Source::Main));
         }
-        self.hot.peek(key).map(|cached| (Source::Hot, cached))
+        if let Some(cached) = self.hot.peek(key) {
+            return Some(Remembered::value(cached, Source::Hot));
+        }
+        if self.absent.bytes() == 0 {
+            return None;
+        }
+        self.absent
+            .peek(key)
+            .map(|cached| Remembered::absence(&cached))
     }
 
-    /// Keeps a value in one tier; the other loses its copy, so that no key is in both.
+    /// Keeps a value in one tier; the others lose theirs, so that no key is in two.
     pub(crate) fn insert(
         &self,
         tier: Tier,
         key: &[u8],
-        value: Bytes,
-        ttl: Option<Duration>,
+        cached: Cached,
+        refresh_ahead: Duration,
     ) -> Inserted {
         let (to, other) = match tier {
             Tier::Main => (&self.main, &self.hot),
             Tier::Hot => (&self.hot, &self.main),
         };
         other.remove(key);
+        self.forget_absence(key);
         let fresh = match tier {
-            Tier::Main => (key.len() + value.len()) as u64,
+            Tier::Main => (key.len() + cached.value.len()) as u64,
             Tier::Hot => 0,
         };
-        let inserted = to.insert(key, value, ttl);
+        let inserted = to.insert(key, cached, refresh_ahead);
         self.balance(fresh);
         inserted
     }
 
+    /// Keeps an absence; a value that was here before is gone.
+    pub(crate) fn insert_absence(&self, key: &[u8], cached: Cached) {
+        self.main.remove(key);
+        self.hot.remove(key);
+        self.absent.insert(key, cached, Duration::ZERO);
+        self.balance(0);
+    }
+
     pub(crate) fn remove(&self, key: &[u8]) -> bool {
-        // Both, whatever the first says.
-        self.main.remove(key) | self.hot.remove(key)
+        // All of them, whatever the first says.
+        self.main.remove(key) | self.hot.remove(key) | self.forget_absence(key)
+    }
+
+    fn forget_absence(&self, key: &[u8]) -> bool {
+        self.absent.bytes() > 0 && self.absent.remove(key)
+    }
+
+    pub(crate) fn clear(&self) {
+        self.main.clear();
+        self.hot.clear();
+        self.absent.clear();
     }
 
     /// `fresh` is the size of what main has just been given. Each turn evicts an entry or a few, so the loop ends; two threads
@@ -69,7 +146,8 @@ impl Tiers {
     fn balance(&self, fresh: u64) {
         loop {
             let (main, hot) = (self.main.bytes(), self.hot.bytes());
-            if main.saturating_add(hot) <= self.capacity {
+            let all = main.saturating_add(hot).saturating_add(self.absent.bytes());
+            if all <= self.capacity {
                 return;
             }
             // Where main holds next to nothing but one large new value, an eighth of main may be all of hot: groupcache
@@ -77,12 +155,16 @@ impl Tiers {
             // every shard.)
             let little = fresh.saturating_add(fresh / 8 + NEXT_TO_NOTHING);
             let hot_gives = hot > main / 8 || main <= little;
-            let (first, second) = if hot_gives {
-                (&self.hot, &self.main)
+            // Absences last of all, and only where a new value leaves no room even for them.
+            let absent: &dyn Store = &self.absent;
+            let order = if hot_gives && main > little {
+                [&*self.hot, &*self.main, absent]
+            } else if hot_gives {
+                [&*self.hot, absent, &*self.main]
             } else {
-                (&self.main, &self.hot)
+                [&*self.main, &*self.hot, absent]
             };
-            if !first.evict_one() && !second.evict_one() {
+            if !order.iter().any(|store| store.evict_one()) {
                 return;
             }
         }
@@ -98,7 +180,7 @@ mod tests {
     use gaggle_lru::Clock;
 
     use super::*;
-    use crate::LruStore;
+    use crate::Freshness;
 
     const CAPACITY: u64 = 100 << 10;
 
@@ -107,13 +189,19 @@ mod tests {
         Tiers {
             main: store(),
             hot: store(),
+            absent: LruStore::new(CAPACITY / Tiers::ABSENT_ONE_IN, Clock::monotonic()),
             capacity: CAPACITY,
         }
     }
 
     fn put(tiers: &Tiers, tier: Tier, key: &str, len: usize) {
-        tiers.insert(tier, key.as_bytes(), vec![0; len].into(), None);
-        assert!(tiers.main.bytes() + tiers.hot.bytes() <= CAPACITY);
+        let cached = Cached::new(vec![0; len], Freshness::default());
+        tiers.insert(tier, key.as_bytes(), cached, Duration::ZERO);
+        assert!(bytes(tiers) <= CAPACITY);
+    }
+
+    fn bytes(tiers: &Tiers) -> u64 {
+        tiers.main.bytes() + tiers.hot.bytes() + tiers.absent.bytes()
     }
 
     #[test]
@@ -134,10 +222,46 @@ mod tests {
         for n in 0..500 {
             put(&tiers, Tier::Main, &format!("own-{n}"), 1 << 10);
         }
-        assert_eq!(
-            tiers.peek(b"copy").map(|(source, _)| source),
-            Some(Source::Hot)
-        );
+        let found = tiers.peek(b"copy").map(|found| found.answer.source);
+        assert_eq!(found, Some(Source::Hot));
         assert!(tiers.peek(b"own-499").is_some());
+    }
+
+    #[test]
+    fn a_storm_of_absences_takes_a_fortieth() {
+        let tiers = tiers();
+        for n in 0..60 {
+            put(&tiers, Tier::Main, &format!("own-{n}"), 1 << 10);
+        }
+        for n in 0..10_000 {
+            let minute = Freshness::for_ttl(Duration::from_secs(60));
+            tiers.insert_absence(format!("nobody-{n}").as_bytes(), Cached::new("", minute));
+            assert!(tiers.absent.bytes() <= CAPACITY / 40 && bytes(&tiers) <= CAPACITY);
+        }
+        assert_eq!(tiers.main.len(), 60);
+        assert!(
+            tiers
+                .get(b"nobody-9999")
+                .is_some_and(|found| found.answer.value.is_none())
+        );
+    }
+
+    #[test]
+    fn no_key_is_a_value_and_an_absence() {
+        let tiers = tiers();
+        put(&tiers, Tier::Main, "k", 10);
+        tiers.insert_absence(b"k", Cached::new("", Freshness::default()));
+        assert!(
+            tiers
+                .get(b"k")
+                .is_some_and(|found| found.answer.value.is_none())
+        );
+        put(&tiers, Tier::Hot, "k", 10);
+        assert!(
+            tiers
+                .get(b"k")
+                .is_some_and(|found| found.answer.value.is_some())
+        );
+        assert!(tiers.remove(b"k") && tiers.get(b"k").is_none());
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::poll;
 use gaggle_group::{
-    Answer, Error, Fetch, Fetched, Group, GroupBuilder, Key, Limits, Member, Peer, PeerError,
+    Answer, Entry, Error, Fetch, Group, GroupBuilder, Key, Limits, Member, Notice, Peer, PeerError,
     PeerRequests, Route, Router, Source, Verdict, async_trait,
 };
 use gaggle_testkit::CountingOrigin;
@@ -57,7 +57,7 @@ impl Peer for Together {
         self.name
     }
 
-    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
         let key = fetch.key.clone();
         let party = fetch.party.map(gaggle_group::Guest::party);
         self.fetched.lock().unwrap().push((key, party));
@@ -78,18 +78,18 @@ impl Peer for Together {
         }
         assert!(!text.ends_with("panic"), "a bug in the transport");
         match text {
-            text if text.ends_with("absent") => Ok(Fetched::NotFound),
+            text if text.ends_with("absent") => Ok(Entry::absent()),
             text if text.ends_with("fail") => Err(PeerError::Verdict {
                 peer: self.name.into(),
                 verdict: Verdict::OriginFailed {
                     message: "disk on fire".into(),
                 },
             }),
-            text => Ok(Fetched::Found(format!("{} has {text}", self.name).into())),
+            text => Ok(Entry::value(format!("{} has {text}", self.name))),
         }
     }
 
-    async fn remove(&self, _: &str, _: &Key) -> Result<(), PeerError> {
+    async fn remove(&self, _: &str, _: &Notice) -> Result<(), PeerError> {
         Ok(())
     }
 
@@ -167,7 +167,11 @@ fn keys<const N: usize>(keys: [&'static str; N]) -> [Key; N] {
 
 fn value(answer: &Result<Answer, Error>) -> (&[u8], Source, bool) {
     let answer = answer.as_ref().unwrap();
-    (&answer.value, answer.source, answer.collapsed)
+    (
+        answer.value.as_deref().unwrap(),
+        answer.source,
+        answer.collapsed,
+    )
 }
 
 #[tokio::test]
@@ -186,7 +190,7 @@ async fn hits_own_keys_and_those_of_others_come_in_order() {
     for (answer, expected) in answers.iter().zip(expected) {
         assert_eq!(value(answer), expected);
     }
-    assert!(answers[5].as_ref().unwrap_err().is_not_found());
+    assert!(answers[5].as_ref().unwrap().value.is_none());
     assert_eq!(value(&answers[6]).0, b"one has 1-c");
     assert_eq!((node.one.parties(), node.two.parties()), (vec![3], vec![1]));
     let stats = node.group.stats();
@@ -195,7 +199,7 @@ async fn hits_own_keys_and_those_of_others_come_in_order() {
         (stats.peer.ok, stats.origin.ok, stats.loads_in_flight),
         (4, 2, 0)
     );
-    assert!(node.group.get_many(&[]).await.is_empty());
+    assert!(node.group.get_many(&[] as &[Key]).await.is_empty());
 }
 
 #[tokio::test]
@@ -255,7 +259,7 @@ async fn each_key_fails_by_itself() {
     let answers = node.group.get_many(&keys).await;
     assert!(matches!(&answers[0], Err(Error::Origin { peer: Some(peer), .. }) if &**peer == "one"));
     assert_eq!(value(&answers[1]).0, b"one has 1-a");
-    assert!(answers[2].as_ref().unwrap_err().is_not_found());
+    assert!(answers[2].as_ref().unwrap().value.is_none());
     assert_eq!(
         value(&answers[3]),
         (&b"value of 1-gone"[..], Source::Origin, false)

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{BuildError, Clock, Error, Group, Groups, Key, Limits, Loaded, Source};
+use gaggle_group::{
+    BuildError, Clock, Error, FreshnessPolicy, Group, Groups, Key, Limits, Loaded, Source,
+};
 use gaggle_testkit::CountingOrigin;
 
 fn group(origin: &CountingOrigin) -> Group {
@@ -25,8 +27,8 @@ async fn a_value_is_loaded_once_and_then_a_hit() {
 
     let first = group.lookup(b"Tom").await.unwrap();
     assert_eq!(
-        (first.value.as_ref(), first.source),
-        (b"value of Tom".as_ref(), Source::Origin)
+        (first.value.as_deref(), first.source),
+        (Some(b"value of Tom".as_ref()), Source::Origin)
     );
     let second = group.lookup(b"Tom").await.unwrap();
     assert_eq!((second.value, second.source), (first.value, Source::Main));
@@ -73,7 +75,10 @@ async fn a_herd_loads_once_and_all_get_the_same_value() {
     origin.set_open(true);
 
     for caller in callers {
-        assert_eq!(caller.await.unwrap().unwrap().value, "value of hot");
+        assert_eq!(
+            caller.await.unwrap().unwrap().value.unwrap(),
+            "value of hot"
+        );
     }
     assert_eq!(origin.loads_of("hot"), 1);
     let stats = group.stats();
@@ -272,7 +277,11 @@ async fn values_age_by_the_group_or_by_the_origin() {
     let clock = Clock::manual();
     let group = Group::builder("things")
         .clock(clock.clone())
-        .ttl(Some(Duration::from_secs(60)))
+        .freshness(FreshnessPolicy {
+            ttl: Some(Duration::from_secs(60)),
+            ttl_jitter: 0.0,
+            ..FreshnessPolicy::default()
+        })
         .origin_fn(|key: Bytes| async move {
             Ok::<_, std::io::Error>(Some(match key.as_ref() {
                 b"short" => Loaded::with_ttl("v", Duration::from_secs(1)),
@@ -284,14 +293,14 @@ async fn values_age_by_the_group_or_by_the_origin() {
     group.get("short").await.unwrap();
     group.get("long").await.unwrap();
     assert_eq!(
-        group.cached(b"long").unwrap().ttl,
+        group.cached(b"long").unwrap().freshness.ttl,
         Some(Duration::from_secs(60))
     );
 
     clock.advance(Duration::from_secs(1));
     assert!(group.cached(b"short").is_none());
     assert_eq!(
-        group.cached(b"long").unwrap().ttl,
+        group.cached(b"long").unwrap().freshness.ttl,
         Some(Duration::from_secs(59))
     );
     clock.advance(Duration::from_secs(59));
@@ -388,10 +397,19 @@ async fn get_many_answers_in_order() {
     let group = group(&CountingOrigin::default());
     let keys = ["b", "absent", "a", "b"].map(Key::from);
     let answers = group.get_many(&keys).await;
-    assert_eq!(answers[0].as_ref().unwrap().value, "value of b");
-    assert!(answers[1].as_ref().unwrap_err().is_not_found());
-    assert_eq!(answers[2].as_ref().unwrap().value, "value of a");
-    assert_eq!(answers[3].as_ref().unwrap().value, "value of b");
+    assert_eq!(
+        answers[0].as_ref().unwrap().value.clone().unwrap(),
+        "value of b"
+    );
+    assert!(answers[1].as_ref().unwrap().value.is_none());
+    assert_eq!(
+        answers[2].as_ref().unwrap().value.clone().unwrap(),
+        "value of a"
+    );
+    assert_eq!(
+        answers[3].as_ref().unwrap().value.clone().unwrap(),
+        "value of b"
+    );
 }
 
 #[test]
@@ -428,8 +446,16 @@ impl gaggle_group::Store for JustMissed {
     fn peek(&self, key: &[u8]) -> Option<gaggle_group::Cached> {
         self.0.peek(key)
     }
-    fn insert(&self, key: &[u8], value: Bytes, ttl: Option<Duration>) -> gaggle_group::Inserted {
-        self.0.insert(key, value, ttl)
+    fn insert(
+        &self,
+        key: &[u8],
+        cached: gaggle_group::Cached,
+        refresh_ahead: Duration,
+    ) -> gaggle_group::Inserted {
+        self.0.insert(key, cached, refresh_ahead)
+    }
+    fn clear(&self) {
+        self.0.clear();
     }
     fn remove(&self, key: &[u8]) -> bool {
         self.0.remove(key)

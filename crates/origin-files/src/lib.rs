@@ -5,7 +5,7 @@
 //! symbolic link.
 //!
 //! ```
-//! use gaggle_group::{Key, Origin};
+//! use gaggle_group::{Content, Key, Load, Origin};
 //! use gaggle_origin_files::FilesOrigin;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -14,9 +14,14 @@
 //! std::fs::write(root.path().join("motd"), "hello")?;
 //!
 //! let origin = FilesOrigin::open(root.path())?;
-//! let found = origin.load(&Key::from("motd"), 1024).await?;
-//! assert_eq!(found.map(|loaded| loaded.value), Some("hello".into()));
-//! assert_eq!(origin.load(&Key::from("../motd"), 1024).await?, None);
+//! let key = Key::from("motd");
+//! let found = origin.load(Load::new(&key, 1024)).await?;
+//! assert_eq!(found.content, Content::Value("hello".into()));
+//! // Asked again with what it said of the file, it does not read the file again.
+//! let again = origin.load(Load::new(&key, 1024).with_stale(&found.metadata)).await?;
+//! assert_eq!(again.content, Content::NotModified);
+//! let outside = origin.load(Load::new(&Key::from("../motd"), 1024)).await?;
+//! assert_eq!(outside.content, Content::Absent);
 //! # Ok(()) }
 //! ```
 //!
@@ -37,11 +42,23 @@
 //! Key bytes are name bytes on Unix, whatever they are. Elsewhere a key must be UTF-8, and one with a backslash or a colon
 //! is not found.
 //!
+//! # Metadata and revalidation
+//!
+//! A value's [`Metadata`](gaggle_group::Metadata) has the time of the file's last write as `Last-Modified`, and an `ETag` of its
+//! length and that time in nanoseconds. A load with a stale value of the same tag is answered without reading the file:
+//! the value is still right. How long a value is fresh is for the group to decide. No content type is guessed from a
+//! name.
+//!
+//! A file that is written while it is read has no metadata, so that it is read again.
+//!
 //! # Trade-offs
 //!
 //! * Each load occupies a thread of tokio's blocking pool, for as long as the disk takes. A dropped load is no longer
 //!   waited for, but its read runs to the end. The group bounds how many loads run at once.
 //! * A file that is written in place can be read half old, half new. Write a new file and rename it over the old one.
+//! * A change that keeps a file's length and its time of writing is not seen by a revalidation. Tools that set the time back
+//!   make such changes (`cp -p`, `rsync -t`, `touch -r`), and so do two writes within one tick of the file system's
+//!   clock, a few milliseconds on Linux. A remove of the key makes the group read the file again.
 //! * The root is the directory that was opened. If it is moved, it is still read; if another takes its place, that one is
 //!   not. Symbolic links *below* the root are followed anew on each load.
 //! * A file system that ignores case, or that normalises Unicode, makes aliases that this crate does not see.
@@ -49,5 +66,6 @@
 
 mod origin;
 mod path;
+mod state;
 
 pub use origin::{FilesOrigin, OpenError};

@@ -1,5 +1,6 @@
 //! The origin: look a path up from the root's handle, and read it.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -9,9 +10,10 @@ use async_trait::async_trait;
 use cap_fs_ext::OpenOptionsSyncExt as _;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
-use gaggle_group::{Key, Loaded, Origin, OriginError};
+use gaggle_group::{Field, Load, Loaded, Metadata, Origin, OriginError};
 
 use crate::path::path_of;
+use crate::state::State;
 
 /// The files below one directory. A clone shares the directory's handle.
 #[derive(Clone)]
@@ -35,9 +37,18 @@ struct Root {
     path: PathBuf,
 }
 
+/// A failure of a load, with what the system or the runtime said.
+#[derive(Debug, thiserror::Error)]
+#[error("files below {}: {source}", .root.display())]
+struct Failure {
+    root: PathBuf,
+    source: Box<dyn Error + Send + Sync>,
+}
+
 /// What a read of one path brought.
 enum Found {
-    Value(Vec<u8>),
+    Value(Vec<u8>, Metadata),
+    Unchanged(Metadata),
     Nothing,
     TooLarge(Option<u64>),
 }
@@ -62,32 +73,41 @@ impl FilesOrigin {
 
 #[async_trait]
 impl Origin for FilesOrigin {
-    async fn load(&self, key: &Key, max_value: u64) -> Result<Option<Loaded>, OriginError> {
-        let Some(path) = path_of(key) else {
-            return Ok(None);
+    async fn load(&self, load: Load<'_>) -> Result<Loaded, OriginError> {
+        let Some(path) = path_of(load.key) else {
+            return Ok(Loaded::absent());
         };
+        let max_value = load.max_value;
+        let known = load.stale.and_then(|stale| stale.get(Field::ETag));
+        let known = known.map(<[u8]>::to_vec);
         let root = Arc::clone(&self.root);
-        let read = tokio::task::spawn_blocking(move || root.read(&path, max_value));
+        let read =
+            tokio::task::spawn_blocking(move || root.read(&path, max_value, known.as_deref()));
         match read.await {
-            Ok(Ok(Found::Value(value))) => Ok(Some(value.into())),
-            Ok(Ok(Found::Nothing)) => Ok(None),
+            Ok(Ok(Found::Value(value, metadata))) => {
+                Ok(Loaded::value(value).with_metadata(metadata))
+            }
+            Ok(Ok(Found::Unchanged(metadata))) => {
+                Ok(Loaded::not_modified().with_metadata(metadata))
+            }
+            Ok(Ok(Found::Nothing)) => Ok(Loaded::absent()),
             Ok(Ok(Found::TooLarge(len))) => Err(OriginError::TooLarge {
                 len,
                 limit: max_value,
             }),
             Ok(Err(error)) => Err(self.failed(error)),
-            Err(ended) if ended.is_panic() => Err(self.failed("the read panicked")),
-            Err(_) => Err(self.failed("the read was cancelled")),
+            // It panicked, or the runtime is shutting down.
+            Err(ended) => Err(self.failed(ended)),
         }
     }
 }
 
 impl FilesOrigin {
-    fn failed(&self, reason: impl fmt::Display) -> OriginError {
-        OriginError::failed(format!(
-            "files below {}: {reason}",
-            self.root.path.display()
-        ))
+    fn failed(&self, source: impl Into<Box<dyn Error + Send + Sync>>) -> OriginError {
+        OriginError::failed(Failure {
+            root: self.root.path.clone(),
+            source: source.into(),
+        })
     }
 }
 
@@ -100,8 +120,9 @@ impl fmt::Debug for FilesOrigin {
 }
 
 impl Root {
-    fn read(&self, path: &Path, max_value: u64) -> io::Result<Found> {
-        self.read_if_there(path, max_value).or_else(|error| {
+    /// Reads a file, unless it is in the state that the entity tag `known` tells of.
+    fn read(&self, path: &Path, max_value: u64, known: Option<&[u8]>) -> io::Result<Found> {
+        self.read_if_there(path, max_value, known).or_else(|error| {
             if names_nothing(&error) {
                 Ok(Found::Nothing)
             } else {
@@ -110,13 +131,18 @@ impl Root {
         })
     }
 
-    fn read_if_there(&self, path: &Path, max_value: u64) -> io::Result<Found> {
+    fn read_if_there(
+        &self,
+        path: &Path,
+        max_value: u64,
+        known: Option<&[u8]>,
+    ) -> io::Result<Found> {
         // Looked at before it is opened, as opening a device can have effects. What takes its place in between is
         // caught by the second look, at what was opened; without `nonblock`, a FIFO that did would hang the open.
         if !self.dir.metadata(path)?.is_file() {
             return Ok(Found::Nothing);
         }
-        let file = self
+        let mut file = self
             .dir
             .open_with(path, OpenOptions::new().read(true).nonblock(true))?;
         let metadata = file.metadata()?;
@@ -126,16 +152,26 @@ impl Root {
         if metadata.len() > max_value {
             return Ok(Found::TooLarge(Some(metadata.len())));
         }
+        let state = State::of(&metadata);
+        if let Some(state) = &state
+            && known == Some(state.entity_tag().as_bytes())
+        {
+            return Ok(Found::Unchanged(state.metadata()));
+        }
         let mut value = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
         // It may have grown since; one byte over the limit is enough to know.
-        file.take(max_value.saturating_add(1))
+        (&mut file)
+            .take(max_value.saturating_add(1))
             .read_to_end(&mut value)?;
         if value.len() as u64 > max_value {
             return Ok(Found::TooLarge(None));
         }
         // The value stays in memory for long, and spare capacity with it.
         value.shrink_to_fit();
-        Ok(Found::Value(value))
+        // A file that was written meanwhile may have been read half old, half new. No tag may say later that this is it.
+        let settled = State::of(&file.metadata()?) == state;
+        let metadata = state.filter(|_| settled).map(|state| state.metadata());
+        Ok(Found::Value(value, metadata.unwrap_or_default()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{Key, Origin, OriginError};
+use gaggle_group::{Content, Key, Load, Origin, OriginError};
 use gaggle_origin_files::FilesOrigin;
 use tempfile::TempDir;
 
@@ -46,18 +46,21 @@ impl Site {
         limit: u64,
     ) -> Result<Option<Bytes>, OriginError> {
         let key = Key::copy_from_slice(key.as_ref());
-        Ok(self
-            .origin
-            .load(&key, limit)
-            .await?
-            .map(|loaded| loaded.value))
+        match self.origin.load(Load::new(&key, limit)).await?.content {
+            Content::Value(value) => Ok(Some(value)),
+            Content::Absent => Ok(None),
+            other => panic!("{other:?}"),
+        }
     }
 }
 
 /// The failure's text, with the check that it names the origin and not the key.
 fn failure(site: &Site, key: &str, answer: Result<Option<Bytes>, OriginError>) -> String {
     let text = match answer.unwrap_err() {
-        OriginError::Failed(error) => error.to_string(),
+        OriginError::Failed(error) => {
+            assert!(error.source().is_some(), "{error}");
+            error.to_string()
+        }
         other => panic!("{other:?}"),
     };
     assert!(text.contains(&site.root().display().to_string()), "{text}");
@@ -217,7 +220,7 @@ async fn a_dropped_load_leaves_a_working_origin() {
     site.write("v", "value");
     let key = Key::from_static(b"v");
     for _ in 0..100 {
-        let mut load = std::pin::pin!(site.origin.load(&key, LIMIT));
+        let mut load = std::pin::pin!(site.origin.load(Load::new(&key, LIMIT)));
         std::future::poll_fn(|cx| {
             let _ = load.as_mut().poll(cx);
             std::task::Poll::Ready(())
@@ -309,7 +312,9 @@ mod unix {
         }
 
         let devices = FilesOrigin::open("/dev").unwrap();
-        assert_eq!(devices.load(&Key::from("zero"), LIMIT).await.unwrap(), None);
+        let key = Key::from("zero");
+        let found = devices.load(Load::new(&key, LIMIT)).await.unwrap();
+        assert_eq!(found.content, Content::Absent);
     }
 
     #[tokio::test]

@@ -5,13 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Body;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 /// Why a body was not read to its end.
 #[derive(Debug)]
 pub(crate) enum Unread<E> {
     TooLarge { len: Option<u64> },
-    Silent,
+    Silent(Elapsed),
     Broken(E),
 }
 
@@ -39,12 +40,23 @@ where
         let piece = match timeout(patience, body.frame()).await {
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
             Ok(Some(Err(error))) => return Err(Unread::Broken(error)),
-            Ok(None) => return Ok(value.into_boxed_slice().into()),
-            Err(_) => return Err(Unread::Silent),
+            Ok(None) => return Ok(exactly(value)),
+            Err(elapsed) => return Err(Unread::Silent(elapsed)),
         };
         if (value.len() + piece.len()) as u64 > limit {
             return Err(Unread::TooLarge { len: None });
         }
         value.extend_from_slice(&piece);
+    }
+}
+
+/// The bytes in an allocation of their size. An allocator may shrink one in place and leave it as large as it was, so that
+/// what has much room to spare is copied.
+fn exactly(value: Vec<u8>) -> Bytes {
+    let spare = value.capacity() - value.len();
+    if spare > value.len() / 8 {
+        Bytes::copy_from_slice(&value)
+    } else {
+        value.into_boxed_slice().into()
     }
 }

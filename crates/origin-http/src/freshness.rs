@@ -1,51 +1,87 @@
-//! How long an answer says that it may be kept (RFC 9111).
+//! How long an answer says that it may be served, as RFC 9111 and RFC 5861 have a shared cache read it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use hyper::header::{AGE, CACHE_CONTROL, HeaderMap};
+use gaggle_group::Hint;
+use httpdate::parse_http_date;
+use hyper::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, HeaderMap, HeaderValue, VARY};
 
-/// `max-age` less `Age`; zero for `no-store` and `no-cache`; `None` where neither is there.
-pub(crate) fn time_to_live(headers: &HeaderMap) -> Option<Duration> {
-    let mut max_age = None;
-    for value in headers.get_all(CACHE_CONTROL) {
-        for directive in value.to_str().unwrap_or_default().split(',') {
-            let directive = directive.trim().to_ascii_lowercase();
-            if directive == "no-store" || directive == "no-cache" {
-                return Some(Duration::ZERO);
-            }
-            if let Some(seconds) = directive.strip_prefix("max-age=") {
-                max_age = max_age.or(seconds.trim_matches('"').parse::<u64>().ok());
-            }
-        }
+use crate::cache_control::{CacheControl, MAX_SECONDS, delta_seconds};
+
+/// What the headers say, and nothing where they say nothing: no lifetime is made up from other headers.
+///
+/// `now` stands in for a `Date` that is missing, and is used for nothing else: the service's clock is not compared with
+/// this machine's.
+pub(crate) fn hint(headers: &HeaderMap, now: SystemTime) -> Hint {
+    let fields = headers.get_all(CACHE_CONTROL);
+    let stated = CacheControl::parse(fields.iter().map(HeaderValue::as_bytes));
+    // What `no-cache` allows to be kept could be served only after a revalidation, so that it is no use to a group.
+    if stated.no_store || stated.no_cache || varies_by_anything(headers) {
+        return Hint::none();
     }
-    let age = headers
-        .get(AGE)
-        .and_then(|age| age.to_str().ok()?.trim().parse().ok())
-        .unwrap_or(0);
-    max_age.map(|seconds| Duration::from_secs(seconds.saturating_sub(age)))
+    let lifetime = stated
+        .s_maxage
+        .or(stated.max_age)
+        .or_else(|| expires(headers, now));
+    let age = age(headers).unwrap_or(0);
+    // By so much the ttl was over before the answer came.
+    let excess = lifetime.map_or(0, |lifetime| age.saturating_sub(lifetime));
+    let window = |window: Option<u32>| {
+        let window = if stated.must_revalidate {
+            Some(0)
+        } else if stated.s_maxage.is_some() {
+            // It forbids to serve the answer stale, as `proxy-revalidate` does (RFC 9111, section 5.2.2.10). A service
+            // that sends a window beside it means the window: content delivery networks read it so too.
+            Some(window.unwrap_or(0))
+        } else {
+            window
+        };
+        window.map(|window| seconds(window.saturating_sub(excess)))
+    };
+    let ttl = |lifetime: u32| Hint::ttl(seconds(lifetime.saturating_sub(age)));
+    let mut hint = lifetime.map_or_else(Hint::default, ttl);
+    hint.stale_while_revalidate = window(stated.stale_while_revalidate);
+    hint.stale_if_error = window(stated.stale_if_error);
+    hint
+}
+
+/// The `Age` in seconds. Of several the first counts, and what is no number is ignored (RFC 9111, section 5.1).
+pub(crate) fn age(headers: &HeaderMap) -> Option<u32> {
+    let first = headers.get(AGE)?.as_bytes().split(|&byte| byte == b',');
+    first
+        .take(1)
+        .find_map(|age| delta_seconds(age.trim_ascii()))
+}
+
+/// `Expires` less `Date`, in seconds; zero where it is no date, as in `Expires: 0`. Of several the earliest counts.
+fn expires(headers: &HeaderMap, now: SystemTime) -> Option<u32> {
+    let made = headers.get(DATE).and_then(date).unwrap_or(now);
+    let lifetime = |expires: &HeaderValue| {
+        let lifetime = date(expires)?.duration_since(made).ok()?.as_secs();
+        Some(u32::try_from(lifetime).map_or(MAX_SECONDS, |lifetime| lifetime.min(MAX_SECONDS)))
+    };
+    let all = headers.get_all(EXPIRES).iter();
+    all.map(|expires| lifetime(expires).unwrap_or(0)).min()
+}
+
+fn date(value: &HeaderValue) -> Option<SystemTime> {
+    parse_http_date(value.to_str().ok()?).ok()
+}
+
+/// Whether the answer depends on more than the request, so that no second request gets the same. All requests for a key
+/// have the same headers: what else `Vary` names is no matter.
+fn varies_by_anything(headers: &HeaderMap) -> bool {
+    let mut names = headers
+        .get_all(VARY)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    names.any(|name| name.trim_ascii() == b"*")
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ttl(headers: &[(hyper::header::HeaderName, &'static str)]) -> Option<u64> {
-        let map = headers
-            .iter()
-            .map(|(name, value)| (name.clone(), value.parse().unwrap()));
-        time_to_live(&map.collect()).map(|ttl| ttl.as_secs())
-    }
-
-    #[test]
-    fn max_age_less_age_is_the_time_to_live() {
-        assert_eq!(ttl(&[]), None);
-        assert_eq!(ttl(&[(CACHE_CONTROL, "public")]), None);
-        assert_eq!(ttl(&[(CACHE_CONTROL, "max-age=60")]), Some(60));
-        assert_eq!(ttl(&[(CACHE_CONTROL, "public, Max-Age=\"60\"")]), Some(60));
-        assert_eq!(ttl(&[(CACHE_CONTROL, "max-age=60"), (AGE, "45")]), Some(15));
-        assert_eq!(ttl(&[(CACHE_CONTROL, "max-age=60"), (AGE, "90")]), Some(0));
-        assert_eq!(ttl(&[(CACHE_CONTROL, "max-age=60, no-store")]), Some(0));
-        assert_eq!(ttl(&[(CACHE_CONTROL, "no-cache")]), Some(0));
-        assert_eq!(ttl(&[(CACHE_CONTROL, "max-age=soon")]), None);
-    }
-}
+#[path = "freshness_tests.rs"]
+mod tests;

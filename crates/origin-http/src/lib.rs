@@ -1,7 +1,7 @@
 //! Values from an HTTP service: a GET of a URL that the key is put into.
 //!
 //! ```
-//! use gaggle_group::{Key, Origin};
+//! use gaggle_group::{Content, Key, Load, Origin};
 //! use gaggle_origin_http::{HttpOptions, HttpOrigin};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -13,9 +13,10 @@
 //! # tokio::spawn(async move { axum::serve(listener, app).await });
 //! let url = format!("http://{address}/scores/{{key}}"); // as in http://127.0.0.1:7000/scores/{key}
 //! let origin = HttpOrigin::new(HttpOptions { url, ..HttpOptions::default() })?;
-//! let found = origin.load(&Key::from("Tom"), 1024).await?;
-//! assert_eq!(found.map(|loaded| loaded.value), Some("630".into()));
-//! assert_eq!(origin.load(&Key::from("Kesa"), 1024).await?, None);
+//! let found = origin.load(Load::new(&Key::from("Tom"), 1024)).await?;
+//! assert_eq!(found.content, Content::Value("630".into()));
+//! let found = origin.load(Load::new(&Key::from("Kesa"), 1024)).await?;
+//! assert_eq!(found.content, Content::Absent);
 //! # Ok(()) }
 //! ```
 //!
@@ -28,6 +29,7 @@
 //! |---|---|
 //! | 200 | the value is the body, as sent |
 //! | 404, 410 | not found |
+//! | 304, where the request had conditions | the value kept by the group is still right |
 //! | any other status, redirects included | a failure |
 //! | no connection, a silence over the timeout, a body that breaks off | a failure |
 //! | a body over the limit | [`OriginError::TooLarge`](gaggle_group::OriginError::TooLarge), from its `Content-Length` where there is one |
@@ -39,20 +41,58 @@
 //! The feature `tls`, on by default, adds https: rustls with *ring*, HTTP/1.1, and Mozilla's root certificates compiled in,
 //! so that a container needs no certificate files.
 //!
+//! # Freshness
+//!
+//! The headers of a 200, 304, 404 or 410 set for how long the answer may be served, as RFC 9111 and RFC 5861 have a shared
+//! cache read them. [`HttpOptions::honour_freshness`] turns that off.
+//!
+//! | headers | meaning |
+//! |---|---|
+//! | `no-store`; `private` and `no-cache`, with field names too; `Vary: *` | not kept |
+//! | `s-maxage`, else `max-age`, else `Expires` less `Date` | the ttl, less the `Age` |
+//! | `stale-while-revalidate`, `stale-if-error` | the windows behind the ttl |
+//! | `must-revalidate`, `proxy-revalidate` | no such windows, whatever else is stated |
+//! | `s-maxage` | only such windows as are stated beside it |
+//! | nothing of a ttl, or of a window | the group decides on it |
+//!
+//! * RFC 9111 has `s-maxage` forbid all stale answers. A window that is stated beside it counts here all the same, as it
+//!   does for content delivery networks: the service would not state it otherwise.
+//! * A number over 2^31 - 1 is that. One that is missing or no number is zero: the answer is stale. Of a directive that is
+//!   there several times the smallest number counts. Directives that are not known are ignored, and so is `Pragma`.
+//! * An `Age` over the ttl shortens the stated windows by the difference. An `Age` that is no number is ignored.
+//! * An `Expires` that is no date, as in `Expires: 0`, is stale. This machine's clock is asked only where an `Expires` has no
+//!   `Date`, and never to guess an age. No ttl is made up from `Last-Modified`.
+//! * All requests for a key are alike, so that `Vary` matters only as `*`. A header that the options set, such as
+//!   `Authorization`, is the group's own: answers to it are kept for all who may read the group.
+//!
+//! # Metadata and revalidation
+//!
+//! `Content-Type`, `Content-Encoding`, `ETag`, `Last-Modified` and `Age` of a value are its
+//! [`Metadata`](gaggle_group::Metadata). The client asks for no encoding and undoes none: a body that a service encodes
+//! unasked is kept as it came, and its encoding is told.
+//!
+//! A load with a stale value sends that value's tag as `If-None-Match` and its date as `If-Modified-Since`. A 304 then
+//! renews its freshness, validators and age. A 304 that names another tag than was sent is not about the value that is
+//! kept: the service is asked again without conditions. What is no well-formed tag is not sent.
+//!
 //! # Trade-offs
 //!
 //! * Proxies from the environment, redirects, compression and HTTP/2 are not used: one request goes to one place.
 //! * A failed request is not retried, except where a kept connection turns out to be closed before anything was sent.
 //!   A retry belongs to whoever waits for the value.
 //! * Certificates signed by a private authority are not accepted.
+//! * A 404 has no metadata, and is not revalidated: asking anew costs the same.
 //! * Each value is copied once, to an allocation of its own size: a cache keeps it long, and a slice of a read buffer
 //!   would keep the buffer too.
 //! * A body with neither `Content-Length` nor chunks ends where the connection does, so that its truncation cannot be
 //!   told. HTTP/1.0 servers send such bodies.
 
 mod body;
+mod cache_control;
 mod client;
+mod error;
 mod freshness;
+mod metadata;
 mod options;
 mod origin;
 mod template;

@@ -25,9 +25,9 @@ pub struct HttpOptions {
     pub max_idle_connections: usize,
     /// How long a connection is kept open while idle. 15 s; best below what the server does.
     pub idle_timeout: Duration,
-    /// Whether an answer's `Cache-Control: max-age`, less its `Age`, sets the value's time to live; `no-store` and
-    /// `no-cache` are a time of zero. Off.
-    pub honour_max_age: bool,
+    /// Whether an answer's `Cache-Control`, `Expires`, `Age` and `Vary` set for how long it may be served, as for any shared
+    /// cache. Where off, the group decides alone. On.
+    pub honour_freshness: bool,
 }
 
 impl Default for HttpOptions {
@@ -39,7 +39,7 @@ impl Default for HttpOptions {
             read_timeout: Duration::from_secs(10),
             max_idle_connections: 32,
             idle_timeout: Duration::from_secs(15),
-            honour_max_age: false,
+            honour_freshness: true,
         }
     }
 }
@@ -54,7 +54,7 @@ impl fmt::Debug for HttpOptions {
             .field("read_timeout", &self.read_timeout)
             .field("max_idle_connections", &self.max_idle_connections)
             .field("idle_timeout", &self.idle_timeout)
-            .field("honour_max_age", &self.honour_max_age)
+            .field("honour_freshness", &self.honour_freshness)
             .finish()
     }
 }

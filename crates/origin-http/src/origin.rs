@@ -1,13 +1,12 @@
-//! The origin: one GET for each load.
+//! The origin: a GET for each load.
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use gaggle_group::{Key, Loaded, Origin, OriginError};
+use gaggle_group::{Hint, Load, Loaded, Metadata, Origin, OriginError};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
@@ -16,7 +15,9 @@ use tokio::time::timeout;
 
 use crate::body::{Unread, read_whole};
 use crate::client::{Client, client};
-use crate::freshness::time_to_live;
+use crate::error::Failure;
+use crate::freshness::hint;
+use crate::metadata::{ask_for_changes, is_about_another, metadata, renewed};
 use crate::template::{Template, public_part};
 use crate::{HttpOptions, OptionsError};
 
@@ -40,7 +41,7 @@ struct Inner {
     /// The longest wait for an answer to begin: a connection is part of it.
     head_timeout: Duration,
     read_timeout: Duration,
-    honour_max_age: bool,
+    honour_freshness: bool,
 }
 
 impl HttpOrigin {
@@ -65,7 +66,7 @@ impl HttpOrigin {
                 client,
                 head_timeout: options.connect_timeout.saturating_add(options.read_timeout),
                 read_timeout: options.read_timeout,
-                honour_max_age: options.honour_max_age,
+                honour_freshness: options.honour_freshness,
             }),
         })
     }
@@ -73,19 +74,32 @@ impl HttpOrigin {
 
 #[async_trait]
 impl Origin for HttpOrigin {
-    async fn load(&self, key: &Key, max_value: u64) -> Result<Option<Loaded>, OriginError> {
+    async fn load(&self, load: Load<'_>) -> Result<Loaded, OriginError> {
         let inner = &*self.inner;
         let uri = inner
             .template
-            .uri(key)
-            .map_err(|error| inner.failed(error))?;
-        let response = inner.ask(uri).await?;
-        match response.status() {
-            StatusCode::OK => inner.value(response, max_value).await.map(Some),
-            StatusCode::NOT_FOUND | StatusCode::GONE => {
-                inner.drain(response.into_body()).await;
-                Ok(None)
+            .uri(load.key)
+            .map_err(|error| OriginError::failed(inner.failure("").caused_by(error)))?;
+        let (mut response, mut conditional) = inner.ask(uri.clone(), load.stale).await?;
+        if let Some(stale) = load.stale
+            && conditional
+            && response.status() == StatusCode::NOT_MODIFIED
+        {
+            if !is_about_another(response.headers(), stale) {
+                return Ok(inner.unchanged(response.headers(), stale));
             }
+            (response, conditional) = inner.ask(uri, None).await?;
+        }
+        match response.status() {
+            StatusCode::OK => inner.value(response, load.max_value).await,
+            StatusCode::NOT_FOUND | StatusCode::GONE => {
+                let freshness = inner.freshness(response.headers());
+                inner.drain(response.into_body()).await;
+                Ok(Loaded::absent().with_freshness(freshness))
+            }
+            StatusCode::NOT_MODIFIED if !conditional => Err(OriginError::failed(
+                inner.failure("answered 304 Not Modified to a request that had no conditions"),
+            )),
             status => Err(inner.refusal(status, response.into_body()).await),
         }
     }
@@ -100,13 +114,23 @@ impl fmt::Debug for HttpOrigin {
 }
 
 impl Inner {
-    async fn ask(&self, uri: Uri) -> Result<Response<Incoming>, OriginError> {
+    /// Sends the request, and tells whether it asked for a value only if that differs from the one known by `stale`.
+    async fn ask(
+        &self,
+        uri: Uri,
+        stale: Option<&Metadata>,
+    ) -> Result<(Response<Incoming>, bool), OriginError> {
         let mut request = Request::new(Empty::<Bytes>::new());
         *request.uri_mut() = uri;
         *request.headers_mut() = self.headers.clone();
+        let conditional = stale.is_some_and(|stale| ask_for_changes(request.headers_mut(), stale));
         match timeout(self.head_timeout, self.client.request(request)).await {
-            Ok(answer) => answer.map_err(|error| self.failed(with_causes(&error))),
-            Err(_) => Err(self.failed(format!("no answer within {:?}", self.head_timeout))),
+            Ok(Ok(answer)) => Ok((answer, conditional)),
+            Ok(Err(error)) => Err(OriginError::failed(self.failure("").caused_by(error))),
+            Err(elapsed) => {
+                let reason = format!("no answer within {:?}", self.head_timeout);
+                Err(OriginError::failed(self.failure(reason).caused_by(elapsed)))
+            }
         }
     }
 
@@ -115,23 +139,37 @@ impl Inner {
         response: Response<Incoming>,
         max_value: u64,
     ) -> Result<Loaded, OriginError> {
-        let ttl = self
-            .honour_max_age
-            .then(|| time_to_live(response.headers()))
-            .flatten();
+        let freshness = self.freshness(response.headers());
+        let metadata = metadata(response.headers());
         match read_whole(response.into_body(), max_value, self.read_timeout).await {
-            Ok(value) => Ok(Loaded { value, ttl }),
+            Ok(value) => Ok(Loaded::value(value)
+                .with_freshness(freshness)
+                .with_metadata(metadata)),
             Err(Unread::TooLarge { len }) => Err(OriginError::TooLarge {
                 len,
                 limit: max_value,
             }),
-            Err(Unread::Silent) => Err(self.failed(format!(
-                "no more of the body within {:?}",
-                self.read_timeout
-            ))),
-            Err(Unread::Broken(error)) => {
-                Err(self.failed(format!("the body broke off: {}", with_causes(&error))))
+            Err(Unread::Silent(elapsed)) => {
+                let reason = format!("no more of the body within {:?}", self.read_timeout);
+                Err(OriginError::failed(self.failure(reason).caused_by(elapsed)))
             }
+            Err(Unread::Broken(error)) => Err(OriginError::failed(
+                self.failure("the body broke off").caused_by(error),
+            )),
+        }
+    }
+
+    fn unchanged(&self, headers: &HeaderMap, stale: &Metadata) -> Loaded {
+        Loaded::not_modified()
+            .with_freshness(self.freshness(headers))
+            .with_metadata(renewed(headers, stale))
+    }
+
+    fn freshness(&self, headers: &HeaderMap) -> Hint {
+        if self.honour_freshness {
+            hint(headers, SystemTime::now())
+        } else {
+            Hint::default()
         }
     }
 
@@ -139,12 +177,12 @@ impl Inner {
     async fn refusal(&self, status: StatusCode, body: Incoming) -> OriginError {
         let body = self.drain(body).await;
         tracing::debug!(url = %self.name, %status, body = %excerpt(&body), "the origin refused");
-        let hint = if status.is_redirection() {
+        let note = if status.is_redirection() {
             ", and redirects are not followed"
         } else {
             ""
         };
-        self.failed(format!("answered {status}{hint}"))
+        OriginError::failed(self.failure(format!("answered {status}{note}")))
     }
 
     /// Reads what is left of a short body, without which its connection could not be used again.
@@ -154,20 +192,9 @@ impl Inner {
             .unwrap_or_default()
     }
 
-    fn failed(&self, reason: impl fmt::Display) -> OriginError {
-        OriginError::failed(format!("{}: {reason}", self.name))
+    fn failure(&self, reason: impl Into<String>) -> Failure {
+        Failure::new(&self.name, reason)
     }
-}
-
-/// The error and what caused it, in one line.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// The beginning of a body, fit for a log.

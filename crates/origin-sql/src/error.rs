@@ -1,4 +1,4 @@
-//! Why an origin could not be set up.
+//! Why an origin could not be set up, and why a load failed.
 
 /// Why a database could not be made an origin. The text names the database and says what it answered.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +12,7 @@ pub enum OpenError {
         /// What was said about it.
         reason: String,
     },
-    /// The query cannot be run, or is not one `SELECT` with one parameter and one column.
+    /// The query cannot be run, or is not one `SELECT` with one parameter and one or two columns.
     #[error("{database}: the query cannot be used: {reason}")]
     Query {
         /// Which database, as `sqlite` and its path.
@@ -20,4 +20,21 @@ pub enum OpenError {
         /// What is wrong with the query.
         reason: String,
     },
+}
+
+/// A failure of a load. The text is whole: it tells the cause too.
+#[derive(Debug, thiserror::Error)]
+#[error("{database}: {reason}")]
+pub(crate) struct Failure {
+    pub(crate) database: String,
+    pub(crate) reason: String,
+    pub(crate) source: Option<sqlx::Error>,
+}
+
+/// What the database or the driver said, without the driver's preamble.
+pub(crate) fn said(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.to_string(),
+        other => other.to_string(),
+    }
 }

@@ -1,9 +1,9 @@
-//! Values from a SQL database: one query that takes the key and returns the value.
+//! Values from a SQL database: one query that takes the key and returns the value, and for how long it is fresh.
 //!
 //! [`SqliteOrigin`] asks a SQLite file through a bounded pool of read-only connections. SQLite itself is compiled in.
 //!
 //! ```
-//! use gaggle_group::{Key, Origin};
+//! use gaggle_group::{Content, Hint, Key, Load, Origin};
 //! use gaggle_origin_sql::{KeyType, SqliteOrigin};
 //! use sqlx::sqlite::SqlitePoolOptions;
 //!
@@ -11,24 +11,27 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // A database of one's own; `SqliteOrigin::open` takes the path of a file instead.
 //! let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
-//! sqlx::query("CREATE TABLE scores (key TEXT PRIMARY KEY, value INTEGER)").execute(&pool).await?;
-//! sqlx::query("INSERT INTO scores VALUES ('Tom', 630)").execute(&pool).await?;
+//! sqlx::query("CREATE TABLE scores (key TEXT PRIMARY KEY, value INTEGER, seconds)").execute(&pool).await?;
+//! sqlx::query("INSERT INTO scores VALUES ('Tom', 630, 60)").execute(&pool).await?;
 //!
-//! let query = "SELECT value FROM scores WHERE key = ?1";
+//! // Or `SELECT value` alone, where the group decides for how long.
+//! let query = "SELECT value, seconds FROM scores WHERE key = ?1";
 //! let origin = SqliteOrigin::from_pool(pool, query, KeyType::Text).await?;
-//! let found = origin.load(&Key::from("Tom"), 1024).await?;
-//! assert_eq!(found.map(|loaded| loaded.value), Some("630".into()));
-//! assert_eq!(origin.load(&Key::from("Kesa"), 1024).await?, None);
+//! let found = origin.load(Load::new(&Key::from("Tom"), 1024)).await?;
+//! assert_eq!(found.content, Content::Value("630".into()));
+//! assert_eq!(found.freshness, Hint::ttl(std::time::Duration::from_secs(60)));
+//! let found = origin.load(Load::new(&Key::from("Kesa"), 1024)).await?;
+//! assert_eq!(found.content, Content::Absent);
 //! # Ok(()) }
 //! ```
 //!
 //! # The query
 //!
-//! One `SELECT` with one parameter, written `?1`, and one column. It is prepared and run once, with an empty key, before an
+//! One `SELECT` with one parameter, written `?1`, and one or two columns. It is prepared and run once, with an empty key, before an
 //! origin is handed out, so that a missing table or a misspelt column is an error at start. The key is always bound, never
 //! pasted into the text.
 //!
-//! | the column of the first row | answer |
+//! | the first column of the first row | answer |
 //! |---|---|
 //! | `TEXT`, `BLOB` | its bytes |
 //! | `INTEGER`, `REAL` | its text, as `CAST(… AS TEXT)` writes it: `630`, `1.5` |
@@ -36,17 +39,31 @@
 //!
 //! An empty text or blob is a value of no bytes. `NULL` counts as "no value" because a cache has no third answer.
 //!
+//! | the second column of the first row | freshness |
+//! |---|---|
+//! | none, or `NULL` | the group decides |
+//! | `INTEGER`, `REAL` over zero | fresh for so many seconds, 2^31 - 1 at most |
+//! | zero or less | not kept |
+//! | `TEXT`, `BLOB` | a failure that names the column |
+//!
+//! It holds for a `NULL` value too: for so long the key counts as not found. Where there is no row, the group decides. The
+//! type is that of the value and not the column's declared one: a declared `INTEGER` can hold text.
+//!
+//! A query of more columns is an error at start. A `*` that comes to stand for more later is a failure of loads.
+//!
 //! # Trade-offs
 //!
 //! * SQLite reads a value whole before its length is known: a value over the limit costs its size in memory for a moment.
 //! * A dropped load is no longer waited for, but a statement that runs is not interrupted. Its connection is of use
 //!   again when the statement ends, or the [busy timeout](SqliteOptions::busy_timeout) does. Give the key column an index.
 //! * Each connection is a thread with a page cache of its own: more than a few times the cores only cost memory.
+//! * Nothing tells whether a value has changed: a load that follows a stale value reads it again.
 //! * Each load is a statement of its own; keys are not gathered into one.
 //! * The key reaches the database as text or as bytes by [`KeyType`], not as the column's type. Comparing with an `INTEGER`
 //!   column works, since SQLite converts text there; a `BLOB` column needs [`KeyType::Blob`].
 
 mod error;
+mod freshness;
 mod key;
 mod sqlite;
 

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use gaggle_group::{Key, Loaded, Origin, OriginError};
+use gaggle_group::{Key, Load, Loaded, Origin, OriginError};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{
-    AssertSqlSafe, Either, Executor as _, Row as _, SqlSafeStr as _, SqlStr, Statement as _,
+    AssertSqlSafe, Connection as _, Either, Executor as _, Row as _, SqlSafeStr as _, SqlStr,
+    Statement as _,
 };
 use sqlx::{ValueRef as _, query::Query};
 
+use crate::error::{Failure, said};
+use crate::freshness::hint;
 use crate::key::Parameter;
 use crate::{KeyType, OpenError};
 
@@ -21,7 +24,8 @@ use crate::{KeyType, OpenError};
 pub struct SqliteOptions {
     /// The database file. It must exist; `:memory:` and `file:` have no special meaning.
     pub path: PathBuf,
-    /// One `SELECT` with the parameter `?1` and one column.
+    /// One `SELECT` with the parameter `?1` and one column, the value, or two, the value and for how many seconds it is
+    /// fresh.
     pub query: String,
     /// As what the key is bound. Text.
     pub key_type: KeyType,
@@ -92,7 +96,7 @@ impl SqliteOrigin {
             .test_before_acquire(false)
             .connect_with(connect)
             .await
-            .map_err(|error| refused(said(error)))?;
+            .map_err(|error| refused(said(&error)))?;
         Self::checked(pool, options.query, options.key_type, database).await
     }
 
@@ -130,7 +134,7 @@ impl SqliteOrigin {
             Ok(_) => Ok(origin),
             Err(error) => Err(OpenError::Query {
                 database: origin.name,
-                reason: said(error),
+                reason: said(&error),
             }),
         }
     }
@@ -141,43 +145,62 @@ impl SqliteOrigin {
             Parameter::Text(text) => query.bind(text),
             Parameter::Blob(blob) => query.bind(blob),
         };
-        query.fetch_optional(&self.pool).await
+        let mut connection = self.pool.acquire().await?;
+        let row = query.fetch_optional(&mut *connection).await?;
+        if row.is_none() {
+            // The driver's thread panics if a statement that it keeps has got more columns, and that looks like no row.
+            // A thread that has ended does not answer.
+            connection.ping().await?;
+        }
+        Ok(row)
     }
 
     fn failed(&self, error: sqlx::Error) -> OriginError {
-        OriginError::failed(format!("{}: {}", self.name, said(error)))
+        OriginError::failed(Failure {
+            database: self.name.clone(),
+            reason: said(&error),
+            source: Some(error),
+        })
+    }
+
+    fn unusable(&self, reason: String) -> OriginError {
+        OriginError::failed(Failure {
+            database: self.name.clone(),
+            reason,
+            source: None,
+        })
     }
 }
 
 #[async_trait]
 impl Origin for SqliteOrigin {
-    async fn load(&self, key: &Key, max_value: u64) -> Result<Option<Loaded>, OriginError> {
+    async fn load(&self, load: Load<'_>) -> Result<Loaded, OriginError> {
         let row = self
-            .first_row(key)
+            .first_row(load.key)
             .await
             .map_err(|error| self.failed(error))?;
         let Some(row) = row else {
-            return Ok(None);
+            return Ok(Loaded::absent());
         };
-        if row
-            .try_get_raw(0)
-            .map_err(|error| self.failed(error))?
-            .is_null()
-        {
-            return Ok(None);
+        // Counted at open, but a `*` can stand for more by now.
+        usable(row.len()).map_err(|reason| self.unusable(reason))?;
+        let freshness = hint(&row).map_err(|reason| self.unusable(reason))?;
+        let value = row.try_get_raw(0).map_err(|error| self.failed(error))?;
+        if value.is_null() {
+            return Ok(Loaded::absent().with_freshness(freshness));
         }
         // Unchecked by type: SQLite hands a number over as its text when asked for bytes.
         let value: &[u8] = row
             .try_get_unchecked(0)
             .map_err(|error| self.failed(error))?;
         let len = value.len() as u64;
-        if len > max_value {
+        if len > load.max_value {
             return Err(OriginError::TooLarge {
                 len: Some(len),
-                limit: max_value,
+                limit: load.max_value,
             });
         }
-        Ok(Some(Bytes::copy_from_slice(value).into()))
+        Ok(Loaded::value(Bytes::copy_from_slice(value)).with_freshness(freshness))
     }
 }
 
@@ -191,13 +214,13 @@ impl fmt::Debug for SqliteOrigin {
     }
 }
 
-/// Whether the query is one `SELECT` with one parameter and one column; if not, why.
+/// Whether the query is one `SELECT` with one parameter and one or two columns; if not, why.
 async fn check(pool: &SqlitePool, query: &str) -> Result<(), String> {
-    let mut connection = pool.acquire().await.map_err(said)?;
+    let mut connection = pool.acquire().await.map_err(|error| said(&error))?;
     let statement = connection
         .prepare(AssertSqlSafe(query).into_sql_str())
         .await
-        .map_err(said)?;
+        .map_err(|error| said(&error))?;
     let parameters = match statement.parameters() {
         Some(Either::Left(types)) => types.len(),
         Some(Either::Right(count)) => count,
@@ -209,11 +232,7 @@ async fn check(pool: &SqlitePool, query: &str) -> Result<(), String> {
             "it has {parameters} parameters, where one is needed: the key, as ?1"
         ));
     }
-    if columns != 1 {
-        return Err(format!(
-            "it returns {columns} columns, where one is needed: the value"
-        ));
-    }
+    usable(columns)?;
     // Only a single `SELECT` can stand in parentheses: several statements, or one that writes, cannot. The line break
     // ends a comment on the query's last line.
     let alone = query.trim_end().trim_end_matches(';');
@@ -223,15 +242,16 @@ async fn check(pool: &SqlitePool, query: &str) -> Result<(), String> {
         .await
     {
         Ok(_) => Ok(()),
-        Err(error) => Err(format!("it must be a single SELECT: {}", said(error))),
+        Err(error) => Err(format!("it must be a single SELECT: {}", said(&error))),
     }
 }
 
-/// What the database or the driver said, without the driver's preamble.
-#[allow(clippy::needless_pass_by_value, reason = "stands in map_err")]
-fn said(error: sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Database(error) => error.to_string(),
-        other => other.to_string(),
+/// Whether so many columns have a meaning; if not, why.
+fn usable(columns: usize) -> Result<(), String> {
+    if (1..=2).contains(&columns) {
+        return Ok(());
     }
+    Err(format!(
+        "it returns {columns} columns, where one or two are needed: the value, and the seconds for which it is fresh"
+    ))
 }

@@ -1,82 +1,16 @@
-//! What a SQLite file answers, and what is refused at start.
+//! What a SQLite file answers.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::path::PathBuf;
+mod support;
+
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{Key, Origin, OriginError};
+use gaggle_group::{Content, Key, Load, Origin, OriginError};
 use gaggle_origin_sql::{KeyType, OpenError, SqliteOptions, SqliteOrigin};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePoolOptions};
-use sqlx::{ConnectOptions as _, Executor as _};
-use tempfile::TempDir;
-
-const QUERY: &str = "SELECT value FROM scores WHERE key = ?1";
-const LIMIT: u64 = 1 << 20;
-
-/// A database file, and a connection that may write to it.
-struct Database {
-    dir: TempDir,
-    writer: SqliteConnection,
-}
-
-impl Database {
-    async fn new() -> Self {
-        let dir = TempDir::new().unwrap();
-        let options = SqliteConnectOptions::new()
-            .filename(dir.path().join("scores.db"))
-            .create_if_missing(true);
-        let mut writer = options.connect().await.unwrap();
-        writer
-            .execute("CREATE TABLE scores (key TEXT PRIMARY KEY, value)")
-            .await
-            .unwrap();
-        Self { dir, writer }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.dir.path().join("scores.db")
-    }
-
-    fn options(&self) -> SqliteOptions {
-        SqliteOptions {
-            path: self.path(),
-            query: QUERY.into(),
-            ..SqliteOptions::default()
-        }
-    }
-
-    async fn open(&self) -> SqliteOrigin {
-        SqliteOrigin::open(self.options()).await.unwrap()
-    }
-
-    async fn write(&mut self, sql: &'static str) {
-        self.writer.execute(sql).await.unwrap();
-    }
-
-    async fn insert(&mut self, key: &str, value: &[u8]) {
-        let insert = sqlx::query("INSERT INTO scores VALUES (?1, ?2)");
-        insert
-            .bind(key)
-            .bind(value)
-            .execute(&mut self.writer)
-            .await
-            .unwrap();
-    }
-
-    /// Why the options cannot be opened, with the check that the text names the file.
-    async fn refusal(&self, options: SqliteOptions) -> String {
-        let path = options.path.display().to_string();
-        let text = SqliteOrigin::open(options).await.unwrap_err().to_string();
-        assert!(text.contains(&path), "{text}");
-        text
-    }
-}
-
-async fn load(origin: &SqliteOrigin, key: impl AsRef<[u8]>) -> Result<Option<Bytes>, OriginError> {
-    let key = Key::copy_from_slice(key.as_ref());
-    Ok(origin.load(&key, LIMIT).await?.map(|loaded| loaded.value))
-}
+use sqlx::Executor as _;
+use sqlx::sqlite::SqlitePoolOptions;
+use support::{Database, QUERY, load};
 
 #[tokio::test]
 async fn every_type_of_column_has_its_bytes() {
@@ -210,11 +144,9 @@ async fn the_limit_is_a_value_and_one_more_byte_is_too_large() {
     database.insert("empty", b"").await;
     let origin = database.open().await;
     let key = Key::from("v");
-    assert_eq!(
-        origin.load(&key, 100).await.unwrap().unwrap().value,
-        vec![7; 100]
-    );
-    let error = origin.load(&key, 99).await.unwrap_err();
+    let found = origin.load(Load::new(&key, 100)).await.unwrap();
+    assert_eq!(found.content, Content::Value(vec![7; 100].into()));
+    let error = origin.load(Load::new(&key, 99)).await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -225,114 +157,11 @@ async fn the_limit_is_a_value_and_one_more_byte_is_too_large() {
         ),
         "{error:?}"
     );
-    assert_eq!(
-        origin
-            .load(&Key::from("empty"), 0)
-            .await
-            .unwrap()
-            .unwrap()
-            .value,
-        ""
-    );
-}
-
-#[tokio::test]
-async fn a_missing_or_foreign_file_is_an_error_that_names_it() {
-    let database = Database::new().await;
-    let missing = database.dir.path().join("missing.db");
-    let text = database
-        .refusal(SqliteOptions {
-            path: missing.clone(),
-            ..database.options()
-        })
-        .await;
-    assert!(text.contains("unable to open"), "{text}");
-    assert!(!missing.exists(), "it was created");
-
-    let foreign = database.dir.path().join("foreign.db");
-    std::fs::write(
-        &foreign,
-        "This is a text, and a long one, but not a database.".repeat(50),
-    )
-    .unwrap();
-    let text = database
-        .refusal(SqliteOptions {
-            path: foreign,
-            ..database.options()
-        })
-        .await;
-    assert!(text.contains("not a database"), "{text}");
-
-    // To SQLite these would be a new database in memory.
-    for path in [":memory:", "", "file::memory:"] {
-        let options = SqliteOptions {
-            path: path.into(),
-            ..database.options()
-        };
-        let error = SqliteOrigin::open(options).await.unwrap_err();
-        assert!(matches!(error, OpenError::Open { .. }), "{error}");
-    }
-}
-
-#[tokio::test]
-async fn a_query_that_cannot_be_used_is_an_error_at_open() {
-    let mut database = Database::new().await;
-    database
-        .write("INSERT INTO scores VALUES ('Tom', 630)")
-        .await;
-    for (query, reason) in [
-        ("", "0 parameters"),
-        ("SELEC value FROM scores WHERE key = ?1", "syntax error"),
-        ("SELECT value FROM nowhere WHERE key = ?1", "no such table"),
-        ("SELECT score FROM scores WHERE key = ?1", "no such column"),
-        ("SELECT value FROM scores", "0 parameters"),
-        ("SELECT value FROM scores WHERE key = '?1'", "0 parameters"),
-        ("SELECT value FROM scores WHERE key = ?2", "2 parameters"),
-        (
-            "SELECT value FROM scores WHERE key = ?1 AND value = ?2",
-            "2 parameters",
-        ),
-        ("SELECT key, value FROM scores WHERE key = ?1", "2 columns"),
-        ("SELECT value FROM scores WHERE key = :key", ":key"),
-        ("DELETE FROM scores WHERE key = ?1", "0 columns"),
-        (
-            "DELETE FROM scores WHERE key = ?1 RETURNING value",
-            "single SELECT",
-        ),
-        (
-            "SELECT 1; SELECT value FROM scores WHERE key = ?1",
-            "single SELECT",
-        ),
-        (
-            "SELECT value FROM scores WHERE key = ?1; DELETE FROM scores",
-            "single SELECT",
-        ),
-    ] {
-        // Writable, to show that the check and not the lock on the door refuses.
-        let options = SqliteOptions {
-            query: query.into(),
-            read_only: false,
-            ..database.options()
-        };
-        let text = database.refusal(options).await;
-        assert!(text.contains(reason), "{query}: {text}");
-    }
-    assert_eq!(
-        load(&database.open().await, "Tom").await.unwrap().unwrap(),
-        "630"
-    );
-}
-
-#[tokio::test]
-async fn a_pool_without_connections_is_refused() {
-    let database = Database::new().await;
-    let text = database
-        .refusal(SqliteOptions {
-            max_connections: 0,
-            ..database.options()
-        })
-        .await;
-    assert!(text.contains("max_connections"), "{text}");
+    let found = origin
+        .load(Load::new(&Key::from("empty"), 0))
+        .await
+        .unwrap();
+    assert_eq!(found.content, Content::Value(Bytes::new()));
 }
 
 #[tokio::test]
@@ -349,6 +178,8 @@ async fn a_locked_database_is_a_failure_until_it_is_free() {
     let OriginError::Failed(error) = load(&origin, "Tom").await.unwrap_err() else {
         panic!("not a failure");
     };
+    let cause = error.source().unwrap().downcast_ref::<sqlx::Error>();
+    assert!(matches!(cause, Some(sqlx::Error::Database(_))), "{cause:?}");
     let text = error.to_string();
     assert!(text.contains("locked"), "{text}");
     assert!(text.contains(database.path().to_str().unwrap()), "{text}");

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use gaggle_group::{Router, async_trait, Fetch, Fetched, Key, Peer, PeerError};
+//! use gaggle_group::{Entry, Fetch, Notice, Peer, PeerError, Router, async_trait};
 //! use gaggle_peers::{Options, Peers, Profile};
 //!
 //! struct Dummy(String);
@@ -14,8 +14,8 @@
 //! #[async_trait]
 //! impl Peer for Dummy {
 //!     fn name(&self) -> &str { &self.0 }
-//!     async fn fetch(&self, _: Fetch<'_>) -> Result<Fetched, PeerError> { Ok(Fetched::NotFound) }
-//!     async fn remove(&self, _: &str, _: &Key) -> Result<(), PeerError> { Ok(()) }
+//!     async fn fetch(&self, _: Fetch<'_>) -> Result<Entry, PeerError> { Ok(Entry::absent()) }
+//!     async fn remove(&self, _: &str, _: &Notice) -> Result<(), PeerError> { Ok(()) }
 //!     async fn ping(&self) -> Result<(), PeerError> { Ok(()) }
 //! }
 //!
@@ -30,12 +30,17 @@
 //!
 //! # Health
 //!
-//! A peer is up until it is found wanting, and nothing is asked of an idle peer. A request that it fails, or that it has
+//! A peer is up until it fails to answer. A request that it fails, or that it has
 //! not answered after [`Options::suspect_after`], asks the peer's monitor, a task beside the data path, for a ping. A
 //! ping unanswered within [`Options::ping_timeout`] marks the peer down, unless it has answered anything else meanwhile.
 //! Requests that wait for it then fail at once, and the ring's next live member stands in for its keys until a ping, sent
 //! every [`Options::probe_every`], is answered. So a hung peer costs its first callers at most the sum of the first two,
 //! while a slow origin behind a live peer costs nobody an error.
+//!
+//! # Who is told of removals
+//!
+//! The members of the ring, and everyone else that has followed this node's removals, or has been a member, within
+//! [`Options::remember_for`]: front ends, and nodes that a member list lacks for a moment.
 //!
 //! # Trade-offs
 //!
@@ -44,6 +49,7 @@
 //! * A peer that answers pings but fails every request stays up: each request then costs one failed try.
 
 mod discovery;
+mod followers;
 mod peers;
 mod view;
 mod watched;

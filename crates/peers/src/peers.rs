@@ -7,9 +7,10 @@ use std::time::Duration;
 use gaggle_group::{Member, Peer, PeerRequests, Route, Router};
 use gaggle_ring::{Profile, Ring, RingError};
 use tokio::sync::Notify;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::Discovery;
+use crate::followers::Followers;
 use crate::view::View;
 use crate::watched::Watched;
 
@@ -50,6 +51,9 @@ pub struct Options {
     /// and loads for itself only where no member can be asked: a front door for a cluster that others make up. Default
     /// true.
     pub member: bool,
+    /// How long a node that is no member (any more) is told of removals after it was last heard. At least as long as copies
+    /// live (a group's `hot_ttl`). Default 1 minute.
+    pub remember_for: Duration,
 }
 
 impl Default for Options {
@@ -59,6 +63,7 @@ impl Default for Options {
             ping_timeout: Duration::from_millis(400),
             probe_every: Duration::from_millis(500),
             member: true,
+            remember_for: Duration::from_secs(60),
         }
     }
 }
@@ -91,6 +96,7 @@ struct Inner {
     options: Options,
     connect: Box<dyn Connect>,
     view: RwLock<Arc<View>>,
+    followers: Followers,
     /// Held while a new view is made from the old one, so that two updates do not overwrite each other.
     updating: Mutex<()>,
     /// Asks for a new member list: a peer went down, or somebody called `refresh`.
@@ -119,6 +125,7 @@ impl Peers {
                 options,
                 connect: Box::new(connect),
                 view: RwLock::new(Arc::new(view)),
+                followers: Followers::default(),
                 updating: Mutex::new(()),
                 refresh: Arc::new(Notify::new()),
             }),
@@ -166,17 +173,21 @@ impl Peers {
                 None
             } else if let Some(peer) = known.get(name) {
                 Some(Arc::clone(peer))
+            } else if let Some(peer) = inner.followers.get(name) {
+                Some(peer)
             } else {
-                let peer = inner
-                    .connect
-                    .connect(name)
-                    .map_err(|source| PeersError::Connect {
-                        name: name.to_owned(),
-                        source,
-                    })?;
-                let refresh = Arc::clone(&inner.refresh);
-                Some(Arc::new(Watched::new(peer, inner.options.clone(), refresh)))
+                let peer = inner.watch(name).map_err(|source| PeersError::Connect {
+                    name: name.to_owned(),
+                    source,
+                })?;
+                Some(peer)
             });
+        }
+        // Those that leave may still answer clients, and come back: they are told of removals for a while.
+        for peer in old.nodes.iter().flatten() {
+            inner
+                .followers
+                .heard(peer.name(), || Some(Arc::clone(peer)));
         }
         let view = Arc::new(View::new(ring, nodes));
         info!(members = view.nodes.len(), ring = %view.digest, "the ring has changed");
@@ -228,7 +239,7 @@ impl Peers {
         )
     }
 
-    fn me(&self) -> Member {
+    fn member(&self) -> Member {
         Member {
             name: Arc::clone(&self.inner.me),
             is_self: true,
@@ -244,7 +255,7 @@ impl Router for Peers {
     }
 
     fn owner(&self, key: &[u8]) -> Member {
-        self.view().owner(key).unwrap_or_else(|| self.me())
+        self.view().owner(key).unwrap_or_else(|| self.member())
     }
 
     fn members(&self) -> Vec<Member> {
@@ -260,7 +271,50 @@ impl Router for Peers {
             .collect()
     }
 
+    fn listeners(&self) -> Vec<Arc<dyn Peer>> {
+        let mut listeners = self.peers();
+        let members: HashSet<String> = listeners.iter().map(|peer| peer.name().into()).collect();
+        let others = self.inner.followers.recent(self.inner.options.remember_for);
+        listeners.extend(
+            others
+                .into_iter()
+                .filter(|peer| !members.contains(peer.name())),
+        );
+        listeners
+    }
+
+    fn me(&self) -> Arc<str> {
+        Arc::clone(&self.inner.me)
+    }
+
+    fn followed_by(&self, name: &str) {
+        let inner = &self.inner;
+        if *name == *inner.me {
+            return;
+        }
+        let view = self.view();
+        let member = view.nodes.iter().flatten().find(|peer| peer.name() == name);
+        inner.followers.heard(name, || match member {
+            Some(peer) => Some(Arc::clone(peer)),
+            None => match inner.watch(name) {
+                Ok(peer) => Some(peer),
+                Err(failure) => {
+                    debug!(error = %failure, "a node that follows this one cannot be reached by the name that it gives");
+                    None
+                }
+            },
+        });
+    }
+
     fn digest(&self) -> String {
         self.view().digest.clone()
+    }
+}
+
+impl Inner {
+    fn watch(&self, name: &str) -> Result<Arc<Watched>, Box<dyn std::error::Error + Send + Sync>> {
+        let peer = self.connect.connect(name)?;
+        let refresh = Arc::clone(&self.refresh);
+        Ok(Arc::new(Watched::new(peer, self.options.clone(), refresh)))
     }
 }

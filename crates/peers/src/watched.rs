@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gaggle_group::{Fetch, Fetched, Key, Peer, PeerError, PeerRequests};
+use gaggle_group::{Entry, Fetch, Known, News, Notice, Peer, PeerError, PeerRequests, Put};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -80,7 +80,7 @@ impl Watched {
     }
 
     /// Fetches, and has the monitor look after the peer while the answer is late.
-    async fn fetch_watched(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
+    async fn fetch_watched(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
         let mut answer = pin!(self.peer.fetch(fetch));
         loop {
             tokio::select! {
@@ -112,11 +112,11 @@ impl Peer for Watched {
         self.peer.name()
     }
 
-    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
         let answer = self.fetch_watched(fetch).await;
         match &answer {
-            Ok(Fetched::Found(_)) => self.ok.fetch_add(1, Relaxed),
-            Ok(Fetched::NotFound) => self.not_found.fetch_add(1, Relaxed),
+            Ok(entry) if entry.value.is_some() => self.ok.fetch_add(1, Relaxed),
+            Ok(_) => self.not_found.fetch_add(1, Relaxed),
             Err(_) => self.error.fetch_add(1, Relaxed),
         };
         match &answer {
@@ -128,8 +128,25 @@ impl Peer for Watched {
         answer
     }
 
-    async fn remove(&self, group: &str, key: &Key) -> Result<(), PeerError> {
-        self.peer.remove(group, key).await
+    async fn remove(&self, group: &str, notice: &Notice) -> Result<(), PeerError> {
+        self.peer.remove(group, notice).await
+    }
+
+    async fn put(&self, put: Put<'_>) -> Result<(), PeerError> {
+        self.peer.put(put).await
+    }
+
+    async fn news(
+        &self,
+        group: &str,
+        known: &Known,
+        follower: &str,
+    ) -> Result<Option<News>, PeerError> {
+        self.peer.news(group, known, follower).await
+    }
+
+    fn is_up(&self) -> bool {
+        Self::is_up(self)
     }
 
     async fn ping(&self) -> Result<(), PeerError> {
@@ -202,6 +219,8 @@ async fn answers(peer: &dyn Peer, limit: Duration) -> bool {
 mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize};
 
+    use gaggle_group::Key;
+
     use super::*;
 
     const LIMIT: Duration = Duration::from_millis(400);
@@ -228,10 +247,10 @@ mod tests {
         fn name(&self) -> &str {
             "silent"
         }
-        async fn fetch(&self, _: Fetch<'_>) -> Result<Fetched, PeerError> {
-            Ok(Fetched::NotFound)
+        async fn fetch(&self, _: Fetch<'_>) -> Result<Entry, PeerError> {
+            Ok(Entry::absent())
         }
-        async fn remove(&self, _: &str, _: &Key) -> Result<(), PeerError> {
+        async fn remove(&self, _: &str, _: &Notice) -> Result<(), PeerError> {
             Ok(())
         }
         async fn ping(&self) -> Result<(), PeerError> {
@@ -267,13 +286,13 @@ mod tests {
         fn name(&self) -> &str {
             "busy"
         }
-        async fn fetch(&self, _: Fetch<'_>) -> Result<Fetched, PeerError> {
+        async fn fetch(&self, _: Fetch<'_>) -> Result<Entry, PeerError> {
             if !self.answering.load(Relaxed) {
                 std::future::pending::<()>().await;
             }
-            Ok(Fetched::NotFound)
+            Ok(Entry::absent())
         }
-        async fn remove(&self, _: &str, _: &Key) -> Result<(), PeerError> {
+        async fn remove(&self, _: &str, _: &Notice) -> Result<(), PeerError> {
             Ok(())
         }
         async fn ping(&self) -> Result<(), PeerError> {
@@ -294,6 +313,7 @@ mod tests {
             max_value: 1,
             deadline: Duration::from_secs(5),
             party: None,
+            removals: &[],
         };
         for _ in 0..20 {
             watched.check.notify_one();

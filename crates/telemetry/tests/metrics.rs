@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gaggle_group::{Group, Groups, Hop, Member, Peer, PeerRequests, Route, Router};
+use gaggle_group::{Group, Groups, Hop, Member, Peer, PeerRequests, Route, Router, Serve};
 use gaggle_telemetry::{BuildInfo, Metrics};
 
 /// A page, parsed: the values of the samples by name and labels, and the type of each family.
@@ -134,7 +134,7 @@ fn group(name: &str) -> Group {
         .origin_fn(|key: Bytes| async move {
             match &key[..] {
                 b"fails" => Err("the database is down"),
-                b"absent" => Ok(None),
+                b"nobody" => Ok(None),
                 _ => Ok(Some(key)),
             }
         })
@@ -194,9 +194,12 @@ async fn counts_are_those_of_known_gets() {
     let metrics = metrics([scores.clone()]);
     scores.get("Tom").await.unwrap();
     scores.get("Tom").await.unwrap();
-    scores.get("absent").await.unwrap_err();
+    scores.get("nobody").await.unwrap_err();
     scores.get("fails").await.unwrap_err();
-    scores.serve(b"Tom", Hop::Forwarded, None).await.unwrap();
+    scores
+        .serve(Serve::new(b"Tom", Hop::Forwarded))
+        .await
+        .unwrap();
 
     let page = Page::parse(&metrics.encode());
     for (series, value) in [
@@ -275,13 +278,18 @@ async fn every_name_is_there_from_the_first_scrape_on() {
         "gaggle_loads_collapsed_total",
         "gaggle_loads_in_flight",
         "gaggle_loads_total",
+        "gaggle_not_modified_total",
         "gaggle_peer_requests_total",
         "gaggle_peer_up",
+        "gaggle_refreshes_total",
+        "gaggle_removals_total",
         "gaggle_ring_info",
         "gaggle_ring_members",
         "gaggle_server_requests_total",
         "gaggle_shed_total",
+        "gaggle_stale_failed_over_total",
         "gaggle_stale_served_total",
+        "gaggle_unvouched_drops_total",
         "gaggle_values_refused_total",
     ];
     assert_eq!(page.names(), BTreeSet::from(expected));
@@ -345,11 +353,11 @@ async fn even_two_rings_of_their_own_make_a_page_without_repeats() {
 #[tokio::test]
 async fn no_key_and_no_odd_name_gets_into_the_page() {
     let scores = group("odd \"name\\");
-    for key in ["secret-key", "absent", "fails"] {
+    for key in ["secret-key", "nobody", "fails"] {
         let _ = scores.get(key).await;
     }
     let text = metrics([scores]).encode();
-    for leaked in ["secret-key", "absent", "fails", "database"] {
+    for leaked in ["secret-key", "nobody", "fails", "database"] {
         assert!(!text.contains(leaked), "{leaked}");
     }
     assert!(

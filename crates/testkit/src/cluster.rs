@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
-use gaggle_group::{Group, GroupBuilder, Peer};
+use gaggle_group::{Clock, Group, GroupBuilder, Peer};
 use gaggle_peers::{Options, Peers, Profile};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::{CountingOrigin, Network};
 
-/// Nodes of one group, `things`, that share one origin and one network.
+/// Nodes of one group, `things`, that share one origin and one network. Values age by tokio's time, so that a test under
+/// paused time moves them, too.
 pub struct Cluster {
     nodes: Vec<Node>,
     network: Network,
     origin: CountingOrigin,
+    members: usize,
+    build: Box<dyn Fn(GroupBuilder) -> GroupBuilder>,
 }
 
 /// One node of a [`Cluster`].
@@ -22,6 +27,19 @@ pub struct Node {
     pub group: Group,
     /// Its view of the ring.
     pub peers: Peers,
+    follows: JoinHandle<()>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.follows.abort();
+    }
+}
+
+/// A clock that shows tokio's time.
+pub fn tokio_clock() -> Clock {
+    let start = Instant::now();
+    Clock::custom(move || start.elapsed())
 }
 
 impl Cluster {
@@ -35,46 +53,78 @@ impl Cluster {
     /// # Panics
     ///
     /// If `build` makes a group that cannot be.
+    pub fn with(size: usize, build: impl Fn(GroupBuilder) -> GroupBuilder + 'static) -> Self {
+        Self::with_front_ends(size, 0, build)
+    }
+
+    /// `members` nodes that make up the ring, and then `front_ends` that are in no ring.
+    ///
+    /// # Panics
+    ///
+    /// If `build` makes a group that cannot be.
+    pub fn with_front_ends(
+        members: usize,
+        front_ends: usize,
+        build: impl Fn(GroupBuilder) -> GroupBuilder + 'static,
+    ) -> Self {
+        let mut cluster = Self {
+            nodes: Vec::new(),
+            network: Network::default(),
+            origin: CountingOrigin::default(),
+            members,
+            build: Box::new(build),
+        };
+        for at in 0..members + front_ends {
+            let node = cluster.start(at);
+            cluster.nodes.push(node);
+        }
+        cluster
+    }
+
+    /// Ends a node as a crash would, and starts it again with nothing in memory.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such node.
+    pub fn restart(&mut self, at: usize) {
+        self.network.detach(&self.nodes[at].name);
+        self.nodes[at] = self.start(at);
+    }
+
     #[allow(clippy::expect_used)] // a test wants to fail here
-    pub fn with(size: usize, build: impl Fn(GroupBuilder) -> GroupBuilder) -> Self {
-        let network = Network::default();
-        let origin = CountingOrigin::default();
-        let names: Vec<String> = (1..=size)
-            .map(|n| format!("http://10.0.0.{n}:8001"))
-            .collect();
-        let nodes = names
-            .iter()
-            .map(|name| {
-                let (wires, from) = (network.clone(), name.clone());
-                let connect = move |to: &str| Ok(Arc::new(wires.peer(&from, to)) as Arc<dyn Peer>);
-                let peers = Peers::new(
-                    name.as_str(),
-                    Profile::default(),
-                    Options::default(),
-                    connect,
-                )
-                .expect("a base URL");
-                peers.update(names.iter().cloned()).expect("base URLs");
-                let builder = Group::builder("things")
-                    .origin(origin.clone())
-                    .router(Arc::new(peers.clone()));
-                let group = build(builder).build().expect("a valid group");
-                network.attach(name, group.clone());
-                Node {
-                    name: name.clone(),
-                    group,
-                    peers,
-                }
-            })
-            .collect();
-        Self {
-            nodes,
-            network,
-            origin,
+    fn start(&self, at: usize) -> Node {
+        let name = self.name(at);
+        let options = Options {
+            member: at < self.members,
+            ..Options::default()
+        };
+        let (wires, from) = (self.network.clone(), name.clone());
+        let connect = move |to: &str| Ok(Arc::new(wires.peer(&from, to)) as Arc<dyn Peer>);
+        let peers = Peers::new(name.as_str(), Profile::default(), options, connect);
+        let peers = peers.expect("a base URL");
+        let members = (0..self.members).map(|at| self.name(at));
+        peers.update(members).expect("base URLs");
+        let builder = Group::builder("things")
+            .origin(self.origin.clone())
+            .clock(tokio_clock())
+            .router(Arc::new(peers.clone()));
+        let group = (self.build)(builder).build().expect("a valid group");
+        self.network.attach(&name, group.clone());
+        let follower = group.clone();
+        Node {
+            follows: tokio::spawn(async move { follower.follow().await }),
+            name,
+            group,
+            peers,
         }
     }
 
-    /// The nodes.
+    fn name(&self, at: usize) -> String {
+        let net = usize::from(at >= self.members);
+        format!("http://10.0.{net}.{}:8001", at + 1)
+    }
+
+    /// The nodes, front ends last.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
@@ -84,7 +134,7 @@ impl Cluster {
         &self.network
     }
 
-    /// The origin that they share.
+    /// The origin that they share, unless their groups have another.
     pub fn origin(&self) -> &CountingOrigin {
         &self.origin
     }

@@ -20,13 +20,13 @@
 //!
 //! # Trade-offs
 //!
-//! A message between two nodes is a function call: nothing of the wire format is exercised. Time is tokio's, so a test
-//! under `start_paused` waits for nothing.
+//! A message between two nodes is a function call: nothing of the wire format is exercised. Time is tokio's, that of values
+//! too, so a test under `start_paused` waits for nothing, and one `advance` moves everything.
 
 mod cluster;
 mod network;
 mod origin;
 
-pub use cluster::{Cluster, Node};
-pub use network::{Link, MemoryPeer, Network};
+pub use cluster::{Cluster, Node, tokio_clock};
+pub use network::{Link, MemoryPeer, Mutant, Network};
 pub use origin::CountingOrigin;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use gaggle_group::{Key, Loaded, Origin, OriginError, async_trait};
+use gaggle_group::{Key, Load, Loaded, Origin, OriginError, async_trait};
 use tokio::sync::watch;
 
 /// Answers `value of KEY` for every key that does not begin with `absent`, and counts its loads. A cheap-clone handle.
@@ -73,13 +73,17 @@ impl CountingOrigin {
 
 #[async_trait]
 impl Origin for CountingOrigin {
-    async fn load(&self, key: &Key, _max_value: u64) -> Result<Option<Loaded>, OriginError> {
+    async fn load(&self, load: Load<'_>) -> Result<Loaded, OriginError> {
+        let key = load.key;
         *self.loads().entry(key.clone()).or_insert(0) += 1;
         // An error would mean that the sender is gone, and `self` holds it.
         let _ = self.inner.gate.subscribe().wait_for(|open| *open).await;
         if self.inner.failing.load(SeqCst) {
             return Err(OriginError::failed("the origin is down"));
         }
-        Ok((!key.starts_with(b"absent")).then(|| Self::value_of(key).into()))
+        if key.starts_with(b"absent") {
+            return Ok(Loaded::absent());
+        }
+        Ok(Self::value_of(key).into())
     }
 }

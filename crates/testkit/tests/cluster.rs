@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gaggle_group::{
-    Clock, Error, Group, Hop, NoHotCopies, Peer, RequestRate, Router, Sampled, Source,
+    Clock, Error, Group, Hop, NoHotCopies, Peer, RequestRate, Router, Sampled, Serve, Source,
 };
 use gaggle_peers::{Options, Peers, Profile};
 use gaggle_testkit::{Cluster, CountingOrigin, Link};
@@ -121,7 +121,7 @@ async fn hot_copies_follow_their_policy() {
 #[tokio::test]
 async fn carrot_caches_rule_copies_what_is_asked_for_often_enough() {
     let clock = Clock::manual();
-    let cluster = Cluster::with(2, |group| {
+    let cluster = Cluster::with(2, move |group| {
         group.hot_copies(RequestRate::new(100, clock.clone()))
     });
     let key = keys(100)
@@ -289,8 +289,8 @@ async fn nodes_that_disagree_about_the_ring_forward_once_and_never_wait_for_each
         node.group.set_router(elsewhere);
     }
     let (left, right) = tokio::join!(a.group.lookup(b"Tom"), b.group.lookup(b"Tom"));
-    assert_eq!(left.unwrap().value, "value of Tom");
-    assert_eq!(right.unwrap().value, "value of Tom");
+    assert_eq!(left.unwrap().value.unwrap(), "value of Tom");
+    assert_eq!(right.unwrap().value.unwrap(), "value of Tom");
     assert!(
         cluster.origin().loads_of("Tom") <= 2,
         "once for each of two owners"
@@ -302,7 +302,11 @@ async fn nodes_that_disagree_about_the_ring_forward_once_and_never_wait_for_each
             "neither owns it by its own ring"
         );
     }
-    let forwarded = a.group.serve(b"Jack", Hop::Forwarded, None).await.unwrap();
+    let forwarded = a
+        .group
+        .serve(Serve::new(b"Jack", Hop::Forwarded))
+        .await
+        .unwrap();
     assert_eq!(forwarded.source, Source::Origin);
 }
 

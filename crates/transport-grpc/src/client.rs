@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gaggle_group::{Fetch, Fetched, Key, Peer, PeerError, Verdict};
+use bytes::Bytes;
+use gaggle_group::{Entry, Fetch, Key, Known, News, Notice, Peer, PeerError, Put, Scope, Verdict};
 use prost::Message;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -13,10 +14,13 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
 use self::outcome::{Asked, never_sent};
-use crate::BaseUrlError;
 use crate::deadline::sendable;
 use crate::wire::peers_client::PeersClient;
-use crate::wire::{GetRequest, MAX_REQUEST, PingRequest, RemoveRequest, max_answer};
+use crate::wire::{
+    GetRequest, MAX_NEWS, MAX_REQUEST, NewsRequest, PingRequest, PutRequest, RemoveRequest,
+    max_answer,
+};
+use crate::{BaseUrlError, notices, terms, verdict};
 
 pub(crate) mod base_url;
 mod outcome;
@@ -28,13 +32,13 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     /// How long a ping may take, connecting included. Default 400 ms.
     pub ping_timeout: Duration,
-    /// How long a removal may take, connecting included. Default 5 s.
+    /// How long a removal, a value to keep, or the question for removals may take, connecting included. Default 5 s.
     pub remove_timeout: Duration,
     /// How often an open connection is tried with an HTTP/2 ping, used or not. Default 10 s.
     pub keep_alive_interval: Duration,
     /// How long the answer to that may take before the connection is given up. Default 2 s.
     pub keep_alive_timeout: Duration,
-    /// The most fetches and removals under way at one peer, at least one; others wait their turn, within their deadline.
+    /// The most requests but pings under way at one peer, at least one; others wait their turn, within their deadline.
     /// All share one connection, so more than the peer's limit of streams is of no use. Default 256.
     pub max_requests_per_peer: usize,
 }
@@ -110,13 +114,14 @@ impl Peer for GrpcPeer {
         &self.name
     }
 
-    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
         let message = GetRequest {
             group: fetch.group.to_owned(),
             key: fetch.key.clone(),
             max_value: Some(fetch.max_value),
+            removals: notices::put_carried(fetch.removals),
         };
-        self.check_size(&message)?;
+        self.check_size(&message, MAX_REQUEST)?;
         let most = max_answer(fetch.max_value);
         let asked = self
             .ask(Some(&self.slots), fetch.deadline, |client, left| {
@@ -136,23 +141,96 @@ impl Peer for GrpcPeer {
         outcome::fetched(answer, fetch.max_value, &self.name)
     }
 
-    async fn remove(&self, group: &str, key: &Key) -> Result<(), PeerError> {
+    async fn remove(&self, group: &str, notice: &Notice) -> Result<(), PeerError> {
+        let started = Instant::now();
+        // Beside the keys there is the group's name, and what the fields take.
+        let most = MAX_REQUEST.saturating_sub(group.len() + (1 << 10));
+        let told = notices::put_notice(notice, most);
+        let key = match &told.keys[..] {
+            [key] => Some(key.clone()),
+            _ => None,
+        };
+        let is_one = key.is_some();
         let message = RemoveRequest {
             group: group.to_owned(),
-            key: key.clone(),
+            key: key.unwrap_or_default(),
+            notice: Some(told),
         };
-        self.check_size(&message)?;
-        self.ask(
-            Some(&self.slots),
-            self.options.remove_timeout,
-            |mut client, left| {
-                let request = timed(message.clone(), left);
-                async move { client.remove(request).await }
-            },
-        )
-        .await
-        .map_err(|asked| asked.into_error(&self.name))?;
+        if self.told(message, started).await? || is_one {
+            return Ok(());
+        }
+        // An older peer, which knows the removal of one key alone.
+        let Scope::Keys(keys) = &notice.scope else {
+            return Err(self.refused("it can remove no group"));
+        };
+        for key in keys.iter() {
+            let message = RemoveRequest {
+                group: group.to_owned(),
+                key: Key::clone(key),
+                notice: None,
+            };
+            self.told(message, started).await?;
+        }
         Ok(())
+    }
+
+    async fn put(&self, put: Put<'_>) -> Result<(), PeerError> {
+        let message = PutRequest {
+            group: put.group.to_owned(),
+            key: put.key.clone(),
+            id: Some(notices::put_id(put.removal)),
+            entry: Some(terms::put_entry(put.entry)),
+        };
+        let value = put.entry.value.as_ref().map_or(0, Bytes::len);
+        self.check_size(&message, MAX_REQUEST.saturating_add(value))?;
+        let answer = self
+            .ask(
+                Some(&self.slots),
+                self.options.remove_timeout,
+                |mut client, left| {
+                    let request = timed(message.clone(), left);
+                    async move { client.put(request).await }
+                },
+            )
+            .await
+            .map_err(|asked| asked.into_error(&self.name))?;
+        match answer.failure.map(verdict::from_wire) {
+            None => Ok(()),
+            Some(Some(verdict)) => Err(self.verdict(verdict)),
+            Some(None) => Err(self.refused("it failed in a way that is not known here")),
+        }
+    }
+
+    async fn news(
+        &self,
+        group: &str,
+        known: &Known,
+        follower: &str,
+    ) -> Result<Option<News>, PeerError> {
+        let message = NewsRequest {
+            group: group.to_owned(),
+            known: notices::put_known(known),
+            follower: follower.to_owned(),
+        };
+        self.check_size(&message, 2 * MAX_REQUEST)?;
+        let asked = self
+            .ask(
+                Some(&self.slots),
+                self.options.remove_timeout,
+                |client, left| {
+                    let mut client = client.max_decoding_message_size(MAX_NEWS);
+                    let request = timed(message.clone(), left);
+                    async move { client.news(request).await }
+                },
+            )
+            .await;
+        let answer = match asked {
+            // An older peer, or something else that answers there.
+            Err(Asked::Failed(status)) if status.code() == Code::Unimplemented => return Ok(None),
+            asked => asked.map_err(|asked| asked.into_error(&self.name))?,
+        };
+        let news = notices::news(answer).map_err(|bad| self.refused(&bad.to_string()))?;
+        Ok(Some(news))
     }
 
     /// Waits for no slot: it is asked whether the peer lives, and not whether it is idle.
@@ -201,21 +279,41 @@ impl GrpcPeer {
         }
     }
 
+    /// Tells of a removal, in what is left of the time since `started`; whether the peer has read the notice.
+    async fn told(&self, message: RemoveRequest, started: Instant) -> Result<bool, PeerError> {
+        self.check_size(&message, MAX_REQUEST)?;
+        let within = self.options.remove_timeout;
+        let within = within.saturating_sub(started.elapsed());
+        let answer = self
+            .ask(Some(&self.slots), within, |mut client, left| {
+                let request = timed(message.clone(), left);
+                async move { client.remove(request).await }
+            })
+            .await
+            .map_err(|asked| asked.into_error(&self.name))?;
+        Ok(answer.applied)
+    }
+
     fn client(&self) -> PeersClient<Channel> {
         let channel = self.channel.get_or_init(|| self.endpoint.connect_lazy());
         PeersClient::new(channel.clone())
     }
 
-    fn check_size(&self, request: &impl Message) -> Result<(), PeerError> {
+    fn check_size(&self, request: &impl Message, most: usize) -> Result<(), PeerError> {
         let len = request.encoded_len();
-        if len > MAX_REQUEST {
-            let reason = format!("a request of {len} bytes is over the limit of {MAX_REQUEST}");
-            return Err(PeerError::Refused {
-                peer: self.name.clone(),
-                reason: reason.into(),
-            });
+        if len > most {
+            return Err(self.refused(&format!(
+                "a request of {len} bytes is over the limit of {most}"
+            )));
         }
         Ok(())
+    }
+
+    fn refused(&self, reason: &str) -> PeerError {
+        PeerError::Refused {
+            peer: self.name.clone(),
+            reason: reason.into(),
+        }
     }
 
     fn verdict(&self, verdict: Verdict) -> PeerError {

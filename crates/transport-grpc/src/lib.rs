@@ -8,7 +8,7 @@
 //! use std::time::Duration;
 //!
 //! use bytes::Bytes;
-//! use gaggle_group::{Fetch, Fetched, Group, Groups, Peer};
+//! use gaggle_group::{Entry, Fetch, Group, Groups, Peer};
 //! use gaggle_transport_grpc::{GrpcTransport, ServerOptions, router};
 //!
 //! # #[tokio::main]
@@ -25,10 +25,15 @@
 //! // Another node, that asks it. A group does this by itself, once its router hands it the peer.
 //! let peer = GrpcTransport::default().peer(&base_url)?;
 //! let key = &Bytes::from("Tom");
-//! let deadline = Duration::from_secs(5);
-//! let fetch = Fetch { group: "scores", key, max_value: 1 << 20, deadline, party: None };
-//! let fetched = peer.fetch(fetch).await?;
-//! assert_eq!(fetched, Fetched::Found("630".into()));
+//! let fetch = Fetch {
+//!     group: "scores",
+//!     key,
+//!     max_value: 1 << 20,
+//!     deadline: Duration::from_secs(5),
+//!     party: None,
+//!     removals: &[],
+//! };
+//! assert_eq!(peer.fetch(fetch).await?, Entry::value("630"));
 //! # Ok(()) }
 //! ```
 //!
@@ -36,7 +41,7 @@
 //!
 //! | answer | for the asker |
 //! |---|---|
-//! | a value, or `not_found` | what it says |
+//! | a value, or `not_found` | what it says; a `not_found` without a ttl is not to be kept |
 //! | a `failure` | a [`Verdict`](gaggle_group::Verdict): the owner did what the asker would have done |
 //! | `UNAVAILABLE`, `DEADLINE_EXCEEDED`, `CANCELLED`, `UNKNOWN`, or a connection that failed | [`Unavailable`](gaggle_group::PeerError::Unavailable): speaks against the peer's health |
 //! | any other status (`NOT_FOUND` is an unknown group), or an answer that cannot be read | [`Refused`](gaggle_group::PeerError::Refused): the peer lives, the value is to be had elsewhere |
@@ -45,10 +50,17 @@
 //! that two nodes that disagree about the ring cannot wait for each other. The deadline travels as `grpc-timeout`; the
 //! server gives up a little before it ([`ServerOptions::answer_ahead`]), so that its verdict finds somebody waiting.
 //!
+//! A `Get` tells of removals that the asker knows, which the server applies before it answers. `Remove`, `Put` and `News`
+//! carry removals, values for the owner of a key to keep, and the question for removals. A peer of an older release
+//! answers `News` with `UNIMPLEMENTED`, which is "no such thing"; it takes no values, removes no group, and is told of many
+//! keys one by one.
+//!
 //! # Bounds
 //!
-//! A request is at most 1 MiB; longer ones are not sent. An answer is at most the value that the asker will take and
-//! 8 KiB; a longer one is given up at its announced length. An origin's account of its failure is cut off after 4 KiB.
+//! A request is at most 1 MiB; one for news 2 MiB, and one that gives a value 1 MiB and the largest value that any group
+//! takes. Longer ones are not sent. An answer is at most the value that the asker will take and 8 KiB, or 4 MiB of removals; a
+//! longer one is given up at its announced length. A key in a removal is at most 64 KiB. An origin's account of its failure is
+//! cut off after 4 KiB.
 //!
 //! # Trade-offs
 //!
@@ -62,12 +74,16 @@
 //!   [`ClientOptions::max_requests_per_peer`]; it takes a health check, outside of this crate, to stop asking.
 //! * A request is sent again only where the connection closed before it was sent, and only once. One that was under way
 //!   when the peer died fails.
+//! * A removal whose keys take more than 1 MiB removes the whole group at the peers: more than it must, and never less.
 //! * No TLS and no credentials, as in the rest of the cluster's own traffic: for trusted networks.
 //! * It speaks with Gaggle nodes only. Older groupcache-like systems speak HTTP.
 
 mod client;
+mod codec;
 mod deadline;
+mod notices;
 mod server;
+mod terms;
 mod verdict;
 mod wire;
 

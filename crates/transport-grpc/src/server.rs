@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
-use gaggle_group::{Answer, Error, Group, Groups, Hop};
+use gaggle_group::{Answer, Error, Group, Groups, Hop, Serve};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
+use crate::client::base_url;
 use crate::deadline::time_to_work;
-use crate::verdict;
 use crate::wire::peers_server::{Peers, PeersServer};
 use crate::wire::{
-    self, Failure, GetRequest, GetResponse, MAX_REQUEST, NotFound, PingRequest, PingResponse,
-    RemoveRequest, RemoveResponse, Value, get_response::Result as Outcome,
+    self, Failure, GetRequest, GetResponse, MAX_NEWS, NewsRequest, NewsResponse, NotFound,
+    PingRequest, PingResponse, PutRequest, PutResponse, RemoveRequest, RemoveResponse,
+    get_response::Result as Outcome,
 };
+use crate::{notices, terms, verdict};
+
+/// The longest name of a node that asks for removals, in bytes.
+const MAX_FOLLOWER: usize = 256;
 
 /// How peers are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +46,8 @@ pub fn router(groups: Groups, options: ServerOptions) -> axum::Router {
         .max()
         .unwrap_or(0);
     let service = PeersServer::new(Served { groups, options })
-        .max_decoding_message_size(MAX_REQUEST)
-        .max_encoding_message_size(wire::max_answer(largest));
+        .max_decoding_message_size(wire::max_put(largest))
+        .max_encoding_message_size(wire::max_answer(largest).max(MAX_NEWS));
     Routes::from(axum::Router::new())
         .add_service(service)
         .into_axum_router()
@@ -69,8 +74,11 @@ impl Peers for Served {
             group,
             key,
             max_value,
+            removals,
         } = request.into_inner();
-        let answer = self.group(&group)?.serve(&key, Hop::Forwarded, wait).await;
+        let removals = notices::carried(removals).map_err(invalid)?;
+        let request = Serve::new(&key, Hop::Forwarded).within(wait);
+        let answer = self.group(&group)?.serve(request.after(&removals)).await;
         let outcome = outcome(answer, max_value.unwrap_or(u64::MAX))?;
         Ok(Response::new(GetResponse {
             result: Some(outcome),
@@ -81,9 +89,57 @@ impl Peers for Served {
         &self,
         request: Request<RemoveRequest>,
     ) -> Result<Response<RemoveResponse>, Status> {
-        let RemoveRequest { group, key } = request.into_inner();
-        self.group(&group)?.forget(&key);
-        Ok(Response::new(RemoveResponse {}))
+        let RemoveRequest { group, key, notice } = request.into_inner();
+        let group = self.group(&group)?;
+        let applied = notice.is_some();
+        match notice {
+            // Known or not, what it names is gone.
+            Some(notice) => {
+                group.apply(&notices::notice(&notice).map_err(invalid)?);
+            }
+            // An older asker's.
+            None => {
+                group.forget(&key);
+            }
+        }
+        Ok(Response::new(RemoveResponse { applied }))
+    }
+
+    async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
+        let PutRequest {
+            group,
+            key,
+            id,
+            entry,
+        } = request.into_inner();
+        let group = self.group(&group)?;
+        let (Some(id), Some(entry)) = (id, entry) else {
+            return Err(Status::invalid_argument("a value to keep without a name"));
+        };
+        if key.len() > notices::MAX_KEY {
+            return Err(invalid(notices::BadNotice::KeyTooLong));
+        }
+        let id = notices::id(id).map_err(invalid)?;
+        let entry = terms::entry(entry, wire::owned).map_err(invalid)?;
+        let failure = match group.accept(&key, &entry, id) {
+            Ok(()) => None,
+            Err(error) => Some(verdict::to_wire(&error)?),
+        };
+        Ok(Response::new(PutResponse { failure }))
+    }
+
+    async fn news(&self, request: Request<NewsRequest>) -> Result<Response<NewsResponse>, Status> {
+        let NewsRequest {
+            group,
+            known,
+            follower,
+        } = request.into_inner();
+        // Whatever else stands there is no node that could be told of anything.
+        let is_name = follower.len() <= MAX_FOLLOWER && base_url::endpoint(&follower).is_ok();
+        let follower = Some(&*follower).filter(|_| is_name);
+        let known = notices::known(known);
+        let news = self.group(&group)?.news(&known, follower);
+        Ok(Response::new(notices::put_news(&news)))
     }
 
     async fn ping(&self, _: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {
@@ -92,21 +148,25 @@ impl Peers for Served {
 }
 
 fn outcome(answer: Result<Answer, Error>, max_value: u64) -> Result<Outcome, Status> {
-    match answer {
-        Ok(Answer { value, ttl, .. }) => {
-            let len = value.len() as u64;
-            if len > max_value {
-                let kind = Some(verdict::value_too_large(Some(len), max_value));
-                return Ok(Outcome::Failure(Failure { kind }));
-            }
-            Ok(Outcome::Value(Value {
-                value,
-                ttl_ms: ttl.map(verdict::millis),
-            }))
-        }
-        Err(Error::NotFound { .. }) => Ok(Outcome::NotFound(NotFound {})),
-        Err(error) => verdict::to_wire(&error).map(Outcome::Failure),
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(Error::NotFound { .. }) => return Ok(Outcome::NotFound(NotFound::default())),
+        Err(error) => return verdict::to_wire(&error).map(Outcome::Failure),
+    };
+    let (freshness, metadata) = (answer.freshness, &answer.metadata);
+    let Some(value) = answer.value else {
+        return Ok(Outcome::NotFound(terms::of_value(freshness, metadata)));
+    };
+    let len = value.len() as u64;
+    if len > max_value {
+        let kind = Some(verdict::value_too_large(Some(len), max_value));
+        return Ok(Outcome::Failure(Failure { kind }));
     }
+    Ok(Outcome::Value(terms::put_value(value, freshness, metadata)))
+}
+
+fn invalid(error: impl std::fmt::Display) -> Status {
+    Status::invalid_argument(error.to_string())
 }
 
 #[cfg(test)]

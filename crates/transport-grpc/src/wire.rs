@@ -1,8 +1,14 @@
 //! What travels: the generated messages and service, and the bounds of a message.
 
-/// The largest request in bytes, the whole message. Known to both sides, so that a client never sends what a server
+use bytes::Bytes;
+
+/// The largest request in bytes, the whole message; one with a value may have those in addition, and one for removals
+/// twice as many. Known to both sides, so that a client never sends what a server
 /// would not read, and an "out of range" can only be about the answer.
 pub(crate) const MAX_REQUEST: usize = 1 << 20;
+
+/// The most that an answer with removals takes, in bytes.
+pub(crate) const MAX_NEWS: usize = 4 << 20;
 
 /// The most that an answer adds to its value, in bytes: tags, lengths, the time to live, or a failure's account.
 pub(crate) const ENVELOPE: usize = 8 << 10;
@@ -16,11 +22,33 @@ pub(crate) fn account(mut text: String) -> String {
     text
 }
 
+/// The largest request of all: one that gives a value of `max_value` bytes.
+pub(crate) fn max_put(max_value: u64) -> usize {
+    usize::try_from(max_value)
+        .unwrap_or(usize::MAX)
+        .saturating_add(MAX_REQUEST)
+        .max(2 * MAX_REQUEST)
+}
+
 /// The largest answer that carries a value of `max_value` bytes.
 pub(crate) fn max_answer(max_value: u64) -> usize {
     usize::try_from(max_value)
         .unwrap_or(usize::MAX)
         .saturating_add(ENVELOPE)
+}
+
+/// Values up to this length, in bytes, get an allocation of their own.
+const COPY_UP_TO: usize = 16 << 10;
+
+/// The value without the buffer that it was received in. A slice keeps all of its buffer alive, 8 KiB at the least, and a
+/// cache that counts the slice's bytes would hold many times its budget. Beyond [`COPY_UP_TO`] the value makes up nearly
+/// all of its buffer, and is not copied.
+pub(crate) fn owned(value: Bytes) -> Bytes {
+    if value.len() <= COPY_UP_TO {
+        Bytes::copy_from_slice(&value)
+    } else {
+        value
+    }
 }
 
 pub(crate) use generated::*;

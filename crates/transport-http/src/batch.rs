@@ -5,27 +5,15 @@ use gaggle_group::Verdict;
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
-use self::proto::batch_answer::Result as Kind;
-use self::proto::{BatchAnswer, NotFound, Refused, Separately};
+use crate::proto::batch_answer::Result as Kind;
+use crate::proto::{BatchAnswer, Refused, Separately};
+use crate::terms::Terms;
 
 mod failure;
 mod frames;
 
 pub(crate) use failure::read as read_failure;
 pub(crate) use frames::Frames;
-
-/// Of the file that the gRPC transport has too, this one needs the messages of an answer alone.
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    reason = "generated"
-)]
-pub(crate) mod proto {
-    include!(concat!(env!("OUT_DIR"), "/gaggle.peer.v1.rs"));
-}
 
 /// The most gets in one request that a server takes.
 pub(crate) const MAX_ITEMS: usize = 1 << 10;
@@ -39,7 +27,7 @@ pub(crate) const OVERHEAD: u64 = 8 << 10;
 /// Where one get of a batch led, apart from a value.
 #[derive(Debug)]
 pub(crate) enum Valueless {
-    NotFound,
+    NotFound(Terms),
     Failed(Verdict),
     Refused(String),
     Separately,
@@ -48,7 +36,7 @@ pub(crate) enum Valueless {
 /// Appends an answer without a value.
 pub(crate) fn put_valueless(index: u32, answer: Valueless, out: &mut BytesMut) {
     let result = match answer {
-        Valueless::NotFound => Kind::NotFound(NotFound {}),
+        Valueless::NotFound(terms) => Kind::NotFound(terms),
         Valueless::Failed(verdict) => failure::write(verdict).map_or_else(
             || refused("a failure that cannot be told".to_owned()),
             Kind::Failure,
@@ -72,11 +60,11 @@ fn refused(reason: String) -> Kind {
 
 /// Appends all of an answer but the value, which follows: as prost would write the message; by hand, because prost can
 /// only copy the value, and measures each message twice.
-pub(crate) fn put_value_head(index: u32, len: usize, ttl_ms: Option<u64>, out: &mut BytesMut) {
+pub(crate) fn put_value_head(index: u32, len: usize, terms: &Terms, out: &mut BytesMut) {
     // All tags here are one byte long.
     let len = len as u64;
-    let ttl_len = ttl_ms.map_or(0, |ttl| 1 + encoded_len_varint(ttl));
-    let value = (ttl_len + 1 + encoded_len_varint(len)) as u64 + len;
+    let terms_len = terms.encoded_len();
+    let value = (terms_len + 1 + encoded_len_varint(len)) as u64 + len;
     let answer =
         (1 + encoded_len_varint(index.into()) + 1 + encoded_len_varint(value)) as u64 + value;
     encode_varint(answer, out);
@@ -84,42 +72,52 @@ pub(crate) fn put_value_head(index: u32, len: usize, ttl_ms: Option<u64>, out: &
     encode_varint(index.into(), out);
     encode_key(2, WireType::LengthDelimited, out);
     encode_varint(value, out);
-    if let Some(ttl) = ttl_ms {
-        encode_key(2, WireType::Varint, out);
-        encode_varint(ttl, out);
+    if terms_len > 0 {
+        out.reserve(terms_len);
+        terms.encode_raw(out);
     }
     encode_key(1, WireType::LengthDelimited, out);
     encode_varint(len, out);
 }
 
 /// Appends an answer with a value that is small enough to be copied.
-pub(crate) fn put_value(index: u32, value: &[u8], ttl_ms: Option<u64>, out: &mut BytesMut) {
+pub(crate) fn put_value(index: u32, value: &[u8], terms: &Terms, out: &mut BytesMut) {
     out.reserve(value.len() + 64);
-    put_value_head(index, value.len(), ttl_ms, out);
+    put_value_head(index, value.len(), terms, out);
     out.put_slice(value);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::proto::Value;
+    use crate::terms::split;
 
     #[test]
     fn a_value_is_written_as_prost_reads_it() {
+        let all = Terms {
+            ttl_ms: Some(u64::MAX),
+            stale_while_revalidate_ms: 1,
+            stale_if_error_ms: 300,
+            age_ms: Some(0),
+            metadata: vec![9; 1_024].into(),
+        };
+        let fresh = Terms {
+            ttl_ms: Some(0),
+            ..Terms::default()
+        };
         for index in [0, 1, 127, 128, 1_023] {
             for len in [0, 1, 127, 128, 20_000] {
-                for ttl_ms in [None, Some(0), Some(u64::MAX)] {
+                for terms in [&Terms::default(), &fresh, &all] {
                     let value = vec![7; len];
                     let mut out = BytesMut::new();
-                    put_value(index, &value, ttl_ms, &mut out);
-                    let expected = Value {
-                        value: value.into(),
-                        ttl_ms,
-                    };
+                    put_value(index, &value, terms, &mut out);
                     let answer = BatchAnswer::decode_length_delimited(&mut out).unwrap();
                     assert!(out.is_empty(), "the length is that of the message");
                     assert_eq!(answer.index, index);
-                    assert_eq!(answer.result, Some(Kind::Value(expected)));
+                    let Some(Kind::Value(message)) = answer.result else {
+                        panic!("no value")
+                    };
+                    assert_eq!(split(message), (value.into(), terms.clone()));
                 }
             }
         }

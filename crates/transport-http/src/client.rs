@@ -10,6 +10,7 @@ use crate::{BasePath, Encoding};
 mod asker;
 mod batch;
 mod body;
+mod control;
 mod failure;
 mod peer;
 mod queue;
@@ -39,7 +40,7 @@ pub struct ClientOptions {
     pub batching: Option<Batching>,
     /// How long a peer may take to show a sign of life. Default 400 ms.
     pub ping_timeout: Duration,
-    /// How long a peer may take to drop a key. Default 1 s.
+    /// How long a peer may take to apply a removal, to take a value, or to tell of removals. Default 1 s.
     pub remove_timeout: Duration,
 }
 
@@ -63,7 +64,7 @@ impl Default for ClientOptions {
 /// How gets of one peer share requests.
 ///
 /// A get leaves at once where no request is under way: by itself, or, if the last one to leave had company, with those that
-/// come in the same turn of the runtime. Else gets wait for the first answer to it and then leave together.
+/// come in the same turn of the runtime. Otherwise gets wait for the first answer to it and then leave together.
 ///
 /// Gets of one [party](gaggle_group::Party), such as those of one `get_many`, are together from the start: they wait for each
 /// other, and leave in one batch. 64 or more leave at once; fewer wait with all others where requests are under way.
@@ -95,7 +96,7 @@ impl Default for Batching {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// With no request allowed, every fetch would wait in vain.
+    /// With no request allowed, every fetch would wait to its deadline.
     #[error("max_requests_per_peer must be more than zero")]
     NoRequests,
     /// With no request allowed before gets wait, or none allowed to wait, batches cannot work.
@@ -194,6 +195,11 @@ impl HttpTransport {
         })?;
         Ok(Arc::new(HttpPeer::new(self.clone(), base_url)))
     }
+}
+
+/// Whether a peer can have that name.
+pub(crate) fn is_base_url(name: &str) -> bool {
+    check(name).is_ok()
 }
 
 fn check(base_url: &str) -> Result<(), BaseUrlProblem> {

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use gaggle_group::Verdict;
+use gaggle_group::{RemovalId, Verdict};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::notices::MAX_CARRIED;
 
 /// Request: a node has forwarded this, and it is not to be forwarded again.
 pub(crate) const FORWARDED: HeaderName = HeaderName::from_static("gaggle-forwarded");
@@ -16,8 +18,12 @@ pub(crate) const MAX_VALUE: HeaderName = HeaderName::from_static("gaggle-max-val
 pub(crate) const KEY: HeaderName = HeaderName::from_static("gaggle-key");
 /// Request: the body is a batch. Answer to a marked request: batches are understood here.
 pub(crate) const BATCH: HeaderName = HeaderName::from_static("gaggle-batch");
-/// Answer: how much longer the value is fresh.
-pub(crate) const TTL_MS: HeaderName = HeaderName::from_static("gaggle-ttl-ms");
+/// Request: the body tells of removals, or a value to keep. Answer: that was read here.
+pub(crate) const CONTROL: HeaderName = HeaderName::from_static("gaggle-control");
+/// Request: removals of the key that the asker knows.
+pub(crate) const REMOVALS: HeaderName = HeaderName::from_static("gaggle-removals");
+/// DELETE: the removal's name.
+pub(crate) const REMOVAL: HeaderName = HeaderName::from_static("gaggle-removal");
 /// Answer to DELETE: the copies are gone.
 pub(crate) const REMOVED: HeaderName = HeaderName::from_static("gaggle-removed");
 /// Answer: how the load ended that brought no value.
@@ -56,6 +62,44 @@ pub(crate) fn duration(
     name: &HeaderName,
 ) -> Result<Option<Duration>, BadNumber> {
     Ok(number(headers, name)?.map(Duration::from_millis))
+}
+
+/// A header that should name removals holds something else.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the header {0} names no removal")]
+pub(crate) struct BadRemoval(pub(crate) HeaderName);
+
+/// The removals that a get carries, as many as are read.
+pub(crate) fn removals(headers: &HeaderMap) -> Result<Vec<RemovalId>, BadRemoval> {
+    let Some(value) = headers.get(REMOVALS) else {
+        return Ok(Vec::new());
+    };
+    let bad = || BadRemoval(REMOVALS);
+    let names = value.to_str().map_err(|_| bad())?.split(' ');
+    let names = names.filter(|name| !name.is_empty()).take(MAX_CARRIED);
+    names.map(|name| name.parse().map_err(|_| bad())).collect()
+}
+
+/// Adds the removals that a get carries.
+pub(crate) fn put_removals(removals: &[RemovalId], headers: &mut HeaderMap) {
+    if removals.is_empty() {
+        return;
+    }
+    let names = removals.iter().take(MAX_CARRIED).map(RemovalId::to_string);
+    let names = names.collect::<Vec<_>>().join(" ");
+    // Digits and spaces can stand in any header.
+    if let Ok(names) = HeaderValue::try_from(names) {
+        headers.insert(REMOVALS, names);
+    }
+}
+
+/// The name of the removal that a DELETE is.
+pub(crate) fn removal(headers: &HeaderMap) -> Result<Option<RemovalId>, BadRemoval> {
+    let Some(value) = headers.get(REMOVAL) else {
+        return Ok(None);
+    };
+    let name = value.to_str().ok().and_then(|name| name.parse().ok());
+    name.map(Some).ok_or(BadRemoval(REMOVAL))
 }
 
 /// Whole milliseconds, rounded down.
@@ -180,6 +224,30 @@ mod tests {
             report.write(&mut headers);
             assert_eq!(Reported::read(&headers, &message), Ok(Some(report)));
         }
+    }
+
+    #[test]
+    fn removals_read_back_as_many_as_are_read() {
+        let id = |number| RemovalId {
+            issuer: 0xab,
+            number,
+        };
+        let many: Vec<_> = (1..12).map(id).collect();
+        let mut headers = HeaderMap::new();
+        put_removals(&[], &mut headers);
+        assert!(headers.is_empty());
+        put_removals(&many[..2], &mut headers);
+        assert_eq!(headers[REMOVALS], "00000000000000ab-1 00000000000000ab-2");
+        assert_eq!(removals(&headers).unwrap(), many[..2]);
+        put_removals(&many, &mut headers);
+        assert_eq!(removals(&headers).unwrap(), many[..MAX_CARRIED]);
+        for bad in ["1", "00000000000000ab-1,00000000000000ab-2"] {
+            headers.insert(REMOVALS, bad.parse().unwrap());
+            assert_eq!(removals(&headers), Err(BadRemoval(REMOVALS)), "{bad}");
+        }
+        assert_eq!(removal(&headers), Ok(None));
+        headers.insert(REMOVAL, HeaderValue::from_static("x"));
+        assert_eq!(removal(&headers), Err(BadRemoval(REMOVAL)));
     }
 
     #[test]

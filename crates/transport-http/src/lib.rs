@@ -6,7 +6,7 @@
 //! ```
 //! use bytes::Bytes;
 //! use std::time::Duration;
-//! use gaggle_group::{Fetch, Fetched, Group, Groups, Key, Peer};
+//! use gaggle_group::{Entry, Fetch, Group, Groups, Key, Peer};
 //! use gaggle_transport_http::{ClientOptions, HttpTransport, ServerOptions, router};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -22,9 +22,15 @@
 //! let transport = HttpTransport::new(ClientOptions::default())?;
 //! let peer = transport.peer(&format!("http://{address}"))?;
 //! let key = Key::from("Tom");
-//! let deadline = Duration::from_secs(1);
-//! let fetch = Fetch { group: "scores", key: &key, max_value: 1 << 20, deadline, party: None };
-//! assert_eq!(peer.fetch(fetch).await?, Fetched::Found("630".into()));
+//! let fetch = Fetch {
+//!     group: "scores",
+//!     key: &key,
+//!     max_value: 1 << 20,
+//!     deadline: Duration::from_secs(1),
+//!     party: None,
+//!     removals: &[],
+//! };
+//! assert_eq!(peer.fetch(fetch).await?, Entry::value("630"));
 //! # Ok(()) }
 //! ```
 //!
@@ -33,8 +39,8 @@
 //! **Request.** `GET {base path}{group}/{key}`. In group and key the bytes `A-Z a-z 0-9 - _ . ~` stay, every other byte is
 //! `%XX` in upper case: a space is `%20`, a plus `%2B`. The server splits the raw path at the first `/` behind the group,
 //! then decodes plain percent-encoding (`+` is a plus), so a key is any bytes: none at all, slashes, NUL, no UTF-8. The
-//! query is ignored. `HEAD` and `POST` read like `GET`; a request's body means nothing, but for batches. `DELETE` drops the receiver's own
-//! copies of the key. Any other method is answered with 405.
+//! query is ignored. `HEAD` and `POST` read like `GET`; a request's body means nothing, but for batches and control requests.
+//! `DELETE` drops the receiver's own copies of the key. Any other method is answered with 405.
 //!
 //! The keys `.` and `..` cannot be in a path, since URL parsers take such parts away even when they are escaped. The client
 //! sends `GET {base path}{group}` for them, without a slash, and the escaped key in the header `gaggle-key`. Other
@@ -46,26 +52,46 @@
 //! | `gaggle-deadline-ms: N` | the answer is of use for that long |
 //! | `gaggle-max-value: N` | the most bytes of value that the asker takes |
 //! | `gaggle-key: K` | the key, escaped; read only where no `/` follows the group |
+//! | `gaggle-removals: ID ID` | removals of the key that the asker knows: they are applied before the answer. At most 8 are read |
+//! | `gaggle-removal: ID` | with `DELETE`: the name of the removal |
+//! | `gaggle-batch: 1` | with `POST {base path}`: the body asks for many keys |
+//! | `gaggle-control: 1` | with `POST {base path}`: the body is a control request |
+//!
+//! An `ID` is 16 hexadecimal digits, `-` and a number from 1 on ([`RemovalId`](gaggle_group::RemovalId)).
 //!
 //! **Answer.** 200 and the value, in one of two encodings that the ring agrees on ([`Encoding`]): `application/x-protobuf`
 //! with a `GetResponse` whose only field is the value (an empty value is `0A 00`), or `application/octet-stream` with the
-//! value alone. `gaggle-ttl-ms: N` says how much longer it is fresh; without it, it does not expire. The client takes
-//! protobuf under any content type, ignores unknown fields, and reads an empty body as an empty value.
+//! value alone. The client takes protobuf under any content type, ignores unknown fields, and reads an empty body as an
+//! empty value.
+//!
+//! | answer header | meaning |
+//! |---|---|
+//! | `gaggle-ttl-ms: N` | how much longer it is fresh |
+//! | `gaggle-stale-while-revalidate-ms: N` | how long after that it may be served while it is loaded again |
+//! | `gaggle-stale-if-error-ms: N` | how long after that it may be served if loading it again fails |
+//! | `gaggle-age-ms: N` | how old the value is, where the origin told |
+//! | `gaggle-metadata: M` | what else the origin told ([`Metadata`](gaggle_group::Metadata)), its bytes escaped, at most 1 KiB of them |
+//!
+//! Each is there only where it says something. A value without `gaggle-ttl-ms` is fresh without an end, and the windows mean
+//! nothing then. A 404 with the verdict `not-found` has the same headers; without `gaggle-ttl-ms` the absence is not to be
+//! kept. A number or metadata that cannot be read make the answer [`Refused`](gaggle_group::PeerError::Refused).
 //!
 //! A `DELETE` is answered with 200, an empty body and `gaggle-removed: 1`. Only that header counts as done, since
-//! golang/groupcache answers a `DELETE` as if it were a get.
+//! golang/groupcache answers a `DELETE` as if it were a get. With `gaggle-removal` it is a removal like any other: applied
+//! once, remembered, and told to nodes that missed it; one that is known already is answered alike. Without that header it
+//! is a stranger's (mailgun's, curl's), and drops the receiver's copies each time.
 //!
 //! **Errors** have a body of one line of text. Where the node did what the asker would have done, the header
 //! `gaggle-verdict` says how it ended, so that the asker need not try the origin again:
 //!
 //! | status | text | verdict | further headers |
 //! |---|---|---|---|
-//! | 400 | `bad request` (no `/` behind the group, a malformed escape, number or batch) | | |
+//! | 400 | `bad request` (no `/` behind the group, a malformed escape, number, name of a removal or message) | | |
 //! | 404 | `no such group: NAME` | | |
 //! | 404 | `KEY not found` | `not-found` | |
 //! | 404 | `not found` (not under the base path) | | |
 //! | 405 | `method not allowed` | | `allow` |
-//! | 413 | a batch over 1 MiB | | |
+//! | 413 | a batch over 1 MiB, a control request over its limit | | |
 //! | 413 | the error | `value-too-large` | `gaggle-limit`, `gaggle-len` where it is known |
 //! | 414 | the error | `key-too-long` | `gaggle-limit` |
 //! | 500 | the origin's error, or the panic of the load | `origin-failed` | |
@@ -98,6 +124,21 @@
 //! have come here. Fewer than 64 join those that wait, if any would have to: many small batches at a time would cost a busy
 //! peer more than few large ones.
 //!
+//! **Control requests** are Gaggle's own, too: `POST {base path}` with `gaggle-control: 1` and a `ControlRequest`
+//! (`proto/control.proto`). It is one of
+//!
+//! * a removal of any number of keys, or of the whole group;
+//! * a value for the receiver to keep as the key's owner, with the name of the removal that goes with it;
+//! * the question for removals that the receiver knows and the asker does not, with the asker's name, by which it can be told
+//!   of further ones. A name that is no base URL of at most 256 bytes is passed over.
+//!
+//! The answer has the header `gaggle-control: 1`, whatever its status; failures have the statuses of the table above. A
+//! request is at most 2 MiB, one with a value 2 MiB and the largest value that any group takes; an answer at most 4 MiB; a key
+//! in a removal at most 64 KiB. A removal of one key travels as a `DELETE`, which strangers understand.
+//!
+//! An answer without that header comes from a peer that knows no such thing, unless it is a failure (5xx but 501). Such a
+//! peer has no news, takes no values, removes no group, and is told of many keys by a `DELETE` for each.
+//!
 //! **What the client makes of it.** 200 is a value if all of its body came and decodes; a status with a verdict is what the
 //! verdict says; any other status, a redirect included, or a body that does not decode is
 //! [`Refused`](gaggle_group::PeerError::Refused). No connection, one that breaks, and no answer in time are
@@ -119,6 +160,8 @@
 //!   own. If that is slow, it is a millisecond or two, once; on a network with a longer round trip than that, batches are
 //!   what comes together in that time.
 //! * A value over 64 KiB costs two round trips where it is asked for in a crowd.
+//! * A removal whose keys take more than a control request (about 2 MiB, or 1 MiB where it is told later to a node that
+//!   missed it) removes the whole group at the peers: more than it must, and never less.
 //! * The owner is told a deadline up to 100 ms shorter than the asker's, so that its "not in time" arrives in time.
 //! * Where an answer is cut off without a stated length, as HTTP/1.0 allows, nobody can tell. Such answers are refused.
 
@@ -129,7 +172,10 @@ mod encoding;
 mod escape;
 mod headers;
 mod message;
+mod notices;
+mod proto;
 mod server;
+mod terms;
 
 pub use base_path::{BasePath, BasePathError};
 pub use client::{

@@ -26,7 +26,7 @@ mod proto {
 pub(crate) const OVERHEAD: u64 = 64;
 
 /// Values up to this size are copied where that saves an allocation held for too long, or a write.
-const SMALL: usize = 16 << 10;
+pub(crate) const SMALL: usize = 16 << 10;
 
 /// The body that brings `value`. A large value is not copied.
 pub(crate) fn encode(encoding: Encoding, value: Bytes) -> Body {
@@ -42,19 +42,25 @@ pub(crate) fn encode(encoding: Encoding, value: Bytes) -> Body {
                 head.put_slice(&value);
                 Body::from(head.freeze())
             } else {
-                Body::new(TwoPart {
-                    parts: [head.freeze(), value],
-                    next: 0,
-                })
+                Body::new(TwoPart::new(head.freeze(), value))
             }
         }
     }
 }
 
 /// A body of two known parts, so that hyper can state its length.
-struct TwoPart {
+pub(crate) struct TwoPart {
     parts: [Bytes; 2],
     next: usize,
+}
+
+impl TwoPart {
+    pub(crate) fn new(head: Bytes, value: Bytes) -> Self {
+        Self {
+            parts: [head, value],
+            next: 0,
+        }
+    }
 }
 
 impl HttpBody for TwoPart {
@@ -91,11 +97,16 @@ pub(crate) fn decode(encoding: Encoding, body: BytesMut) -> Result<Bytes, prost:
         Encoding::Raw => body,
         Encoding::Protobuf => proto::GetResponse::decode(body)?.value.unwrap_or_default(),
     };
+    Ok(kept(value, held))
+}
+
+/// A value to be kept, out of a buffer that takes `held` bytes: a slice of it where it fills most of it.
+pub(crate) fn kept(value: Bytes, held: usize) -> Bytes {
     let wasteful = held > value.len() + value.len() / 8;
     if value.len() <= SMALL || wasteful {
-        Ok(Bytes::copy_from_slice(&value))
+        Bytes::copy_from_slice(&value)
     } else {
-        Ok(value)
+        value
     }
 }
 

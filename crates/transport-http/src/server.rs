@@ -6,15 +6,20 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use gaggle_group::{Answer, Error, Group, Groups, Hop};
+use bytes::Bytes;
+use gaggle_group::{Answer, Error, Group, Groups, Hop, Key, Notice, Scope, Serve};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, request};
 
 use self::refusal::Refusal;
 use crate::escape::unescape;
+use crate::notices::MAX_KEY;
+use crate::terms::{self, Terms};
 use crate::{BasePath, Encoding, headers, message};
 
 mod batch;
+mod body;
+mod control;
 mod refusal;
 
 /// How a server answers.
@@ -56,8 +61,10 @@ pub fn router(groups: Groups, options: ServerOptions) -> Router {
 async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let marked = head.headers.contains_key(headers::FORWARDED);
-    let answered = if server.is_batch(&head) {
+    let answered = if server.has_message(&head, &headers::BATCH) {
         batch::answer(&server.groups, body).await
+    } else if server.has_message(&head, &headers::CONTROL) {
+        Ok(control::answer(&server.groups, body).await)
     } else {
         // Elsewhere the body of a request means nothing. Let go at once, it is never buffered.
         drop(body);
@@ -71,10 +78,10 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
 }
 
 impl Server {
-    /// Whether the body of a request asks for many keys. Without a group, that path asks for none.
-    fn is_batch(&self, head: &request::Parts) -> bool {
+    /// Whether the body of a request is a message of the kind that a header tells. Without a group, that path asks for no key.
+    fn has_message(&self, head: &request::Parts, kind: &HeaderName) -> bool {
         head.method == Method::POST
-            && head.headers.contains_key(headers::BATCH)
+            && head.headers.contains_key(kind)
             && head.uri.path() == self.options.base_path.as_str()
     }
 
@@ -87,7 +94,7 @@ impl Server {
         };
         let (group, key) = self.target(head)?;
         if removes {
-            Ok(remove(group, &key))
+            remove(group, key, &head.headers)
         } else {
             self.read(group, key, &head.headers).await
         }
@@ -129,9 +136,25 @@ impl Server {
             Unmarked::Route if !asked.contains_key(headers::FORWARDED) => Hop::First,
             Unmarked::Route | Unmarked::Answer => Hop::Forwarded,
         };
-        let error = match group.serve(&key, hop, wait).await {
-            Ok(found) => match over(found.value.len(), max_value) {
-                None => return Ok(self.found(found)),
+        let removals = headers::removals(asked).map_err(Refusal::Removal)?;
+        let request = Serve::new(&key, hop).within(wait).after(&removals);
+        let error = match group.serve(request).await {
+            Ok(Answer {
+                value: None,
+                freshness,
+                metadata,
+                ..
+            }) => {
+                let terms = terms::of_absence(freshness, &metadata);
+                return Err(Refusal::Absent { key, terms });
+            }
+            Ok(Answer {
+                value: Some(value),
+                freshness,
+                metadata,
+                ..
+            }) => match over(value.len(), max_value) {
+                None => return Ok(self.found(value, &terms::of_value(freshness, &metadata))),
                 Some((len, limit)) => Error::ValueTooLarge {
                     group: group.name().clone(),
                     len: Some(len),
@@ -143,17 +166,15 @@ impl Server {
         Err(Refusal::Load { error, key })
     }
 
-    fn found(&self, found: Answer) -> Response {
+    fn found(&self, value: Bytes, terms: &Terms) -> Response {
         let encoding = self.options.encoding;
-        let mut response = Response::new(message::encode(encoding, found.value));
+        let mut response = Response::new(message::encode(encoding, value));
         let headers = response.headers_mut();
         headers.insert(
             CONTENT_TYPE,
             HeaderValue::from_static(encoding.content_type()),
         );
-        if let Some(ttl) = found.ttl {
-            headers.insert(headers::TTL_MS, headers::millis(ttl).into());
-        }
+        terms::write(terms, headers);
         response
     }
 }
@@ -164,11 +185,22 @@ fn over(len: usize, limit: Option<u64>) -> Option<(u64, u64)> {
     limit.filter(|limit| len > *limit).map(|limit| (len, limit))
 }
 
-fn remove(group: &Group, key: &[u8]) -> Response {
-    group.forget(key);
+/// Applies the removal of one key. Without a name it is a stranger's, and this node alone drops its copies.
+fn remove(group: &Group, key: Vec<u8>, asked: &HeaderMap) -> Result<Response, Refusal> {
+    match headers::removal(asked).map_err(Refusal::Removal)? {
+        None => {
+            group.forget(&key);
+        }
+        Some(_) if key.len() > MAX_KEY => return Err(Refusal::Malformed),
+        Some(id) => {
+            let scope = Scope::Keys([Key::from(key)].into());
+            // Known or not, the copies are gone.
+            group.apply(&Notice { id, scope });
+        }
+    }
     let mut response = Response::new(Body::empty());
     response
         .headers_mut()
         .insert(headers::REMOVED, headers::ONE);
-    response
+    Ok(response)
 }

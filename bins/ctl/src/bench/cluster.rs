@@ -81,7 +81,7 @@ impl Cluster {
     fn add(&mut self, before: &Counters, after: &Counters) -> Option<()> {
         let added = |counter: fn(&Counters) -> u64| counter(after).checked_sub(counter(before));
         let gets = added(|counters| counters.gets_total)?;
-        let hits = added(|counters| counters.hits_total.both())?;
+        let hits = added(|counters| counters.hits_total.all())?;
         let origin = added(|counters| counters.loads_total.origin.all())?;
         let peer = added(|counters| counters.loads_total.peer.all())?;
         let errors = added(|counters| counters.loads_total.errors())?;
@@ -132,7 +132,11 @@ mod tests {
         };
         Counters {
             gets_total: gets,
-            hits_total: PerCache { main: hits, hot: 1 },
+            hits_total: PerCache {
+                main: hits,
+                hot: 1,
+                absent: 0,
+            },
             loads_total: PerSource {
                 origin: ends,
                 peer: ends,

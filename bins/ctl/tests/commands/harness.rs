@@ -13,7 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
 
-/// What a node answers: by method and raw target, a status, headers and a body.
+/// What a node answers: by request, a status, headers and a body. A request is written as its method and raw target, and where
+/// it has them its `Cache-Control` in brackets and its body, with blanks between them.
 #[derive(Default, Clone)]
 pub(crate) struct Script(HashMap<String, Answer>);
 
@@ -51,7 +52,15 @@ impl Script {
 }
 
 async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response<Body> {
-    let asked = format!("{} {}", request.method(), request.uri());
+    let (head, body) = request.into_parts();
+    let mut asked = format!("{} {}", head.method, head.uri);
+    if let Some(control) = head.headers.get("cache-control") {
+        asked += &format!(" [{}]", control.to_str().unwrap());
+    }
+    let body = axum::body::to_bytes(body, 4 << 20).await.unwrap();
+    if !body.is_empty() {
+        asked += &format!(" {}", String::from_utf8_lossy(&body));
+    }
     let unexpected = || {
         (
             StatusCode::IM_A_TEAPOT.as_u16(),

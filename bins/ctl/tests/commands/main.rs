@@ -10,7 +10,9 @@ mod bench_node;
 mod bench_origin;
 mod get;
 mod harness;
-mod one_key;
+mod owner;
+mod put;
+mod remove;
 mod stats;
 
 #[tokio::test]

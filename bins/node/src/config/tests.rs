@@ -61,6 +61,13 @@ fn a_full_file_reads_as_it_says() {
         max-loads = 70
         hot-copies = "rate"
         ttl = "5m"
+        ttl-jitter = 0.2
+        stale-while-revalidate = "30s"
+        stale-if-error = "1h"
+        negative-ttl = "5s"
+        refresh-ahead = 0.1
+        hot-ttl = "30s"
+        freshness = "group"
         [groups.scores.origin]
         kind = "sqlite"
         path = "scores.db"
@@ -83,6 +90,12 @@ fn a_full_file_reads_as_it_says() {
         Span(std::time::Duration::from_millis(250))
     );
     assert_eq!(scores.ttl, Some(Span::from_secs(300)));
+    assert_eq!((scores.ttl_jitter, scores.refresh_ahead), (0.2, 0.1));
+    assert_eq!(scores.stale_while_revalidate, Span::from_secs(30));
+    assert_eq!(scores.stale_if_error, Span::from_secs(3_600));
+    assert_eq!(scores.negative_ttl, Some(Span::from_secs(5)));
+    assert_eq!(scores.hot_ttl, Span::from_secs(30));
+    assert_eq!(scores.freshness, Freshness::Group);
     assert_eq!(scores.hot_copies, HotCopies::Rate);
     assert_eq!(
         config.groups["pages"].origin,

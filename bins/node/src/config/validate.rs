@@ -71,6 +71,22 @@ impl Group {
         if let Some((zero, _)) = zeros.into_iter().find(|(_, zero)| *zero) {
             return Err(ConfigError::new(field(zero), "expected more than 0"));
         }
+        if self.negative_ttl.is_some_and(|ttl| ttl.0.is_zero()) {
+            return Err(ConfigError::new(
+                field("negative-ttl"),
+                "expected more than 0; leave it out to ask the origin each time",
+            ));
+        }
+        let shares = [
+            ("ttl-jitter", self.ttl_jitter),
+            ("refresh-ahead", self.refresh_ahead),
+        ];
+        if let Some((share, value)) = shares.into_iter().find(|(_, s)| !(0.0..=1.0).contains(s)) {
+            return Err(ConfigError::new(
+                field(share),
+                format!("{value} is no share; expected a number from 0 to 1"),
+            ));
+        }
         if self.max_key.0 > MAX_KEY {
             return Err(ConfigError::new(
                 field("max-key"),

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gaggle_discovery_dns::{DnsDiscovery, DnsOptions};
 use gaggle_group::{Groups, Peer};
@@ -53,7 +54,7 @@ pub(super) async fn own_name(
 }
 
 /// The ring of the configured members, and of this node.
-pub(super) fn ring(config: &Cluster, name: &str) -> Result<Peers, ConfigError> {
+pub(super) fn ring(config: &Cluster, name: &str, hot_ttl: Duration) -> Result<Peers, ConfigError> {
     let peers = match config.transport {
         Transport::Http => {
             let options = ClientOptions {
@@ -63,13 +64,13 @@ pub(super) fn ring(config: &Cluster, name: &str) -> Result<Peers, ConfigError> {
             };
             let http = HttpTransport::new(options)
                 .map_err(|failure| ConfigError::new("cluster.transport", failure))?;
-            connected(config, name, move |peer: &str| {
+            connected(config, name, hot_ttl, move |peer: &str| {
                 Ok(http.peer(peer)? as Arc<dyn Peer>)
             })
         }
         Transport::Grpc => {
             let grpc = GrpcTransport::default();
-            connected(config, name, move |peer: &str| {
+            connected(config, name, hot_ttl, move |peer: &str| {
                 Ok(grpc.peer(peer)? as Arc<dyn Peer>)
             })
         }
@@ -81,13 +82,19 @@ pub(super) fn ring(config: &Cluster, name: &str) -> Result<Peers, ConfigError> {
     Ok(peers)
 }
 
-fn connected(config: &Cluster, name: &str, connect: impl Connect) -> Result<Peers, PeersError> {
+fn connected(
+    config: &Cluster,
+    name: &str,
+    hot_ttl: Duration,
+    connect: impl Connect,
+) -> Result<Peers, PeersError> {
     let profile = match config.profile {
         config::Profile::Gaggle => Profile::Gaggle,
         config::Profile::Groupcache => Profile::GROUPCACHE,
     };
     let options = Options {
         member: config.member,
+        remember_for: hot_ttl.max(Options::default().remember_for),
         ..Options::default()
     };
     Peers::new(name, profile, options, connect)

@@ -20,6 +20,7 @@ mod faults;
 mod keys;
 mod once;
 mod origins;
+mod promises;
 mod removal;
 mod stopping;
 mod values;

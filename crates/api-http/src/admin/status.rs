@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use gaggle_group::{CacheStats, LoadStats, Member, PeerRequests, Stats};
+use gaggle_group::{CacheStats, Contact, Group, LoadStats, Member, PeerRequests, Stats};
 use serde::Serialize;
 
 use super::Admin;
@@ -17,7 +17,7 @@ struct Status<'a> {
     version: &'a str,
     state: &'static str,
     ring: Ring,
-    groups: BTreeMap<Arc<str>, Counters>,
+    groups: BTreeMap<Arc<str>, GroupStatus>,
 }
 
 #[derive(Serialize, Default)]
@@ -36,7 +36,22 @@ struct PeerStatus {
     requests: Ends,
 }
 
-/// A group's counters, each under the name that `/metrics` has for it without the prefix, with labels as fields.
+#[derive(Serialize)]
+struct GroupStatus {
+    #[serde(flatten)]
+    counters: Counters,
+    contacts: Vec<ContactStatus>,
+}
+
+/// When another node last told which removals it knows.
+#[derive(Serialize)]
+struct ContactStatus {
+    node: Arc<str>,
+    heard_seconds: Option<f64>,
+}
+
+/// A group's counters, each under the name that `/metrics` has for it without the prefix, with labels as fields. Those
+/// that are no metric by themselves have the name of their field in [`Stats`].
 #[derive(Serialize)]
 struct Counters {
     gets_total: u64,
@@ -52,12 +67,19 @@ struct Counters {
     cache_limit_bytes: u64,
     evictions_total: PerCache<Evictions>,
     values_refused_total: PerCache<u64>,
+    stale_revalidating: u64,
+    stale_failed_over: u64,
+    refreshes: u64,
+    not_modified: u64,
+    removals: u64,
+    unvouched_drops: u64,
 }
 
 #[derive(Serialize)]
 struct PerCache<T> {
     main: T,
     hot: T,
+    absent: T,
 }
 
 #[derive(Serialize)]
@@ -99,7 +121,7 @@ pub(super) fn answer(admin: &Admin) -> Response {
     let groups = admin
         .groups
         .iter()
-        .map(|group| (group.name().clone(), group.stats().into()));
+        .map(|group| (group.name().clone(), GroupStatus::from(group)));
     let status = Status {
         node: &admin.node,
         version: &admin.version,
@@ -130,18 +152,31 @@ impl From<Member> for PeerStatus {
     }
 }
 
+impl From<&Group> for GroupStatus {
+    fn from(group: &Group) -> Self {
+        let contacts = group.contacts().into_iter();
+        Self {
+            counters: group.stats().into(),
+            contacts: contacts.map(ContactStatus::from).collect(),
+        }
+    }
+}
+
+impl From<Contact> for ContactStatus {
+    fn from(contact: Contact) -> Self {
+        Self {
+            node: contact.peer,
+            heard_seconds: contact.heard.map(|heard| heard.as_secs_f64()),
+        }
+    }
+}
+
 impl From<Stats> for Counters {
     fn from(stats: Stats) -> Self {
-        let Stats {
-            main,
-            hot,
-            origin,
-            peer,
-            ..
-        } = &stats;
+        let Stats { origin, peer, .. } = &stats;
         Self {
             gets_total: stats.gets,
-            hits_total: PerCache::of(main, hot, |cache| cache.store.hits),
+            hits_total: PerCache::of(&stats, |cache| cache.store.hits),
             loads_total: PerSource::of(origin, peer, |loads| Ends {
                 ok: loads.ok,
                 not_found: loads.not_found,
@@ -155,24 +190,31 @@ impl From<Stats> for Counters {
             loads_in_flight: stats.loads_in_flight,
             server_requests_total: stats.server_requests,
             shed_total: stats.shed,
-            cache_bytes: PerCache::of(main, hot, |cache| cache.bytes),
-            cache_entries: PerCache::of(main, hot, |cache| cache.entries),
+            cache_bytes: PerCache::of(&stats, |cache| cache.bytes),
+            cache_entries: PerCache::of(&stats, |cache| cache.entries),
             cache_limit_bytes: stats.limit_bytes,
-            evictions_total: PerCache::of(main, hot, |cache| Evictions {
+            evictions_total: PerCache::of(&stats, |cache| Evictions {
                 capacity: cache.store.evicted_capacity,
                 expired: cache.store.evicted_expired,
                 collision: cache.store.evicted_collision,
             }),
-            values_refused_total: PerCache::of(main, hot, |cache| cache.store.refused),
+            values_refused_total: PerCache::of(&stats, |cache| cache.store.refused),
+            stale_revalidating: stats.stale_revalidating,
+            stale_failed_over: stats.stale_failed_over,
+            refreshes: stats.refreshes,
+            not_modified: stats.not_modified,
+            removals: stats.removals,
+            unvouched_drops: stats.unvouched_drops,
         }
     }
 }
 
 impl<T> PerCache<T> {
-    fn of(main: &CacheStats, hot: &CacheStats, read: impl Fn(&CacheStats) -> T) -> Self {
+    fn of(stats: &Stats, read: impl Fn(&CacheStats) -> T) -> Self {
         Self {
-            main: read(main),
-            hot: read(hot),
+            main: read(&stats.main),
+            hot: read(&stats.hot),
+            absent: read(&stats.absent),
         }
     }
 }

@@ -29,27 +29,25 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, method: &str, target: &str, body: &str) -> Reply {
-        self.send_body(method, target, Body::from(body.to_owned()))
-            .await
+        self.send_with(method, target, &[], body.to_owned()).await
     }
 
-    /// Sends a body that begins and never ends.
-    pub(crate) async fn post_stuck(&self, target: &str) -> Reply {
-        let begun = stream::iter([Ok::<_, Infallible>(r#"{"keys":["#)]);
-        self.send_body(
-            "POST",
-            target,
-            Body::from_stream(begun.chain(stream::pending())),
-        )
-        .await
+    pub(crate) async fn get_with(&self, target: &str, headers: &[(&str, &str)]) -> Reply {
+        self.send_with("GET", target, headers, "").await
     }
 
-    async fn send_body(&self, method: &str, target: &str, body: Body) -> Reply {
-        let request = Request::builder()
-            .method(method)
-            .uri(target)
-            .body(body)
-            .unwrap();
+    pub(crate) async fn send_with(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Reply {
+        let mut request = Request::builder().method(method).uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.into()).unwrap();
         let (head, body) = self.0.clone().oneshot(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Reply {
@@ -58,6 +56,12 @@ impl Client {
             body,
         }
     }
+}
+
+/// A body that begins and never ends.
+pub(crate) fn stuck(begin: &'static str) -> Body {
+    let begun = stream::iter([Ok::<_, Infallible>(begin)]);
+    Body::from_stream(begun.chain(stream::pending()))
 }
 
 impl Reply {

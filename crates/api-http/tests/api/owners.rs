@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use bytes::Bytes;
 use gaggle_api_http::{FrontOptions, front_door};
 use gaggle_group::{
-    Fetch, Fetched, Group, Groups, Guest, Key, Member, Peer, PeerError, PeerRequests, Route,
+    Entry, Fetch, Group, Groups, Guest, Member, Notice, Peer, PeerError, PeerRequests, Route,
     Router, async_trait,
 };
 use serde_json::json;
@@ -15,8 +15,19 @@ use crate::client::Client;
 
 /// The owner of every key, which counts the requests that it could be asked by.
 #[derive(Default)]
-struct Owner {
+pub(crate) struct Owner {
     requests: AtomicUsize,
+    /// What it has of every key; the key itself where nothing is said.
+    entry: Option<Entry>,
+}
+
+impl Owner {
+    pub(crate) fn of(entry: Entry) -> Self {
+        Self {
+            entry: Some(entry),
+            ..Self::default()
+        }
+    }
 }
 
 #[async_trait]
@@ -25,7 +36,7 @@ impl Peer for Owner {
         "http://owner"
     }
 
-    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
         if fetch.party.is_none_or(Guest::is_last) {
             self.requests.fetch_add(1, SeqCst);
         }
@@ -33,10 +44,13 @@ impl Peer for Owner {
             guest.arrive();
             guest.all_here().await;
         }
-        Ok(Fetched::Found(fetch.key.clone().into()))
+        Ok(self
+            .entry
+            .clone()
+            .unwrap_or_else(|| Entry::value(fetch.key.clone())))
     }
 
-    async fn remove(&self, _: &str, _: &Key) -> Result<(), PeerError> {
+    async fn remove(&self, _: &str, _: &Notice) -> Result<(), PeerError> {
         Ok(())
     }
 
@@ -74,14 +88,19 @@ impl Router for AllTheirs {
     }
 }
 
+/// A group of which every key is that node's.
+pub(crate) fn owned_by(owner: &Arc<Owner>) -> Group {
+    Group::builder("scores")
+        .origin_fn(|_: Bytes| async { Err::<Option<Bytes>, _>("every key is the owner's") })
+        .router(Arc::new(AllTheirs(Arc::clone(owner))))
+        .build()
+        .unwrap()
+}
+
 #[tokio::test]
 async fn each_step_of_a_batch_asks_an_owner_once() {
     let owner = Arc::new(Owner::default());
-    let group = Group::builder("scores")
-        .origin_fn(|_: Bytes| async { Err::<Option<Bytes>, _>("every key is the owner's") })
-        .router(Arc::new(AllTheirs(owner.clone())))
-        .build()
-        .unwrap();
+    let group = owned_by(&owner);
     let options = FrontOptions::default();
     let step = options.batch_loads;
     let client = Client(front_door(Groups::new([group]).unwrap(), options));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use bytes::Bytes;
 use gaggle_singleflight::{Ticket, Waiter};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
@@ -12,30 +13,25 @@ use super::Inner;
 use crate::stats::{Counters, LoadCounters, LoadEnd};
 use crate::tiers::Tier;
 use crate::{
-    Error, Fetch, Fetched, Guest, Key, Loaded, OriginError, Party, Peer, PeerError, Route, Source,
-    Verdict,
+    Answer, Cached, Content, Entry, Error, Fetch, Freshness, Guest, Key, Load, Loaded, OriginError,
+    Party, Peer, PeerError, Route, Source, Verdict,
 };
 
-/// What a flight brings to everyone who waits for it; `Ok(None)` is "not found".
-pub(super) type Outcome = Result<Option<Arrived>, Error>;
-
-#[derive(Debug, Clone)]
-pub(super) struct Arrived {
-    pub(super) loaded: Loaded,
-    pub(super) source: Source,
-}
+/// What a flight brings to everyone who waits for it.
+pub(super) type Outcome = Result<Answer, Error>;
 
 impl Inner {
-    /// Joins the load of `key` from the origin, or starts it.
-    pub(super) fn join_load(self: &Arc<Self>, key: &[u8]) -> Waiter<Outcome> {
+    /// Joins the load of `key` from the origin, or starts it. With `newer`, a value that is due to be loaded again does not
+    /// do.
+    pub(super) fn join_load(self: &Arc<Self>, key: &[u8], newer: bool) -> Waiter<Outcome> {
         self.loads.join(key, |ticket| {
             let (inner, key) = (Arc::clone(self), Key::copy_from_slice(key));
             let running = InFlight::enter(self);
             async move {
                 let _running = running?;
-                match inner.found_after_all(&key) {
-                    Some(arrived) => Ok(Some(arrived)),
-                    None => inner.load(&key, &ticket).await,
+                match inner.look_again(&key, newer) {
+                    Ok(found) => Ok(found),
+                    Err(old) => inner.load(&key, &ticket, old, newer).await,
                 }
             }
         })
@@ -47,6 +43,7 @@ impl Inner {
         key: &[u8],
         peer: Arc<dyn Peer>,
         party: Option<&Party>,
+        newer: bool,
     ) -> Waiter<Outcome> {
         self.fetches.join(key, |ticket| {
             let (inner, key) = (Arc::clone(self), Key::copy_from_slice(key));
@@ -54,68 +51,124 @@ impl Inner {
             let guest = party.map(Party::invite);
             async move {
                 let _running = running?;
-                match inner.found_after_all(&key) {
-                    Some(arrived) => Ok(Some(arrived)),
-                    None => inner.fetch(&key, &*peer, &ticket, guest).await,
+                match inner.look_again(&key, newer) {
+                    Ok(found) => Ok(found),
+                    Err(old) => {
+                        let copied = old.is_some();
+                        inner.fetch(&key, &*peer, &ticket, guest, copied).await
+                    }
                 }
             }
         })
     }
 
     /// Looks at the cache again before a flight loads. Without this a key could be loaded twice: A misses; B's flight,
-    /// which began before, fills the cache and frees its slot; A then finds no flight to join and starts one.
-    fn found_after_all(&self, key: &[u8]) -> Option<Arrived> {
-        let (source, cached) = self.tiers.peek(key)?;
-        let loaded = Loaded {
-            value: cached.value,
-            ttl: cached.ttl,
+    /// which began before, fills the cache and frees its slot; A then finds no flight to join and starts one. `Err` has what
+    /// is too old.
+    fn look_again(&self, key: &[u8], newer: bool) -> Result<Answer, Option<Answer>> {
+        let Some(found) = self.tiers.peek(key) else {
+            return Err(None);
         };
-        Some(Arrived { loaded, source })
+        if found.answer.freshness.is_servable() && !(newer && found.due) {
+            Ok(found.answer)
+        } else {
+            Err(Some(found.answer))
+        }
     }
 
-    async fn load(&self, key: &Key, ticket: &Ticket<Key, Outcome>) -> Outcome {
+    async fn load(
+        &self,
+        key: &Key,
+        ticket: &Ticket<Key, Outcome>,
+        old: Option<Answer>,
+        refresh: bool,
+    ) -> Outcome {
+        if refresh {
+            self.counters.refreshes.fetch_add(1, Relaxed);
+        }
+        // Only where a stale value can be served meanwhile: other keys are asked for again with each get.
+        let failed = old.is_some().then(|| FailedUnless::new(self, key));
+        let entry = self.ask_origin(key, old).await;
+        if let Some(failed) = failed {
+            failed.unless(!entry.as_ref().is_err_and(Error::is_failure));
+        }
+        let entry = entry?;
+        self.commit(key, ticket, &entry);
+        Ok(Answer::new(entry, Source::Origin))
+    }
+
+    async fn ask_origin(&self, key: &Key, old: Option<Answer>) -> Result<Entry, Error> {
         let limits = &self.limits;
         let timer = LoadTimer::start(&self.counters.origin);
+        let stale = old.as_ref().map(|old| &old.metadata);
+        let stale = stale.filter(|metadata| metadata.has_validators());
+        let mut load = Load::new(key, limits.max_value);
+        load.stale = stale;
+        let may_be_unchanged = stale.is_some();
         let asked = timeout(limits.load_timeout, async {
             // Err would mean that the semaphore is closed, which nobody does.
             let _slot = self.origin_slots.acquire().await;
             debug!(node = %self.me(), group = %self.name, key = %Printable(key), "asking the origin");
-            self.origin.load(key, limits.max_value).await
+            self.origin.load(load).await
         })
         .await;
-        let found = match asked {
-            Ok(Ok(found)) => found,
+        let Loaded {
+            content,
+            freshness,
+            metadata,
+        } = match asked {
+            Ok(Ok(loaded)) => loaded,
             Ok(Err(failure)) => return Err(self.origin_failed(failure)),
             Err(_) => {
                 warn!(group = %self.name, after = ?limits.load_timeout, "the origin did not answer in time");
                 return Err(self.deadline(limits.load_timeout));
             }
         };
-        let Some(mut loaded) = found else {
-            timer.end(LoadEnd::NotFound);
-            return Ok(None);
+        let (value, metadata) = match content {
+            Content::Value(value) => (Some(value), metadata),
+            Content::Absent => (None, metadata),
+            Content::NotModified => {
+                let known = old.and_then(|old| Some((old.value?, old.metadata)));
+                let Some((value, known)) = known.filter(|_| may_be_unchanged) else {
+                    let failure = "it says that nothing has changed, and there is nothing here";
+                    return Err(self.origin_failed(OriginError::failed(failure)));
+                };
+                self.counters.not_modified.fetch_add(1, Relaxed);
+                let metadata = if metadata.is_empty() { known } else { metadata };
+                (Some(value), metadata)
+            }
         };
-        self.check_value(&loaded)?;
-        timer.end(LoadEnd::Ok);
-        loaded.ttl = loaded.ttl.or(self.ttl);
+        let mut freshness = self.freshness.of(value.is_none(), freshness);
+        if let Some(ttl) = freshness.ttl {
+            let jitter = self.freshness.ttl_jitter;
+            freshness.ttl = Some(self.expiries.draw(ttl, jitter, self.clock.now()));
+        }
+        let entry = Entry {
+            value: value.map(exactly),
+            freshness,
+            metadata,
+        };
+        self.check_entry(&entry)?;
+        timer.end(if entry.value.is_some() {
+            LoadEnd::Ok
+        } else {
+            LoadEnd::NotFound
+        });
+        Ok(entry)
+    }
+
+    /// Keeps what this node has loaded.
+    fn commit(&self, key: &Key, ticket: &Ticket<Key, Outcome>, entry: &Entry) {
         // Asked now and not when the load began: the ring may have changed meanwhile.
         match self.router().route(key) {
-            Route::Mine => self.keep(ticket, Tier::Main, key, &loaded),
+            Route::Mine => self.keep(ticket, Tier::Main, key, entry, entry.freshness),
             // Loaded in place of the owner. It must not enter the main cache, which is for what this node owns; but
             // while the owner is away a short-lived copy spares the origin one load for each get.
-            Route::Theirs(_) | Route::Standby if !limits.stand_in_ttl.is_zero() => {
-                let ttl = loaded
-                    .ttl
-                    .map_or(limits.stand_in_ttl, |ttl| ttl.min(limits.stand_in_ttl));
-                loaded.ttl = Some(ttl);
-                self.keep(ticket, Tier::Hot, key, &loaded);
+            Route::Theirs(_) | Route::Standby => {
+                let freshness = entry.freshness.at_most(self.limits.stand_in_ttl);
+                self.keep(ticket, Tier::Hot, key, entry, freshness);
             }
-            Route::Theirs(_) | Route::Standby => {}
         }
-        Ok(Some(Arrived {
-            loaded,
-            source: Source::Origin,
-        }))
     }
 
     async fn fetch(
@@ -124,39 +177,41 @@ impl Inner {
         peer: &dyn Peer,
         ticket: &Ticket<Key, Outcome>,
         guest: Option<Guest>,
+        copied: bool,
     ) -> Outcome {
         let limits = &self.limits;
         let timer = LoadTimer::start(&self.counters.peer);
         debug!(node = %self.me(), group = %self.name, key = %Printable(key), peer = peer.name(), "picked peer");
+        // Those that are noted later detach this flight.
+        let removals = self.log().fences(key);
         let fetch = Fetch {
             group: &self.name,
             key,
             max_value: limits.max_value,
             deadline: limits.load_timeout,
             party: guest.as_ref(),
+            removals: &removals,
         };
         let fetched = timeout(limits.load_timeout, peer.fetch(fetch)).await;
         // A peer that failed at once must not keep the others waiting while this node loads in its place.
         drop(guest);
         let failure = match fetched {
-            Ok(Ok(Fetched::Found(loaded))) => {
-                self.check_value(&loaded)?;
-                timer.end(LoadEnd::Ok);
-                let loaded = Loaded {
-                    ttl: loaded.ttl.or(self.ttl),
-                    ..loaded
-                };
-                if self.hot_copies.keep(key) {
-                    self.keep(ticket, Tier::Hot, key, &loaded);
+            Ok(Ok(entry)) => {
+                self.check_entry(&entry)?;
+                timer.end(if entry.value.is_some() {
+                    LoadEnd::Ok
+                } else {
+                    LoadEnd::NotFound
+                });
+                self.failures.over(key);
+                // Where the ring has made the key ours meanwhile, the main cache may have a newer value.
+                let theirs = matches!(self.router().route(key), Route::Theirs(_));
+                let worth = entry.value.is_none() || copied || self.hot_copies.keep(key);
+                if theirs && worth && !entry.freshness.is_stale() {
+                    let freshness = entry.freshness.at_most(self.freshness.hot_ttl);
+                    self.keep(ticket, Tier::Hot, key, &entry, freshness);
                 }
-                return Ok(Some(Arrived {
-                    loaded,
-                    source: Source::Peer,
-                }));
-            }
-            Ok(Ok(Fetched::NotFound)) => {
-                timer.end(LoadEnd::NotFound);
-                return Ok(None);
+                return Ok(Answer::new(entry, Source::Peer));
             }
             Ok(Err(failure)) => failure,
             Err(_) => PeerError::Unavailable {
@@ -166,27 +221,50 @@ impl Inner {
         };
         drop(timer);
         match failure {
-            PeerError::Verdict { peer, verdict } => Err(self.verdict(key, peer, verdict)),
+            PeerError::Verdict { peer, verdict } => {
+                let failure = self.verdict(key, peer, verdict);
+                if copied && failure.is_failure() {
+                    self.failures.failed(key);
+                }
+                Err(failure)
+            }
             PeerError::Unavailable { .. } | PeerError::Refused { .. } => {
                 warn!(group = %self.name, error = %failure, "a peer failed; loading in its place");
                 // Through the table of loads: a request that a peer forwards to us may be loading the same key.
-                self.landed(self.join_load(key).await)
+                self.landed(self.join_load(key, copied).await)
             }
         }
     }
 
-    /// Puts a value into a cache, unless the key has been removed since this flight began. The test and the insertion
-    /// are one step under the flight table's lock. A removal detaches the flight first and then empties the caches, so
-    /// either this insertion comes before and is removed, or it does not happen.
-    fn keep(&self, ticket: &Ticket<Key, Outcome>, tier: Tier, key: &Key, loaded: &Loaded) {
+    /// Puts a value or an absence into a cache, unless the key has been removed since this flight began. The test and the
+    /// insertion are one step under the flight table's lock. A removal detaches the flight first and then empties the
+    /// caches, so either this insertion comes before and is removed, or it does not happen.
+    fn keep(
+        &self,
+        ticket: &Ticket<Key, Outcome>,
+        tier: Tier,
+        key: &Key,
+        entry: &Entry,
+        freshness: Freshness,
+    ) {
+        let value = entry.value.clone();
+        let absent = value.is_none();
+        // What is of no use ends what was here before, in any case: it is older.
+        let cached =
+            Cached::new(value.unwrap_or_default(), freshness).with_metadata(entry.metadata.clone());
+        let ahead = self.freshness.ahead(freshness.ttl);
         ticket.if_current(|| {
-            self.tiers
-                .insert(tier, key, loaded.value.clone(), loaded.ttl)
+            if absent {
+                self.tiers.insert_absence(key, cached);
+            } else {
+                self.tiers.insert(tier, key, cached, ahead);
+            }
         });
     }
 
-    fn check_value(&self, loaded: &Loaded) -> Result<(), Error> {
-        let (len, limit) = (loaded.value.len() as u64, self.limits.max_value);
+    pub(super) fn check_entry(&self, entry: &Entry) -> Result<(), Error> {
+        let len = entry.value.as_ref().map_or(0, |value| value.len() as u64);
+        let limit = self.limits.max_value;
         if len > limit {
             return Err(Error::ValueTooLarge {
                 group: self.name.clone(),
@@ -232,6 +310,64 @@ impl Inner {
                 limit,
                 retry_after,
             },
+        }
+    }
+}
+
+/// A value that holds no more memory than it says: a part of a larger buffer, or one with room to spare, is copied. (Small
+/// values are copied by the store in any case.)
+pub(super) fn exactly(value: Bytes) -> Bytes {
+    const SMALL: usize = 1 << 10;
+    let len = value.len();
+    if len <= SMALL {
+        return value;
+    }
+    match value.try_into_mut() {
+        Ok(mut whole) => {
+            let slack = len / 8;
+            // Room behind the value, or before it.
+            let wasteful = whole.capacity() > len + slack || {
+                let behind = whole.capacity() - len;
+                whole.try_reclaim(behind + slack + 1)
+            };
+            if wasteful {
+                Bytes::copy_from_slice(&whole)
+            } else {
+                whole.freeze()
+            }
+        }
+        // Somebody else has it too, or has more of it.
+        Err(shared) => Bytes::copy_from_slice(&shared),
+    }
+}
+
+/// Notes a failed load of a key, also one that panics or is cancelled.
+struct FailedUnless<'a> {
+    inner: &'a Inner,
+    key: &'a Key,
+    answered: bool,
+}
+
+impl<'a> FailedUnless<'a> {
+    fn new(inner: &'a Inner, key: &'a Key) -> Self {
+        Self {
+            inner,
+            key,
+            answered: false,
+        }
+    }
+
+    fn unless(mut self, answered: bool) {
+        self.answered = answered;
+    }
+}
+
+impl Drop for FailedUnless<'_> {
+    fn drop(&mut self) {
+        if self.answered {
+            self.inner.failures.over(self.key);
+        } else {
+            self.inner.failures.failed(self.key);
         }
     }
 }

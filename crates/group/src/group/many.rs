@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::Group;
 use super::flight::Outcome;
-use crate::{Answer, Error, Key, Party, Peer};
+use crate::{Answer, Error, Party, Peer};
 
 /// How a key of many is to be answered.
 enum Begun {
@@ -25,23 +25,24 @@ pub(super) struct Parties(BTreeMap<*const (), Party>);
 impl Group {
     /// The values of many keys, in their order. Each fails by itself; those that are not in memory are loaded side by
     /// side, and a transport can ask each owner for all of its keys at once. The caller bounds their number.
-    pub async fn get_many(&self, keys: &[Key]) -> Vec<Result<Answer, Error>> {
+    pub async fn get_many(&self, keys: &[impl AsRef<[u8]>]) -> Vec<Result<Answer, Error>> {
         let inner = &self.inner;
         let mut answers = Vec::with_capacity(keys.len());
         // One timer for all; none, nor a runtime, where all are in memory.
         let mut over = None;
         // One after the other, as all of them are on their way: there is no need to be woken for each.
-        for begun in self.begin(keys) {
+        for (key, begun) in keys.iter().zip(self.begin(keys)) {
             answers.push(match begun {
                 Begun::Now(answer) => answer,
                 Begun::Later(waiter) => {
                     let collapsed = !waiter.led();
                     let wait = inner.limits.load_timeout;
                     let over = over.get_or_insert_with(|| Box::pin(sleep(wait)));
-                    match select(waiter, over).await {
+                    let answer = match select(waiter, over).await {
                         Either::Left((outcome, _)) => inner.answer(outcome, collapsed),
                         Either::Right(_) => Err(inner.deadline(wait)),
-                    }
+                    };
+                    inner.or_stale(key.as_ref(), answer)
                 }
             });
         }
@@ -50,20 +51,21 @@ impl Group {
 
     /// Answers what is in memory, and starts a flight for each other key or joins the one that runs. The flights that
     /// start and lead to one peer are a party; it is open until all have started.
-    fn begin(&self, keys: &[Key]) -> Vec<Begun> {
+    fn begin(&self, keys: &[impl AsRef<[u8]>]) -> Vec<Begun> {
         let router = self.inner.router();
         let mut parties = Parties::default();
-        let begin = |key: &Key| match self.cached(key) {
-            Some(hit) => Begun::Now(Ok(hit)),
-            None => {
-                let route = || router.route(key);
-                match self.inner.join(key, route, Some(&mut parties)) {
-                    Ok(waiter) => Begun::Later(waiter),
-                    Err(error) => Begun::Now(Err(error)),
+        let mut begin =
+            |key: &[u8]| match self.cached(key).or_else(|| self.inner.stale_for_now(key)) {
+                Some(hit) => Begun::Now(Ok(hit)),
+                None => {
+                    let route = || router.route(key);
+                    match self.inner.join(key, route, Some(&mut parties)) {
+                        Ok(waiter) => Begun::Later(waiter),
+                        Err(error) => Begun::Now(Err(error)),
+                    }
                 }
-            }
-        };
-        keys.iter().map(begin).collect()
+            };
+        keys.iter().map(|key| begin(key.as_ref())).collect()
     }
 }
 

@@ -1,19 +1,30 @@
-//! Removing a key, here and on every node.
+//! Removing keys, here and on every node.
 
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
+use super::flight::exactly;
 use super::{Group, Inner};
-use crate::{Key, Peer, PeerError};
+use crate::removal::log::Log;
+use crate::tiers::Tier;
+use crate::{
+    Cached, Entry, Error, Key, Known, News, Notice, Peer, PeerError, Put, RemovalId, Route, Scope,
+};
 
 /// What became of a removal.
 #[derive(Debug, Clone, Default)]
+#[must_use = "a removal may have missed nodes"]
+#[non_exhaustive]
 pub struct Removal {
     /// The nodes that have dropped their copies.
     pub removed: Vec<Arc<str>>,
-    /// The nodes that could not be told. Each may serve its copy until that expires or the removal is repeated.
+    /// The nodes that could not be told. Each learns of the removal within a second of being in contact with any node that
+    /// knows it; until then it serves copies of others' keys for at most the group's `hot_ttl`, and its own keys.
     pub missed: Vec<Missed>,
 }
 
@@ -24,42 +35,6 @@ pub struct Missed {
     pub peer: Arc<str>,
     /// Why.
     pub error: PeerError,
-}
-
-impl Group {
-    /// Drops this node's copies of `key`, and keeps loads that are under way from bringing the old value back. Says
-    /// whether there was a copy. What a transport's server calls.
-    pub fn forget(&self, key: &[u8]) -> bool {
-        self.inner.forget(key)
-    }
-
-    /// Removes `key` on every node: the owner first, so that no other node fetches the old value from it after its own
-    /// copy is gone.
-    pub async fn remove(&self, key: &[u8]) -> Removal {
-        let inner = &self.inner;
-        let router = inner.router();
-        let owner = router.owner(key).name;
-        let me = router.members().into_iter().find(|member| member.is_self);
-        let key = Key::copy_from_slice(key);
-        let mut removal = Removal::default();
-
-        let (first, rest): (Vec<_>, Vec<_>) = router
-            .peers()
-            .into_iter()
-            .partition(|peer| peer.name() == &*owner);
-        for peer in first {
-            removal.note(peer.name(), inner.remove_at(&*peer, &key).await);
-        }
-        inner.forget(&key);
-        if let Some(me) = me {
-            removal.removed.push(me.name);
-        }
-        let told = join_all(rest.iter().map(|peer| inner.remove_at(&**peer, &key))).await;
-        for (peer, done) in rest.iter().zip(told) {
-            removal.note(peer.name(), done);
-        }
-        removal
-    }
 }
 
 impl Removal {
@@ -74,23 +49,311 @@ impl Removal {
     }
 }
 
-impl Inner {
-    /// Detaches the key's flights, then empties the caches: see `keep` for why in this order.
-    fn forget(&self, key: &[u8]) -> bool {
-        self.fetches.forget(key);
-        self.loads.forget(key);
-        self.tiers.remove(key)
+/// A new identity: random, and another one after each start.
+pub(super) fn new_log() -> Mutex<Log> {
+    // The keys of a `RandomState` are the operating system's random bytes.
+    Mutex::new(Log::new(RandomState::new().hash_one(0_u8)))
+}
+
+impl Group {
+    /// Removes `key` on every node. It goes on to its end though the future is dropped, once that has been polled.
+    pub async fn remove(&self, key: impl AsRef<[u8]>) -> Removal {
+        self.remove_many(&[key]).await
     }
 
-    async fn remove_at(&self, peer: &dyn Peer, key: &Key) -> Result<(), PeerError> {
-        let limit = self.limits.load_timeout;
-        timeout(limit, peer.remove(&self.name, key))
-            .await
-            .unwrap_or_else(|_| {
-                Err(PeerError::Unavailable {
-                    peer: peer.name().into(),
-                    reason: format!("no answer within {limit:?}").into(),
-                })
-            })
+    /// Removes all of these keys on every node, in one message to each.
+    pub async fn remove_many(&self, keys: &[impl AsRef<[u8]>]) -> Removal {
+        let keys = keys.iter().map(|key| Key::copy_from_slice(key.as_ref()));
+        self.remove_scope(Scope::Keys(keys.collect())).await
     }
+
+    /// Removes every key of the group on every node.
+    pub async fn remove_group(&self) -> Removal {
+        self.remove_scope(Scope::Group).await
+    }
+
+    async fn remove_scope(&self, scope: Scope) -> Removal {
+        let inner = &self.inner;
+        let id = inner.log().issue();
+        let notice = Notice { id, scope };
+        inner.apply(&notice);
+        inner.tell(notice, None).await
+    }
+
+    /// Gives the owner of `key` a value to keep, and removes the key everywhere else: no load that began before brings an
+    /// older value back.
+    ///
+    /// # Errors
+    ///
+    /// If the key or the value is over a limit, and nothing is changed; or [`Error::Owner`] if the owner could not be given
+    /// the value, and the key is removed wherever a node could be told.
+    pub async fn put(&self, key: impl AsRef<[u8]>, entry: Entry) -> Result<Removal, Error> {
+        let inner = Arc::clone(&self.inner);
+        let key = Key::copy_from_slice(key.as_ref());
+        inner.check_key(&key)?;
+        inner.check_entry(&entry)?;
+        finish(async move { inner.put(key, entry).await }).await
+    }
+
+    /// Applies a removal that another node has issued; whether it was news. What a transport's server calls.
+    pub fn apply(&self, notice: &Notice) -> bool {
+        self.inner.apply(notice)
+    }
+
+    /// Keeps a value that another node was given, as the key's owner. What a transport's server calls.
+    ///
+    /// # Errors
+    ///
+    /// If the key or the value is over a limit.
+    pub fn accept(
+        &self,
+        key: impl AsRef<[u8]>,
+        entry: &Entry,
+        removal: RemovalId,
+    ) -> Result<(), Error> {
+        let inner = &self.inner;
+        let key = Key::copy_from_slice(key.as_ref());
+        inner.check_key(&key)?;
+        inner.check_entry(entry)?;
+        let notice = Notice {
+            id: removal,
+            scope: Scope::Keys([key.clone()].into()),
+        };
+        inner.keep_put(&notice, &key, entry);
+        Ok(())
+    }
+
+    /// The removals that this node knows and the asker does not. `follower` is the asker's name: it is told of removals from
+    /// now on. What a transport's server calls.
+    pub fn news(&self, known: &Known, follower: Option<&str>) -> News {
+        if let Some(name) = follower {
+            self.inner.router().followed_by(name);
+        }
+        self.inner.log().news(known)
+    }
+
+    /// Drops this node's copies of `key`, and keeps loads that are under way from bringing the old value back. Says
+    /// whether there was a copy. No other node is told: that is [`remove`](Self::remove).
+    pub fn forget(&self, key: impl AsRef<[u8]>) -> bool {
+        self.inner.drop_key(key.as_ref())
+    }
+}
+
+/// Runs to its end, whether or not the caller waits for it.
+async fn finish<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(failure) => match failure.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down: nobody is waited for any more.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+impl Inner {
+    pub(super) fn log(&self) -> std::sync::MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a removal and drops what it names, if it is news.
+    pub(super) fn apply(&self, notice: &Notice) -> bool {
+        // First: a fetch that begins from now on tells the peer of it.
+        let news = self.log().note(notice, self.clock.now());
+        if !news {
+            return false;
+        }
+        self.counters.removals.fetch_add(1, Relaxed);
+        match &notice.scope {
+            Scope::Keys(keys) => {
+                for key in keys.iter() {
+                    self.drop_key(key);
+                }
+            }
+            Scope::Group => self.drop_all(),
+        }
+        true
+    }
+
+    /// Applies removals that came with a request for a key.
+    pub(super) fn apply_to(&self, key: &[u8], removals: &[RemovalId]) {
+        if removals.is_empty() {
+            return;
+        }
+        let key = Key::copy_from_slice(key);
+        let mut any = false;
+        {
+            let (mut log, now) = (self.log(), self.clock.now());
+            for id in removals.iter().take(crate::removal::log::MAX_CARRIED) {
+                any |= log.fence(&key, *id, now);
+            }
+        }
+        if any {
+            self.counters.removals.fetch_add(1, Relaxed);
+            self.drop_key(&key);
+        }
+    }
+
+    /// Detaches the key's flights, empties the caches, and detaches flights again.
+    ///
+    /// Before, as a flight commits only while it is attached (see `keep`): one that has committed is found in the caches, and
+    /// no other commits. Again, as a flight may have begun in between and have found the old value in a cache; it has
+    /// nothing to commit, but whoever joined it after the removal would be given that value.
+    fn drop_key(&self, key: &[u8]) -> bool {
+        self.detach(key);
+        let was_there = self.tiers.remove(key);
+        self.detach(key);
+        self.failures.over(key);
+        was_there
+    }
+
+    fn detach(&self, key: &[u8]) {
+        self.fetches.forget(key);
+        self.loads.forget(key);
+    }
+
+    /// The same for all keys.
+    fn drop_all(&self) {
+        let detach_all = || {
+            self.fetches.forget_all();
+            self.loads.forget_all();
+        };
+        detach_all();
+        self.tiers.clear();
+        detach_all();
+    }
+
+    /// Drops everything, as removals may have been missed that nobody lists any more.
+    pub(super) fn drop_unvouched(&self) {
+        self.counters.unvouched_drops.fetch_add(1, Relaxed);
+        self.drop_all();
+    }
+
+    /// Applies a removal and keeps the value that was put. Detached again after that, as a load may have begun in between:
+    /// it must not overwrite the value.
+    fn keep_put(&self, notice: &Notice, key: &Key, entry: &Entry) {
+        // Told twice, it may have been removed in between.
+        if !self.log().note(notice, self.clock.now()) {
+            return;
+        }
+        self.counters.removals.fetch_add(1, Relaxed);
+        self.drop_key(key);
+        // The giver may see another ring.
+        let mine = matches!(self.router().route(key), Route::Mine);
+        let (tier, entry) = if mine {
+            (Tier::Main, entry.clone())
+        } else {
+            let freshness = entry.freshness.at_most(self.freshness.hot_ttl);
+            (Tier::Hot, entry.clone().with_freshness(freshness))
+        };
+        let value = entry.value.clone().map(exactly);
+        let cached = Cached::new(value.unwrap_or_default(), entry.freshness)
+            .with_metadata(entry.metadata.clone());
+        let ahead = self.freshness.ahead(entry.freshness.ttl);
+        match entry.value {
+            Some(_) => {
+                self.tiers.insert(tier, key, cached, ahead);
+            }
+            None => self.tiers.insert_absence(key, cached),
+        }
+        self.detach(key);
+    }
+
+    async fn put(self: Arc<Self>, key: Key, entry: Entry) -> Result<Removal, Error> {
+        let router = self.router();
+        let owner = router.owner(&key);
+        let notice = Notice {
+            id: self.log().issue(),
+            scope: Scope::Keys([key.clone()].into()),
+        };
+        if owner.is_self {
+            self.keep_put(&notice, &key, &entry);
+            return Ok(self.tell(notice, None).await);
+        }
+        self.apply(&notice);
+        let mut peers = router.peers().into_iter();
+        let given = match peers.find(|peer| peer.name() == &*owner.name) {
+            Some(peer) => {
+                let put = Put {
+                    group: &self.name,
+                    key: &key,
+                    entry: &entry,
+                    removal: notice.id,
+                };
+                self.in_time(&*peer, peer.put(put)).await
+            }
+            None => Err(PeerError::Unavailable {
+                peer: Arc::clone(&owner.name),
+                reason: "it is no longer a member".into(),
+            }),
+        };
+        let told = given.is_ok().then_some(&*owner.name);
+        let mut removal = self.tell(notice, told).await;
+        match given {
+            Ok(()) => {
+                removal.removed.push(owner.name);
+                Ok(removal)
+            }
+            Err(source) => Err(Error::Owner {
+                group: self.name.clone(),
+                source,
+            }),
+        }
+    }
+
+    /// Tells every other node but `except` of a removal that has been applied here. Goes on though the caller is gone.
+    async fn tell(self: &Arc<Self>, notice: Notice, except: Option<&str>) -> Removal {
+        let router = self.router();
+        let mut removal = Removal::default();
+        let me = router.members().into_iter().find(|member| member.is_self);
+        removal.removed.extend(me.map(|me| me.name));
+        let mut listeners = router.listeners();
+        listeners.retain(|peer| Some(peer.name()) != except);
+        if listeners.is_empty() {
+            return removal;
+        }
+        let inner = Arc::clone(self);
+        let told = finish(async move {
+            let tell = async |peer: &Arc<dyn Peer>| {
+                if !peer.is_up() {
+                    return Err(PeerError::Unavailable {
+                        peer: peer.name().into(),
+                        reason: "it is down".into(),
+                    });
+                }
+                inner
+                    .in_time(&**peer, peer.remove(&inner.name, &notice))
+                    .await
+            };
+            let done = join_all(listeners.iter().map(tell)).await;
+            let names = listeners.iter().map(|peer| Arc::<str>::from(peer.name()));
+            names.zip(done).collect::<Vec<_>>()
+        })
+        .await;
+        for (peer, done) in told {
+            removal.note(&peer, done);
+        }
+        removal
+    }
+
+    async fn in_time<T>(
+        &self,
+        peer: &dyn Peer,
+        request: impl Future<Output = Result<T, PeerError>>,
+    ) -> Result<T, PeerError> {
+        within(self.limits.removal_timeout, peer, request).await
+    }
+}
+
+pub(super) async fn within<T>(
+    limit: Duration,
+    peer: &dyn Peer,
+    request: impl Future<Output = Result<T, PeerError>>,
+) -> Result<T, PeerError> {
+    timeout(limit, request).await.unwrap_or_else(|_| {
+        Err(PeerError::Unavailable {
+            peer: peer.name().into(),
+            reason: format!("no answer within {limit:?}").into(),
+        })
+    })
 }

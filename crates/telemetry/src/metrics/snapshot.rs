@@ -34,6 +34,7 @@ impl Collector for Snapshots {
             .collect();
         gets(&mut families, &groups)?;
         loads(&mut families, &groups)?;
+        removals(&mut families, &groups)?;
         caches(&mut families, &groups)?;
         ring(&mut families, &Ring::of(&self.groups))?;
         families.info(
@@ -70,8 +71,38 @@ fn gets(families: &mut Families<'_>, groups: &Stated) -> fmt::Result {
     )?;
     families.counter(
         "gaggle_stale_served",
-        "Stale values served. Always 0 in this version, which serves none.",
-        per_group(groups, |_| 0),
+        "Gets served a value past its time to live.",
+        per_group(groups, |stats| {
+            stats.stale_revalidating + stats.stale_failed_over
+        }),
+    )?;
+    families.counter(
+        "gaggle_stale_failed_over",
+        "Those of them served because loading the value again failed.",
+        per_group(groups, |stats| stats.stale_failed_over),
+    )?;
+    families.counter(
+        "gaggle_refreshes",
+        "Loads begun in the background for a value that could still be served.",
+        per_group(groups, |stats| stats.refreshes),
+    )?;
+    families.counter(
+        "gaggle_not_modified",
+        "Loads that the origin answered by word that the value known here is still right.",
+        per_group(groups, |stats| stats.not_modified),
+    )
+}
+
+fn removals(families: &mut Families<'_>, groups: &Stated) -> fmt::Result {
+    families.counter(
+        "gaggle_removals",
+        "Removals applied here: issued here, told by another node, or learnt when catching up.",
+        per_group(groups, |stats| stats.removals),
+    )?;
+    families.counter(
+        "gaggle_unvouched_drops",
+        "Times that everything was dropped, as removals were missed that are no longer listed.",
+        per_group(groups, |stats| stats.unvouched_drops),
     )
 }
 
@@ -119,13 +150,13 @@ fn caches(families: &mut Families<'_>, groups: &Stated) -> fmt::Result {
     )?;
     families.gauge(
         "gaggle_cache_limit_bytes",
-        "Bytes that the main and the hot cache may hold together.",
+        "Bytes that all caches of the group may hold together.",
         per_group(groups, |stats| stats.limit_bytes),
     )?;
     families.counter(
         "gaggle_evictions",
         "Entries that left a cache: for room, at the end of their time to live, or for a key with the same hash.",
-        both_caches(groups).flat_map(|(group, cache, stats)| {
+        all_caches(groups).flat_map(|(group, cache, stats)| {
             let store = &stats.store;
             let reasons = [
                 ("capacity", store.evicted_capacity),
@@ -218,15 +249,16 @@ fn per_cache<'a>(
     groups: &'a Stated,
     read: impl Fn(&CacheStats) -> u64 + 'a,
 ) -> impl Iterator<Item = ([(&'static str, &'a str); 2], u64)> + 'a {
-    both_caches(groups)
+    all_caches(groups)
         .map(move |(group, cache, stats)| ([("group", group), ("cache", cache)], read(stats)))
 }
 
-fn both_caches(groups: &Stated) -> impl Iterator<Item = (&str, &'static str, &CacheStats)> {
+fn all_caches(groups: &Stated) -> impl Iterator<Item = (&str, &'static str, &CacheStats)> {
     groups.iter().flat_map(|(group, stats)| {
         [
             (&**group, "main", &stats.main),
             (&**group, "hot", &stats.hot),
+            (&**group, "absent", &stats.absent),
         ]
     })
 }

@@ -4,15 +4,11 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use gaggle_group::{Fetched, Loaded, PeerError, Verdict};
+use gaggle_group::{Entry, PeerError, Verdict};
 use tonic::{Code, Status};
 
-use crate::verdict;
-use crate::wire::{GetResponse, Value, account, get_response::Result as Outcome};
-
-/// Values up to this length, in bytes, get an allocation of their own.
-const COPY_UP_TO: usize = 16 << 10;
+use crate::wire::{GetResponse, account, get_response::Result as Outcome, owned};
+use crate::{terms, verdict};
 
 /// Why a call brought no answer.
 pub(super) enum Asked {
@@ -84,7 +80,7 @@ pub(super) fn fetched(
     answer: GetResponse,
     max_value: u64,
     peer: &Arc<str>,
-) -> Result<Fetched, PeerError> {
+) -> Result<Entry, PeerError> {
     let verdict = |verdict| PeerError::Verdict {
         peer: Arc::clone(peer),
         verdict,
@@ -94,21 +90,19 @@ pub(super) fn fetched(
         reason: reason.into(),
     };
     match answer.result {
-        Some(Outcome::Value(Value { value, ttl_ms })) => {
-            let len = value.len() as u64;
+        Some(Outcome::Value(message)) => {
+            let len = message.value.len() as u64;
             if len > max_value {
                 return Err(verdict(Verdict::ValueTooLarge {
                     len: Some(len),
                     limit: max_value,
                 }));
             }
-            let ttl = ttl_ms.map(Duration::from_millis);
-            Ok(Fetched::Found(Loaded {
-                value: owned(value),
-                ttl,
-            }))
+            terms::value(message, owned).map_err(|bad| refused(&bad.to_string()))
         }
-        Some(Outcome::NotFound(_)) => Ok(Fetched::NotFound),
+        Some(Outcome::NotFound(terms)) => {
+            terms::absence(&terms).map_err(|bad| refused(&bad.to_string()))
+        }
         Some(Outcome::Failure(failure)) => Err(verdict::from_wire(failure).map_or_else(
             || refused("it failed in a way that is not known here"),
             verdict,
@@ -117,61 +111,44 @@ pub(super) fn fetched(
     }
 }
 
-/// The value without the buffer that it was received in. A slice keeps all of its buffer alive, 8 KiB at the least, and a
-/// cache that counts the slice's bytes would hold many times its budget. Beyond [`COPY_UP_TO`] the value makes up nearly
-/// all of its buffer, and is not copied.
-fn owned(value: Bytes) -> Bytes {
-    if value.len() <= COPY_UP_TO {
-        Bytes::copy_from_slice(&value)
-    } else {
-        value
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use bytes::BytesMut;
+    use bytes::{Bytes, BytesMut};
 
     use super::*;
-    use crate::wire::{Failure, NotFound};
+    use crate::wire::{Failure, NotFound, Value};
 
-    fn of(result: Option<Outcome>) -> Result<Fetched, PeerError> {
+    fn of(result: Option<Outcome>) -> Result<Entry, PeerError> {
         fetched(GetResponse { result }, 1 << 20, &"http://peer".into())
     }
 
     fn value(value: Bytes) -> Option<Outcome> {
         Some(Outcome::Value(Value {
             value,
-            ttl_ms: None,
+            ..Value::default()
         }))
     }
 
     #[test]
     fn a_small_value_does_not_keep_its_receive_buffer() {
         let buffer = BytesMut::zeroed(64 << 10).freeze();
-        let Ok(Fetched::Found(loaded)) = of(value(buffer.slice(5..105))) else {
-            panic!("no value")
-        };
-        assert_eq!(loaded.value.len(), 100);
-        assert_eq!(loaded.value.try_into_mut().unwrap().capacity(), 100);
+        let value = of(value(buffer.slice(5..105))).unwrap().value.unwrap();
+        assert_eq!(value.len(), 100);
+        assert_eq!(value.try_into_mut().unwrap().capacity(), 100);
         assert!(buffer.is_unique(), "nothing else holds the buffer");
     }
 
     #[test]
     fn a_large_value_is_not_copied() {
         let buffer = BytesMut::zeroed(64 << 10).freeze();
-        let Ok(Fetched::Found(loaded)) = of(value(buffer.clone())) else {
-            panic!("no value")
-        };
-        assert_eq!(loaded.value.as_ptr(), buffer.as_ptr());
+        let value = of(value(buffer.clone())).unwrap().value.unwrap();
+        assert_eq!(value.as_ptr(), buffer.as_ptr());
     }
 
     #[test]
     fn an_answer_that_says_nothing_is_refused() {
-        assert_eq!(
-            of(Some(Outcome::NotFound(NotFound {}))).unwrap(),
-            Fetched::NotFound
-        );
+        let absent = of(Some(Outcome::NotFound(NotFound::default()))).unwrap();
+        assert!(absent.value.is_none() && absent.freshness.is_over());
         for result in [None, Some(Outcome::Failure(Failure { kind: None }))] {
             assert!(matches!(of(result), Err(PeerError::Refused { .. })));
         }

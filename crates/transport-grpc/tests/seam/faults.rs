@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{Group, Groups, Peer, PeerError};
+use gaggle_group::{Entry, Group, Groups, Peer, PeerError, Put};
 use gaggle_transport_grpc::{ClientOptions, GrpcTransport, router};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::node::{LONG, Node, echo, fetch, fetch_within, value};
+use crate::node::{LONG, Node, echo, fetch, fetch_within, new_id, removal, value};
 
 fn is_unavailable<T>(result: &Result<T, PeerError>) -> bool {
     matches!(result, Err(PeerError::Unavailable { .. }))
@@ -32,7 +32,7 @@ async fn a_peer_that_is_gone_is_unavailable_until_it_is_back() {
         assert!(is_unavailable(&gone), "{gone:?}");
     }
     assert!(is_unavailable(&peer.ping().await));
-    assert!(is_unavailable(&peer.remove("g", &Bytes::from("k")).await));
+    assert!(is_unavailable(&peer.remove("g", &removal(&[b"k"])).await));
 
     let _back = restart(addr).await;
     assert_eq!(value(fetch(&peer, "after").await), "after");
@@ -90,7 +90,7 @@ async fn a_peer_that_never_answers_is_given_up_at_the_deadline() {
     for result in [
         fetch_within(&peer, "k", soon).await.map(|_| ()),
         fetch_within(&peer, "k", Duration::ZERO).await.map(|_| ()),
-        peer.remove("g", &Bytes::from("k")).await,
+        peer.remove("g", &removal(&[b"k"])).await,
         peer.ping().await,
     ] {
         assert!(is_unavailable(&result), "{result:?}");
@@ -145,9 +145,15 @@ async fn a_request_that_no_peer_would_read_is_not_sent() {
     let node = Node::serve([echo()]).await;
     let peer = node.peer();
     let key = Bytes::from(vec![0; 1 << 20]);
+    let put = Put {
+        group: "g",
+        key: &key,
+        entry: &Entry::value("v"),
+        removal: new_id(),
+    };
     let refused = [
         fetch(&peer, key.clone()).await.map(|_| ()),
-        peer.remove("g", &key).await,
+        peer.put(put).await,
     ];
     for refused in refused {
         assert!(

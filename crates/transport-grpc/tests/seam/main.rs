@@ -4,4 +4,6 @@
 mod answers;
 mod faults;
 mod node;
+mod older;
+mod removals;
 mod strangers;

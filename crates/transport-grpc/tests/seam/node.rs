@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{Fetch, Fetched, Group, Groups, Peer, PeerError, Verdict};
+use gaggle_group::{
+    Entry, Fetch, Group, Groups, Key, Notice, Peer, PeerError, RemovalId, Scope, Verdict,
+};
 use gaggle_transport_grpc::{ClientOptions, GrpcPeer, GrpcTransport, ServerOptions, router};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -88,7 +91,7 @@ pub(crate) fn echo() -> Group {
 }
 
 /// Asks for a key of `g`, with room for anything and for a long time.
-pub(crate) async fn fetch(peer: &GrpcPeer, key: impl Into<Bytes>) -> Result<Fetched, PeerError> {
+pub(crate) async fn fetch(peer: &GrpcPeer, key: impl Into<Bytes>) -> Result<Entry, PeerError> {
     fetch_within(peer, key, LONG).await
 }
 
@@ -96,7 +99,7 @@ pub(crate) async fn fetch_within(
     peer: &GrpcPeer,
     key: impl Into<Bytes>,
     deadline: Duration,
-) -> Result<Fetched, PeerError> {
+) -> Result<Entry, PeerError> {
     let (key, max_value) = (&key.into(), 64 << 20);
     peer.fetch(Fetch {
         group: "g",
@@ -104,18 +107,39 @@ pub(crate) async fn fetch_within(
         max_value,
         deadline,
         party: None,
+        removals: &[],
     })
     .await
 }
 
-pub(crate) fn value(fetched: Result<Fetched, PeerError>) -> Bytes {
+/// The first removal of a node that nobody else is.
+pub(crate) fn new_id() -> RemovalId {
+    static ISSUED: AtomicU64 = AtomicU64::new(1);
+    RemovalId {
+        issuer: ISSUED.fetch_add(1, Relaxed),
+        number: 1,
+    }
+}
+
+/// A removal of these keys that nobody knows.
+pub(crate) fn removal(keys: &[&[u8]]) -> Notice {
+    let keys = keys.iter().map(|key| Key::copy_from_slice(key));
+    Notice {
+        id: new_id(),
+        scope: Scope::Keys(keys.collect()),
+    }
+}
+
+pub(crate) fn value(fetched: Result<Entry, PeerError>) -> Bytes {
     match fetched {
-        Ok(Fetched::Found(loaded)) => loaded.value,
+        Ok(Entry {
+            value: Some(value), ..
+        }) => value,
         other => panic!("no value: {other:?}"),
     }
 }
 
-pub(crate) fn verdict(fetched: Result<Fetched, PeerError>) -> Verdict {
+pub(crate) fn verdict(fetched: Result<Entry, PeerError>) -> Verdict {
     match fetched {
         Err(PeerError::Verdict { verdict, .. }) => verdict,
         other => panic!("no verdict: {other:?}"),

@@ -51,6 +51,7 @@ async fn a_peer_that_ignores_the_limit_is_not_read_to_the_end() {
             max_value,
             deadline: LONG,
             party: None,
+            removals: &[],
         })
     };
 

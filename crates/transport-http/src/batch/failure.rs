@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use gaggle_group::Verdict;
 
-use super::proto::failure::Kind;
-use super::proto::{Deadline, Failure, KeyTooLong, OriginFailed, Shed, ValueTooLarge};
 use crate::escape::one_line;
 use crate::headers::millis;
+use crate::proto::failure::Kind;
+use crate::proto::{Deadline, Failure, KeyTooLong, OriginFailed, Shed, ValueTooLarge};
 
 /// The longest account of an origin's failure, in bytes.
 const MAX_TEXT: usize = 1 << 10;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use gaggle_group::{Fetch, Fetched, Key, Loaded, PeerError, Verdict};
+use gaggle_group::{Entry, Fetch, Key, PeerError, RemovalId, Verdict};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Request, Response, Url};
@@ -17,6 +17,7 @@ use super::{ClientOptions, HttpTransport, failure};
 use crate::encoding::PROTOBUF_TYPE;
 use crate::escape::{escape, one_line};
 use crate::headers::{self, Reported};
+use crate::terms::{self, Terms};
 use crate::{Encoding, message};
 
 /// How much of an error's body is read, in bytes.
@@ -76,11 +77,7 @@ impl Asker {
     }
 
     /// Asks for one value; `began` is when its deadline began to run.
-    pub(super) async fn get(
-        &self,
-        fetch: &Fetch<'_>,
-        began: Instant,
-    ) -> Result<Fetched, PeerError> {
+    pub(super) async fn get(&self, fetch: &Fetch<'_>, began: Instant) -> Result<Entry, PeerError> {
         let mut request = self.request(Method::GET, fetch.group, fetch.key)?;
         // Err would mean that the semaphore is closed, which nobody does.
         let _slot = self.slots.acquire().await;
@@ -88,6 +85,7 @@ impl Asker {
         let headers = request.headers_mut();
         headers.insert(headers::DEADLINE_MS, headers::millis(useful(left)).into());
         headers.insert(headers::MAX_VALUE, fetch.max_value.into());
+        headers::put_removals(fetch.removals, headers);
         let response = self.send(request).await?;
         self.learn(response.headers());
         if response.status() == StatusCode::OK {
@@ -97,8 +95,18 @@ impl Asker {
         }
     }
 
-    pub(super) async fn delete(&self, group: &str, key: &Key) -> Result<(), PeerError> {
-        let request = self.request(Method::DELETE, group, key)?;
+    /// Has the peer drop a key; `id` names the removal, unless it is one key of a removal that the peer cannot be told of.
+    pub(super) async fn delete(
+        &self,
+        group: &str,
+        key: &Key,
+        id: Option<RemovalId>,
+    ) -> Result<(), PeerError> {
+        let mut request = self.request(Method::DELETE, group, key)?;
+        // Digits can stand in any header.
+        if let Some(Ok(id)) = id.map(|id| HeaderValue::try_from(id.to_string())) {
+            request.headers_mut().insert(headers::REMOVAL, id);
+        }
         let _slot = self.slots.acquire().await;
         let response = self.send(request).await?;
         let removed = response.headers().contains_key(headers::REMOVED);
@@ -127,7 +135,7 @@ impl Asker {
         Ok(())
     }
 
-    /// The URL of pings and batches.
+    /// The URL of pings, batches and control requests.
     pub(super) fn base(&self) -> Result<Url, PeerError> {
         let url = self.url.clone();
         url.ok_or_else(|| self.refused("the request cannot be written as a URL"))
@@ -160,10 +168,19 @@ impl Asker {
     }
 
     /// Sends a request, and once more if the peer closes the connection before it answers. All requests here may be
-    /// repeated: they read, or remove.
+    /// repeated: they read, or remove, or put what is taken once by its name.
     pub(super) async fn send(&self, request: Request) -> Result<Response, PeerError> {
-        let client = &self.transport.client;
         let again = request.try_clone();
+        self.send_or(request, again).await
+    }
+
+    /// The same with the request to send once more, for one that cannot be cloned.
+    pub(super) async fn send_or(
+        &self,
+        request: Request,
+        again: Option<Request>,
+    ) -> Result<Response, PeerError> {
+        let client = &self.transport.client;
         let sent = match (client.execute(request).await, again) {
             (Err(error), Some(again)) if failure::broke_off(&error) => client.execute(again).await,
             (sent, _) => sent,
@@ -177,11 +194,11 @@ impl Asker {
         })
     }
 
-    async fn found(&self, response: Response, max_value: u64) -> Result<Fetched, PeerError> {
+    async fn found(&self, response: Response, max_value: u64) -> Result<Entry, PeerError> {
         let options = &self.transport.options;
         let headers = response.headers();
-        let ttl = headers::duration(headers, &headers::TTL_MS)
-            .map_err(|bad| self.refused(format!("status 200, but {bad}")))?;
+        let terms =
+            terms::read(headers).map_err(|bad| self.refused(format!("status 200, but {bad}")))?;
         // The other way round cannot be told: some send protobuf as octet-stream.
         let is_protobuf = headers
             .get(CONTENT_TYPE)
@@ -197,25 +214,20 @@ impl Asker {
         let body = body::read(response, cap, options.read_timeout)
             .await
             .map_err(|error| self.unread(error, max_value))?;
-        self.decoded(body, max_value, ttl)
+        self.decoded(body, max_value, &terms)
     }
 
-    fn decoded(
-        &self,
-        body: BytesMut,
-        max_value: u64,
-        ttl: Option<Duration>,
-    ) -> Result<Fetched, PeerError> {
+    fn decoded(&self, body: BytesMut, max_value: u64, terms: &Terms) -> Result<Entry, PeerError> {
         let value = message::decode(self.transport.options.encoding, body)
             .map_err(|error| self.refused(format!("status 200, but no protobuf: {error}")))?;
         let len = value.len() as u64;
         if len > max_value {
             return Err(self.too_large(Some(len), max_value));
         }
-        Ok(Fetched::Found(Loaded { value, ttl }))
+        terms::value(value, terms).map_err(|bad| self.refused(format!("status 200, but {bad}")))
     }
 
-    fn unread(&self, error: BodyError, max_value: u64) -> PeerError {
+    pub(super) fn unread(&self, error: BodyError, max_value: u64) -> PeerError {
         match error {
             BodyError::TooLong { stated } => {
                 // With protobuf the length of the body is not quite the value's.
@@ -234,12 +246,18 @@ impl Asker {
     }
 
     /// What an answer means whose status is not 200.
-    async fn without_value(&self, response: Response, key: &[u8]) -> Result<Fetched, PeerError> {
+    pub(super) async fn without_value(
+        &self,
+        response: Response,
+        key: &[u8],
+    ) -> Result<Entry, PeerError> {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let text = body::start(response, MAX_ERROR, self.transport.options.read_timeout).await;
         match Reported::read(&headers, &one_line(text.trim_ascii(), 1 << 10)) {
-            Ok(Some(Reported::NotFound)) => Ok(Fetched::NotFound),
+            Ok(Some(Reported::NotFound)) => terms::read(&headers)
+                .and_then(|terms| terms::absence(&terms))
+                .map_err(|bad| self.refused(format!("status {status}, but {bad}"))),
             Ok(Some(Reported::Failed(verdict))) => Err(PeerError::Verdict {
                 peer: self.name.clone(),
                 verdict,
@@ -287,7 +305,7 @@ impl std::fmt::Debug for Asker {
 }
 
 /// How long the owner may work on an answer that is wanted within `left`: a little less, so that "not in time" arrives in
-/// time. Else a slow origin would look like a dead peer.
+/// time. Otherwise a slow origin would look like a dead peer.
 pub(super) fn useful(left: Duration) -> Duration {
     left.saturating_sub((left / 10).min(Duration::from_millis(100)))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{Fetched, Loaded, PeerError};
+use gaggle_group::{Entry, PeerError};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
 use prost::Message;
@@ -16,12 +16,14 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::asker::{Asker, MAX_ERROR, useful};
 use super::queue::{Brought, Item, Turn};
 use super::{body, failure};
-use crate::batch::proto::batch_answer::Result as Kind;
-use crate::batch::proto::{BatchAnswer, BatchItem, BatchRequest};
 use crate::batch::{self, Frames};
 use crate::encoding::PROTOBUF_TYPE;
 use crate::escape::one_line;
 use crate::headers;
+use crate::notices::put_id;
+use crate::proto::batch_answer::Result as Kind;
+use crate::proto::{BatchAnswer, BatchItem, BatchRequest, Value};
+use crate::terms::{self, BadTerms};
 
 /// Asks for all of `items`. Ends with the last answer, or when nobody waits for one any more.
 pub(super) async fn run(items: Vec<Item>, turn: Turn) {
@@ -72,6 +74,7 @@ impl Batch<'_> {
             key: item.key.clone(),
             max_value: Some(item.max_value),
             deadline_ms: Some(headers::millis(useful(item.until - now))),
+            removals: item.removals.iter().map(|id| put_id(*id)).collect(),
         });
         let message = BatchRequest {
             items: items.collect(),
@@ -169,19 +172,8 @@ impl Batch<'_> {
 
     fn brought(&self, result: Option<Kind>, item: &Item) -> Brought {
         Brought::Answer(match result {
-            Some(Kind::Value(found)) => {
-                let len = found.value.len() as u64;
-                if len > item.max_value {
-                    Err(self.asker.too_large(Some(len), item.max_value))
-                } else {
-                    // Copied: a small value must not hold on to the network's buffer.
-                    Ok(Fetched::Found(Loaded {
-                        value: Bytes::copy_from_slice(&found.value),
-                        ttl: found.ttl_ms.map(Duration::from_millis),
-                    }))
-                }
-            }
-            Some(Kind::NotFound(_)) => Ok(Fetched::NotFound),
+            Some(Kind::Value(found)) => self.found(found, item.max_value),
+            Some(Kind::NotFound(terms)) => self.understood(terms::absence(&terms)),
             Some(Kind::Failure(failed)) => Err(match batch::read_failure(failed) {
                 Some(verdict) => PeerError::Verdict {
                     peer: Arc::clone(self.asker.name()),
@@ -196,6 +188,20 @@ impl Batch<'_> {
             Some(Kind::Separately(_)) => return Brought::Separately,
             None => Err(self.asker.refused("an answer of a kind unknown here")),
         })
+    }
+
+    fn found(&self, message: Value, max_value: u64) -> Result<Entry, PeerError> {
+        let len = message.value.len() as u64;
+        if len > max_value {
+            return Err(self.asker.too_large(Some(len), max_value));
+        }
+        let (value, terms) = terms::split(message);
+        // Copied: a small value must not hold on to the network's buffer.
+        self.understood(terms::value(Bytes::copy_from_slice(&value), &terms))
+    }
+
+    fn understood(&self, entry: Result<Entry, BadTerms>) -> Result<Entry, PeerError> {
+        entry.map_err(|bad| self.asker.refused(format!("status 200, but {bad}")))
     }
 
     /// Fails those that have no answer yet.

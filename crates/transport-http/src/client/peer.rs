@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gaggle_group::{Fetch, Fetched, Key, Peer, PeerError, async_trait};
+use gaggle_group::{Entry, Fetch, Known, News, Notice, Peer, PeerError, Put, async_trait};
 use tokio::time::{Instant, timeout};
 
 use super::HttpTransport;
@@ -22,7 +22,7 @@ impl HttpPeer {
     }
 
     /// Asks by a request of its own, unless the peer takes batches and there is company.
-    async fn get(&self, fetch: &Fetch<'_>, began: Instant) -> Result<Fetched, PeerError> {
+    async fn get(&self, fetch: &Fetch<'_>, began: Instant) -> Result<Entry, PeerError> {
         let asker = &self.asker;
         let entered = asker.enter(fetch, began);
         // However it goes on: the others of its party wait for it no more.
@@ -49,6 +49,16 @@ impl HttpPeer {
         drop(turn);
         answer
     }
+
+    /// Anything but a read or a ping.
+    async fn in_time<T>(
+        &self,
+        request: impl Future<Output = Result<T, PeerError>>,
+    ) -> Result<T, PeerError> {
+        let most = self.asker.options().remove_timeout;
+        let done = timeout(most, request).await;
+        done.unwrap_or_else(|_| Err(self.asker.late(most)))
+    }
 }
 
 #[async_trait]
@@ -57,15 +67,26 @@ impl Peer for HttpPeer {
         self.asker.name()
     }
 
-    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
         let done = timeout(fetch.deadline, self.get(&fetch, Instant::now())).await;
         done.unwrap_or_else(|_| Err(self.asker.late(fetch.deadline)))
     }
 
-    async fn remove(&self, group: &str, key: &Key) -> Result<(), PeerError> {
-        let most = self.asker.options().remove_timeout;
-        let done = timeout(most, self.asker.delete(group, key)).await;
-        done.unwrap_or_else(|_| Err(self.asker.late(most)))
+    async fn remove(&self, group: &str, notice: &Notice) -> Result<(), PeerError> {
+        self.in_time(self.asker.remove(group, notice)).await
+    }
+
+    async fn put(&self, put: Put<'_>) -> Result<(), PeerError> {
+        self.in_time(self.asker.put(put)).await
+    }
+
+    async fn news(
+        &self,
+        group: &str,
+        known: &Known,
+        follower: &str,
+    ) -> Result<Option<News>, PeerError> {
+        self.in_time(self.asker.news(group, known, follower)).await
     }
 
     async fn ping(&self) -> Result<(), PeerError> {
@@ -87,7 +108,7 @@ mod tests {
     use std::time::Duration;
 
     use axum::serve;
-    use gaggle_group::{Group, Groups, Guest, Party};
+    use gaggle_group::{Group, Groups, Guest, Key, Party};
     use tokio::net::TcpListener;
     use tokio::task::{JoinSet, yield_now};
 
@@ -116,8 +137,9 @@ mod tests {
             max_value: 99,
             deadline: LONG,
             party: guest.as_ref(),
+            removals: &[],
         };
-        let expected = Fetched::Found(key.clone().into());
+        let expected = Entry::value(key.clone());
         assert_eq!(peer.fetch(fetch).await.unwrap(), expected);
     }
 

@@ -18,14 +18,14 @@
 //! Gets of one [party](Guest) say of each other that they come, so an idle peer gets all of them in one request: they
 //! gather beside the queue, and leave when all are here. The first to come watches over that, as over the queue, and waits
 //! no longer than [`Batching::longest_wait`]; those that come later gather anew. Where the peer is busy, a small party
-//! joins the queue instead: many of them would else send many small batches, and a batch should be as large as the peer
+//! joins the queue instead: many of them would send many small batches otherwise, and a batch should be as large as the peer
 //! is busy. A large one is a batch of that kind by itself.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gaggle_group::{Fetch, Fetched, Guest, Key, PeerError};
+use gaggle_group::{Entry, Fetch, Guest, Key, PeerError, RemovalId};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -33,6 +33,7 @@ use self::waiting::First;
 use super::Batching;
 use super::asker::Asker;
 use crate::batch::{MAX_ITEMS, MAX_REQUEST};
+use crate::notices::MAX_CARRIED;
 
 mod waiting;
 
@@ -55,6 +56,9 @@ const LARGE_PARTY: usize = 64;
 
 /// What the fields of an item and its answer's address take, rounded up, in bytes.
 const ITEM_BYTES: usize = 64;
+
+/// What a removal takes that travels with a get, rounded up, in bytes.
+const REMOVAL_BYTES: usize = 24;
 
 /// The gets of one peer.
 pub(super) struct Queue {
@@ -96,13 +100,15 @@ pub(super) struct Item {
     pub(super) max_value: u64,
     /// When the answer is of no more use.
     pub(super) until: Instant,
+    /// Removals that travel with it, at most [`MAX_CARRIED`].
+    pub(super) removals: Vec<RemovalId>,
     pub(super) answer: oneshot::Sender<Brought>,
 }
 
 /// What a batch brings to one of its gets.
 #[derive(Debug)]
 pub(super) enum Brought {
-    Answer(Result<Fetched, PeerError>),
+    Answer(Result<Entry, PeerError>),
     /// To be asked for by a request of its own.
     Separately,
     /// The same, and others wait for it: too few came together for a batch.
@@ -171,7 +177,9 @@ impl Queue {
         let Some(until) = began.checked_add(fetch.deadline) else {
             return Entered::Alone;
         };
-        if self.knows(Takes::None) || size(fetch.group, fetch.key) > MOST.bytes {
+        let removals = fetch.removals.get(..MAX_CARRIED).unwrap_or(fetch.removals);
+        let too_large = size(fetch.group, fetch.key, removals) > MOST.bytes;
+        if self.knows(Takes::None) || too_large {
             return Entered::Alone;
         }
         let is_unknown = self.knows(Takes::Unknown);
@@ -202,6 +210,7 @@ impl Queue {
             key: fetch.key.clone(),
             max_value: fetch.max_value,
             until,
+            removals: removals.to_vec(),
             answer: sender,
         };
         let mut first = state.add(item, guest);
@@ -337,13 +346,13 @@ impl State {
 }
 
 /// About what a get takes in a request, in bytes; never less.
-fn size(group: &str, key: &Key) -> usize {
-    group.len() + key.len() + ITEM_BYTES
+fn size(group: &str, key: &Key, removals: &[RemovalId]) -> usize {
+    group.len() + key.len() + removals.len() * REMOVAL_BYTES + ITEM_BYTES
 }
 
 /// The same gets in batches that keep the bounds.
 fn batches(items: Vec<Item>, most: Bounds) -> Vec<Vec<Item>> {
-    let size = |item: &Item| size(&item.group, &item.key);
+    let size = |item: &Item| size(&item.group, &item.key, &item.removals);
     if items.len() <= most.keys && items.iter().map(size).sum::<usize>() <= most.bytes {
         return vec![items];
     }

@@ -5,23 +5,24 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use std::vec;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use gaggle_group::{Answer, Error, Groups, Hop, Verdict};
+use gaggle_group::{Answer, Error, Groups, Hop, Serve, Verdict};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use hyper::body::{Body as HttpBody, Frame};
 use prost::Message;
 
-use super::over;
 use super::refusal::{Refusal, no_group};
-use crate::batch::proto::{BatchItem, BatchRequest};
+use super::{body, over};
 use crate::batch::{self, MAX_ITEMS, MAX_REQUEST, Valueless};
 use crate::encoding::PROTOBUF_TYPE;
-use crate::headers::millis;
+use crate::notices::{carried, check_count, count};
+use crate::proto::{BatchItem, BatchRequest};
+use crate::terms::{self, Terms};
 
 /// Answers gathered into one chunk, in bytes: a write of its own for each would cost more than the copy.
 const CHUNK: usize = 64 << 10;
@@ -34,19 +35,19 @@ const SMALL: usize = 16 << 10;
 
 /// Begins to answer the batch in `body`.
 pub(super) async fn answer(groups: &Groups, body: Body) -> Result<Response, Refusal> {
-    // By the stated length, where there is one: then nothing is read in vain.
-    if body.size_hint().lower() > MAX_REQUEST as u64 {
-        return Err(Refusal::BatchBody);
-    }
-    let body = to_bytes(body, MAX_REQUEST)
+    let body = body::read(body, MAX_REQUEST)
         .await
-        .map_err(|_| Refusal::BatchBody)?;
+        .ok_or(Refusal::BatchBody)?
+        .freeze();
+    // Before they are decoded, as they may be very many very small ones.
+    let items = count(&body, &[1]).map_err(Refusal::BatchMessage)?;
+    if items > MAX_ITEMS {
+        return Err(Refusal::BatchItems(items));
+    }
+    check_count(&body, &[1, 5]).map_err(Refusal::Notice)?;
     let items = BatchRequest::decode(body)
         .map_err(Refusal::BatchMessage)?
         .items;
-    if items.len() > MAX_ITEMS {
-        return Err(Refusal::BatchItems(items.len()));
-    }
     let mut response = Response::new(Body::new(Answers {
         groups: groups.clone(),
         items: items.into_iter(),
@@ -65,7 +66,7 @@ type Ready = (u32, Result<Found, Valueless>);
 
 struct Found {
     value: Bytes,
-    ttl: Option<Duration>,
+    terms: Terms,
 }
 
 /// The body of the answer. It asks the groups as it is read, and holds about one chunk and one value at a time.
@@ -106,12 +107,11 @@ impl Answers {
 
     fn write(&mut self, (index, outcome): Ready, chunk: &mut BytesMut) {
         match outcome {
-            Ok(Found { value, ttl }) => {
-                let ttl = ttl.map(millis);
+            Ok(Found { value, terms }) => {
                 if value.len() <= SMALL {
-                    batch::put_value(index, &value, ttl, chunk);
+                    batch::put_value(index, &value, &terms, chunk);
                 } else {
-                    batch::put_value_head(index, value.len(), ttl, chunk);
+                    batch::put_value_head(index, value.len(), &terms, chunk);
                     self.value = Some(value);
                 }
             }
@@ -153,17 +153,31 @@ async fn serve(groups: Groups, item: BatchItem, index: u32) -> Ready {
         return (index, Err(Valueless::Refused(reason)));
     };
     let wait = item.deadline_ms.map(Duration::from_millis);
-    let outcome = match group.serve(&item.key, Hop::Forwarded, wait).await {
-        Ok(Answer { value, ttl, .. }) => match over(value.len(), item.max_value) {
-            Some((len, limit)) => Err(Valueless::Failed(Verdict::ValueTooLarge {
+    let removals = match carried(item.removals) {
+        Ok(removals) => removals,
+        Err(bad) => return (index, Err(Valueless::Refused(bad.to_string()))),
+    };
+    let request = Serve::new(&item.key, Hop::Forwarded);
+    let outcome = match group.serve(request.within(wait).after(&removals)).await {
+        Ok(Answer {
+            value,
+            freshness,
+            metadata,
+            ..
+        }) => match value.map(|value| (over(value.len(), item.max_value), value)) {
+            None => Err(Valueless::NotFound(terms::of_absence(freshness, &metadata))),
+            Some((Some((len, limit)), _)) => Err(Valueless::Failed(Verdict::ValueTooLarge {
                 len: Some(len),
                 limit,
             })),
             // A value that no cache took would be loaded again.
-            None if value.len() > LARGE && group.cached(&item.key).is_some() => {
+            Some((None, value)) if value.len() > LARGE && group.cached(&item.key).is_some() => {
                 Err(Valueless::Separately)
             }
-            None => Ok(Found { value, ttl }),
+            Some((None, value)) => Ok(Found {
+                value,
+                terms: terms::of_value(freshness, &metadata),
+            }),
         },
         Err(error) => Err(valueless(&error)),
     };
@@ -172,7 +186,7 @@ async fn serve(groups: Groups, item: BatchItem, index: u32) -> Ready {
 
 fn valueless(error: &Error) -> Valueless {
     match Verdict::of(error) {
-        None => Valueless::NotFound,
+        None => Valueless::NotFound(Terms::default()),
         // This node is going down, which says nothing about the key.
         Some(_) if matches!(error, Error::Cancelled { .. }) => {
             Valueless::Refused(error.to_string())

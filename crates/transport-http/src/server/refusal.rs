@@ -9,7 +9,9 @@ use http::{HeaderValue, StatusCode as Status};
 
 use crate::batch::{MAX_ITEMS, MAX_REQUEST};
 use crate::escape::one_line;
-use crate::headers::{BadNumber, Reported};
+use crate::headers::{BadNumber, BadRemoval, Reported};
+use crate::notices::BadNotice;
+use crate::terms::{self, BadTerms, Terms};
 
 /// The longest text of an error, in bytes.
 const MAX_TEXT: usize = 1 << 10;
@@ -25,14 +27,24 @@ pub(super) enum Refusal {
     Malformed,
     /// A header holds no number.
     Number(BadNumber),
+    /// A header names no removal.
+    Removal(BadRemoval),
     /// The body of a batch is over the limit, or did not come.
     BatchBody,
     /// More keys in a batch than a server takes.
     BatchItems(usize),
     /// The body of a batch is no protobuf.
     BatchMessage(prost::DecodeError),
+    /// The body of a control request is over the limit, or did not come.
+    ControlBody { limit: usize },
+    /// The body of a control request tells of no removal, or out of bounds.
+    Notice(BadNotice),
+    /// A value to keep comes with terms that cannot be read.
+    Terms(BadTerms),
     /// This node has no group of that name.
     NoGroup(Vec<u8>),
+    /// There is no such key.
+    Absent { key: Vec<u8>, terms: Terms },
     /// The group had no value of the key.
     Load { error: Error, key: Vec<u8> },
 }
@@ -58,6 +70,18 @@ impl Refusal {
                 line(Status::BAD_REQUEST, &text)
             }
             Self::BatchMessage(bad) => line(Status::BAD_REQUEST, &format!("bad request: {bad}")),
+            Self::Removal(bad) => line(Status::BAD_REQUEST, &format!("bad request: {bad}")),
+            Self::ControlBody { limit } => {
+                let text = format!("a control request has at most {limit} bytes");
+                line(Status::PAYLOAD_TOO_LARGE, &text)
+            }
+            Self::Notice(bad) => line(Status::BAD_REQUEST, &format!("bad request: {bad}")),
+            Self::Terms(bad) => line(Status::BAD_REQUEST, &format!("bad request: {bad}")),
+            Self::Absent { key, terms } => {
+                let mut response = not_found(&key);
+                terms::write(&terms, response.headers_mut());
+                response
+            }
             Self::NoGroup(name) => line(Status::NOT_FOUND, &no_group(&name)),
             Self::Load { error, key } => failure(&error, &key),
         }
@@ -68,16 +92,22 @@ pub(super) fn no_group(name: &[u8]) -> String {
     format!("no such group: {}", one_line(name, MAX_TEXT / 2))
 }
 
+fn not_found(key: &[u8]) -> Response {
+    let text = format!("{} not found", one_line(key, MAX_TEXT / 2));
+    let mut response = line(Status::NOT_FOUND, &text);
+    Reported::NotFound.write(response.headers_mut());
+    response
+}
+
 /// A status and a text as golang/groupcache gives them, and a verdict for those who can read one.
 fn failure(error: &Error, key: &[u8]) -> Response {
     let text = match error {
-        Error::NotFound { .. } => format!("{} not found", one_line(key, MAX_TEXT / 2)),
+        Error::NotFound { .. } => return not_found(key),
         // The origin's own words, without the names that the asker puts before them in any case.
         Error::Origin { source, .. } => source.to_string(),
         _ => error.to_string(),
     };
     let (status, report) = match error {
-        Error::NotFound { .. } => (Status::NOT_FOUND, Some(Reported::NotFound)),
         Error::KeyTooLong { limit, .. } => {
             failed(Status::URI_TOO_LONG, Verdict::KeyTooLong { limit: *limit })
         }

@@ -1,6 +1,6 @@
 //! Peers that answer batches badly, or no more.
 
-use gaggle_group::{Fetched, PeerError};
+use gaggle_group::{Entry, PeerError};
 use gaggle_transport_http::{Batching, ClientOptions};
 
 use crate::batches::{batching, one_at_once, together};
@@ -31,7 +31,7 @@ fn answer(index: char) -> String {
 }
 
 /// Four gets, the first of which goes alone; what the other three come to with that answer to their batch.
-async fn three(batch: &str, then: Then) -> [Result<Fetched, PeerError>; 3] {
+async fn three(batch: &str, then: Then) -> [Result<Entry, PeerError>; 3] {
     let steps = [(TOM, Then::Keep), (TOM, Then::Keep), (batch, then)];
     let mut fake = FakePeer::new(steps).await;
     let peer = batching(fake.address, one_at_once()).await;
@@ -48,11 +48,11 @@ async fn three(batch: &str, then: Then) -> [Result<Fetched, PeerError>; 3] {
     answers.try_into().unwrap()
 }
 
-fn unavailable(answer: &Result<Fetched, PeerError>) -> bool {
+fn unavailable(answer: &Result<Entry, PeerError>) -> bool {
     matches!(answer, Err(PeerError::Unavailable { .. }))
 }
 
-fn refused(answer: &Result<Fetched, PeerError>) -> bool {
+fn refused(answer: &Result<Entry, PeerError>) -> bool {
     matches!(answer, Err(PeerError::Refused { .. }))
 }
 

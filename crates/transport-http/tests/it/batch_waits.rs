@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{Fetch, Fetched, Group, Peer, PeerError};
+use gaggle_group::{Entry, Fetch, Group, Peer, PeerError};
 use gaggle_transport_http::{Batching, HttpPeer};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -63,12 +63,12 @@ impl Gated {
 pub(crate) fn spawn(
     peer: &Arc<HttpPeer>,
     key: &'static str,
-) -> tokio::task::JoinHandle<Result<Fetched, PeerError>> {
+) -> tokio::task::JoinHandle<Result<Entry, PeerError>> {
     let peer = peer.clone();
     tokio::spawn(async move { fetch(&peer, "gated", key.as_bytes()).await })
 }
 
-pub(crate) async fn landed(get: tokio::task::JoinHandle<Result<Fetched, PeerError>>) -> Fetched {
+pub(crate) async fn landed(get: tokio::task::JoinHandle<Result<Entry, PeerError>>) -> Entry {
     timeout(LONG, get)
         .await
         .expect("an answer")
@@ -177,6 +177,7 @@ async fn every_get_keeps_its_own_deadline() {
                 max_value: 9,
                 deadline: Duration::from_millis(50),
                 party: None,
+                removals: &[],
             })
             .await
         })

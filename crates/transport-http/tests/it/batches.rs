@@ -9,13 +9,13 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use bytes::Bytes;
 use futures_util::future::join_all;
-use gaggle_group::{Fetched, Group, Groups, Limits, Loaded, PeerError, Verdict};
+use gaggle_group::{Entry, Group, Groups, Limits, Loaded, PeerError, Verdict};
 use gaggle_transport_http::{Batching, ClientOptions, Encoding, HttpPeer, ServerOptions, router};
 use http::Method;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::support::{LONG, echo, fetch, fetch_most, found, peer_with, scores, serve};
+use crate::support::{LONG, absent, echo, fetch, fetch_most, found, peer_with, scores, serve};
 
 /// One request goes alone, and gets behind it wait until it is answered, however long that takes. However few, they then
 /// leave as a batch.
@@ -44,7 +44,7 @@ pub(crate) async fn batching(address: SocketAddr, batching: Batching) -> Arc<Htt
 pub(crate) async fn together(
     peer: &HttpPeer,
     gets: &[(&str, &[u8])],
-) -> Vec<Result<Fetched, PeerError>> {
+) -> Vec<Result<Entry, PeerError>> {
     let gets = gets.iter().map(|(group, key)| fetch(peer, group, key));
     timeout(LONG, join_all(gets))
         .await
@@ -149,7 +149,7 @@ async fn batches_serve_rings_of_either_encoding() {
     };
     assert_eq!(tom.as_ref().unwrap(), &found("630"));
     assert_eq!(empty.as_ref().unwrap(), &found(""));
-    assert_eq!(kesa.as_ref().unwrap(), &Fetched::NotFound);
+    assert_eq!(kesa.as_ref().unwrap(), &absent());
 }
 
 #[tokio::test]
@@ -221,7 +221,7 @@ async fn each_get_of_a_batch_has_its_own_failure() {
             limit: 4
         }
     );
-    assert_eq!(*batch[3].as_ref().unwrap(), Fetched::NotFound);
+    assert_eq!(*batch[3].as_ref().unwrap(), absent());
     match &batch[4] {
         Err(PeerError::Refused { reason, .. }) => assert_eq!(&**reason, "no such group: nobody"),
         other => panic!("{other:?}"),
@@ -255,12 +255,7 @@ async fn a_time_to_live_comes_along() {
     let (server, _) = counting([group]).await;
     let peer = batching(server, one_at_once()).await;
     for answer in together(&peer, &[("echo", b"Tom"), ("echo", b"Sam")]).await {
-        let Fetched::Found(Loaded {
-            ttl: Some(left), ..
-        }) = answer.unwrap()
-        else {
-            panic!("no time to live")
-        };
+        let left = answer.unwrap().freshness.ttl.expect("a time to live");
         assert!(left <= ttl && left > ttl / 2, "{left:?}");
     }
 }

@@ -5,7 +5,7 @@ use gaggle_group::{Fetch, Peer, PeerError};
 use gaggle_transport_http::{ClientOptions, HttpTransport};
 
 use crate::fake_peer::{Event, FakePeer, Then};
-use crate::support::{LONG, fetch, found, peer, peer_with};
+use crate::support::{LONG, fetch, found, peer, peer_with, removal};
 
 const TOM: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n\x0a\x03630";
 
@@ -94,7 +94,7 @@ async fn a_group_that_would_change_the_path_is_refused_unsent() {
     let peer = peer(fake.address);
     for group in [".", ".."] {
         assert!(fetch(&peer, group, b"Tom").await.is_err());
-        assert!(peer.remove(group, &Bytes::from_static(b".")).await.is_err());
+        assert!(peer.remove(group, &removal(&[b"."])).await.is_err());
     }
     assert_eq!(fake.further_requests(), 0);
 }
@@ -134,7 +134,7 @@ async fn a_removal_is_a_marked_delete_and_done_only_if_the_peer_says_so() {
     let absent = "HTTP/1.1 404 Not Found\r\ngaggle-verdict: not-found\r\ncontent-length: 0\r\n\r\n";
     let mut fake = FakePeer::new([done, plain, absent].map(|answer| (answer, Then::Keep))).await;
     let peer = peer(fake.address);
-    let key = Bytes::from_static(b"a b");
+    let key = removal(&[b"a b"]);
     peer.remove("scores", &key).await.unwrap();
     let head = fake.request().await;
     assert!(
@@ -142,6 +142,8 @@ async fn a_removal_is_a_marked_delete_and_done_only_if_the_peer_says_so() {
         "{head}"
     );
     assert!(head.contains("\r\ngaggle-forwarded: 1\r\n"), "{head}");
+    let name = format!("\r\ngaggle-removal: {}\r\n", key.id);
+    assert!(head.contains(&name), "{head}");
     assert!(
         peer.remove("scores", &key).await.is_err(),
         "golang takes DELETE for a get"
@@ -195,6 +197,7 @@ async fn no_more_requests_are_under_way_than_allowed_and_pings_pass_by() {
             max_value: 9,
             deadline,
             party: None,
+            removals: &[],
         })
         .await;
     assert!(waited.is_err());

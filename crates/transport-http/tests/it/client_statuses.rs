@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use gaggle_group::{Fetched, Loaded, PeerError, Verdict};
+use gaggle_group::{Entry, Freshness, PeerError, Verdict};
 
 use crate::fake_peer::FakePeer;
-use crate::support::{fetch, found, peer, reason};
+use crate::support::{absent, fetch, found, peer, reason};
 
-async fn answered(answer: &str) -> Result<Fetched, PeerError> {
+async fn answered(answer: &str) -> Result<Entry, PeerError> {
     let fake = FakePeer::once(answer).await;
     fetch(&peer(fake.address), "scores", b"Kesa").await
 }
 
 /// An answer with these header lines and this body.
-async fn status(status: &str, headers: &str, body: &str) -> Result<Fetched, PeerError> {
+async fn status(status: &str, headers: &str, body: &str) -> Result<Entry, PeerError> {
     let len = body.len();
     answered(&format!(
         "HTTP/1.1 {status}\r\n{headers}content-length: {len}\r\n\r\n{body}"
@@ -41,7 +41,7 @@ async fn a_200_brings_the_value_whatever_its_type_and_its_time_to_live() {
         .unwrap();
     assert_eq!(
         fresh,
-        Fetched::Found(Loaded::with_ttl("630", Duration::from_millis(1_500)))
+        found("630").with_freshness(Freshness::for_ttl(Duration::from_millis(1_500)))
     );
     let mailgun = status("200 OK", go, "\x0a\x03630\x18\x7b").await.unwrap();
     assert_eq!(mailgun, found("630"));
@@ -55,13 +55,13 @@ async fn chunks_are_put_together() {
 
 #[tokio::test]
 async fn a_verdict_is_taken_at_its_word() {
-    let absent = status(
+    let missing = status(
         "404 Not Found",
         "gaggle-verdict: not-found\r\n",
         "Kesa not found\n",
     )
     .await;
-    assert_eq!(absent.unwrap(), Fetched::NotFound);
+    assert_eq!(missing.unwrap(), absent());
 
     let message = "disk on fire".to_owned();
     for (code, headers, expected) in [

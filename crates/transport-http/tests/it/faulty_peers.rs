@@ -8,7 +8,7 @@ use gaggle_transport_http::{ClientOptions, Encoding};
 use tokio::net::TcpListener;
 
 use crate::fake_peer::{Event, FakePeer, Then};
-use crate::support::{fetch, fetch_most, found, peer, peer_with, reason};
+use crate::support::{fetch, fetch_most, found, peer, peer_with, reason, removal};
 
 const TOM: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n\x0a\x03630";
 
@@ -40,7 +40,7 @@ async fn nobody_listens() {
     assert!(unavailable(&peer.ping().await.unwrap_err()));
     assert!(unavailable(
         &peer
-            .remove("scores", &Bytes::from_static(b"Kesa"))
+            .remove("scores", &removal(&[b"Kesa"]))
             .await
             .unwrap_err()
     ));
@@ -196,6 +196,7 @@ async fn a_peer_that_hangs_costs_the_deadline_and_its_connection() {
             max_value: 9,
             deadline,
             party: None,
+            removals: &[],
         };
         let failure = peer(fake.address).fetch(fetch).await.unwrap_err();
         assert!(unavailable(&failure), "{failure:?}");
@@ -215,7 +216,12 @@ async fn a_peer_that_hangs_costs_the_deadline_and_its_connection() {
     };
     let peer = peer_with(fake.address, options);
     assert!(unavailable(&peer.ping().await.unwrap_err()));
-    assert!(unavailable(&peer.remove("scores", &key).await.unwrap_err()));
+    assert!(unavailable(
+        &peer
+            .remove("scores", &removal(&[b"Tom"]))
+            .await
+            .unwrap_err()
+    ));
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ async fn a_forward_ends_at_its_second_node() {
         .expect("no ring of waits")
         .unwrap();
     assert_eq!(
-        (answer.source, &answer.value[..]),
+        (answer.source, &answer.value.unwrap()[..]),
         (Source::Peer, &b"630"[..])
     );
     assert_eq!((here.load(SeqCst), there.load(SeqCst)), (0, 1));

@@ -1,10 +1,9 @@
 //! Every key comes through the client, the wire and the server as it is.
 
-use bytes::Bytes;
 use gaggle_group::{Peer, PeerError, Verdict};
 use gaggle_transport_http::{ClientOptions, Encoding, ServerOptions};
 
-use crate::support::{echo, fetch, found, peer_with, serve};
+use crate::support::{echo, fetch, found, peer_with, removal, serve};
 
 fn nasty_keys() -> Vec<Vec<u8>> {
     let texts = [
@@ -106,9 +105,7 @@ async fn every_key_round_trips_in_every_dialect() {
                 group.cached(&key).is_some(),
                 "{key:?} is kept under its own name"
             );
-            peer.remove("echo", &Bytes::from(key.clone()))
-                .await
-                .unwrap();
+            peer.remove("echo", &removal(&[&key])).await.unwrap();
             assert!(group.cached(&key).is_none(), "{key:?}");
         }
     }

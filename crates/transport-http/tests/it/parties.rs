@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use gaggle_group::{
-    Error, Fetch, Fetched, Group, Guest, Key, Limits, Party, Peer, PeerError, Source,
+    Entry, Error, Fetch, Group, Guest, Key, Limits, Party, Peer, PeerError, Source,
 };
 use gaggle_transport_http::{Batching, ClientOptions, HttpPeer};
 use tokio::task::{JoinHandle, yield_now};
@@ -43,13 +43,14 @@ pub(crate) async fn fetch_as(
     group: &str,
     key: &Key,
     guest: Guest,
-) -> Result<Fetched, PeerError> {
+) -> Result<Entry, PeerError> {
     let fetch = Fetch {
         group,
         key,
         max_value: 1 << 20,
         deadline: LONG,
         party: Some(&guest),
+        removals: &[],
     };
     peer.fetch(fetch).await
 }
@@ -58,13 +59,13 @@ pub(crate) fn spawn_as(
     peer: &Arc<HttpPeer>,
     key: &'static str,
     guest: Guest,
-) -> JoinHandle<Result<Fetched, PeerError>> {
+) -> JoinHandle<Result<Entry, PeerError>> {
     let peer = peer.clone();
     tokio::spawn(async move { fetch_as(&peer, "gated", &Key::from(key), guest).await })
 }
 
 /// The gets of a party, all of them begun by one task.
-async fn party(peer: &HttpPeer, group: &str, keys: &[Key]) -> Vec<Result<Fetched, PeerError>> {
+async fn party(peer: &HttpPeer, group: &str, keys: &[Key]) -> Vec<Result<Entry, PeerError>> {
     let party = Party::new();
     let gets = keys.iter();
     let gets: Vec<_> = gets
@@ -85,7 +86,10 @@ async fn a_hundred_keys() {
     assert_eq!(asked.take(), (0, 1));
     for (answer, key) in answers.into_iter().zip(&keys) {
         let answer = answer.unwrap();
-        assert_eq!((&answer.value, answer.source), (key, Source::Peer));
+        assert_eq!(
+            (&answer.value, answer.source),
+            (&Some(key.clone()), Source::Peer)
+        );
         assert!(!answer.collapsed);
     }
     let stats = asking.stats();
@@ -150,10 +154,10 @@ async fn each_key_of_a_call_has_its_own_failure() {
     let answers = timeout(LONG, asking.get_many(&keys)).await.unwrap();
     assert_eq!(asked.take(), (0, 1));
     for at in [0, 4, 5] {
-        assert_eq!(answers[at].as_ref().unwrap().value, keys[at]);
+        assert_eq!(answers[at].as_ref().unwrap().value, Some(keys[at].clone()));
     }
     assert!(matches!(&answers[1], Err(Error::Origin { .. })));
-    assert!(matches!(&answers[2], Err(Error::NotFound { .. })));
+    assert_eq!(answers[2].as_ref().unwrap().value, None);
     assert!(matches!(
         &answers[3],
         Err(Error::KeyTooLong { limit: 4, .. })

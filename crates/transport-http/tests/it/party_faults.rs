@@ -116,6 +116,7 @@ async fn a_guest_waits_no_longer_than_its_own_deadline() {
             max_value: 9,
             deadline: Duration::from_millis(millis),
             party: Some(guest),
+            removals: &[],
         })
     });
     let mut answers = timeout(LONG, join_all(gets)).await.unwrap();

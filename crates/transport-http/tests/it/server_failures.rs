@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{Fetch, Fetched, Group, Limits, Peer, PeerError, Verdict};
+use gaggle_group::{Fetch, Group, Limits, Peer, PeerError, Verdict};
 use gaggle_transport_http::ServerOptions;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::support::{LONG, ask, fetch, fetch_most, peer, serve};
+use crate::support::{LONG, absent, ask, fetch, fetch_most, peer, serve};
 
 /// Status line, header lines that begin with `gaggle-` or `retry-`, and body.
 fn essence(answer: &str) -> (&str, Vec<&str>, &str) {
@@ -61,19 +61,16 @@ async fn every_failure_has_its_status_and_is_understood() {
     };
     let peer = peer(server);
 
-    let absent = get("no%0A%20").await;
+    let missing = get("no%0A%20").await;
     assert_eq!(
-        essence(&absent),
+        essence(&missing),
         (
             "404 Not Found",
             vec!["gaggle-verdict: not-found"],
             "no   not found\n"
         ),
     );
-    assert_eq!(
-        fetch(&peer, "moody", b"no\n ").await.unwrap(),
-        Fetched::NotFound
-    );
+    assert_eq!(fetch(&peer, "moody", b"no\n ").await.unwrap(), absent());
     assert_eq!(essence(&get("Kesa").await).2, "Kesa not found\n");
 
     let failed = get("fail").await;
@@ -208,6 +205,7 @@ async fn the_asker_s_deadline_ends_the_wait_and_arrives_as_a_verdict() {
         max_value: 9,
         deadline,
         party: None,
+        removals: &[],
     };
     // The owner ends a tenth of a second before the asker does. A machine that holds it up for longer makes the asker's own
     // clock the first: then once more.

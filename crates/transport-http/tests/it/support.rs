@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
 use gaggle_group::{
-    Fetch, Fetched, Group, Groups, Key, Member, Peer, PeerError, PeerRequests, Route, Router,
+    Entry, Fetch, Freshness, Group, Groups, Key, Member, Notice, Peer, PeerError, PeerRequests,
+    RemovalId, Route, Router, Scope,
 };
 use gaggle_transport_http::{ClientOptions, HttpPeer, HttpTransport, ServerOptions, router};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -60,7 +62,7 @@ pub(crate) fn peer_with(address: SocketAddr, options: ClientOptions) -> Arc<Http
         .unwrap()
 }
 
-pub(crate) async fn fetch(peer: &HttpPeer, group: &str, key: &[u8]) -> Result<Fetched, PeerError> {
+pub(crate) async fn fetch(peer: &HttpPeer, group: &str, key: &[u8]) -> Result<Entry, PeerError> {
     fetch_most(peer, group, key, 1 << 20).await
 }
 
@@ -69,7 +71,7 @@ pub(crate) async fn fetch_most(
     group: &str,
     key: &[u8],
     max_value: u64,
-) -> Result<Fetched, PeerError> {
+) -> Result<Entry, PeerError> {
     let key = Key::copy_from_slice(key);
     peer.fetch(Fetch {
         group,
@@ -77,12 +79,36 @@ pub(crate) async fn fetch_most(
         max_value,
         deadline: LONG,
         party: None,
+        removals: &[],
     })
     .await
 }
 
-pub(crate) fn found(value: impl Into<Bytes>) -> Fetched {
-    Fetched::Found(value.into().into())
+pub(crate) fn found(value: impl Into<Bytes>) -> Entry {
+    Entry::value(value)
+}
+
+/// An absence that is not to be kept.
+pub(crate) fn absent() -> Entry {
+    Entry::absent().with_freshness(Freshness::for_ttl(Duration::ZERO))
+}
+
+/// The first removal of a node that nobody else is.
+pub(crate) fn new_id() -> RemovalId {
+    static ISSUED: AtomicU64 = AtomicU64::new(1);
+    RemovalId {
+        issuer: ISSUED.fetch_add(1, Relaxed),
+        number: 1,
+    }
+}
+
+/// A removal of these keys that nobody knows.
+pub(crate) fn removal(keys: &[&[u8]]) -> Notice {
+    let keys = keys.iter().map(|key| Key::copy_from_slice(key));
+    Notice {
+        id: new_id(),
+        scope: Scope::Keys(keys.collect()),
+    }
 }
 
 pub(crate) fn reason(failure: &PeerError) -> &str {

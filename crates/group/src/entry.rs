@@ -1,0 +1,288 @@
+//! What travels on the read path: keys, and what there is of each.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::Metadata;
+
+/// A key: any bytes, at most [`Limits::max_key`](crate::Limits::max_key) of them.
+pub type Key = Bytes;
+
+/// For how long something may be served, from now on. It is relative, so that it means the same on two machines.
+///
+/// The default is fresh without an end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Freshness {
+    /// How long it is fresh; `Some(ZERO)` where it is stale already, `None` where it stays fresh.
+    pub ttl: Option<Duration>,
+    /// How long after that it may be served while it is loaded again (RFC 5861).
+    pub stale_while_revalidate: Duration,
+    /// How long after that it may be served if loading it again fails (RFC 5861).
+    pub stale_if_error: Duration,
+}
+
+impl Freshness {
+    /// Fresh for so long, and of no use afterwards.
+    #[must_use]
+    pub fn for_ttl(ttl: Duration) -> Self {
+        Self {
+            ttl: Some(ttl),
+            ..Self::default()
+        }
+    }
+
+    /// The same, and served for so long afterwards while it is loaded again.
+    #[must_use]
+    pub fn stale_while_revalidate(self, window: Duration) -> Self {
+        Self {
+            stale_while_revalidate: window,
+            ..self
+        }
+    }
+
+    /// The same, and served for so long after the ttl if loading it again fails.
+    #[must_use]
+    pub fn stale_if_error(self, window: Duration) -> Self {
+        Self {
+            stale_if_error: window,
+            ..self
+        }
+    }
+
+    /// The same, but of no use whatsoever after `limit`.
+    #[must_use]
+    pub fn at_most(self, limit: Duration) -> Self {
+        let ttl = self.ttl.map_or(limit, |ttl| ttl.min(limit));
+        let rest = limit.saturating_sub(ttl);
+        Self {
+            ttl: Some(ttl),
+            stale_while_revalidate: self.stale_while_revalidate.min(rest),
+            stale_if_error: self.stale_if_error.min(rest),
+        }
+    }
+
+    /// Whether it is past its ttl.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.ttl.is_some_and(|ttl| ttl.is_zero())
+    }
+
+    /// Whether it may be served now without waiting for a load.
+    #[must_use]
+    pub fn is_servable(&self) -> bool {
+        !self.is_stale() || !self.stale_while_revalidate.is_zero()
+    }
+
+    /// Whether it is of no use at all.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.is_stale() && self.stale_while_revalidate.is_zero() && self.stale_if_error.is_zero()
+    }
+}
+
+/// What there is of a key: a value or an absence, how long that may be served, and what the origin said of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// The value, shared and not copied; `None` says that the origin has no such key.
+    pub value: Option<Bytes>,
+    /// For how long.
+    pub freshness: Freshness,
+    /// What a front door passes on with the value.
+    pub metadata: Metadata,
+}
+
+impl Entry {
+    /// A value, fresh without an end.
+    pub fn value(value: impl Into<Bytes>) -> Self {
+        Self {
+            value: Some(value.into()),
+            ..Self::default()
+        }
+    }
+
+    /// There is no such key, which is not to be kept unless it is given a [freshness](Self::with_freshness).
+    #[must_use]
+    pub fn absent() -> Self {
+        Self {
+            freshness: Freshness::for_ttl(Duration::ZERO),
+            ..Self::default()
+        }
+    }
+
+    /// The same for so long.
+    #[must_use]
+    pub fn with_freshness(self, freshness: Freshness) -> Self {
+        Self { freshness, ..self }
+    }
+
+    /// The same with what the origin said of it.
+    #[must_use]
+    pub fn with_metadata(self, metadata: Metadata) -> Self {
+        Self { metadata, ..self }
+    }
+}
+
+/// What an origin brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// A value, an absence, or word that the value known here is still right.
+    pub content: Content,
+    /// For how long it may be served, as far as the origin says so.
+    pub freshness: Hint,
+    /// What a front door passes on with the value.
+    pub metadata: Metadata,
+}
+
+/// An origin's word on freshness; where it says nothing the group decides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hint {
+    /// How long the value is fresh; zero if it must not be kept.
+    pub ttl: Option<Duration>,
+    /// How long after that it may be served while it is loaded again.
+    pub stale_while_revalidate: Option<Duration>,
+    /// How long after that it may be served if loading it again fails.
+    pub stale_if_error: Option<Duration>,
+}
+
+impl Hint {
+    /// Fresh for so long; the group decides on the rest.
+    #[must_use]
+    pub fn ttl(ttl: Duration) -> Self {
+        Self {
+            ttl: Some(ttl),
+            ..Self::default()
+        }
+    }
+
+    /// Not to be kept at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            ttl: Some(Duration::ZERO),
+            stale_while_revalidate: Some(Duration::ZERO),
+            stale_if_error: Some(Duration::ZERO),
+        }
+    }
+
+    /// The same, and served for so long afterwards while it is loaded again.
+    #[must_use]
+    pub fn stale_while_revalidate(self, window: Duration) -> Self {
+        Self {
+            stale_while_revalidate: Some(window),
+            ..self
+        }
+    }
+
+    /// The same, and served for so long after the ttl if loading it again fails.
+    #[must_use]
+    pub fn stale_if_error(self, window: Duration) -> Self {
+        Self {
+            stale_if_error: Some(window),
+            ..self
+        }
+    }
+}
+
+/// What an origin found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Content {
+    /// The value.
+    Value(Bytes),
+    /// There is no such key.
+    Absent,
+    /// The value that [`Load::stale`](crate::Load::stale) tells of is still right.
+    NotModified,
+}
+
+impl Loaded {
+    /// A value.
+    pub fn value(value: impl Into<Bytes>) -> Self {
+        Self::of(Content::Value(value.into()))
+    }
+
+    /// There is no such key.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self::of(Content::Absent)
+    }
+
+    /// The value known by the validators in [`Load::stale`](crate::Load::stale) is still right. Only in answer to a load
+    /// that has them.
+    #[must_use]
+    pub fn not_modified() -> Self {
+        Self::of(Content::NotModified)
+    }
+
+    fn of(content: Content) -> Self {
+        Self {
+            content,
+            freshness: Hint::default(),
+            metadata: Metadata::default(),
+        }
+    }
+
+    /// A value that is fresh for `ttl`, whatever the group's default is.
+    pub fn with_ttl(value: impl Into<Bytes>, ttl: Duration) -> Self {
+        Self::value(value).with_freshness(Hint::ttl(ttl))
+    }
+
+    /// The same for so long.
+    #[must_use]
+    pub fn with_freshness(self, freshness: Hint) -> Self {
+        Self { freshness, ..self }
+    }
+
+    /// The same with what a front door passes on.
+    #[must_use]
+    pub fn with_metadata(self, metadata: Metadata) -> Self {
+        Self { metadata, ..self }
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Loaded {
+    fn from(value: T) -> Self {
+        Self::value(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn secs(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    #[test]
+    fn a_limit_bounds_all_of_it() {
+        let long = Freshness::for_ttl(secs(10))
+            .stale_while_revalidate(secs(20))
+            .stale_if_error(secs(100));
+        let capped = long.at_most(secs(15));
+        assert_eq!(capped.ttl, Some(secs(10)));
+        assert_eq!(capped.stale_while_revalidate, secs(5));
+        assert_eq!(capped.stale_if_error, secs(5));
+        assert_eq!(
+            Freshness::default().at_most(secs(1)),
+            Freshness::for_ttl(secs(1))
+        );
+        assert_eq!(long.at_most(secs(200)), long);
+    }
+
+    #[test]
+    fn what_it_is_good_for() {
+        let fresh = Freshness::for_ttl(secs(1));
+        assert!(fresh.is_servable() && !fresh.is_stale());
+        let stale = Freshness::for_ttl(secs(0));
+        assert!(stale.is_over() && !stale.is_servable());
+        assert!(stale.stale_while_revalidate(secs(1)).is_servable());
+        let kept = stale.stale_if_error(secs(1));
+        assert!(!kept.is_over() && !kept.is_servable());
+    }
+}

@@ -1,0 +1,99 @@
+//! When a key whose load has failed may be loaded again, where there is a stale value to serve meanwhile.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::Key;
+
+/// Keys whose last load failed. A key's second attempt comes about a second after the first, and each further one after twice
+/// as long, up to half a minute; by chance a fifth earlier or later.
+///
+/// At most 65,536 keys: where more fail, further ones are loaded with each get, as if there were no failures.
+#[derive(Debug, Default)]
+pub(crate) struct Failures {
+    keys: Mutex<HashMap<Key, Failure>>,
+    /// How many, so that a get that has nothing to do with a failure takes no lock.
+    count: AtomicUsize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Failure {
+    times: u32,
+    again_at: Instant,
+}
+
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(30);
+const MAX_KEYS: usize = 1 << 16;
+/// A key that nobody has asked for since then has none any more.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(120);
+
+impl Failures {
+    /// Whether a load of that key is to wait.
+    pub(crate) fn must_wait(&self, key: &[u8]) -> bool {
+        if self.count.load(Relaxed) == 0 {
+            return false;
+        }
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.get(key)
+            .is_some_and(|failure| Instant::now() < failure.again_at)
+    }
+
+    /// A load of that key has failed.
+    pub(crate) fn failed(&self, key: &Key) {
+        let now = Instant::now();
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() >= MAX_KEYS && !keys.contains_key(key) {
+            keys.retain(|_, failure| now < failure.again_at + FORGOTTEN_AFTER);
+            if keys.len() >= MAX_KEYS {
+                return;
+            }
+        }
+        let failure = keys.entry(key.clone()).or_insert(Failure {
+            times: 0,
+            again_at: now,
+        });
+        let pause = FIRST.saturating_mul(1 << failure.times.min(5)).min(LONGEST);
+        failure.times = failure.times.saturating_add(1);
+        failure.again_at = now + pause.mul_f64(0.8 + 0.4 * fastrand::f64());
+        self.count.store(keys.len(), Relaxed);
+    }
+
+    /// A load of that key has brought an answer, or the key has been removed.
+    pub(crate) fn over(&self, key: &[u8]) {
+        if self.count.load(Relaxed) == 0 {
+            return;
+        }
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.remove(key);
+        self.count.store(keys.len(), Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_become_rarer_until_one_succeeds() {
+        let failures = Failures::default();
+        let key = Key::from_static(b"k");
+        let mut attempts = 0;
+        for _ in 0..600 {
+            if !failures.must_wait(b"k") {
+                attempts += 1;
+                failures.failed(&key);
+            }
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        // At 0, 1, 3, 7, 15, 31 and 61 seconds, or a fifth earlier.
+        assert!((6..=8).contains(&attempts), "{attempts} in a minute");
+        assert!(failures.must_wait(b"k") && !failures.must_wait(b"other"));
+        failures.over(b"k");
+        assert!(!failures.must_wait(b"k"));
+    }
+}

@@ -1,0 +1,170 @@
+//! Learning of removals that this node was not told of.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep};
+use tracing::{debug, warn};
+
+use super::removal::within;
+use super::{Group, Inner};
+use crate::removal::log::KEPT_FOR;
+use crate::{News, Peer, PeerError};
+
+/// How often every other node is asked. With the time that one may take, less than a second.
+const EVERY: Duration = Duration::from_millis(400);
+/// How long one may take to answer.
+const AT_MOST: Duration = Duration::from_millis(400);
+/// How many rounds a peer that has no such thing is left alone.
+const PASSED_OVER: u32 = 150;
+
+/// When this node was last in contact with another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Contact {
+    /// The other node's name.
+    pub peer: Arc<str>,
+    /// How long ago it last told what removals it knows; `None` if it never did.
+    pub heard: Option<Duration>,
+}
+
+impl Group {
+    /// Follows the removals of all other nodes, for as long as it is polled: asks each of them for those that it knows and
+    /// this node does not, every 400 ms, and applies them. Every node of a cluster must run this, front ends too; whoever does
+    /// is told of removals, member of the ring or not.
+    ///
+    /// A node that missed removals which nobody lists any more (65,536 of them, or ten minutes) drops all that it holds.
+    pub async fn follow(&self) {
+        let mut without = Without::default();
+        loop {
+            self.inner.follow_once(&mut without).await;
+            sleep(EVERY).await;
+        }
+    }
+
+    /// The same in a task of its own, which ends when no other handle of the group is left. Needs a tokio runtime.
+    pub fn follow_in_background(&self) {
+        let group = Arc::downgrade(&self.inner);
+        tokio::spawn(async move {
+            let mut without = Without::default();
+            while let Some(inner) = group.upgrade() {
+                inner.follow_once(&mut without).await;
+                drop(inner);
+                sleep(EVERY).await;
+            }
+        });
+    }
+
+    /// When each of the other nodes was last heard of, by name. Empty where [`follow`](Self::follow) does not run.
+    pub fn contacts(&self) -> Vec<Contact> {
+        let heard = self
+            .inner
+            .heard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        heard
+            .iter()
+            .map(|(peer, at)| Contact {
+                peer: Arc::clone(peer),
+                heard: at.map(|at| at.elapsed()),
+            })
+            .collect()
+    }
+}
+
+/// Peers of a kind that has no such thing, and how many rounds they are left alone.
+type Without = BTreeMap<Arc<str>, u32>;
+
+impl Inner {
+    /// Asks every other node once.
+    async fn follow_once(&self, without: &mut Without) {
+        let peers = self.router().listeners();
+        self.keep_contacts(&peers);
+        without.retain(|_, rounds| {
+            *rounds -= 1;
+            *rounds > 0
+        });
+        let asked = peers
+            .iter()
+            .filter(|peer| !without.contains_key(peer.name()));
+        let asked: Vec<_> = asked.collect();
+        let caught_up = join_all(asked.iter().map(|peer| self.catch_up(&***peer))).await;
+        for (peer, caught_up) in asked.into_iter().zip(caught_up) {
+            match caught_up {
+                Ok(true) => {}
+                Ok(false) => {
+                    without.insert(peer.name().into(), PASSED_OVER);
+                }
+                Err(failure) => {
+                    debug!(group = %self.name, error = %failure, "a peer tells no removals");
+                }
+            }
+        }
+        self.log().prune(self.clock.now());
+    }
+
+    /// Applies what a peer knows and this node does not; false if that kind of peer has no such thing.
+    async fn catch_up(&self, peer: &dyn Peer) -> Result<bool, PeerError> {
+        loop {
+            let known = self.log().known();
+            let me = self.router().me();
+            let asked = peer.news(&self.name, &known, &me);
+            let Some(news) = within(AT_MOST, peer, asked).await? else {
+                return Ok(false);
+            };
+            self.heard_from(peer.name());
+            let more = news.more && !news.notices.is_empty();
+            self.take(peer, news);
+            if !more {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn take(&self, peer: &dyn Peer, news: News) {
+        for notice in &news.notices {
+            self.apply(notice);
+        }
+        let mut missed = false;
+        for upto in news.unlisted {
+            missed |= self.log().skip(upto);
+        }
+        if missed {
+            if !self.tiers.main.is_empty() || !self.tiers.hot.is_empty() {
+                warn!(group = %self.name, peer = peer.name(), "removals were missed that are no longer listed; all values are dropped");
+            }
+            self.drop_unvouched();
+        }
+    }
+
+    /// A node that heard nobody for longer than removals are listed cannot know what it missed.
+    fn heard_from(&self, peer: &str) {
+        let now = Instant::now();
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = heard.values().flatten().max().copied();
+        heard.insert(peer.into(), Some(now));
+        drop(heard);
+        if latest.is_some_and(|latest| now.saturating_duration_since(latest) > KEPT_FOR) {
+            warn!(group = %self.name, "no other node was heard for longer than removals are listed; all values are dropped");
+            self.drop_unvouched();
+        }
+    }
+
+    fn keep_contacts(&self, peers: &[Arc<dyn Peer>]) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = BTreeMap::new();
+        for peer in peers {
+            kept.insert(
+                peer.name().into(),
+                heard.get(peer.name()).copied().flatten(),
+            );
+        }
+        // Of those that are gone the one heard last: alone again, this node still knows since when.
+        if let Some((name, at)) = heard.iter().max_by_key(|(_, at)| **at) {
+            kept.entry(Arc::clone(name)).or_insert(*at);
+        }
+        *heard = kept;
+    }
+}

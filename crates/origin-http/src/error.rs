@@ -1,0 +1,45 @@
+//! Why a load failed.
+
+use std::error::Error;
+
+/// What lies below a failure, whoever said it.
+type Cause = Box<dyn Error + Send + Sync>;
+
+/// A failure of a load. Its text is whole: it tells the causes too, because it is often all that is logged.
+#[derive(Debug, thiserror::Error)]
+#[error("{origin}: {reason}")]
+pub(crate) struct Failure {
+    /// The URL without its query, and with the key's place instead of the key.
+    origin: String,
+    reason: String,
+    source: Option<Cause>,
+}
+
+impl Failure {
+    pub(crate) fn new(origin: &str, reason: impl Into<String>) -> Self {
+        Self {
+            origin: origin.to_owned(),
+            reason: reason.into(),
+            source: None,
+        }
+    }
+
+    /// The same with what caused it, and with that in its text.
+    pub(crate) fn caused_by(self, source: impl Into<Cause>) -> Self {
+        let source = source.into();
+        let mut reason = self.reason;
+        let mut cause: Option<&dyn Error> = Some(&*source);
+        while let Some(error) = cause {
+            if !reason.is_empty() {
+                reason.push_str(": ");
+            }
+            reason.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Self {
+            reason,
+            source: Some(source),
+            ..self
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Removals as messages, within bounds.
+
+use gaggle_group::{Key, Known, News, Notice, RemovalId, Scope};
+
+use crate::wire;
+
+/// The longest key in a removal, in bytes.
+pub(crate) const MAX_KEY: usize = 64 << 10;
+
+/// The most keys in a removal.
+const MAX_KEYS: usize = 1 << 17;
+
+/// The most removals that travel with a get.
+pub(crate) const MAX_CARRIED: usize = 8;
+
+/// The most that a removal takes in an answer that tells of several, in bytes.
+const MAX_TOLD: usize = 1 << 20;
+
+/// A message about removals cannot be read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadNotice {
+    #[error("a removal has at most {MAX_KEYS} keys")]
+    TooManyKeys,
+    #[error("a key in a removal has at most {MAX_KEY} bytes")]
+    KeyTooLong,
+    #[error("a removal without a name")]
+    NoName,
+}
+
+pub(crate) fn put_id(id: RemovalId) -> wire::RemovalId {
+    wire::RemovalId {
+        issuer: id.issuer,
+        number: id.number,
+    }
+}
+
+/// The name that came; numbers begin with one.
+pub(crate) fn id(id: wire::RemovalId) -> Result<RemovalId, BadNotice> {
+    match id.number {
+        0 => Err(BadNotice::NoName),
+        number => Ok(RemovalId {
+            issuer: id.issuer,
+            number,
+        }),
+    }
+}
+
+/// The removals that travel with a get, as many as may.
+pub(crate) fn put_carried(ids: &[RemovalId]) -> Vec<wire::RemovalId> {
+    let ids = ids.iter().take(MAX_CARRIED);
+    ids.map(|id| put_id(*id)).collect()
+}
+
+/// The removals that came with a get, as many as are read.
+pub(crate) fn carried(ids: Vec<wire::RemovalId>) -> Result<Vec<RemovalId>, BadNotice> {
+    ids.into_iter().take(MAX_CARRIED).map(id).collect()
+}
+
+/// A removal in at most `most` bytes. Where its keys take more, or one of them is too long to be told, it is told as one of
+/// the whole group: whoever reads it drops more than it must, and keeps nothing that it must not.
+pub(crate) fn put_notice(notice: &Notice, most: usize) -> wire::Notice {
+    let mut message = wire::Notice {
+        id: Some(put_id(notice.id)),
+        keys: Vec::new(),
+        all: true,
+    };
+    if let Scope::Keys(keys) = &notice.scope {
+        // A tag and a length of at most three bytes.
+        let len: usize = keys.iter().map(|key| key.len() + 4).sum();
+        let fits = len <= most && keys.len() <= MAX_KEYS;
+        if fits && keys.iter().all(|key| key.len() <= MAX_KEY) {
+            message.keys = keys.to_vec();
+            message.all = false;
+        }
+    }
+    message
+}
+
+/// The removal that came.
+pub(crate) fn notice(message: &wire::Notice) -> Result<Notice, BadNotice> {
+    let id = id(message.id.ok_or(BadNotice::NoName)?)?;
+    if message.all {
+        return Ok(Notice {
+            id,
+            scope: Scope::Group,
+        });
+    }
+    if message.keys.len() > MAX_KEYS {
+        return Err(BadNotice::TooManyKeys);
+    }
+    // Copied: a key is remembered for minutes, and must not hold on to the whole message.
+    let keys = message.keys.iter().map(|key| match key.len() {
+        0..=MAX_KEY => Ok(Key::copy_from_slice(key)),
+        _ => Err(BadNotice::KeyTooLong),
+    });
+    let scope = Scope::Keys(keys.collect::<Result<_, _>>()?);
+    Ok(Notice { id, scope })
+}
+
+/// The answer to one who asks for removals.
+pub(crate) fn put_news(news: &News) -> wire::NewsResponse {
+    let notices = news.notices.iter();
+    wire::NewsResponse {
+        notices: notices.map(|notice| put_notice(notice, MAX_TOLD)).collect(),
+        unlisted: news.unlisted.iter().map(|id| put_id(*id)).collect(),
+        more: news.more,
+    }
+}
+
+/// The answer that came.
+pub(crate) fn news(message: wire::NewsResponse) -> Result<News, BadNotice> {
+    let notices = message.notices.iter().map(notice);
+    let unlisted = message.unlisted.into_iter().map(id);
+    Ok(News::new(
+        notices.collect::<Result<_, _>>()?,
+        unlisted.collect::<Result<_, _>>()?,
+        message.more,
+    ))
+}
+
+pub(crate) fn put_known(known: &Known) -> Vec<wire::RemovalId> {
+    known.0.iter().map(|id| put_id(*id)).collect()
+}
+
+/// What the asker knows. An issuer of whom it knows none has the number zero.
+pub(crate) fn known(ids: Vec<wire::RemovalId>) -> Known {
+    let id = |id: wire::RemovalId| RemovalId {
+        issuer: id.issuer,
+        number: id.number,
+    };
+    Known(ids.into_iter().map(id).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: RemovalId = RemovalId {
+        issuer: u64::MAX,
+        number: 7,
+    };
+
+    fn keys(keys: impl IntoIterator<Item = Vec<u8>>) -> Notice {
+        Notice {
+            id: ID,
+            scope: Scope::Keys(keys.into_iter().map(Key::from).collect()),
+        }
+    }
+
+    #[test]
+    fn removals_read_back() {
+        let group = Notice {
+            id: ID,
+            scope: Scope::Group,
+        };
+        let all = vec![keys([]), keys([vec![], vec![255; MAX_KEY]]), group];
+        let told = News::new(all, vec![ID], true);
+        assert_eq!(news(put_news(&told)), Ok(told));
+    }
+
+    #[test]
+    fn one_that_does_not_fit_is_told_as_one_of_the_group() {
+        for from in [
+            keys([vec![0; MAX_KEY + 1]]),
+            keys((0..17).map(|_| vec![0; MAX_KEY])),
+            keys((0..=MAX_KEYS).map(|_| vec![])),
+        ] {
+            let told = notice(&put_notice(&from, MAX_TOLD)).unwrap();
+            assert_eq!((told.id, told.scope), (ID, Scope::Group));
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_refused() {
+        assert_eq!(notice(&wire::Notice::default()), Err(BadNotice::NoName));
+        assert_eq!(
+            carried(vec![wire::RemovalId::default()]),
+            Err(BadNotice::NoName)
+        );
+        assert_eq!(carried(vec![put_id(ID); 9]).unwrap().len(), MAX_CARRIED);
+        let of = |keys| wire::Notice {
+            id: Some(put_id(ID)),
+            keys,
+            all: false,
+        };
+        let long = of(vec![vec![0; MAX_KEY + 1].into()]);
+        assert_eq!(notice(&long), Err(BadNotice::KeyTooLong));
+        let many = of(vec![Key::new(); MAX_KEYS + 1]);
+        assert_eq!(notice(&many), Err(BadNotice::TooManyKeys));
+    }
+}
