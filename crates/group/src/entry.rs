@@ -11,16 +11,15 @@ pub type Key = Bytes;
 
 /// For how long something may be served, from now on. It is relative, so that it means the same on two machines.
 ///
-/// The default is fresh without an end.
+/// The default is fresh without an end. The two windows are kept in whole milliseconds, rounded up, and end at 2^32 of them
+/// (49 days).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Freshness {
     /// How long it is fresh; `Some(ZERO)` where it is stale already, `None` where it stays fresh.
     pub ttl: Option<Duration>,
-    /// How long after that it may be served while it is loaded again (RFC 5861).
-    pub stale_while_revalidate: Duration,
-    /// How long after that it may be served if loading it again fails (RFC 5861).
-    pub stale_if_error: Duration,
+    /// That of revalidation and that of errors, in one word: an answer from memory is moved about a few times.
+    windows: u64,
 }
 
 impl Freshness {
@@ -33,34 +32,64 @@ impl Freshness {
         }
     }
 
-    /// The same, and served for so long afterwards while it is loaded again.
+    /// Fresh for so long, or without an end.
+    #[inline]
+    #[must_use]
+    pub fn until(ttl: Option<Duration>) -> Self {
+        Self {
+            ttl,
+            ..Self::default()
+        }
+    }
+
+    /// The same, and served for so long afterwards while it is loaded again (RFC 5861).
     #[must_use]
     pub fn stale_while_revalidate(self, window: Duration) -> Self {
+        self.with_windows(millis(window), self.error_ms())
+    }
+
+    /// The same, and served for so long after the ttl if loading it again fails (RFC 5861).
+    #[must_use]
+    pub fn stale_if_error(self, window: Duration) -> Self {
+        self.with_windows(self.revalidate_ms(), millis(window))
+    }
+
+    fn with_windows(self, revalidate_ms: u32, error_ms: u32) -> Self {
         Self {
-            stale_while_revalidate: window,
+            windows: u64::from(revalidate_ms) << 32 | u64::from(error_ms),
             ..self
         }
     }
 
-    /// The same, and served for so long after the ttl if loading it again fails.
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
+    fn revalidate_ms(&self) -> u32 {
+        (self.windows >> 32) as u32
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+    fn error_ms(&self) -> u32 {
+        self.windows as u32
+    }
+
+    /// How long after the ttl it may be served while it is loaded again.
     #[must_use]
-    pub fn stale_if_error(self, window: Duration) -> Self {
-        Self {
-            stale_if_error: window,
-            ..self
-        }
+    pub fn revalidate_window(&self) -> Duration {
+        Duration::from_millis(self.revalidate_ms().into())
+    }
+
+    /// How long after the ttl it may be served if loading it again fails.
+    #[must_use]
+    pub fn error_window(&self) -> Duration {
+        Duration::from_millis(self.error_ms().into())
     }
 
     /// The same, but of no use whatsoever after `limit`.
     #[must_use]
     pub fn at_most(self, limit: Duration) -> Self {
         let ttl = self.ttl.map_or(limit, |ttl| ttl.min(limit));
-        let rest = limit.saturating_sub(ttl);
-        Self {
-            ttl: Some(ttl),
-            stale_while_revalidate: self.stale_while_revalidate.min(rest),
-            stale_if_error: self.stale_if_error.min(rest),
-        }
+        // Rounded down: it is a limit.
+        let rest = u32::try_from(limit.saturating_sub(ttl).as_millis()).unwrap_or(u32::MAX);
+        Self::for_ttl(ttl).with_windows(self.revalidate_ms().min(rest), self.error_ms().min(rest))
     }
 
     /// Whether it is past its ttl.
@@ -72,14 +101,18 @@ impl Freshness {
     /// Whether it may be served now without waiting for a load.
     #[must_use]
     pub fn is_servable(&self) -> bool {
-        !self.is_stale() || !self.stale_while_revalidate.is_zero()
+        !self.is_stale() || self.revalidate_ms() > 0
     }
 
     /// Whether it is of no use at all.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.is_stale() && self.stale_while_revalidate.is_zero() && self.stale_if_error.is_zero()
+        self.is_stale() && self.windows == 0
     }
+}
+
+fn millis(window: Duration) -> u32 {
+    u32::try_from(window.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
 }
 
 /// What there is of a key: a value or an absence, how long that may be served, and what the origin said of it.
@@ -266,8 +299,8 @@ mod tests {
             .stale_if_error(secs(100));
         let capped = long.at_most(secs(15));
         assert_eq!(capped.ttl, Some(secs(10)));
-        assert_eq!(capped.stale_while_revalidate, secs(5));
-        assert_eq!(capped.stale_if_error, secs(5));
+        assert_eq!(capped.revalidate_window(), secs(5));
+        assert_eq!(capped.error_window(), secs(5));
         assert_eq!(
             Freshness::default().at_most(secs(1)),
             Freshness::for_ttl(secs(1))

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::Key;
 
 /// Keys whose last load failed. A key's second attempt comes about a second after the first, and each further one after twice
@@ -23,7 +21,8 @@ pub(crate) struct Failures {
 #[derive(Debug, Clone, Copy)]
 struct Failure {
     times: u32,
-    again_at: Instant,
+    /// By the group's clock.
+    again_at: Duration,
 }
 
 const FIRST: Duration = Duration::from_secs(1);
@@ -34,18 +33,17 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(120);
 
 impl Failures {
     /// Whether a load of that key is to wait.
-    pub(crate) fn must_wait(&self, key: &[u8]) -> bool {
+    pub(crate) fn must_wait(&self, key: &[u8], now: impl FnOnce() -> Duration) -> bool {
         if self.count.load(Relaxed) == 0 {
             return false;
         }
         let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.get(key)
-            .is_some_and(|failure| Instant::now() < failure.again_at)
+            .is_some_and(|failure| now() < failure.again_at)
     }
 
     /// A load of that key has failed.
-    pub(crate) fn failed(&self, key: &Key) {
-        let now = Instant::now();
+    pub(crate) fn failed(&self, key: &Key, now: Duration) {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if keys.len() >= MAX_KEYS && !keys.contains_key(key) {
             keys.retain(|_, failure| now < failure.again_at + FORGOTTEN_AFTER);
@@ -78,22 +76,24 @@ impl Failures {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn attempts_become_rarer_until_one_succeeds() {
+    #[test]
+    fn attempts_become_rarer_until_one_succeeds() {
         let failures = Failures::default();
         let key = Key::from_static(b"k");
         let mut attempts = 0;
-        for _ in 0..600 {
-            if !failures.must_wait(b"k") {
+        for tick in 0..600 {
+            let now = Duration::from_millis(100 * tick);
+            if !failures.must_wait(b"k", || now) {
                 attempts += 1;
-                failures.failed(&key);
+                failures.failed(&key, now);
             }
-            tokio::time::advance(Duration::from_millis(100)).await;
         }
         // At 0, 1, 3, 7, 15, 31 and 61 seconds, or a fifth earlier.
         assert!((6..=8).contains(&attempts), "{attempts} in a minute");
-        assert!(failures.must_wait(b"k") && !failures.must_wait(b"other"));
+        let now = || Duration::from_secs(60);
+        failures.failed(&key, now());
+        assert!(failures.must_wait(b"k", now) && !failures.must_wait(b"other", now));
         failures.over(b"k");
-        assert!(!failures.must_wait(b"k"));
+        assert!(!failures.must_wait(b"k", now));
     }
 }

@@ -57,17 +57,15 @@ impl FreshnessPolicy {
         } else {
             self.ttl
         };
-        let mut freshness = Freshness {
-            ttl: hint.ttl.or(ttl),
-            ..Freshness::default()
-        };
-        if !absent {
-            freshness.stale_while_revalidate = hint
-                .stale_while_revalidate
-                .unwrap_or(self.stale_while_revalidate);
-            freshness.stale_if_error = hint.stale_if_error.unwrap_or(self.stale_if_error);
+        let freshness = Freshness::until(hint.ttl.or(ttl));
+        if absent {
+            return freshness;
         }
+        let revalidate = hint.stale_while_revalidate;
+        let error = hint.stale_if_error;
         freshness
+            .stale_while_revalidate(revalidate.unwrap_or(self.stale_while_revalidate))
+            .stale_if_error(error.unwrap_or(self.stale_if_error))
     }
 
     /// The end of a ttl in which a hit has the value loaded again. By chance between a half and all of the share, so that
@@ -175,7 +173,7 @@ mod tests {
         let hint = Hint::ttl(Duration::from_secs(5));
         let word = policy.of(false, hint);
         assert_eq!(
-            (word.ttl, word.stale_if_error),
+            (word.ttl, word.error_window()),
             (Some(Duration::from_secs(5)), TTL)
         );
         policy.origin_decides = false;

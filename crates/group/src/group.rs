@@ -388,7 +388,7 @@ impl Inner {
         if stale {
             self.counters.stale_revalidating.fetch_add(1, Relaxed);
         }
-        if self.failures.must_wait(key) {
+        if self.failures.must_wait(key, || self.clock.now()) {
             return;
         }
         // The flight goes on without a waiter.
@@ -408,7 +408,7 @@ impl Inner {
 
     /// A stale value to serve without a load, as the last one failed a short while ago.
     fn stale_for_now(&self, key: &[u8]) -> Option<Answer> {
-        if !self.failures.must_wait(key) {
+        if !self.failures.must_wait(key, || self.clock.now()) {
             return None;
         }
         let stale = self.stale(key)?;
@@ -419,7 +419,7 @@ impl Inner {
     fn stale(&self, key: &[u8]) -> Option<Answer> {
         let mut answer = self.tiers.peek(key)?.answer;
         let good = answer.value.is_some()
-            && (!answer.is_stale() || !answer.freshness.stale_if_error.is_zero());
+            && (!answer.is_stale() || !answer.freshness.error_window().is_zero());
         answer.failed_over = answer.is_stale();
         if good && answer.failed_over {
             self.counters.stale_failed_over.fetch_add(1, Relaxed);

@@ -137,11 +137,9 @@ impl LruStore {
         } = held;
         Cached {
             value,
-            freshness: Freshness {
-                ttl: life.ttl,
-                stale_while_revalidate: life.serve_stale,
-                stale_if_error: life.keep_stale,
-            },
+            freshness: Freshness::until(life.ttl)
+                .stale_while_revalidate(life.serve_stale)
+                .stale_if_error(life.keep_stale),
             metadata: self.read_note(note),
             due: due || life.ttl.is_some_and(|ttl| ttl.is_zero()),
         }
@@ -191,10 +189,7 @@ impl Store for LruStore {
             if holding.is_plain() {
                 Cached {
                     value: holding.value(),
-                    freshness: Freshness {
-                        ttl: holding.ttl(),
-                        ..Freshness::default()
-                    },
+                    freshness: Freshness::until(holding.ttl()),
                     ..Cached::default()
                 }
             } else {
@@ -210,8 +205,8 @@ impl Store for LruStore {
     fn insert(&self, key: &[u8], cached: Cached, refresh_ahead: Duration) -> Inserted {
         let life = Life {
             ttl: cached.freshness.ttl,
-            serve_stale: cached.freshness.stale_while_revalidate,
-            keep_stale: cached.freshness.stale_if_error,
+            serve_stale: cached.freshness.revalidate_window(),
+            keep_stale: cached.freshness.error_window(),
             refresh_ahead,
         };
         let note = self.write_note(&cached.metadata);

@@ -11,14 +11,16 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::future::{Future, poll_fn, ready};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
+use std::sync::atomic::AtomicBool as StdAtomicBool;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use gaggle_singleflight::{FlightError, Flights, Options, Ticket, Waiter};
 use loom::future::block_on;
-use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
@@ -291,3 +293,302 @@ fn the_last_of_two_waiters_ends_the_load() {
         }
     });
 }
+
+/// What the origin says until it changes, and then.
+const OLD: u32 = 1;
+const NEW: u32 = 2;
+
+/// As much of a group as a removal meets: its flights, and a cache and an origin for two keys.
+struct Node {
+    flights: Flights<u8, (u32, Source), BuildHasherDefault<ByKey>>,
+    cache: [Mutex<Option<u32>>; 2],
+    origin: AtomicU32,
+}
+
+/// Where a value is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Cache,
+    Origin,
+}
+
+/// What a get is given.
+#[derive(Debug, PartialEq, Eq)]
+struct Given {
+    value: u32,
+    source: Source,
+    /// By a flight that another get has started.
+    joined: bool,
+}
+
+/// Puts each key into the shard of its number. One that hashed by chance would give loom another
+/// model each time.
+#[derive(Default)]
+struct ByKey(u64);
+
+impl Hasher for ByKey {
+    fn finish(&self) -> u64 {
+        self.0 << 32
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().copied().map(u64::from).sum();
+    }
+}
+
+/// Both keys' values in the cache are `cached`, and the origin still has the old one.
+fn node(cached: Option<u32>) -> Arc<Node> {
+    let options = Options {
+        abandon_after: None,
+        shards: 2,
+    };
+    Arc::new(Node {
+        flights: Flights::with_hasher(options, BuildHasherDefault::default()),
+        cache: [Mutex::new(cached), Mutex::new(cached)],
+        origin: AtomicU32::new(OLD),
+    })
+}
+
+impl Node {
+    fn cached(&self, key: u8) -> Option<u32> {
+        *self.cache[usize::from(key)].lock().unwrap()
+    }
+
+    fn keep(&self, key: u8, value: Option<u32>) {
+        *self.cache[usize::from(key)].lock().unwrap() = value;
+    }
+
+    /// The removal of one key.
+    fn remove(&self, key: u8) {
+        self.flights.forget(&key);
+        self.keep(key, None);
+        self.flights.forget(&key);
+    }
+
+    /// The removal of all keys. The cache is not emptied in one step.
+    fn remove_all(&self) {
+        self.flights.forget_all();
+        self.keep(0, None);
+        self.keep(1, None);
+        self.flights.forget_all();
+    }
+}
+
+fn get(node: &Arc<Node>, key: u8) -> Given {
+    match node.cached(key) {
+        Some(value) => Given {
+            value,
+            source: Source::Cache,
+            joined: false,
+        },
+        None => get_after_a_miss(node, key),
+    }
+}
+
+/// The rest of a get that has looked into the cache in vain. It begins while the cache may hold a
+/// value: another flight may have put it there since the look.
+fn get_after_a_miss(node: &Arc<Node>, key: u8) -> Given {
+    let waiter = node.flights.join_modelled(here, &key, |ticket| {
+        let node = node.clone();
+        async move {
+            if let Some(found) = node.cached(key) {
+                return (found, Source::Cache);
+            }
+            let loaded = node.origin.load(Ordering::Relaxed);
+            ticket.if_current(|| node.keep(key, Some(loaded)));
+            (loaded, Source::Origin)
+        }
+    });
+    let joined = !waiter.led();
+    let (value, source) = block_on(waiter).unwrap();
+    Given {
+        value,
+        source,
+        joined,
+    }
+}
+
+/// Changes the origin, removes and then gets each of the keys, while another thread for each key
+/// runs a get of it. Returns what is given after the removal.
+fn get_after_removal(
+    node: &Arc<Node>,
+    keys: &[u8],
+    meanwhile: fn(&Arc<Node>, u8) -> Given,
+    remove: impl FnOnce(&Node),
+) -> Vec<Given> {
+    let others = keys.iter().map(|&key| {
+        let node = node.clone();
+        thread::spawn(move || meanwhile(&node, key))
+    });
+    let others: Vec<_> = others.collect();
+    node.origin.store(NEW, Ordering::Relaxed);
+    remove(node);
+    let given = keys.iter().map(|&key| get(node, key)).collect();
+    for other in others {
+        // Begun before the removal's end: either value is right.
+        other.join().unwrap();
+    }
+    for &key in keys {
+        let left = node.cached(key);
+        assert_ne!(left, Some(OLD), "the removed value is in the cache");
+    }
+    assert!(node.flights.is_empty());
+    given
+}
+
+fn assert_new(given: &[Given]) {
+    assert!(
+        given.iter().all(|given| given.value == NEW),
+        "the removed value was given to a get that began later: {given:?}"
+    );
+}
+
+/// The removal meets the other get before its load, between load and commit, and after the commit.
+/// A flight that has loaded the old value is detached before the cache is emptied: it has committed
+/// by then, and the value falls, or it never will.
+#[test]
+fn a_get_after_a_removal_is_not_given_what_was_loaded_before() {
+    model(8, || {
+        let node = node(None);
+        assert_new(&get_after_removal(&node, &[0], get, |node| node.remove(0)));
+    });
+}
+
+/// The other get's flight begins after the first detaching and finds the old value in the cache,
+/// which is emptied only then. The second detaching keeps later gets from joining it.
+#[test]
+fn a_get_after_a_removal_is_not_given_what_was_found_before() {
+    model(8, || {
+        let node = node(Some(OLD));
+        let remove = |node: &Node| node.remove(0);
+        assert_new(&get_after_removal(&node, &[0], get_after_a_miss, remove));
+    });
+}
+
+/// The same without the second detaching: the flight has found the old value and still runs as the
+/// removal returns, and the next get joins it. In no other way is an old value given.
+#[test]
+fn one_detaching_is_too_few_for_a_removal() {
+    let met = std::sync::Arc::new(StdAtomicBool::new(false));
+    let seen = met.clone();
+    model(8, move || {
+        let node = node(Some(OLD));
+        let given = get_after_removal(&node, &[0], get_after_a_miss, |node| {
+            node.flights.forget(&0);
+            node.keep(0, None);
+        });
+        let joined = Given {
+            value: OLD,
+            source: Source::Cache,
+            joined: true,
+        };
+        if given == [joined] {
+            seen.store(true, Ordering::Relaxed);
+        } else {
+            assert_new(&given);
+        }
+    });
+    assert!(
+        met.load(Ordering::Relaxed),
+        "no get has joined the flight that had found the removed value"
+    );
+}
+
+/// Each shard's flights are detached in their turn: a load of the second key may begin, and commit,
+/// after the first shard's were.
+#[test]
+fn a_get_after_a_removal_of_all_keys_is_not_given_what_was_loaded_before() {
+    model(4, || {
+        let node = node(None);
+        assert_new(&get_after_removal(&node, &[0, 1], get, Node::remove_all));
+    });
+}
+
+/// As above: a flight of either key finds the old value between the detaching of its shard and the
+/// emptying of the cache.
+#[test]
+fn a_get_after_a_removal_of_all_keys_is_not_given_what_was_found_before() {
+    model(4, || {
+        let node = node(Some(OLD));
+        let given = get_after_removal(&node, &[0, 1], get_after_a_miss, Node::remove_all);
+        assert_new(&given);
+    });
+}
+macro_rules! two { ($name:ident, $bound:expr) => {
+#[test]
+fn $name() {
+    model($bound, || {
+        let node = node(None);
+        assert_new(&get_after_removal(&node, &[0, 0], get, |node| node.remove(0)));
+    });
+} } }
+two!(tmp_two_4, 4); two!(tmp_two_5, 5);
+#[test]
+fn tmp_two_gets_one_forget_4() {
+    model(4, || {
+        let node = node(None);
+        assert_new(&get_after_removal(&node, &[0, 0], get, |node| {
+            node.flights.forget(&0);
+            node.keep(0, None);
+        }));
+    });
+}
+#[test]
+fn tmp_two_gets_one_forget_5() {
+    model(5, || {
+        let node = node(None);
+        assert_new(&get_after_removal(&node, &[0, 0], get, |node| {
+            node.flights.forget(&0);
+            node.keep(0, None);
+        }));
+    });
+}
+
+/// A fetch whose peer fails at once, and which joins the key's load: the group's two tables.
+fn fetch(fetches: &Flights<u8, (u32, Source), BuildHasherDefault<ByKey>>, node: &Arc<Node>) -> Given {
+    if let Some(value) = node.cached(0) {
+        return Given { value, source: Source::Cache, joined: false };
+    }
+    let waiter = fetches.join_modelled(here, &0, |_| {
+        let node = node.clone();
+        async move {
+            if let Some(found) = node.cached(0) {
+                return (found, Source::Cache);
+            }
+            let given = get_after_a_miss(&node, 0);
+            (given.value, given.source)
+        }
+    });
+    let joined = !waiter.led();
+    let (value, source) = block_on(waiter).unwrap();
+    Given { value, source, joined }
+}
+
+fn two_tables(bound: usize, loads_first: bool) {
+    model(bound, move || {
+        let node = node(Some(OLD));
+        let fetches = node_fetches();
+        // A load that another node's request has started here, and a get of this node.
+        let load = { let node = node.clone(); thread::spawn(move || { get_after_a_miss(&node, 0); }) };
+        let other = { let (node, fetches) = (node.clone(), fetches.clone()); thread::spawn(move || { fetch(&fetches, &node); }) };
+        node.origin.store(NEW, Ordering::Relaxed);
+        let detach = |node: &Node| {
+            if loads_first { node.flights.forget(&0); fetches.forget(&0); } else { fetches.forget(&0); node.flights.forget(&0); }
+        };
+        detach(&node);
+        node.keep(0, None);
+        detach(&node);
+        let given = fetch(&fetches, &node);
+        load.join().unwrap();
+        other.join().unwrap();
+        assert_ne!(node.cached(0), Some(OLD), "the removed value is in the cache");
+        assert_new(&[given]);
+    });
+}
+fn node_fetches() -> Arc<Flights<u8, (u32, Source), BuildHasherDefault<ByKey>>> {
+    Arc::new(Flights::with_hasher(Options { abandon_after: None, shards: 1 }, BuildHasherDefault::default()))
+}
+#[test] fn tmp_tables_fetches_first_3() { two_tables(3, false); }
+#[test] fn tmp_tables_fetches_first_4() { two_tables(4, false); }
+#[test] fn tmp_tables_loads_first_3() { two_tables(3, true); }
+#[test] fn tmp_tables_loads_first_4() { two_tables(4, true); }

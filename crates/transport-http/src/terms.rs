@@ -41,8 +41,8 @@ pub(crate) fn of_value(freshness: Freshness, metadata: &Metadata) -> Terms {
     let window = |window: Duration| freshness.ttl.map_or(0, |_| millis(window));
     Terms {
         ttl_ms: freshness.ttl.map(millis),
-        stale_while_revalidate_ms: window(freshness.stale_while_revalidate),
-        stale_if_error_ms: window(freshness.stale_if_error),
+        stale_while_revalidate_ms: window(freshness.revalidate_window()),
+        stale_if_error_ms: window(freshness.error_window()),
         age_ms: metadata.age().map(millis),
         metadata: metadata.as_bytes().clone(),
     }

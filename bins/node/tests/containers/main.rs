@@ -29,6 +29,7 @@ mod load;
 mod image;
 
 mod quick_start;
+mod removal;
 
 mod settings;
 

@@ -54,6 +54,13 @@ impl Stack {
         Self::start(&spelling, Some(project)).await
     }
 
+    /// Gives a key of [`with_keys`](Self::with_keys) another value at the origin.
+    pub(crate) fn write(&self, n: usize, value: &str) {
+        let project = self.scores.as_ref().unwrap().path();
+        let scores = project.join("deploy/compose/scores");
+        fs::write(scores.join(key(n)), value).unwrap();
+    }
+
     async fn start(spelling: &[&str], project: Option<TempDir>) -> Self {
         let guard = alone().await;
         built().await;

@@ -65,14 +65,15 @@ impl Inner {
     /// Looks at the cache again before a flight loads. Without this a key could be loaded twice: A misses; B's flight,
     /// which began before, fills the cache and frees its slot; A then finds no flight to join and starts one. `Err` has what
     /// is too old.
-    fn look_again(&self, key: &[u8], newer: bool) -> Result<Answer, Option<Answer>> {
+    fn look_again(&self, key: &[u8], newer: bool) -> Result<Answer, Option<Box<Answer>>> {
         let Some(found) = self.tiers.peek(key) else {
             return Err(None);
         };
         if found.answer.freshness.is_servable() && !(newer && found.due) {
             Ok(found.answer)
         } else {
-            Err(Some(found.answer))
+            // Boxed, as it is rare: what a flight carries along is allocated with each.
+            Err(Some(Box::new(found.answer)))
         }
     }
 
@@ -80,7 +81,7 @@ impl Inner {
         &self,
         key: &Key,
         ticket: &Ticket<Key, Outcome>,
-        old: Option<Answer>,
+        old: Option<Box<Answer>>,
         refresh: bool,
     ) -> Outcome {
         if refresh {
@@ -97,7 +98,7 @@ impl Inner {
         Ok(Answer::new(entry, Source::Origin))
     }
 
-    async fn ask_origin(&self, key: &Key, old: Option<Answer>) -> Result<Entry, Error> {
+    async fn ask_origin(&self, key: &Key, old: Option<Box<Answer>>) -> Result<Entry, Error> {
         let limits = &self.limits;
         let timer = LoadTimer::start(&self.counters.origin);
         let stale = old.as_ref().map(|old| &old.metadata);
@@ -224,7 +225,7 @@ impl Inner {
             PeerError::Verdict { peer, verdict } => {
                 let failure = self.verdict(key, peer, verdict);
                 if copied && failure.is_failure() {
-                    self.failures.failed(key);
+                    self.failures.failed(key, self.clock.now());
                 }
                 Err(failure)
             }
@@ -367,7 +368,7 @@ impl Drop for FailedUnless<'_> {
         if self.answered {
             self.inner.failures.over(self.key);
         } else {
-            self.inner.failures.failed(self.key);
+            self.inner.failures.failed(self.key, self.inner.clock.now());
         }
     }
 }

@@ -49,8 +49,8 @@ async fn freshness_absence_and_metadata_travel() {
     for _ in 0..2 {
         let full = fetch(&peer, "full").await.unwrap();
         assert!(is_about_an_hour(full.freshness.ttl));
-        assert_eq!(full.freshness.stale_while_revalidate, 2 * HOUR);
-        assert_eq!(full.freshness.stale_if_error, 3 * HOUR);
+        assert_eq!(full.freshness.revalidate_window(), 2 * HOUR);
+        assert_eq!(full.freshness.error_window(), 3 * HOUR);
         assert_eq!(full.metadata.as_bytes(), metadata().as_bytes());
         assert!(full.metadata.age().unwrap() >= Duration::from_secs(7));
         let gone = fetch(&peer, "gone").await.unwrap();
@@ -154,7 +154,7 @@ async fn a_value_is_kept_as_it_was_given() {
         let kept = group.cached("k").expect("kept");
         assert_eq!(kept.value, entry.value);
         assert_eq!(kept.metadata, metadata);
-        assert_eq!(kept.freshness.stale_if_error, 2 * HOUR);
+        assert_eq!(kept.freshness.error_window(), 2 * HOUR);
         let ttl = kept.freshness.ttl.unwrap();
         assert!(ttl <= HOUR && ttl > HOUR / 2, "{ttl:?}");
     }

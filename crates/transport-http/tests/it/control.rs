@@ -40,7 +40,7 @@ async fn a_value_is_kept_as_it_was_given() {
         let kept = group.cached(&key).expect("kept");
         assert_eq!(kept.value, Some(value), "{len}");
         assert_eq!(kept.metadata, metadata);
-        assert_eq!(kept.freshness.stale_if_error, 2 * hour);
+        assert_eq!(kept.freshness.error_window(), 2 * hour);
         let ttl = kept.freshness.ttl.unwrap();
         assert!(ttl <= hour && ttl > hour / 2, "{ttl:?}");
     }

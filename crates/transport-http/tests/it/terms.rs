@@ -54,8 +54,8 @@ fn check(answers: [Result<Entry, PeerError>; 4]) {
     assert_eq!(plain, found("630"));
     assert_eq!(full.value.unwrap(), "630");
     is_about_an_hour(full.freshness.ttl);
-    assert_eq!(full.freshness.stale_while_revalidate, 2 * HOUR);
-    assert_eq!(full.freshness.stale_if_error, 3 * HOUR);
+    assert_eq!(full.freshness.revalidate_window(), 2 * HOUR);
+    assert_eq!(full.freshness.error_window(), 3 * HOUR);
     assert_eq!(full.metadata.as_bytes(), metadata().as_bytes());
     assert!(full.metadata.age().unwrap() >= Duration::from_secs(7));
     assert_eq!(gone.value, None);
