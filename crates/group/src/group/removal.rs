@@ -207,16 +207,18 @@ impl Inner {
         was_there
     }
 
+    /// Loads first: a fetch whose peer fails joins a load. The other way round a fetch could begin after fetches are detached,
+    /// join a load that is about to be, and hand on the old value that this has found, to whoever joins the fetch later.
     fn detach(&self, key: &[u8]) {
-        self.fetches.forget(key);
         self.loads.forget(key);
+        self.fetches.forget(key);
     }
 
     /// The same for all keys.
     fn drop_all(&self) {
         let detach_all = || {
-            self.fetches.forget_all();
             self.loads.forget_all();
+            self.fetches.forget_all();
         };
         detach_all();
         self.tiers.clear();

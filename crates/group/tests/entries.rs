@@ -1,0 +1,128 @@
+//! What becomes of values on their way into a cache.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use bytes::Bytes;
+use gaggle_group::{
+    Entry, Fetch, Group, LocalOnly, Member, Notice, Peer, PeerError, Route, Router, Sampled,
+    async_trait,
+};
+use tokio::sync::watch;
+
+/// A buffer that tells when its memory is given back.
+struct Told(Vec<u8>, Arc<AtomicBool>);
+
+impl AsRef<[u8]> for Told {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.1.store(true, SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_is_a_part_of_a_large_buffer_does_not_keep_the_buffer() {
+    let freed = Arc::new(AtomicBool::new(false));
+    let buffer = Bytes::from_owner(Told(vec![7; 1 << 20], Arc::clone(&freed)));
+    let handed = std::sync::Mutex::new(Some(buffer.slice(500_000..510_000)));
+    drop(buffer);
+    let group = Group::builder("things")
+        .origin_fn(move |_: Bytes| {
+            let value = handed.lock().unwrap().take();
+            async { Ok::<_, std::io::Error>(value) }
+        })
+        .build()
+        .unwrap();
+    let value = group.get("k").await.unwrap();
+    assert_eq!(value, vec![7; 10_000]);
+    assert!(freed.load(SeqCst), "a copy of 10,000 bytes is kept");
+    assert!(group.cached("k").is_some());
+}
+
+#[tokio::test]
+async fn a_value_with_room_to_spare_is_cut_to_its_length() {
+    let group = Group::builder("things")
+        .origin_fn(|_: Bytes| async {
+            let mut value = Vec::with_capacity(1 << 20);
+            value.resize(10_000, 7_u8);
+            Ok::<_, std::io::Error>(Some(Bytes::from(value)))
+        })
+        .build()
+        .unwrap();
+    group.get("k").await.unwrap();
+    let held = group.cached("k").unwrap().value.unwrap();
+    drop(group);
+    let room = held.try_into_mut().unwrap().capacity();
+    assert!(room < 12_000, "{room}");
+}
+
+/// Answers when it is let.
+struct Slow(watch::Sender<bool>);
+
+#[async_trait]
+impl Peer for Slow {
+    fn name(&self) -> &str {
+        "slow"
+    }
+    async fn fetch(&self, _: Fetch<'_>) -> Result<Entry, PeerError> {
+        let _ = self.0.subscribe().wait_for(|open| *open).await;
+        Ok(Entry::value("old"))
+    }
+    async fn remove(&self, _: &str, _: &Notice) -> Result<(), PeerError> {
+        Ok(())
+    }
+    async fn ping(&self) -> Result<(), PeerError> {
+        Ok(())
+    }
+}
+
+/// Every key is that peer's.
+struct Theirs(Arc<Slow>);
+
+impl Router for Theirs {
+    fn route(&self, _: &[u8]) -> Route {
+        Route::Theirs(Arc::clone(&self.0) as Arc<dyn Peer>)
+    }
+    fn owner(&self, key: &[u8]) -> Member {
+        LocalOnly::new("slow").owner(key)
+    }
+    fn members(&self) -> Vec<Member> {
+        Vec::new()
+    }
+    fn peers(&self) -> Vec<Arc<dyn Peer>> {
+        Vec::new()
+    }
+    fn digest(&self) -> String {
+        "theirs".into()
+    }
+}
+
+#[tokio::test]
+async fn a_fetch_that_lands_after_the_key_has_become_ours_leaves_the_newer_value() {
+    let slow = Arc::new(Slow(watch::Sender::new(false)));
+    let group = Group::builder("things")
+        .origin_fn(|_: Bytes| async { Ok::<_, std::io::Error>(Some("new")) })
+        .hot_copies(Sampled { one_in: 1 })
+        .router(Arc::new(Theirs(Arc::clone(&slow))))
+        .build()
+        .unwrap();
+    let fetching = tokio::spawn({
+        let group = group.clone();
+        async move { group.get("k").await }
+    });
+    while slow.0.receiver_count() == 0 {
+        tokio::task::yield_now().await;
+    }
+    group.set_router(Arc::new(LocalOnly::default()));
+    assert_eq!(group.get("k").await.unwrap(), "new");
+    slow.0.send_replace(true);
+    assert_eq!(fetching.await.unwrap().unwrap(), "old");
+    assert_eq!(group.cached("k").unwrap().value.unwrap(), "new");
+}
