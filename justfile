@@ -21,7 +21,7 @@ loom:
     RUSTFLAGS="--cfg gaggle_loom" CARGO_TARGET_DIR=target/loom cargo test -p gaggle-singleflight --release --test loom
 
 # Removals and freshness against a model, in thousands of random schedules
-model SEEDS="3000":
+model SEEDS="10000":
     GAGGLE_SEEDS={{SEEDS}} cargo test -p gaggle-testkit --release --test model -- --nocapture
 
 # Every crate builds and tests alone, with its own features only

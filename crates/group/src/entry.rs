@@ -61,7 +61,6 @@ impl Freshness {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
     fn revalidate_ms(&self) -> u32 {
         (self.windows >> 32) as u32
     }

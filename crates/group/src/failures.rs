@@ -13,9 +13,15 @@ use crate::Key;
 /// At most 65,536 keys: where more fail, further ones are loaded with each get, as if there were no failures.
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
-    keys: Mutex<HashMap<Key, Failure>>,
+    keys: Mutex<Keys>,
     /// How many, so that a get that has nothing to do with a failure takes no lock.
     count: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Keys {
+    by_key: HashMap<Key, Failure>,
+    swept: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,27 +44,31 @@ impl Failures {
             return false;
         }
         let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.get(key)
+        keys.by_key
+            .get(key)
             .is_some_and(|failure| now() < failure.again_at)
     }
 
     /// A load of that key has failed.
     pub(crate) fn failed(&self, key: &Key, now: Duration) {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if keys.len() >= MAX_KEYS && !keys.contains_key(key) {
-            keys.retain(|_, failure| now < failure.again_at + FORGOTTEN_AFTER);
-            if keys.len() >= MAX_KEYS {
-                return;
-            }
+        // Once a second at most, as it walks all of it.
+        if now.saturating_sub(keys.swept) >= FIRST && keys.by_key.len() >= MAX_KEYS / 2 {
+            keys.swept = now;
+            keys.by_key
+                .retain(|_, failure| now < failure.again_at + FORGOTTEN_AFTER);
         }
-        let failure = keys.entry(key.clone()).or_insert(Failure {
+        if keys.by_key.len() >= MAX_KEYS && !keys.by_key.contains_key(key) {
+            return;
+        }
+        let failure = keys.by_key.entry(key.clone()).or_insert(Failure {
             times: 0,
             again_at: now,
         });
         let pause = FIRST.saturating_mul(1 << failure.times.min(5)).min(LONGEST);
         failure.times = failure.times.saturating_add(1);
         failure.again_at = now + pause.mul_f64(0.8 + 0.4 * fastrand::f64());
-        self.count.store(keys.len(), Relaxed);
+        self.count.store(keys.by_key.len(), Relaxed);
     }
 
     /// A load of that key has brought an answer, or the key has been removed.
@@ -67,8 +77,8 @@ impl Failures {
             return;
         }
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.remove(key);
-        self.count.store(keys.len(), Relaxed);
+        keys.by_key.remove(key);
+        self.count.store(keys.by_key.len(), Relaxed);
     }
 }
 

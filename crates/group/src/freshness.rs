@@ -97,6 +97,8 @@ struct Slot {
 }
 
 impl Expiries {
+    /// A longer ttl is as good as none: nothing expires together by it.
+    const LONGEST: Duration = Duration::from_secs(1 << 31);
     /// Slots for each ttl.
     const FINENESS: u32 = 64;
     /// Slots kept: for ttls up to four times as long as the shortest of those that share a width.
@@ -106,7 +108,7 @@ impl Expiries {
 
     /// A ttl that begins now, shortened by chance.
     pub(crate) fn draw(&self, ttl: Duration, jitter: f64, now: Duration) -> Duration {
-        if jitter <= 0.0 || ttl.is_zero() {
+        if jitter <= 0.0 || ttl.is_zero() || ttl > Self::LONGEST {
             return ttl;
         }
         let usual = ttl.mul_f64(1.0 - jitter.min(1.0) * fastrand::f64());
@@ -117,7 +119,7 @@ impl Expiries {
             .checked_next_power_of_two()
             .unwrap_or(1 << 63);
         let slot_of = |ttl: Duration| {
-            let end = u64::try_from((now + ttl).as_nanos()).unwrap_or(u64::MAX);
+            let end = u64::try_from(now.saturating_add(ttl).as_nanos()).unwrap_or(u64::MAX);
             end / width
         };
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -112,6 +113,8 @@ struct Inner {
     log: Mutex<Log>,
     /// When each of the other nodes last told its removals.
     heard: Mutex<BTreeMap<Arc<str>, Option<Instant>>>,
+    /// Whether all of them have been asked once.
+    has_followed: AtomicBool,
 }
 
 impl Group {
@@ -141,6 +144,7 @@ impl Group {
                 fetches: Flights::default(),
                 log: removal::new_log(),
                 heard: Mutex::default(),
+                has_followed: AtomicBool::new(false),
             }),
         }
     }
@@ -231,6 +235,11 @@ impl Group {
             self.inner.refresh(key, answer.is_stale());
         }
         Some(answer)
+    }
+
+    /// Whether what there is of `key` is in memory. Neither counted nor taken as a use.
+    pub fn holds(&self, key: impl AsRef<[u8]>) -> bool {
+        self.inner.tiers.peek(key.as_ref()).is_some()
     }
 
     /// Answers a request that a peer has sent: what a transport's server calls. It waits at most as long as the request says,

@@ -35,6 +35,16 @@ pub trait Router: Send + Sync + 'static {
         let _ = name;
     }
 
+    /// Those that follow this node without being members of its ring, as far as it was they who said so.
+    fn followers(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    /// Another node says that it is followed by a node of that name.
+    fn heard_of(&self, name: &str) {
+        let _ = name;
+    }
+
     /// A short text that is equal on two nodes exactly if they place every key alike.
     fn digest(&self) -> String;
 }

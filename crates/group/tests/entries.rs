@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use bytes::Bytes;
 use gaggle_group::{
-    Entry, Fetch, Group, LocalOnly, Member, Notice, Peer, PeerError, Route, Router, Sampled,
-    async_trait,
+    Entry, Fetch, Freshness, Group, Hint, Key, Loaded, LocalOnly, Member, Notice, Peer, PeerError,
+    RemovalId, Route, Router, Sampled, Scope, Serve, async_trait,
 };
 use tokio::sync::watch;
 
@@ -125,4 +125,89 @@ async fn a_fetch_that_lands_after_the_key_has_become_ours_leaves_the_newer_value
     slow.0.send_replace(true);
     assert_eq!(fetching.await.unwrap().unwrap(), "old");
     assert_eq!(group.cached("k").unwrap().value.unwrap(), "new");
+}
+
+fn echo() -> Group {
+    let builder = Group::builder("things");
+    let origin = builder.origin_fn(|key: Bytes| async move { Ok::<_, std::io::Error>(Some(key)) });
+    origin.build().unwrap()
+}
+
+// Told twice at once, as by its issuer and by another node that has learnt of it: neither may answer before all is gone.
+#[test]
+fn a_removal_that_is_told_twice_at_once_is_applied_before_either_answers() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let group = echo();
+    let keys: Arc<[Key]> = (0..1_000).map(|n| Key::from(format!("key-{n}"))).collect();
+    for number in 1..=30 {
+        runtime.block_on(async {
+            for key in keys.iter() {
+                group.get(key).await.unwrap();
+            }
+        });
+        let notice = Notice {
+            id: RemovalId { issuer: 9, number },
+            scope: Scope::Keys(Arc::clone(&keys)),
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    group.apply(&notice);
+                    let left = keys.iter().filter(|key| group.holds(key)).count();
+                    assert_eq!(left, 0, "in round {number}");
+                });
+            }
+        });
+        assert!(!group.apply(&notice), "known by now");
+    }
+}
+
+#[tokio::test]
+async fn a_put_whose_removal_was_learnt_before_it_came_is_kept() {
+    let group = echo();
+    let id = RemovalId {
+        issuer: 9,
+        number: 1,
+    };
+    let scope = Scope::Keys([Key::from_static(b"k")].into());
+    assert!(group.apply(&Notice { id, scope }));
+    group.accept("k", &Entry::value("put"), id).unwrap();
+    assert_eq!(group.get("k").await.unwrap(), "put");
+    // Told once more after a removal, it does not come back.
+    let _ = group.remove("k").await;
+    group.accept("k", &Entry::value("put"), id).unwrap();
+    assert_eq!(group.get("k").await.unwrap(), "k");
+}
+
+#[tokio::test]
+async fn a_request_that_carries_a_removal_is_answered_after_it() {
+    let group = echo();
+    let put = RemovalId {
+        issuer: 9,
+        number: 1,
+    };
+    group.accept("k", &Entry::value("old"), put).unwrap();
+    let carried = [RemovalId {
+        issuer: 9,
+        number: 2,
+    }];
+    let request = Serve::new(b"k", gaggle_group::Hop::Forwarded).after(&carried);
+    assert_eq!(group.serve(request).await.unwrap().value.unwrap(), "k");
+}
+
+#[tokio::test]
+async fn an_endless_ttl_is_one() {
+    let group = Group::builder("things")
+        .origin_fn(|key: Bytes| async move {
+            let forever = Hint::ttl(std::time::Duration::MAX);
+            Ok::<_, std::io::Error>(Some(Loaded::value(key).with_freshness(forever)))
+        })
+        .build()
+        .unwrap();
+    group.get("k").await.unwrap();
+    assert!(group.cached("k").is_some());
+    assert!(!Freshness::for_ttl(std::time::Duration::MAX).is_stale());
 }

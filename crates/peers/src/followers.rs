@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gaggle_group::Peer;
 use tokio::time::Instant;
+use tracing::warn;
 
 use crate::watched::Watched;
 
@@ -18,27 +19,63 @@ pub(crate) struct Followers {
 
 struct Follower {
     peer: Arc<Watched>,
-    heard: Instant,
+    /// When it last asked this node, or left its ring.
+    heard: Option<Instant>,
+    /// When another node last said that it is followed by it.
+    heard_of: Option<Instant>,
+}
+
+fn is_within(time: Option<Instant>, within: Duration) -> bool {
+    time.is_some_and(|time| time.elapsed() <= within)
 }
 
 impl Followers {
     /// Further ones are not told of removals; they still learn of them by following.
     const MOST: usize = 256;
+    /// So long one is told of that others speak of. They do so with each answer.
+    const SPOKEN_OF: Duration = Duration::from_secs(5);
 
-    /// One has been heard; `connect` makes its handle if it is new.
-    pub(crate) fn heard(&self, name: &str, connect: impl FnOnce() -> Option<Arc<Watched>>) {
+    /// One has been heard, or heard `of` through another; `connect` makes its handle if it is new.
+    pub(crate) fn heard(
+        &self,
+        name: &str,
+        of: bool,
+        connect: impl FnOnce() -> Option<Arc<Watched>>,
+    ) {
         let mut by_name = self.lock();
-        let now = Instant::now();
+        if !by_name.contains_key(name) {
+            if by_name.len() >= Self::MOST {
+                warn!(
+                    most = Self::MOST,
+                    "too many nodes follow this one to tell all of them of removals"
+                );
+                return;
+            }
+            let Some(peer) = connect() else { return };
+            let follower = Follower {
+                peer,
+                heard: None,
+                heard_of: None,
+            };
+            by_name.insert(name.into(), follower);
+        }
         if let Some(known) = by_name.get_mut(name) {
-            known.heard = now;
-            return;
+            let time = if of {
+                &mut known.heard_of
+            } else {
+                &mut known.heard
+            };
+            *time = Some(Instant::now());
         }
-        if by_name.len() >= Self::MOST {
-            return;
-        }
-        if let Some(peer) = connect() {
-            by_name.insert(name.into(), Follower { peer, heard: now });
-        }
+    }
+
+    /// The names of those that were heard themselves within that time.
+    pub(crate) fn names(&self, within: Duration) -> Vec<Arc<str>> {
+        let by_name = self.lock();
+        let recent = by_name
+            .iter()
+            .filter(|(_, known)| is_within(known.heard, within));
+        recent.map(|(name, _)| Arc::clone(name)).collect()
     }
 
     /// The handle of one that is known.
@@ -50,8 +87,9 @@ impl Followers {
     /// Those that were heard within that time. Others are forgotten.
     pub(crate) fn recent(&self, within: Duration) -> Vec<Arc<dyn Peer>> {
         let mut by_name = self.lock();
-        let now = Instant::now();
-        by_name.retain(|_, known| now.saturating_duration_since(known.heard) <= within);
+        by_name.retain(|_, known| {
+            is_within(known.heard, within) || is_within(known.heard_of, Self::SPOKEN_OF)
+        });
         let peers = by_name.values();
         peers
             .map(|known| Arc::clone(&known.peer) as Arc<dyn Peer>)

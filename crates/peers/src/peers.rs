@@ -187,7 +187,7 @@ impl Peers {
         for peer in old.nodes.iter().flatten() {
             inner
                 .followers
-                .heard(peer.name(), || Some(Arc::clone(peer)));
+                .heard(peer.name(), false, || Some(Arc::clone(peer)));
         }
         let view = Arc::new(View::new(ring, nodes));
         info!(members = view.nodes.len(), ring = %view.digest, "the ring has changed");
@@ -288,22 +288,18 @@ impl Router for Peers {
     }
 
     fn followed_by(&self, name: &str) {
-        let inner = &self.inner;
-        if *name == *inner.me {
-            return;
-        }
+        self.inner.heard(name, false, &self.view());
+    }
+
+    fn followers(&self) -> Vec<Arc<str>> {
         let view = self.view();
-        let member = view.nodes.iter().flatten().find(|peer| peer.name() == name);
-        inner.followers.heard(name, || match member {
-            Some(peer) => Some(Arc::clone(peer)),
-            None => match inner.watch(name) {
-                Ok(peer) => Some(peer),
-                Err(failure) => {
-                    debug!(error = %failure, "a node that follows this one cannot be reached by the name that it gives");
-                    None
-                }
-            },
-        });
+        let mut names = self.inner.followers.names(self.inner.options.remember_for);
+        names.retain(|name| !view.has(name));
+        names
+    }
+
+    fn heard_of(&self, name: &str) {
+        self.inner.heard(name, true, &self.view());
     }
 
     fn digest(&self) -> String {
@@ -312,6 +308,20 @@ impl Router for Peers {
 }
 
 impl Inner {
+    /// A node has been heard, or heard `of`. Members are told of removals in any case.
+    fn heard(&self, name: &str, of: bool, view: &View) {
+        if *name == *self.me || view.has(name) {
+            return;
+        }
+        self.followers.heard(name, of, || match self.watch(name) {
+            Ok(peer) => Some(peer),
+            Err(failure) => {
+                debug!(error = %failure, "a node that follows this one cannot be reached by the name that it gives");
+                None
+            }
+        });
+    }
+
     fn watch(&self, name: &str) -> Result<Arc<Watched>, Box<dyn std::error::Error + Send + Sync>> {
         let peer = self.connect.connect(name)?;
         let refresh = Arc::clone(&self.refresh);

@@ -61,6 +61,11 @@ impl View {
         Route::Standby
     }
 
+    /// Whether a node of that name is a member.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.nodes.iter().flatten().any(|peer| peer.name() == name)
+    }
+
     pub(crate) fn owner(&self, key: &[u8]) -> Option<Member> {
         self.ring.owner_index(key).map(|at| self.member(at))
     }

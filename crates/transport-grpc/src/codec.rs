@@ -43,7 +43,7 @@ impl Bounds for NewsRequest {
 }
 
 impl Bounds for NewsResponse {
-    const REPEATED: &[&[u32]] = &[&[1], &[1, 2], &[2]];
+    const REPEATED: &[&[u32]] = &[&[1], &[1, 2], &[2], &[4]];
 }
 
 impl Bounds for PingRequest {

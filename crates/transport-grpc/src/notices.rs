@@ -97,6 +97,11 @@ pub(crate) fn notice(message: &wire::Notice) -> Result<Notice, BadNotice> {
     Ok(Notice { id, scope })
 }
 
+/// Followers that are read of an answer, at most.
+const MAX_FOLLOWERS: usize = 256;
+/// The longest name of a follower, in bytes.
+pub(crate) const MAX_FOLLOWER: usize = 256;
+
 /// The answer to one who asks for removals.
 pub(crate) fn put_news(news: &News) -> wire::NewsResponse {
     let notices = news.notices.iter();
@@ -104,6 +109,7 @@ pub(crate) fn put_news(news: &News) -> wire::NewsResponse {
         notices: notices.map(|notice| put_notice(notice, MAX_TOLD)).collect(),
         unlisted: news.unlisted.iter().map(|id| put_id(*id)).collect(),
         more: news.more,
+        followers: news.followers.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -111,11 +117,15 @@ pub(crate) fn put_news(news: &News) -> wire::NewsResponse {
 pub(crate) fn news(message: wire::NewsResponse) -> Result<News, BadNotice> {
     let notices = message.notices.iter().map(notice);
     let unlisted = message.unlisted.into_iter().map(id);
+    let followers = message.followers.into_iter().take(MAX_FOLLOWERS);
+    let followers = followers.filter(|name| name.len() <= MAX_FOLLOWER);
+    let followers = followers.map(Into::into).collect();
     Ok(News::new(
         notices.collect::<Result<_, _>>()?,
         unlisted.collect::<Result<_, _>>()?,
         message.more,
-    ))
+    )
+    .with_followers(followers))
 }
 
 pub(crate) fn put_known(known: &Known) -> Vec<wire::RemovalId> {
@@ -154,7 +164,8 @@ mod tests {
             scope: Scope::Group,
         };
         let all = vec![keys([]), keys([vec![], vec![255; MAX_KEY]]), group];
-        let told = News::new(all, vec![ID], true);
+        let told =
+            News::new(all, vec![ID], true).with_followers(vec!["http://10.0.0.9:8001".into()]);
         assert_eq!(news(put_news(&told)), Ok(told));
     }
 

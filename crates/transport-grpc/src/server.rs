@@ -16,9 +16,6 @@ use crate::wire::{
 };
 use crate::{notices, terms, verdict};
 
-/// The longest name of a node that asks for removals, in bytes.
-const MAX_FOLLOWER: usize = 256;
-
 /// How peers are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerOptions {
@@ -135,7 +132,8 @@ impl Peers for Served {
             follower,
         } = request.into_inner();
         // Whatever else stands there is no node that could be told of anything.
-        let is_name = follower.len() <= MAX_FOLLOWER && base_url::endpoint(&follower).is_ok();
+        let is_name =
+            follower.len() <= notices::MAX_FOLLOWER && base_url::endpoint(&follower).is_ok();
         let follower = Some(&*follower).filter(|_| is_name);
         let known = notices::known(known);
         let news = self.group(&group)?.news(&known, follower);

@@ -105,6 +105,11 @@ pub(crate) fn notice(message: &proto::Notice) -> Result<Notice, BadNotice> {
     Ok(Notice { id, scope })
 }
 
+/// Followers that are read of an answer, at most.
+const MAX_FOLLOWERS: usize = 256;
+/// The longest name of a follower, in bytes.
+pub(crate) const MAX_FOLLOWER: usize = 256;
+
 /// The answer to one who asks for removals.
 pub(crate) fn put_news(news: &News) -> proto::NewsResponse {
     let notices = news.notices.iter();
@@ -112,22 +117,27 @@ pub(crate) fn put_news(news: &News) -> proto::NewsResponse {
         notices: notices.map(|notice| put_notice(notice, MAX_TOLD)).collect(),
         unlisted: news.unlisted.iter().map(|id| put_id(*id)).collect(),
         more: news.more,
+        followers: news.followers.iter().map(ToString::to_string).collect(),
     }
 }
 
 /// The answer that came.
 pub(crate) fn read_news(body: Bytes) -> Result<News, BadNotice> {
-    for path in [&[1][..], &[1, 2], &[2]] {
+    for path in [&[1][..], &[1, 2], &[2], &[4]] {
         check_count(&body, path)?;
     }
     let message = proto::NewsResponse::decode(body)?;
     let notices = message.notices.iter().map(notice);
     let unlisted = message.unlisted.into_iter().map(id);
+    let followers = message.followers.into_iter().take(MAX_FOLLOWERS);
+    let followers = followers.filter(|name| name.len() <= MAX_FOLLOWER);
+    let followers = followers.map(Into::into).collect();
     Ok(News::new(
         notices.collect::<Result<_, _>>()?,
         unlisted.collect::<Result<_, _>>()?,
         message.more,
-    ))
+    )
+    .with_followers(followers))
 }
 
 pub(crate) fn put_known(known: &Known) -> Vec<proto::RemovalId> {
@@ -232,7 +242,8 @@ mod tests {
 
     #[test]
     fn news_read_back() {
-        let news = News::new(vec![keys([vec![1], vec![2]])], vec![ID], true);
+        let news = News::new(vec![keys([vec![1], vec![2]])], vec![ID], true)
+            .with_followers(vec!["http://10.0.0.9:8001".into()]);
         let message = put_news(&news).encode_to_vec();
         assert_eq!(read_news(message.into()).unwrap(), news);
         assert_eq!(read_news(Bytes::new()).unwrap(), News::default());

@@ -94,6 +94,8 @@ impl Inner {
             failed.unless(!entry.as_ref().is_err_and(Error::is_failure));
         }
         let entry = entry?;
+        // Also where there was no old value any more: the next failure is a first one again.
+        self.failures.over(key);
         self.commit(key, ticket, &entry);
         Ok(Answer::new(entry, Source::Origin))
     }
@@ -184,14 +186,14 @@ impl Inner {
         let timer = LoadTimer::start(&self.counters.peer);
         debug!(node = %self.me(), group = %self.name, key = %Printable(key), peer = peer.name(), "picked peer");
         // Those that are noted later detach this flight.
-        let removals = self.log().fences(key);
+        let carried = self.log().fences(key, self.clock.now());
         let fetch = Fetch {
             group: &self.name,
             key,
             max_value: limits.max_value,
             deadline: limits.load_timeout,
             party: guest.as_ref(),
-            removals: &removals,
+            removals: &carried.ids,
         };
         let fetched = timeout(limits.load_timeout, peer.fetch(fetch)).await;
         // A peer that failed at once must not keep the others waiting while this node loads in its place.
@@ -208,7 +210,16 @@ impl Inner {
                 // Where the ring has made the key ours meanwhile, the main cache may have a newer value.
                 let theirs = matches!(self.router().route(key), Route::Theirs(_));
                 let worth = entry.value.is_none() || copied || self.hot_copies.keep(key);
-                if theirs && worth && !entry.freshness.is_stale() {
+                let over = entry.value.is_none() || entry.freshness.is_over();
+                if theirs && copied && over && entry.freshness.is_stale() {
+                    // The owner says that there is nothing, or nothing to keep: the older copy must not outlive that.
+                    ticket.if_current(|| self.tiers.remove(key));
+                } else if theirs
+                    && worth
+                    && !entry.freshness.is_stale()
+                    // Otherwise the peer may not know of all removals that this node has applied.
+                    && !carried.incomplete
+                {
                     let freshness = entry.freshness.at_most(self.freshness.hot_ttl);
                     self.keep(ticket, Tier::Hot, key, &entry, freshness);
                 }

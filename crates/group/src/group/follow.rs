@@ -1,6 +1,7 @@
 //! Learning of removals that this node was not told of.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ impl Group {
     /// this node does not, every 400 ms, and applies them. Every node of a cluster must run this, front ends too; whoever does
     /// is told of removals, member of the ring or not.
     ///
-    /// A node that missed removals which nobody lists any more (65,536 of them, or ten minutes) drops all that it holds.
+    /// A node that missed removals of an issuer that it knows, and which nobody lists any more (beyond 65,536 of them, or ten
+    /// minutes), drops all that it holds.
     pub async fn follow(&self) {
         let mut without = Without::default();
         loop {
@@ -75,11 +77,11 @@ impl Group {
 }
 
 /// Peers of a kind that has no such thing, and how many rounds they are left alone.
-type Without = BTreeMap<Arc<str>, u32>;
+pub(super) type Without = BTreeMap<Arc<str>, u32>;
 
 impl Inner {
     /// Asks every other node once.
-    async fn follow_once(&self, without: &mut Without) {
+    pub(super) async fn follow_once(&self, without: &mut Without) {
         let peers = self.router().listeners();
         self.keep_contacts(&peers);
         without.retain(|_, rounds| {
@@ -103,40 +105,56 @@ impl Inner {
             }
         }
         self.log().prune(self.clock.now());
+        self.has_followed.store(true, Relaxed);
     }
 
     /// Applies what a peer knows and this node does not; false if that kind of peer has no such thing.
     async fn catch_up(&self, peer: &dyn Peer) -> Result<bool, PeerError> {
         loop {
             let known = self.log().known();
-            let me = self.router().me();
+            let router = self.router();
+            let me = router.me();
             let asked = peer.news(&self.name, &known, &me);
             let Some(news) = within(AT_MOST, peer, asked).await? else {
                 return Ok(false);
             };
             self.heard_from(peer.name());
-            let more = news.more && !news.notices.is_empty();
-            self.take(peer, news);
-            if !more {
+            for follower in &news.followers {
+                router.heard_of(follower);
+            }
+            let more = news.more;
+            // Where nothing was news, the same would come again.
+            if !(self.take(peer, news) && more) {
                 return Ok(true);
             }
         }
     }
 
-    fn take(&self, peer: &dyn Peer, news: News) {
+    /// Whether any of it was news.
+    fn take(&self, peer: &dyn Peer, news: News) -> bool {
+        let mut any = false;
         for notice in &news.notices {
-            self.apply(notice);
+            any |= self.apply(notice);
         }
-        let mut missed = false;
-        for upto in news.unlisted {
-            missed |= self.log().skip(upto);
-        }
+        let missed = {
+            let log = self.log();
+            news.unlisted.iter().any(|upto| log.misses(*upto))
+        };
         if missed {
             if !self.tiers.main.is_empty() || !self.tiers.hot.is_empty() {
                 warn!(group = %self.name, peer = peer.name(), "removals were missed that are no longer listed; all values are dropped");
             }
+            // Before they count as known, and again: a fetch in between may have brought an old value from a peer that does
+            // not know them either.
             self.drop_unvouched();
         }
+        for upto in news.unlisted {
+            self.log().skip(upto, self.clock.now());
+        }
+        if missed {
+            self.drop_unvouched();
+        }
+        any || missed
     }
 
     /// A node that heard nobody for longer than removals are listed cannot know what it missed.

@@ -1,5 +1,6 @@
 //! Removing keys, here and on every node.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +11,7 @@ use tokio::time::timeout;
 
 use super::flight::exactly;
 use super::{Group, Inner};
-use crate::removal::log::Log;
+use crate::removal::log::{Log, MAX_BYTES, MAX_CARRIED, Noted};
 use crate::tiers::Tier;
 use crate::{
     Cached, Entry, Error, Key, Known, News, Notice, Peer, PeerError, Put, RemovalId, Route, Scope,
@@ -61,8 +62,14 @@ impl Group {
         self.remove_many(&[key]).await
     }
 
-    /// Removes all of these keys on every node, in one message to each.
+    /// Removes all of these keys on every node, in one message to each. Where they are too many to be remembered (4 MiB, of
+    /// which each key takes its length and 96 bytes), the whole group is removed.
     pub async fn remove_many(&self, keys: &[impl AsRef<[u8]>]) -> Removal {
+        let bytes: usize = keys.iter().map(|key| key.as_ref().len() + 96).sum();
+        if bytes > MAX_BYTES / 4 {
+            // More than could be remembered key by key. It is always right to remove more.
+            return self.remove_group().await;
+        }
         let keys = keys.iter().map(|key| Key::copy_from_slice(key.as_ref()));
         self.remove_scope(Scope::Keys(keys.collect())).await
     }
@@ -129,7 +136,9 @@ impl Group {
         if let Some(name) = follower {
             self.inner.router().followed_by(name);
         }
-        self.inner.log().news(known)
+        let mut news = self.inner.log().news(known);
+        news.followers = self.inner.router().followers();
+        news
     }
 
     /// Drops this node's copies of `key`, and keeps loads that are under way from bringing the old value back. Says
@@ -159,8 +168,8 @@ impl Inner {
     /// Notes a removal and drops what it names, if it is news.
     pub(super) fn apply(&self, notice: &Notice) -> bool {
         // First: a fetch that begins from now on tells the peer of it.
-        let news = self.log().note(notice, self.clock.now());
-        if !news {
+        let noted = self.log().note(notice, self.clock.now());
+        if noted == Noted::Known {
             return false;
         }
         self.counters.removals.fetch_add(1, Relaxed);
@@ -172,6 +181,7 @@ impl Inner {
             }
             Scope::Group => self.drop_all(),
         }
+        self.log().applied(notice);
         true
     }
 
@@ -181,16 +191,20 @@ impl Inner {
             return;
         }
         let key = Key::copy_from_slice(key);
-        let mut any = false;
-        {
+        let news: Vec<RemovalId> = {
             let (mut log, now) = (self.log(), self.clock.now());
-            for id in removals.iter().take(crate::removal::log::MAX_CARRIED) {
-                any |= log.fence(&key, *id, now);
-            }
+            let carried = removals.iter().take(MAX_CARRIED).copied();
+            let news = carried.filter(|id| log.fence(&key, *id, now) == Noted::Apply);
+            news.collect()
+        };
+        if news.is_empty() {
+            return;
         }
-        if any {
-            self.counters.removals.fetch_add(1, Relaxed);
-            self.drop_key(&key);
+        self.counters.removals.fetch_add(1, Relaxed);
+        self.drop_key(&key);
+        let mut log = self.log();
+        for id in news {
+            log.fence_applied(&key, id);
         }
     }
 
@@ -234,29 +248,31 @@ impl Inner {
     /// Applies a removal and keeps the value that was put. Detached again after that, as a load may have begun in between:
     /// it must not overwrite the value.
     fn keep_put(&self, notice: &Notice, key: &Key, entry: &Entry) {
-        // Told twice, it may have been removed in between.
-        if !self.log().note(notice, self.clock.now()) {
-            return;
-        }
-        self.counters.removals.fetch_add(1, Relaxed);
-        self.drop_key(key);
+        // Known already, where it was learnt another way, or is told twice.
+        self.apply(notice);
         // The giver may see another ring.
         let mine = matches!(self.router().route(key), Route::Mine);
-        let (tier, entry) = if mine {
-            (Tier::Main, entry.clone())
+        let (tier, freshness) = if mine {
+            (Tier::Main, entry.freshness)
         } else {
-            let freshness = entry.freshness.at_most(self.freshness.hot_ttl);
-            (Tier::Hot, entry.clone().with_freshness(freshness))
+            (Tier::Hot, entry.freshness.at_most(self.freshness.hot_ttl))
         };
         let value = entry.value.clone().map(exactly);
-        let cached = Cached::new(value.unwrap_or_default(), entry.freshness)
-            .with_metadata(entry.metadata.clone());
-        let ahead = self.freshness.ahead(entry.freshness.ttl);
-        match entry.value {
-            Some(_) => {
-                self.tiers.insert(tier, key, cached, ahead);
+        let cached =
+            Cached::new(value.unwrap_or_default(), freshness).with_metadata(entry.metadata.clone());
+        let ahead = self.freshness.ahead(freshness.ttl);
+        {
+            // Told twice, the key may have been removed in between. Under the lock, so that a removal is either noted before and
+            // seen here, or empties the caches after the insertion.
+            let mut log = self.log();
+            if !log.take_put(key, notice.id) {
+                return;
             }
-            None => self.tiers.insert_absence(key, cached),
+            if entry.value.is_some() {
+                self.tiers.insert(tier, key, cached, ahead);
+            } else {
+                self.tiers.insert_absence(key, cached);
+            }
         }
         self.detach(key);
     }
@@ -306,6 +322,10 @@ impl Inner {
     /// Tells every other node but `except` of a removal that has been applied here. Goes on though the caller is gone.
     async fn tell(self: &Arc<Self>, notice: Notice, except: Option<&str>) -> Removal {
         let router = self.router();
+        if !self.has_followed.load(Relaxed) {
+            // Just started: who else is there, beside the members, is known to the others.
+            self.follow_once(&mut BTreeMap::new()).await;
+        }
         let mut removal = Removal::default();
         let me = router.members().into_iter().find(|member| member.is_self);
         removal.removed.extend(me.map(|me| me.name));

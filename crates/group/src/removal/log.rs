@@ -1,6 +1,6 @@
 //! The removals that a node knows of.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::notice::{Known, News, Notice, RemovalId, Scope};
@@ -21,11 +21,43 @@ pub(crate) struct Log {
     me: u64,
     issued: u64,
     issuers: BTreeMap<u64, Issuer>,
-    fences: HashMap<Key, Vec<RemovalId>>,
-    group_fences: Vec<RemovalId>,
+    fences: HashMap<Key, Vec<Fence>>,
+    group_fences: Vec<Fence>,
+    /// Removals that are noted, and of which something may still be in memory.
+    applying: HashSet<RemovalId>,
+    /// Counts fences, to tell which came first.
+    fenced: u64,
     /// In the order in which they were learnt.
     order: VecDeque<Learnt>,
     bytes: usize,
+}
+
+/// A removal that a key, or the group, has been told of here.
+#[derive(Clone, Copy)]
+struct Fence {
+    id: RemovalId,
+    order: u64,
+    at: Duration,
+    /// Whether what it removes is gone from memory.
+    applied: bool,
+    /// Whether the value that came with it, if it is a put, has been kept.
+    taken: bool,
+}
+
+/// What becomes of a removal that is noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Noted {
+    /// It is news, or not known to have been applied to the end: it is to be applied.
+    Apply,
+    /// It has been applied.
+    Known,
+}
+
+/// The removals that travel with a fetch.
+pub(crate) struct Carried {
+    pub(crate) ids: Vec<RemovalId>,
+    /// Whether there are more of late than can travel: what the fetch brings must not be kept.
+    pub(crate) incomplete: bool,
 }
 
 /// When a removal was learnt, and the key alone of which it was, where it came with a fetch.
@@ -44,6 +76,10 @@ struct Issuer {
     /// The highest number that is no longer listed.
     unlisted: u64,
     listed: BTreeMap<u64, Notice>,
+    /// When one was learnt last.
+    touched: Duration,
+    /// Since when a number below one that is known is missing.
+    gap_since: Option<Duration>,
 }
 
 /// Removals kept, at most.
@@ -54,10 +90,14 @@ pub(crate) const MAX_BYTES: usize = 16 << 20;
 pub(crate) const KEPT_FOR: Duration = Duration::from_secs(600);
 /// Identities remembered, at most; each restart of a node is one.
 const MAX_ISSUERS: usize = 4_096;
-/// Removals of one key that travel with a fetch, at most, the latest of them.
-pub(crate) const MAX_FENCES: usize = 4;
-/// Removals that a request for a key may carry: those of the key, and those of the group.
-pub(crate) const MAX_CARRIED: usize = 2 * MAX_FENCES;
+/// Removals that travel with a fetch, at most, the latest of the key and of the group.
+pub(crate) const MAX_CARRIED: usize = 8;
+/// Removals that are kept for a key, and for the group, at most.
+const MAX_FENCES: usize = 32;
+/// For so long some node may not have been told of a removal, though its issuer still tells it.
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
+/// For so long a number that nobody has is asked for. Whoever issued it has gone, or would have told it by then.
+const GAP_KEPT_FOR: Duration = Duration::from_secs(30);
 /// A key's handles in the log and in the table of fences, in bytes.
 const KEY_OVERHEAD: usize = 96;
 /// What one answer to a follower lists, at most.
@@ -72,6 +112,8 @@ impl Log {
             issuers: BTreeMap::new(),
             fences: HashMap::new(),
             group_fences: Vec::new(),
+            applying: HashSet::new(),
+            fenced: 0,
             order: VecDeque::new(),
             bytes: 0,
         }
@@ -86,21 +128,31 @@ impl Log {
         }
     }
 
-    /// Notes a removal; whether it is news here, and so has to be applied.
-    pub(crate) fn note(&mut self, notice: &Notice, now: Duration) -> bool {
+    /// Notes a removal. Once it has been applied, [`applied`](Self::applied) must be told: until then whoever comes with the
+    /// same removal has to apply it, too, as nobody may take for gone what is not.
+    pub(crate) fn note(&mut self, notice: &Notice, now: Duration) -> Noted {
         let id = notice.id;
-        if self.knows(id) {
-            return false;
+        if self
+            .issuers
+            .get(&id.issuer)
+            .is_some_and(|issuer| issuer.has(id.number))
+        {
+            return if self.applying.contains(&id) {
+                Noted::Apply
+            } else {
+                Noted::Known
+            };
         }
         self.prune(now);
         match &notice.scope {
             Scope::Keys(keys) => {
                 for key in keys.iter() {
-                    add_fence(self.fences.entry(key.clone()).or_default(), id, MAX_CARRIED);
+                    self.add_fence(Some(key), id, now);
                 }
             }
-            Scope::Group => add_fence(&mut self.group_fences, id, MAX_FENCES),
+            Scope::Group => self.add_fence(None, id, now),
         }
+        self.applying.insert(id);
         self.bytes += notice.scope.bytes();
         self.order.push_back(Learnt {
             at: now,
@@ -108,10 +160,28 @@ impl Log {
             key: None,
         });
         let issuer = self.issuers.entry(id.issuer).or_default();
-        issuer.apply(id.number);
+        issuer.touched = now;
+        issuer.apply(id.number, now);
         issuer.listed.insert(id.number, notice.clone());
         self.bound();
-        true
+        Noted::Apply
+    }
+
+    /// What the removal names is gone from memory.
+    pub(crate) fn applied(&mut self, notice: &Notice) {
+        self.applying.remove(&notice.id);
+        match &notice.scope {
+            Scope::Keys(keys) => {
+                for key in keys.iter() {
+                    self.fence_applied(key, notice.id);
+                }
+            }
+            Scope::Group => {
+                for fence in &mut self.group_fences {
+                    fence.applied |= fence.id == notice.id;
+                }
+            }
+        }
     }
 
     fn bound(&mut self) {
@@ -123,29 +193,45 @@ impl Log {
 
     fn knows(&self, id: RemovalId) -> bool {
         let issuer = self.issuers.get(&id.issuer);
-        issuer.is_some_and(|issuer| issuer.has(id.number))
+        issuer.is_some_and(|issuer| issuer.has(id.number)) && !self.applying.contains(&id)
     }
 
-    /// The removals of a key that travel with a fetch of it.
-    pub(crate) fn fences(&self, key: &[u8]) -> Vec<RemovalId> {
+    /// The removals that travel with a fetch of a key.
+    pub(crate) fn fences(&self, key: &[u8], now: Duration) -> Carried {
+        let mut carried = Carried {
+            ids: Vec::new(),
+            incomplete: false,
+        };
         if self.order.is_empty() {
-            return Vec::new();
+            return carried;
         }
         let of_key = self.fences.get(key).map(Vec::as_slice).unwrap_or_default();
-        let latest = &of_key[of_key.len().saturating_sub(MAX_FENCES)..];
-        [latest, &self.group_fences].concat()
+        let mut all: Vec<Fence> = [of_key, &self.group_fences].concat();
+        all.sort_unstable_by_key(|fence| fence.order);
+        let left_out = all.len().saturating_sub(MAX_CARRIED);
+        let is_late = |fence: &Fence| now.saturating_sub(fence.at) < SETTLED_AFTER;
+        carried.incomplete = all[..left_out].iter().any(is_late);
+        carried.ids = all[left_out..].iter().map(|fence| fence.id).collect();
+        carried
     }
 
-    /// Notes a removal that came with a fetch of a key; whether it is news for that key. The rest of what it removed is not
-    /// known, so its number is not taken for applied: it will be told in full.
-    pub(crate) fn fence(&mut self, key: &Key, id: RemovalId, now: Duration) -> bool {
-        let fences = self.fences.get(key);
-        if self.knows(id) || fences.is_some_and(|fences| fences.contains(&id)) {
-            return false;
+    /// Notes a removal that came with a fetch of a key. The rest of what it removed is not known, so its number is not taken
+    /// for applied: it will be told in full. Once the key is gone from memory, [`fence_applied`](Self::fence_applied) must be
+    /// told.
+    pub(crate) fn fence(&mut self, key: &Key, id: RemovalId, now: Duration) -> Noted {
+        if self.knows(id) {
+            return Noted::Known;
+        }
+        let fences = self.fences.get(key).map(Vec::as_slice).unwrap_or_default();
+        if let Some(fence) = fences.iter().find(|fence| fence.id == id) {
+            return if fence.applied {
+                Noted::Known
+            } else {
+                Noted::Apply
+            };
         }
         self.prune(now);
-        // As many as come with a fetch: otherwise the next one would bring news again.
-        add_fence(self.fences.entry(key.clone()).or_default(), id, MAX_CARRIED);
+        self.add_fence(Some(key), id, now);
         self.bytes += key_bytes(key);
         self.order.push_back(Learnt {
             at: now,
@@ -153,7 +239,52 @@ impl Log {
             key: Some(key.clone()),
         });
         self.bound();
-        true
+        Noted::Apply
+    }
+
+    /// What the removal removes of that key is gone from memory.
+    pub(crate) fn fence_applied(&mut self, key: &Key, id: RemovalId) {
+        for fence in self.fences.get_mut(key).into_iter().flatten() {
+            fence.applied |= fence.id == id;
+        }
+    }
+
+    /// Whether the value that was put with that removal is still to be kept: it has not been, and nothing has removed the key
+    /// since.
+    pub(crate) fn take_put(&mut self, key: &Key, id: RemovalId) -> bool {
+        let later = self.group_fences.iter().map(|fence| fence.order).max();
+        let Some(last) = self
+            .fences
+            .get_mut(key)
+            .and_then(|fences| fences.last_mut())
+        else {
+            return false;
+        };
+        let take = last.id == id && !last.taken && later.is_none_or(|later| later < last.order);
+        last.taken |= take;
+        take
+    }
+
+    fn add_fence(&mut self, key: Option<&Key>, id: RemovalId, now: Duration) {
+        self.fenced += 1;
+        let order = self.fenced;
+        let fences = match key {
+            Some(key) => self.fences.entry(key.clone()).or_default(),
+            None => &mut self.group_fences,
+        };
+        if fences.iter().any(|fence| fence.id == id) {
+            return;
+        }
+        if fences.len() >= MAX_FENCES {
+            fences.remove(0);
+        }
+        fences.push(Fence {
+            id,
+            order,
+            at: now,
+            applied: false,
+            taken: false,
+        });
     }
 
     pub(crate) fn known(&self) -> Known {
@@ -169,7 +300,10 @@ impl Log {
         let known: HashMap<u64, u64> = known.0.iter().map(|id| (id.issuer, id.number)).collect();
         let mut news = News::default();
         let mut bytes = 0;
-        for (&issuer, kept) in &self.issuers {
+        // From an issuer by chance on, so that one of which there is much to tell does not hold up the others.
+        let start = fastrand::u64(..);
+        let (before, after) = (self.issuers.range(..start), self.issuers.range(start..));
+        for (&issuer, kept) in after.chain(before) {
             let from = known.get(&issuer).copied().unwrap_or(0);
             if kept.unlisted > from {
                 news.unlisted.push(RemovalId {
@@ -189,18 +323,23 @@ impl Log {
         news
     }
 
-    /// Takes over that all of an issuer's removals up to a number are no longer listed; whether some of them are unknown
-    /// here.
-    pub(crate) fn skip(&mut self, upto: RemovalId) -> bool {
-        let issuer = self.issuers.entry(upto.issuer).or_default();
-        let missed = issuer.through < upto.number;
-        if missed {
-            issuer.through = upto.number;
-            issuer.settle();
-            issuer.unlisted = issuer.unlisted.max(upto.number);
-        }
+    /// Whether some of an issuer's removals up to a number, which are no longer listed, are unknown here. Of an issuer that is
+    /// unknown itself nothing was missed: it was last heard of before anything here, or while nobody was in contact, which
+    /// is noticed otherwise.
+    pub(crate) fn misses(&self, upto: RemovalId) -> bool {
+        let issuer = self.issuers.get(&upto.issuer);
+        issuer.is_some_and(|issuer| issuer.through < upto.number)
+    }
+
+    /// Takes over that all of an issuer's removals up to a number are no longer listed.
+    pub(crate) fn skip(&mut self, upto: RemovalId, now: Duration) {
+        let issuer = self.issuers.entry(upto.issuer).or_insert_with(|| Issuer {
+            touched: now,
+            ..Issuer::default()
+        });
+        issuer.pass_over(upto.number);
+        issuer.unlisted = issuer.unlisted.max(upto.number);
         self.bound_issuers();
-        missed
     }
 
     /// Forgets what is too old to be kept.
@@ -209,6 +348,19 @@ impl Log {
         while self.order.front().is_some_and(too_old) {
             self.forget_oldest();
         }
+        let me = self.me;
+        self.issuers.retain(|&id, issuer| {
+            let waits = issuer.gap_since.map(|since| now.saturating_sub(since));
+            if waits.is_some_and(|waits| waits > GAP_KEPT_FOR)
+                && let Some(first) = issuer.ahead.first().copied()
+            {
+                // Nobody who is in contact has it: it is known to none, and was told to none.
+                issuer.pass_over(first);
+                issuer.gap_since = (!issuer.ahead.is_empty()).then_some(now);
+            }
+            let idle = now.saturating_sub(issuer.touched) > 2 * KEPT_FOR;
+            id == me || !idle || !issuer.listed.is_empty()
+        });
     }
 
     fn forget_oldest(&mut self) {
@@ -227,6 +379,8 @@ impl Log {
             return;
         };
         issuer.unlisted = issuer.unlisted.max(id.number);
+        issuer.pass_over(id.number);
+        self.applying.remove(&id);
         self.bytes -= notice.scope.bytes();
         match notice.scope {
             Scope::Keys(keys) => {
@@ -234,7 +388,7 @@ impl Log {
                     self.lift_fence(key, id);
                 }
             }
-            Scope::Group => self.group_fences.retain(|fence| *fence != id),
+            Scope::Group => self.group_fences.retain(|fence| fence.id != id),
         }
     }
 
@@ -242,21 +396,24 @@ impl Log {
         let Some(fences) = self.fences.get_mut(key) else {
             return;
         };
-        fences.retain(|fence| *fence != id);
+        fences.retain(|fence| fence.id != id);
         if fences.is_empty() {
             self.fences.remove(key);
         }
     }
 
-    /// Forgets the identity with the fewest removals, if there are too many: one that has none listed.
+    /// Forgets the identity that was heard of longest ago, of those that have nothing listed, if there are too many.
     fn bound_issuers(&mut self) {
         if self.issuers.len() <= MAX_ISSUERS {
             return;
         }
         let me = self.me;
-        let mut silent = self.issuers.iter().filter(|(id, _)| **id != me);
-        let gone = silent.find(|(_, issuer)| issuer.listed.is_empty());
-        if let Some(gone) = gone.map(|(&id, _)| id) {
+        let silent = self
+            .issuers
+            .iter()
+            .filter(|(id, issuer)| **id != me && issuer.listed.is_empty());
+        let oldest = silent.min_by_key(|(_, issuer)| issuer.touched);
+        if let Some(gone) = oldest.map(|(&id, _)| id) {
             self.issuers.remove(&gone);
         }
     }
@@ -267,23 +424,31 @@ impl Issuer {
         number <= self.through || self.ahead.contains(&number)
     }
 
-    fn apply(&mut self, number: u64) {
+    fn apply(&mut self, number: u64, now: Duration) {
         self.ahead.insert(number);
         self.settle();
-        // Where nobody follows: whoever does asks for what is missing long before.
-        if self.ahead.len() > MAX_NOTICES
-            && let Some(first) = self.ahead.pop_first()
-        {
-            self.through = first;
+        if self.ahead.is_empty() {
+            self.gap_since = None;
+        } else {
+            self.gap_since.get_or_insert(now);
+        }
+    }
+
+    /// All numbers up to that one count as known.
+    fn pass_over(&mut self, number: u64) {
+        if number > self.through {
+            self.through = number;
+            self.ahead = self.ahead.split_off(&number);
+            self.ahead.remove(&number);
             self.settle();
         }
     }
 
     fn settle(&mut self) {
-        let through = self.through;
-        self.ahead.retain(|number| *number > through);
-        while self.ahead.remove(&(self.through + 1)) {
-            self.through += 1;
+        while let Some(next) = self.through.checked_add(1)
+            && self.ahead.remove(&next)
+        {
+            self.through = next;
         }
     }
 }
@@ -291,16 +456,6 @@ impl Issuer {
 /// What a key takes in the log, in bytes.
 pub(crate) fn key_bytes(key: &Key) -> usize {
     key.len() + KEY_OVERHEAD
-}
-
-fn add_fence(fences: &mut Vec<RemovalId>, id: RemovalId, most: usize) {
-    if fences.contains(&id) {
-        return;
-    }
-    if fences.len() >= most {
-        fences.remove(0);
-    }
-    fences.push(id);
 }
 
 #[cfg(test)]
@@ -332,7 +487,8 @@ mod tests {
             id: log.issue(),
             scope,
         };
-        assert!(log.note(&notice, now));
+        assert_eq!(log.note(&notice, now), Noted::Apply);
+        log.applied(&notice);
         notice
     }
 
@@ -343,9 +499,11 @@ mod tests {
             let news = from.news(&to.known());
             for notice in &news.notices {
                 to.note(notice, NOW);
+                to.applied(notice);
             }
             for upto in &news.unlisted {
-                gap |= to.skip(*upto);
+                gap |= to.misses(*upto);
+                to.skip(*upto, NOW);
             }
             if !news.more {
                 return gap;
@@ -356,12 +514,15 @@ mod tests {
     #[test]
     fn a_removal_is_news_once_and_fences_its_keys() {
         let mut log = Log::new(1);
-        assert!(log.fences(b"a").is_empty());
+        assert!(log.fences(b"a", NOW).ids.is_empty());
         let first = notice(7, 1, keys(&["a", "b"]));
-        assert!(log.note(&first, NOW) && !log.note(&first, NOW));
-        assert!(log.note(&notice(7, 2, Scope::Group), NOW));
-        assert_eq!(log.fences(b"a").len(), 2);
-        assert_eq!(log.fences(b"c").len(), 1, "the group's");
+        assert_eq!(log.note(&first, NOW), Noted::Apply);
+        assert_eq!(log.note(&first, NOW), Noted::Apply, "not to its end yet");
+        log.applied(&first);
+        assert_eq!(log.note(&first, NOW), Noted::Known);
+        assert_eq!(log.note(&notice(7, 2, Scope::Group), NOW), Noted::Apply);
+        assert_eq!(log.fences(b"a", NOW).ids.len(), 2);
+        assert_eq!(log.fences(b"c", NOW).ids.len(), 1, "the group's");
     }
 
     #[test]
@@ -371,7 +532,7 @@ mod tests {
         b.note(&told, NOW);
         // The issuer is gone; c never heard of it.
         assert!(!catch_up(&mut c, &b));
-        assert_eq!(c.fences(b"k"), [told.id]);
+        assert_eq!(c.fences(b"k", NOW).ids, [told.id]);
         assert!(b.news(&c.known()).notices.is_empty(), "and is told once");
     }
 
@@ -380,7 +541,7 @@ mod tests {
         let (mut a, mut b) = (Log::new(1), Log::new(2));
         let first = issue(&mut a, keys(&["k"]), NOW);
         let second = issue(&mut a, keys(&["l"]), NOW);
-        assert!(b.note(&second, NOW));
+        assert_eq!(b.note(&second, NOW), Noted::Apply);
         assert_eq!(a.news(&b.known()).notices, [first, second]);
         assert!(!catch_up(&mut b, &a));
         assert_eq!(b.known(), a.known());
@@ -389,11 +550,15 @@ mod tests {
     #[test]
     fn what_is_no_longer_listed_is_a_gap_for_those_who_did_not_know_it() {
         let (mut a, mut knowing, mut behind) = (Log::new(1), Log::new(2), Log::new(3));
+        let first = issue(&mut a, keys(&["j"]), NOW);
+        for log in [&mut knowing, &mut behind] {
+            log.note(&first, NOW);
+        }
         let old = issue(&mut a, keys(&["k"]), NOW);
         knowing.note(&old, NOW);
         let later = NOW + KEPT_FOR + Duration::from_secs(1);
         issue(&mut a, keys(&["l"]), later);
-        assert!(a.fences(b"k").is_empty(), "its time is over");
+        assert!(a.fences(b"k", NOW).ids.is_empty(), "its time is over");
         assert!(!catch_up(&mut knowing, &a));
         assert!(catch_up(&mut behind, &a));
         assert!(!catch_up(&mut behind, &a), "once");
@@ -407,8 +572,10 @@ mod tests {
             issue(&mut log, keys(&["k"]), NOW);
         }
         assert_eq!(log.order.len(), MAX_NOTICES);
-        assert_eq!(log.fences(b"k").len(), MAX_FENCES);
-        assert_eq!(log.fences[&b"k"[..]].len(), MAX_CARRIED);
+        let carried = log.fences(b"k", NOW);
+        assert_eq!((carried.ids.len(), carried.incomplete), (MAX_CARRIED, true));
+        assert!(!log.fences(b"k", NOW + SETTLED_AFTER).incomplete);
+        assert_eq!(log.fences[&b"k"[..]].len(), MAX_FENCES);
         let huge: Arc<[Key]> = (0..40).map(|_| Key::from(vec![7; 1 << 20])).collect();
         issue(&mut log, Scope::Keys(huge), NOW);
         assert!(log.bytes <= MAX_BYTES, "{}", log.bytes);
@@ -431,11 +598,18 @@ mod tests {
         let (mut a, mut b) = (Log::new(1), Log::new(2));
         let all = issue(&mut a, keys(&["k", "l"]), NOW);
         let key = Key::from_static(b"k");
-        assert!(b.fence(&key, all.id, NOW) && !b.fence(&key, all.id, NOW));
-        assert!(b.fences(b"l").is_empty());
+        assert_eq!(b.fence(&key, all.id, NOW), Noted::Apply);
+        assert_eq!(
+            b.fence(&key, all.id, NOW),
+            Noted::Apply,
+            "not to its end yet"
+        );
+        b.fence_applied(&key, all.id);
+        assert_eq!(b.fence(&key, all.id, NOW), Noted::Known);
+        assert!(b.fences(b"l", NOW).ids.is_empty());
         assert!(!catch_up(&mut b, &a));
-        assert_eq!(b.fences(b"l"), [all.id]);
-        assert!(!a.fence(&key, all.id, NOW), "known in full");
+        assert_eq!(b.fences(b"l", NOW).ids, [all.id]);
+        assert_eq!(a.fence(&key, all.id, NOW), Noted::Known, "in full");
     }
 
     #[test]
@@ -446,12 +620,74 @@ mod tests {
             issue(&mut asker, Scope::Group, NOW);
         }
         let key = Key::from_static(b"k");
-        let carried = asker.fences(&key);
+        let carried = asker.fences(&key, NOW).ids;
         assert_eq!(carried.len(), MAX_CARRIED);
-        let news = carried.iter().filter(|id| owner.fence(&key, **id, NOW));
-        assert_eq!(news.count(), MAX_CARRIED);
-        let again = carried.iter().filter(|id| owner.fence(&key, **id, NOW));
-        assert_eq!(again.count(), 0);
+        for id in &carried {
+            assert_eq!(owner.fence(&key, *id, NOW), Noted::Apply);
+            owner.fence_applied(&key, *id);
+        }
+        for id in &carried {
+            assert_eq!(owner.fence(&key, *id, NOW), Noted::Known);
+        }
+    }
+
+    #[test]
+    fn a_number_that_nobody_has_is_asked_for_a_while_and_drops_nothing() {
+        let (mut a, mut b) = (Log::new(1), Log::new(2));
+        // The first removal of an issuer that has died was told to nobody.
+        for number in 2..=2_000 {
+            let notice = notice(9, number, keys(&["k"]));
+            for log in [&mut a, &mut b] {
+                log.note(&notice, NOW);
+                log.applied(&notice);
+            }
+        }
+        assert!(a.news(&b.known()).more, "asked for again");
+        let later = NOW + GAP_KEPT_FOR + Duration::from_secs(1);
+        a.prune(later);
+        b.prune(later);
+        assert_eq!(
+            a.known().0,
+            [RemovalId {
+                issuer: 9,
+                number: 2_000
+            }]
+        );
+        assert!(!catch_up(&mut a, &b));
+    }
+
+    #[test]
+    fn identities_are_bounded_and_forgetting_them_drops_nothing() {
+        let (mut a, mut b) = (Log::new(1), Log::new(2));
+        for issuer in 10..10 + 2 * MAX_ISSUERS as u64 {
+            a.skip(
+                RemovalId {
+                    issuer,
+                    number: u64::MAX,
+                },
+                NOW,
+            );
+        }
+        assert!(a.issuers.len() <= MAX_ISSUERS);
+        for _ in 0..3 {
+            assert!(!catch_up(&mut b, &a) && !catch_up(&mut a, &b));
+        }
+        a.prune(NOW + 3 * KEPT_FOR);
+        assert!(a.issuers.is_empty());
+    }
+
+    #[test]
+    fn a_put_is_taken_once_and_not_after_a_later_removal() {
+        let mut log = Log::new(1);
+        let key = Key::from_static(b"k");
+        let put = issue(&mut log, keys(&["k"]), NOW);
+        assert!(log.take_put(&key, put.id) && !log.take_put(&key, put.id));
+        let late = issue(&mut log, keys(&["k"]), NOW);
+        issue(&mut log, keys(&["k"]), NOW);
+        assert!(!log.take_put(&key, late.id));
+        let late = issue(&mut log, keys(&["k"]), NOW);
+        issue(&mut log, Scope::Group, NOW);
+        assert!(!log.take_put(&key, late.id));
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub struct News {
     pub unlisted: Vec<RemovalId>,
     /// Whether there is more to ask for at once.
     pub more: bool,
+    /// Nodes that follow the one asked without being members of its ring: they have to be told of removals, too.
+    pub followers: Vec<Arc<str>>,
 }
 
 impl News {
@@ -58,7 +60,14 @@ impl News {
             notices,
             unlisted,
             more,
+            followers: Vec::new(),
         }
+    }
+
+    /// The same with those who follow the one asked.
+    #[must_use]
+    pub fn with_followers(self, followers: Vec<Arc<str>>) -> Self {
+        Self { followers, ..self }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Each seed is one schedule: gets, removals of keys and of the whole group, values put, changes of the origin's values, an
 //! origin that fails, partitions, delays, crashes and restarts, member lists that differ from node to node, on three members
-//! and a front end. A model knows when each value was loaded, and says how old an answer may be.
+//! and two front ends. A model knows when each value was loaded, and says how old an answer may be.
 //!
 //! `GAGGLE_SEEDS=5000` tries so many; `GAGGLE_SEED=17` tries that one and prints what happened.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
@@ -65,6 +65,11 @@ fn fetches_that_carry_no_removals_are_noticed() {
 #[test]
 fn nodes_that_do_not_catch_up_are_noticed() {
     caught(Mutant::NoCatchUp);
+}
+
+#[test]
+fn front_ends_that_do_not_know_each_other_are_noticed() {
+    caught(Mutant::NoIntroductions);
 }
 
 #[test]

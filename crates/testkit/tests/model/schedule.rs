@@ -14,7 +14,7 @@ use crate::random::Random;
 use crate::world::{World, hint};
 
 const MEMBERS: usize = 3;
-const FRONT_ENDS: usize = 1;
+const FRONT_ENDS: usize = 2;
 const NODES: usize = MEMBERS + FRONT_ENDS;
 const STEPS: usize = 120;
 const KEYS: [&str; 6] = ["a1", "a2", "a3", "b1", "b2", "c1"];

@@ -171,7 +171,7 @@ async fn serve(groups: Groups, item: BatchItem, index: u32) -> Ready {
                 limit,
             })),
             // A value that no cache took would be loaded again.
-            Some((None, value)) if value.len() > LARGE && group.cached(&item.key).is_some() => {
+            Some((None, value)) if value.len() > LARGE && group.holds(&item.key) => {
                 Err(Valueless::Separately)
             }
             Some((None, value)) => Ok(Found {

@@ -19,9 +19,6 @@ use crate::proto::control_request::Request as Kind;
 use crate::proto::{ControlRequest, NewsRequest, PutRequest, RemoveRequest};
 use crate::terms;
 
-/// The longest name of a node that asks for removals, in bytes.
-const MAX_FOLLOWER: usize = 256;
-
 /// Fields whose elements are counted before they are decoded: a removal's keys, and the removals that an asker knows.
 const REPEATED: [&[u32]; 2] = [&[1, 3, 2], &[3, 2]];
 
@@ -87,7 +84,7 @@ fn news(groups: &Groups, message: NewsRequest) -> Result<Response, Refusal> {
     let group = group(groups, &message.group)?;
     let follower = &*message.follower;
     // Whatever else stands there is no node that could be told of anything.
-    let is_name = follower.len() <= MAX_FOLLOWER && is_base_url(follower);
+    let is_name = follower.len() <= notices::MAX_FOLLOWER && is_base_url(follower);
     let known = notices::known(message.known);
     let news = group.news(&known, Some(follower).filter(|_| is_name));
     let body = Bytes::from(notices::put_news(&news).encode_to_vec());
