@@ -13,6 +13,7 @@ use sqlx::{
     Statement as _,
 };
 use sqlx::{ValueRef as _, query::Query};
+use tokio::time::timeout;
 
 use crate::error::{Failure, said};
 use crate::freshness::hint;
@@ -63,6 +64,9 @@ pub struct SqliteOrigin {
     /// `sqlite PATH`, for errors.
     name: String,
 }
+
+/// How long a connection that has just answered a query may take to show that it is there.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 impl SqliteOrigin {
     /// Opens the file and checks the query.
@@ -149,8 +153,18 @@ impl SqliteOrigin {
         let row = query.fetch_optional(&mut *connection).await?;
         if row.is_none() {
             // The driver's thread panics if a statement that it keeps has got more columns, and that looks like no row.
-            // A thread that has ended does not answer.
-            connection.ping().await?;
+            // A thread that has ended does not answer, and may leave the question lying: such a connection is given up, and
+            // not back to the pool, which would ask it, too.
+            let answered = timeout(SIGN_OF_LIFE, connection.ping()).await;
+            let lost = match answered {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error),
+                Err(_) => Some(sqlx::Error::WorkerCrashed),
+            };
+            if let Some(error) = lost {
+                drop(connection.detach());
+                return Err(error);
+            }
         }
         Ok(row)
     }

@@ -259,7 +259,7 @@ mod tests {
         let terms = across(&of_value(long, &Metadata::default()));
         assert_eq!(
             (terms.ttl_ms, terms.stale_if_error_ms),
-            (Some(u64::MAX), u64::MAX)
+            (Some(u64::MAX), u32::MAX.into())
         );
         assert_eq!(
             value("a".into(), &terms).unwrap().freshness.ttl,
