@@ -93,7 +93,14 @@ fn cache_status(answer: &Answer) -> HeaderValue {
         failed_over,
         ..
     } = *answer;
-    status_of(source, collapsed, failed_over, answer.freshness)
+    // An absence that nobody keeps has no time.
+    let kept = answer.value.is_some() || !answer.freshness.is_over();
+    let freshness = if kept {
+        answer.freshness
+    } else {
+        Freshness::default()
+    };
+    status_of(source, collapsed, failed_over, freshness)
 }
 
 /// RFC 9211. The commonest answers need no allocation.
