@@ -18,7 +18,7 @@ pub trait Router: Send + Sync + 'static {
     /// A handle for every member but this node.
     fn peers(&self) -> Vec<Arc<dyn Peer>>;
 
-    /// A handle for everyone that a removal has to reach: the peers, and those that follow this node without being members
+    /// A handle for each node that a removal has to reach: the peers, and those that follow this node without being members
     /// of its ring.
     fn listeners(&self) -> Vec<Arc<dyn Peer>> {
         self.peers()

@@ -81,7 +81,7 @@
 //! * A failed request is not retried, except where a kept connection turns out to be closed before anything was sent.
 //!   A retry belongs to whoever waits for the value.
 //! * Certificates signed by a private authority are not accepted.
-//! * A 404 has no metadata, and is not revalidated: asking anew costs the same.
+//! * A 404 has no metadata, and is not revalidated: asking again costs the same.
 //! * Each value is copied once, to an allocation of its own size: a cache keeps it long, and a slice of a read buffer
 //!   would keep the buffer too.
 //! * A body with neither `Content-Length` nor chunks ends where the connection does, so that its truncation cannot be

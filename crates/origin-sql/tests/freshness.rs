@@ -148,7 +148,7 @@ async fn columns_that_are_added_later_are_a_failure_and_never_an_absence() {
         .execute("ALTER TABLE scores ADD COLUMN more")
         .await
         .unwrap();
-    // This one ends the driver's thread; the next has a new one, which counts anew.
+    // This one ends the driver's thread; the next has a new one, which counts from the start.
     load(&origin, "Tom").await.unwrap_err();
     let text = load(&origin, "Tom").await.unwrap_err().to_string();
     assert!(text.contains("3 columns"), "{text}");

@@ -385,7 +385,7 @@ fn get(node: &Arc<Node>, key: u8) -> Given {
     }
 }
 
-/// The rest of a get that has looked into the cache in vain. It begins while the cache may hold a
+/// The rest of a get that has found nothing in the cache. It begins while the cache may hold a
 /// value: another flight may have put it there since the look.
 fn get_after_a_miss(node: &Arc<Node>, key: u8) -> Given {
     let waiter = node.flights.join_modelled(here, &key, |ticket| {

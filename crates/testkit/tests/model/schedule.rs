@@ -228,7 +228,7 @@ impl Play {
         let mut facts = self.world.facts();
         let cluster = self.cluster.borrow();
         let nodes = cluster.nodes().iter().enumerate();
-        // By name, and one that has started anew since does not know it.
+        // By name, and one that has started again since does not know it.
         let mut knowing: BTreeSet<_> = nodes
             .filter(|(_, node)| removal.removed.iter().any(|name| **name == *node.name))
             .map(|(at, _)| facts.incarnation(at))
