@@ -79,6 +79,13 @@ impl Watched {
         }
     }
 
+    fn no_sign_of_life(&self) -> PeerError {
+        PeerError::Unavailable {
+            peer: self.peer.name().into(),
+            reason: format!("no sign of life within {:?}", self.options.ping_timeout).into(),
+        }
+    }
+
     /// Fetches, and has the monitor look after the peer while the answer is late.
     async fn fetch_watched(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
         let mut answer = pin!(self.peer.fetch(fetch));
@@ -89,16 +96,18 @@ impl Watched {
             }
             // Late. A slow origin or a dead peer? The next ping to end tells; one ping serves all that wait.
             let mut health = self.health.clone();
-            let seen = health.borrow_and_update().checks;
+            let Health { up, checks: seen } = *health.borrow_and_update();
+            if !up {
+                // Marked down since this set out. The next ping comes with the next probe, and may be as long in coming as
+                // everything before it.
+                return Err(self.no_sign_of_life());
+            }
             self.check.notify_one();
             tokio::select! {
                 answer = &mut answer => return answer,
                 verdict = health.wait_for(|health| health.checks > seen) => {
                     if !verdict.is_ok_and(|health| health.up) {
-                        return Err(PeerError::Unavailable {
-                            peer: self.peer.name().into(),
-                            reason: format!("no sign of life within {:?}", self.options.ping_timeout).into(),
-                        });
+                        return Err(self.no_sign_of_life());
                     }
                 }
             }
@@ -324,6 +333,40 @@ mod tests {
         busy.answering.store(false, Relaxed);
         assert!(watched.fetch(fetch()).await.is_err());
         assert!(!watched.is_up(), "silence on both ends is death");
+    }
+
+    // Row 2 of the fault matrix: 0.95 s before, as it waited for the next probe.
+    #[tokio::test(start_paused = true)]
+    async fn a_fetch_that_set_out_just_before_its_peer_was_marked_down_fails_with_the_others() {
+        let hung = Arc::new(Busy {
+            answering: AtomicBool::new(false),
+        });
+        let watched = Watched::new(hung, Options::default(), Arc::new(Notify::new()));
+        let key = Key::from_static(b"k");
+        let fetch = Fetch {
+            group: "g",
+            key: &key,
+            max_value: 1,
+            deadline: Duration::from_secs(5),
+            party: None,
+            removals: &[],
+        };
+        let began = Instant::now();
+        let first = async {
+            assert!(watched.fetch(fetch).await.is_err());
+            began.elapsed()
+        };
+        // The monitor's verdict falls while this one is in its first 100 ms.
+        let last = async {
+            sleep(Duration::from_millis(450)).await;
+            let began = Instant::now();
+            assert!(watched.fetch(fetch).await.is_err());
+            began.elapsed()
+        };
+        let (first, last) = tokio::join!(first, last);
+        println!("row 2: the first fetch failed after {first:?}, the last after {last:?}");
+        assert!(first <= Duration::from_millis(510), "{first:?}");
+        assert!(last <= Duration::from_millis(110), "{last:?}");
     }
 
     #[tokio::test(start_paused = true)]
