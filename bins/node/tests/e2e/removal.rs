@@ -34,16 +34,16 @@ async fn removed_everywhere(transport: &str) {
         for _ in 0..120 {
             answer = client.key(node, b"Tom").await;
         }
-        let copy = if n == owner { "main" } else { "hot" };
-        assert_eq!(
-            answer.header("cache-status"),
-            if n == owner {
-                "gaggle; hit; detail=main".to_owned()
-            } else {
-                // A copy lives for the group's `hot-ttl`, a minute at most.
-                format!("gaggle; hit; detail={copy}; ttl=59")
-            }
-        );
+        let status = answer.header("cache-status");
+        if n == owner {
+            assert_eq!(status, "gaggle; hit; detail=main");
+        } else {
+            // A copy lives for the group's `hot-ttl`, a minute at most.
+            assert!(
+                status.starts_with("gaggle; hit; detail=hot; ttl="),
+                "{status}"
+            );
+        }
         assert_eq!(answer.text(), "1");
     }
     version.store(2, Relaxed);
