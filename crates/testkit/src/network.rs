@@ -37,8 +37,6 @@ pub enum Mutant {
     NoFence,
     /// Nodes learn of no removals but those that they are told of.
     NoCatchUp,
-    /// Nodes do not tell each other who follows them.
-    NoIntroductions,
     /// Removals are acknowledged and not applied, now and then.
     DeafNow,
 }
@@ -244,10 +242,7 @@ impl Peer for MemoryPeer {
         if self.network.is(Mutant::NoCatchUp) {
             return Ok(None);
         }
-        let mut news = group.news(known, Some(follower));
-        if self.network.is(Mutant::NoIntroductions) {
-            news.followers.clear();
-        }
+        let news = group.news(known, Some(follower));
         self.way_back().await?;
         Ok(Some(news))
     }

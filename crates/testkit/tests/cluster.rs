@@ -377,3 +377,42 @@ async fn a_group_joins_a_cluster_after_it_was_made() {
     }
     assert!(cluster.nodes()[0].group.stats().server_requests > 0);
 }
+
+// In its first moments a node asks the others who else is there, before it tells of a removal.
+#[tokio::test(start_paused = true)]
+async fn a_removal_goes_on_though_its_caller_is_gone_also_just_after_a_start() {
+    let mut cluster = Cluster::with(2, |group| group.hot_copies(Sampled { one_in: 1 }));
+    // So that only being told makes the other one drop its copy.
+    cluster.network().mutate(gaggle_testkit::Mutant::NoCatchUp);
+    cluster.nodes()[1].group.get("k").await.unwrap();
+    cluster.restart(0);
+    cluster.network().delay(Duration::from_millis(50), 7);
+    let other = cluster.nodes()[1].group.clone();
+    assert!(other.holds("k"));
+    {
+        let removal = std::pin::pin!(cluster.nodes()[0].group.remove("k"));
+        assert!(futures_util::poll!(removal).is_pending());
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!other.holds("k"));
+}
+
+// Front ends ask members only, and so know of each other by what those say.
+#[tokio::test(start_paused = true)]
+async fn front_ends_tell_each_other_of_removals_and_name_those_that_they_cannot() {
+    let cluster = Cluster::with_front_ends(3, 2, |group| group.hot_copies(Sampled { one_in: 1 }));
+    let [one, other] = [3, 4].map(|at| &cluster.nodes()[at]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    other.group.get("k").await.unwrap();
+    assert!(other.group.holds("k"));
+    let removal = one.group.remove("k").await;
+    assert!(!other.group.holds("k"));
+    assert_eq!((removal.removed.len(), removal.missed.len()), (4, 0));
+
+    other.group.get("k").await.unwrap();
+    cluster.network().set(&one.name, &other.name, Link::Refused);
+    let removal = one.group.remove("k").await;
+    assert_eq!(*removal.missed[0].peer, *other.name);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!other.group.holds("k"), "by way of a member");
+}

@@ -319,23 +319,24 @@ impl Inner {
         }
     }
 
-    /// Tells every other node but `except` of a removal that has been applied here. Goes on though the caller is gone.
+    /// Tells every other node but `except` of a removal that has been applied here. All of it goes on though the caller is gone.
     async fn tell(self: &Arc<Self>, notice: Notice, except: Option<&str>) -> Removal {
         let router = self.router();
-        if !self.has_followed.load(Relaxed) {
-            // Just started: who else is there, beside the members, is known to the others.
-            self.follow_once(&mut BTreeMap::new()).await;
-        }
         let mut removal = Removal::default();
         let me = router.members().into_iter().find(|member| member.is_self);
         removal.removed.extend(me.map(|me| me.name));
-        let mut listeners = router.listeners();
-        listeners.retain(|peer| Some(peer.name()) != except);
-        if listeners.is_empty() {
+        if router.listeners().is_empty() {
             return removal;
         }
         let inner = Arc::clone(self);
+        let except = except.map(ToOwned::to_owned);
         let told = finish(async move {
+            if !inner.has_followed.load(Relaxed) {
+                // Just started: who else is there, beside the members, is known to the others.
+                inner.follow_once(&mut BTreeMap::new()).await;
+            }
+            let mut listeners = router.listeners();
+            listeners.retain(|peer| Some(peer.name()) != except.as_deref());
             let tell = async |peer: &Arc<dyn Peer>| {
                 if !peer.is_up() {
                     return Err(PeerError::Unavailable {

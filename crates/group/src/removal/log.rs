@@ -19,7 +19,7 @@ mod issuer;
 /// knows to be removed, whatever the order in which nodes are told.
 ///
 /// **Bounds.** At most [`MAX_NOTICES`] removals and [`MAX_BYTES`] of their keys, none older than [`KEPT_FOR`]. What goes
-/// leaves its number behind: a node that has not come so far by then drops all that it holds.
+/// leaves its number behind: a node that knows the issuer, and has not come so far by then, drops all that it holds.
 pub(crate) struct Log {
     me: u64,
     issued: u64,
@@ -131,7 +131,7 @@ impl Log {
                 Noted::Known
             };
         }
-        self.prune(now);
+        self.expire(now);
         match &notice.scope {
             Scope::Keys(keys) => {
                 for key in keys.iter() {
@@ -218,7 +218,7 @@ impl Log {
                 Noted::Apply
             };
         }
-        self.prune(now);
+        self.expire(now);
         self.add_fence(Some(key), id, now);
         self.bytes += key_bytes(key);
         self.order.push_back(Learnt {
@@ -330,12 +330,18 @@ impl Log {
         self.bound_issuers();
     }
 
-    /// Forgets what is too old to be kept.
-    pub(crate) fn prune(&mut self, now: Duration) {
+    /// Forgets the removals that are too old to be kept.
+    fn expire(&mut self, now: Duration) {
         let too_old = |learnt: &Learnt| now.saturating_sub(learnt.at) > KEPT_FOR;
         while self.order.front().is_some_and(too_old) {
             self.forget_oldest();
         }
+    }
+
+    /// The same, and passes over gaps, and forgets issuers of whom nothing has been heard for long. It walks all issuers: once
+    /// for each round of following, not for each removal.
+    pub(crate) fn prune(&mut self, now: Duration) {
+        self.expire(now);
         let me = self.me;
         self.issuers.retain(|&id, issuer| {
             let waits = issuer.gap_since.map(|since| now.saturating_sub(since));

@@ -24,6 +24,8 @@ fn from_env(name: &str) -> Option<u64> {
 
 /// The violation of a seed's schedule, if there is one.
 fn run(seed: u64, mutant: Option<Mutant>, verbose: bool) -> Option<Violation> {
+    // Chance in the nodes: which copies they keep, how far they shorten a ttl.
+    fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -65,11 +67,6 @@ fn fetches_that_carry_no_removals_are_noticed() {
 #[test]
 fn nodes_that_do_not_catch_up_are_noticed() {
     caught(Mutant::NoCatchUp);
-}
-
-#[test]
-fn front_ends_that_do_not_know_each_other_are_noticed() {
-    caught(Mutant::NoIntroductions);
 }
 
 #[test]

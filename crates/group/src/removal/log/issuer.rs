@@ -43,6 +43,9 @@ impl Issuer {
             self.ahead = self.ahead.split_off(&number);
             self.ahead.remove(&number);
             self.settle();
+            if self.ahead.is_empty() {
+                self.gap_since = None;
+            }
         }
     }
 

@@ -238,3 +238,22 @@ fn news_come_in_parts() {
     assert!(!catch_up(&mut b, &a));
     assert_eq!(b.known(), a.known());
 }
+
+#[test]
+fn a_gap_that_has_closed_does_not_shorten_the_next_one() {
+    let (mut issuer, mut log) = (Log::new(9), Log::new(1));
+    let all: Vec<Notice> = (0..4)
+        .map(|_| issue(&mut issuer, keys(&["k"]), NOW))
+        .collect();
+    log.note(&all[1], NOW);
+    // Closed from elsewhere, without a removal being learnt.
+    log.skip(all[0].id, NOW);
+    let later = NOW + GAP_KEPT_FOR + Duration::from_secs(1);
+    log.note(&all[3], later);
+    log.prune(later);
+    assert_eq!(
+        issuer.news(&log.known()).notices[0],
+        all[2],
+        "still asked for"
+    );
+}
