@@ -32,8 +32,6 @@ fn is_within(time: Option<Instant>, within: Duration) -> bool {
 impl Followers {
     /// Further ones are not told of removals; they still learn of them by following.
     const MOST: usize = 256;
-    /// So long one is told of that others speak of. They do so with each answer.
-    const SPOKEN_OF: Duration = Duration::from_secs(5);
 
     /// One has been heard, or heard `of` through another; `connect` makes its handle if it is new.
     pub(crate) fn heard(
@@ -87,9 +85,8 @@ impl Followers {
     /// Those that were heard within that time. Others are forgotten.
     pub(crate) fn recent(&self, within: Duration) -> Vec<Arc<dyn Peer>> {
         let mut by_name = self.lock();
-        by_name.retain(|_, known| {
-            is_within(known.heard, within) || is_within(known.heard_of, Self::SPOKEN_OF)
-        });
+        by_name
+            .retain(|_, known| is_within(known.heard, within) || is_within(known.heard_of, within));
         let peers = by_name.values();
         peers
             .map(|known| Arc::clone(&known.peer) as Arc<dyn Peer>)

@@ -11,9 +11,8 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep};
 
 use crate::random::Random;
-use crate::world::{World, hint};
+use crate::world::{MEMBERS, World, hint};
 
-const MEMBERS: usize = 3;
 const FRONT_ENDS: usize = 2;
 const NODES: usize = MEMBERS + FRONT_ENDS;
 const STEPS: usize = 120;
