@@ -24,9 +24,13 @@ loom:
 model SEEDS="10000":
     GAGGLE_SEEDS={{SEEDS}} cargo test -p gaggle-testkit --release --test model -- --nocapture
 
+# A cluster of processes under random faults and load; GAGGLE_SEED=N repeats a run, a release build is used where it is newer
+soak MINUTES:
+    cargo test -p gaggle-node --test soak -- {{MINUTES}}
+
 # Every crate builds and tests alone, with its own features only
 alone:
-    for crate in lru ring singleflight serve group peers transport-http transport-grpc api-http telemetry origin-sql origin-http origin-files; do \
+    for crate in lru ring singleflight limiter serve group peers transport-http transport-grpc api-http telemetry origin-sql origin-http origin-files; do \
         cargo check -q -p gaggle-$crate || exit 1; \
     done
     cargo check -q -p gaggle --no-default-features
@@ -37,7 +41,7 @@ bench-smoke:
 
 # Every bench: layers, comparisons, memory, and the cluster
 bench: bench-cluster
-    cargo bench -p gaggle-benches --bench store --bench ring --bench singleflight --bench group --bench transport
+    cargo bench -p gaggle-benches --bench store --bench ring --bench singleflight --bench limiter --bench group --bench transport
     cargo bench -p gaggle-benches --bench compare_store --bench compare_ring --bench compare_singleflight --bench compare_singleflight_memory --bench memory
     cargo run --release -p gaggle-benches --example simulate
 

@@ -13,7 +13,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gaggle-ring", &[]),
     ("gaggle-singleflight", &[]),
     ("gaggle-serve", &[]),
-    ("gaggle-group", &["gaggle-lru", "gaggle-singleflight"]),
+    ("gaggle-limiter", &[]),
+    (
+        "gaggle-group",
+        &["gaggle-limiter", "gaggle-lru", "gaggle-singleflight"],
+    ),
     ("gaggle-peers", &["gaggle-group", "gaggle-ring"]),
     ("gaggle-transport-http", &["gaggle-group"]),
     ("gaggle-transport-grpc", &["gaggle-group"]),
@@ -115,6 +119,7 @@ fn leaves_stay_leaves_even_in_their_tests() {
         "gaggle-ring",
         "gaggle-singleflight",
         "gaggle-serve",
+        "gaggle-limiter",
     ] {
         assert!(
             edges[leaf].is_empty(),

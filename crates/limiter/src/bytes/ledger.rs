@@ -1,0 +1,318 @@
+//! What is counted, and who waits for it: the budget without tokio and without a clock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::task::Waker;
+
+use bytes::Bytes;
+
+/// At most so many wait; who comes when as many do is refused.
+pub(super) const MOST_WAITING: usize = 8_192;
+
+/// A buffer: where it begins, and its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Buffer(usize, usize);
+
+impl Buffer {
+    pub(super) fn of(value: &Bytes) -> Self {
+        Self(value.as_ptr() as usize, value.len())
+    }
+}
+
+/// A place in the queue. Growth goes first: who holds bytes already frees them sooner by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place(Class, u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Growth,
+    New,
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub(super) enum Wish {
+    /// Bytes that nobody has yet.
+    New(u64),
+    /// A reservation of `from` bytes is to become one of `to`.
+    Growth { from: u64, to: u64 },
+    /// A buffer that exists; it counts once, however many hold it.
+    Hold(Bytes),
+}
+
+impl Wish {
+    fn adds(&self) -> u64 {
+        match self {
+            Self::New(bytes) => *bytes,
+            Self::Growth { from, to } => to.saturating_sub(*from),
+            Self::Hold(value) => value.len() as u64,
+        }
+    }
+
+    fn has(&self) -> u64 {
+        match self {
+            Self::Growth { from, .. } => *from,
+            Self::New(_) | Self::Hold(_) => 0,
+        }
+    }
+
+    /// All that the asker would have.
+    pub(super) fn total(&self) -> u64 {
+        self.has().saturating_add(self.adds())
+    }
+
+    pub(super) fn claim(&self) -> Claim {
+        match self {
+            Self::Hold(value) => Claim::Hold(Buffer::of(value)),
+            Self::New(_) | Self::Growth { .. } => Claim::Bytes(self.adds()),
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Growth { .. } => Class::Growth,
+            Self::New(_) | Self::Hold(_) => Class::New,
+        }
+    }
+}
+
+/// What a granted wish gives, and so what is to be given back.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Claim {
+    Bytes(u64),
+    Hold(Buffer),
+}
+
+/// The answer to a wish.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Granted,
+    Waits(Place),
+    Refused,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    wish: Wish,
+    waker: Option<Waker>,
+}
+
+#[derive(Debug)]
+struct Held {
+    holders: usize,
+    /// Keeps the address from being used again while it is counted.
+    value: Bytes,
+}
+
+#[derive(Debug)]
+pub(super) struct Ledger {
+    limit: u64,
+    used: u64,
+    peak: u64,
+    refused: u64,
+    /// Bytes of those who wait for growth: they free nothing until they are served.
+    stalled: u64,
+    next: u64,
+    queue: BTreeMap<Place, Waiting>,
+    held: HashMap<Buffer, Held>,
+}
+
+impl Ledger {
+    pub(super) fn new(limit: u64) -> Self {
+        Self {
+            limit,
+            used: 0,
+            peak: 0,
+            refused: 0,
+            stalled: 0,
+            next: 0,
+            queue: BTreeMap::new(),
+            held: HashMap::new(),
+        }
+    }
+
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.used
+    }
+
+    pub(super) fn peak(&self) -> u64 {
+        self.peak
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Grants the wish if it fits and nobody waits who goes before it.
+    pub(super) fn try_ask(&mut self, wish: &Wish) -> bool {
+        let adds = wish.adds();
+        let first = self
+            .queue
+            .first_key_value()
+            .is_none_or(|(place, _)| wish.class() < place.0);
+        let granted = self.holds(wish) || adds == 0 || (first && self.fits(adds));
+        if granted {
+            self.grant(wish);
+        } else {
+            self.refused += 1;
+        }
+        granted
+    }
+
+    /// As [`try_ask`](Self::try_ask), but a wish that could be granted later waits.
+    pub(super) fn ask(&mut self, wish: Wish) -> Asked {
+        let refused = self.refused;
+        if self.try_ask(&wish) {
+            return Asked::Granted;
+        }
+        // Where all that is used belongs to growers who wait for each other, nothing comes free:
+        // the one who closes the circle is refused, so that the others go on when its bytes
+        // return.
+        let stalled = self.stalled + wish.has();
+        let closes_circle = wish.has() > 0 && stalled >= self.used;
+        if wish.total() > self.limit || closes_circle || self.queue.len() >= MOST_WAITING {
+            return Asked::Refused;
+        }
+        self.refused = refused;
+        self.stalled = stalled;
+        let place = Place(wish.class(), self.next);
+        self.next += 1;
+        self.queue.insert(place, Waiting { wish, waker: None });
+        Asked::Waits(place)
+    }
+
+    /// Whether the wish has been granted; otherwise `waker` is woken when it is.
+    pub(super) fn poll(&mut self, place: Place, waker: &Waker) -> bool {
+        let Some(waiting) = self.queue.get_mut(&place) else {
+            return true;
+        };
+        match &mut waiting.waker {
+            Some(known) => known.clone_from(waker),
+            unknown => *unknown = Some(waker.clone()),
+        }
+        false
+    }
+
+    /// Gives up a place, or what was granted to it. What it returns is to be dropped outside of
+    /// the lock.
+    pub(super) fn withdraw(&mut self, place: Place, claim: Claim) -> Option<Bytes> {
+        if let Some(waiting) = self.queue.remove(&place) {
+            self.stalled -= waiting.wish.has();
+            return match waiting.wish {
+                Wish::Hold(value) => Some(value),
+                Wish::New(_) | Wish::Growth { .. } => None,
+            };
+        }
+        match claim {
+            Claim::Bytes(bytes) => {
+                self.free(bytes);
+                None
+            }
+            Claim::Hold(buffer) => self.remove_holder(buffer),
+        }
+    }
+
+    pub(super) fn count_refusal(&mut self) {
+        self.refused += 1;
+    }
+
+    /// Gives bytes back.
+    pub(super) fn free(&mut self, bytes: u64) {
+        self.used = self.used.saturating_sub(bytes);
+    }
+
+    fn force(&mut self, bytes: u64) {
+        self.used = self.used.saturating_add(bytes);
+        self.peak = self.peak.max(self.used);
+    }
+
+    /// Adds a holder of a value that is there already, within the limit or not.
+    pub(super) fn force_hold(&mut self, value: &Bytes) {
+        if self.add_holder(value) {
+            self.force(value.len() as u64);
+        }
+    }
+
+    /// Adds a holder of the buffer, and says whether it is the first, whose bytes are to be
+    /// counted.
+    fn add_holder(&mut self, value: &Bytes) -> bool {
+        let held = self.held.entry(Buffer::of(value)).or_insert_with(|| Held {
+            holders: 0,
+            value: value.clone(),
+        });
+        held.holders += 1;
+        held.holders == 1
+    }
+
+    /// Takes a holder of the buffer away. What it returns is to be dropped outside of the lock.
+    pub(super) fn remove_holder(&mut self, buffer: Buffer) -> Option<Bytes> {
+        let held = self.held.get_mut(&buffer)?;
+        held.holders -= 1;
+        if held.holders > 0 {
+            return None;
+        }
+        self.free(buffer.1 as u64);
+        self.held.remove(&buffer).map(|held| held.value)
+    }
+
+    /// Grants what fits now, in order; the wakers are to be woken outside of the lock.
+    pub(super) fn serve(&mut self) -> Vec<Waker> {
+        let mut woken = Vec::new();
+        while let Some((&place, waiting)) = self.queue.first_key_value() {
+            if !self.holds(&waiting.wish) && !self.fits(waiting.wish.adds()) {
+                break;
+            }
+            self.serve_one(place, &mut woken);
+        }
+        woken
+    }
+
+    fn serve_one(&mut self, place: Place, woken: &mut Vec<Waker>) {
+        let Some(Waiting { wish, waker }) = self.queue.remove(&place) else {
+            return;
+        };
+        self.stalled -= wish.has();
+        self.grant(&wish);
+        woken.extend(waker);
+        // Who waits for a buffer that is counted from now on costs nothing: it waits no longer.
+        if let Wish::Hold(value) = &wish {
+            let buffer = Buffer::of(value);
+            let same: Vec<Place> = self
+                .queue
+                .iter()
+                .filter(|(_, other)| matches!(&other.wish, Wish::Hold(value) if Buffer::of(value) == buffer))
+                .map(|(place, _)| *place)
+                .collect();
+            for place in same {
+                if let Some(Waiting { wish, waker }) = self.queue.remove(&place) {
+                    self.grant(&wish);
+                    woken.extend(waker);
+                }
+            }
+        }
+    }
+
+    fn grant(&mut self, wish: &Wish) {
+        match wish {
+            Wish::Hold(value) => self.force_hold(value),
+            Wish::New(_) | Wish::Growth { .. } => self.force(wish.adds()),
+        }
+    }
+
+    fn holds(&self, wish: &Wish) -> bool {
+        matches!(wish, Wish::Hold(value) if self.held.contains_key(&Buffer::of(value)))
+    }
+
+    fn fits(&self, bytes: u64) -> bool {
+        self.used
+            .checked_add(bytes)
+            .is_some_and(|used| used <= self.limit)
+    }
+}

@@ -1,0 +1,151 @@
+//! The handle: takes slots, gives them to those who wait, and tells those who are refused.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::acquire::{Acquire, Wanted};
+use crate::breaker::Change;
+use crate::state::{Effects, Outcome, Slot, State};
+use crate::waiter::Entry;
+use crate::{Options, Permit, Refused, Stats};
+
+/// Bounds how much work runs at once, who waits for it, and when it is not worth starting. A cheap
+/// clone is another handle to the same limit. The crate's documentation tells the rules.
+#[derive(Clone)]
+pub struct Limiter {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    /// Nothing that others bring is called, dropped or woken under this lock.
+    state: Mutex<State<Entry>>,
+    pub(crate) max_wait: Duration,
+    pub(crate) grace: Duration,
+    name: String,
+}
+
+impl Limiter {
+    /// A limiter without work.
+    pub fn new(options: Options) -> Self {
+        let state = State::new(&options, fastrand::Rng::new(), Instant::now());
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(state),
+                max_wait: options.max_wait,
+                grace: options.grace,
+                name: options.name,
+            }),
+        }
+    }
+
+    /// A slot, as soon as there is one: resolves to a [`Permit`] to run work, or to the reason why
+    /// not, after [`Options::max_wait`] at the latest. Nothing happens before the first poll.
+    /// Dropped, it leaves the queue.
+    ///
+    /// `wanted` says whether the work is still wanted. It is asked when the work is about to start
+    /// after a wait, and when others need its room; never under a lock.
+    ///
+    /// Needs a Tokio runtime with its timer where somebody waits.
+    pub fn acquire<W: Wanted>(&self, wanted: W) -> Acquire<W> {
+        Acquire::new(Arc::clone(&self.shared), wanted)
+    }
+
+    /// What the limiter does now, and has done. Takes its lock for a moment.
+    pub fn stats(&self) -> Stats {
+        let now = Instant::now();
+        self.shared.state().stats(now)
+    }
+}
+
+impl Shared {
+    /// Nothing panics halfway through a change of the state.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State<Entry>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what a change of the state has brought, outside of its lock.
+    pub(crate) fn apply(&self, effects: Effects<Entry>) {
+        for (entry, refused) in effects.refused {
+            entry.refuse(refused);
+        }
+        if let Some(change) = effects.change {
+            self.log(change);
+        }
+    }
+
+    fn log(&self, change: Change) {
+        match change {
+            Change::Opened { length, why } => tracing::warn!(
+                limiter = self.name,
+                for_ms = length.as_millis(),
+                "breaker opened: {}",
+                why.as_str()
+            ),
+            Change::Closed => tracing::info!(limiter = self.name, "breaker closed"),
+        }
+    }
+
+    /// Starts those who wait, as long as there is room.
+    pub(crate) fn dispatch(self: &Arc<Self>) {
+        loop {
+            let now = Instant::now();
+            // The lock ends with this statement.
+            let next = self.state().next(now);
+            let Some((entry, slot)) = next else {
+                return;
+            };
+            self.offer(entry, slot);
+        }
+    }
+
+    fn offer(self: &Arc<Self>, entry: Entry, slot: Slot) {
+        let permit = Permit::new(Arc::clone(self), slot);
+        if !entry.is_wanted() {
+            permit.free_only();
+            self.state().count_unwanted();
+            entry.refuse(Refused::Unwanted);
+        } else if let Err(permit) = entry.start(permit) {
+            // It left meanwhile; the loop in `dispatch` goes on with the next.
+            permit.free_only();
+        }
+    }
+
+    /// Frees a slot, and starts those who wait for one.
+    pub(crate) fn release(self: &Arc<Self>, slot: &Slot, given_up: bool, outcome: Outcome) {
+        if self.free(slot, given_up, outcome) {
+            self.dispatch();
+        }
+    }
+
+    /// Frees a slot; says whether somebody waits.
+    pub(crate) fn free(&self, slot: &Slot, given_up: bool, outcome: Outcome) -> bool {
+        let mut effects = Effects::default();
+        let now = Instant::now();
+        let waits = {
+            let mut state = self.state();
+            state.release(now, slot, given_up, outcome, &mut effects);
+            state.has_queue()
+        };
+        self.apply(effects);
+        waits
+    }
+
+    pub(crate) fn give_up(&self, slot: &Slot, late: bool) {
+        let mut effects = Effects::default();
+        let now = Instant::now();
+        self.state().give_up(now, slot, late, &mut effects);
+        self.apply(effects);
+    }
+}
+
+impl fmt::Debug for Limiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limiter")
+            .field("name", &self.shared.name)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

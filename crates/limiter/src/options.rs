@@ -1,0 +1,90 @@
+//! How a limiter behaves.
+
+use std::time::Duration;
+
+/// How a [`Limiter`](crate::Limiter) behaves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// What the log lines call the work. Empty by default.
+    pub name: String,
+    /// How much work runs at once. 256 pieces by default.
+    pub limit: Limit,
+    /// The longest wait for a slot. One second by default; zero refuses whatever finds no free
+    /// slot.
+    pub max_wait: Duration,
+    /// The most that wait, whatever the rate at which work is started. 10,000 by default.
+    pub max_queue: usize,
+    /// How long work that was given up keeps its slot at most. Then it is dropped, and what was
+    /// worked on is believed to be done with it. Five seconds by default.
+    pub grace: Duration,
+    /// When no work is started because it fails. `None` starts it always.
+    pub breaker: Option<BreakerOptions>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            limit: Limit::Fixed(256),
+            max_wait: Duration::from_secs(1),
+            max_queue: 10_000,
+            grace: Duration::from_secs(5),
+            breaker: Some(BreakerOptions::default()),
+        }
+    }
+}
+
+/// How much work runs at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// So many pieces; zero is taken as one.
+    Fixed(usize),
+    /// As many as run without getting in each other's way, found by their latency: between 4 and
+    /// `most`.
+    Auto {
+        /// The most that ever run; zero is taken as one.
+        most: usize,
+    },
+}
+
+/// When a breaker opens, and for how long.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BreakerOptions {
+    /// Outcomes older than this do not count. Ten seconds by default.
+    pub window: Duration,
+    /// The least share of failures in the window with which it opens. 0.5 by default.
+    pub share: f64,
+    /// The least number of failures in the window, and in a row, with which it opens. `None`, the
+    /// default, takes the limit, between 5 and 20.
+    pub failures: Option<usize>,
+    /// The least time without a success with which it opens. 200 ms by default.
+    pub without_success: Duration,
+    /// A row of at least 20 failures that lasts as long as this opens it whatever the window
+    /// holds, so that an outage after good times is noticed before it fills half of the window.
+    /// One second by default.
+    pub outage: Duration,
+    /// How long it is open at first; each failed probe doubles it. 500 ms by default.
+    pub open_first: Duration,
+    /// How long it is open at most. Four seconds by default.
+    pub open_most: Duration,
+    /// By how much the open time is longer or shorter at random, as a share of it. 0.2 by default.
+    pub jitter: f64,
+    /// How long closing takes at most, if the work succeeds. Two seconds by default.
+    pub close_over: Duration,
+}
+
+impl Default for BreakerOptions {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(10),
+            share: 0.5,
+            failures: None,
+            without_success: Duration::from_millis(200),
+            outage: Duration::from_secs(1),
+            open_first: Duration::from_millis(500),
+            open_most: Duration::from_secs(4),
+            jitter: 0.2,
+            close_over: Duration::from_secs(2),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! A slot, and the work that runs in it.
+
+mod running;
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use self::running::Running;
+use crate::Late;
+use crate::limiter::Shared;
+use crate::state::{Outcome, Slot};
+
+/// A slot that is taken. It is free again once this is dropped, or its work has ended.
+#[must_use = "the slot is free again once this is dropped"]
+pub struct Permit {
+    shared: Arc<Shared>,
+    slot: Slot,
+    /// Its work was given up.
+    given_up: bool,
+    /// `None` once the slot is free.
+    outcome: Option<Outcome>,
+}
+
+impl Permit {
+    pub(crate) fn new(shared: Arc<Shared>, slot: Slot) -> Self {
+        Self {
+            shared,
+            slot,
+            given_up: false,
+            outcome: Some(Outcome::Unknown),
+        }
+    }
+
+    /// Runs the work and waits for it for `deadline`. `failed` says whether an output counts
+    /// against what is worked on, which opens the breaker if it lasts.
+    ///
+    /// Work that was given up still counts, as what is worked on may still be busy with it: when
+    /// the deadline passes, or this future is dropped, the rest of the work goes on as a task with
+    /// this permit. It ends with the work, or after [`Options::grace`](crate::Options::grace),
+    /// when it is dropped, so that connections are closed and what was worked on can be believed
+    /// to be done with it. What comes that late is discarded. Where there is no runtime any more,
+    /// the work is dropped at once. A panic of the work frees the slot, counts as a failure and
+    /// goes on to the caller.
+    ///
+    /// Needs a Tokio runtime with its timer, unless the work is ready at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Late`] if the work did not end in time.
+    pub async fn run<F>(
+        self,
+        deadline: Duration,
+        work: F,
+        failed: impl Fn(&F::Output) -> bool + Send + 'static,
+    ) -> Result<F::Output, Late>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let mut running = Running::new(self, Box::pin(work), failed);
+        let mut timer: Option<Pin<Box<Sleep>>> = None;
+        let output = poll_fn(|cx| {
+            if let Poll::Ready(output) = running.poll(cx) {
+                return Poll::Ready(Some(output));
+            }
+            // Work that is ready at once needs neither a timer nor the time of day.
+            let timer = timer.get_or_insert_with(|| {
+                let due = Instant::now() + deadline;
+                running.set_due(due);
+                Box::pin(sleep_until(due))
+            });
+            timer.as_mut().poll(cx).map(|()| None)
+        })
+        .await;
+        output.ok_or_else(|| {
+            running.give_up(true);
+            Late { deadline }
+        })
+    }
+
+    fn grace(&self) -> Duration {
+        self.shared.grace
+    }
+
+    /// From now on nobody waits for the work.
+    fn give_up(&mut self, late: bool) {
+        self.given_up = true;
+        if late {
+            self.set_outcome(Outcome::Counted);
+        }
+        self.shared.give_up(&self.slot, late);
+    }
+
+    /// What the breaker will be told when the slot is free.
+    fn set_outcome(&mut self, outcome: Outcome) {
+        self.outcome = Some(outcome);
+    }
+
+    /// Frees the slot and starts nobody: for those who do that themselves.
+    pub(crate) fn free_only(mut self) {
+        if let Some(outcome) = self.outcome.take() {
+            // Whether somebody waits is for the caller to find out.
+            let _waits = self.shared.free(&self.slot, self.given_up, outcome);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.outcome.take() {
+            self.shared.release(&self.slot, self.given_up, outcome);
+        }
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("probe", &self.slot.probe)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,394 @@
+//! Slots, queue, breaker and limit together: what happens at each event, without tokio and without
+//! a clock.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::auto::Auto;
+use crate::breaker::{Admission, Breaker, Change};
+use crate::queue::{Pushed, Queue, Rules, Taken};
+use crate::stats::Counters;
+use crate::{BreakerState, Limit, Options, Refused, Stats};
+
+/// How far a new latency moves the mean.
+const SMOOTHING: f64 = 0.1;
+
+/// A slot that is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    pub(crate) started: Instant,
+    /// Whether the breaker waits for its outcome.
+    pub(crate) probe: bool,
+}
+
+/// How work ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Succeeded,
+    Failed,
+    /// It was late, which was counted when it was.
+    Counted,
+    /// It was not run, or not to its end.
+    Unknown,
+}
+
+/// What is to be done once the lock is released.
+#[derive(Debug)]
+pub(crate) struct Effects<T> {
+    pub(crate) refused: Vec<(T, Refused)>,
+    pub(crate) change: Option<Change>,
+}
+
+impl<T> Default for Effects<T> {
+    fn default() -> Self {
+        Self {
+            refused: Vec::new(),
+            change: None,
+        }
+    }
+}
+
+/// What becomes of one who comes.
+#[derive(Debug)]
+pub(crate) enum Arrived<T> {
+    Started(Slot),
+    Queued(u64),
+    Refused(Refused),
+    /// There is no room, unless this one, the oldest, does not want to be started any more.
+    Full {
+        newcomer: T,
+        oldest: Taken<T>,
+    },
+}
+
+#[derive(Debug)]
+enum Ceiling {
+    Fixed(usize),
+    Auto(Auto),
+}
+
+impl Ceiling {
+    fn limit(&self) -> usize {
+        match self {
+            Self::Fixed(limit) => *limit,
+            Self::Auto(auto) => auto.limit(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct State<T> {
+    ceiling: Ceiling,
+    max_wait: Duration,
+    max_queue: usize,
+    in_use: usize,
+    given_up: usize,
+    queue: Queue<T>,
+    breaker: Option<Breaker>,
+    /// For how many seconds a slot is taken, on average, once that is known: by Little's law, the
+    /// rate at which work is started is the limit divided by it.
+    held: Option<f64>,
+    counters: Counters,
+}
+
+impl<T> State<T> {
+    pub(crate) fn new(options: &Options, random: fastrand::Rng, now: Instant) -> Self {
+        Self {
+            ceiling: match options.limit {
+                Limit::Fixed(limit) => Ceiling::Fixed(limit.max(1)),
+                Limit::Auto { most } => Ceiling::Auto(Auto::new(most, now)),
+            },
+            max_wait: options.max_wait,
+            max_queue: options.max_queue,
+            in_use: 0,
+            given_up: 0,
+            queue: Queue::new(now),
+            breaker: options
+                .breaker
+                .clone()
+                .map(|breaker| Breaker::new(breaker, random, now)),
+            held: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Somebody comes: starts, waits, or is refused. `make` is called for one who waits.
+    pub(crate) fn arrive(
+        &mut self,
+        now: Instant,
+        make: impl FnOnce() -> T,
+        effects: &mut Effects<T>,
+    ) -> Arrived<T> {
+        self.tick(now, effects);
+        self.queue.count_came();
+        let admission = self.admit(now);
+        match admission {
+            Admission::Refused { retry_after } => {
+                self.counters.refused_open += 1;
+                return Arrived::Refused(Refused::Open { retry_after });
+            }
+            Admission::Probe => return Arrived::Started(self.start(now, true)),
+            Admission::Normal => {}
+        }
+        if self.queue.is_empty() && self.has_room() {
+            return Arrived::Started(self.start(now, false));
+        }
+        if self.rules().most == 0 {
+            return self.refuse_newcomer();
+        }
+        self.enqueue(now, make(), effects)
+    }
+
+    /// The part of [`arrive`](Self::arrive) that is repeated after room was made.
+    pub(crate) fn enqueue(
+        &mut self,
+        now: Instant,
+        newcomer: T,
+        effects: &mut Effects<T>,
+    ) -> Arrived<T> {
+        let rules = self.rules();
+        match self.queue.push(now, newcomer, &rules) {
+            Pushed::Queued { id, refused } => {
+                self.refuse(refused, effects);
+                Arrived::Queued(id)
+            }
+            Pushed::Full { newcomer, oldest } => Arrived::Full { newcomer, oldest },
+        }
+    }
+
+    fn refuse_newcomer(&mut self) -> Arrived<T> {
+        self.queue.count_refused();
+        self.counters.refused_busy += 1;
+        Arrived::Refused(self.busy())
+    }
+
+    /// The oldest still counts, so the newcomer is refused.
+    pub(crate) fn keep_oldest(&mut self, oldest: Taken<T>) -> Refused {
+        self.queue.put_back(oldest);
+        self.queue.count_refused();
+        self.counters.refused_busy += 1;
+        self.busy()
+    }
+
+    /// Whoever is to be started now, with a slot; to be called until there is none.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<(T, Slot)> {
+        if self.queue.is_empty() || !self.has_room() {
+            return None;
+        }
+        let item = self.queue.pop()?;
+        Some((item, self.start(now, false)))
+    }
+
+    /// Somebody leaves the queue.
+    pub(crate) fn leave(&mut self, id: u64) -> Option<T> {
+        self.queue.remove(id)
+    }
+
+    /// Somebody has waited for too long.
+    pub(crate) fn waited_too_long(&mut self) -> Refused {
+        self.queue.count_refused();
+        self.counters.refused_busy += 1;
+        self.busy()
+    }
+
+    pub(crate) fn count_unwanted(&mut self) {
+        self.counters.refused_unwanted += 1;
+    }
+
+    /// Work is given up: it keeps its slot, and nobody waits for it. `late`: its deadline has
+    /// passed.
+    pub(crate) fn give_up(
+        &mut self,
+        now: Instant,
+        slot: &Slot,
+        late: bool,
+        effects: &mut Effects<T>,
+    ) {
+        self.given_up += 1;
+        if late {
+            self.counters.late += 1;
+            if let Ceiling::Auto(auto) = &mut self.ceiling {
+                auto.late(now);
+            }
+            self.record(now, slot, Outcome::Failed, effects);
+        }
+        if self.given_up >= self.limit()
+            && let Some(breaker) = &mut self.breaker
+            && let Some(change) = breaker.all_given_up(now)
+        {
+            self.changed(change, effects);
+        }
+    }
+
+    /// Work ends and frees its slot.
+    pub(crate) fn release(
+        &mut self,
+        now: Instant,
+        slot: &Slot,
+        given_up: bool,
+        outcome: Outcome,
+        effects: &mut Effects<T>,
+    ) {
+        if given_up || outcome == Outcome::Succeeded {
+            self.measure(now.duration_since(slot.started), effects);
+        }
+        if !given_up
+            && outcome == Outcome::Succeeded
+            && let Ceiling::Auto(auto) = &mut self.ceiling
+        {
+            auto.succeeded(now, slot.started, self.in_use);
+        }
+        self.in_use -= 1;
+        self.given_up -= usize::from(given_up);
+        match outcome {
+            Outcome::Succeeded | Outcome::Failed => self.record(now, slot, outcome, effects),
+            Outcome::Unknown if slot.probe => {
+                if let Some(breaker) = &mut self.breaker {
+                    breaker.probe_lost(now);
+                }
+            }
+            Outcome::Unknown | Outcome::Counted => {}
+        }
+        self.tick(now, effects);
+    }
+
+    pub(crate) fn has_queue(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    pub(crate) fn stats(&self, now: Instant) -> Stats {
+        Stats {
+            limit: self.limit(),
+            in_use: self.in_use,
+            given_up: self.given_up,
+            queued: self.queue.len(),
+            pressure: self.queue.under_pressure(),
+            started: self.counters.started,
+            late: self.counters.late,
+            refused_busy: self.counters.refused_busy,
+            refused_open: self.counters.refused_open,
+            refused_unwanted: self.counters.refused_unwanted,
+            breaker: self
+                .breaker
+                .as_ref()
+                .map_or(BreakerState::Closed, |breaker| breaker.state(now)),
+            opened: self.breaker.as_ref().map_or(0, Breaker::opened),
+        }
+    }
+
+    fn limit(&self) -> usize {
+        self.ceiling.limit()
+    }
+
+    fn admit(&mut self, now: Instant) -> Admission {
+        // One probe may run beyond the limit, which work that was given up may hold.
+        let room = self.in_use <= self.limit();
+        match &mut self.breaker {
+            None => Admission::Normal,
+            Some(breaker) => breaker.admit(now, room),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let limit = self.limit();
+        let running = self.in_use - self.given_up;
+        match self.breaker.as_ref().and_then(Breaker::allowed) {
+            None => self.in_use < limit,
+            // While the breaker closes, one runs whatever was given up: as the probe did.
+            Some(allowed) => {
+                running < allowed && (self.in_use < limit || (running == 0 && self.in_use == limit))
+            }
+        }
+    }
+
+    fn start(&mut self, now: Instant, probe: bool) -> Slot {
+        self.in_use += 1;
+        self.counters.started += 1;
+        self.queue.count_started();
+        Slot {
+            started: now,
+            probe,
+        }
+    }
+
+    fn tick(&mut self, now: Instant, effects: &mut Effects<T>) {
+        if self.queue.is_due(now) {
+            let rules = self.rules();
+            let refused = self.queue.tick(now, &rules);
+            self.refuse(refused, effects);
+        }
+    }
+
+    fn measure(&mut self, held: Duration, effects: &mut Effects<T>) {
+        let held = held.as_secs_f64();
+        let Some(mean) = self.held else {
+            self.held = Some(held);
+            // Until now nothing was known about the room. The first to end are the fastest: it is
+            // no less.
+            let refused = self.queue.trim_newest(self.rules().most);
+            self.refuse(refused, effects);
+            return;
+        };
+        self.held = Some(mean + SMOOTHING * (held - mean));
+    }
+
+    fn record(&mut self, now: Instant, slot: &Slot, outcome: Outcome, effects: &mut Effects<T>) {
+        let limit = self.limit();
+        let Some(breaker) = &mut self.breaker else {
+            return;
+        };
+        let failed = outcome == Outcome::Failed;
+        if slot.probe && !failed {
+            // What was measured before the breaker opened tells of another state.
+            self.held = Some(now.duration_since(slot.started).as_secs_f64());
+        }
+        if let Some(change) = breaker.record(now, slot.started, slot.probe, failed, limit) {
+            self.changed(change, effects);
+        }
+    }
+
+    fn changed(&mut self, change: Change, effects: &mut Effects<T>) {
+        effects.change = Some(change);
+        let Change::Opened { length, .. } = change else {
+            return;
+        };
+        for item in self.queue.drain() {
+            self.counters.refused_open += 1;
+            effects.refused.push((
+                item,
+                Refused::Open {
+                    retry_after: length,
+                },
+            ));
+        }
+    }
+
+    fn refuse(&mut self, items: Vec<T>, effects: &mut Effects<T>) {
+        for item in items {
+            self.counters.refused_busy += 1;
+            effects.refused.push((item, self.busy()));
+        }
+    }
+
+    fn busy(&self) -> Refused {
+        Refused::Busy {
+            retry_after: self.max_wait,
+        }
+    }
+
+    fn rules(&self) -> Rules {
+        let limit = match &self.ceiling {
+            Ceiling::Fixed(limit) => *limit,
+            Ceiling::Auto(auto) => auto.found(),
+        };
+        let (max_wait, max_queue) = (self.max_wait, self.max_queue);
+        self.held.map_or_else(
+            || Rules::unmeasured(max_wait, max_queue),
+            |held| Rules::measured(max_wait, max_queue, limit as f64 / held.max(1e-6)),
+        )
+    }
+}
