@@ -124,6 +124,16 @@ impl<V> Flight<V> {
         lull
     }
 
+    /// The lull in which the flight is now; none while anyone waits, or where waiters are not
+    /// counted.
+    pub(crate) fn lull_now(&self) -> Option<Lull> {
+        if !self.counted {
+            return None;
+        }
+        let state = lock(&self.state);
+        (state.waiting == 0).then_some(Lull(state.lulls))
+    }
+
     /// Whether the flight is still in that lull. Stays true for as long as the caller holds the
     /// lock of the flight's shard.
     pub(crate) fn is_in(&self, lull: Lull) -> bool {

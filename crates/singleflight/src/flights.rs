@@ -22,6 +22,10 @@ pub struct Options {
     /// [`FlightError::Panicked`]. A load is dropped where it awaits; one that blocks its thread
     /// cannot be.
     pub abandon_after: Option<Duration>,
+    /// Whether waiters are counted, so that [`Ticket::give_up`] can tell that nobody waits. Each
+    /// join and each leave of a waiter then takes a short lock of its flight. Off by default; on
+    /// where `abandon_after` is set.
+    pub count_waiters: bool,
     /// How many locks the table of keys is spread over: rounded up to a power of two, at least 1
     /// and at most 65,536. 64 by default, which takes 4 KiB.
     pub shards: usize,
@@ -31,6 +35,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             abandon_after: None,
+            count_waiters: false,
             shards: 64,
         }
     }
@@ -42,6 +47,8 @@ impl Default for Options {
 pub struct Flights<K, V, S = RandomState> {
     table: Arc<Table<K, V>>,
     hasher: S,
+    /// Whether flights count their waiters.
+    counted: bool,
     abandon_after: Option<Duration>,
 }
 
@@ -66,11 +73,13 @@ impl<K, V, S> Flights<K, V, S> {
     pub fn with_hasher(options: Options, hasher: S) -> Self {
         let Options {
             abandon_after,
+            count_waiters,
             shards,
         } = options;
         Self {
             table: Arc::new(Table::new(shards)),
             hasher,
+            counted: count_waiters || abandon_after.is_some(),
             abandon_after,
         }
     }
@@ -156,7 +165,7 @@ where
         Fut: Future<Output = V> + Send + 'static,
     {
         let hash = self.hasher.hash_one(key);
-        let flight = match self.table.join(hash, key, self.abandon_after.is_some()) {
+        let flight = match self.table.join(hash, key, self.counted) {
             Joined::Running(flight) => return Waiter::new(flight, false),
             Joined::Started(flight) => flight,
         };
@@ -191,6 +200,7 @@ impl<K, V, S: Clone> Clone for Flights<K, V, S> {
         Self {
             table: Arc::clone(&self.table),
             hasher: self.hasher.clone(),
+            counted: self.counted,
             abandon_after: self.abandon_after,
         }
     }

@@ -87,6 +87,16 @@ impl<K, V> Drop for Lead<K, V> {
 }
 
 impl<K, V> Ticket<K, V> {
+    /// Frees the slot if nobody waits for the load, and says whether it did: what a load may ask
+    /// before it begins something costly. After that nobody can join, so whatever it returns is
+    /// seen by no one; whoever calls starts a load of their own. Always false unless
+    /// [`Options::count_waiters`](crate::Options::count_waiters) is on.
+    #[must_use]
+    pub fn give_up(&self) -> bool {
+        let lull = self.flight.lull_now();
+        lull.is_some_and(|lull| self.table.abandon(self.hash, &self.flight, lull))
+    }
+
     /// Runs `then` if the flight is still its key's current one: not forgotten, not abandoned, not
     /// over. No [`forget`](crate::Flights::forget) of the key happens while `then` runs. Returns
     /// what `then` returns, or `None` if it was not run.

@@ -168,3 +168,28 @@ fn a_runtime_without_a_timer_ends_the_load_as_panicked() {
     });
     assert!(flights.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_load_can_tell_that_nobody_waits_and_give_up() {
+    let flights: Flights<String, u32> = Flights::with_options(Options {
+        count_waiters: true,
+        ..Options::default()
+    });
+    let begin = |answer: u32| {
+        flights.join("Tom", move |ticket| async move {
+            sleep(MOMENT).await;
+            if ticket.give_up() { 0 } else { answer }
+        })
+    };
+    assert_eq!(begin(1).await, Ok(1), "its waiter keeps it");
+    drop(begin(2));
+    let joined = begin(3);
+    assert!(!joined.led());
+    assert_eq!(joined.await, Ok(2), "so does one who joined");
+    drop(begin(4));
+    sleep(2 * MOMENT).await;
+    assert!(flights.is_empty());
+    let next = begin(5);
+    assert!(next.led());
+    assert_eq!(next.await, Ok(5));
+}

@@ -29,6 +29,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 fn flights(abandon_after: Option<Duration>) -> Arc<Flights<u8, usize>> {
     Arc::new(Flights::with_options(Options {
         abandon_after,
+        count_waiters: false,
         shards: 1,
     }))
 }
@@ -340,6 +341,7 @@ impl Hasher for ByKey {
 fn node(cached: Option<u32>) -> Arc<Node> {
     let options = Options {
         abandon_after: None,
+        count_waiters: false,
         shards: 2,
     };
     Arc::new(Node {
@@ -556,6 +558,7 @@ fn a_get_after_a_removal_is_not_given_what_a_fetch_took_from_a_load() {
         let node = node(Some(OLD));
         let options = Options {
             abandon_after: None,
+            count_waiters: false,
             shards: 1,
         };
         let fetches = Arc::new(Flights::with_hasher(
@@ -591,5 +594,43 @@ fn a_get_after_a_removal_is_not_given_what_a_fetch_took_from_a_load() {
             "the removed value is in the cache"
         );
         assert_new(&[given]);
+    });
+}
+
+/// A load that finds that nobody waits gives up. A caller who comes at that moment either keeps it from doing so, or starts a
+/// load of their own: nobody is given the outcome of a load that was given up.
+#[test]
+fn nobody_is_given_what_a_load_that_was_given_up_returns() {
+    const GIVEN_UP: usize = 0;
+    model(3, || {
+        let flights: Arc<Flights<u8, usize>> = Arc::new(Flights::with_options(Options {
+            abandon_after: None,
+            count_waiters: true,
+            shards: 1,
+        }));
+        let first = {
+            let flights = flights.clone();
+            thread::spawn(move || {
+                let mut task = None;
+                let waiter = flights.join_modelled(
+                    |load| task = Some(load),
+                    &0,
+                    |ticket| async move { if ticket.give_up() { GIVEN_UP } else { 1 } },
+                );
+                drop(waiter);
+                // None where the other's load ran already.
+                if let Some(task) = task {
+                    here(task);
+                }
+            })
+        };
+        let waiter = flights.join_modelled(here, &0, |ticket| async move {
+            assert!(!ticket.give_up(), "its leader waits");
+            2
+        });
+        // Whether it led or joined.
+        assert_ne!(block_on(waiter).unwrap(), GIVEN_UP);
+        first.join().unwrap();
+        assert!(flights.is_empty());
     });
 }
