@@ -68,6 +68,17 @@ impl Ages {
         }
     }
 
+    /// How old the oldest of all is. Zero where nothing is but what is still written to.
+    pub(crate) fn span(&self) -> u32 {
+        let now = self.now();
+        let age = |kept: &AtomicU64| match u32::try_from(kept.load(Ordering::Relaxed)) {
+            Ok(since) => now.wrapping_sub(since),
+            // Open, or nothing.
+            Err(_) => 0,
+        };
+        self.oldest.iter().map(age).max().unwrap_or_default()
+    }
+
     /// The shard with the oldest of all.
     pub(crate) fn oldest(&self) -> usize {
         let now = self.now();
@@ -153,6 +164,7 @@ mod tests {
         ages.tell(3, Oldest::Since(50));
         assert_eq!(ages.oldest(), 1);
         assert_eq!([0, 1, 2, 3].map(|home| ages.due(home)), [1, 1, 2, 1]);
+        assert_eq!(ages.span(), 100);
         assert!(ages.is_due(2) && !ages.is_due(3) && !ages.is_due(0));
     }
 
@@ -161,7 +173,7 @@ mod tests {
         let ages = Ages::new(3);
         ages.now.store(100, Ordering::Relaxed);
         ages.tell(1, Oldest::OpenSince(0));
-        assert_eq!(ages.oldest(), 1);
+        assert_eq!((ages.oldest(), ages.span()), (1, 0));
         ages.tell(2, Oldest::Since(99));
         assert_eq!((ages.oldest(), ages.due(1)), (2, 2));
     }
@@ -172,6 +184,6 @@ mod tests {
         ages.now.store(5, Ordering::Relaxed);
         ages.tell(0, Oldest::Since(u32::MAX - 5));
         ages.tell(1, Oldest::Since(1));
-        assert_eq!(ages.oldest(), 0);
+        assert_eq!((ages.oldest(), ages.span()), (0, 11));
     }
 }

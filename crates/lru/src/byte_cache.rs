@@ -23,6 +23,7 @@ mod blocks;
 mod log;
 mod place;
 mod record;
+mod scan;
 mod shard;
 mod terms;
 mod weight;
@@ -81,6 +82,9 @@ impl Holding<'_, '_> {
 /// **Lives.** [`insert_entry`](Self::insert_entry) stores a value with a [`Life`] and a note. Lookups find what is fresh or
 /// is to be served stale, and [`hold_any`](Self::hold_any) also what is to be kept. A lookup takes out what is past all of
 /// that (it is gone), and so does the sweeping of its page. Eviction gives no second chance to what is past its ttl.
+///
+/// **Scans.** [`scan`](Self::scan) walks the cache in batches, the youngest entries first, beside
+/// lookups and changes.
 ///
 /// **Accounts.** [`bytes`](Self::bytes) is the sum of what an allocator gives for the blocks, by sizes of which there
 /// are eight to each doubling, and of a share of bookkeeping for each block and each entry. It is never above the

@@ -115,6 +115,14 @@ impl Deadline {
         self.left_at(saturating_nanos(clock.now())).map(Some)
     }
 
+    /// As [`left`](Self::left), by the time of a change or a scan.
+    pub(crate) fn left_by(self, now: &mut Now<'_>) -> Result<Option<Duration>, Expired> {
+        if self == Self::NEVER {
+            return Ok(None);
+        }
+        self.left_at(now.nanos()).map(Some)
+    }
+
     /// Since when it has passed, if it has. The time is asked for only if there is a deadline.
     pub(crate) fn expired(self, now: &mut Now<'_>) -> Option<Expired> {
         if self == Self::NEVER {
@@ -139,7 +147,8 @@ pub(crate) struct Expired {
     pub(crate) ago: u64,
 }
 
-/// The time of one change: the clock is read when it is first asked for, and once.
+/// The time of one change, or of one step of a scan: the clock is read when it is first asked for,
+/// and once.
 pub(crate) struct Now<'a> {
     clock: &'a Clock,
     nanos: Option<u64>,

@@ -70,6 +70,15 @@ pub(super) struct Found<'a> {
     page: Option<&'a Bytes>,
 }
 
+/// An entry that a scan comes to, or the hole that an entry has left.
+pub(super) struct Listed<'a> {
+    pub(super) tag: Tag,
+    pub(super) key: &'a [u8],
+    pub(super) found: Found<'a>,
+    /// Where the next one begins.
+    pub(super) end: usize,
+}
+
 /// A value where it lies.
 #[derive(Clone)]
 pub(super) struct Value<'a> {
@@ -123,6 +132,42 @@ impl Block {
             value: Value { shared, whole, at },
             terms: record.terms,
             page: shared,
+        })
+    }
+
+    /// The entry that begins at an offset, whatever its key; `None` at the end. It is apart from
+    /// [`find`](Self::find) so that hits run no other code because of it.
+    pub(super) fn entry_at<'a>(
+        &'a self,
+        offset: usize,
+        open: impl FnOnce(Age) -> (&'a [u8], &'a [u8]),
+    ) -> Option<Listed<'a>> {
+        let (records, values, shared) = match self {
+            Self::Page(_, page) => (page.parts().0, page.parts().1, Some(&page.bytes)),
+            Self::Open(_, age) => {
+                let (records, values) = open(*age);
+                (records, values, None)
+            }
+            Self::Single(single) => {
+                return if offset == 0 { single.entry() } else { None };
+            }
+            Self::Free(_) => return None,
+        };
+        let record = Record::at(records, offset)?;
+        let (whole, start) = match shared {
+            Some(page) => (&page[..], records.len()),
+            None => (values, 0),
+        };
+        let at = start + record.value.start..start + record.value.end;
+        Some(Listed {
+            tag: record.tag,
+            key: record.key,
+            found: Found {
+                value: Value { shared, whole, at },
+                terms: record.terms,
+                page: shared,
+            },
+            end: record.end,
         })
     }
 }
@@ -189,7 +234,6 @@ impl Single {
         }
     }
 
-    #[cfg(test)]
     pub(super) fn key(&self) -> &[u8] {
         self.parts().1
     }
@@ -214,6 +258,16 @@ impl Single {
                 extras,
             },
             page: None,
+        })
+    }
+
+    fn entry(&self) -> Option<Listed<'_>> {
+        let key = self.key();
+        Some(Listed {
+            tag: self.tag,
+            key,
+            found: self.find(key)?,
+            end: Location::GRANULARITY,
         })
     }
 }
@@ -271,6 +325,21 @@ impl Found<'_> {
             Some(page) => page.slice_ref(note),
             None => Bytes::copy_from_slice(note),
         }
+    }
+}
+
+impl Listed<'_> {
+    /// The key, shared, or a copy of what is in no closed page.
+    pub(super) fn to_key(&self) -> Bytes {
+        match self.found.page {
+            Some(page) => page.slice_ref(self.key),
+            None => Bytes::copy_from_slice(self.key),
+        }
+    }
+
+    /// The bytes of its key, its value and its note.
+    pub(super) fn len(&self) -> u64 {
+        (self.key.len() + self.found.value.at.len() + self.found.terms.note().len()) as u64
     }
 }
 

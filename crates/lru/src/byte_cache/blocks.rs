@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use lru::LruCache;
 
-use super::block::{Age, Block, Found, Live, Page, Single, Slot};
+use super::block::{Age, Block, Found, Listed, Live, Page, Single, Slot};
 use super::place::{Location, Tag};
 use super::record::{self, Record, Small};
 use crate::Xxh3State;
@@ -58,7 +58,7 @@ impl Layout {
     const MIN_PAGE: u64 = 256;
     const PAGES_OF_A_SHARD: u64 = 64;
     /// More of them would make the work for one page longer, and gain nothing.
-    const MAX_RECORDS: usize = 64;
+    pub(super) const MAX_RECORDS: usize = 64;
     /// After so many copied values a page is closed though it is not full: where nothing is stored, nothing else would do
     /// it, and a small cache may be asked for what is in its open page only.
     const MAX_COPIES: u32 = 64;
@@ -142,6 +142,19 @@ impl Blocks {
                 let open = &self.open[age as usize];
                 (&open.records, &open.values)
             })
+    }
+
+    /// When a block took its place in the order; `None` for an open page.
+    pub(super) fn since(&self, number: u32) -> Option<u32> {
+        self.order.peek(&number).copied()
+    }
+
+    /// The entry that begins at an offset of a block, or a hole.
+    pub(super) fn entry_at(&self, number: u32, offset: usize) -> Option<Listed<'_>> {
+        self.get(number)?.entry_at(offset, |age| {
+            let open = &self.open[age as usize];
+            (&open.records, &open.values)
+        })
     }
 
     /// Notes that a value was copied out of an open page; whether there were so many that it had better be closed.

@@ -14,6 +14,8 @@ use crate::Stats;
 use crate::clock::Now;
 use crate::shard::Budget;
 
+mod scan;
+
 /// The entries of a shard: a log of blocks, and an index of where in it each key's entry lies.
 ///
 /// No foreign code is called here but the closures of lookups, before any change, and `Bytes::clone`. What is taken out is

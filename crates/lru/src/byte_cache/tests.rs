@@ -5,6 +5,7 @@ use super::*;
 mod foreign;
 mod lives;
 mod pages;
+mod scan;
 
 fn options(capacity: u64, shards: usize) -> Options {
     Options {
