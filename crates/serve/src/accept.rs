@@ -1,9 +1,13 @@
 use std::{
     io::{self, ErrorKind},
+    net::SocketAddr,
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{Instant, sleep_until},
+};
 use tracing::warn;
 
 /// How long accepting pauses when the process or the system is out of something.
@@ -11,32 +15,45 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// At most one warning in this time.
 const WARN_EVERY: Duration = Duration::from_secs(1);
 
-/// Accepts for ever: no error of `accept(2)` is a reason to stop serving.
+/// Accepts without end: no error of `accept(2)` is a reason to stop serving.
 #[derive(Default)]
 pub(crate) struct Acceptor {
+    paused: Option<Instant>,
     warned: Option<Instant>,
     unreported: u64,
 }
 
 impl Acceptor {
-    /// Calls `accept` until it succeeds. Safe to drop between two polls, if `accept` is.
-    pub(crate) async fn next<T, F>(&mut self, mut accept: impl FnMut() -> F) -> T
+    /// Calls `accept` until it succeeds. `None` if this side is out of something, of descriptors
+    /// for example: the next call waits a little, unless [`resume`](Self::resume) says that
+    /// something is free. Safe to drop between two polls, if `accept` is.
+    pub(crate) async fn next<T, F>(&mut self, mut accept: impl FnMut() -> F) -> Option<T>
     where
         F: Future<Output = io::Result<T>>,
     {
+        if let Some(until) = self.paused {
+            sleep_until(until).await;
+            self.paused = None;
+        }
         loop {
             match accept().await {
-                Ok(accepted) => return accepted,
+                Ok(accepted) => return Some(accepted),
                 Err(error) => {
                     self.report(&error);
                     if !of_one_connection(&error) {
-                        // Out of descriptors or memory: the connection stays in the backlog and the listener stays
-                        // readable, so that without a pause this would spin.
-                        sleep(PAUSE).await;
+                        // The connection stays in the backlog and the listener stays readable, so
+                        // that without a pause this would spin.
+                        self.paused = Some(Instant::now() + PAUSE);
+                        return None;
                     }
                 }
             }
         }
+    }
+
+    /// Something may be free again.
+    pub(crate) fn resume(&mut self) {
+        self.paused = None;
     }
 
     fn report(&mut self, error: &io::Error) {
@@ -52,6 +69,30 @@ impl Acceptor {
         self.warned = Some(now);
         self.unreported = 0;
     }
+}
+
+/// What the kernel has completed and nobody has accepted, at most `most` connections. To close the
+/// listener would reset them.
+pub(crate) fn backlog(listener: TcpListener, most: usize) -> Vec<(TcpStream, SocketAddr)> {
+    let mut accepted = Vec::new();
+    let done = listener.into_std().and_then(|listener| {
+        while accepted.len() < most {
+            match listener.accept() {
+                Ok((socket, client)) => {
+                    socket.set_nonblocking(true)?;
+                    accepted.push((TcpStream::from_std(socket)?, client));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if of_one_connection(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = done {
+        warn!(%error, "connections that were not accepted before the shutdown are reset");
+    }
+    accepted
 }
 
 /// Whether the error tells of the connection that was to be accepted, and nothing of the next one.
@@ -75,8 +116,9 @@ mod tests {
         let began = Instant::now();
         let back = began + Duration::from_secs(3);
         let mut calls = 0;
-        let accepted = Acceptor::default()
-            .next(|| {
+        let mut acceptor = Acceptor::default();
+        let accepted = loop {
+            let accepted = acceptor.next(|| {
                 calls += 1;
                 let now = Instant::now();
                 ready(if now < back {
@@ -84,17 +126,31 @@ mod tests {
                 } else {
                     Ok(now)
                 })
-            })
-            .await;
+            });
+            if let Some(accepted) = accepted.await {
+                break accepted;
+            }
+        };
         assert!(accepted - back < Duration::from_secs(1));
         assert!(calls <= 61, "{calls} calls in 3 s: it spins");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn accepting_goes_on_at_once_when_a_descriptor_is_freed() {
+        let began = Instant::now();
+        let mut acceptor = Acceptor::default();
+        let failed = || ready(Err::<(), _>(io::Error::from_raw_os_error(EMFILE)));
+        assert_eq!(acceptor.next(failed).await, None);
+        acceptor.resume();
+        assert_eq!(acceptor.next(|| ready(Ok(()))).await, Some(()));
+        assert_eq!(Instant::now(), began);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_aborted_connection_does_not_hold_up_the_next() {
         let began = Instant::now();
         let mut left = 100;
-        Acceptor::default()
+        let accepted = Acceptor::default()
             .next(|| {
                 left -= 1;
                 ready(if left == 0 {
@@ -104,6 +160,7 @@ mod tests {
                 })
             })
             .await;
+        assert_eq!(accepted, Some(()));
         assert_eq!(Instant::now(), began);
     }
 

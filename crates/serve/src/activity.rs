@@ -1,24 +1,39 @@
+mod due;
+mod open;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
     time::Duration,
 };
 
 use hyper::Version;
-use tokio::time::Instant;
+use tokio::{sync::mpsc, task::Id, time::Instant};
 
-use crate::Options;
+pub(crate) use due::{Due, Verdict, Why};
+pub(crate) use open::Open;
 
-/// What a connection waits for, and since when. Shared by its IO, its requests and the task that drives it.
+use crate::{Options, allowance::Allowance, later::later, pace::Pace};
+
+/// How long a connection has to send its first request, or to complete the head of another, before
+/// it may be closed for a newcomer.
+const FAIR_CHANCE: Duration = Duration::from_secs(1);
+/// How long a connection that is no use to its client may take to close, if it is closed for
+/// others or by a shutdown.
+const LEAVE: Duration = Duration::from_secs(2);
+/// How long, after a shutdown began, a connection may still bring the rest of a request.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// What a connection waits for, and since when. Shared by its IO, its requests, the task that
+/// drives it, and the server.
 pub(crate) struct Activity {
     state: Mutex<State>,
     header_read_timeout: Duration,
     keep_alive_idle: Duration,
     stall_timeout: Duration,
+    grace: Duration,
 }
 
 struct State {
@@ -31,52 +46,60 @@ struct State {
     ours: usize,
     /// When one of the two last changed, or a response moved on.
     turned: Instant,
+    /// HTTP/2: how fast the client takes what it lets come, of the time when all that is open
+    /// waits for it.
+    windows: Pace,
     /// HTTP/1.1: the first byte of a head that is not complete.
     head_since: Option<Instant>,
     /// HTTP/1.1: the last write that moved bytes. On HTTP/2 a client's pings alone cause writes.
     wrote: Instant,
-    /// When the connection's task was last at work. On HTTP/1.1 all that is noted here is noted in the course of that, so
-    /// that one look at the clock does for a request.
+    /// When the connection's task was last at work. On HTTP/1.1 all that is noted here is noted in
+    /// the course of that, so that one look at the clock does for a request.
     polled: Instant,
     /// The socket has refused bytes since.
     blocked_since: Option<Instant>,
+    /// How fast the client takes bytes, of the time when the socket refuses them.
+    socket: Pace,
+    /// HTTP/2: frames that belong to no request.
+    allowance: Allowance,
     retired: Option<Instant>,
+    /// Others need its place. Taken back by a request.
+    asked: bool,
+    /// A shutdown: what has no request by then is closed.
+    stop_at: Option<Instant>,
+    /// Whom to tell when no request is open any more.
+    report: Option<Report>,
     waker: Option<Waker>,
 }
 
-/// What is to be done with a connection, and when, if nothing changes before.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Due {
-    pub(crate) at: Instant,
-    pub(crate) verdict: Verdict,
+/// Tells a server that a connection has become idle.
+struct Report {
+    to: mpsc::UnboundedSender<Id>,
+    id: Id,
 }
 
+/// What closing a connection would cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Verdict {
-    /// Close in good order: it is idle.
-    Retire,
-    Cut(Stalled),
+pub(crate) enum Standing {
+    /// It has requests. The server is told when it has none.
+    Busy,
+    /// From this moment on it is idle, or has had its chance.
+    Spare(Instant),
+    /// It is about to close.
+    Leaving,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Stalled {
-    Head,
-    Response,
-    Closing,
-}
-
-/// One request of the connection. Dropped at the end of its response.
-pub(crate) struct Open {
-    activity: Arc<Activity>,
-    http2: bool,
-    ours: bool,
-}
+/// The client sends more HTTP/2 frames that belong to no request than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("a flood of HTTP/2 frames that belong to no request")]
+pub(crate) struct Flood;
 
 // === impl Activity ===
 
 impl Activity {
     pub(crate) fn new(options: &Options) -> Self {
         let now = Instant::now();
+        let pace = || Pace::new(options.stall_timeout, options.min_rate);
         Self {
             state: Mutex::new(State {
                 opened: now,
@@ -85,21 +108,24 @@ impl Activity {
                 open: 0,
                 ours: 0,
                 turned: now,
+                windows: pace(),
                 head_since: None,
                 wrote: now,
                 polled: now,
                 blocked_since: None,
+                socket: pace(),
+                allowance: Allowance::new(now),
                 retired: None,
+                asked: false,
+                stop_at: None,
+                report: None,
                 waker: None,
             }),
             header_read_timeout: options.header_read_timeout,
             keep_alive_idle: options.keep_alive_idle,
             stall_timeout: options.stall_timeout,
+            grace: GRACE.min(options.drain / 2),
         }
-    }
-
-    pub(crate) fn stall_timeout(&self) -> Duration {
-        self.stall_timeout
     }
 
     /// A request's headers are complete.
@@ -107,28 +133,54 @@ impl Activity {
         let mut state = self.state();
         state.served = true;
         state.http2 = version == Version::HTTP_2;
+        state.settle();
+        if state.open == 0 && state.blocked_since.is_none() {
+            state.windows.restart();
+            state.socket.restart();
+        }
         state.open += 1;
         state.ours += 1;
         state.head_since = None;
-        state.turned = state.now();
-        Open {
-            activity: Arc::clone(self),
-            http2: state.http2,
-            ours: true,
+        state.asked = false;
+        if state.http2 {
+            state.allowance.request();
         }
+        state.turned = state.now();
+        Open::new(
+            Arc::clone(self),
+            state.http2,
+            !state.http2 && state.stop_at.is_some(),
+        )
     }
 
-    pub(crate) fn has_read(&self) {
+    /// The client has sent HTTP/2's preface.
+    pub(crate) fn speaks_http2(&self) {
+        self.state().http2 = true;
+    }
+
+    /// Bytes have come, and with them so many frames of HTTP/2 that belong to no request.
+    ///
+    /// # Errors
+    ///
+    /// [`Flood`] if they are too many.
+    pub(crate) fn has_read(&self, overhead: u32) -> Result<(), Flood> {
         let mut state = self.state();
+        if overhead > 0 && !state.allowance.spend(overhead, Instant::now) {
+            return Err(Flood);
+        }
         if state.served && !state.http2 && state.open == 0 {
             let now = state.polled;
             state.head_since.get_or_insert(now);
         }
+        Ok(())
     }
 
-    pub(crate) fn has_written(&self) {
+    pub(crate) fn has_written(&self, bytes: usize) {
         let mut state = self.state();
-        state.blocked_since = None;
+        if let Some(since) = state.blocked_since.take() {
+            state.socket.waited(since.elapsed());
+        }
+        state.socket.moved(bytes);
         if !state.http2 {
             state.wrote = state.polled;
         }
@@ -143,104 +195,60 @@ impl Activity {
         self.state().polled = now;
     }
 
-    /// The connection was told to close; from now on it has `stall_timeout` to do so.
+    /// The connection was told to close; from now on it has a bounded time to do so.
     pub(crate) fn retire(&self) {
         self.state().retired = Some(Instant::now());
     }
 
-    /// `waker` is woken if a request's end in another task brings this forward.
-    pub(crate) fn due(&self, waker: &Waker) -> Option<Due> {
-        let mut state = self.state();
-        match &mut state.waker {
-            Some(known) => known.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
-        let blocked = state
-            .blocked_since
-            .map(|since| Due::cut(since, self.stall_timeout, Stalled::Response));
-        let turn = self.turn(&state);
-        match (blocked, turn) {
-            (Some(blocked), Some(turn)) if turn.at < blocked.at => Some(turn),
-            (Some(blocked), _) => Some(blocked),
-            (None, turn) => turn,
-        }
+    /// The server shuts down. What comes within a short grace is still answered.
+    pub(crate) fn stop(&self, now: Instant) {
+        self.state().stop_at = Some(now + self.grace);
     }
 
-    fn turn(&self, state: &State) -> Option<Due> {
+    /// While the server shuts down: whether the connection can be told to close without the loss
+    /// of a request. One that has none open is told when its grace is over.
+    pub(crate) fn may_retire(&self) -> bool {
+        let state = self.state();
+        state.retired.is_none() && (state.open > 0 || state.http2)
+    }
+
+    /// Whether the connection can be closed for another one. If it is busy, `id` is sent to
+    /// `report` when it no longer is.
+    pub(crate) fn standing(&self, id: Id, report: &mpsc::UnboundedSender<Id>) -> Standing {
+        let mut state = self.state();
         if state.open > 0 {
-            // On HTTP/1.1 the socket shows whether the client reads. On HTTP/2 a client may take frames and refuse, by
-            // its windows, those of the responses.
-            return (state.http2 && state.ours == 0)
-                .then(|| Due::cut(state.turned, self.stall_timeout, Stalled::Response));
+            let to = report.clone();
+            state.report = Some(Report { to, id });
+            return Standing::Busy;
         }
-        if !state.served {
-            return Some(Due::cut(
-                state.opened,
-                self.header_read_timeout,
-                Stalled::Head,
-            ));
+        if state.asked || state.retired.is_some() {
+            return Standing::Leaving;
         }
-        // A response has ended when the last of it is in the connection's buffers. While these empty, it is not idle.
-        let quiet = state.turned.max(state.wrote);
-        Some(match (state.retired, state.head_since) {
-            (Some(retired), _) => {
-                Due::cut(retired.max(quiet), self.stall_timeout, Stalled::Closing)
-            }
-            (None, Some(since)) => {
-                Due::cut(since.max(quiet), self.header_read_timeout, Stalled::Head)
-            }
-            (None, None) => Due {
-                at: later(quiet, self.keep_alive_idle),
-                verdict: Verdict::Retire,
+        Standing::Spare(
+            match (state.served, state.head_since, state.blocked_since) {
+                // The client is still taking its response. It has a clock for that.
+                (_, _, Some(since)) => later(since, self.stall_timeout),
+                (false, _, _) => state.opened + FAIR_CHANCE,
+                (true, Some(since), _) => since + FAIR_CHANCE,
+                (true, None, None) => state.quiet(),
             },
-        })
+        )
+    }
+
+    /// Has the connection close for others, unless a request has come. In that case `id` is sent
+    /// to `report` when the request has ended.
+    pub(crate) fn ask_to_leave(&self, id: Id, report: mpsc::UnboundedSender<Id>) {
+        let mut state = self.state();
+        state.asked = state.open == 0;
+        state.report = Some(Report { to: report, id });
+        if let Some(waker) = &state.waker {
+            waker.wake_by_ref();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // No foreign code runs under the lock: a poisoned state is a whole one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl Open ===
-
-impl Open {
-    pub(crate) fn is_http2(&self) -> bool {
-        self.http2
-    }
-
-    /// The response waits for its producer.
-    pub(crate) fn our_turn(&mut self) {
-        if self.http2 && !self.ours {
-            self.ours = true;
-            let mut state = self.activity.state();
-            state.ours += 1;
-            state.turned = Instant::now();
-        }
-    }
-
-    /// A part of the response was handed over; the next is asked for when the client has taken it.
-    pub(crate) fn clients_turn(&mut self) {
-        if !self.http2 {
-            return;
-        }
-        let mut state = self.activity.state();
-        state.turned = Instant::now();
-        if self.ours {
-            self.ours = false;
-            state.ours -= 1;
-            state.wake_if_waiting();
-        }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        let mut state = self.activity.state();
-        state.open -= 1;
-        state.ours -= usize::from(self.ours);
-        state.turned = state.now();
-        state.wake_if_waiting();
     }
 }
 
@@ -254,8 +262,23 @@ impl State {
         }
     }
 
-    /// HTTP/2 responses live in tasks of their own. If the connection's task looked at the clocks before the response
-    /// took its turn, it saw none to wait for; it has to look again. On HTTP/1.1 both are one task.
+    /// Since when nothing was done for a request. A response has ended when the last of it is in
+    /// the connection's buffers. While these empty, it is not idle.
+    fn quiet(&self) -> Instant {
+        self.turned.max(self.wrote)
+    }
+
+    /// Charges the client for the time since the last turn, if all waited for it. Whose turn it is
+    /// may change after that.
+    fn settle(&mut self) {
+        if self.http2 && self.open > 0 && self.ours == 0 {
+            self.windows.waited(self.turned.elapsed());
+        }
+    }
+
+    /// HTTP/2 responses live in tasks of their own. If the connection's task looked at the clocks
+    /// before the response took its turn, it saw none to wait for; it has to look again. On
+    /// HTTP/1.1 both are one task.
     fn wake_if_waiting(&self) {
         if self.http2
             && self.ours == 0
@@ -263,32 +286,5 @@ impl State {
         {
             waker.wake_by_ref();
         }
-    }
-}
-
-// === impl Due ===
-
-impl Due {
-    fn cut(since: Instant, after: Duration, stalled: Stalled) -> Self {
-        Self {
-            at: later(since, after),
-            verdict: Verdict::Cut(stalled),
-        }
-    }
-}
-
-/// `Duration::MAX` is a way to say "never"; a plain sum would panic.
-fn later(since: Instant, after: Duration) -> Instant {
-    const AGES: Duration = Duration::from_secs(60 * 60 * 24 * 365);
-    since + after.min(AGES)
-}
-
-impl fmt::Display for Stalled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Head => "the request's headers did not arrive in time",
-            Self::Response => "the client does not take its response",
-            Self::Closing => "the client does not let the connection close",
-        })
     }
 }

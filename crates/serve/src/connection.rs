@@ -25,7 +25,8 @@ use tower::Service;
 use tracing::debug;
 
 use crate::{
-    activity::{Activity, Due, Stalled, Verdict},
+    activity::{Activity, Due, Verdict, Why},
+    body,
     io::Noted,
     options::Options,
     service::Requests,
@@ -41,6 +42,7 @@ pub(crate) struct Shared<S> {
 /// Serves one connection to its end.
 pub(crate) async fn serve<S>(
     shared: Arc<Shared<S>>,
+    activity: Arc<Activity>,
     socket: TcpStream,
     client: SocketAddr,
     stopping: watch::Receiver<bool>,
@@ -55,14 +57,11 @@ pub(crate) async fn serve<S>(
         // It is gone already, or answers will be slower: reading tells.
         debug!(%client, %error, "cannot set TCP_NODELAY");
     }
-    let activity = Arc::new(Activity::new(&shared.options));
-    let io = TokioIo::new(Noted {
-        socket,
-        activity: Arc::clone(&activity),
-    });
+    let io = TokioIo::new(Noted::new(socket, Arc::clone(&activity)));
     let requests = Requests {
         service: shared.service.clone(),
         activity: Arc::clone(&activity),
+        limits: body::Limits::new(&shared.options),
     };
     match drive(
         shared.http.serve_connection(io, requests),
@@ -79,7 +78,7 @@ pub(crate) async fn serve<S>(
 
 enum End<E> {
     Closed(Result<(), E>),
-    Cut(Stalled),
+    Cut(Why),
 }
 
 /// Polls `connection` until it ends, or until `activity` condemns it.
@@ -98,8 +97,8 @@ where
     let mut stop = pin!(async move { stopping.wait_for(|stop| *stop).await.is_ok() });
     let mut stopped = false;
     let mut timer = pin!(sleep(Duration::MAX));
-    // Whether they will wake this task, by the waker that it had then: if so they need not be polled each time to know that
-    // nothing has become of them.
+    // Whether they will wake this task, by the waker that it had then: if so they need not be
+    // polled each time to know that nothing has become of them.
     let (mut stop_is_set, mut timer_is_set) = (false, false);
     let mut waker: Option<Waker> = None;
     poll_fn(|cx| {
@@ -116,19 +115,25 @@ where
                 return Poll::Ready(End::Closed(end));
             }
             if !stopped && (!stop_is_set || news.has_changed().unwrap_or(true)) {
-                // Without budget the poll has this task polled again and sets nothing; and so with the timer.
+                // Without budget the poll has this task polled again and sets nothing; and so with
+                // the timer.
                 stop_is_set = has_budget_remaining();
                 if stop.as_mut().poll(cx).is_ready() {
                     stopped = true;
-                    connection.as_mut().graceful_shutdown();
-                    continue;
+                    activity.stop(now);
                 }
+            }
+            if stopped && activity.may_retire() {
+                activity.retire();
+                connection.as_mut().graceful_shutdown();
+                continue;
             }
             let Some(Due { at, verdict }) = activity.due(cx.waker()) else {
                 return Poll::Pending;
             };
             if at > now {
-                // Deadlines move away with each request, and moving a timer costs more than letting it ring too early.
+                // Deadlines move away with each request, and moving a timer costs more than
+                // letting it ring too early.
                 if at < timer.deadline() || timer.is_elapsed() {
                     timer.as_mut().reset(at);
                     timer_is_set = false;

@@ -10,19 +10,30 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::activity::Activity;
+use crate::{activity::Activity, frames::Frames};
 
 /// A socket that notes in its [`Activity`] what moves.
 pub(crate) struct Noted {
-    pub(crate) socket: TcpStream,
-    pub(crate) activity: Arc<Activity>,
+    socket: TcpStream,
+    activity: Arc<Activity>,
+    frames: Frames,
+    http2: bool,
 }
 
 impl Noted {
+    pub(crate) fn new(socket: TcpStream, activity: Arc<Activity>) -> Self {
+        Self {
+            socket,
+            activity,
+            frames: Frames::Preface(0),
+            http2: false,
+        }
+    }
+
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Pending => self.activity.is_blocked(),
-            Poll::Ready(Ok(_)) => self.activity.has_written(),
+            Poll::Ready(Ok(bytes)) => self.activity.has_written(*bytes),
             Poll::Ready(Err(_)) => {}
         }
         written
@@ -37,10 +48,16 @@ impl AsyncRead for Noted {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.activity.has_read();
+        let read = buf.filled().get(before..).unwrap_or_default();
+        if read.is_empty() {
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(Ok(()))
+        let seen = self.frames.read(read);
+        if seen.http2 && !self.http2 {
+            self.http2 = true;
+            self.activity.speaks_http2();
+        }
+        Poll::Ready(self.activity.has_read(seen.cost).map_err(io::Error::other))
     }
 }
 

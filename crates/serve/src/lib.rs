@@ -1,9 +1,11 @@
-//! Serves an [`axum::Router`], or another service, within bounds: connections, waiting, headers and shutdown all have a limit.
+//! Serves an [`axum::Router`], or another service, within bounds: connections, waiting, headers
+//! and shutdown all have a limit.
 //!
-//! `axum::serve` accepts without end and waits for a client as long as it likes to take. [`Server`] speaks the same
-//! protocols, HTTP/1.1 and HTTP/2 with prior knowledge ("h2c") on one port, and for each way in which a client can hold a
-//! connection there is a clock in [`Options`] that ends it. On shutdown, running requests finish; what still runs after
-//! [`Options::drain`] is cut and counted.
+//! `axum::serve` accepts without end and waits for a client as long as it likes to take.
+//! [`Server`] speaks the same protocols, HTTP/1.1 and HTTP/2 with prior knowledge ("h2c") on one
+//! port, and for each way in which a client can hold a connection there is a clock in [`Options`]
+//! that ends it. On shutdown, running requests finish; what still runs after [`Options::drain`] is
+//! cut and counted.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -30,8 +32,9 @@
 //!
 //! # Whose turn it is
 //!
-//! "No bytes for so long" is the wrong measure: while a handler computes, no bytes flow, and that is not the client's
-//! fault. Each connection therefore keeps account of whom it waits for, and a clock runs only on the client's turn:
+//! "No bytes for so long" is the wrong measure: while a handler computes, no bytes flow, and that
+//! is not the client's fault. Each connection therefore keeps account of whom it waits for, and a
+//! clock runs only on the client's turn:
 //!
 //! | the connection waits for | at most | then |
 //! |---|---|---|
@@ -39,40 +42,103 @@
 //! | the rest of a later HTTP/1.1 request's headers | [`header_read_timeout`](Options::header_read_timeout) | closed |
 //! | another request | [`keep_alive_idle`](Options::keep_alive_idle) | closed (HTTP/2: `GOAWAY` first) |
 //! | the next bytes of a request's body, while the handler reads it | [`stall_timeout`](Options::stall_timeout) | the handler's read fails with [`BodyStalled`] |
-//! | a client that does not read its response | [`stall_timeout`](Options::stall_timeout) | closed |
+//! | all of a request's body, while the handler reads it | [`body_timeout`](Options::body_timeout) and its length by [`min_rate`](Options::min_rate) | the handler's read fails with [`BodyTooSlow`] |
+//! | a client that takes nothing of its response | [`stall_timeout`](Options::stall_timeout) | closed |
+//! | a client that takes its response | [`stall_timeout`](Options::stall_timeout) and its length by [`min_rate`](Options::min_rate) | closed |
 //! | a handler, or a body that the handler streams | no limit here: a matter for the router | |
 //!
-//! hyper's own header timeout is off: it cannot tell an idle kept-alive connection from slow headers, and it does not run
-//! while hyper-util still reads the bytes that tell HTTP/1.1 from HTTP/2.
+//! hyper's own header timeout is off: it cannot tell an idle kept-alive connection from slow
+//! headers, and it does not run while hyper-util still reads the bytes that tell HTTP/1.1 from
+//! HTTP/2.
+//!
+//! # Room
+//!
+//! At [`max_connections`](Options::max_connections), one more connection is accepted and waits.
+//! For it, the least recently used of the idle connections is closed in good order. A connection
+//! that has sent no whole request may be closed as well, one second after it was opened or the
+//! request began: half-open connections cannot shut out others. A connection with an open request
+//! is never closed for another. If there is no other, the newcomer waits until one ends or becomes
+//! idle. The same is done when the process has no descriptor left for a new connection.
+//!
+//! Requests pay nothing for that order. An idle connection that was not looked at since its last
+//! request is looked at when room is needed, so that each look is paid for by a request, and costs
+//! O(log n) for n connections.
+//!
+//! # Floods
+//!
+//! `h2` ends connections that reset streams rapidly, continue headers without end, or send data in
+//! empty or tiny frames. It answers or ignores each frame of another kind. Here, a client may send
+//! 500 frames that belong to no request (`PING`, `SETTINGS`, `PRIORITY`, `WINDOW_UPDATE`,
+//! `RST_STREAM`, those of unknown types) and 10 more a second; a request earns it 16 more, and a
+//! response 8 for each part of it and one for each KiB. Beyond that its connection is closed.
+//!
+//! # Hosts
+//!
+//! A request of HTTP/1.1 without a `Host` header is answered 400 and its connection closed, and so
+//! is one of HTTP/1 with two of them, or with one that is not a host ([RFC 9112, 3.2]). On HTTP/2,
+//! `Host` is 400 if it differs from `:authority` ([RFC 9113, 8.3.1]).
+//!
+//! [RFC 9112, 3.2]: https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+//! [RFC 9113, 8.3.1]: https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1
+//!
+//! # Shutdown
+//!
+//! What the kernel has completed by then is accepted and served. Requests that are open finish,
+//! and what arrives within 250 ms on an HTTP/1.1 connection is answered, with `connection: close`.
+//! Half a request is not waited for after that, and an HTTP/2 connection without requests, which
+//! is sent `GOAWAY` at once, for at most 2 s. All that is left ends with
+//! [`drain`](Options::drain).
 //!
 //! # Trade-offs
 //!
-//! - The clocks are for progress, not for rates. A client that sends or takes a few bytes shortly before each deadline
-//!   keeps its connection until the router's own request timeout; what it can hold is bounded by
+//! - A client that keeps just above [`min_rate`](Options::min_rate) holds 8 MiB for nine minutes
+//!   with the defaults; what all clients can hold is bounded by
 //!   [`max_connections`](Options::max_connections).
-//! - On HTTP/2 the response clock is the connection's: it runs while *every* open request waits for the client. A stalled
-//!   stream beside a busy one stays, up to [`http2_max_streams`](Options::http2_max_streams).
-//! - The connection cap knows nothing of the process's descriptors. Set it below `RLIMIT_NOFILE`, less what else the
-//!   process opens. When descriptors do run out, accepting pauses for 50 ms at a time and goes on.
-//! - There is no cap for each client address: one client may take all connections, for as long as the clocks allow.
-//! - [`max_header_bytes`](Options::max_header_bytes) is hyper's buffer limit for HTTP/1.1, so it also bounds one read of a
-//!   request's body and the small writes collected into one.
-//! - Connections that the kernel has completed but the server has not accepted are reset at shutdown. Take a node out of
-//!   its clients' lists first.
-//! - A panic in a handler ends its HTTP/1.1 connection without a response, or resets its HTTP/2 stream. Put a layer that
-//!   catches panics into the router to answer 500.
+//! - On HTTP/1.1 a client has taken what the socket's buffers have. The kernel says that they have
+//!   room when a third of them is free: with buffers of 4 MiB, and the defaults, a client that
+//!   takes less than 45 KiB a second may be cut.
+//! - On HTTP/2 the response clock is the connection's: it runs while *every* open request waits
+//!   for the client. A stalled stream beside a busy one stays, up to
+//!   [`http2_max_streams`](Options::http2_max_streams).
+//! - An HTTP/2 client that is cut for a flood is sent no `GOAWAY`.
+//! - An HTTP/1.1 connection that is closed for another may be the one on which its client is just
+//!   sending a request; that client has to send it again, as after
+//!   [`keep_alive_idle`](Options::keep_alive_idle).
+//! - The connection cap knows nothing of the process's descriptors. Set it below `RLIMIT_NOFILE`,
+//!   less what else the process opens: one more for the connection that waits. When descriptors do
+//!   run out and no connection is idle, accepting pauses for 50 ms at a time and goes on.
+//! - There is no cap for each client address: one client may take all connections, for as long as
+//!   the clocks allow.
+//! - [`max_header_bytes`](Options::max_header_bytes) is hyper's buffer limit for HTTP/1.1, so it
+//!   also bounds one read of a request's body and the small writes collected into one.
+//! - At shutdown a connection is reset if its handshake ends between the last look into the
+//!   backlog and the closing of the listener, some microseconds, or if the server is at its cap. A
+//!   client that connects after that is refused. Take a node out of its clients' lists first.
+//! - A panic in a handler ends its HTTP/1.1 connection without a response, or resets its HTTP/2
+//!   stream. Put a layer that catches panics into the router to answer 500.
 //! - Neither TLS, nor upgrades (WebSocket), nor `ConnectInfo`.
-//! - A handler that never yields (blocking code) cannot be cut; shutdown waits one more second for it and leaves it behind.
+//! - A handler that never yields (blocking code) cannot be cut; shutdown waits one more second for
+//!   it and leaves it behind.
 
-mod accept;
-mod activity;
-mod body;
-mod connection;
-mod io;
 mod options;
 mod server;
+
+mod accept;
+mod connections;
+mod roster;
+
+mod connection;
+mod io;
 mod service;
 
-pub use body::BodyStalled;
+mod activity;
+mod allowance;
+mod body;
+mod frames;
+mod host;
+mod later;
+mod pace;
+
+pub use body::{BodyStalled, BodyTooSlow};
 pub use options::Options;
 pub use server::{Drained, ServeError, Server};

@@ -7,30 +7,29 @@ use hyper::{Request, Response};
 use tokio::{
     net::{TcpListener, TcpSocket, ToSocketAddrs, lookup_host},
     sync::watch,
-    task::{JoinError, JoinSet},
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval},
 };
 use tower::Service;
-use tracing::{debug, error, info, warn};
+use tracing::{info, warn};
 
 use crate::{
-    accept::Acceptor,
-    connection::{self, Shared},
+    accept::{self, Acceptor},
+    connection::Shared,
+    connections::Connections,
     options::Options,
 };
 
-/// Connections that are cut get this long to let go; only a handler that blocks its thread needs more.
-const LET_GO: Duration = Duration::from_secs(1);
-
 /// How often a server has the runtime's clock ring, for nobody.
 ///
-/// tokio wakes the thread that waits for I/O whenever a timer is set that is to ring before all others, so that it waits
-/// no longer than that: a system call, another thread awake, and work moved there that had better stayed. Requests that
-/// set timers pay that for each of them, and the more the less there is to do. With this one always near, those of a
-/// request are not the first to ring.
+/// tokio wakes the thread that waits for I/O whenever a timer is set that is to ring before all
+/// others, so that it waits no longer than that: a system call, another thread awake, and work
+/// moved there that had better stayed. Requests that set timers pay that for each of them, and the
+/// more the less there is to do. With this one always near, those of a request are not the first
+/// to ring.
 const PULSE: Duration = Duration::from_millis(50);
 
-/// A bound socket, listening. Serves nothing before [`serve`](Self::serve); meanwhile the backlog collects.
+/// A bound socket, listening. Serves nothing before [`serve`](Self::serve); meanwhile the backlog
+/// collects.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -42,7 +41,8 @@ pub struct Server {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Drained {
-    /// Connections that were open when the shutdown was signalled, idle ones included.
+    /// Connections that were open when the shutdown was signalled: also those that were idle, or
+    /// waited in the backlog.
     pub open: usize,
     /// Those of them which [`Options::drain`] did not suffice for.
     pub cut: usize,
@@ -91,13 +91,16 @@ impl Server {
         self.local_addr
     }
 
-    /// Serves `service`, an [`axum::Router`] for example, until `shutdown` completes, then drains: nothing more is accepted,
-    /// idle connections are closed, running requests finish, and what is left after [`Options::drain`] is cut.
+    /// Serves `service`, an [`axum::Router`] for example, until `shutdown` completes, then drains:
+    /// what waits in the backlog is accepted and nothing after it, idle connections are closed,
+    /// running requests finish, as do those that arrive within 250 ms on an HTTP/1.1 connection,
+    /// and what is left after [`Options::drain`] is cut.
     ///
     /// Returns when all connections are closed. Dropping the future cuts them at once.
     ///
-    /// A service of another kind spares the router's part of a request. It is cloned for each request, so a clone should
-    /// be cheap; and unlike the router it is called for `HEAD` as it is, and has to leave the body away itself.
+    /// A service of another kind spares the router's part of a request. It is cloned for each
+    /// request, so a clone should be cheap; and unlike the router it is called for `HEAD` as it
+    /// is, and has to leave the body away itself.
     pub async fn serve<S>(self, service: S, shutdown: impl Future<Output = ()> + Send) -> Drained
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
@@ -112,15 +115,17 @@ impl Server {
             local_addr,
             options,
         } = self;
-        let (most, drain) = (options.max_connections.max(1), options.drain);
+        let drain = options.drain;
         let shared = Arc::new(Shared {
             http: options.http(),
             service,
             options,
         });
         let (stop, stopping) = watch::channel(false);
-        let mut connections = JoinSet::new();
+        let mut connections = Connections::new(shared, stopping);
         let mut acceptor = Acceptor::default();
+        // The one that waits for room.
+        let mut next = None;
         let mut shutdown = pin!(shutdown);
         let mut pulse = interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -128,16 +133,33 @@ impl Server {
             tokio::select! {
                 _ = pulse.tick() => {}
                 () = &mut shutdown => break,
-                Some(ended) = connections.join_next() => reap(ended),
-                (socket, client) = acceptor.next(|| listener.accept()), if connections.len() < most => {
-                    let shared = Arc::clone(&shared);
-                    connections.spawn(connection::serve(shared, socket, client, stopping.clone()));
-                }
+                ended = connections.changed() => if ended {
+                    acceptor.resume();
+                },
+                accepted = acceptor.next(|| listener.accept()), if next.is_none() => match accepted {
+                    Some(accepted) => next = Some(accepted),
+                    // Out of descriptors, most likely. The system asks for one before it looks for
+                    // a connection, so that one may be freed for nobody.
+                    None => connections.make_room(),
+                },
+            }
+            if connections.room() > 0
+                && let Some((socket, client)) = next.take()
+            {
+                connections.serve(socket, client);
+            }
+            if next.is_some() {
+                connections.make_room();
             }
         }
-        drop(listener);
         let _ = stop.send(true);
-        let drained = drain_within(drain, &mut connections).await;
+        for (socket, client) in next
+            .into_iter()
+            .chain(accept::backlog(listener, connections.room()))
+        {
+            connections.serve(socket, client);
+        }
+        let drained = connections.drain(drain).await;
         if drained.cut > 0 {
             warn!(%local_addr, open = drained.open, cut = drained.cut, ?drain, "connections were cut");
         } else {
@@ -164,43 +186,12 @@ fn listen_on(addr: SocketAddr, backlog: u32) -> io::Result<(TcpListener, SocketA
     } else {
         TcpSocket::new_v6()
     }?;
-    // A restart need not wait for the old connections' TIME_WAIT. On Windows the option means something else.
+    // A restart need not wait for the old connections' TIME_WAIT. On Windows the option means
+    // something else.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
     let listener = socket.listen(backlog)?;
     let local_addr = listener.local_addr()?;
     Ok((listener, local_addr))
-}
-
-async fn drain_within(drain: Duration, connections: &mut JoinSet<()>) -> Drained {
-    while let Some(ended) = connections.try_join_next() {
-        reap(ended);
-    }
-    let open = connections.len();
-    let _ = timeout(drain, reap_all(connections)).await;
-    while let Some(ended) = connections.try_join_next() {
-        reap(ended);
-    }
-    let cut = connections.len();
-    connections.abort_all();
-    let _ = timeout(LET_GO, reap_all(connections)).await;
-    Drained { open, cut }
-}
-
-async fn reap_all(connections: &mut JoinSet<()>) {
-    while let Some(ended) = connections.join_next().await {
-        reap(ended);
-    }
-}
-
-fn reap(ended: Result<(), JoinError>) {
-    match ended {
-        Err(error) if error.is_panic() => {
-            // The payload may hold what a client sent; the panic hook has shown where it happened.
-            error!("a handler panicked; its connection is closed");
-        }
-        Err(error) => debug!(%error, "a connection was cut"),
-        Ok(()) => {}
-    }
 }

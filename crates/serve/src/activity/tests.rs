@@ -7,6 +7,7 @@ use super::*;
 const HEAD: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(75);
 const STALL: Duration = Duration::from_secs(30);
+const SECOND: Duration = Duration::from_secs(1);
 
 fn opened() -> Arc<Activity> {
     Arc::new(Activity::new(&Options {
@@ -27,16 +28,16 @@ async fn pass(activity: &Activity, time: Duration) {
     activity.polled(Instant::now());
 }
 
-fn cut(after: Duration, stalled: Stalled) -> Option<Due> {
-    Some(Due::cut(Instant::now(), after, stalled))
+fn cut(after: Duration, why: Why) -> Option<Due> {
+    Some(Due::cut(Instant::now(), after, why))
 }
 
 #[tokio::test(start_paused = true)]
 async fn dripping_headers_do_not_move_the_first_deadline() {
     let activity = opened();
-    let deadline = cut(HEAD, Stalled::Head);
+    let deadline = cut(HEAD, Why::Head);
     pass(&activity, HEAD / 2).await;
-    activity.has_read();
+    activity.has_read(0).unwrap();
     assert_eq!(due(&activity), deadline);
 }
 
@@ -62,11 +63,11 @@ async fn a_kept_alive_connection_is_idle_until_the_next_head_begins() {
     pass(&activity, HEAD * 2).await;
     assert_eq!(due(&activity), Some(idle));
 
-    activity.has_read();
-    assert_eq!(due(&activity), cut(HEAD, Stalled::Head));
+    activity.has_read(0).unwrap();
+    assert_eq!(due(&activity), cut(HEAD, Why::Head));
     let deadline = due(&activity);
     pass(&activity, HEAD / 2).await;
-    activity.has_read();
+    activity.has_read(0).unwrap();
     assert_eq!(due(&activity), deadline);
     let _open = activity.begin(Version::HTTP_11);
     assert_eq!(due(&activity), None);
@@ -78,7 +79,7 @@ async fn what_is_still_being_written_is_not_idle() {
     drop(activity.begin(Version::HTTP_11));
     for _ in 0..10 {
         pass(&activity, IDLE - HEAD).await;
-        activity.has_written();
+        activity.has_written(1 << 20);
     }
     let at = Instant::now() + IDLE;
     assert_eq!(
@@ -90,8 +91,8 @@ async fn what_is_still_being_written_is_not_idle() {
     );
     activity.retire();
     pass(&activity, STALL / 2).await;
-    activity.has_written();
-    assert_eq!(due(&activity), cut(STALL, Stalled::Closing));
+    activity.has_written(1 << 20);
+    assert_eq!(due(&activity), cut(STALL, Why::Closing));
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,11 +100,11 @@ async fn a_full_socket_has_a_deadline_until_it_takes_bytes() {
     let activity = opened();
     let _open = activity.begin(Version::HTTP_11);
     activity.is_blocked();
-    let deadline = cut(STALL, Stalled::Response);
+    let deadline = cut(STALL, Why::Response);
     pass(&activity, STALL / 2).await;
     activity.is_blocked();
     assert_eq!(due(&activity), deadline);
-    activity.has_written();
+    activity.has_written(1 << 20);
     assert_eq!(due(&activity), None);
 }
 
@@ -116,8 +117,8 @@ async fn pings_do_not_keep_an_http2_connection() {
         verdict: Verdict::Retire,
     };
     pass(&activity, STALL).await;
-    activity.has_read();
-    activity.has_written();
+    activity.has_read(0).unwrap();
+    activity.has_written(1 << 20);
     assert_eq!(due(&activity), Some(idle));
 }
 
@@ -126,15 +127,15 @@ async fn an_http2_response_waits_for_its_client_only_while_no_handler_works() {
     let activity = opened();
     let mut stalled = activity.begin(Version::HTTP_2);
     let busy = activity.begin(Version::HTTP_2);
-    stalled.clients_turn();
+    stalled.clients_turn(1 << 20);
     assert_eq!(due(&activity), None);
     drop(busy);
-    assert_eq!(due(&activity), cut(STALL, Stalled::Response));
+    assert_eq!(due(&activity), cut(STALL, Why::Response));
     pass(&activity, STALL / 2).await;
     stalled.our_turn();
     assert_eq!(due(&activity), None);
-    stalled.clients_turn();
-    assert_eq!(due(&activity), cut(STALL, Stalled::Response));
+    stalled.clients_turn(1 << 20);
+    assert_eq!(due(&activity), cut(STALL, Why::Response));
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,4 +161,85 @@ async fn the_longest_duration_means_never() {
         ..Options::default()
     }));
     assert!(due(&activity).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_its_response_in_drops_is_cut() {
+    let activity = opened();
+    let _open = activity.begin(Version::HTTP_11);
+    let mut drops = 0;
+    loop {
+        activity.is_blocked();
+        pass(&activity, STALL / 10).await;
+        if due(&activity).is_some_and(|due| due.at <= Instant::now()) {
+            break;
+        }
+        activity.has_written(1_024);
+        drops += 1;
+    }
+    assert_eq!(drops, 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_link_takes_all_of_a_response() {
+    let activity = opened();
+    let _open = activity.begin(Version::HTTP_11);
+    // 64 KiB a second, of which the socket tells when a third of its buffer is free.
+    for _ in 0..100 {
+        activity.is_blocked();
+        pass(&activity, 20 * SECOND).await;
+        assert!(due(&activity).is_some_and(|due| due.at > Instant::now()));
+        activity.has_written(20 * 64 * 1_024);
+        assert_eq!(due(&activity), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_response_has_a_clock_of_its_own() {
+    let activity = opened();
+    for _ in 0..10 {
+        let _open = activity.begin(Version::HTTP_11);
+        activity.is_blocked();
+        pass(&activity, STALL / 2).await;
+        activity.has_written(1);
+        assert_eq!(due(&activity), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_to_leave_goes_at_once_unless_a_request_has_come() {
+    let (report, mut reports) = mpsc::unbounded_channel();
+    let id = tokio::spawn(std::future::ready(())).id();
+    let is_due = |activity: &Activity| {
+        let due = due(activity);
+        due.filter(|due| due.at <= Instant::now())
+            .map(|due| due.verdict)
+    };
+    let silent = opened();
+    silent.ask_to_leave(id, report.clone());
+    assert_eq!(is_due(&silent), Some(Verdict::Cut(Why::Room)));
+
+    let kept = opened();
+    drop(kept.begin(Version::HTTP_11));
+    pass(&kept, SECOND).await;
+    kept.ask_to_leave(id, report.clone());
+    assert_eq!(is_due(&kept), Some(Verdict::Retire));
+    let open = kept.begin(Version::HTTP_11);
+    assert_eq!(is_due(&kept), None);
+    assert_eq!(kept.standing(id, &report), Standing::Busy);
+    assert!(reports.try_recv().is_err());
+    drop(open);
+    assert_eq!(reports.try_recv(), Ok(id));
+    assert!(matches!(kept.standing(id, &report), Standing::Spare(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_leaves_a_grace_for_half_a_request() {
+    let activity = opened();
+    activity.stop(Instant::now());
+    assert!(!activity.may_retire());
+    assert_eq!(due(&activity), cut(GRACE, Why::Shutdown));
+    let open = activity.begin(Version::HTTP_11);
+    assert!(open.is_last() && activity.may_retire());
+    assert_eq!(due(&activity), None);
 }

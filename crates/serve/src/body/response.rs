@@ -1,0 +1,80 @@
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use axum::body::Body;
+use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
+
+use crate::activity::Open;
+
+/// On HTTP/2 a response is handed over in pieces of this size, in bytes, each when the client has
+/// taken the one before. The protocol's own frames are smaller (16 KiB).
+const PIECE: usize = 64 * 1024;
+
+/// A response's body, which tells its request whose turn it is.
+pub(crate) struct Response {
+    body: Body,
+    rest: Bytes,
+    open: Open,
+}
+
+impl Response {
+    pub(crate) fn new(body: Body, open: Open) -> Self {
+        Self {
+            body,
+            rest: Bytes::new(),
+            open,
+        }
+    }
+
+    fn piece(&mut self, mut data: Bytes) -> Frame<Bytes> {
+        if self.open.is_http2() && data.len() > PIECE {
+            self.rest = data.split_off(PIECE);
+        }
+        self.open.clients_turn(data.len());
+        Frame::data(data)
+    }
+}
+
+impl HttpBody for Response {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if !self.rest.is_empty() {
+            let rest = std::mem::take(&mut self.rest);
+            let piece = self.piece(rest);
+            return Poll::Ready(Some(Ok(piece)));
+        }
+        self.open.our_turn();
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => frame,
+            end => return Poll::Ready(end),
+        };
+        Poll::Ready(Some(Ok(match frame.into_data() {
+            Ok(data) => self.piece(data),
+            Err(trailers) => {
+                self.open.clients_turn(0);
+                trailers
+            }
+        })))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let held = u64::try_from(self.rest.len()).unwrap_or(u64::MAX);
+        let mut hint = self.body.size_hint();
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(held));
+        }
+        hint.set_lower(hint.lower().saturating_add(held));
+        hint
+    }
+}

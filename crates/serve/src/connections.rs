@@ -1,0 +1,149 @@
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use hyper::{Request, Response};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    task::{Id, JoinError, JoinSet, yield_now},
+    time::{Instant, timeout},
+};
+use tower::Service;
+use tracing::{debug, error};
+
+use crate::{
+    activity::Activity,
+    connection::{self, Shared},
+    roster::{Room, Roster},
+    server::Drained,
+};
+
+/// Connections that are cut get this long to let go; only a handler that blocks its thread needs
+/// more.
+const LET_GO: Duration = Duration::from_secs(1);
+/// A connection that is asked to close has this long before the next one is asked as well.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// The connections of a server: a bounded number of them.
+pub(crate) struct Connections<S> {
+    shared: Arc<Shared<S>>,
+    tasks: JoinSet<()>,
+    roster: Roster,
+    stopping: watch::Receiver<bool>,
+    most: usize,
+    /// Not before this is another connection asked to close.
+    ask_at: Instant,
+    /// Whether there may be connections to close that were not looked at.
+    unfinished: bool,
+}
+
+impl<S> Connections<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+{
+    pub(crate) fn new(shared: Arc<Shared<S>>, stopping: watch::Receiver<bool>) -> Self {
+        Self {
+            most: shared.options.max_connections.max(1),
+            shared,
+            tasks: JoinSet::new(),
+            roster: Roster::new(),
+            stopping,
+            ask_at: Instant::now(),
+            unfinished: false,
+        }
+    }
+
+    /// For so many more there is room.
+    pub(crate) fn room(&self) -> usize {
+        self.most.saturating_sub(self.tasks.len())
+    }
+
+    /// Serves a connection, whether there is room or not.
+    pub(crate) fn serve(&mut self, socket: TcpStream, client: SocketAddr) {
+        let activity = Arc::new(Activity::new(&self.shared.options));
+        let task = self.tasks.spawn(connection::serve(
+            Arc::clone(&self.shared),
+            Arc::clone(&activity),
+            socket,
+            client,
+            self.stopping.clone(),
+        ));
+        self.roster.joined(task.id(), activity, Instant::now());
+    }
+
+    /// Has an idle connection close, if there is one, unless one was asked to a moment ago.
+    pub(crate) fn make_room(&mut self) {
+        let now = Instant::now();
+        if now < self.ask_at {
+            return;
+        }
+        let room = self.roster.make_room(now);
+        self.unfinished = room == Room::Unknown;
+        if room == Room::Asked {
+            self.ask_at = now + ASK_EVERY;
+        }
+    }
+
+    /// Waits until a connection has ended, or there may be one to close. Says whether one has
+    /// ended. Safe to drop.
+    pub(crate) async fn changed(&mut self) -> bool {
+        if self.tasks.is_empty() {
+            return std::future::pending().await;
+        }
+        tokio::select! {
+            Some(ended) = self.tasks.join_next_with_id() => {
+                self.ended(ended);
+                self.ask_at = Instant::now();
+                true
+            }
+            () = self.roster.idle() => false,
+            () = yield_now(), if self.unfinished => false,
+        }
+    }
+
+    /// Waits until all have ended, at most for `drain`, and cuts those that are left.
+    pub(crate) async fn drain(mut self, drain: Duration) -> Drained {
+        self.reap();
+        let open = self.tasks.len();
+        let _ = timeout(drain, self.all()).await;
+        self.reap();
+        let cut = self.tasks.len();
+        self.tasks.abort_all();
+        let _ = timeout(LET_GO, self.all()).await;
+        Drained { open, cut }
+    }
+
+    fn reap(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.ended(ended);
+        }
+    }
+
+    async fn all(&mut self) {
+        while let Some(ended) = self.tasks.join_next_with_id().await {
+            self.ended(ended);
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = match &ended {
+            Ok((id, ())) => *id,
+            Err(error) => error.id(),
+        };
+        self.roster.left(id);
+        match ended {
+            Err(error) if error.is_panic() => {
+                // The payload may hold what a client sent; the panic hook has shown where it
+                // happened.
+                error!("a handler panicked; its connection is closed");
+            }
+            Err(error) => debug!(%error, "a connection was cut"),
+            Ok(_) => {}
+        }
+    }
+}
