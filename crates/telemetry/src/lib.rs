@@ -1,7 +1,7 @@
 //! Logging set-up, and the mapping of a group's statistics to Prometheus metrics.
 //!
-//! Libraries of this project write `tracing` events and count in their own structures; this crate is where a program
-//! decides what becomes of both.
+//! Libraries of this project write `tracing` events and count in their own structures; this crate
+//! is where a program decides what becomes of both.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -10,14 +10,18 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! gaggle_telemetry::logging::init(&LogOptions { level: "warn".into(), ..LogOptions::default() })?;
+//! let log = gaggle_telemetry::logging::init(&LogOptions { level: "warn".into(), ..LogOptions::default() })?;
 //!
 //! let scores = Group::builder("scores")
 //!     .origin_fn(|_: Bytes| async { Ok::<_, std::io::Error>(Some("630")) })
 //!     .build()?;
-//! let metrics = Metrics::new(Groups::new([scores.clone()])?, BuildInfo { version: "0.1.0".into() });
+//! let build = BuildInfo { version: "0.1.0".into() };
+//! let metrics = Metrics::new(Groups::new([scores.clone()])?, build).with_log(log.clone());
 //! scores.get("Tom").await?;
 //! assert!(metrics.encode().contains("gaggle_gets_total{group=\"scores\"} 1\n"));
+//! assert!(metrics.encode().contains("gaggle_log_lines_lost_total 0\n"));
+//! // Before the program ends:
+//! log.flush(std::time::Duration::from_millis(250));
 //! # Ok(()) }
 //! ```
 //!
@@ -44,22 +48,31 @@
 //! | `peer_up` | `peer` | 1 if the peer is thought to be up, else 0 |
 //! | `ring_members` | | members of the ring, this node included |
 //! | `ring_info` | `hash` | 1; two nodes with the same `hash` place every key alike |
+//! | `log_lines_lost_total` | | log lines that could not be written |
+//! | `log_lines_left_out_total` | | log lines left out because others of their kind were written |
 //! | `build_info` | `version` | 1 |
 //!
 //! # Trade-offs
 //!
-//! * Nothing is counted here: a scrape reads the snapshots that groups and routers keep anyway, so metrics cost nothing
-//!   between scrapes. Each sample is exact, but a scrape is not one instant.
-//! * The text is OpenMetrics 1.0 ([`CONTENT_TYPE`]), which Prometheus has read since version 2.5; the older
-//!   `text/plain; version=0.0.4` is not offered.
-//! * A peer that has left the ring leaves the metrics; when it comes back, its counters may begin at 0.
-//! * Peers have no `group` label, for groups share a ring. Where routers of several groups know a peer of one name, the
-//!   first group's tells of it.
-//! * Log lines are written by the thread that logs, without a queue: none is lost and none can pile up, but a standard
-//!   error that blocks would block the node.
+//! * Nothing is counted here: a scrape reads the snapshots that groups and routers keep anyway,
+//!   so metrics cost nothing between scrapes. Each sample is exact, but a scrape is not one
+//!   instant.
+//! * The text is OpenMetrics 1.0 ([`CONTENT_TYPE`]), which Prometheus has read since version 2.5;
+//!   the older `text/plain; version=0.0.4` is not offered.
+//! * A peer that has left the ring leaves the metrics; when it comes back, its counters may begin
+//!   at 0.
+//! * Peers have no `group` label, for groups share a ring. Where routers of several groups know a
+//!   peer of one name, the first group's tells of it.
+//! * Log lines are written by a thread of their own, behind a queue of at most 8,192 lines and 1
+//!   MiB: a standard error that blocks, or is closed, costs lines and holds up nothing. What
+//!   waits in the queue is lost with a process that is killed. (`tracing-appender` has such a
+//!   queue too. It bounds lines but not bytes, does not count lines that cannot be written, and
+//!   holds up the exit by more than a second, with a `println!`, where nobody reads.)
+//! * A failure that comes with each request is one line a second. The fields of those that are
+//!   left out, such as the error's text, are not told.
 
 pub mod logging;
 mod metrics;
 
-pub use logging::{LogError, LogFormat, LogOptions};
+pub use logging::{Log, LogError, LogFormat, LogOptions};
 pub use metrics::{BuildInfo, CONTENT_TYPE, Metrics};

@@ -1,36 +1,71 @@
-//! Where log lines go, and how they look.
+//! Where log lines go, how they look, and how many of a kind there are.
+//!
+//! [`init`] never lets the log hold up or end the program's work. Lines go into a bounded queue,
+//! and a thread of its own writes them. Lines that do not fit, and those that cannot be written,
+//! are lost and counted. A line is at most 16 KiB long; what exceeds that is cut, and JSON stays
+//! JSON (with the field `cut`).
+//!
+//! A failure that comes with every request becomes one line an interval
+//! ([`LogOptions::interval`]), which tells how many like it were left out since the last one as
+//! `left_out`. What was left out at the end of a burst is told within two intervals, by a line
+//! whose message begins with `more of the same:`. Events are of one kind if they come from one
+//! place in the code and have the same `group`, `peer`, `node`, `port`, `local_addr` and
+//! `location`.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use tracing::Subscriber;
+use tracing::dispatcher::Dispatch;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::{MakeWriter, SubscriberBuilder};
 use tracing_subscriber::{EnvFilter, filter};
 
 use self::fields::PlainFields;
+use self::limit::Limiter;
+use self::line::Lines;
+use self::queue::{Producer, Queue};
 
+mod bounded;
 mod fields;
+mod handle;
+mod limit;
+mod line;
+mod panics;
+mod queue;
+
+pub use handle::Log;
+
+/// What was left out is told at least this often, whatever the interval.
+const MOST_BETWEEN_SUMMARIES: Duration = Duration::from_secs(5);
+const LEAST_BETWEEN_SUMMARIES: Duration = Duration::from_millis(100);
 
 /// How log lines look and which are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogOptions {
     /// Text or JSON. Default text.
     pub format: LogFormat,
-    /// What is written: a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), or directives as in
-    /// `info,gaggle_group=debug`. Default `info`.
+    /// What is written: a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), or directives
+    /// as in `info,gaggle_group=debug`. Default `info`.
     pub level: String,
     /// Whether text is coloured. Default: if standard error is a terminal.
     pub color: bool,
+    /// The time in which one line of a kind is written at `error` and `warn`, and ten at `info`;
+    /// `debug` and `trace` have no limit. None: all lines are written. Default 1 s.
+    pub interval: Option<Duration>,
 }
 
 impl Default for LogOptions {
     fn default() -> Self {
-        let color = std::io::stderr().is_terminal();
+        let color = io::stderr().is_terminal();
         Self {
             format: LogFormat::default(),
             level: "info".to_owned(),
             color,
+            interval: Some(Duration::from_secs(1)),
         }
     }
 }
@@ -41,7 +76,8 @@ pub enum LogFormat {
     /// `2026-01-01T00:00:00.000000Z  INFO picked peer group=scores peer=http://10.0.0.2:8001`
     #[default]
     Text,
-    /// One JSON object a line: `timestamp`, `level`, `message`, `target`, and each field under its name.
+    /// One JSON object a line: `timestamp`, `level`, `message`, `target`, and each field under
+    /// its name.
     Json,
 }
 
@@ -91,22 +127,73 @@ pub enum LogError {
     /// The program has set up logging before.
     #[error("logging is set up already")]
     AlreadySet,
+    /// The thread that writes cannot be started.
+    #[error("the log's thread cannot be started: {source}")]
+    NoThread {
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 /// A log that is not (yet) the program's own.
 pub type BoxedSubscriber = Box<dyn Subscriber + Send + Sync>;
 
-/// Makes the process write its log to standard error. For programs, once; a library or a test takes [`subscriber`].
+/// Makes the process write its log to standard error, panics included. For programs, once; a
+/// library or a test takes [`subscriber`] or [`queued`].
+///
+/// Before the program ends it should call [`Log::flush`]: lines that wait in the queue then are
+/// lost otherwise.
+///
+/// A panic is an `error` with its `location`. Its message is told there only if it stands in the
+/// code as it is. A message that is put together at run time may hold a key, and is told at
+/// `debug`. With `RUST_BACKTRACE` set there is a `backtrace`.
 ///
 /// # Errors
 ///
-/// If the level cannot be read, or logging has been set up before.
-pub fn init(options: &LogOptions) -> Result<(), LogError> {
-    let subscriber = subscriber(options, std::io::stderr)?;
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadySet)
+/// If the level cannot be read, the log's thread cannot be started, or logging has been set up
+/// before.
+pub fn init(options: &LogOptions) -> Result<Log, LogError> {
+    let (dispatch, log) = queued(options, io::stderr())?;
+    tracing::dispatcher::set_global_default(dispatch).map_err(|_| LogError::AlreadySet)?;
+    panics::report_to(log.clone());
+    Ok(log)
 }
 
-/// The same log as a value, written to `writer`: for `tracing::subscriber::with_default`.
+/// The same log, written to `writer` by a thread of its own and not (yet) the program's own. It
+/// may block, fail or panic. The thread ends when the dispatch and its clones are gone and the
+/// queue is empty.
+///
+/// # Errors
+///
+/// If the level cannot be read, or the thread cannot be started.
+pub fn queued(
+    options: &LogOptions,
+    writer: impl io::Write + Send + 'static,
+) -> Result<(Dispatch, Log), LogError> {
+    let queue = Arc::new(Queue::default());
+    let limiter = limiter(options);
+    let producer = Producer(Arc::clone(&queue));
+    let dispatch = Dispatch::new(build(options, limiter.clone(), producer)?);
+    let log = Log {
+        queue,
+        limiter,
+        dispatch: dispatch.downgrade(),
+    };
+    let told = log.clone();
+    let every = log.limiter.as_ref().map(|limiter| {
+        let interval = limiter.interval();
+        interval.clamp(LEAST_BETWEEN_SUMMARIES, MOST_BETWEEN_SUMMARIES)
+    });
+    thread::Builder::new()
+        .name(panics::LOG_THREAD.to_owned())
+        .spawn(move || queue::run(&told.queue, writer, every, || told.summarize(false)))
+        .map_err(|source| LogError::NoThread { source })?;
+    Ok((dispatch, log))
+}
+
+/// The same log as a value, written to `writer` by the thread that logs: for
+/// `tracing::subscriber::with_default`. What was left out is told by the next line of its kind
+/// alone.
 ///
 /// # Errors
 ///
@@ -115,24 +202,58 @@ pub fn subscriber<W>(options: &LogOptions, writer: W) -> Result<BoxedSubscriber,
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
+    build(options, limiter(options), writer)
+}
+
+fn limiter(options: &LogOptions) -> Option<Arc<Limiter>> {
+    options
+        .interval
+        .map(|interval| Arc::new(Limiter::new(interval)))
+}
+
+fn build<W>(
+    options: &LogOptions,
+    limiter: Option<Arc<Limiter>>,
+    writer: W,
+) -> Result<BoxedSubscriber, LogError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let builder = SubscriberBuilder::default()
         .with_env_filter(parse(&options.level)?)
         .with_ansi(options.color)
+        // It reports to standard error, and panics if that fails.
+        .log_internal_errors(false)
         .with_writer(writer);
     Ok(match options.format {
-        LogFormat::Text => Box::new(builder.with_target(false).fmt_fields(PlainFields).finish()),
+        LogFormat::Text => Box::new(
+            builder
+                .with_target(false)
+                .fmt_fields(PlainFields)
+                .map_event_format(|inner| Lines {
+                    inner: inner.with_ansi(options.color),
+                    format: LogFormat::Text,
+                    limiter,
+                })
+                .finish(),
+        ),
         LogFormat::Json => Box::new(
             builder
                 .json()
                 .flatten_event(true)
                 .with_current_span(false)
+                .map_event_format(|inner| Lines {
+                    inner: inner.with_ansi(false),
+                    format: LogFormat::Json,
+                    limiter,
+                })
                 .finish(),
         ),
     })
 }
 
-/// `EnvFilter` takes a lone word that is no level for a target, and then writes nothing but that target's lines: the
-/// misspelt `verbos` would silence the node. Here such a word is an error.
+/// `EnvFilter` takes a lone word that is no level for a target, and then writes nothing but that
+/// target's lines: the misspelt `verbos` would silence the node. Here such a word is an error.
 fn parse(level: &str) -> Result<EnvFilter, LogError> {
     let bad = |reason: String| LogError::BadLevel {
         level: level.to_owned(),

@@ -5,9 +5,12 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 use tracing::warn;
 
+use self::log::LogCounts;
 use self::snapshot::Snapshots;
+use crate::Log;
 
 mod families;
+mod log;
 mod snapshot;
 
 /// The content type of [`Metrics::encode`]: OpenMetrics 1.0 text.
@@ -32,6 +35,13 @@ impl Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Snapshots { groups, build }));
         Self { registry }
+    }
+
+    /// And those of the program's log.
+    #[must_use]
+    pub fn with_log(mut self, log: Log) -> Self {
+        self.registry.register_collector(Box::new(LogCounts(log)));
+        self
     }
 
     /// The page, as of now.

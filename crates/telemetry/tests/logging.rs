@@ -36,6 +36,7 @@ fn written(format: LogFormat, level: &str, log: impl FnOnce()) -> String {
         format,
         level: level.to_owned(),
         color: false,
+        ..LogOptions::default()
     };
     let subscriber = subscriber(&options, lines.clone()).unwrap();
     tracing::subscriber::with_default(subscriber, log);

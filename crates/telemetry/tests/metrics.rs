@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gaggle_group::{Group, Groups, Hop, Member, Peer, PeerRequests, Route, Router, Serve};
-use gaggle_telemetry::{BuildInfo, Metrics};
+use gaggle_telemetry::{BuildInfo, LogOptions, Metrics};
 
 /// A page, parsed: the values of the samples by name and labels, and the type of each family.
 struct Page {
@@ -295,6 +295,19 @@ async fn every_name_is_there_from_the_first_scrape_on() {
     assert_eq!(page.names(), BTreeSet::from(expected));
     assert_eq!(page.types["gaggle_load_seconds"], "histogram");
     assert_eq!(page.types["gaggle_peer_up"], "gauge");
+}
+
+#[tokio::test]
+async fn the_log_has_its_counts_in_the_page() {
+    let (_dispatch, log) =
+        gaggle_telemetry::logging::queued(&LogOptions::default(), std::io::sink()).unwrap();
+    let page = Page::parse(&metrics([group("scores")]).with_log(log).encode());
+    for series in [
+        "gaggle_log_lines_lost_total",
+        "gaggle_log_lines_left_out_total",
+    ] {
+        assert_eq!(page.get(series), 0.0, "{series}");
+    }
 }
 
 #[tokio::test]

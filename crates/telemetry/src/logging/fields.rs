@@ -7,9 +7,9 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
-/// `message name=value name="a value with spaces"`: quotes only where a reader needs them, where tracing-subscriber's
-/// own format puts them around every string. What could end the line or move the cursor is escaped, for values may come
-/// from elsewhere.
+/// `message name=value name="a value with spaces"`: quotes only where a reader needs them, where
+/// tracing-subscriber's own format puts them around every string. What could end the line or move
+/// the cursor is escaped, for values may come from elsewhere.
 pub(super) struct PlainFields;
 
 impl<'w> FormatFields<'w> for PlainFields {

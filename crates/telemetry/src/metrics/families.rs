@@ -26,9 +26,14 @@ impl Families<'_> {
             .encoder
             .encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, value) in samples {
-            family
-                .encode_family(&labels)?
-                .encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+            if labels.is_empty() {
+                // `name 1` rather than `name{} 1`.
+                family.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+            } else {
+                family
+                    .encode_family(&labels)?
+                    .encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+            }
         }
         Ok(())
     }
@@ -44,7 +49,6 @@ impl Families<'_> {
             .encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in samples {
             if labels.is_empty() {
-                // `name 1` rather than `name{} 1`.
                 family.encode_gauge(&value)?;
             } else {
                 family.encode_family(&labels)?.encode_gauge(&value)?;
