@@ -231,14 +231,8 @@ impl Hop {
 
     async fn ask(self, caller: u64) {
         let at = usize::try_from(caller).unwrap_or(usize::MAX) % self.keys.len();
-        let fetch = Fetch {
-            group: "things",
-            key: &self.keys[at],
-            max_value: 64 << 20,
-            deadline: Duration::from_secs(5),
-            party: None,
-            removals: &[],
-        };
+        let key = &self.keys[at];
+        let fetch = Fetch::new("things", key, 64 << 20, Duration::from_secs(5));
         let value = match self.peer.fetch(fetch).await.map(|entry| entry.value) {
             Ok(Some(value)) => value,
             other => unreachable!("the value is in the owner's cache: {other:?}"),

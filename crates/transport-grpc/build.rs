@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             for method in &service.method {
                 built = built.method(
                     Method::builder()
-                        .name(method.name().to_lowercase())
+                        .name(snake(method.name()))
                         .route_name(method.name())
                         .input_type(message(method.input_type()))
                         .output_type(message(method.output_type()))
@@ -38,6 +38,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Without tonic's own transport: the client gets its channel, and the server its port, from elsewhere.
     Builder::new().build_transport(false).compile(&services);
     Ok(())
+}
+
+/// `HandOver` as `hand_over`.
+fn snake(name: &str) -> String {
+    let mut snake = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
 }
 
 /// The Rust path of a message; `full_name` is `.package.Message`.

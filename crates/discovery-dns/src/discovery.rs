@@ -18,7 +18,8 @@ use tokio::time::{sleep, timeout};
 use crate::lookup::{LookupError, addresses};
 use crate::{DnsOptions, Family, OptionsError, own_address};
 
-/// The addresses of a name, as a list of members. The crate's documentation tells what is asked and what is an error.
+/// The addresses of a name, as a list of members. The crate's documentation tells what is asked
+/// and what is an error.
 pub struct DnsDiscovery {
     options: DnsOptions,
     name: Name,
@@ -32,8 +33,8 @@ pub struct DnsDiscovery {
 pub struct OwnAddress {
     /// The address.
     pub ip: IpAddr,
-    /// Whether it is one of the name's addresses, and therefore the one that peers use. If not, it is what the routing table
-    /// suggests.
+    /// Whether it is one of the name's addresses, and therefore the one that peers use. If not,
+    /// it is what the routing table suggests.
     pub listed: bool,
 }
 
@@ -78,19 +79,21 @@ impl DnsDiscovery {
         })
     }
 
-    /// The base URL of the node at `address`, spelt as in the list of members: rings are made of the exact strings.
+    /// The base URL of the node at `address`, spelt as in the list of members: rings are made of
+    /// the exact strings.
     pub fn url_of(&self, address: IpAddr) -> String {
         format!("http://{}", SocketAddr::new(address, self.options.port))
     }
 
-    /// The address by which peers know this host: the first of the name's addresses that is its own. If none is, because
-    /// the name service does not list this node before it is ready, or does not answer, then the address that packets to a
-    /// member, or to a name server, come from; never a loopback address. Sends nothing but the questions.
+    /// The address by which peers know this host: the first of the name's addresses that is its
+    /// own. If none is, because the name service does not list this node before it is ready, or
+    /// does not answer, then the address that packets to a member, or to a name server, come
+    /// from; never a loopback address. Sends nothing but the questions.
     ///
     /// # Errors
     ///
-    /// If the list cannot be had, or no route leads to a member, and nothing can be told from the name servers either:
-    /// Docker's is on the loopback network.
+    /// If the list cannot be had, or no route leads to a member, and nothing can be told from the
+    /// name servers either: Docker's is on the loopback network.
     pub async fn own_address(&self) -> Result<OwnAddress, DiscoveryError> {
         let port = self.options.port;
         let (members, failure) = match self.addresses().await {
@@ -155,7 +158,8 @@ impl Discovery for DnsDiscovery {
             .collect())
     }
 
-    /// Returns after the interval, give or take a tenth, so that nodes started together do not ask together for ever.
+    /// Returns after the interval, give or take a tenth, so that nodes started together soon ask
+    /// at different times.
     async fn changed(&self) {
         sleep(self.options.every.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
     }
@@ -175,8 +179,8 @@ fn address_of(server: &NameServerConfig) -> Option<SocketAddr> {
     Some(SocketAddr::new(server.ip, connection.port))
 }
 
-/// What the system says of `ndots` and the like, with our own idea of time: no answer outlives the question, and a lost
-/// datagram leaves time for a second.
+/// What the system says of `ndots` and the like, with our own idea of time: no answer outlives
+/// the question, and a lost datagram leaves time for a second.
 fn uncached(mut options: ResolverOpts, timeout: Duration) -> ResolverOpts {
     options.use_hosts_file = ResolveHosts::Never;
     options.cache_size = 0;
@@ -222,7 +226,8 @@ mod tests {
         }
     }
 
-    /// What is asked for on the way from the name of a service to its addresses, with that resolv.conf.
+    /// What is asked for on the way from the name of a service to its addresses, with that
+    /// resolv.conf.
     async fn names_asked(resolv_conf: &str, name: &str, known: &str) -> Vec<String> {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let (config, found) = parse_resolv_conf(resolv_conf).unwrap();

@@ -31,14 +31,15 @@ pub enum LookupError {
         /// How many it has.
         count: usize,
     },
-    /// An address at which no node can be: unspecified, multicast or broadcast. Filtering name servers answer 0.0.0.0 for a
-    /// name that they block, and a node would take that for itself.
+    /// An address at which no node can be: unspecified, multicast or broadcast. Filtering name
+    /// servers answer 0.0.0.0 for a name that they block, and a node would take that for itself.
     #[error("{0} cannot be the address of a node")]
     NotANode(IpAddr),
     /// The name server failed or refused, or could not be reached.
     #[error("the name server: {0}")]
     Server(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The members are known, but no route leads to any of them, so that this host has no address among or towards them.
+    /// The members are known, but no route leads to any of them, so that this host has no address
+    /// among or towards them.
     #[error("this host has no route to any of {count} addresses")]
     NoRoute {
         /// How many were tried.

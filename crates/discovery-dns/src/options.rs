@@ -11,18 +11,22 @@ const MAX_SPAN: Duration = Duration::from_secs(3600);
 /// What is asked, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsOptions {
-    /// The name whose addresses are the nodes, such as `node` or `gaggle-peers.default.svc.cluster.local`. One without a
-    /// trailing dot is completed by the search domains of `/etc/resolv.conf`. Has no default.
+    /// The name whose addresses are the nodes, such as `node` or
+    /// `gaggle-peers.default.svc.cluster.local`. One without a trailing dot is completed by the
+    /// search domains of `/etc/resolv.conf`. Has no default.
     pub name: String,
     /// The port that peers are reached at, the same on each node. Default 8001.
     pub port: u16,
-    /// How long to wait between two questions, give or take a tenth. Above 0, at most an hour; default 5 s.
+    /// How long to wait between two questions, give or take a tenth. Above 0, at most an hour;
+    /// default 5 s.
     pub every: Duration,
-    /// How long a list may take, search domains, a second try and TCP included. Above 0, at most an hour; default 2 s.
+    /// How long a list may take, search domains, a second try and TCP included. Above 0, at most
+    /// an hour; default 2 s.
     pub timeout: Duration,
     /// Which addresses count. Default: IPv4 where there are any.
     pub family: Family,
-    /// The name server to ask instead of the system's; no search domain is used then. Default: none.
+    /// The name server to ask instead of the system's; no search domain is used then. Default:
+    /// none.
     pub nameserver: Option<SocketAddr>,
 }
 
@@ -39,11 +43,13 @@ impl Default for DnsOptions {
     }
 }
 
-/// Which addresses make members. Never both kinds at once: a node that has one of each would be two members.
+/// Which addresses make members. Never both kinds at once: a node that has one of each would be
+/// two members.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Family {
-    /// The IPv4 addresses or, where the name server says that there are none, the IPv6 ones. Once IPv4 addresses have been
-    /// seen, IPv6 is not asked for any more: nodes must not change their names because one answer went astray.
+    /// The IPv4 addresses or, where the name server says that there are none, the IPv6 ones. Once
+    /// IPv4 addresses have been seen, IPv6 is not asked for any more: nodes must not change their
+    /// names because one answer went astray.
     #[default]
     Ipv4First,
     /// IPv4 only (A records).

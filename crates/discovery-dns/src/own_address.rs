@@ -1,9 +1,10 @@
 //! Which address is this host's own.
 //!
-//! A node must know by which of the members' names it goes itself; else it would be in its own ring twice, once as itself
-//! and once as a peer that it calls over the network. A container may have several addresses, and no list of interfaces
-//! tells which of them its peers use. The routing table does: a datagram socket that is *connected* to a peer is given the
-//! address that packets to the peer would come from. No packet is sent.
+//! A node must know by which of the members' names it goes itself; else it would be in its own
+//! ring twice, once as itself and once as a peer that it calls over the network. A container may
+//! have several addresses, and no list of interfaces tells which of them its peers use. The
+//! routing table does: a datagram socket that is *connected* to a peer is given the address that
+//! packets to the peer would come from. No packet is sent.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -11,8 +12,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// The address of this host that packets to `remote` come from. Sends nothing, and does not wait.
 ///
-/// For an address of this host itself that is the address, but for the loopback network, all of which is reached from
-/// 127.0.0.1.
+/// For an address of this host itself that is the address, but for the loopback network, all of
+/// which is reached from 127.0.0.1.
 ///
 /// # Errors
 ///
@@ -36,8 +37,8 @@ pub(crate) fn listed(addresses: &BTreeSet<IpAddr>, port: u16) -> Option<IpAddr> 
         .find(|own| addresses.contains(own))
 }
 
-/// The address of this host that the first of `remotes` with a route would see. Loopback does not count: it is nothing that
-/// a peer could use.
+/// The address of this host that the first of `remotes` with a route would see. Loopback does not
+/// count: it is nothing that a peer could use.
 pub(crate) fn towards(remotes: impl IntoIterator<Item = SocketAddr>) -> Option<IpAddr> {
     remotes
         .into_iter()
@@ -65,7 +66,8 @@ mod tests {
 
     #[test]
     fn the_listed_address_is_preferred_wherever_it_stands() {
-        // 203.0.113.0/24 is for documentation: whatever leads there, this host has no such address.
+        // 203.0.113.0/24 is for documentation: whatever leads there, this host has no such
+        // address.
         let members = set(&["127.0.0.1", "203.0.113.1", "203.0.113.2"]);
         assert_eq!(listed(&members, 8001), Some(Ipv4Addr::LOCALHOST.into()));
         assert_eq!(listed(&set(&["203.0.113.1", "203.0.113.2"]), 8001), None);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use gaggle_limiter::ByteBudget;
 use gaggle_lru::Clock;
 
 use crate::tiers::Tiers;
@@ -18,19 +19,32 @@ use crate::{
 pub struct Limits {
     /// The longest key, in bytes. Default 1 KiB.
     pub max_key: usize,
-    /// The largest value, in bytes. Default 64 MiB.
+    /// The largest value, in bytes. Default 8 MiB.
     pub max_value: u64,
-    /// How long a load may take, and how long a caller waits for it. Default 5 s.
+    /// How long a load may take once it asks the origin. A caller waits for so long and for `max_wait`. Default 5 s.
     pub load_timeout: Duration,
-    /// The most loads that ask the origin at one time; others wait their turn, within `load_timeout`. Default 256.
+    /// The most loads that ask the origin at one time; others wait their turn, for `max_wait`. Loads that took too long count
+    /// until the origin has answered, or is believed to have given up, too (`origin_grace`). Default 256.
     pub max_origin_loads: usize,
+    /// Whether to find out by itself how many loads at a time the origin bears, up to `max_origin_loads`. Default false.
+    pub adapt_origin_loads: bool,
+    /// How long a load may wait before it asks the origin; then it is shed. Under overload it is shed sooner. Default, with
+    /// `None`: a fifth of `load_timeout`.
+    pub max_wait: Option<Duration>,
+    /// For how long after `load_timeout` an origin that has not answered is taken to be at work on the load. Default, with
+    /// `None`: one and a half times `load_timeout`, but between one second and five.
+    pub origin_grace: Option<Duration>,
+    /// Whether an origin that fails again and again is left alone for a moment, half a second to four. Default true.
+    pub circuit_breaker: bool,
     /// The most loads under way, from the origin and from peers; a get beyond them is shed. Default 65,536.
     pub max_loads: usize,
     /// What a caller that is shed is told to wait. Default 1 s.
     pub retry_after: Duration,
     /// How long a value may be served that this node loaded in place of an owner that could not be asked. Such values
-    /// are kept with the hot copies. Zero keeps none. Default 5 s.
+    /// are kept with the hot copies. Zero keeps none. Default 1 minute, as copies live.
     pub stand_in_ttl: Duration,
+    /// How long a load waits for the node that kept the key before the ring changed, before it asks the origin. Default 250 ms.
+    pub hand_over_timeout: Duration,
     /// How long a removal, or a value given to the owner of a key, waits for each of the other nodes, all at once. Default
     /// 1 s.
     pub removal_timeout: Duration,
@@ -40,14 +54,40 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_key: 1 << 10,
-            max_value: 64 << 20,
+            max_value: 8 << 20,
             load_timeout: Duration::from_secs(5),
             max_origin_loads: 256,
+            adapt_origin_loads: false,
+            max_wait: None,
+            origin_grace: None,
+            circuit_breaker: true,
             max_loads: 1 << 16,
             retry_after: Duration::from_secs(1),
-            stand_in_ttl: Duration::from_secs(5),
+            stand_in_ttl: Duration::from_secs(60),
+            hand_over_timeout: Duration::from_millis(250),
             removal_timeout: Duration::from_secs(1),
         }
+    }
+}
+
+impl Limits {
+    /// How long a load may wait before it asks the origin.
+    #[must_use]
+    pub fn wait_for_origin(&self) -> Duration {
+        self.max_wait.unwrap_or(self.load_timeout / 5)
+    }
+
+    /// How long a caller waits for an answer.
+    #[must_use]
+    pub fn longest_wait(&self) -> Duration {
+        self.load_timeout.saturating_add(self.wait_for_origin())
+    }
+
+    /// For how long after `load_timeout` a load counts as under way at the origin.
+    pub(crate) fn grace(&self) -> Duration {
+        let grace = self.load_timeout.saturating_mul(3) / 2;
+        let bounded = grace.clamp(Duration::from_secs(1), Duration::from_secs(5));
+        self.origin_grace.unwrap_or(bounded)
     }
 }
 
@@ -99,6 +139,7 @@ pub struct GroupBuilder {
     router: Arc<dyn Router>,
     hot_copies: Arc<dyn HotCopies>,
     stores: Option<(Arc<dyn Store>, Arc<dyn Store>)>,
+    in_flight: Option<ByteBudget>,
 }
 
 /// What a group is made of, checked.
@@ -111,6 +152,7 @@ pub(crate) struct Parts {
     pub(crate) origin: Arc<dyn Origin>,
     pub(crate) router: Arc<dyn Router>,
     pub(crate) hot_copies: Arc<dyn HotCopies>,
+    pub(crate) in_flight: ByteBudget,
 }
 
 impl GroupBuilder {
@@ -125,6 +167,7 @@ impl GroupBuilder {
             router: Arc::new(LocalOnly::default()),
             hot_copies: Arc::new(Sampled::default()),
             stores: None,
+            in_flight: None,
         }
     }
 
@@ -200,6 +243,13 @@ impl GroupBuilder {
         self
     }
 
+    /// What bodies under way and answers that are being written draw on; one for all groups of a process. Default: one of the
+    /// group's own without a limit.
+    pub fn in_flight(mut self, budget: ByteBudget) -> Self {
+        self.in_flight = Some(budget);
+        self
+    }
+
     /// The group.
     ///
     /// # Errors
@@ -261,6 +311,7 @@ impl GroupBuilder {
             origin,
             router: self.router,
             hot_copies: self.hot_copies,
+            in_flight: self.in_flight.unwrap_or_else(ByteBudget::unlimited),
         }))
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gaggle_limiter::OverBudget;
+
 use crate::PeerError;
 
 /// Why a get brought no value. Cheap to clone: every waiter of a load gets the same one.
@@ -75,16 +77,66 @@ pub enum Error {
         /// What became of the request.
         source: PeerError,
     },
-    /// Too many loads are under way; a retry after a pause may help.
-    #[error("group {group}: {limit} loads are under way, which is the limit")]
+    /// Nothing of the key is in memory, and no more was asked for ([`Serve::kept_only`](crate::Serve)).
+    #[error("group {group}: nothing of the key is in memory")]
+    NotKept {
+        /// The group asked.
+        group: Arc<str>,
+    },
+    /// There is no room for another load, or for what it would bring; a retry after a pause may help.
+    #[error("group {group}: {why}")]
     Shed {
         /// The group asked.
         group: Arc<str>,
-        /// The most loads that may be under way.
-        limit: usize,
+        /// What there is no room for.
+        why: Overload,
         /// When to try again.
         retry_after: Duration,
     },
+}
+
+/// What a node has no room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Overload {
+    /// As many loads are under way, from the origin and from peers, as may be.
+    #[error("{limit} loads are under way, which is the limit")]
+    Loads {
+        /// The most loads that may be under way.
+        limit: usize,
+    },
+    /// The origin is asked for as much as it may be, and the load would wait for longer than it may.
+    #[error("the queue for the origin is full, at a limit of {limit} loads at a time")]
+    Queue {
+        /// The most loads that may ask the origin at one time, as of now.
+        limit: usize,
+    },
+    /// The origin has failed so often that it is left alone for a moment.
+    #[error("the origin is failing and is not asked at the moment")]
+    OriginDown,
+    /// As many bytes are in flight as may be.
+    #[error("{limit} bytes are in flight, which is the limit")]
+    Bytes {
+        /// The most bytes that may be in flight.
+        limit: u64,
+    },
+    /// The owner of the key, or this node's way to it, has no room.
+    #[error("the key's owner has no room, or its origin is failing")]
+    Owner {
+        /// The most loads that the owner takes, where it is those that are too many; 0 otherwise.
+        limit: usize,
+    },
+}
+
+impl Overload {
+    /// The limit in loads, for protocols that tell it; 0 where it is none of loads.
+    #[must_use]
+    pub fn loads(&self) -> usize {
+        match *self {
+            Self::Loads { limit } | Self::Queue { limit } | Self::Owner { limit } => limit,
+            Self::OriginDown | Self::Bytes { .. } => 0,
+        }
+    }
 }
 
 impl Error {
@@ -96,7 +148,10 @@ impl Error {
     /// Whether the same request may succeed a little later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::NotFound { .. } | Self::KeyTooLong { .. } | Self::ValueTooLarge { .. } => false,
+            Self::NotFound { .. }
+            | Self::NotKept { .. }
+            | Self::KeyTooLong { .. }
+            | Self::ValueTooLarge { .. } => false,
             Self::Origin { .. }
             | Self::Panicked { .. }
             | Self::Cancelled { .. }
@@ -128,6 +183,9 @@ pub enum OriginError {
         /// The most that was allowed, in bytes.
         limit: u64,
     },
+    /// There was no room for the value's bytes ([`Load::budget`](crate::Load)). Says nothing about the origin.
+    #[error(transparent)]
+    OverBudget(#[from] OverBudget),
 }
 
 impl OriginError {

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_singleflight::{FlightError, Flights, Waiter};
+use gaggle_limiter::{BreakerOptions, BreakerState, ByteBudget, Limit, Limiter};
+use gaggle_singleflight::{FlightError, Flights, Options as FlightOptions, Waiter};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
@@ -21,16 +22,20 @@ use crate::removal::log::Log;
 use crate::stats::Counters;
 use crate::tiers::Remembered;
 use crate::{
-    Answer, CacheStats, Clock, Error, FreshnessPolicy, GroupBuilder, Key, Limits, RemovalId, Route,
-    Router, Stats, Store,
+    Answer, CacheStats, Clock, Error, FreshnessPolicy, GroupBuilder, Key, Limits, OriginQueue,
+    RemovalId, Route, Router, Stats, Store,
 };
 
+mod fetch;
 mod flight;
 mod follow;
+mod hand_over;
+mod load;
 mod many;
 mod removal;
 
 pub use follow::Contact;
+pub use hand_over::HandedOver;
 pub use removal::{Missed, Removal};
 
 /// A named set of keys with one origin behind it. A cheap-clone handle; all clones are one group.
@@ -40,6 +45,37 @@ pub use removal::{Missed, Removal};
 pub struct Group {
     inner: Arc<Inner>,
 }
+
+fn origin_queue(limiter: &gaggle_limiter::Stats) -> OriginQueue {
+    OriginQueue {
+        limit: limiter.limit,
+        running: limiter.in_use,
+        given_up: limiter.given_up,
+        waiting: limiter.queued,
+        breaker_open: limiter.breaker != BreakerState::Closed,
+        breaker_opened: limiter.opened,
+    }
+}
+
+fn origin_limiter(name: &str, limits: &Limits) -> Limiter {
+    let most = limits.max_origin_loads;
+    Limiter::new(gaggle_limiter::Options {
+        name: name.into(),
+        limit: if limits.adapt_origin_loads {
+            Limit::Auto { most }
+        } else {
+            Limit::Fixed(most)
+        },
+        max_wait: limits.wait_for_origin(),
+        // Flights are counted already.
+        max_queue: limits.max_loads,
+        grace: limits.grace(),
+        breaker: limits.circuit_breaker.then(BreakerOptions::default),
+    })
+}
+
+/// Requests to previous owners at one time.
+const HAND_OVER_SLOTS: usize = 64;
 
 /// Whether a get may be passed on to the key's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +99,8 @@ pub struct Serve<'a> {
     pub wait: Option<Duration>,
     /// Removals of the key that the asker knows ([`Fetch::removals`](crate::Fetch)): they are applied before the answer.
     pub removals: &'a [RemovalId],
+    /// Only what is in memory is of use ([`Fetch::kept_only`](crate::Fetch)): otherwise the answer is [`Error::NotKept`].
+    pub kept_only: bool,
 }
 
 impl<'a> Serve<'a> {
@@ -74,7 +112,14 @@ impl<'a> Serve<'a> {
             hop,
             wait: None,
             removals: &[],
+            kept_only: false,
         }
+    }
+
+    /// The same for what is in memory alone, if so.
+    #[must_use]
+    pub fn kept_only(self, kept_only: bool) -> Self {
+        Self { kept_only, ..self }
     }
 
     /// The same, waiting for so long.
@@ -103,7 +148,12 @@ struct Inner {
     /// Read on misses only, and never across an await.
     router: RwLock<Arc<dyn Router>>,
     counters: Counters,
-    origin_slots: Semaphore,
+    /// How many loads ask the origin, who waits for that, and who is shed.
+    origin_limiter: Limiter,
+    /// Requests to previous owners.
+    hand_over_slots: Semaphore,
+    /// What bodies under way, and answers that are being written, draw on. Shared by the groups of a process.
+    in_flight: ByteBudget,
     /// Loads from the origin. Whatever path leads there, at most one runs for a key.
     loads: Flights<Key, Outcome>,
     /// Fetches from the owners of keys. Apart from `loads`, so that a request which a peer has forwarded to us never
@@ -126,9 +176,9 @@ impl Group {
     pub(crate) fn from_parts(parts: Parts) -> Self {
         Self {
             inner: Arc::new(Inner {
-                origin_slots: Semaphore::new(
-                    parts.limits.max_origin_loads.min(Semaphore::MAX_PERMITS),
-                ),
+                origin_limiter: origin_limiter(&parts.name, &parts.limits),
+                hand_over_slots: Semaphore::new(HAND_OVER_SLOTS),
+                in_flight: parts.in_flight,
                 name: parts.name,
                 limits: parts.limits,
                 freshness: parts.freshness,
@@ -140,7 +190,10 @@ impl Group {
                 hot_copies: parts.hot_copies,
                 router: RwLock::new(parts.router),
                 counters: Counters::default(),
-                loads: Flights::default(),
+                loads: Flights::with_options(FlightOptions {
+                    count_waiters: true,
+                    ..FlightOptions::default()
+                }),
                 fetches: Flights::default(),
                 log: removal::new_log(),
                 heard: Mutex::default(),
@@ -157,6 +210,11 @@ impl Group {
     /// The bounds that it keeps.
     pub fn limits(&self) -> &Limits {
         &self.inner.limits
+    }
+
+    /// What bodies under way, and answers that are being written, draw on.
+    pub fn in_flight(&self) -> &ByteBudget {
+        &self.inner.in_flight
     }
 
     /// Who owns which key, as of now.
@@ -199,7 +257,7 @@ impl Group {
         &'a self,
         key: &'a [u8],
     ) -> Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>> {
-        let wait = self.inner.limits.load_timeout;
+        let wait = self.inner.limits.longest_wait();
         Box::pin(self.miss(key, Hop::First, wait))
     }
 
@@ -249,17 +307,29 @@ impl Group {
     ///
     /// As [`find`](Self::find).
     pub async fn serve(&self, request: Serve<'_>) -> Result<Answer, Error> {
-        self.inner.counters.server_requests.fetch_add(1, Relaxed);
         let key = request.key;
         self.inner.apply_to(key, request.removals);
+        if request.kept_only {
+            return self.serve_kept(key);
+        }
+        self.inner.counters.server_requests.fetch_add(1, Relaxed);
         match self.cached(key) {
             Some(hit) => Ok(hit),
             None => {
-                let most = self.inner.limits.load_timeout;
+                let most = self.inner.limits.longest_wait();
                 let wait = request.wait.map_or(most, |wait| wait.min(most));
                 Box::pin(self.miss(key, request.hop, wait)).await
             }
         }
+    }
+
+    /// A value that is fresh and in memory. No use of it: it is the asker's from now on.
+    fn serve_kept(&self, key: &[u8]) -> Result<Answer, Error> {
+        let kept = self.inner.tiers.peek(key).map(|kept| kept.answer);
+        kept.filter(|kept| kept.value.is_some() && !kept.is_stale())
+            .ok_or_else(|| Error::NotKept {
+                group: self.inner.name.clone(),
+            })
     }
 
     async fn miss(&self, key: &[u8], hop: Hop, wait: Duration) -> Result<Answer, Error> {
@@ -297,6 +367,8 @@ impl Group {
             refreshes: counters.refreshes.load(Relaxed),
             not_modified: counters.not_modified.load(Relaxed),
             removals: counters.removals.load(Relaxed),
+            taken_over: counters.taken_over.load(Relaxed),
+            hedges: counters.hedges.load(Relaxed),
             unvouched_drops: counters.unvouched_drops.load(Relaxed),
             absent,
             collapsed: counters.collapsed.load(Relaxed),
@@ -304,6 +376,7 @@ impl Group {
             shed: counters.shed.load(Relaxed),
             loads_in_flight: counters.in_flight.load(Relaxed),
             origin: counters.origin.snapshot(),
+            origin_queue: origin_queue(&inner.origin_limiter.stats()),
             peer: counters.peer.snapshot(),
             main,
             hot,

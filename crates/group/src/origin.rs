@@ -4,6 +4,7 @@ use std::future::Future;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use gaggle_limiter::ByteBudget;
 
 use crate::{Key, Loaded, Metadata, OriginError};
 
@@ -30,6 +31,9 @@ pub struct Load<'a> {
     /// What is known of a value that is still here but no longer fresh, if it has an entity tag or a date. An origin that
     /// can tell that it is still right answers [`Loaded::not_modified`]; any other may pass it over.
     pub stale: Option<&'a Metadata>,
+    /// What the bytes of values under way draw on. An origin that reads a body reserves what it is about to read, as the
+    /// length is known or as the buffer grows; [`OriginError::OverBudget`] says that there was no room in time.
+    pub budget: Option<&'a ByteBudget>,
 }
 
 impl<'a> Load<'a> {
@@ -40,6 +44,16 @@ impl<'a> Load<'a> {
             key,
             max_value,
             stale: None,
+            budget: None,
+        }
+    }
+
+    /// The same with a budget for the bytes that come.
+    #[must_use]
+    pub fn within(self, budget: &'a ByteBudget) -> Self {
+        Self {
+            budget: Some(budget),
+            ..self
         }
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use gaggle_limiter::ByteBudget;
+
 use crate::{Entry, Error, Guest, Key, Known, News, Notice, RemovalId};
 
 /// A node that can be asked for the keys it owns. A transport implements it.
@@ -26,10 +28,7 @@ pub trait Peer: Send + Sync + 'static {
     /// Has the peer keep a value as the key's owner. `Ok` only if it is known to do so.
     async fn put(&self, put: Put<'_>) -> Result<(), PeerError> {
         let _ = put;
-        Err(PeerError::Refused {
-            peer: self.name().into(),
-            reason: "it takes no values".into(),
-        })
+        Err(self.has_no_such_thing())
     }
 
     /// Asks for the removals that the peer knows and this node does not. `follower` is this node's name, by which the peer
@@ -44,6 +43,39 @@ pub trait Peer: Send + Sync + 'static {
         Ok(None)
     }
 
+    /// Gives the peer what this node holds of keys that are the peer's to keep from now on: this node leaves, or the ring has
+    /// changed. `Ok` says how many the peer keeps; it need not keep any. `Refused` where this kind of peer has no such thing.
+    async fn hand_over(&self, hand_over: HandOver<'_>) -> Result<u64, PeerError> {
+        let _ = hand_over;
+        Err(self.has_no_such_thing())
+    }
+
+    /// Tells the peer that the node of that name, this one, leaves the cluster and will be gone in so long at most, or with
+    /// `None` that it is here to stay: it has started.
+    async fn leaving(&self, node: &str, gone_within: Option<Duration>) -> Result<(), PeerError> {
+        let _ = (node, gone_within);
+        Err(self.has_no_such_thing())
+    }
+
+    /// How long a fetch may take before a second node is asked beside this one; `None` where there is no reason to. Each
+    /// answer is leave to ask one.
+    fn hedge_after(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether a second node may be asked now, since an answer is late: takes from what the peer's hedges may cost.
+    fn may_hedge(&self) -> bool {
+        false
+    }
+
+    /// What a peer of this kind says to a request that it does not know.
+    fn has_no_such_thing(&self) -> PeerError {
+        PeerError::Refused {
+            peer: self.name().into(),
+            reason: "it knows no such request".into(),
+        }
+    }
+
     /// Whether the peer is thought to be up, without asking it.
     fn is_up(&self) -> bool {
         true
@@ -55,12 +87,13 @@ pub trait Peer: Send + Sync + 'static {
 
 /// One request to a peer.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Fetch<'a> {
     /// The group's name.
     pub group: &'a str,
     /// The key.
     pub key: &'a Key,
-    /// The most bytes of value to read, inclusive. A longer one is [`Verdict::ValueTooLarge`].
+    /// The most bytes of value to read, inclusive. A peer that sends more is [`PeerError::Refused`].
     pub max_value: u64,
     /// How long the answer is of use, from now on. Sent along, so that the owner does not work for nobody.
     pub deadline: Duration,
@@ -70,6 +103,80 @@ pub struct Fetch<'a> {
     /// Removals of the key that this node knows: the peer applies those that it does not know before it answers
     /// ([`Serve::removals`](crate::Serve)). A transport must pass them on where its protocol can.
     pub removals: &'a [RemovalId],
+    /// Only what the peer has in memory is of use: it answers [`Verdict::NotKept`] rather than load.
+    pub kept_only: bool,
+    /// What bodies under way draw on: a transport reserves what it is about to read, and is
+    /// [shed](Verdict::Shed) where there is no room in time.
+    pub budget: Option<&'a ByteBudget>,
+}
+
+impl<'a> Fetch<'a> {
+    /// A request that goes by itself, by an asker that knows of no removals.
+    #[must_use]
+    pub fn new(group: &'a str, key: &'a Key, max_value: u64, deadline: Duration) -> Self {
+        Self {
+            group,
+            key,
+            max_value,
+            deadline,
+            party: None,
+            removals: &[],
+            kept_only: false,
+            budget: None,
+        }
+    }
+
+    /// The same as one of a party.
+    #[must_use]
+    pub fn with(self, party: Option<&'a Guest>) -> Self {
+        Self { party, ..self }
+    }
+
+    /// The same from an asker that knows of these removals.
+    #[must_use]
+    pub fn after(self, removals: &'a [RemovalId]) -> Self {
+        Self { removals, ..self }
+    }
+
+    /// The same for what is in the peer's memory alone.
+    #[must_use]
+    pub fn kept_only(self) -> Self {
+        Self {
+            kept_only: true,
+            ..self
+        }
+    }
+
+    /// The same, with a budget for the bytes that come.
+    #[must_use]
+    pub fn within(self, budget: Option<&'a ByteBudget>) -> Self {
+        Self { budget, ..self }
+    }
+}
+
+/// What a node gives to another that is to keep it.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct HandOver<'a> {
+    /// The group's name.
+    pub group: &'a str,
+    /// What there is of each key. The caller bounds their number and their bytes.
+    pub entries: &'a [(Key, Entry)],
+    /// The removals that this node had applied before it looked at the entries: the receiver takes none of a key of which it
+    /// knows a further one.
+    pub known: &'a Known,
+}
+
+impl<'a> HandOver<'a> {
+    /// Entries, as they were when these removals had been applied.
+    #[must_use]
+    pub fn new(group: &'a str, entries: &'a [(Key, Entry)], known: &'a Known) -> Self {
+        Self {
+            group,
+            entries,
+            known,
+        }
+    }
 }
 
 /// A value for the owner of a key to keep.
@@ -117,6 +224,11 @@ pub enum PeerError {
 }
 
 impl PeerError {
+    /// Whether the peer did what the asker would have done, so that there is no use in asking elsewhere.
+    pub fn is_verdict(&self) -> bool {
+        matches!(self, Self::Verdict { .. })
+    }
+
     /// The peer's name.
     pub fn peer(&self) -> &Arc<str> {
         match self {
@@ -157,8 +269,11 @@ pub enum Verdict {
         /// How long the owner waited.
         after: Duration,
     },
-    /// The owner has too many loads under way.
-    #[error("shed: {limit} loads are under way")]
+    /// The peer has nothing of the key in memory, and was asked for no more than that.
+    #[error("it keeps nothing of the key")]
+    NotKept,
+    /// The owner has too many loads under way, or its origin is failing.
+    #[error("shed: at most {limit} loads")]
     Shed {
         /// The owner's limit.
         limit: usize,
@@ -173,6 +288,7 @@ impl Verdict {
     pub fn of(failure: &Error) -> Option<Self> {
         Some(match failure {
             Error::NotFound { .. } => return None,
+            Error::NotKept { .. } => Self::NotKept,
             Error::KeyTooLong { limit, .. } => Self::KeyTooLong { limit: *limit },
             Error::ValueTooLarge { len, limit, .. } => Self::ValueTooLarge {
                 len: *len,
@@ -189,9 +305,9 @@ impl Verdict {
                 message: source.to_string(),
             },
             Error::Shed {
-                limit, retry_after, ..
+                why, retry_after, ..
             } => Self::Shed {
-                limit: *limit,
+                limit: why.loads(),
                 retry_after: *retry_after,
             },
         })

@@ -1,8 +1,9 @@
 //! Who owns a key, as the read path asks it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::Peer;
+use crate::{Peer, Previous};
 
 /// Says which node a key belongs to. Called on misses only; must neither block nor allocate much.
 pub trait Router: Send + Sync + 'static {
@@ -43,6 +44,24 @@ pub trait Router: Send + Sync + 'static {
     /// Another node says that it is followed by a node of that name.
     fn heard_of(&self, name: &str) {
         let _ = name;
+    }
+
+    /// Where to ask for a key whose owner is slow: the node that would stand in for it.
+    fn stand_in(&self, key: &[u8]) -> Route {
+        let _ = key;
+        Route::Standby
+    }
+
+    /// The node that kept `key` before the ring changed lately, if it is another one than this and can be asked. It is asked
+    /// before the origin.
+    fn previous_owner(&self, key: &[u8]) -> Option<Previous> {
+        let _ = key;
+        None
+    }
+
+    /// A node of that name says that it leaves, and is gone within so long; or with `None` that it is here to stay.
+    fn leaves(&self, name: &str, gone_within: Option<Duration>) {
+        let _ = (name, gone_within);
     }
 
     /// A short text that is equal on two nodes exactly if they place every key alike.

@@ -33,12 +33,18 @@ pub struct Stats {
     pub not_modified: u64,
     /// Removals applied here: issued here, told by another node, or learnt when catching up.
     pub removals: u64,
+    /// Values that came from the node that kept their keys before the ring changed, instead of from the origin.
+    pub taken_over: u64,
+    /// Requests to a second node, as the first was late.
+    pub hedges: u64,
     /// Times that everything was dropped, as this node could not know what it had missed.
     pub unvouched_drops: u64,
     /// Loads under way now, from the origin and from peers.
     pub loads_in_flight: usize,
     /// Loads from the origin.
     pub origin: LoadStats,
+    /// Who asks the origin, and who waits to, now.
+    pub origin_queue: OriginQueue,
     /// Fetches from peers.
     pub peer: LoadStats,
     /// The cache of what this node owns.
@@ -49,6 +55,24 @@ pub struct Stats {
     pub absent: CacheStats,
     /// The bytes that all of them may hold together.
     pub limit_bytes: u64,
+}
+
+/// Who asks the origin, and who waits to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OriginQueue {
+    /// The most loads that may ask it at one time, as of now.
+    pub limit: usize,
+    /// Loads that ask it, with those given up.
+    pub running: usize,
+    /// Those of them that took too long for whoever waited, and of which the origin may still be at work.
+    pub given_up: usize,
+    /// Loads that wait to ask it.
+    pub waiting: usize,
+    /// Whether it failed so often that it is asked nothing, or little to find out whether it has recovered.
+    pub breaker_open: bool,
+    /// How often that has begun.
+    pub breaker_opened: u64,
 }
 
 /// One of a group's two caches.
@@ -120,6 +144,8 @@ pub(crate) struct Counters {
     pub(crate) not_modified: AtomicU64,
     pub(crate) removals: AtomicU64,
     pub(crate) unvouched_drops: AtomicU64,
+    pub(crate) taken_over: AtomicU64,
+    pub(crate) hedges: AtomicU64,
     pub(crate) in_flight: AtomicUsize,
     pub(crate) origin: LoadCounters,
     pub(crate) peer: LoadCounters,

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use gaggle_lru::{Clock, Held, Life};
+use gaggle_lru::{Clock, Cursor, Held, Life};
 
-use crate::{Freshness, Metadata};
+use crate::{Freshness, Key, Metadata};
 
 /// A byte-budgeted cache. A group has two, main and hot, and keeps their sum within its capacity with
 /// [`evict_one`](Self::evict_one).
@@ -41,6 +41,30 @@ pub trait Store: Send + Sync + 'static {
     /// Whether nothing is held.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The next fresh entries, to be handed to other nodes, and the cursor to go on with; no
+    /// cursor means that the scan has ended. A scan begins with [`Cursor::default`]. It is neither
+    /// counted nor taken as a use.
+    ///
+    /// A batch has up to `most_entries` (zero is taken as one), whose keys, values and metadata
+    /// have up to `most_bytes` together, or a single entry that has more. It may have fewer
+    /// entries, or none, although there is more to come.
+    ///
+    /// A store gives first what it would evict last, as far as it can tell. An entry that stays
+    /// put during the whole scan is seen exactly once; one that is stored, moved or removed
+    /// meanwhile may be missed or seen twice. A call takes about a millisecond at most and holds
+    /// no lock for longer than other calls do. A scan ends however much is stored meanwhile.
+    ///
+    /// The default brings nothing: the new owners of a key then load it again.
+    fn scan(
+        &self,
+        from: Cursor,
+        most_entries: usize,
+        most_bytes: u64,
+    ) -> (Vec<(Key, Cached)>, Option<Cursor>) {
+        let _ = (from, most_entries, most_bytes);
+        (Vec::new(), None)
     }
 
     /// Counters since the store was made.
@@ -238,6 +262,20 @@ impl Store for LruStore {
         self.cache.len()
     }
 
+    fn scan(
+        &self,
+        from: Cursor,
+        most_entries: usize,
+        most_bytes: u64,
+    ) -> (Vec<(Key, Cached)>, Option<Cursor>) {
+        let (batch, next) = self.cache.scan(from, most_entries, most_bytes);
+        let batch = batch
+            .into_iter()
+            .map(|(key, held)| (key, self.cached(held)))
+            .collect();
+        (batch, next)
+    }
+
     fn stats(&self) -> StoreStats {
         let stats = self.cache.stats();
         StoreStats {
@@ -272,5 +310,38 @@ mod tests {
         let plain = Cached::new("v", Freshness::default());
         store.insert(b"plain", plain, Duration::ZERO);
         assert!(store.get(b"plain").unwrap().metadata.is_empty());
+    }
+
+    #[test]
+    fn a_scan_brings_what_peek_finds_and_is_fresh() {
+        let clock = Clock::manual();
+        let store = LruStore::new(64 << 20, clock.clone());
+        let second = Duration::from_secs(1);
+        for n in 0..3_000_u32 {
+            let freshness = Freshness::for_ttl(second * (1 + n % 3)).stale_if_error(second * 60);
+            let mut cached = Cached::new(vec![0; n as usize % 2_000], freshness);
+            if n % 2 == 0 {
+                let metadata = Metadata::default().with(Field::ContentType, "text/plain");
+                cached = cached.with_metadata(metadata.with_age(second * n));
+            }
+            store.insert(&n.to_be_bytes(), cached, second);
+        }
+        clock.advance(second * 3 / 2);
+        let (before, mut seen) = (store.stats(), vec![0; 3_000]);
+        let mut next = Some(Cursor::default());
+        while let Some(from) = next {
+            let (batch, then) = store.scan(from, 100, 50_000);
+            assert!(batch.len() <= 100);
+            for (key, cached) in batch {
+                assert!(cached.freshness.ttl > Some(Duration::ZERO));
+                assert_eq!(Some(cached), store.peek(&key));
+                seen[u32::from_be_bytes(key[..].try_into().unwrap()) as usize] += 1;
+            }
+            next = then;
+        }
+        for (n, times) in seen.into_iter().enumerate() {
+            assert_eq!(times, i32::from(n % 3 != 0), "{n}");
+        }
+        assert_eq!(store.stats(), before);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gaggle_group::{
-    BuildError, Clock, Error, FreshnessPolicy, Group, Groups, Key, Limits, Loaded, Source,
+    BuildError, Clock, Error, FreshnessPolicy, Group, Groups, Key, Limits, Loaded, Overload, Source,
 };
 use gaggle_testkit::CountingOrigin;
 
@@ -57,7 +57,15 @@ async fn a_herd_loads_once_and_all_get_the_same_value() {
     const CALLERS: u64 = 100_000;
     let origin = CountingOrigin::default();
     origin.set_open(false);
-    let group = group(&origin);
+    let group = Group::builder("things")
+        .origin(origin.clone())
+        .limits(Limits {
+            // A slow machine takes a while to have all of them come.
+            load_timeout: Duration::from_secs(120),
+            ..Limits::default()
+        })
+        .build()
+        .unwrap();
     let arrived = Arc::new(AtomicU64::new(0));
 
     let callers: Vec<_> = (0..CALLERS)
@@ -83,11 +91,9 @@ async fn a_herd_loads_once_and_all_get_the_same_value() {
     assert_eq!(origin.loads_of("hot"), 1);
     let stats = group.stats();
     assert_eq!(stats.gets, CALLERS);
-    assert_eq!(
-        stats.misses - stats.collapsed,
-        1,
-        "one caller started the load"
-    );
+    // More than one where a caller misses, does not run for a while, and comes when the flight has ended: its own flight then
+    // finds the value in the cache.
+    assert!(stats.misses - stats.collapsed >= 1);
     assert_eq!(stats.loads_in_flight, 0);
 }
 
@@ -358,7 +364,16 @@ async fn loads_beyond_the_limit_are_shed_and_joining_one_is_not() {
         assert!(futures_util::poll!(waiting).is_pending());
     }
     let error = group.get("c").await.unwrap_err();
-    assert!(matches!(error, Error::Shed { limit: 2, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::Shed {
+                why: Overload::Loads { limit: 2 },
+                ..
+            }
+        ),
+        "{error}"
+    );
     assert_eq!(group.stats().shed, 1);
     origin.set_open(true);
     for waiting in held {

@@ -7,10 +7,12 @@ use async_trait::async_trait;
 /// A source of the member list: a fixed list, DNS, a gossip protocol.
 #[async_trait]
 pub trait Discovery: Send + Sync + 'static {
-    /// The base URLs of the members as of now, this node's own or not. Must end within a bounded time.
+    /// The base URLs of the members as of now, this node's own or not. Must end within a bounded
+    /// time.
     async fn members(&self) -> Result<Vec<String>, DiscoveryError>;
 
-    /// Returns when the list is worth asking for again. Default: never, for a list that does not change.
+    /// Returns when the list is worth asking for again. Default: never, for a list that does not
+    /// change.
     async fn changed(&self) {
         std::future::pending::<()>().await;
     }

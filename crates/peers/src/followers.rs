@@ -10,8 +10,8 @@ use tracing::warn;
 
 use crate::watched::Watched;
 
-/// Nodes that follow this one without being members of its ring: front ends, members that this node's list lacks, and
-/// members that have just left it. Each of them may hold copies.
+/// Nodes that follow this one without being members of its ring: front ends, members that this
+/// node's list lacks, and members that have just left it. Each of them may hold copies.
 #[derive(Default)]
 pub(crate) struct Followers {
     by_name: Mutex<BTreeMap<Arc<str>, Follower>>,
@@ -33,7 +33,8 @@ impl Followers {
     /// Further ones are not told of removals; they still learn of them by following.
     const MOST: usize = 256;
 
-    /// One has been heard, or heard `of` through another; `connect` makes its handle if it is new.
+    /// One has been heard, or heard `of` through another; `connect` makes its handle if it is
+    /// new.
     pub(crate) fn heard(
         &self,
         name: &str,

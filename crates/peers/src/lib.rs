@@ -1,8 +1,9 @@
 //! Live membership: who is in the ring, a handle for each of them, and whether they are up.
 //!
-//! [`Peers`] is the [`Router`](gaggle_group::Router) of a node in a cluster. It holds a ring and a handle per peer, swaps
-//! both at once when the list of members changes, and skips a peer that gives no sign of life. It knows no wire format:
-//! the caller says how a handle is made from a name ([`Connect`]) and where the list comes from ([`Discovery`]).
+//! [`Peers`] is the [`Router`](gaggle_group::Router) of a node in a cluster. It holds a ring and
+//! a handle per peer, swaps both at once when the list of members changes, and skips a peer that
+//! gives no sign of life. It knows no wire format: the caller says how a handle is made from a
+//! name ([`Connect`]) and where the list comes from ([`Discovery`]).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -30,30 +31,86 @@
 //!
 //! # Health
 //!
-//! A peer is up until it fails to answer. A request that it fails, or that it has
-//! not answered after [`Options::suspect_after`], asks the peer's monitor, a task beside the data path, for a ping. A
-//! ping unanswered within [`Options::ping_timeout`] marks the peer down, unless it has answered anything else meanwhile.
-//! Requests that wait for it then fail at once, and the ring's next live member stands in for its keys until a ping, sent
-//! every [`Options::probe_every`], is answered. So a hung peer costs its first callers at most the sum of the first two,
+//! A peer is up until it fails to answer. A request that it fails, or that it has not answered
+//! after [`Options::suspect_after`], asks the peer's monitor, a task beside the data path, for a
+//! ping. A ping unanswered within [`Options::ping_timeout`] marks the peer down, unless it has
+//! answered anything else meanwhile. Requests that wait for it then fail at once, and the ring's
+//! next live member stands in for its keys until a ping, sent every [`Options::probe_every`], is
+//! answered. So a hung peer costs its first callers at most the sum of the first two, 400 ms,
 //! while a slow origin behind a live peer costs nobody an error.
+//!
+//! A peer that goes down again within [`Options::damping`] is up again only when it has answered
+//! all pings for 1 s, then 2 s, 4 s, up to that interval.
+//!
+//! # Peers that are slow or fail
+//!
+//! How long a peer's last answers took is kept in a histogram. A fetch is worth a hedge, a second
+//! request to [the stand-in](gaggle_group::Router::stand_in), after twice the 95th percentile of
+//! the fastest peer, at least 30 ms: one slow peer stands out against it, while an origin that is
+//! slow for all raises it for all. There is none before 50 recent answers, where it would come
+//! after more than a second, nor in a ring shared with golang/groupcache, whose only stand-in is
+//! this node's own origin. Each fetch earns a sixth of a hedge, at most ten are saved: hedges are
+//! at most a fifth of the other requests.
+//!
+//! A peer that answers pings is left out, and the stand-in asked in its place, when five requests
+//! in sequence fail, or when the median of at least 20 recent answers is over 200 ms and over ten
+//! times the median of the other peers'. Left out for 1 s, the next time 2 s, 4 s, up to 30 s;
+//! then one request at a time tries it. Never more than half of the members, or one of two, are
+//! left out this way at a time: what all have in common is no reason to ask none. In its first 30
+//! s a peer with quick pings is not too slow, since its memory is empty and each answer takes as
+//! long as the origin does.
+//!
+//! # Hand-over
+//!
+//! When the ring changes, the one before is kept for [`Options::hand_over_for`], at most four of
+//! them. [`previous_owner`](gaggle_group::Router::previous_owner) of a key that this node owns is
+//! the latest other node that owned it and is up. A node that has just started asks the one that
+//! owns the key in a ring without it.
+//!
+//! [`Peers::leave`] has all others take this node out of their rings while it still answers, so
+//! that the new owners of its keys ask it for them. It is taken back when it says that it
+//! [stays](Peers::arrive), has been down and is up again, or when the time that it named is over,
+//! two minutes at most.
+//!
+//! # Lists that change quickly
+//!
+//! [`Peers::update`] is believed at once. What a [`Discovery`] says is believed like this: a
+//! member that the list lacks goes at once if it is down or has said that it leaves; otherwise
+//! when the list has lacked it for [`Options::damping`]. New members come at once, up to four
+//! times in an interval, and then at its end. One that has gone this way comes back at the end of
+//! the interval, or once it has said that it is there, and changes once in an interval from then
+//! on.
 //!
 //! # Who is told of removals
 //!
-//! The members of the ring, and everyone else that has followed this node's removals, or has been a member, within
-//! [`Options::remember_for`]: front ends, and nodes that a member list lacks for a moment.
+//! The members of the ring, those that leave, and everyone else that has followed this node's
+//! removals, or has been a member, within [`Options::remember_for`]: front ends, and nodes that a
+//! member list lacks for a moment.
 //!
 //! # Trade-offs
 //!
-//! * Each node judges its peers by itself: two nodes may disagree for a moment about who stands in, and then load a key
-//!   twice. They never wait for each other.
-//! * A peer that answers pings but fails every request stays up: each request then costs one failed try.
+//! * Each node judges its peers by itself: two nodes may disagree for a moment about who stands
+//!   in, and then load a key twice. They never wait for each other.
+//! * A lone peer is not compared with any: it is never too slow, since its origin may be.
+//! * A member that a list has dropped for good while it answers owns its keys for another damping
+//!   interval.
+//! * While a new cluster starts, each node first asks others for what they cannot have, until 256
+//!   requests have shown that.
 
+mod connect;
 mod discovery;
+mod fleet;
 mod followers;
+mod history;
+mod leaving;
+mod membership;
+mod options;
 mod peers;
 mod view;
 mod watched;
 
+pub use connect::{Connect, PeersError};
 pub use discovery::{Discovery, DiscoveryError, StaticList};
 pub use gaggle_ring::Profile;
-pub use peers::{Connect, Options, Peers, PeersError};
+pub use options::Options;
+pub use peers::Peers;

@@ -1,4 +1,4 @@
-//! One membership: a ring and the handles that belong to it, never changed once made.
+//! The ring and its nodes at one time.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use gaggle_ring::{Profile, Ring};
 
 use crate::watched::Watched;
 
-/// How many members after the owner are considered as stand-ins. Past that the node loads by itself.
+/// How many members after the owner are considered as stand-ins. Past that the node loads by
+/// itself.
 const STAND_INS: usize = 3;
 
 pub(crate) struct View {
@@ -30,40 +31,53 @@ impl View {
     pub(crate) fn route(&self, key: &[u8]) -> Route {
         match self.ring.owner_index(key).map(|at| &self.nodes[at]) {
             Some(None) => Route::Mine,
-            // Nobody owns anything in a ring without members: this node, which is none, loads for itself.
+            // Nobody owns anything in a ring without members: this node, which is none, loads for
+            // itself.
             None => Route::Standby,
-            Some(Some(owner)) if owner.is_up() => Route::Theirs(Arc::clone(owner) as Arc<dyn Peer>),
-            Some(Some(_)) => self.stand_in(key),
+            Some(Some(owner)) if owner.admits() => {
+                Route::Theirs(Arc::clone(owner) as Arc<dyn Peer>)
+            }
+            // Every node that knows the owner to be down picks the same one, so that the origin
+            // is asked once and not once per node.
+            Some(Some(_)) => self.live(key, 0),
         }
     }
 
-    /// The next live member after the owner. Every node that knows the owner to be down picks the same one, so that the
-    /// origin is asked once and not once per node.
-    fn stand_in(&self, key: &[u8]) -> Route {
-        // golang/groupcache would route such a request on by its own ring, to the very owner that is down.
+    /// Where to ask for a key beside the node that it is routed to.
+    pub(crate) fn stand_in(&self, key: &[u8]) -> Route {
+        self.live(key, 1)
+    }
+
+    /// The owner and its stand-ins, as far as they are up: that one of them, from 0.
+    fn live(&self, key: &[u8], nth: usize) -> Route {
+        // golang/groupcache would route such a request on by its own ring, to the very owner that
+        // is down.
         if matches!(self.ring.profile(), Profile::Groupcache { .. }) {
             return Route::Standby;
         }
-        for at in self
-            .ring
-            .owner_indices(key, 1 + STAND_INS)
-            .into_iter()
-            .skip(1)
-        {
-            match &self.nodes[at] {
-                None => return Route::Standby,
-                Some(peer) if peer.is_up() => {
-                    return Route::Theirs(Arc::clone(peer) as Arc<dyn Peer>);
-                }
-                Some(_) => {}
-            }
+        let nodes = self.ring.owner_indices(key, 1 + STAND_INS);
+        let nodes = nodes.into_iter().map(|at| &self.nodes[at]);
+        let mut live = nodes.filter(|node| node.as_ref().is_none_or(|peer| peer.is_usable()));
+        match live.nth(nth) {
+            Some(Some(peer)) => Route::Theirs(Arc::clone(peer) as Arc<dyn Peer>),
+            Some(None) | None => Route::Standby,
         }
-        Route::Standby
     }
 
-    /// Whether a node of that name is a member.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.nodes.iter().flatten().any(|peer| peer.name() == name)
+    pub(crate) fn peers(&self) -> impl Iterator<Item = &Arc<Watched>> {
+        self.nodes.iter().flatten()
+    }
+
+    /// The handle of the member of that name; `None` for this node, and where there is none.
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<Watched>> {
+        use gaggle_group::Peer as _;
+        self.peers().find(|peer| peer.name() == name)
+    }
+
+    /// Whether this node owns that key.
+    pub(crate) fn is_mine(&self, key: &[u8]) -> bool {
+        let owner = self.ring.owner_index(key);
+        owner.is_some_and(|at| self.nodes[at].is_none())
     }
 
     pub(crate) fn owner(&self, key: &[u8]) -> Option<Member> {
@@ -79,7 +93,7 @@ impl View {
         Member {
             name: Arc::clone(&self.ring.members()[at]),
             is_self: node.is_none(),
-            up: node.as_ref().is_none_or(|peer| peer.is_up()),
+            up: node.as_ref().is_none_or(|peer| peer.is_usable()),
             requests: node
                 .as_ref()
                 .map_or_else(PeerRequests::default, |peer| peer.requests()),

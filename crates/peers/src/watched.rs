@@ -1,27 +1,42 @@
 //! A peer and the monitor that watches it.
 
+mod flaps;
+mod latency;
+mod monitor;
+mod standing;
+#[cfg(test)]
+mod tests;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gaggle_group::{Entry, Fetch, Known, News, Notice, Peer, PeerError, PeerRequests, Put};
+use gaggle_group::{
+    Entry, Fetch, HandOver, Known, News, Notice, Peer, PeerError, PeerRequests, Put,
+};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
-use tracing::{info, warn};
+use tokio::time::{Instant, sleep};
 
 use crate::Options;
+use crate::fleet::Fleet;
+use monitor::{Health, Monitor};
+use standing::End;
+pub(crate) use standing::Standing;
 
-/// A peer behind which a monitor runs: a task that pings it when asked to, and steadily while it is down.
+/// A peer behind which a monitor runs, and whose requests are timed.
 pub(crate) struct Watched {
     peer: Arc<dyn Peer>,
     options: Options,
+    hedges: bool,
+    fleet: Arc<Fleet>,
+    standing: Arc<Standing>,
     /// Wakes the monitor.
     check: Arc<Notify>,
+    probe: Arc<Notify>,
     health: watch::Receiver<Health>,
-    /// Requests that the peer has answered, in whatever way: each is a sign of life.
     answered: Arc<AtomicU64>,
     monitor: JoinHandle<()>,
     ok: AtomicU64,
@@ -29,46 +44,101 @@ pub(crate) struct Watched {
     error: AtomicU64,
 }
 
-/// What the monitor knows.
-#[derive(Debug, Clone, Copy)]
-struct Health {
-    up: bool,
-    /// Pings that have ended. Grows with each, so that a waiter can tell a new verdict from an old one.
-    checks: u64,
+/// What all peers of a node share.
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    /// Whether a second node may be asked beside a slow peer.
+    pub(crate) hedges: bool,
+    pub(crate) fleet: Arc<Fleet>,
+    /// Told each time that a peer is found to be down.
+    pub(crate) went_down: Arc<Notify>,
 }
 
 impl Watched {
-    /// Watches `peer`; `went_down` is told each time that it is found to be down. Needs a tokio runtime.
-    pub(crate) fn new(peer: Arc<dyn Peer>, options: Options, went_down: Arc<Notify>) -> Self {
-        let (sender, health) = watch::channel(Health {
-            up: true,
-            checks: 0,
-        });
-        let check = Arc::new(Notify::new());
+    /// Watches `peer`. Needs a tokio runtime.
+    pub(crate) fn new(peer: Arc<dyn Peer>, shared: &Shared) -> Self {
+        let (sender, health) = watch::channel(Health::UNKNOWN);
+        let standing = Arc::new(Standing::new(peer.name()));
+        let [check, probe] = std::array::from_fn(|_| Arc::new(Notify::new()));
         let answered = Arc::new(AtomicU64::new(0));
-        let monitor = tokio::spawn(monitor(
-            Arc::clone(&peer),
-            options.clone(),
-            Arc::clone(&check),
-            Arc::clone(&answered),
-            sender,
-            went_down,
-        ));
+        let monitor = Monitor {
+            peer: Arc::clone(&peer),
+            options: shared.options.clone(),
+            standing: Arc::clone(&standing),
+            check: Arc::clone(&check),
+            probe: Arc::clone(&probe),
+            answered: Arc::clone(&answered),
+            health: sender,
+            went_down: Arc::clone(&shared.went_down),
+        };
         Self {
             peer,
-            options,
+            options: shared.options.clone(),
+            hedges: shared.hedges,
+            fleet: Arc::clone(&shared.fleet),
+            standing,
             check,
+            probe,
             health,
             answered,
-            monitor,
+            monitor: tokio::spawn(monitor.run()),
             ok: AtomicU64::new(0),
             not_found: AtomicU64::new(0),
             error: AtomicU64::new(0),
         }
     }
 
-    pub(crate) fn is_up(&self) -> bool {
-        self.health.borrow().up
+    /// Whether keys are routed to it: it answers pings steadily, and its requests are answered in
+    /// time.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.health.borrow().up && !self.standing.is_out()
+    }
+
+    /// The same, for one request that is about to set out: one that was left out is tried by one
+    /// at a time.
+    pub(crate) fn admits(&self) -> bool {
+        self.health.borrow().up && self.standing.admits()
+    }
+
+    /// Whether it answered the last ping.
+    pub(crate) fn answers(&self) -> bool {
+        self.health.borrow().answers
+    }
+
+    /// Has it pinged, if it is up.
+    pub(crate) fn check(&self) {
+        self.check.notify_one();
+    }
+
+    /// Has it pinged now, if it is down.
+    pub(crate) fn probe(&self) {
+        self.probe.notify_one();
+    }
+
+    /// Returns once it has been found down and then up again; pings it each `probe_every`.
+    pub(crate) async fn came_back(&self) {
+        let mut health = self.health.clone();
+        let mut was_down = false;
+        loop {
+            tokio::select! {
+                () = sleep(self.options.probe_every) => self.check(),
+                changed = health.changed() => {
+                    if changed.is_err() {
+                        // Its monitor has gone, as the runtime shuts down.
+                        return std::future::pending().await;
+                    }
+                }
+            }
+            let answers = health.borrow_and_update().answers;
+            if was_down && answers {
+                return;
+            }
+            was_down |= !answers;
+        }
+    }
+
+    pub(crate) fn standing(&self) -> &Arc<Standing> {
+        &self.standing
     }
 
     pub(crate) fn requests(&self) -> PeerRequests {
@@ -94,23 +164,93 @@ impl Watched {
                 answer = &mut answer => return answer,
                 () = sleep(self.options.suspect_after) => {}
             }
-            // Late. A slow origin or a dead peer? The next ping to end tells; one ping serves all that wait.
+            // Late. A slow origin or a dead peer? The next ping to end tells; one ping serves all
+            // that wait.
             let mut health = self.health.clone();
-            let Health { up, checks: seen } = *health.borrow_and_update();
-            if !up {
-                // Marked down since this set out. The next ping comes with the next probe, and may be as long in coming as
-                // everything before it.
+            let Health {
+                answers,
+                checks: seen,
+                ..
+            } = *health.borrow_and_update();
+            if !answers {
+                // Marked down since this set out. The next ping comes with the next probe, and
+                // may be as long in coming as everything before it.
                 return Err(self.no_sign_of_life());
             }
-            self.check.notify_one();
+            self.check();
             tokio::select! {
                 answer = &mut answer => return answer,
                 verdict = health.wait_for(|health| health.checks > seen) => {
-                    if !verdict.is_ok_and(|health| health.up) {
+                    if !verdict.is_ok_and(|health| health.answers) {
                         return Err(self.no_sign_of_life());
                     }
                 }
             }
+        }
+    }
+
+    /// Times a fetch, and judges the peer by how it ends.
+    async fn fetch_timed(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
+        let under_way = UnderWay {
+            peer: self,
+            began: Instant::now(),
+            deadline: fetch.deadline,
+            tries: self.standing.begins(fetch.deadline),
+            ended: false,
+        };
+        let answer = self.fetch_watched(fetch).await;
+        under_way.end(match &answer {
+            Ok(_) => End::Answered,
+            Err(PeerError::Verdict { .. }) => End::Other,
+            // A golang/groupcache node says so of a load that failed, too.
+            Err(PeerError::Refused { .. }) if !self.hedges => End::Other,
+            Err(_) => End::Failed,
+        });
+        match &answer {
+            Ok(entry) if entry.value.is_some() => self.ok.fetch_add(1, Relaxed),
+            Ok(_) => self.not_found.fetch_add(1, Relaxed),
+            Err(_) => self.error.fetch_add(1, Relaxed),
+        };
+        answer
+    }
+}
+
+/// A fetch that has not ended.
+struct UnderWay<'a> {
+    peer: &'a Watched,
+    began: Instant,
+    deadline: Duration,
+    /// Whether it tries a peer that was left out.
+    tries: bool,
+    ended: bool,
+}
+
+impl UnderWay<'_> {
+    fn end(mut self, end: End) {
+        self.ended = true;
+        self.tell(end);
+    }
+
+    fn tell(&self, end: End) {
+        // What is dead is found so by its pings.
+        if end == End::Failed && !self.peer.answers() {
+            return;
+        }
+        let standing = &self.peer.standing;
+        standing.ends(end, self.began.elapsed(), self.tries, &self.peer.fleet);
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    /// Dropped before its end: by an asker who has an answer from elsewhere, or at its deadline.
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        if self.began.elapsed() >= self.deadline * 9 / 10 {
+            self.tell(End::Failed);
+        } else if self.tries {
+            self.peer.standing.given_up();
         }
     }
 }
@@ -122,14 +262,15 @@ impl Peer for Watched {
     }
 
     async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
-        let answer = self.fetch_watched(fetch).await;
-        match &answer {
-            Ok(entry) if entry.value.is_some() => self.ok.fetch_add(1, Relaxed),
-            Ok(_) => self.not_found.fetch_add(1, Relaxed),
-            Err(_) => self.error.fetch_add(1, Relaxed),
+        let answer = if fetch.kept_only {
+            // Asks a memory and no origin: neither how long it takes nor its "nothing kept"
+            // compares with the others.
+            self.fetch_watched(fetch).await
+        } else {
+            self.fetch_timed(fetch).await
         };
         match &answer {
-            Err(PeerError::Unavailable { .. }) => self.check.notify_one(),
+            Err(PeerError::Unavailable { .. }) => self.check(),
             _ => {
                 self.answered.fetch_add(1, Relaxed);
             }
@@ -154,8 +295,26 @@ impl Peer for Watched {
         self.peer.news(group, known, follower).await
     }
 
+    async fn hand_over(&self, hand_over: HandOver<'_>) -> Result<u64, PeerError> {
+        self.peer.hand_over(hand_over).await
+    }
+
+    async fn leaving(&self, node: &str, gone_within: Option<Duration>) -> Result<(), PeerError> {
+        self.peer.leaving(node, gone_within).await
+    }
+
+    fn hedge_after(&self) -> Option<Duration> {
+        self.hedges.then(|| self.fleet.hedge_after()).flatten()
+    }
+
+    fn may_hedge(&self) -> bool {
+        self.hedges && self.standing.pay_hedge()
+    }
+
+    /// By its pings alone: one that is left out, or held down for flapping, is still to be told
+    /// of removals.
     fn is_up(&self) -> bool {
-        Self::is_up(self)
+        self.answers()
     }
 
     async fn ping(&self) -> Result<(), PeerError> {
@@ -166,213 +325,5 @@ impl Peer for Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         self.monitor.abort();
-    }
-}
-
-/// Pings when woken, and every `probe_every` while the peer is down.
-async fn monitor(
-    peer: Arc<dyn Peer>,
-    options: Options,
-    check: Arc<Notify>,
-    answered: Arc<AtomicU64>,
-    health: watch::Sender<Health>,
-    went_down: Arc<Notify>,
-) {
-    loop {
-        if health.borrow().up {
-            check.notified().await;
-        } else {
-            sleep(options.probe_every).await;
-        }
-        let before = answered.load(Relaxed);
-        // A peer with more work than processors may be late for a ping while it answers one request after the other.
-        // To drop such a peer would send its work to the origin, just when there is most of it.
-        let up = answers(&*peer, options.ping_timeout).await || answered.load(Relaxed) != before;
-        let was_up = health.borrow().up;
-        health.send_modify(|health| {
-            health.up = up;
-            health.checks += 1;
-        });
-        match (was_up, up) {
-            (true, false) => {
-                warn!(peer = peer.name(), "a peer is down");
-                went_down.notify_one();
-            }
-            (false, true) => info!(peer = peer.name(), "a peer is up again"),
-            _ => {}
-        }
-    }
-}
-
-/// Pings whose verdict is not believed, in sequence, before one is.
-const UNFAIR_PINGS: usize = 3;
-
-/// Whether the peer answers a ping within `limit`.
-///
-/// A time-out that fires late says that this process did not run for a while: the answer may have been lying there all the
-/// time. On a machine that is short of processors that is no reason to give up on a peer, so the peer is pinged again.
-async fn answers(peer: &dyn Peer, limit: Duration) -> bool {
-    for _ in 0..UNFAIR_PINGS {
-        let started = Instant::now();
-        if matches!(timeout(limit, peer.ping()).await, Ok(Ok(()))) {
-            return true;
-        }
-        if started.elapsed() <= limit + limit / 8 {
-            return false;
-        }
-    }
-    false
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicUsize};
-
-    use gaggle_group::Key;
-
-    use super::*;
-
-    const LIMIT: Duration = Duration::from_millis(400);
-
-    /// A peer that never answers its first pings; with each of them, time jumps.
-    struct Silent {
-        pings: AtomicUsize,
-        silent: usize,
-        jump: Duration,
-    }
-
-    impl Silent {
-        fn new(silent: usize, jump: Duration) -> Self {
-            Self {
-                pings: AtomicUsize::new(0),
-                silent,
-                jump,
-            }
-        }
-    }
-
-    #[async_trait]
-    impl Peer for Silent {
-        fn name(&self) -> &str {
-            "silent"
-        }
-        async fn fetch(&self, _: Fetch<'_>) -> Result<Entry, PeerError> {
-            Ok(Entry::absent())
-        }
-        async fn remove(&self, _: &str, _: &Notice) -> Result<(), PeerError> {
-            Ok(())
-        }
-        async fn ping(&self) -> Result<(), PeerError> {
-            if self.pings.fetch_add(1, Relaxed) < self.silent {
-                tokio::time::advance(self.jump).await;
-                std::future::pending::<()>().await;
-            }
-            Ok(())
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_ping_that_this_process_slept_through_is_repeated() {
-        let starved = Silent::new(2, 3 * LIMIT);
-        assert!(answers(&starved, LIMIT).await);
-        assert_eq!(starved.pings.load(Relaxed), 3);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_ping_that_was_waited_for_in_time_is_believed() {
-        let dead = Silent::new(9, Duration::ZERO);
-        assert!(!answers(&dead, LIMIT).await);
-        assert_eq!(dead.pings.load(Relaxed), 1);
-    }
-
-    /// Pings hang, and fetches are answered as long as `answering`.
-    struct Busy {
-        answering: AtomicBool,
-    }
-
-    #[async_trait]
-    impl Peer for Busy {
-        fn name(&self) -> &str {
-            "busy"
-        }
-        async fn fetch(&self, _: Fetch<'_>) -> Result<Entry, PeerError> {
-            if !self.answering.load(Relaxed) {
-                std::future::pending::<()>().await;
-            }
-            Ok(Entry::absent())
-        }
-        async fn remove(&self, _: &str, _: &Notice) -> Result<(), PeerError> {
-            Ok(())
-        }
-        async fn ping(&self) -> Result<(), PeerError> {
-            std::future::pending().await
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_peer_that_answers_requests_is_up_whatever_its_pings_say() {
-        let busy = Arc::new(Busy {
-            answering: AtomicBool::new(true),
-        });
-        let watched = Watched::new(busy.clone(), Options::default(), Arc::new(Notify::new()));
-        let key = Key::from_static(b"k");
-        let fetch = || Fetch {
-            group: "g",
-            key: &key,
-            max_value: 1,
-            deadline: Duration::from_secs(5),
-            party: None,
-            removals: &[],
-        };
-        for _ in 0..20 {
-            watched.check.notify_one();
-            sleep(Duration::from_millis(100)).await;
-            watched.fetch(fetch()).await.unwrap();
-            assert!(watched.is_up());
-        }
-        busy.answering.store(false, Relaxed);
-        assert!(watched.fetch(fetch()).await.is_err());
-        assert!(!watched.is_up(), "silence on both ends is death");
-    }
-
-    // Row 2 of the fault matrix: 0.95 s before, as it waited for the next probe.
-    #[tokio::test(start_paused = true)]
-    async fn a_fetch_that_set_out_just_before_its_peer_was_marked_down_fails_with_the_others() {
-        let hung = Arc::new(Busy {
-            answering: AtomicBool::new(false),
-        });
-        let watched = Watched::new(hung, Options::default(), Arc::new(Notify::new()));
-        let key = Key::from_static(b"k");
-        let fetch = Fetch {
-            group: "g",
-            key: &key,
-            max_value: 1,
-            deadline: Duration::from_secs(5),
-            party: None,
-            removals: &[],
-        };
-        let began = Instant::now();
-        let first = async {
-            assert!(watched.fetch(fetch).await.is_err());
-            began.elapsed()
-        };
-        // The monitor's verdict falls while this one is in its first 100 ms.
-        let last = async {
-            sleep(Duration::from_millis(450)).await;
-            let began = Instant::now();
-            assert!(watched.fetch(fetch).await.is_err());
-            began.elapsed()
-        };
-        let (first, last) = tokio::join!(first, last);
-        println!("row 2: the first fetch failed after {first:?}, the last after {last:?}");
-        assert!(first <= Duration::from_millis(510), "{first:?}");
-        assert!(last <= Duration::from_millis(110), "{last:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn repetitions_are_bounded() {
-        let dead = Silent::new(9, 3 * LIMIT);
-        assert!(!answers(&dead, LIMIT).await);
-        assert_eq!(dead.pings.load(Relaxed), UNFAIR_PINGS);
     }
 }

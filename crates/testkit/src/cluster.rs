@@ -1,6 +1,7 @@
 //! A cluster in memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gaggle_group::{Clock, Group, GroupBuilder, Peer};
 use gaggle_peers::{Options, Peers, Profile};
@@ -9,8 +10,8 @@ use tokio::time::Instant;
 
 use crate::{CountingOrigin, Network};
 
-/// Nodes of one group, `things`, that share one origin and one network. Values age by tokio's time, so that a test under
-/// paused time moves them, too.
+/// Nodes of one group, `things`, that share one origin and one network. Values age by tokio's
+/// time, so that a test under paused time moves them, too.
 pub struct Cluster {
     nodes: Vec<Node>,
     network: Network,
@@ -89,6 +90,41 @@ impl Cluster {
     pub fn restart(&mut self, at: usize) {
         self.network.detach(&self.nodes[at].name);
         self.nodes[at] = self.start(at);
+    }
+
+    /// Starts one member more and tells all nodes of it. Answers its number.
+    ///
+    /// # Panics
+    ///
+    /// If there are front ends, whose numbers come after those of the members.
+    #[allow(clippy::expect_used)] // a test wants to fail here
+    pub fn join(&mut self) -> usize {
+        assert_eq!(self.nodes.len(), self.members, "members only");
+        let at = self.members;
+        self.members += 1;
+        let node = self.start(at);
+        self.nodes.push(node);
+        for node in &self.nodes {
+            let members = (0..self.members).map(|at| self.name(at));
+            node.peers.update(members).expect("base URLs");
+        }
+        at
+    }
+
+    /// A node says that it leaves; it still answers. How many others know.
+    pub async fn leave(&self, at: usize, gone_within: Duration) -> usize {
+        self.nodes[at].peers.leave(gone_within).await
+    }
+
+    /// A node says that it is here to stay, as one does that has started.
+    pub async fn arrive(&self, at: usize) {
+        self.nodes[at].peers.arrive().await;
+    }
+
+    /// Nothing answers there any more, as when the process has ended. [`restart`](Self::restart)
+    /// starts it again.
+    pub fn stop(&self, at: usize) {
+        self.network.detach(&self.nodes[at].name);
     }
 
     #[allow(clippy::expect_used)] // a test wants to fail here

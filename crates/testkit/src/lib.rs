@@ -2,6 +2,7 @@
 //!
 //! * [`CountingOrigin`]: an origin that counts what it is asked, and that can be held up or made to fail.
 //! * [`Cluster`]: nodes of one group in one process, joined by a [`Network`] whose links can be cut or made to hang.
+//! * [`Proxy`]: a TCP proxy between real processes, with a [`Fault`] that is switched at run time.
 //!
 //! ```
 //! use gaggle_testkit::{Cluster, Link};
@@ -26,7 +27,9 @@
 mod cluster;
 mod network;
 mod origin;
+mod proxy;
 
 pub use cluster::{Cluster, Node, tokio_clock};
 pub use network::{Link, MemoryPeer, Mutant, Network};
 pub use origin::CountingOrigin;
+pub use proxy::{Counters, Fault, Proxy, Scope};

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gaggle_group::{
-    Entry, Error, Fetch, Group, Hop, Known, News, Notice, Peer, PeerError, Put, Serve, Verdict,
-    async_trait,
+    Entry, Error, Fetch, Group, HandOver, Hop, Known, News, Notice, Peer, PeerError, Put, Serve,
+    Verdict, async_trait,
 };
 use tokio::time::sleep;
 
@@ -24,7 +24,8 @@ pub enum Link {
     Stuck,
 }
 
-/// Which node can reach which, how long messages take, and what becomes of them. A cheap-clone handle.
+/// Which node can reach which, how long messages take, and what becomes of them. A cheap-clone
+/// handle.
 #[derive(Clone, Default)]
 pub struct Network {
     inner: Arc<Mutex<Wiring>>,
@@ -62,7 +63,8 @@ impl Network {
         self.wiring().groups.remove(name);
     }
 
-    /// From now on each message takes up to `longest`, one way, as drawn from `seed`; and answers are lost with their link.
+    /// From now on each message takes up to `longest`, one way, as drawn from `seed`; and answers
+    /// are lost with their link.
     pub fn delay(&self, longest: Duration, seed: u64) {
         let mut wiring = self.wiring();
         wiring.longest = longest;
@@ -205,6 +207,7 @@ impl Peer for MemoryPeer {
         let group = self.reach(false).await?;
         let request = Serve::new(fetch.key, Hop::Forwarded)
             .within(Some(fetch.deadline))
+            .kept_only(fetch.kept_only)
             .after(if self.network.is(Mutant::NoFence) {
                 &[]
             } else {
@@ -245,6 +248,19 @@ impl Peer for MemoryPeer {
         let news = group.news(known, Some(follower));
         self.way_back().await?;
         Ok(Some(news))
+    }
+
+    async fn hand_over(&self, hand_over: HandOver<'_>) -> Result<u64, PeerError> {
+        let group = self.reach(false).await?;
+        let kept = group.take_over(hand_over.entries.to_vec(), hand_over.known);
+        self.way_back().await?;
+        Ok(kept)
+    }
+
+    async fn leaving(&self, node: &str, gone_within: Option<Duration>) -> Result<(), PeerError> {
+        let group = self.reach(false).await?;
+        group.router().leaves(node, gone_within);
+        self.way_back().await
     }
 
     async fn ping(&self) -> Result<(), PeerError> {

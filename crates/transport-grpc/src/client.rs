@@ -1,29 +1,32 @@
 //! The side that asks.
 
-use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use gaggle_group::{Entry, Fetch, Key, Known, News, Notice, Peer, PeerError, Put, Scope, Verdict};
-use prost::Message;
+use gaggle_group::{
+    Entry, Fetch, HandOver, Key, Known, News, Notice, Peer, PeerError, Put, Scope,
+    Verdict,
+};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Response, Status};
+use tokio::time::Instant;
+use tonic::Code;
 
-use self::outcome::{Asked, never_sent};
-use crate::deadline::sendable;
-use crate::wire::peers_client::PeersClient;
+use self::call::timed;
+use self::outcome::Asked;
+use self::pool::Pool;
 use crate::wire::{
-    GetRequest, MAX_NEWS, MAX_REQUEST, NewsRequest, PingRequest, PutRequest, RemoveRequest,
-    max_answer,
+    GetRequest, HandOverRequest, HandedOver, LeavingRequest, MAX_HANDED, MAX_NEWS, MAX_REQUEST,
+    NewsRequest, PingRequest, PutRequest, RemoveRequest, max_answer,
 };
 use crate::{BaseUrlError, notices, terms, verdict};
 
+mod answers;
 pub(crate) mod base_url;
-mod outcome;
+mod call;
+pub(crate) mod outcome;
+mod pool;
 
 /// How peers are asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +41,9 @@ pub struct ClientOptions {
     pub keep_alive_interval: Duration,
     /// How long the answer to that may take before the connection is given up. Default 2 s.
     pub keep_alive_timeout: Duration,
-    /// The most requests but pings under way at one peer, at least one; others wait their turn, within their deadline.
-    /// All share one connection, so more than the peer's limit of streams is of no use. Default 256.
+    /// The most requests but pings under way at one peer, at least one; others wait their turn,
+    /// and are shed at their deadline. All share one connection, so more than the peer's limit of
+    /// streams is of no use. Default 256.
     pub max_requests_per_peer: usize,
 }
 
@@ -64,13 +68,11 @@ pub struct GrpcTransport {
 
 /// A peer that is asked over gRPC, on one HTTP/2 connection.
 ///
-/// The connection is made by the first request and again whenever it is lost. It belongs to the tokio runtime of that
-/// first request, as long as the peer lives.
+/// The connection is made by the first request and again whenever it is lost, or has brought no
+/// answer to a request. It belongs to the tokio runtime of the request that made it.
 pub struct GrpcPeer {
     name: Arc<str>,
-    endpoint: Endpoint,
-    /// Made on first use and not with the peer: tonic starts a task for it, which needs a runtime.
-    channel: OnceLock<Channel>,
+    pool: Pool,
     slots: Semaphore,
     options: Arc<ClientOptions>,
 }
@@ -95,13 +97,14 @@ impl GrpcTransport {
             .clamp(1, Semaphore::MAX_PERMITS);
         Ok(Arc::new(GrpcPeer {
             name: base_url.into(),
-            endpoint: base_url::endpoint(base_url)?
-                .connect_timeout(options.connect_timeout)
-                .tcp_nodelay(true)
-                .http2_keep_alive_interval(options.keep_alive_interval)
-                .keep_alive_timeout(options.keep_alive_timeout)
-                .keep_alive_while_idle(true),
-            channel: OnceLock::new(),
+            pool: Pool::new(
+                base_url::endpoint(base_url)?
+                    .connect_timeout(options.connect_timeout)
+                    .tcp_nodelay(true)
+                    .http2_keep_alive_interval(options.keep_alive_interval)
+                    .keep_alive_timeout(options.keep_alive_timeout)
+                    .keep_alive_while_idle(true),
+            ),
             slots: Semaphore::new(slots),
             options: Arc::clone(options),
         }))
@@ -120,24 +123,19 @@ impl Peer for GrpcPeer {
             key: fetch.key.clone(),
             max_value: Some(fetch.max_value),
             removals: notices::put_carried(fetch.removals),
+            kept_only: fetch.kept_only,
         };
         self.check_size(&message, MAX_REQUEST)?;
         let most = max_answer(fetch.max_value);
-        let asked = self
-            .ask(Some(&self.slots), fetch.deadline, |client, left| {
+        let budget = fetch.budget.map(|budget| (budget, most));
+        let answer = self
+            .counted(budget, Some(&self.slots), fetch.deadline, |client, left| {
                 let mut client = client.max_decoding_message_size(most);
                 let request = timed(message.clone(), left);
                 async move { client.get(request).await }
             })
-            .await;
-        let answer = match asked {
-            // Requests that a server would not read are not sent, so this is about the answer.
-            Err(Asked::Failed(status)) if status.code() == Code::OutOfRange => {
-                let limit = fetch.max_value;
-                return Err(self.verdict(Verdict::ValueTooLarge { len: None, limit }));
-            }
-            asked => asked.map_err(|asked| asked.into_error(&self.name))?,
-        };
+            .await
+            .map_err(|asked| asked.into_error(&self.name))?;
         outcome::fetched(answer, fetch.max_value, &self.name)
     }
 
@@ -233,6 +231,57 @@ impl Peer for GrpcPeer {
         Ok(Some(news))
     }
 
+    async fn hand_over(&self, hand_over: HandOver<'_>) -> Result<u64, PeerError> {
+        let count = hand_over.entries.len();
+        if count > MAX_HANDED {
+            let text = format!("{count} entries at once, it takes {MAX_HANDED}");
+            return Err(self.refused(&text));
+        }
+        let entries = hand_over.entries.iter().map(|(key, entry)| HandedOver {
+            key: key.clone(),
+            entry: Some(terms::put_entry(entry)),
+        });
+        let message = HandOverRequest {
+            group: hand_over.group.to_owned(),
+            entries: entries.collect(),
+            known: notices::put_known(hand_over.known),
+        };
+        let values = hand_over.entries.iter();
+        let values = values.filter_map(|(_, entry)| entry.value.as_ref());
+        let largest = values.map(Bytes::len).max().unwrap_or(0);
+        self.check_size(&message, largest.saturating_add(2 * MAX_REQUEST))?;
+        let asked = self
+            .ask(
+                Some(&self.slots),
+                self.options.remove_timeout,
+                |mut client, left| {
+                    let request = timed(message.clone(), left);
+                    async move { client.hand_over(request).await }
+                },
+            )
+            .await;
+        Ok(self.known_request(asked)?.kept)
+    }
+
+    async fn leaving(&self, node: &str, gone_within: Option<Duration>) -> Result<(), PeerError> {
+        let message = LeavingRequest {
+            node: node.to_owned(),
+            gone_within_ms: gone_within.map(verdict::millis),
+        };
+        self.check_size(&message, MAX_REQUEST)?;
+        let asked = self
+            .ask(
+                Some(&self.slots),
+                self.options.remove_timeout,
+                |mut client, left| {
+                    let request = timed(message.clone(), left);
+                    async move { client.leaving(request).await }
+                },
+            )
+            .await;
+        self.known_request(asked).map(drop)
+    }
+
     /// Waits for no slot: it is asked whether the peer lives, and not whether it is idle.
     async fn ping(&self) -> Result<(), PeerError> {
         self.ask(None, self.options.ping_timeout, |mut client, left| {
@@ -245,95 +294,10 @@ impl Peer for GrpcPeer {
     }
 }
 
-impl GrpcPeer {
-    /// Makes a call within `within`, the wait for a slot included. `call` is told how much of that is left.
-    async fn ask<T, F, Fut>(
-        &self,
-        slots: Option<&Semaphore>,
-        within: Duration,
-        call: F,
-    ) -> Result<T, Asked>
-    where
-        F: Fn(PeersClient<Channel>, Duration) -> Fut,
-        Fut: Future<Output = Result<Response<T>, Status>>,
-    {
-        let started = Instant::now();
-        let answer = timeout(within, async {
-            let _slot = match slots {
-                // Err would mean that the semaphore is closed, which nobody does.
-                Some(slots) => slots.acquire().await.ok(),
-                None => None,
-            };
-            let left = || within.saturating_sub(started.elapsed());
-            match call(self.client(), left()).await {
-                // The peer closed an idle connection, as a restart does, and this request took it before the close was
-                // noticed. It never left: once more, on a connection that is new.
-                Err(status) if never_sent(&status) => call(self.client(), left()).await,
-                answer => answer,
-            }
-        });
-        match answer.await {
-            Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(Asked::Failed(status)),
-            Err(_) => Err(Asked::Late(within)),
-        }
-    }
-
-    /// Tells of a removal, in what is left of the time since `started`; whether the peer has read the notice.
-    async fn told(&self, message: RemoveRequest, started: Instant) -> Result<bool, PeerError> {
-        self.check_size(&message, MAX_REQUEST)?;
-        let within = self.options.remove_timeout;
-        let within = within.saturating_sub(started.elapsed());
-        let answer = self
-            .ask(Some(&self.slots), within, |mut client, left| {
-                let request = timed(message.clone(), left);
-                async move { client.remove(request).await }
-            })
-            .await
-            .map_err(|asked| asked.into_error(&self.name))?;
-        Ok(answer.applied)
-    }
-
-    fn client(&self) -> PeersClient<Channel> {
-        let channel = self.channel.get_or_init(|| self.endpoint.connect_lazy());
-        PeersClient::new(channel.clone())
-    }
-
-    fn check_size(&self, request: &impl Message, most: usize) -> Result<(), PeerError> {
-        let len = request.encoded_len();
-        if len > most {
-            return Err(self.refused(&format!(
-                "a request of {len} bytes is over the limit of {most}"
-            )));
-        }
-        Ok(())
-    }
-
-    fn refused(&self, reason: &str) -> PeerError {
-        PeerError::Refused {
-            peer: self.name.clone(),
-            reason: reason.into(),
-        }
-    }
-
-    fn verdict(&self, verdict: Verdict) -> PeerError {
-        PeerError::Verdict {
-            peer: self.name.clone(),
-            verdict,
-        }
-    }
-}
-
 impl std::fmt::Debug for GrpcPeer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GrpcPeer")
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
-}
-
-fn timed<T>(message: T, left: Duration) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(sendable(left));
-    request
 }

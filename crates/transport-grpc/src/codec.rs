@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use tonic::codec::{Codec, DecodeBuf, Decoder};
@@ -10,8 +10,9 @@ use tonic::{Code, Status};
 use tonic_prost::ProstEncoder;
 
 use crate::wire::{
-    GetRequest, GetResponse, MAX_REQUEST, NewsRequest, NewsResponse, PingRequest, PingResponse,
-    PutRequest, PutResponse, RemoveRequest, RemoveResponse,
+    GetRequest, GetResponse, HandOverRequest, HandOverResponse, LeavingRequest, LeavingResponse,
+    MAX_HANDED, MAX_REQUEST, NewsRequest, NewsResponse, PingRequest, PingResponse, PutRequest,
+    PutResponse, RemoveRequest, RemoveResponse,
 };
 
 /// The most elements of a field in one message: an element may take two bytes there and many times as many in memory.
@@ -21,29 +22,43 @@ const MAX_LISTED: usize = 1 << 18;
 pub(crate) trait Bounds {
     /// The most bytes of it, where the limit of the whole service is not its own.
     const MOST: usize = usize::MAX;
-    /// Fields whose elements are counted: each a field's number behind those of the messages that it is in.
-    const REPEATED: &[&[u32]] = &[];
+    /// Fields whose elements are counted: each a field's number behind those of the messages that
+    /// it is in, and how many there may be.
+    const REPEATED: &[(&[u32], usize)] = &[];
 }
 
 impl Bounds for GetRequest {
     const MOST: usize = MAX_REQUEST;
-    const REPEATED: &[&[u32]] = &[&[4]];
+    const REPEATED: &[(&[u32], usize)] = &[(&[4], MAX_LISTED)];
 }
 
 impl Bounds for RemoveRequest {
     const MOST: usize = MAX_REQUEST;
-    const REPEATED: &[&[u32]] = &[&[3, 2]];
+    const REPEATED: &[(&[u32], usize)] = &[(&[3, 2], MAX_LISTED)];
 }
 
 impl Bounds for PutRequest {}
 
 impl Bounds for NewsRequest {
     const MOST: usize = 2 * MAX_REQUEST;
-    const REPEATED: &[&[u32]] = &[&[2]];
+    const REPEATED: &[(&[u32], usize)] = &[(&[2], MAX_LISTED)];
 }
 
 impl Bounds for NewsResponse {
-    const REPEATED: &[&[u32]] = &[&[1], &[1, 2], &[2], &[4]];
+    const REPEATED: &[(&[u32], usize)] = &[
+        (&[1], MAX_LISTED),
+        (&[1, 2], MAX_LISTED),
+        (&[2], MAX_LISTED),
+        (&[4], MAX_LISTED),
+    ];
+}
+
+impl Bounds for HandOverRequest {
+    const REPEATED: &[(&[u32], usize)] = &[(&[2], MAX_HANDED), (&[3], MAX_LISTED)];
+}
+
+impl Bounds for LeavingRequest {
+    const MOST: usize = MAX_REQUEST;
 }
 
 impl Bounds for PingRequest {
@@ -53,6 +68,8 @@ impl Bounds for PingRequest {
 impl Bounds for GetResponse {}
 impl Bounds for RemoveResponse {}
 impl Bounds for PutResponse {}
+impl Bounds for HandOverResponse {}
+impl Bounds for LeavingResponse {}
 impl Bounds for PingResponse {}
 
 /// prost's messages, each within its bounds.
@@ -97,16 +114,20 @@ impl<U: Message + Default + Bounds> Decoder for BoundedDecoder<U> {
             return Err(Status::new(Code::OutOfRange, text));
         }
         // Not copied: a slice of what tonic has read.
-        let bytes = from.copy_to_bytes(len);
-        let bad = |error: prost::DecodeError| Status::new(Code::Internal, error.to_string());
-        for path in U::REPEATED {
-            if count(&bytes, path).map_err(bad)? > MAX_LISTED {
-                let text = format!("more than {MAX_LISTED} of a kind in a message");
-                return Err(Status::new(Code::InvalidArgument, text));
-            }
-        }
-        U::decode(bytes).map(Some).map_err(bad)
+        decode(from.copy_to_bytes(len)).map(Some)
     }
+}
+
+/// The message, if it keeps the bounds on its fields.
+pub(crate) fn decode<U: Message + Default + Bounds>(bytes: Bytes) -> Result<U, Status> {
+    let bad = |error: prost::DecodeError| Status::new(Code::Internal, error.to_string());
+    for (path, most) in U::REPEATED {
+        if count(&bytes, path).map_err(bad)? > *most {
+            let text = format!("more than {most} of a kind in a message");
+            return Err(Status::new(Code::InvalidArgument, text));
+        }
+    }
+    U::decode(bytes).map_err(bad)
 }
 
 /// How often a field is in the message.

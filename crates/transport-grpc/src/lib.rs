@@ -25,14 +25,7 @@
 //! // Another node, that asks it. A group does this by itself, once its router hands it the peer.
 //! let peer = GrpcTransport::default().peer(&base_url)?;
 //! let key = &Bytes::from("Tom");
-//! let fetch = Fetch {
-//!     group: "scores",
-//!     key,
-//!     max_value: 1 << 20,
-//!     deadline: Duration::from_secs(5),
-//!     party: None,
-//!     removals: &[],
-//! };
+//! let fetch = Fetch::new("scores", key, 1 << 20, Duration::from_secs(5));
 //! assert_eq!(peer.fetch(fetch).await?, Entry::value("630"));
 //! # Ok(()) }
 //! ```
@@ -42,25 +35,42 @@
 //! | answer | for the asker |
 //! |---|---|
 //! | a value, or `not_found` | what it says; a `not_found` without a ttl is not to be kept |
+//! | `not_kept` | [`NotKept`](gaggle_group::Verdict::NotKept): nothing is in the peer's memory, and no more was asked for |
 //! | a `failure` | a [`Verdict`](gaggle_group::Verdict): the owner did what the asker would have done |
 //! | `UNAVAILABLE`, `DEADLINE_EXCEEDED`, `CANCELLED`, `UNKNOWN`, or a connection that failed | [`Unavailable`](gaggle_group::PeerError::Unavailable): speaks against the peer's health |
-//! | any other status (`NOT_FOUND` is an unknown group), or an answer that cannot be read | [`Refused`](gaggle_group::PeerError::Refused): the peer lives, the value is to be had elsewhere |
+//! | `RESOURCE_EXHAUSTED` | [`Shed`](gaggle_group::Verdict::Shed): there was no room for the request |
+//! | any other status (`NOT_FOUND` is an unknown group), an answer that cannot be read, or a value of more bytes than were asked for | [`Refused`](gaggle_group::PeerError::Refused): the peer lives, the value is to be had elsewhere |
 //!
 //! A request is always a forward: the server answers it itself ([`Hop::Forwarded`](gaggle_group::Hop::Forwarded)), so
 //! that two nodes that disagree about the ring cannot wait for each other. The deadline travels as `grpc-timeout`; the
 //! server gives up a little before it ([`ServerOptions::answer_ahead`]), so that its verdict finds somebody waiting.
 //!
-//! A `Get` tells of removals that the asker knows, which the server applies before it answers. `Remove`, `Put` and `News`
-//! carry removals, values for the owner of a key to keep, and the question for removals. A peer of an older release
-//! answers `News` with `UNIMPLEMENTED`, which is "no such thing"; it takes no values, removes no group, and is told of many
-//! keys one by one.
+//! A `Get` tells of removals that the asker knows, which the server applies before it answers.
+//! `Remove`, `Put` and `News` carry removals, values for the owner of a key to keep, and the
+//! question for removals; `HandOver` what the receiver is to keep from now on, and `Leaving` that
+//! a node leaves or has come to stay. A peer of an older release answers what it does not know
+//! with `UNIMPLEMENTED`, which is "no such thing"; it takes no values, removes no group, and is
+//! told of many keys one by one.
+//!
+//! A get is shed here, without a word of the peer, where as many requests are under way as may be
+//! until its deadline, and where there is no room for the bytes of its answer: the same value from
+//! elsewhere would need as many.
 //!
 //! # Bounds
 //!
-//! A request is at most 1 MiB; one for news 2 MiB, and one that gives a value 1 MiB and the largest value that any group
-//! takes. Longer ones are not sent. An answer is at most the value that the asker will take and 8 KiB, or 4 MiB of removals; a
-//! longer one is given up at its announced length. A key in a removal is at most 64 KiB. An origin's account of its failure is
-//! cut off after 4 KiB.
+//! A request is at most 1 MiB; one for news 2 MiB; one that gives a value 1 MiB, and one that
+//! hands over 2 MiB, and the largest value that any group takes. One that hands over has at most
+//! 1,024 entries. Longer ones are not sent. An answer is at most the value that the asker will
+//! take and 8 KiB, or 4 MiB of removals; a longer one is given up at its announced length. A key
+//! in a removal is at most 64 KiB. An origin's account of its failure is cut off after 4 KiB.
+//!
+//! A message of 4 KiB or more is reserved in a [`ByteBudget`](gaggle_group::ByteBudget) before
+//! there is room for it: an answer in the asker's, a request, and an answer until it is written,
+//! in that of the server's groups. All of a request has to come within
+//! [`ServerOptions::body_timeout`].
+//!
+//! A connection on which a request ends without any sign of the peer, after 100 ms or more, is
+//! given up, at most twice a second: a path that is silent for it may be good for a new one.
 //!
 //! # Trade-offs
 //!
@@ -80,7 +90,10 @@
 
 mod client;
 mod codec;
+mod counted;
 mod deadline;
+#[cfg(test)]
+mod hostile;
 mod notices;
 mod server;
 mod terms;

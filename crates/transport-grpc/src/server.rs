@@ -1,16 +1,22 @@
 //! The side that is asked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use gaggle_group::{Answer, Error, Group, Groups, Hop, Serve};
+use axum::extract::{Request as HttpRequest, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response as HttpResponse;
+use gaggle_group::{Answer, ByteBudget, Entry, Error, Group, Groups, Hop, Key, Serve};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use crate::client::base_url;
+use crate::counted::{Counted, Held, Reserved};
 use crate::deadline::time_to_work;
 use crate::wire::peers_server::{Peers, PeersServer};
 use crate::wire::{
-    self, Failure, GetRequest, GetResponse, MAX_NEWS, NewsRequest, NewsResponse, NotFound,
+    self, Failure, GetRequest, GetResponse, HandOverRequest, HandOverResponse, HandedOver,
+    LeavingRequest, LeavingResponse, MAX_NEWS, NewsRequest, NewsResponse, NotFound, NotKept,
     PingRequest, PingResponse, PutRequest, PutResponse, RemoveRequest, RemoveResponse,
     get_response::Result as Outcome,
 };
@@ -22,12 +28,15 @@ pub struct ServerOptions {
     /// How long before the asker's deadline to answer that there is no value, so that this reaches an asker that still
     /// waits. Never more than an eighth of the deadline. Default 100 ms.
     pub answer_ahead: Duration,
+    /// How long a request may take to come in all, however steadily it does. Default 5 s.
+    pub body_timeout: Duration,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             answer_ahead: Duration::from_millis(100),
+            body_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -42,20 +51,55 @@ pub fn router(groups: Groups, options: ServerOptions) -> axum::Router {
         .map(|group| group.limits().max_value)
         .max()
         .unwrap_or(0);
-    let service = PeersServer::new(Served { groups, options })
-        .max_decoding_message_size(wire::max_put(largest))
+    let bounds = Bounds {
+        budget: groups.iter().next().map(|group| group.in_flight().clone()),
+        most: wire::max_request(largest),
+        within: options.body_timeout,
+    };
+    let service = PeersServer::new(Served::new(groups, options))
+        .max_decoding_message_size(wire::max_request(largest))
         .max_encoding_message_size(wire::max_answer(largest).max(MAX_NEWS));
     Routes::from(axum::Router::new())
         .add_service(service)
         .into_axum_router()
+        .route_layer(from_fn_with_state(Arc::new(bounds), bounded))
 }
 
-struct Served {
+/// What bounds the bodies of requests.
+struct Bounds {
+    /// What they draw on. The groups of a node share it.
+    budget: Option<ByteBudget>,
+    most: usize,
+    within: Duration,
+}
+
+/// Has the body of a request draw on the budget, and that of its answer do so until it is written.
+async fn bounded(
+    State(bounds): State<Arc<Bounds>>,
+    request: HttpRequest,
+    next: Next,
+) -> HttpResponse {
+    let request = request.map(|body| {
+        let budget = bounds.budget.clone();
+        axum::body::Body::new(Counted::request(body, budget, bounds.most, bounds.within))
+    });
+    let mut response = next.run(request).await;
+    match response.extensions_mut().remove::<Reserved>() {
+        None => response,
+        Some(reserved) => response.map(|body| axum::body::Body::new(Held::new(body, reserved))),
+    }
+}
+
+pub(crate) struct Served {
     groups: Groups,
     options: ServerOptions,
 }
 
 impl Served {
+    pub(crate) fn new(groups: Groups, options: ServerOptions) -> Self {
+        Self { groups, options }
+    }
+
     fn group(&self, name: &str) -> Result<&Group, Status> {
         self.groups
             .get(name)
@@ -72,14 +116,37 @@ impl Peers for Served {
             key,
             max_value,
             removals,
+            kept_only,
         } = request.into_inner();
         let removals = notices::carried(removals).map_err(invalid)?;
         let request = Serve::new(&key, Hop::Forwarded).within(wait);
-        let answer = self.group(&group)?.serve(request.after(&removals)).await;
-        let outcome = outcome(answer, max_value.unwrap_or(u64::MAX))?;
-        Ok(Response::new(GetResponse {
-            result: Some(outcome),
-        }))
+        let request = request.after(&removals).kept_only(kept_only);
+        let group = self.group(&group)?;
+        let outcome = outcome(group.serve(request).await, max_value.unwrap_or(u64::MAX))?;
+        let len = match &outcome {
+            Outcome::Value(message) => message.value.len(),
+            _ => 0,
+        };
+        let answer = |result| {
+            Response::new(GetResponse {
+                result: Some(result),
+            })
+        };
+        if len < ByteBudget::SMALL {
+            return Ok(answer(outcome));
+        }
+        // For the copy that is made of it, which lives until it is written.
+        Ok(match group.in_flight().reserve(len as u64).await {
+            Ok(reserved) => {
+                let mut answer = answer(outcome);
+                answer.extensions_mut().insert(Reserved::new(reserved));
+                answer
+            }
+            Err(over) => {
+                let kind = Some(verdict::shed(0, over.retry_after));
+                answer(Outcome::Failure(Failure { kind }))
+            }
+        })
     }
 
     async fn remove(
@@ -140,14 +207,60 @@ impl Peers for Served {
         Ok(Response::new(notices::put_news(&news)))
     }
 
+    async fn hand_over(
+        &self,
+        request: Request<HandOverRequest>,
+    ) -> Result<Response<HandOverResponse>, Status> {
+        let HandOverRequest {
+            group,
+            entries,
+            known,
+        } = request.into_inner();
+        let group = self.group(&group)?;
+        let known = notices::known(known);
+        let entries: Result<_, _> = entries.into_iter().map(handed).collect();
+        let kept = group.take_over(entries?, &known);
+        Ok(Response::new(HandOverResponse { kept }))
+    }
+
+    async fn leaving(
+        &self,
+        request: Request<LeavingRequest>,
+    ) -> Result<Response<LeavingResponse>, Status> {
+        let LeavingRequest {
+            node,
+            gone_within_ms,
+        } = request.into_inner();
+        if node.len() > notices::MAX_FOLLOWER || base_url::endpoint(&node).is_err() {
+            return Err(Status::invalid_argument("the name is no base URL"));
+        }
+        let gone_within = gone_within_ms.map(Duration::from_millis);
+        for group in self.groups.iter() {
+            group.router().leaves(&node, gone_within);
+        }
+        Ok(Response::new(LeavingResponse {}))
+    }
+
     async fn ping(&self, _: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {
         Ok(Response::new(PingResponse {}))
     }
 }
 
+/// An entry that is handed over. The group copies the values that it keeps.
+fn handed(handed: HandedOver) -> Result<(Key, Entry), Status> {
+    let missing = || Status::invalid_argument("a key that is handed over without an entry");
+    let entry = handed.entry.ok_or_else(missing)?;
+    if handed.key.len() > notices::MAX_KEY {
+        return Err(invalid(notices::BadNotice::KeyTooLong));
+    }
+    let entry = terms::entry(entry, |value| value).map_err(invalid)?;
+    Ok((Key::copy_from_slice(&handed.key), entry))
+}
+
 fn outcome(answer: Result<Answer, Error>, max_value: u64) -> Result<Outcome, Status> {
     let answer = match answer {
         Ok(answer) => answer,
+        Err(Error::NotKept { .. }) => return Ok(Outcome::NotKept(NotKept {})),
         Err(Error::NotFound { .. }) => return Ok(Outcome::NotFound(NotFound::default())),
         Err(error) => return verdict::to_wire(&error).map(Outcome::Failure),
     };

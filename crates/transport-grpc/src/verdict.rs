@@ -26,11 +26,8 @@ pub(crate) fn to_wire(error: &Error) -> Result<Failure, Status> {
             after_ms: millis(*after),
         }),
         Error::Shed {
-            limit, retry_after, ..
-        } => Kind::Shed(Shed {
-            limit: *limit as u64,
-            retry_after_ms: millis(*retry_after),
-        }),
+            why, retry_after, ..
+        } => shed(why.loads(), *retry_after),
         // Its runtime shuts down: it will not answer this, but another can.
         Error::Cancelled { .. } => return Err(Status::unavailable(error.to_string())),
         _ => return Err(Status::internal(account(error.to_string()))),
@@ -41,6 +38,14 @@ pub(crate) fn to_wire(error: &Error) -> Result<Failure, Status> {
 /// A value that is over the limit.
 pub(crate) fn value_too_large(len: Option<u64>, limit: u64) -> Kind {
     Kind::ValueTooLarge(ValueTooLarge { len, limit })
+}
+
+/// There is no room.
+pub(crate) fn shed(limit: usize, retry_after: Duration) -> Kind {
+    Kind::Shed(Shed {
+        limit: limit as u64,
+        retry_after_ms: millis(retry_after),
+    })
 }
 
 fn origin_failed(message: String) -> Kind {
@@ -81,7 +86,7 @@ fn size(limit: u64) -> usize {
 mod tests {
     use std::sync::Arc;
 
-    use gaggle_group::OriginError;
+    use gaggle_group::{OriginError, Overload};
 
     use super::*;
 
@@ -141,7 +146,7 @@ mod tests {
         assert_eq!(
             across(&Error::Shed {
                 group,
-                limit: 3,
+                why: Overload::Loads { limit: 3 },
                 retry_after: second
             }),
             Some(Verdict::Shed {

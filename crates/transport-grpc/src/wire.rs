@@ -7,6 +7,9 @@ use bytes::Bytes;
 /// would not read, and an "out of range" can only be about the answer.
 pub(crate) const MAX_REQUEST: usize = 1 << 20;
 
+/// The most entries in a request that hands over.
+pub(crate) const MAX_HANDED: usize = 1 << 10;
+
 /// The most that an answer with removals takes, in bytes.
 pub(crate) const MAX_NEWS: usize = 4 << 20;
 
@@ -22,12 +25,11 @@ pub(crate) fn account(mut text: String) -> String {
     text
 }
 
-/// The largest request of all: one that gives a value of `max_value` bytes.
-pub(crate) fn max_put(max_value: u64) -> usize {
+/// The largest request of all: one that hands over a value of `max_value` bytes, and others.
+pub(crate) fn max_request(max_value: u64) -> usize {
     usize::try_from(max_value)
         .unwrap_or(usize::MAX)
-        .saturating_add(MAX_REQUEST)
-        .max(2 * MAX_REQUEST)
+        .saturating_add(2 * MAX_REQUEST)
 }
 
 /// The largest answer that carries a value of `max_value` bytes.

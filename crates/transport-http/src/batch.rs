@@ -6,7 +6,7 @@ use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
 use crate::proto::batch_answer::Result as Kind;
-use crate::proto::{BatchAnswer, Refused, Separately};
+use crate::proto::{BatchAnswer, NotKept, Refused, Separately};
 use crate::terms::Terms;
 
 mod failure;
@@ -31,6 +31,7 @@ pub(crate) enum Valueless {
     Failed(Verdict),
     Refused(String),
     Separately,
+    NotKept,
 }
 
 /// Appends an answer without a value.
@@ -43,6 +44,7 @@ pub(crate) fn put_valueless(index: u32, answer: Valueless, out: &mut BytesMut) {
         ),
         Valueless::Refused(reason) => refused(reason),
         Valueless::Separately => Kind::Separately(Separately {}),
+        Valueless::NotKept => Kind::NotKept(NotKept {}),
     };
     let answer = BatchAnswer {
         index,

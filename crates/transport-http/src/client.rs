@@ -1,9 +1,9 @@
-//! The client: one pool of connections, and a handle for each peer.
+//! The client: a handle for each peer, with a pool of connections.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, Url, redirect};
+use reqwest::Url;
 
 use crate::{BasePath, Encoding};
 
@@ -12,7 +12,10 @@ mod batch;
 mod body;
 mod control;
 mod failure;
+#[cfg(test)]
+mod hostile;
 mod peer;
+mod pool;
 mod queue;
 
 pub use peer::HttpPeer;
@@ -34,7 +37,11 @@ pub struct ClientOptions {
     /// How long a connection is kept idle. Shorter than the server's own limit, or a request may meet a connection that
     /// is just being closed. Default 20 s.
     pub idle_timeout: Duration,
-    /// The most requests to a peer at one time; others wait their turn, within the deadline of their fetch. Default 256.
+    /// How long what was sent may go without an acknowledgement by the peer's machine before the
+    /// connection is given up, on systems that can tell (Linux and its kin). Default 1 s.
+    pub unacknowledged_timeout: Duration,
+    /// The most requests to a peer at one time; others wait their turn, and are shed at the
+    /// deadline of their fetch. Default 256.
     pub max_requests_per_peer: usize,
     /// How gets of one peer share requests, with peers that say that they can; `None` sends each alone. Default on.
     pub batching: Option<Batching>,
@@ -53,6 +60,7 @@ impl Default for ClientOptions {
             read_timeout: Duration::from_secs(1),
             idle_per_peer: 64,
             idle_timeout: Duration::from_secs(20),
+            unacknowledged_timeout: Duration::from_secs(1),
             max_requests_per_peer: 256,
             batching: Some(Batching::default()),
             ping_timeout: Duration::from_millis(400),
@@ -77,7 +85,8 @@ pub struct Batching {
     /// The longest that a get waits for company. Requests older than that are slow for a reason of their own and hold
     /// nobody up any more. Default 1 ms, which is also the timer's resolution.
     pub longest_wait: Duration,
-    /// The most gets of a peer that wait or are in a batch; further ones fail at once, as `Unavailable`. Default 8,192.
+    /// The most gets of a peer that wait or are in a batch; further ones are shed at once. Default
+    /// 8,192.
     pub max_waiting: usize,
 }
 
@@ -138,12 +147,12 @@ pub enum BaseUrlProblem {
     Query,
 }
 
-/// The client side of the peer protocol. Cheap to clone; all clones share one pool of connections.
+/// The client side of the peer protocol. Cheap to clone.
 ///
-/// It needs a tokio runtime with I/O and time, and is bound to the one that it is first used on.
+/// Its peers need a tokio runtime with I/O and time. Each is bound to the one that it is first
+/// used on.
 #[derive(Debug, Clone)]
 pub struct HttpTransport {
-    client: Client,
     options: Arc<ClientOptions>,
 }
 
@@ -161,27 +170,15 @@ impl HttpTransport {
         if batching.is_some_and(|b| b.requests_at_once == 0 || b.max_waiting == 0) {
             return Err(ClientError::NoBatches);
         }
-        let client = Client::builder()
-            .http1_only()
-            // A proxy named in the environment is not between peers.
-            .no_proxy()
-            // A redirect is no answer. Go's ServeMux sends 301 for keys with `//` or `/../`: to another key.
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .tcp_nodelay(true)
-            .connect_timeout(options.connect_timeout)
-            .pool_max_idle_per_host(options.idle_per_peer)
-            .pool_idle_timeout(options.idle_timeout)
-            .build()
-            .map_err(ClientError::Http)?;
+        // Each peer makes its own, where it could only fail.
+        pool::new_client(&options).map_err(ClientError::Http)?;
         Ok(Self {
-            client,
             options: Arc::new(options),
         })
     }
 
-    /// A handle for the peer at `base_url`, such as `http://10.0.0.1:8001`. The bound on requests is the handle's own, so
-    /// there should be one for each peer.
+    /// A handle for the peer at `base_url`, such as `http://10.0.0.1:8001`. Connections and the
+    /// bound on requests are the handle's own, so there should be one for each peer.
     ///
     /// The peer's name is exactly `base_url`, since the ring hashes it; a slash at its end counts for the name alone.
     ///

@@ -20,6 +20,8 @@ pub(crate) const KEY: HeaderName = HeaderName::from_static("gaggle-key");
 pub(crate) const BATCH: HeaderName = HeaderName::from_static("gaggle-batch");
 /// Request: the body tells of removals, or a value to keep. Answer: that was read here.
 pub(crate) const CONTROL: HeaderName = HeaderName::from_static("gaggle-control");
+/// Request: only what is in memory is of use.
+pub(crate) const KEPT: HeaderName = HeaderName::from_static("gaggle-kept");
 /// Request: removals of the key that the asker knows.
 pub(crate) const REMOVALS: HeaderName = HeaderName::from_static("gaggle-removals");
 /// DELETE: the removal's name.
@@ -156,6 +158,7 @@ impl Reported {
                 );
                 "shed"
             }
+            Self::Failed(Verdict::NotKept) => "not-kept",
             // A kind of verdict that this version cannot tell: the asker sees a status and no verdict.
             Self::Failed(_) => return,
         };
@@ -181,6 +184,7 @@ impl Reported {
             },
             b"key-too-long" => Verdict::KeyTooLong { limit: limit()? },
             b"deadline" => Verdict::Deadline { after: after()? },
+            b"not-kept" => Verdict::NotKept,
             b"shed" => Verdict::Shed {
                 limit: limit()?,
                 retry_after: after()?,
@@ -212,6 +216,7 @@ mod tests {
                 limit: 0,
             }),
             Reported::Failed(Verdict::KeyTooLong { limit: 1024 }),
+            Reported::Failed(Verdict::NotKept),
             Reported::Failed(Verdict::Deadline {
                 after: Duration::from_millis(250),
             }),

@@ -22,14 +22,7 @@
 //! let transport = HttpTransport::new(ClientOptions::default())?;
 //! let peer = transport.peer(&format!("http://{address}"))?;
 //! let key = Key::from("Tom");
-//! let fetch = Fetch {
-//!     group: "scores",
-//!     key: &key,
-//!     max_value: 1 << 20,
-//!     deadline: Duration::from_secs(1),
-//!     party: None,
-//!     removals: &[],
-//! };
+//! let fetch = Fetch::new("scores", &key, 1 << 20, Duration::from_secs(1));
 //! assert_eq!(peer.fetch(fetch).await?, Entry::value("630"));
 //! # Ok(()) }
 //! ```
@@ -53,6 +46,7 @@
 //! | `gaggle-max-value: N` | the most bytes of value that the asker takes |
 //! | `gaggle-key: K` | the key, escaped; read only where no `/` follows the group |
 //! | `gaggle-removals: ID ID` | removals of the key that the asker knows: they are applied before the answer. At most 8 are read |
+//! | `gaggle-kept: 1` | only what is in the receiver's memory is of use: otherwise it answers `not-kept`, and loads nothing |
 //! | `gaggle-removal: ID` | with `DELETE`: the name of the removal |
 //! | `gaggle-batch: 1` | with `POST {base path}`: the body asks for many keys |
 //! | `gaggle-control: 1` | with `POST {base path}`: the body is a control request |
@@ -89,13 +83,15 @@
 //! | 400 | `bad request` (no `/` behind the group, a malformed escape, number, name of a removal or message) | | |
 //! | 404 | `no such group: NAME` | | |
 //! | 404 | `KEY not found` | `not-found` | |
+//! | 404 | the error | `not-kept` | |
 //! | 404 | `not found` (not under the base path) | | |
 //! | 405 | `method not allowed` | | `allow` |
+//! | 408 | the body of a batch or a control request did not come within [`ServerOptions::body_timeout`] | | `connection: close` |
 //! | 413 | a batch over 1 MiB, a control request over its limit | | |
 //! | 413 | the error | `value-too-large` | `gaggle-limit`, `gaggle-len` where it is known |
 //! | 414 | the error | `key-too-long` | `gaggle-limit` |
 //! | 500 | the origin's error, or the panic of the load | `origin-failed` | |
-//! | 503 | the error | `shed` | `gaggle-limit`, `gaggle-after-ms`, `retry-after` |
+//! | 503 | the error: too many loads, a failing origin, or no room for the bytes (`gaggle-limit: 0`) | `shed` | `gaggle-limit`, `gaggle-after-ms`, `retry-after` |
 //! | 503 | the load was cancelled: the node is going down | | |
 //! | 504 | the error | `deadline` | `gaggle-after-ms` |
 //!
@@ -108,11 +104,13 @@
 //! `BatchAnswer` for each key behind its length, in the order in which they become ready, so that a slow key holds up none
 //! of the others. Values are protobuf here, whatever the ring's encoding is.
 //!
-//! A failure is one key's alone, with the verdicts of the table above. A value over 64 KiB that is in the server's cache is
-//! answered by "separately", and the client gets it by a request of its own. A stream that breaks off is
-//! [`Unavailable`](gaggle_group::PeerError::Unavailable) for the keys that had no answer yet. Any other answer to a batch
-//! says that the peer takes none any more, as when a node of another kind has taken its place: the client asks for each of
-//! the keys once by a request of its own, and sends batches again when the peer says that it takes them.
+//! A failure is one key's alone, with the verdicts of the table above; `not_kept` answers an item
+//! with `kept_only`, which an older server passes over: it loads. A value over 64 KiB that is in
+//! the server's cache is answered by "separately", and the client gets it by a request of its own.
+//! A stream that breaks off is [`Unavailable`](gaggle_group::PeerError::Unavailable) for the keys
+//! that had no answer yet. Any other answer to a batch says that the peer takes none any more, as
+//! when a node of another kind has taken its place: the client asks for each of the keys once by a
+//! request of its own, and sends batches again when the peer says that it takes them.
 //!
 //! A get leaves at once while fewer than [`Batching::requests_at_once`] requests to its peer are under way: by itself, or, if
 //! the last one to leave had company, with those that come in the same turn of the runtime. Others wait until one of those
@@ -129,21 +127,59 @@
 //!
 //! * a removal of any number of keys, or of the whole group;
 //! * a value for the receiver to keep as the key's owner, with the name of the removal that goes with it;
-//! * the question for removals that the receiver knows and the asker does not, with the asker's name, by which it can be told
-//!   of further ones. A name that is no base URL of at most 256 bytes is passed over.
+//! * the question for removals that the receiver knows and the asker does not, with the asker's
+//!   name, by which it can be told of further ones. A name that is no base URL of at most 256
+//!   bytes is passed over;
+//! * up to 1,024 entries that the sender held and the receiver is to keep from now on, with the
+//!   removals that the sender had applied before. The answer says how many are kept;
+//! * the word that a node leaves, and within what time it is gone, or that it has come to stay.
+//!   Its name is a base URL of at most 256 bytes.
 //!
-//! The answer has the header `gaggle-control: 1`, whatever its status; failures have the statuses of the table above. A
-//! request is at most 2 MiB, one with a value 2 MiB and the largest value that any group takes; an answer at most 4 MiB; a key
-//! in a removal at most 64 KiB. A removal of one key travels as a `DELETE`, which strangers understand.
+//! The answer has the header `gaggle-control: 1`, whatever its status; failures have the statuses
+//! of the table above. A request is at most 2 MiB, one with values 2 MiB and the largest value
+//! that any group takes; an answer at most 4 MiB; a key at most 64 KiB. A removal of one key
+//! travels as a `DELETE`, which strangers understand.
 //!
-//! An answer without that header comes from a peer that knows no such thing, unless it is a failure (5xx but 501). Such a
-//! peer has no news, takes no values, removes no group, and is told of many keys by a `DELETE` for each.
+//! An answer without that header comes from a peer that knows no such thing, unless it is a
+//! failure (5xx but 501). Such a peer has no news, takes no values, removes no group, is handed
+//! nothing, and is told of many keys by a `DELETE` for each. An older Gaggle answers 400 to a kind
+//! of request that it does not know.
 //!
-//! **What the client makes of it.** 200 is a value if all of its body came and decodes; a status with a verdict is what the
-//! verdict says; any other status, a redirect included, or a body that does not decode is
-//! [`Refused`](gaggle_group::PeerError::Refused). No connection, one that breaks, and no answer in time are
-//! [`Unavailable`](gaggle_group::PeerError::Unavailable). A request that meets a connection which the peer is just closing
-//! is sent once more.
+//! **What the client makes of it.** 200 is a value if all of its body came and decodes; a status
+//! with a verdict is what the verdict says; any other status, a redirect included, a body that
+//! does not decode, and a value of more bytes than were asked for are
+//! [`Refused`](gaggle_group::PeerError::Refused): the peer has failed, and the value is to be had
+//! elsewhere. Only a peer's verdict says that a value is too large. No connection, one that
+//! breaks, what is no HTTP (or a head of more than 100 lines or some 400 KiB), and no answer in
+//! time are [`Unavailable`](gaggle_group::PeerError::Unavailable). A request that meets a
+//! connection which the peer is just closing is sent once more.
+//!
+//! A get is [shed](gaggle_group::Verdict::Shed) here, without a word of the peer, where as many
+//! requests are under way at the peer as may be until its deadline, where as many gets wait as
+//! may, and where there is no room for the bytes of its value. The asker does not load the value
+//! itself then: that would need the same bytes, or move the peer's load to its origin.
+//!
+//! # Bounds
+//!
+//! No room is made for what is only claimed. A buffer grows with what has come, from 64 KiB on by
+//! doubling, or is reserved in full in the asker's [`ByteBudget`](gaggle_group::ByteBudget) before
+//! the first byte is read. A server's buffers for requests draw on the budget of its groups as
+//! they grow, and values of 4 KiB and more do while they are being written: until the connection
+//! has written them, which a slow reader may delay. What has no room in time is shed. Times are
+//! bounded in total: an answer by the deadline of its fetch, a request's body by
+//! [`ServerOptions::body_timeout`], so that neither lives on drip by drip.
+//!
+//! In the answer to a batch, what is in memory is looked up as there is room to write it. A value
+//! that was loaded for the batch counts from then on; if it is large and in the cache, it is let
+//! go and told as "separately".
+//!
+//! # Connections
+//!
+//! Each peer has connections of its own, which are given up together: when a request has had no
+//! answer by its deadline, when a ping was not answered, when a connection breaks, and when a
+//! caller gives a request up after 100 ms without any answer from that peer. A path that is silent
+//! for connections that exist, and good for new ones, so costs one failure and not one for each of
+//! them. Requests under way stay on theirs. It happens twice a second at most.
 //!
 //! # Trade-offs
 //!
@@ -156,6 +192,8 @@
 //!   happens to decode.
 //! * A value is copied once between the network and the cache, into an allocation of its own size. A slice of the
 //!   network's buffer would spare the copy, and could hold on to many times the memory that the cache counts for it.
+//! * A caller that gives up on a slow peer may cost it its idle connections, as if the path were
+//!   silent. New ones are cheap, and the other mistake costs a deadline for each of them.
 //! * With a request to a peer under way, a further get waits for its first answer instead of taking a connection of its
 //!   own. If that is slow, it is a millisecond or two, once; on a network with a longer round trip than that, batches are
 //!   what comes together in that time.
@@ -171,9 +209,12 @@ mod client;
 mod encoding;
 mod escape;
 mod headers;
+#[cfg(test)]
+mod hostile;
 mod message;
 mod notices;
 mod proto;
+mod room;
 mod server;
 mod terms;
 

@@ -2,9 +2,11 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::vec;
 
 use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
+use gaggle_group::{ByteBudget, Hold};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
@@ -28,10 +30,10 @@ pub(crate) const OVERHEAD: u64 = 64;
 /// Values up to this size are copied where that saves an allocation held for too long, or a write.
 pub(crate) const SMALL: usize = 16 << 10;
 
-/// The body that brings `value`. A large value is not copied.
-pub(crate) fn encode(encoding: Encoding, value: Bytes) -> Body {
+/// The body that brings `value`, which counts until it is written. A large value is not copied.
+pub(crate) fn encode(encoding: Encoding, value: Bytes, hold: Hold) -> Body {
     match encoding {
-        Encoding::Raw => Body::from(value),
+        Encoding::Raw => Body::from(held(value, hold)),
         Encoding::Protobuf => {
             // As prost would write the message; by hand, because prost can only copy the value.
             let mut head =
@@ -40,30 +42,47 @@ pub(crate) fn encode(encoding: Encoding, value: Bytes) -> Body {
             encode_varint(value.len() as u64, &mut head);
             if value.len() <= SMALL {
                 head.put_slice(&value);
-                Body::from(head.freeze())
+                Body::from(held(head.freeze(), hold))
             } else {
-                Body::new(TwoPart::new(head.freeze(), value))
+                Body::new(Parts::new(vec![head.freeze(), held(value, hold)]))
             }
         }
     }
 }
 
-/// A body of two known parts, so that hyper can state its length.
-pub(crate) struct TwoPart {
-    parts: [Bytes; 2],
-    next: usize,
+/// Bytes that count as long as they exist. The body they are part of does not live as long: a
+/// connection takes the last bytes out of it, and writes them when the other side reads.
+pub(crate) fn held<H: Send + 'static>(bytes: Bytes, hold: H) -> Bytes {
+    struct Held<H> {
+        bytes: Bytes,
+        _hold: H,
+    }
+    impl<H> AsRef<[u8]> for Held<H> {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+    // Those that cost nothing are spared the allocation.
+    if bytes.len() < ByteBudget::SMALL {
+        return bytes;
+    }
+    Bytes::from_owner(Held { bytes, _hold: hold })
 }
 
-impl TwoPart {
-    pub(crate) fn new(head: Bytes, value: Bytes) -> Self {
+/// A body of known parts, so that hyper can state its length.
+pub(crate) struct Parts {
+    parts: vec::IntoIter<Bytes>,
+}
+
+impl Parts {
+    pub(crate) fn new(parts: Vec<Bytes>) -> Self {
         Self {
-            parts: [head, value],
-            next: 0,
+            parts: parts.into_iter(),
         }
     }
 }
 
-impl HttpBody for TwoPart {
+impl HttpBody for Parts {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
@@ -71,18 +90,16 @@ impl HttpBody for TwoPart {
         mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let next = self.next;
-        let part = self.parts.get_mut(next).map(std::mem::take);
-        self.next += 1;
-        Poll::Ready(part.map(|part| Ok(Frame::data(part))))
+        Poll::Ready(self.parts.next().map(|part| Ok(Frame::data(part))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.next >= self.parts.len()
+        self.parts.len() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.parts.iter().map(|part| part.len() as u64).sum())
+        let parts = self.parts.as_slice().iter();
+        SizeHint::with_exact(parts.map(|part| part.len() as u64).sum())
     }
 }
 
@@ -90,9 +107,9 @@ impl HttpBody for TwoPart {
 ///
 /// A value is kept in a cache for long and counted there by its length, so it must not hold on to much more than that:
 /// it is a slice of `body` only where it fills most of it.
-pub(crate) fn decode(encoding: Encoding, body: BytesMut) -> Result<Bytes, prost::DecodeError> {
+pub(crate) fn decode(encoding: Encoding, body: Vec<u8>) -> Result<Bytes, prost::DecodeError> {
     let held = body.capacity();
-    let body = body.freeze();
+    let body = Bytes::from(body);
     let value = match encoding {
         Encoding::Raw => body,
         Encoding::Protobuf => proto::GetResponse::decode(body)?.value.unwrap_or_default(),
@@ -127,10 +144,7 @@ mod tests {
             (b"\x0a\x01a\x18\x80\x01\x7a\x02xy", b"a"),
         ];
         for (body, value) in vectors {
-            assert_eq!(
-                decode(Encoding::Protobuf, BytesMut::from(body)).unwrap(),
-                value
-            );
+            assert_eq!(decode(Encoding::Protobuf, body.to_vec()).unwrap(), value);
         }
     }
 
@@ -144,7 +158,7 @@ mod tests {
             b"\xff",
         ] {
             assert!(
-                decode(Encoding::Protobuf, BytesMut::from(body)).is_err(),
+                decode(Encoding::Protobuf, body.to_vec()).is_err(),
                 "{body:?}"
             );
         }
@@ -153,12 +167,11 @@ mod tests {
     #[test]
     fn a_large_value_is_not_copied_and_a_wasteful_buffer_is_let_go() {
         let large = vec![7; 1 << 20];
-        let mut body = BytesMut::with_capacity(large.len());
-        body.extend_from_slice(&large);
+        let body = large.clone();
         let at = body.as_ptr();
         assert_eq!(decode(Encoding::Raw, body).unwrap().as_ptr(), at);
 
-        let mut body = BytesMut::with_capacity(2 * large.len());
+        let mut body = Vec::with_capacity(2 * large.len());
         body.extend_from_slice(&large);
         let at = body.as_ptr();
         let value = decode(Encoding::Raw, body).unwrap();

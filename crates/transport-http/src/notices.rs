@@ -10,6 +10,9 @@ use crate::proto;
 /// The longest control request beside a value, in bytes.
 pub(crate) const MAX_REQUEST: usize = 2 << 20;
 
+/// The most entries in a request that hands over.
+pub(crate) const MAX_HANDED: usize = 1 << 10;
+
 /// The longest key in a removal, in bytes.
 pub(crate) const MAX_KEY: usize = 64 << 10;
 

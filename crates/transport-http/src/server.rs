@@ -1,16 +1,20 @@
 //! The server: one handler on raw request targets.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use gaggle_group::{Answer, Error, Group, Groups, Hop, Key, Notice, Scope, Serve};
+use gaggle_group::{
+    Answer, ByteBudget, Error, Group, Groups, Hold, Hop, Key, Notice, Scope, Serve,
+};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, request};
 
+use self::body::Bounds;
 use self::refusal::Refusal;
 use crate::escape::unescape;
 use crate::notices::MAX_KEY;
@@ -20,10 +24,12 @@ use crate::{BasePath, Encoding, headers, message};
 mod batch;
 mod body;
 mod control;
+#[cfg(test)]
+mod hostile;
 mod refusal;
 
 /// How a server answers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerOptions {
     /// What requests begin with. Default `/_groupcache/`.
     pub base_path: BasePath,
@@ -31,6 +37,19 @@ pub struct ServerOptions {
     pub encoding: Encoding,
     /// What becomes of a request without the mark of a forward. Default [`Unmarked::Route`].
     pub unmarked: Unmarked,
+    /// How long the body of a request may take in all, however steadily it comes. Default 5 s.
+    pub body_timeout: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            base_path: BasePath::default(),
+            encoding: Encoding::default(),
+            unmarked: Unmarked::default(),
+            body_timeout: Duration::from_secs(5),
+        }
+    }
 }
 
 /// What becomes of a request that does not say whether a node has forwarded it.
@@ -62,9 +81,9 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
     let (head, body) = request.into_parts();
     let marked = head.headers.contains_key(headers::FORWARDED);
     let answered = if server.has_message(&head, &headers::BATCH) {
-        batch::answer(&server.groups, body).await
+        batch::answer(&server.groups, body, server.bounds()).await
     } else if server.has_message(&head, &headers::CONTROL) {
-        Ok(control::answer(&server.groups, body).await)
+        Ok(control::answer(&server.groups, body, server.bounds()).await)
     } else {
         // Elsewhere the body of a request means nothing. Let go at once, it is never buffered.
         drop(body);
@@ -78,6 +97,14 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
 }
 
 impl Server {
+    /// What bounds the bodies that are read.
+    fn bounds(&self) -> Bounds<'_> {
+        Bounds {
+            within: self.options.body_timeout,
+            budget: budget(&self.groups),
+        }
+    }
+
     /// Whether the body of a request is a message of the kind that a header tells. Without a group, that path asks for no key.
     fn has_message(&self, head: &request::Parts, kind: &HeaderName) -> bool {
         head.method == Method::POST
@@ -137,7 +164,9 @@ impl Server {
             Unmarked::Route | Unmarked::Answer => Hop::Forwarded,
         };
         let removals = headers::removals(asked).map_err(Refusal::Removal)?;
+        let kept_only = asked.contains_key(headers::KEPT);
         let request = Serve::new(&key, hop).within(wait).after(&removals);
+        let request = request.kept_only(kept_only);
         let error = match group.serve(request).await {
             Ok(Answer {
                 value: None,
@@ -154,7 +183,12 @@ impl Server {
                 metadata,
                 ..
             }) => match over(value.len(), max_value) {
-                None => return Ok(self.found(value, &terms::of_value(freshness, &metadata))),
+                None => {
+                    let hold = group.in_flight().hold(&value).await;
+                    let hold = hold.map_err(Refusal::NoRoom)?;
+                    let terms = terms::of_value(freshness, &metadata);
+                    return Ok(self.found(value, hold, &terms));
+                }
                 Some((len, limit)) => Error::ValueTooLarge {
                     group: group.name().clone(),
                     len: Some(len),
@@ -166,9 +200,9 @@ impl Server {
         Err(Refusal::Load { error, key })
     }
 
-    fn found(&self, value: Bytes, terms: &Terms) -> Response {
+    fn found(&self, value: Bytes, hold: Hold, terms: &Terms) -> Response {
         let encoding = self.options.encoding;
-        let mut response = Response::new(message::encode(encoding, value));
+        let mut response = Response::new(message::encode(encoding, value, hold));
         let headers = response.headers_mut();
         headers.insert(
             CONTENT_TYPE,
@@ -177,6 +211,11 @@ impl Server {
         terms::write(terms, headers);
         response
     }
+}
+
+/// What bodies draw on, and values that are being written. The groups of a node share it.
+fn budget(groups: &Groups) -> Option<&ByteBudget> {
+    groups.iter().next().map(Group::in_flight)
 }
 
 /// The length and the limit, where the one is over the other.

@@ -58,7 +58,8 @@ async fn the_ring_follows_the_name_and_a_failure_changes_nothing() {
         let group = Group::builder("things").origin(origin.clone());
         network.attach(&format!("http://10.0.0.{n}:8001"), group.build().unwrap());
     }
-    let connect = move |to: &str| Ok(Arc::new(network.peer(ME, to)) as Arc<dyn Peer>);
+    let wires = network.clone();
+    let connect = move |to: &str| Ok(Arc::new(wires.peer(ME, to)) as Arc<dyn Peer>);
     let peers = Peers::new(ME, Profile::Gaggle, Options::default(), connect).unwrap();
     let group = Group::builder("things")
         .origin(origin.clone())
@@ -104,9 +105,27 @@ async fn the_ring_follows_the_name_and_a_failure_changes_nothing() {
             assert_eq!(names(&peers), three, "the last good list");
         }
 
+        for partial in [&["10.0.0.1", "10.0.0.3"][..], &["10.0.0.2"], &["10.0.0.1"]] {
+            server.set(NAME, addresses(partial));
+            discovery.step().await;
+            assert_eq!(
+                names(&peers),
+                three,
+                "those that it lacks for a moment are up"
+            );
+        }
+
+        network.detach(three[0]);
         server.set(NAME, addresses(&["10.0.0.1", "10.0.0.3"]));
         discovery.step().await;
-        assert_eq!(names(&peers), ["http://10.0.0.3:8001"]);
+        // It is pinged since it is not listed, and the list is asked for again once it is found to be down.
+        let gone = async {
+            while names(&peers) != [three[1]] {
+                discovery.done.notified().await;
+            }
+        };
+        let within = std::time::Duration::from_secs(10);
+        tokio::time::timeout(within, gone).await.unwrap();
     };
     tokio::select! {
         () = peers.follow(&discovery) => panic!("follow ends"),

@@ -283,6 +283,21 @@ impl Log {
         Known(through.collect())
     }
 
+    /// The same, if all of it has been applied to the end: what is read from memory after this is no older.
+    pub(crate) fn known_and_applied(&self) -> Option<Known> {
+        self.applying.is_empty().then(|| self.known())
+    }
+
+    /// Whether all removals of a key, and of the group, that are known here are among those.
+    pub(crate) fn is_covered(&self, key: &[u8], known: &HashMap<u64, u64>) -> bool {
+        let of_key = self.fences.get(key).map(Vec::as_slice).unwrap_or_default();
+        let mut fences = of_key.iter().chain(&self.group_fences);
+        fences.all(|fence| {
+            let through = known.get(&fence.id.issuer);
+            through.is_some_and(|&through| fence.id.number <= through)
+        })
+    }
+
     /// What a node that knows so much is to be told.
     pub(crate) fn news(&self, known: &Known) -> News {
         let known: HashMap<u64, u64> = known.0.iter().map(|id| (id.issuer, id.number)).collect();

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gaggle_group::{Entry, PeerError, Verdict};
+use gaggle_group::{Entry, OverBudget, PeerError, Verdict};
 use tonic::{Code, Status};
 
 use crate::wire::{GetResponse, account, get_response::Result as Outcome, owned};
@@ -16,7 +16,12 @@ pub(super) enum Asked {
     Failed(Status),
     /// It did not end in time.
     Late(Duration),
+    /// It was not sent, as that many others were under way until its deadline.
+    Full(usize),
 }
+
+/// When to try again where the peer does not say.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Asked {
     pub(super) fn into_error(self, peer: &Arc<str>) -> PeerError {
@@ -25,6 +30,18 @@ impl Asked {
             Self::Late(within) => {
                 let reason = format!("no answer within {within:?}").into();
                 PeerError::Unavailable { peer, reason }
+            }
+            // Neither says anything about the peer's health, and no load from elsewhere would
+            // help.
+            Self::Full(limit) => shed(peer, limit, RETRY_AFTER),
+            Self::Failed(status) if no_room(&status).is_some() => {
+                let retry_after = no_room(&status).map(|over| over.retry_after);
+                shed(peer, 0, retry_after.unwrap_or(RETRY_AFTER))
+            }
+            Self::Failed(status)
+                if status.code() == Code::ResourceExhausted && status.source().is_none() =>
+            {
+                shed(peer, 0, RETRY_AFTER)
             }
             Self::Failed(status) => {
                 let reason = reason(&status).into();
@@ -36,6 +53,17 @@ impl Asked {
             }
         }
     }
+}
+
+fn shed(peer: Arc<str>, limit: usize, retry_after: Duration) -> PeerError {
+    let verdict = Verdict::Shed { limit, retry_after };
+    PeerError::Verdict { peer, verdict }
+}
+
+/// That there was no room here for the answer, if that is why it was not read.
+pub(super) fn no_room(status: &Status) -> Option<&OverBudget> {
+    let sources = std::iter::successors(status.source(), |&error| error.source());
+    sources.filter_map(|error| error.downcast_ref()).next()
 }
 
 /// Whether the connection died before the request was on it. tonic says "cancelled" then, with hyper's error behind it;
@@ -76,7 +104,7 @@ fn reason(status: &Status) -> String {
 }
 
 /// What the peer's answer says.
-pub(super) fn fetched(
+pub(crate) fn fetched(
     answer: GetResponse,
     max_value: u64,
     peer: &Arc<str>,
@@ -92,17 +120,17 @@ pub(super) fn fetched(
     match answer.result {
         Some(Outcome::Value(message)) => {
             let len = message.value.len() as u64;
+            // A peer that follows the protocol says that it is too large, and does not send it.
             if len > max_value {
-                return Err(verdict(Verdict::ValueTooLarge {
-                    len: Some(len),
-                    limit: max_value,
-                }));
+                let reason = format!("a value of {len} bytes, where {max_value} were asked for");
+                return Err(refused(&reason));
             }
             terms::value(message, owned).map_err(|bad| refused(&bad.to_string()))
         }
         Some(Outcome::NotFound(terms)) => {
             terms::absence(&terms).map_err(|bad| refused(&bad.to_string()))
         }
+        Some(Outcome::NotKept(_)) => Err(verdict(Verdict::NotKept)),
         Some(Outcome::Failure(failure)) => Err(verdict::from_wire(failure).map_or_else(
             || refused("it failed in a way that is not known here"),
             verdict,
@@ -170,11 +198,13 @@ mod tests {
             Code::NotFound,
             Code::Unimplemented,
             Code::Internal,
-            Code::ResourceExhausted,
+            Code::OutOfRange,
         ] {
             let error = error(Status::new(code, "x"));
             assert!(matches!(error, PeerError::Refused { .. }), "{code:?}");
         }
+        let shed = error(Status::new(Code::ResourceExhausted, "x"));
+        assert!(matches!(shed, PeerError::Verdict { .. }), "{shed:?}");
         let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         let mut broken = Status::internal("h2 protocol error");
         broken.set_source(Arc::new(reset));

@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+mod budgets;
 mod faults;
+mod hand_over;
 mod node;
 mod older;
 mod removals;
+mod silent;
 mod strangers;

@@ -100,16 +100,8 @@ pub(crate) async fn fetch_within(
     key: impl Into<Bytes>,
     deadline: Duration,
 ) -> Result<Entry, PeerError> {
-    let (key, max_value) = (&key.into(), 64 << 20);
-    peer.fetch(Fetch {
-        group: "g",
-        key,
-        max_value,
-        deadline,
-        party: None,
-        removals: &[],
-    })
-    .await
+    let key = key.into();
+    peer.fetch(Fetch::new("g", &key, 64 << 20, deadline)).await
 }
 
 /// The first removal of a node that nobody else is.

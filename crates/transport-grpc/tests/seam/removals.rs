@@ -76,15 +76,11 @@ async fn a_get_tells_of_removals() {
     let node = Node::serve([counted()]).await;
     let peer = node.peer();
     let after = async |removals: &[RemovalId]| {
-        let asked = Fetch {
-            group: "g",
-            key: &Key::from("k"),
-            max_value: 99,
-            deadline: LONG,
-            party: None,
-            removals,
-        };
-        value(peer.fetch(asked).await)
+        let key = Key::from("k");
+        value(
+            peer.fetch(Fetch::new("g", &key, 99, LONG).after(removals))
+                .await,
+        )
     };
     let ids: Vec<_> = (0..4).map(|_| new_id()).collect();
     assert_eq!(after(&[]).await, "1");

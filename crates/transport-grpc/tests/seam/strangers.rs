@@ -5,10 +5,10 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::routing::post;
 use bytes::Bytes;
-use gaggle_group::{Fetch, Peer, PeerError, Verdict};
+use gaggle_group::{Fetch, Peer, PeerError};
 use http_body_util::{BodyExt, Full};
 
-use crate::node::{LONG, Node, fetch, verdict};
+use crate::node::{LONG, Node, fetch};
 
 const GET: &str = "/gaggle.peer.v1.Peers/Get";
 
@@ -43,34 +43,16 @@ fn value_of(len: usize) -> Vec<u8> {
 async fn a_peer_that_ignores_the_limit_is_not_read_to_the_end() {
     let node = answering(value_of(100_000)).await;
     let peer = node.peer();
-    let (group, key) = ("g", &Bytes::from("k"));
-    let ask = |max_value| {
-        peer.fetch(Fetch {
-            group,
-            key,
-            max_value,
-            deadline: LONG,
-            party: None,
-            removals: &[],
-        })
-    };
+    let key = Bytes::from("k");
+    let ask = |max_value| peer.fetch(Fetch::new("g", &key, max_value, LONG));
 
     assert!(ask(100_000).await.is_ok());
-    let limit = 99_999;
-    let over = Verdict::ValueTooLarge {
-        len: Some(100_000),
-        limit,
-    };
-    assert_eq!(
-        verdict(ask(limit).await),
-        over,
-        "read, and found to be too long"
-    );
-    let over = Verdict::ValueTooLarge {
-        len: None,
-        limit: 10,
-    };
-    assert_eq!(verdict(ask(10).await), over, "given up at its announcement");
+    // Read, and found to be too long; given up at its announcement. Each time the peer is the one
+    // that failed.
+    for limit in [99_999, 10] {
+        let over = ask(limit).await;
+        assert!(matches!(over, Err(PeerError::Refused { .. })), "{over:?}");
+    }
 }
 
 #[tokio::test]

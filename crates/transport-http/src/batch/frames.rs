@@ -9,7 +9,7 @@ const MAX_VARINT: usize = 10;
 const MAX_LEN: u64 = 1 << 40;
 
 /// The most room that is made for a message before its bytes come.
-const MAX_AHEAD: usize = 1 << 20;
+const MAX_AHEAD: usize = 64 << 10;
 
 /// Cuts a stream that comes in chunks into messages, each of which stands behind its length as a varint. A message that
 /// is whole within a chunk is a slice of it.
@@ -46,9 +46,24 @@ impl Frames {
         self.chunk = chunk;
     }
 
+    /// The bytes that are set aside for a message whose end has not come.
+    #[cfg(test)]
+    pub(crate) fn room(&self) -> usize {
+        self.partial.capacity()
+    }
+
     /// Whether all that came belongs to whole messages.
     pub(crate) fn is_between(&self) -> bool {
         self.partial.is_empty() && self.chunk.is_empty()
+    }
+
+    /// The length of the message that has begun to come, with its own length before it; 0 between
+    /// two.
+    pub(crate) fn wanted(&self) -> usize {
+        match self.frame(&self.partial) {
+            Ok(Some((head, len))) => len.saturating_add(head),
+            _ => 0,
+        }
     }
 
     /// The next whole message; `None` if more has to come first.

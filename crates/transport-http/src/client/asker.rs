@@ -1,31 +1,30 @@
-//! Single requests to a peer, and what their answers mean.
+//! Single requests to a peer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use gaggle_group::{Entry, Fetch, Key, PeerError, RemovalId, Verdict};
-use http::header::CONTENT_TYPE;
+use gaggle_group::{Entry, Fetch, Key, PeerError, RemovalId};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Request, Response, Url};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
 
-use super::body::{self, BodyError};
+use super::body;
+use super::pool::Pool;
 use super::queue::{Entered, Queue};
 use super::{ClientOptions, HttpTransport, failure};
-use crate::encoding::PROTOBUF_TYPE;
-use crate::escape::{escape, one_line};
-use crate::headers::{self, Reported};
-use crate::terms::{self, Terms};
-use crate::{Encoding, message};
+use crate::escape::escape;
+use crate::headers;
+
+mod answer;
 
 /// How much of an error's body is read, in bytes.
 pub(super) const MAX_ERROR: usize = 4 << 10;
 
 /// One peer, as its handle and the batches under way share it.
 pub(super) struct Asker {
-    transport: HttpTransport,
+    options: Arc<ClientOptions>,
+    pool: Pool,
     name: Arc<str>,
     /// The name without a slash at its end, and the base path.
     base: String,
@@ -47,7 +46,8 @@ impl Asker {
             base,
             slots: Semaphore::new(options.max_requests_per_peer.min(Semaphore::MAX_PERMITS)),
             queue: options.batching.clone().map(Queue::new),
-            transport,
+            pool: Pool::default(),
+            options: transport.options,
         }
     }
 
@@ -56,7 +56,7 @@ impl Asker {
     }
 
     pub(super) fn options(&self) -> &ClientOptions {
-        &self.transport.options
+        &self.options
     }
 
     /// Whether a get goes alone, and when.
@@ -79,19 +79,41 @@ impl Asker {
     /// Asks for one value; `began` is when its deadline began to run.
     pub(super) async fn get(&self, fetch: &Fetch<'_>, began: Instant) -> Result<Entry, PeerError> {
         let mut request = self.request(Method::GET, fetch.group, fetch.key)?;
-        // Err would mean that the semaphore is closed, which nobody does.
-        let _slot = self.slots.acquire().await;
+        let until = began.checked_add(fetch.deadline);
+        let _slot = self.slot(until).await?;
         let left = fetch.deadline.saturating_sub(began.elapsed());
         let headers = request.headers_mut();
         headers.insert(headers::DEADLINE_MS, headers::millis(useful(left)).into());
         headers.insert(headers::MAX_VALUE, fetch.max_value.into());
         headers::put_removals(fetch.removals, headers);
-        let response = self.send(request).await?;
+        if fetch.kept_only {
+            headers.insert(headers::KEPT, headers::ONE);
+        }
+        let response = self.send(request, until).await?;
         self.learn(response.headers());
         if response.status() == StatusCode::OK {
-            self.found(response, fetch.max_value).await
+            self.found(response, fetch, began).await
         } else {
             self.without_value(response, fetch.key).await
+        }
+    }
+
+    /// A place among the requests under way. A peer that is asked for as much as it may be has no
+    /// room, which is another thing than that it does not answer: whoever cannot ask it must not
+    /// load for it.
+    pub(super) async fn slot(
+        &self,
+        until: Option<Instant>,
+    ) -> Result<Option<SemaphorePermit<'_>>, PeerError> {
+        let acquired = self.slots.acquire();
+        let slot = match until {
+            Some(until) => timeout_at(until, acquired).await,
+            None => Ok(acquired.await),
+        };
+        match slot {
+            // Err would mean that the semaphore is closed, which nobody does.
+            Ok(slot) => Ok(slot.ok()),
+            Err(_) => Err(self.full(self.options.max_requests_per_peer)),
         }
     }
 
@@ -107,12 +129,13 @@ impl Asker {
         if let Some(Ok(id)) = id.map(|id| HeaderValue::try_from(id.to_string())) {
             request.headers_mut().insert(headers::REMOVAL, id);
         }
+        // Err would mean that the semaphore is closed, which nobody does.
         let _slot = self.slots.acquire().await;
-        let response = self.send(request).await?;
+        let response = self.send(request, None).await?;
         let removed = response.headers().contains_key(headers::REMOVED);
         match response.status() {
             StatusCode::OK if removed => {
-                body::start(response, MAX_ERROR, self.transport.options.read_timeout).await;
+                body::start(response, MAX_ERROR, self.options.read_timeout).await;
                 Ok(())
             }
             // golang/groupcache ignores the method: it has answered a get, and removed nothing.
@@ -127,11 +150,13 @@ impl Asker {
     pub(super) async fn ping(&self) -> Result<(), PeerError> {
         let most = self.options().ping_timeout;
         let request = Request::new(Method::GET, self.base()?);
-        let answered = timeout(most, self.send(request)).await;
+        let until = Instant::now() + most;
+        let answered = timeout_at(until, self.send(request, Some(until))).await;
+        let response = answered.unwrap_or_else(|_| Err(self.late(most)))?;
         // Read to its end, if that is near: the connection is then good for the next ping. Whether it succeeds says no
         // more about the peer.
-        let response = answered.unwrap_or_else(|_| Err(self.late(most)))?;
-        body::start(response, MAX_ERROR, most).await;
+        let left = until.saturating_duration_since(Instant::now());
+        body::start(response, MAX_ERROR, left).await;
         Ok(())
     }
 
@@ -167,11 +192,16 @@ impl Asker {
         Ok(request)
     }
 
-    /// Sends a request, and once more if the peer closes the connection before it answers. All requests here may be
-    /// repeated: they read, or remove, or put what is taken once by its name.
-    pub(super) async fn send(&self, request: Request) -> Result<Response, PeerError> {
+    /// Sends a request, and once more if the peer closes the connection before it answers. All
+    /// requests here may be repeated: they read, or remove, or put what is taken once by its name.
+    /// After `until` an answer is of no use.
+    pub(super) async fn send(
+        &self,
+        request: Request,
+        until: Option<Instant>,
+    ) -> Result<Response, PeerError> {
         let again = request.try_clone();
-        self.send_or(request, again).await
+        self.send_or(request, again, until).await
     }
 
     /// The same with the request to send once more, for one that cannot be cloned.
@@ -179,10 +209,12 @@ impl Asker {
         &self,
         request: Request,
         again: Option<Request>,
+        until: Option<Instant>,
     ) -> Result<Response, PeerError> {
-        let client = &self.transport.client;
-        let sent = match (client.execute(request).await, again) {
-            (Err(error), Some(again)) if failure::broke_off(&error) => client.execute(again).await,
+        let sent = match (self.execute(request, until).await, again) {
+            (Err(error), Some(again)) if failure::broke_off(&error) => {
+                self.execute(again, until).await
+            }
             (sent, _) => sent,
         };
         sent.map_err(|error| {
@@ -194,105 +226,23 @@ impl Asker {
         })
     }
 
-    async fn found(&self, response: Response, max_value: u64) -> Result<Entry, PeerError> {
-        let options = &self.transport.options;
-        let headers = response.headers();
-        let terms =
-            terms::read(headers).map_err(|bad| self.refused(format!("status 200, but {bad}")))?;
-        // The other way round cannot be told: some send protobuf as octet-stream.
-        let is_protobuf = headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind == PROTOBUF_TYPE);
-        let overhead = match options.encoding {
-            Encoding::Raw if is_protobuf => {
-                return Err(self.refused("it sends protobuf, where raw values are agreed"));
-            }
-            Encoding::Raw => 0,
-            Encoding::Protobuf => message::OVERHEAD,
-        };
-        let cap = max_value.saturating_add(overhead);
-        let body = body::read(response, cap, options.read_timeout)
-            .await
-            .map_err(|error| self.unread(error, max_value))?;
-        self.decoded(body, max_value, &terms)
-    }
-
-    fn decoded(&self, body: BytesMut, max_value: u64, terms: &Terms) -> Result<Entry, PeerError> {
-        let value = message::decode(self.transport.options.encoding, body)
-            .map_err(|error| self.refused(format!("status 200, but no protobuf: {error}")))?;
-        let len = value.len() as u64;
-        if len > max_value {
-            return Err(self.too_large(Some(len), max_value));
-        }
-        terms::value(value, terms).map_err(|bad| self.refused(format!("status 200, but {bad}")))
-    }
-
-    pub(super) fn unread(&self, error: BodyError, max_value: u64) -> PeerError {
-        match error {
-            BodyError::TooLong { stated } => {
-                // With protobuf the length of the body is not quite the value's.
-                let raw = self.transport.options.encoding == Encoding::Raw;
-                self.too_large(stated.filter(|_| raw), max_value)
-            }
-            BodyError::NoEnd => self.refused("status 200, but a body without a stated end"),
-            BodyError::Stalled(pause) => self.unavailable(format!(
-                "nothing came for {pause:?} in the middle of a body"
-            )),
-            BodyError::Broken(error) => {
-                let cause = failure::cause(&error);
-                self.unavailable(format!("broke off in the middle of a body: {cause}"))
-            }
-        }
-    }
-
-    /// What an answer means whose status is not 200.
-    pub(super) async fn without_value(
+    async fn execute(
         &self,
-        response: Response,
-        key: &[u8],
-    ) -> Result<Entry, PeerError> {
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let text = body::start(response, MAX_ERROR, self.transport.options.read_timeout).await;
-        match Reported::read(&headers, &one_line(text.trim_ascii(), 1 << 10)) {
-            Ok(Some(Reported::NotFound)) => terms::read(&headers)
-                .and_then(|terms| terms::absence(&terms))
-                .map_err(|bad| self.refused(format!("status {status}, but {bad}"))),
-            Ok(Some(Reported::Failed(verdict))) => Err(PeerError::Verdict {
-                peer: self.name.clone(),
-                verdict,
-            }),
-            Ok(None) => {
-                let said = failure::said(&text, key);
-                Err(self.refused(format!("status {status}: {said}")))
+        request: Request,
+        until: Option<Instant>,
+    ) -> Result<Response, reqwest::Error> {
+        let client = self.pool.client(&self.options)?;
+        let attempt = self.pool.attempt(until);
+        match client.execute(request).await {
+            Ok(response) => {
+                attempt.answered();
+                Ok(response)
             }
-            Err(bad) => Err(self.refused(format!("status {status}, but {bad}"))),
+            Err(error) => {
+                attempt.failed(failure::broke_off(&error));
+                Err(error)
+            }
         }
-    }
-
-    pub(super) fn too_large(&self, len: Option<u64>, limit: u64) -> PeerError {
-        PeerError::Verdict {
-            peer: self.name.clone(),
-            verdict: Verdict::ValueTooLarge { len, limit },
-        }
-    }
-
-    pub(super) fn unavailable(&self, reason: impl Into<Arc<str>>) -> PeerError {
-        PeerError::Unavailable {
-            peer: self.name.clone(),
-            reason: reason.into(),
-        }
-    }
-
-    pub(super) fn refused(&self, reason: impl Into<Arc<str>>) -> PeerError {
-        PeerError::Refused {
-            peer: self.name.clone(),
-            reason: reason.into(),
-        }
-    }
-
-    pub(super) fn late(&self, after: Duration) -> PeerError {
-        self.unavailable(format!("no answer within {after:?}"))
     }
 }
 

@@ -1,16 +1,18 @@
 //! One batch: its request, and the answers one by one.
 
 use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{Entry, PeerError};
+use gaggle_group::{ByteBudget, Entry, PeerError, Reservation, Verdict};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
 use prost::Message;
 use reqwest::{Request, Response};
 use tokio::select;
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::asker::{Asker, MAX_ERROR, useful};
@@ -25,37 +27,73 @@ use crate::proto::batch_answer::Result as Kind;
 use crate::proto::{BatchAnswer, BatchItem, BatchRequest, Value};
 use crate::terms::{self, BadTerms};
 
+/// How long before its deadline a get learns that it was not sent, so that it does not take that
+/// for silence.
+const LAST_WORD: Duration = Duration::from_millis(2);
+
 /// Asks for all of `items`. Ends with the last answer, or when nobody waits for one any more.
 pub(super) async fn run(items: Vec<Item>, turn: Turn) {
     let Some(until) = items.iter().map(|item| item.until).max() else {
         return;
     };
     let asker = Arc::clone(turn.asker());
-    let mut batch = Batch {
-        asker: &asker,
-        left: items.len(),
-        items: items.into_iter().map(Some).collect(),
-    };
+    let mut batch = Batch::new(&asker, items, until);
     // Whoever still waits by then has come to its own deadline.
     let _ = timeout_at(until, batch.run(turn)).await;
 }
 
-struct Batch<'a> {
+pub(super) struct Batch<'a> {
     asker: &'a Asker,
     /// The gets in the order of the request; `None` once they have an answer.
     items: Vec<Option<Item>>,
     /// How many have none.
     left: usize,
+    /// When the last of them is of no more use.
+    until: Instant,
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    pub(super) fn new(asker: &'a Asker, items: Vec<Item>, until: Instant) -> Self {
+        Self {
+            asker,
+            left: items.len(),
+            items: items.into_iter().map(Some).collect(),
+            until,
+        }
+    }
+
     async fn run(&mut self, turn: Turn) {
-        // Err would mean that the semaphore is closed, which nobody does.
-        let _slot = self.asker.slots.acquire().await;
+        let Some(_slot) = self.slot().await else {
+            return;
+        };
         match self.request() {
             Ok(Some(request)) => self.exchange(request, turn).await,
             Ok(None) => {}
             Err(failure) => self.fail(&failure),
+        }
+    }
+
+    /// A place among the requests under way; `None` if nobody waits for one any more. Gets whose
+    /// deadline comes first are shed: they were never sent, and say nothing about the peer's
+    /// health.
+    async fn slot(&mut self) -> Option<SemaphorePermit<'a>> {
+        let asker = self.asker;
+        let mut slot = pin!(asker.slots.acquire());
+        loop {
+            let first = self.items.iter().flatten().map(|item| item.until).min()?;
+            let last_word = first.checked_sub(LAST_WORD).unwrap_or(first);
+            if let Ok(slot) = timeout_at(last_word, slot.as_mut()).await {
+                // Err would mean that the semaphore is closed, which nobody does.
+                return slot.ok();
+            }
+            let full = asker.full(asker.options().max_requests_per_peer);
+            let now = Instant::now();
+            for item in &mut self.items {
+                let late = item.take_if(|item| item.until <= now + LAST_WORD);
+                if let Some(item) = late {
+                    let _ = item.answer.send(Brought::Answer(Err(full.clone())));
+                }
+            }
         }
     }
 
@@ -75,6 +113,7 @@ impl Batch<'_> {
             max_value: Some(item.max_value),
             deadline_ms: Some(headers::millis(useful(item.until - now))),
             removals: item.removals.iter().map(|id| put_id(*id)).collect(),
+            kept_only: item.kept_only,
         });
         let message = BatchRequest {
             items: items.collect(),
@@ -89,8 +128,9 @@ impl Batch<'_> {
     }
 
     async fn exchange(&mut self, request: Request, turn: Turn) {
+        let began = Instant::now();
         let sent = select! {
-            sent = self.asker.send(request) => sent,
+            sent = self.asker.send(request, Some(self.until)) => sent,
             () = deserted(&mut self.items) => return,
         };
         let response = match sent {
@@ -104,32 +144,42 @@ impl Batch<'_> {
             }
             drop(turn);
             body::start(response, MAX_ERROR, self.asker.options().read_timeout).await;
-        } else if let Err(failure) = self.read(response, turn).await {
+        } else if let Err(failure) = self.read(response, turn, began).await {
             self.fail(&failure);
         }
     }
 
     /// Hands out the answers as they come.
-    async fn read(&mut self, mut response: Response, turn: Turn) -> Result<(), PeerError> {
+    async fn read(
+        &mut self,
+        mut response: Response,
+        turn: Turn,
+        began: Instant,
+    ) -> Result<(), PeerError> {
+        let budget = self.items.iter().flatten();
+        let budget = budget.filter_map(|item| item.budget.clone()).next();
+        let mut reserved = None;
         let pause = self.asker.options().read_timeout;
         let most = self.items.iter().flatten().map(|item| item.max_value).max();
         let mut frames = Frames::new(most.unwrap_or(0).saturating_add(batch::OVERHEAD));
         let mut turn = Some(turn);
         while self.left > 0 {
             let between = frames.is_between();
+            let attempt = self.asker.attempt(self.until);
             let chunk = select! {
                 chunk = response.chunk() => chunk,
                 () = deserted(&mut self.items) => return Ok(()),
                 // Between two answers the peer may be waiting for an origin.
                 () = stalled(pause, between) => {
                     let reason = format!("nothing came for {pause:?} in the middle of an answer");
-                    return Err(self.asker.unavailable(reason));
+                    return Err(self.asker.broken(reason, began));
                 }
             };
+            attempt.answered();
             let chunk = chunk.map_err(|error| {
                 let cause = failure::cause(&error);
-                self.asker
-                    .unavailable(format!("broke off in the middle of a batch: {cause}"))
+                let reason = format!("broke off in the middle of a batch: {cause}");
+                self.asker.broken(reason, began)
             })?;
             let Some(chunk) = chunk else {
                 return Err(self
@@ -144,6 +194,7 @@ impl Batch<'_> {
                     Err(bad) => return Err(self.asker.refused(format!("status 200, but {bad}"))),
                 }
             }
+            reserved = self.room(&frames, reserved, budget.as_ref()).await?;
             // What takes longer than the first answers waits for origins.
             turn.take();
         }
@@ -152,7 +203,28 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn hand_out(&mut self, message: Bytes) -> Result<(), PeerError> {
+    /// What is reserved for the answer that has begun to come, if it is more than a little.
+    async fn room(
+        &self,
+        frames: &Frames,
+        reserved: Option<Reservation>,
+        budget: Option<&ByteBudget>,
+    ) -> Result<Option<Reservation>, PeerError> {
+        let wanted = frames.wanted();
+        let (Some(budget), true) = (budget, wanted >= ByteBudget::SMALL) else {
+            return Ok(None);
+        };
+        match reserved {
+            Some(reserved) if reserved.bytes() == wanted as u64 => Ok(Some(reserved)),
+            other => {
+                drop(other);
+                let reserved = budget.reserve(wanted as u64).await;
+                reserved.map(Some).map_err(|over| self.asker.no_room(&over))
+            }
+        }
+    }
+
+    pub(super) fn hand_out(&mut self, message: Bytes) -> Result<(), PeerError> {
         let answer = BatchAnswer::decode(message).map_err(|error| {
             self.asker
                 .refused(format!("status 200, but no protobuf: {error}"))
@@ -175,16 +247,14 @@ impl Batch<'_> {
             Some(Kind::Value(found)) => self.found(found, item.max_value),
             Some(Kind::NotFound(terms)) => self.understood(terms::absence(&terms)),
             Some(Kind::Failure(failed)) => Err(match batch::read_failure(failed) {
-                Some(verdict) => PeerError::Verdict {
-                    peer: Arc::clone(self.asker.name()),
-                    verdict,
-                },
+                Some(verdict) => self.asker.verdict(verdict),
                 None => self.asker.refused("a failure of a kind unknown here"),
             }),
             Some(Kind::Refused(refused)) => {
                 let said = failure::said(refused.reason.as_bytes(), &item.key);
                 Err(self.asker.refused(one_line(said.as_bytes(), 200)))
             }
+            Some(Kind::NotKept(_)) => Err(self.asker.verdict(Verdict::NotKept)),
             Some(Kind::Separately(_)) => return Brought::Separately,
             None => Err(self.asker.refused("an answer of a kind unknown here")),
         })
@@ -193,7 +263,7 @@ impl Batch<'_> {
     fn found(&self, message: Value, max_value: u64) -> Result<Entry, PeerError> {
         let len = message.value.len() as u64;
         if len > max_value {
-            return Err(self.asker.too_large(Some(len), max_value));
+            return Err(self.asker.oversized(len, max_value));
         }
         let (value, terms) = terms::split(message);
         // Copied: a small value must not hold on to the network's buffer.
@@ -205,7 +275,7 @@ impl Batch<'_> {
     }
 
     /// Fails those that have no answer yet.
-    fn fail(&mut self, failure: &PeerError) {
+    pub(super) fn fail(&mut self, failure: &PeerError) {
         for item in self.items.iter_mut().filter_map(Option::take) {
             let _ = item.answer.send(Brought::Answer(Err(failure.clone())));
         }

@@ -1,23 +1,28 @@
-//! Control requests: removals, values to keep, and the question for removals.
+//! Control requests: removals, values to keep, what is handed over, who leaves, and the question
+//! for removals.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use std::time::Duration;
+
+use bytes::Bytes;
 use futures_util::future::try_join_all;
-use gaggle_group::{Key, Known, News, Notice, PeerError, Put, Scope};
+use gaggle_group::{HandOver, Key, Known, News, Notice, PeerError, Put, Scope};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
 use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 use reqwest::{Body, Request, Response};
+use tokio::time::Instant;
 
+use self::message::{HandOverMessage, PutMessage};
 use super::asker::{Asker, MAX_ERROR};
 use super::body;
 use crate::encoding::PROTOBUF_TYPE;
 use crate::headers;
-use crate::message::{SMALL, TwoPart};
-use crate::notices::{self, MAX_REQUEST};
+use crate::message::Parts;
+use crate::notices::{self, MAX_HANDED, MAX_REQUEST};
 use crate::proto::control_request::Request as Kind;
-use crate::proto::{ControlRequest, NewsRequest, PutRequest, RemoveRequest};
-use crate::terms;
+use crate::proto::{ControlRequest, HandOverResponse, LeavingRequest, NewsRequest, RemoveRequest};
+
+mod message;
 
 /// The longest key whose removal travels in a URL: escaped it may be three times as long.
 const MAX_URL_KEY: usize = 16 << 10;
@@ -68,10 +73,54 @@ impl Asker {
     /// Gives the peer a value to keep.
     pub(super) async fn put(&self, put: Put<'_>) -> Result<(), PeerError> {
         let message = PutMessage::new(&put);
-        let request = || self.control_request(message.body());
+        let request = || self.control_request(body_of(&message.parts));
         match self.control(request).await? {
             Some(response) => self.done(response).await,
             None => Err(self.refused("it takes no values")),
+        }
+    }
+
+    /// Gives the peer what it is to keep from now on; says of how many it does so, or `None` if it
+    /// has no such thing.
+    pub(super) async fn hand_over(
+        &self,
+        hand_over: &HandOver<'_>,
+    ) -> Result<Option<u64>, PeerError> {
+        let count = hand_over.entries.len();
+        if count > MAX_HANDED {
+            return Err(self.refused(format!("{count} entries at once, it takes {MAX_HANDED}")));
+        }
+        let message = HandOverMessage::new(hand_over);
+        if message.beside_largest > MAX_REQUEST {
+            let len = message.beside_largest;
+            return Err(self.refused(format!("{len} bytes at once, it takes {MAX_REQUEST}")));
+        }
+        let began = Instant::now();
+        let request = || self.control_request(body_of(&message.parts));
+        let Some(response) = self.control(request).await? else {
+            return Ok(None);
+        };
+        let body = self.control_body(response, MAX_ERROR as u64, began).await?;
+        match HandOverResponse::decode(body) {
+            Ok(answer) => Ok(Some(answer.kept)),
+            Err(error) => Err(self.refused(format!("status 200, but no protobuf: {error}"))),
+        }
+    }
+
+    /// Tells the peer that a node leaves, or has come to stay; `None` if it has no such thing.
+    pub(super) async fn leaving(
+        &self,
+        node: &str,
+        gone_within: Option<Duration>,
+    ) -> Result<Option<()>, PeerError> {
+        let message = message(Kind::Leaving(LeavingRequest {
+            node: node.to_owned(),
+            gone_within_ms: gone_within.map(headers::millis),
+        }));
+        let request = || self.control_request(message.clone().into());
+        match self.control(request).await? {
+            Some(response) => self.done(response).await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -87,28 +136,30 @@ impl Asker {
             known: notices::put_known(known),
             follower: follower.to_owned(),
         }));
+        let began = Instant::now();
         let request = || self.control_request(message.clone().into());
         let Some(response) = self.control(request).await? else {
             return Ok(None);
         };
-        let pause = self.options().read_timeout;
-        let body = body::read(response, notices::MAX_NEWS, pause)
-            .await
-            .map_err(|error| self.unread_news(error))?;
-        match notices::read_news(body.freeze()) {
+        let body = self
+            .control_body(response, notices::MAX_NEWS, began)
+            .await?;
+        match notices::read_news(body) {
             Ok(news) => Ok(Some(news)),
             Err(bad) => Err(self.refused(format!("status 200, but {bad}"))),
         }
     }
 
-    fn unread_news(&self, error: body::BodyError) -> PeerError {
-        match error {
-            body::BodyError::TooLong { .. } => {
-                let most = notices::MAX_NEWS;
-                self.refused(format!("status 200, but a body of more than {most} bytes"))
-            }
-            error => self.unread(error, notices::MAX_NEWS),
-        }
+    async fn control_body(
+        &self,
+        response: Response,
+        most: u64,
+        began: Instant,
+    ) -> Result<Bytes, PeerError> {
+        let pause = self.options().read_timeout;
+        let read = body::read(response, most, pause, None).await;
+        let (body, _) = read.map_err(|error| self.unread(error, began))?;
+        Ok(body.into())
     }
 
     fn control_request(&self, body: Body) -> Result<Request, PeerError> {
@@ -129,7 +180,7 @@ impl Asker {
         let (request, again) = (request()?, request()?);
         // Err would mean that the semaphore is closed, which nobody does.
         let _slot = self.slots.acquire().await;
-        let response = self.send_or(request, Some(again)).await?;
+        let response = self.send_or(request, Some(again), None).await?;
         let status = response.status();
         let understood = response.headers().contains_key(headers::CONTROL);
         if understood && status == StatusCode::OK {
@@ -160,113 +211,10 @@ fn message(request: Kind) -> Bytes {
     message.encode_to_vec().into()
 }
 
-/// A request with a value, as prost would write the message; by hand, because prost can only copy the value.
-struct PutMessage {
-    head: Bytes,
-    /// The end of the message, if it has a value.
-    value: Option<Bytes>,
-}
-
-impl PutMessage {
-    fn new(put: &Put<'_>) -> Self {
-        let entry = terms::entry_head(put.entry);
-        let value = put.entry.value.clone();
-        let message = PutRequest {
-            group: put.group.to_owned(),
-            key: put.key.clone(),
-            id: Some(notices::put_id(put.removal)),
-            entry: None,
-        };
-        // All tags here are one byte long. The innermost length comes first, as the others depend on it.
-        let within = |len: usize| 1 + encoded_len_varint(len as u64) + len;
-        let entry_len = entry.encoded_len() + value.as_ref().map_or(0, |value| within(value.len()));
-        let put_len = message.encoded_len() + within(entry_len);
-        let mut head = BytesMut::with_capacity(message.encoded_len() + entry.encoded_len() + 64);
-        let mut open = |number: u32, len: usize, fields: &dyn Fn(&mut BytesMut)| {
-            encode_key(number, WireType::LengthDelimited, &mut head);
-            encode_varint(len as u64, &mut head);
-            fields(&mut head);
-        };
-        open(2, put_len, &|head| message.encode_raw(head));
-        open(4, entry_len, &|head| entry.encode_raw(head));
-        if let Some(value) = &value {
-            open(1, value.len(), &|_| {});
-        }
-        match value {
-            Some(value) if value.len() <= SMALL => {
-                head.put_slice(&value);
-                Self {
-                    head: head.freeze(),
-                    value: None,
-                }
-            }
-            value => Self {
-                head: head.freeze(),
-                value,
-            },
-        }
-    }
-
-    fn body(&self) -> Body {
-        match &self.value {
-            None => self.head.clone().into(),
-            Some(value) => Body::wrap(TwoPart::new(self.head.clone(), value.clone())),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use gaggle_group::{Entry, Field, Freshness, Metadata, RemovalId};
-
-    use super::*;
-
-    #[test]
-    fn a_value_is_written_as_prost_reads_it() {
-        let freshness = Freshness::for_ttl(Duration::from_millis(300))
-            .stale_while_revalidate(Duration::from_millis(4));
-        let metadata = Metadata::default().with(Field::ETag, "\"1\"");
-        for len in [
-            None,
-            Some(0),
-            Some(1),
-            Some(200),
-            Some(SMALL),
-            Some(SMALL + 1),
-        ] {
-            let entry = match len {
-                Some(len) => Entry::value(vec![7; len]),
-                None => Entry::absent(),
-            };
-            for entry in [
-                entry.clone(),
-                entry
-                    .with_freshness(freshness)
-                    .with_metadata(metadata.clone()),
-            ] {
-                let key = Key::from_static(b"Tom");
-                let removal = RemovalId {
-                    issuer: 5,
-                    number: 6,
-                };
-                let put = PutMessage::new(&Put {
-                    group: "scores",
-                    key: &key,
-                    entry: &entry,
-                    removal,
-                });
-                let whole = [put.head, put.value.unwrap_or_default()].concat();
-                let Some(Kind::Put(read)) = ControlRequest::decode(&whole[..]).unwrap().request
-                else {
-                    panic!("another request")
-                };
-                assert_eq!((&*read.group, &read.key), ("scores", &key));
-                assert_eq!(notices::id(read.id.unwrap()).unwrap(), removal);
-                let read = terms::entry(read.entry.unwrap(), |value| value).unwrap();
-                assert_eq!(read, entry, "{len:?}");
-            }
-        }
+/// The body of a message that is in parts, so that it can be sent again.
+fn body_of(parts: &[Bytes]) -> Body {
+    match parts {
+        [part] => part.clone().into(),
+        parts => Body::wrap(Parts::new(parts.to_vec())),
     }
 }

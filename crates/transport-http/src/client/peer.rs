@@ -1,8 +1,11 @@
 //! A peer reached over HTTP.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use gaggle_group::{Entry, Fetch, Known, News, Notice, Peer, PeerError, Put, async_trait};
+use gaggle_group::{
+    Entry, Fetch, HandOver, Known, News, Notice, Peer, PeerError, Put, async_trait,
+};
 use tokio::time::{Instant, timeout};
 
 use super::HttpTransport;
@@ -40,8 +43,7 @@ impl HttpPeer {
                 None => return Err(asker.late(fetch.deadline)),
             },
             Entered::Full { limit } => {
-                let reason = format!("{limit} gets wait for its answers, the limit");
-                return Err(asker.unavailable(reason));
+                return Err(asker.full(limit));
             }
         };
         // On the heap, as gets of a batch have no use for it: it is most of what they would carry along.
@@ -89,6 +91,20 @@ impl Peer for HttpPeer {
         self.in_time(self.asker.news(group, known, follower)).await
     }
 
+    async fn hand_over(&self, hand_over: HandOver<'_>) -> Result<u64, PeerError> {
+        match self.in_time(self.asker.hand_over(&hand_over)).await? {
+            Some(kept) => Ok(kept),
+            None => Err(self.has_no_such_thing()),
+        }
+    }
+
+    async fn leaving(&self, node: &str, gone_within: Option<Duration>) -> Result<(), PeerError> {
+        match self.in_time(self.asker.leaving(node, gone_within)).await? {
+            Some(()) => Ok(()),
+            None => Err(self.has_no_such_thing()),
+        }
+    }
+
     async fn ping(&self) -> Result<(), PeerError> {
         self.asker.ping().await
     }
@@ -105,7 +121,6 @@ impl std::fmt::Debug for HttpPeer {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
-    use std::time::Duration;
 
     use axum::serve;
     use gaggle_group::{Group, Groups, Guest, Key, Party};
@@ -131,14 +146,7 @@ mod tests {
 
     async fn ask(peer: &HttpPeer, n: usize, guest: Option<Guest>) {
         let key = Key::from(format!("key-{n}"));
-        let fetch = Fetch {
-            group: "echo",
-            key: &key,
-            max_value: 99,
-            deadline: LONG,
-            party: guest.as_ref(),
-            removals: &[],
-        };
+        let fetch = Fetch::new("echo", &key, 99, LONG).with(guest.as_ref());
         let expected = Entry::value(key.clone());
         assert_eq!(peer.fetch(fetch).await.unwrap(), expected);
     }

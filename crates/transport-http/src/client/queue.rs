@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gaggle_group::{Entry, Fetch, Guest, Key, PeerError, RemovalId};
+use gaggle_group::{ByteBudget, Entry, Fetch, Guest, Key, PeerError, RemovalId};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -102,6 +102,9 @@ pub(super) struct Item {
     pub(super) until: Instant,
     /// Removals that travel with it, at most [`MAX_CARRIED`].
     pub(super) removals: Vec<RemovalId>,
+    pub(super) kept_only: bool,
+    /// What its value draws on as it is read.
+    pub(super) budget: Option<ByteBudget>,
     pub(super) answer: oneshot::Sender<Brought>,
 }
 
@@ -211,6 +214,8 @@ impl Queue {
             max_value: fetch.max_value,
             until,
             removals: removals.to_vec(),
+            kept_only: fetch.kept_only,
+            budget: fetch.budget.cloned(),
             answer: sender,
         };
         let mut first = state.add(item, guest);

@@ -8,18 +8,19 @@ use std::vec;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use gaggle_group::{Answer, Error, Groups, Hop, Serve, Verdict};
+use gaggle_group::{Answer, ByteBudget, Error, Groups, Hold, Hop, Reservation, Serve, Verdict};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use hyper::body::{Body as HttpBody, Frame};
 use prost::Message;
+use tokio::task::JoinSet;
 
-use super::refusal::{Refusal, no_group};
-use super::{body, over};
+use super::body::{self, Bounds};
+use super::over;
+use super::refusal::{Refusal, no_group, shed};
 use crate::batch::{self, MAX_ITEMS, MAX_REQUEST, Valueless};
 use crate::encoding::PROTOBUF_TYPE;
+use crate::message::held;
 use crate::notices::{carried, check_count, count};
 use crate::proto::{BatchItem, BatchRequest};
 use crate::terms::{self, Terms};
@@ -34,11 +35,15 @@ const LARGE: usize = 64 << 10;
 const SMALL: usize = 16 << 10;
 
 /// Begins to answer the batch in `body`.
-pub(super) async fn answer(groups: &Groups, body: Body) -> Result<Response, Refusal> {
-    let body = body::read(body, MAX_REQUEST)
+pub(super) async fn answer(
+    groups: &Groups,
+    body: Body,
+    bounds: Bounds<'_>,
+) -> Result<Response, Refusal> {
+    let body::Read { bytes, reserved } = body::read(body, MAX_REQUEST, bounds)
         .await
-        .ok_or(Refusal::BatchBody)?
-        .freeze();
+        .map_err(|unread| Refusal::unread(unread, Refusal::BatchBody))?;
+    let body = Bytes::from(bytes);
     // Before they are decoded, as they may be very many very small ones.
     let items = count(&body, &[1]).map_err(Refusal::BatchMessage)?;
     if items > MAX_ITEMS {
@@ -52,8 +57,9 @@ pub(super) async fn answer(groups: &Groups, body: Body) -> Result<Response, Refu
         groups: groups.clone(),
         items: items.into_iter(),
         begun: 0,
-        loads: FuturesUnordered::new(),
+        loads: JoinSet::new(),
         value: None,
+        _request: reserved,
     }));
     response
         .headers_mut()
@@ -66,10 +72,16 @@ type Ready = (u32, Result<Found, Valueless>);
 
 struct Found {
     value: Bytes,
+    hold: Hold,
     terms: Terms,
 }
 
-/// The body of the answer. It asks the groups as it is read, and holds about one chunk and one value at a time.
+/// The body of the answer. It asks the groups as it is read: what is in memory is looked up when
+/// there is room to write it, and holds about one chunk and one value at a time.
+///
+/// Whoever has to wait for a load does so in a task, which goes on while nobody reads: so a value
+/// that the cache has taken is let go again at once where it is larger than [`LARGE`], and any
+/// other counts as held from then on, or is shed. A slow key holds up no other.
 ///
 /// Dropped, as when the client is gone, it waits for nothing any more; loads go on by themselves.
 struct Answers {
@@ -78,44 +90,75 @@ struct Answers {
     items: vec::IntoIter<BatchItem>,
     begun: u32,
     /// Those that are not in memory.
-    loads: FuturesUnordered<Pin<Box<dyn Future<Output = Ready> + Send>>>,
+    loads: JoinSet<Ready>,
     /// A value whose answer's head is written.
     value: Option<Bytes>,
+    /// The request, of which the keys are parts.
+    _request: Option<Reservation>,
+}
+
+/// Answers that are written together.
+#[derive(Default)]
+struct Chunk {
+    bytes: BytesMut,
+    /// Those of values that were copied.
+    holds: Vec<Hold>,
 }
 
 impl Answers {
-    /// Writes answers that are ready, until a chunk is full or a value is to follow that is not copied.
-    fn fill(&mut self, chunk: &mut BytesMut, cx: &mut Context<'_>) {
-        while chunk.len() < CHUNK && self.value.is_none() {
+    /// Writes answers that are ready, until a chunk is full or a value is to follow that is not
+    /// copied. Those that others had to be waited for come first: no more are begun than can be
+    /// written.
+    fn fill(&mut self, chunk: &mut Chunk, cx: &mut Context<'_>) {
+        self.write_loaded(chunk, cx);
+        while self.has_room(chunk) {
             let Some(item) = self.items.next() else { break };
             let index = self.begun;
             self.begun += 1;
-            // What is in memory is ready at once, and spares the way through the set of loads.
+            // What is in memory is ready at once, and spares a task.
             let mut serving = Box::pin(serve(self.groups.clone(), item, index));
             match serving.as_mut().poll(cx) {
                 Poll::Ready(ready) => self.write(ready, chunk),
-                Poll::Pending => self.loads.push(serving),
+                Poll::Pending => {
+                    self.loads.spawn(serving);
+                }
             }
         }
-        while chunk.len() < CHUNK && self.value.is_none() {
-            match self.loads.poll_next_unpin(cx) {
-                Poll::Ready(Some(ready)) => self.write(ready, chunk),
+        // Once more, to be woken by those that have begun.
+        self.write_loaded(chunk, cx);
+    }
+
+    fn write_loaded(&mut self, chunk: &mut Chunk, cx: &mut Context<'_>) {
+        while self.has_room(chunk) {
+            match self.loads.poll_join_next(cx) {
+                Poll::Ready(Some(Ok(ready))) => self.write(ready, chunk),
+                // It panicked, or the runtime shuts down: its key has no answer, and the client
+                // sees that.
+                Poll::Ready(Some(Err(_))) => {}
                 Poll::Ready(None) | Poll::Pending => break,
             }
         }
     }
 
-    fn write(&mut self, (index, outcome): Ready, chunk: &mut BytesMut) {
+    fn has_room(&self, chunk: &Chunk) -> bool {
+        chunk.bytes.len() < CHUNK && self.value.is_none()
+    }
+
+    fn write(&mut self, (index, outcome): Ready, chunk: &mut Chunk) {
+        let out = &mut chunk.bytes;
         match outcome {
-            Ok(Found { value, terms }) => {
+            Ok(Found { value, hold, terms }) => {
                 if value.len() <= SMALL {
-                    batch::put_value(index, &value, &terms, chunk);
+                    batch::put_value(index, &value, &terms, out);
+                    if value.len() >= ByteBudget::SMALL {
+                        chunk.holds.push(hold);
+                    }
                 } else {
-                    batch::put_value_head(index, value.len(), &terms, chunk);
-                    self.value = Some(value);
+                    batch::put_value_head(index, value.len(), &terms, out);
+                    self.value = Some(held(value, hold));
                 }
             }
-            Err(valueless) => batch::put_valueless(index, valueless, chunk),
+            Err(valueless) => batch::put_valueless(index, valueless, out),
         }
     }
 }
@@ -131,10 +174,11 @@ impl HttpBody for Answers {
         if let Some(value) = self.value.take() {
             return Poll::Ready(Some(Ok(Frame::data(value))));
         }
-        let mut chunk = BytesMut::new();
+        let mut chunk = Chunk::default();
         self.fill(&mut chunk, cx);
-        if !chunk.is_empty() {
-            Poll::Ready(Some(Ok(Frame::data(chunk.freeze()))))
+        if !chunk.bytes.is_empty() {
+            let bytes = chunk.bytes.freeze();
+            Poll::Ready(Some(Ok(Frame::data(held(bytes, chunk.holds)))))
         } else if self.is_end_stream() {
             Poll::Ready(None)
         } else {
@@ -158,7 +202,8 @@ async fn serve(groups: Groups, item: BatchItem, index: u32) -> Ready {
         Err(bad) => return (index, Err(Valueless::Refused(bad.to_string()))),
     };
     let request = Serve::new(&item.key, Hop::Forwarded);
-    let outcome = match group.serve(request.within(wait).after(&removals)).await {
+    let request = request.within(wait).after(&removals);
+    let outcome = match group.serve(request.kept_only(item.kept_only)).await {
         Ok(Answer {
             value,
             freshness,
@@ -174,10 +219,14 @@ async fn serve(groups: Groups, item: BatchItem, index: u32) -> Ready {
             Some((None, value)) if value.len() > LARGE && group.holds(&item.key) => {
                 Err(Valueless::Separately)
             }
-            Some((None, value)) => Ok(Found {
-                value,
-                terms: terms::of_value(freshness, &metadata),
-            }),
+            Some((None, value)) => match group.in_flight().hold(&value).await {
+                Ok(hold) => Ok(Found {
+                    value,
+                    hold,
+                    terms: terms::of_value(freshness, &metadata),
+                }),
+                Err(over) => Err(Valueless::Failed(shed(&over))),
+            },
         },
         Err(error) => Err(valueless(&error)),
     };
@@ -187,6 +236,7 @@ async fn serve(groups: Groups, item: BatchItem, index: u32) -> Ready {
 fn valueless(error: &Error) -> Valueless {
     match Verdict::of(error) {
         None => Valueless::NotFound(Terms::default()),
+        Some(Verdict::NotKept) => Valueless::NotKept,
         // This node is going down, which says nothing about the key.
         Some(_) if matches!(error, Error::Cancelled { .. }) => {
             Valueless::Refused(error.to_string())

@@ -1,30 +1,40 @@
-//! The answers to control requests: removals, values to keep, and who asks for removals.
+//! The answers to control requests: removals, values to keep, what is handed over, who leaves, and
+//! who asks for removals.
+
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use gaggle_group::{Group, Groups};
+use gaggle_group::{Entry, Group, Groups, Key};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use prost::Message;
 
-use super::body;
+use super::body::{self, Bounds};
 use super::refusal::Refusal;
 use crate::client::is_base_url;
 use crate::encoding::PROTOBUF_TYPE;
 use crate::headers;
 use crate::message::kept;
-use crate::notices::{self, BadNotice, MAX_REQUEST, check_count};
+use crate::notices::{self, BadNotice, MAX_HANDED, MAX_REQUEST, check_count, count};
 use crate::proto::control_request::Request as Kind;
-use crate::proto::{ControlRequest, NewsRequest, PutRequest, RemoveRequest};
+use crate::proto::{
+    ControlRequest, HandOverRequest, HandOverResponse, HandedOver, LeavingRequest, NewsRequest,
+    PutRequest, RemoveRequest,
+};
 use crate::terms;
 
-/// Fields whose elements are counted before they are decoded: a removal's keys, and the removals that an asker knows.
-const REPEATED: [&[u32]; 2] = [&[1, 3, 2], &[3, 2]];
+/// Fields whose elements are counted before they are decoded: a removal's keys, and the removals
+/// that an asker knows, and one who hands over.
+const REPEATED: [&[u32]; 3] = [&[1, 3, 2], &[3, 2], &[4, 3]];
+
+/// Where the entries are that are handed over.
+const ENTRIES: &[u32] = &[4, 2];
 
 /// The answer to the request in `body`. Whatever its status, it says that the request was read as what it is.
-pub(super) async fn answer(groups: &Groups, body: Body) -> Response {
-    let answered = answered(groups, body).await;
+pub(super) async fn answer(groups: &Groups, body: Body, bounds: Bounds<'_>) -> Response {
+    let answered = answered(groups, body, bounds).await;
     let mut response = answered.unwrap_or_else(Refusal::into_response);
     response
         .headers_mut()
@@ -32,24 +42,41 @@ pub(super) async fn answer(groups: &Groups, body: Body) -> Response {
     response
 }
 
-async fn answered(groups: &Groups, body: Body) -> Result<Response, Refusal> {
+async fn answered(groups: &Groups, body: Body, bounds: Bounds<'_>) -> Result<Response, Refusal> {
     let largest = groups.iter().map(|group| group.limits().max_value).max();
     let largest = usize::try_from(largest.unwrap_or(0)).unwrap_or(usize::MAX);
     let limit = MAX_REQUEST.saturating_add(largest);
-    let body = body::read(body, limit).await;
-    let body = body.ok_or(Refusal::ControlBody { limit })?;
-    let (len, held) = (body.len(), body.capacity());
-    let body = body.freeze();
+    let body::Read {
+        bytes,
+        mut reserved,
+    } = body::read(body, limit, bounds)
+        .await
+        .map_err(|unread| Refusal::unread(unread, Refusal::ControlBody { limit }))?;
+    let (len, held) = (bytes.len(), bytes.capacity());
+    let body = Bytes::from(bytes);
     for path in REPEATED {
         check_count(&body, path).map_err(Refusal::Notice)?;
+    }
+    let entries = count(&body, ENTRIES).map_err(malformed)?;
+    if entries > MAX_HANDED {
+        return Err(Refusal::Entries(entries));
     }
     let message = ControlRequest::decode(body).map_err(malformed)?;
     let too_long = len > MAX_REQUEST;
     match message.request {
         Some(Kind::Put(message)) => put(groups, message, held),
+        Some(Kind::HandOver(message)) => {
+            // For the copies of the values, while the message is still there.
+            if let Some(reserved) = &mut reserved {
+                let twice = reserved.bytes() + len as u64;
+                reserved.grow_to(twice).await.map_err(Refusal::NoRoom)?;
+            }
+            hand_over(groups, message)
+        }
         Some(_) if too_long => Err(Refusal::ControlBody { limit: MAX_REQUEST }),
         Some(Kind::Remove(message)) => remove(groups, message),
         Some(Kind::News(message)) => news(groups, message),
+        Some(Kind::Leaving(message)) => leaving(groups, &message),
         None => Err(Refusal::Malformed),
     }
 }
@@ -80,6 +107,38 @@ fn put(groups: &Groups, message: PutRequest, held: usize) -> Result<Response, Re
     Ok(Response::new(Body::empty()))
 }
 
+fn hand_over(groups: &Groups, message: HandOverRequest) -> Result<Response, Refusal> {
+    let group = group(groups, &message.group)?;
+    let known = notices::known(message.known);
+    let entries = message.entries.into_iter().map(handed);
+    let entries: Vec<_> = entries.collect::<Result<_, _>>()?;
+    let kept = group.take_over(entries, &known);
+    let body = HandOverResponse { kept }.encode_to_vec();
+    Ok(message_of(body))
+}
+
+/// An entry that is handed over. The group copies the values that it keeps.
+fn handed(handed: HandedOver) -> Result<(Key, Entry), Refusal> {
+    let entry = handed.entry.ok_or(Refusal::Malformed)?;
+    if handed.key.len() > notices::MAX_KEY {
+        return Err(Refusal::Notice(BadNotice::KeyTooLong));
+    }
+    let entry = terms::entry(entry, |value| value).map_err(Refusal::Terms)?;
+    Ok((Key::copy_from_slice(&handed.key), entry))
+}
+
+fn leaving(groups: &Groups, message: &LeavingRequest) -> Result<Response, Refusal> {
+    let node = &*message.node;
+    if node.len() > notices::MAX_FOLLOWER || !is_base_url(node) {
+        return Err(Refusal::Malformed);
+    }
+    let gone_within = message.gone_within_ms.map(Duration::from_millis);
+    for group in groups.iter() {
+        group.router().leaves(node, gone_within);
+    }
+    Ok(Response::new(Body::empty()))
+}
+
 fn news(groups: &Groups, message: NewsRequest) -> Result<Response, Refusal> {
     let group = group(groups, &message.group)?;
     let follower = &*message.follower;
@@ -87,12 +146,15 @@ fn news(groups: &Groups, message: NewsRequest) -> Result<Response, Refusal> {
     let is_name = follower.len() <= notices::MAX_FOLLOWER && is_base_url(follower);
     let known = notices::known(message.known);
     let news = group.news(&known, Some(follower).filter(|_| is_name));
-    let body = Bytes::from(notices::put_news(&news).encode_to_vec());
-    let mut response = Response::new(Body::from(body));
+    Ok(message_of(notices::put_news(&news).encode_to_vec()))
+}
+
+fn message_of(message: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(Bytes::from(message)));
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF_TYPE));
-    Ok(response)
+    response
 }
 
 fn group<'a>(groups: &'a Groups, name: &str) -> Result<&'a Group, Refusal> {

@@ -3,14 +3,15 @@
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use gaggle_group::{Error, Verdict};
-use http::header::{ALLOW, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use gaggle_group::{Error, OverBudget, Verdict};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode as Status};
 
+use super::body::Unread;
 use crate::batch::{MAX_ITEMS, MAX_REQUEST};
 use crate::escape::one_line;
 use crate::headers::{BadNumber, BadRemoval, Reported};
-use crate::notices::BadNotice;
+use crate::notices::{BadNotice, MAX_HANDED};
 use crate::terms::{self, BadTerms, Terms};
 
 /// The longest text of an error, in bytes.
@@ -29,14 +30,20 @@ pub(super) enum Refusal {
     Number(BadNumber),
     /// A header names no removal.
     Removal(BadRemoval),
-    /// The body of a batch is over the limit, or did not come.
+    /// The body of a batch is over the limit, or broke off.
     BatchBody,
     /// More keys in a batch than a server takes.
     BatchItems(usize),
     /// The body of a batch is no protobuf.
     BatchMessage(prost::DecodeError),
-    /// The body of a control request is over the limit, or did not come.
+    /// The body of a control request is over the limit, or broke off.
     ControlBody { limit: usize },
+    /// The body of a request did not come in time.
+    Late,
+    /// There is no room for the body of a request, or to write the value.
+    NoRoom(OverBudget),
+    /// More entries are handed over at once than a server takes.
+    Entries(usize),
     /// The body of a control request tells of no removal, or out of bounds.
     Notice(BadNotice),
     /// A value to keep comes with terms that cannot be read.
@@ -50,6 +57,15 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// Of a request whose body was not read; `too_long` if that is why.
+    pub(super) fn unread(unread: Unread, too_long: Self) -> Self {
+        match unread {
+            Unread::TooLong => too_long,
+            Unread::Late => Self::Late,
+            Unread::NoRoom(over) => Self::NoRoom(over),
+        }
+    }
+
     pub(super) fn into_response(self) -> Response {
         match self {
             Self::Method => {
@@ -75,6 +91,22 @@ impl Refusal {
                 let text = format!("a control request has at most {limit} bytes");
                 line(Status::PAYLOAD_TOO_LARGE, &text)
             }
+            Self::Late => {
+                let mut response = line(Status::REQUEST_TIMEOUT, "the body did not come in time");
+                // What is still to come is not read.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+                response
+            }
+            Self::NoRoom(over) => {
+                let mut response = line(Status::SERVICE_UNAVAILABLE, &over.to_string());
+                Reported::Failed(shed(&over)).write(response.headers_mut());
+                response
+            }
+            Self::Entries(count) => {
+                let text = format!("bad request: {count} entries, at most {MAX_HANDED} are taken");
+                line(Status::BAD_REQUEST, &text)
+            }
             Self::Notice(bad) => line(Status::BAD_REQUEST, &format!("bad request: {bad}")),
             Self::Terms(bad) => line(Status::BAD_REQUEST, &format!("bad request: {bad}")),
             Self::Absent { key, terms } => {
@@ -85,6 +117,14 @@ impl Refusal {
             Self::NoGroup(name) => line(Status::NOT_FOUND, &no_group(&name)),
             Self::Load { error, key } => failure(&error, &key),
         }
+    }
+}
+
+/// What it means to the asker that there was no room: that no load can help.
+pub(super) fn shed(over: &OverBudget) -> Verdict {
+    Verdict::Shed {
+        limit: 0,
+        retry_after: over.retry_after,
     }
 }
 
@@ -127,11 +167,12 @@ fn failure(error: &Error, key: &[u8]) -> Response {
         Error::Deadline { after, .. } => {
             failed(Status::GATEWAY_TIMEOUT, Verdict::Deadline { after: *after })
         }
+        Error::NotKept { .. } => failed(Status::NOT_FOUND, Verdict::NotKept),
         Error::Shed {
-            limit, retry_after, ..
+            why, retry_after, ..
         } => {
             let verdict = Verdict::Shed {
-                limit: *limit,
+                limit: why.loads(),
                 retry_after: *retry_after,
             };
             failed(Status::SERVICE_UNAVAILABLE, verdict)

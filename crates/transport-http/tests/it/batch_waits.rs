@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{Entry, Fetch, Group, Peer, PeerError};
+use gaggle_group::{Entry, Fetch, Group, Peer, PeerError, Verdict};
 use gaggle_transport_http::{Batching, HttpPeer};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::batches::{batching, counting, one_at_once, together};
+use crate::clock::StoppedClock;
 use crate::support::{LONG, fetch, found};
 
 /// A group whose value for every key is that key, and whose loads of some keys wait for a gate.
@@ -160,8 +161,9 @@ async fn slow_requests_hold_nobody_up_for_longer_than_agreed() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_get_keeps_its_own_deadline() {
+    let clock = StoppedClock::new();
     let gated = gated(&["slow"]);
     let (server, _) = counting([gated.group.clone()]).await;
     let peer = batching(server, one_at_once()).await;
@@ -171,19 +173,12 @@ async fn every_get_keeps_its_own_deadline() {
         let peer = peer.clone();
         tokio::spawn(async move {
             let key = Bytes::from_static(b"slow");
-            peer.fetch(Fetch {
-                group: "gated",
-                key: &key,
-                max_value: 9,
-                deadline: Duration::from_millis(50),
-                party: None,
-                removals: &[],
-            })
-            .await
+            let hasty = Duration::from_millis(500);
+            peer.fetch(Fetch::new("gated", &key, 9, hasty)).await
         })
     };
     landed(first).await;
-    assert!(timeout(LONG, hasty).await.unwrap().unwrap().is_err());
+    assert!(clock.run(hasty).await.unwrap().is_err());
     gated.gate.add_permits(1);
     assert_eq!(landed(patient).await, found("slow"));
 }
@@ -250,8 +245,11 @@ async fn no_more_gets_wait_than_allowed() {
     let waiting = ["a", "b"].map(|key| spawn(&peer, key));
     tokio::task::yield_now().await;
     match fetch(&peer, "gated", b"c").await {
-        Err(PeerError::Unavailable { reason, .. }) => {
-            assert_eq!(&*reason, "2 gets wait for its answers, the limit");
+        Err(PeerError::Verdict { verdict, .. }) => {
+            assert!(
+                matches!(verdict, Verdict::Shed { limit: 2, .. }),
+                "{verdict}"
+            );
         }
         other => panic!("{other:?}"),
     }

@@ -1,9 +1,10 @@
 //! The bytes that the client sends.
 
 use bytes::Bytes;
-use gaggle_group::{Fetch, Peer, PeerError};
+use gaggle_group::{Fetch, Peer, PeerError, Verdict};
 use gaggle_transport_http::{ClientOptions, HttpTransport};
 
+use crate::clock::StoppedClock;
 use crate::fake_peer::{Event, FakePeer, Then};
 use crate::support::{LONG, fetch, found, peer, peer_with, removal};
 
@@ -169,8 +170,9 @@ async fn any_answer_to_a_ping_is_a_sign_of_life() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn no_more_requests_are_under_way_than_allowed_and_pings_pass_by() {
+    let clock = StoppedClock::new();
     let hang = ("", Then::Hang);
     let alive = (
         "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n",
@@ -189,18 +191,16 @@ async fn no_more_requests_are_under_way_than_allowed_and_pings_pass_by() {
     fake.request().await;
 
     let key = Bytes::from_static(b"Tom");
-    let deadline = std::time::Duration::from_millis(20);
-    let waited = peer
-        .fetch(Fetch {
-            group: "scores",
-            key: &key,
-            max_value: 9,
-            deadline,
-            party: None,
-            removals: &[],
-        })
-        .await;
-    assert!(waited.is_err());
+    let deadline = std::time::Duration::from_millis(500);
+    let waited = clock.run(peer.fetch(Fetch::new("scores", &key, 9, deadline)));
+    let waited = waited.await;
+    let Err(PeerError::Verdict { verdict, .. }) = waited else {
+        panic!("{waited:?}")
+    };
+    assert!(
+        matches!(verdict, Verdict::Shed { limit: 1, .. }),
+        "{verdict}"
+    );
     peer.ping().await.unwrap();
     assert!(
         fake.request().await.starts_with("GET /_groupcache/ "),

@@ -44,15 +44,8 @@ pub(crate) async fn fetch_as(
     key: &Key,
     guest: Guest,
 ) -> Result<Entry, PeerError> {
-    let fetch = Fetch {
-        group,
-        key,
-        max_value: 1 << 20,
-        deadline: LONG,
-        party: Some(&guest),
-        removals: &[],
-    };
-    peer.fetch(fetch).await
+    let fetch = Fetch::new(group, key, 1 << 20, LONG);
+    peer.fetch(fetch.with(Some(&guest))).await
 }
 
 pub(crate) fn spawn_as(

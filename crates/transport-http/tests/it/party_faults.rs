@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use gaggle_group::{Fetch, Party, Peer, PeerError};
+use gaggle_group::{Fetch, Party, Peer, PeerError, Verdict};
 use gaggle_transport_http::Batching;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use crate::batch_waits::{gated, landed};
 use crate::batches::{batching, counting, one_at_once};
+use crate::clock::StoppedClock;
 use crate::parties::{fetch_as, keys, patient, spawn_as};
 use crate::support::{LONG, echo, found};
 
@@ -99,8 +100,9 @@ async fn those_whose_callers_are_gone_are_not_sent_and_hold_nobody_up() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_guest_waits_no_longer_than_its_own_deadline() {
+    let clock = StoppedClock::new();
     let (server, asked) = counting([echo()]).await;
     let peer = batching(server, one_at_once()).await;
     asked.take();
@@ -108,18 +110,12 @@ async fn a_guest_waits_no_longer_than_its_own_deadline() {
     let never = party.invite();
     let keys = keys(3);
     let guests = [(); 3].map(|()| party.invite());
-    let gets = guests.iter().zip(&keys).zip([50, 20_000, 20_000]);
+    let gets = guests.iter().zip(&keys).zip([500, 20_000, 20_000]);
     let gets = gets.map(|((guest, key), millis)| {
-        peer.fetch(Fetch {
-            group: "echo",
-            key,
-            max_value: 9,
-            deadline: Duration::from_millis(millis),
-            party: Some(guest),
-            removals: &[],
-        })
+        let fetch = Fetch::new("echo", key, 9, Duration::from_millis(millis));
+        peer.fetch(fetch.with(Some(guest)))
     });
-    let mut answers = timeout(LONG, join_all(gets)).await.unwrap();
+    let mut answers = clock.run(join_all(gets)).await;
     let hasty = answers.remove(0);
     assert!(
         matches!(hasty, Err(PeerError::Unavailable { .. })),
@@ -156,9 +152,12 @@ async fn guests_for_whom_there_is_no_place_hold_up_none_of_the_others() {
         assert_eq!(answers[1].as_ref().unwrap(), &found("key-0"));
         assert_eq!(answers[2].as_ref().unwrap(), &found("key-1"));
         for full in &answers[3..] {
+            let Err(PeerError::Verdict { verdict, .. }) = full else {
+                panic!("{full:?}")
+            };
             assert!(
-                matches!(full, Err(PeerError::Unavailable { .. })),
-                "{full:?}"
+                matches!(verdict, Verdict::Shed { limit: 2, .. }),
+                "{verdict}"
             );
         }
         assert_eq!(asked.take(), (0, 1));

@@ -31,15 +31,8 @@ async fn serving(group: &Group) -> (SocketAddr, Arc<HttpPeer>) {
 /// A get that tells of removals.
 async fn after(peer: &HttpPeer, key: &[u8], removals: &[RemovalId]) -> Result<Entry, PeerError> {
     let key = Key::copy_from_slice(key);
-    peer.fetch(Fetch {
-        group: "counted",
-        key: &key,
-        max_value: 99,
-        deadline: LONG,
-        party: None,
-        removals,
-    })
-    .await
+    let fetch = Fetch::new("counted", &key, 99, LONG).after(removals);
+    peer.fetch(fetch).await
 }
 
 #[tokio::test]

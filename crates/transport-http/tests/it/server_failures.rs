@@ -6,9 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use gaggle_group::{Fetch, Group, Limits, Peer, PeerError, Verdict};
 use gaggle_transport_http::ServerOptions;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
+use crate::clock::StoppedClock;
 use crate::support::{LONG, absent, ask, fetch, fetch_most, peer, serve};
 
 /// Status line, header lines that begin with `gaggle-` or `retry-`, and body.
@@ -179,15 +182,13 @@ async fn every_failure_has_its_status_and_is_understood() {
     assert_eq!(essence(&fits), ("200 OK", vec![], "\x0a\x041234"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_asker_s_deadline_ends_the_wait_and_arrives_as_a_verdict() {
+    let clock = StoppedClock::new();
     let server = serve([moody()], ServerOptions::default()).await;
-    let late = ask(
-        server,
-        "GET /_groupcache/moody/slow",
-        "gaggle-deadline-ms: 20\r\n",
-    )
-    .await;
+    let line = "GET /_groupcache/moody/slow";
+    let late = clock.run(ask(server, line, "gaggle-deadline-ms: 20\r\n"));
+    let late = late.await;
     assert_eq!(
         essence(&late),
         (
@@ -199,30 +200,44 @@ async fn the_asker_s_deadline_ends_the_wait_and_arrives_as_a_verdict() {
     // Told by the owner, and not by the asker's own clock: a slow origin is no dead peer.
     let key = Bytes::from_static(b"slow");
     let deadline = Duration::from_secs(1);
-    let fetch = Fetch {
-        group: "moody",
-        key: &key,
-        max_value: 9,
-        deadline,
-        party: None,
-        removals: &[],
-    };
-    // The owner ends a tenth of a second before the asker does. A machine that holds it up for longer makes the asker's own
-    // clock the first: then once more.
-    for _ in 0..5 {
-        match peer(server).fetch(fetch).await {
-            Err(PeerError::Verdict {
-                verdict: Verdict::Deadline { after },
-                ..
-            }) => {
-                assert!(after < deadline, "{after:?}");
-                return;
-            }
-            Err(PeerError::Unavailable { .. }) => {}
-            other => panic!("{other:?}"),
+    let fetch = Fetch::new("moody", &key, 9, deadline);
+    // The owner ends a tenth of a second before the asker does.
+    match clock.run(peer(server).fetch(fetch)).await {
+        Err(PeerError::Verdict { verdict, .. }) => {
+            let after = Duration::from_millis(900);
+            assert_eq!(verdict, Verdict::Deadline { after });
         }
+        other => panic!("{other:?}"),
     }
-    panic!("the owner's word never came in time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_drips_is_cut_after_the_time_for_all_of_it() {
+    let clock = StoppedClock::new();
+    let server = serve([moody()], ServerOptions::default()).await;
+    for kind in ["gaggle-batch", "gaggle-control"] {
+        let mut connection = TcpStream::connect(server).await.unwrap();
+        let head = format!(
+            "POST /_groupcache/ HTTP/1.1\r\nhost: x\r\n{kind}: 1\r\ncontent-length: 1000\r\n\r\n"
+        );
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let began = Instant::now();
+        let (mut read, mut write) = connection.into_split();
+        let drip = tokio::spawn(async move {
+            while write.write_all(b"x").await.is_ok() {
+                sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let mut answer = String::new();
+        clock.run(read.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        let took = began.elapsed();
+        assert!(
+            took >= Duration::from_secs(5) && took < Duration::from_secs(6),
+            "{took:?}"
+        );
+        drip.abort();
+    }
 }
 
 #[tokio::test]

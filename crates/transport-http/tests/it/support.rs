@@ -73,15 +73,7 @@ pub(crate) async fn fetch_most(
     max_value: u64,
 ) -> Result<Entry, PeerError> {
     let key = Key::copy_from_slice(key);
-    peer.fetch(Fetch {
-        group,
-        key: &key,
-        max_value,
-        deadline: LONG,
-        party: None,
-        removals: &[],
-    })
-    .await
+    peer.fetch(Fetch::new(group, &key, max_value, LONG)).await
 }
 
 pub(crate) fn found(value: impl Into<Bytes>) -> Entry {

@@ -1,0 +1,227 @@
+//! A fetch from the owner of a key, in a flight.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use gaggle_singleflight::Ticket;
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{debug, warn};
+
+use super::Inner;
+use super::flight::{LoadTimer, Outcome, Printable};
+use crate::stats::LoadEnd;
+use crate::tiers::Tier;
+use crate::{
+    Answer, Entry, Error, Fetch, Guest, Key, OriginError, Overload, Peer, PeerError, Route, Source,
+    Verdict,
+};
+
+/// Which share of the load timeout the first request to an owner may take. What is left is for a load in its place, if it says
+/// nothing at all, and for a second request, if it says that it is still loading.
+const FIRST_TRY: f64 = 0.6;
+
+/// With less time left a second request is of no use.
+const TOO_LATE: Duration = Duration::from_millis(20);
+
+/// An answer under way.
+type Answering<'a> = Pin<Box<dyn Future<Output = Result<Entry, PeerError>> + Send + 'a>>;
+
+/// What came of asking a peer.
+enum Brought {
+    /// The answer of the peer, or of the one that stands in for it.
+    Theirs(Result<Entry, PeerError>),
+    /// This node stood in for a slow peer, and has loaded.
+    Here(Answer),
+}
+
+impl Inner {
+    pub(super) async fn fetch(
+        self: &Arc<Self>,
+        key: &Key,
+        peer: &Arc<dyn Peer>,
+        ticket: &Ticket<Key, Outcome>,
+        guest: Option<Guest>,
+        copied: bool,
+    ) -> Outcome {
+        let limits = &self.limits;
+        let timer = LoadTimer::start(&self.counters.peer);
+        debug!(node = %self.me(), group = %self.name, key = %Printable(key), peer = peer.name(), "picked peer");
+        // Those that are noted later detach this flight.
+        let carried = self.log().fences(key, self.clock.now());
+        let until = Instant::now() + limits.longest_wait();
+        let first_try = limits.load_timeout.mul_f64(FIRST_TRY);
+        let mut fetch = Fetch::new(&self.name, key, limits.max_value, first_try)
+            .with(guest.as_ref())
+            .after(&carried.ids)
+            .within(Some(&self.in_flight));
+        let mut brought = self.ask(peer, fetch).await;
+        let left = until.saturating_duration_since(Instant::now());
+        if let Brought::Theirs(Err(PeerError::Verdict { verdict, .. })) = &brought
+            && matches!(verdict, Verdict::Deadline { .. })
+            && left > TOO_LATE
+        {
+            // It lives, and its origin takes its time: the load goes on there, and this joins it.
+            (fetch.party, fetch.deadline) = (None, left);
+            brought = self.ask(peer, fetch).await;
+        }
+        // A peer that failed at once must not keep the others waiting while this node loads in its place.
+        drop(guest);
+        let failure = match brought {
+            Brought::Theirs(Ok(entry)) => {
+                self.check_entry(&entry)?;
+                timer.end(if entry.value.is_some() {
+                    LoadEnd::Ok
+                } else {
+                    LoadEnd::NotFound
+                });
+                self.failures.over(key);
+                self.keep_copy(key, ticket, &entry, copied, carried.incomplete);
+                return Ok(Answer::new(entry, Source::Peer));
+            }
+            Brought::Here(answer) => return Ok(answer),
+            Brought::Theirs(Err(failure)) => failure,
+        };
+        drop(timer);
+        match failure {
+            PeerError::Verdict { peer, verdict } => {
+                let failure = self.verdict(key, peer, verdict);
+                if copied && failure.is_failure() {
+                    self.failures.failed(key, self.clock.now());
+                }
+                Err(failure)
+            }
+            PeerError::Unavailable { .. } | PeerError::Refused { .. } => {
+                warn!(group = %self.name, error = %failure, "a peer failed; loading in its place");
+                // Through the table of loads: a request that a peer forwards to us may be loading the same key.
+                self.landed(self.join_load(key, copied).await)
+            }
+        }
+    }
+
+    /// Keeps a copy of what the owner of a key answered, if it is worth it.
+    fn keep_copy(
+        &self,
+        key: &Key,
+        ticket: &Ticket<Key, Outcome>,
+        entry: &Entry,
+        copied: bool,
+        incomplete: bool,
+    ) {
+        // Where the ring has made the key ours meanwhile, the main cache may have a newer value.
+        let theirs = matches!(self.router().route(key), Route::Theirs(_));
+        let worth = entry.value.is_none() || copied || self.hot_copies.keep(key);
+        let over = entry.value.is_none() || entry.freshness.is_over();
+        if theirs && copied && over && entry.freshness.is_stale() {
+            // The owner says that there is nothing, or nothing to keep: the older copy must not outlive that.
+            ticket.if_current(|| self.tiers.remove(key));
+        } else if theirs
+            && worth
+            && !entry.freshness.is_stale()
+            // Otherwise the peer may not know of all removals that this node has applied.
+            && !incomplete
+        {
+            let freshness = entry.freshness.at_most(self.freshness.hot_ttl);
+            self.keep(ticket, Tier::Hot, key, entry, freshness);
+        }
+    }
+
+    /// Asks a peer, and where its answer is late, and its hedges may cost that, the node that stands in for it.
+    async fn ask(self: &Arc<Self>, peer: &Arc<dyn Peer>, fetch: Fetch<'_>) -> Brought {
+        let until = Instant::now() + fetch.deadline;
+        let mut first = peer.fetch(fetch);
+        if let Some(after) = peer.hedge_after() {
+            if let Ok(answer) = timeout(after.min(fetch.deadline), &mut first).await {
+                return Brought::Theirs(answer);
+            }
+            if peer.may_hedge() {
+                // On the heap: what few need is not carried along by all.
+                return Box::pin(self.hedge(peer, fetch, first, until)).await;
+            }
+        }
+        Brought::Theirs(in_time(peer, fetch.deadline, until, first).await)
+    }
+
+    /// Asks a second node beside the first. The first answer that is of use is taken.
+    async fn hedge(
+        self: &Arc<Self>,
+        peer: &Arc<dyn Peer>,
+        fetch: Fetch<'_>,
+        first: Answering<'_>,
+        until: Instant,
+    ) -> Brought {
+        self.counters.hedges.fetch_add(1, Relaxed);
+        let mut first = std::pin::pin!(in_time(peer, fetch.deadline, until, first));
+        match self.router().stand_in(fetch.key) {
+            Route::Theirs(second) if second.name() != peer.name() => {
+                let alone = Fetch {
+                    party: None,
+                    ..fetch
+                };
+                let mut other = second.fetch(alone);
+                match select(&mut first, &mut other).await {
+                    Either::Left((Err(failure), _)) if !failure.is_verdict() => {
+                        Brought::Theirs(in_time(&second, fetch.deadline, until, other).await)
+                    }
+                    Either::Left((answer, _)) | Either::Right((answer @ Ok(_), _)) => {
+                        Brought::Theirs(answer)
+                    }
+                    Either::Right((Err(_), _)) => Brought::Theirs(first.await),
+                }
+            }
+            Route::Theirs(_) => Brought::Theirs(first.await),
+            Route::Mine | Route::Standby => {
+                let load = self.join_load(fetch.key, false);
+                match select(&mut first, load).await {
+                    Either::Left((answer, _)) => Brought::Theirs(answer),
+                    Either::Right((loaded, _)) => match self.landed(loaded) {
+                        Ok(answer) => Brought::Here(answer),
+                        Err(_) => Brought::Theirs(first.await),
+                    },
+                }
+            }
+        }
+    }
+
+    fn verdict(&self, key: &Key, peer: Arc<str>, verdict: Verdict) -> Error {
+        let group = self.name.clone();
+        match verdict {
+            Verdict::OriginFailed { message } => Error::Origin {
+                group,
+                peer: Some(peer),
+                source: OriginError::failed(message),
+            },
+            Verdict::ValueTooLarge { len, limit } => Error::ValueTooLarge { group, len, limit },
+            Verdict::KeyTooLong { limit } => Error::KeyTooLong {
+                group,
+                len: key.len(),
+                limit,
+            },
+            Verdict::Deadline { after } => Error::Deadline { group, after },
+            // Which no fetch of a flight asks for.
+            Verdict::NotKept => Error::NotKept { group },
+            Verdict::Shed { limit, retry_after } => Error::Shed {
+                group,
+                why: Overload::Owner { limit },
+                retry_after,
+            },
+        }
+    }
+}
+
+/// The answer, if it comes until then, which is after so long.
+async fn in_time(
+    peer: &Arc<dyn Peer>,
+    after: Duration,
+    until: Instant,
+    answer: Answering<'_>,
+) -> Result<Entry, PeerError> {
+    timeout_at(until, answer).await.unwrap_or_else(|_| {
+        Err(PeerError::Unavailable {
+            peer: peer.name().into(),
+            reason: format!("no answer within {after:?}").into(),
+        })
+    })
+}

@@ -1,0 +1,170 @@
+//! What passes from the node that kept a key to the one that keeps it now, when the ring changes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout_at};
+use tracing::debug;
+
+use super::flight::exactly;
+use super::{Group, Inner};
+use crate::tiers::Tier;
+use crate::{Cached, Cursor, Entry, Fetch, HandOver, Key, Known, Peer, Previous, Route};
+
+/// How many entries, and how many bytes of them, are read and sent at a time.
+const PART_ENTRIES: usize = 512;
+const PART_BYTES: u64 = 1 << 20;
+
+/// What a node gave to others as it left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HandedOver {
+    /// Entries that were sent.
+    pub sent: u64,
+    /// Those of them that their new owners keep.
+    pub kept: u64,
+    /// Whether all of what this node held was sent; otherwise time was over, or a peer took nothing.
+    pub complete: bool,
+}
+
+impl Group {
+    /// Gives what this node holds to the nodes that own it from now on, the most recently used first, for so long at most. To be
+    /// called by a node that leaves, when its [`Router`](crate::Router) sends its own keys elsewhere and the others know.
+    pub async fn hand_over(&self, within: Duration) -> HandedOver {
+        self.inner.hand_over(Instant::now() + within).await
+    }
+
+    /// Keeps what another node held and gives to this one, as the ring has changed. Says of how many: of those that this node
+    /// owns, of which it has nothing yet, and of which it knows no removal that the giver did not know. What a transport's
+    /// server calls.
+    pub fn take_over(&self, entries: Vec<(Key, Entry)>, known: &Known) -> u64 {
+        let inner = &self.inner;
+        let known: HashMap<u64, u64> = known.0.iter().map(|id| (id.issuer, id.number)).collect();
+        let mut kept = 0;
+        for (key, entry) in entries {
+            kept += u64::from(inner.take_over(&key, entry, &known));
+        }
+        inner.counters.taken_over.fetch_add(kept, Relaxed);
+        kept
+    }
+}
+
+impl Inner {
+    fn take_over(&self, key: &Key, entry: Entry, known: &HashMap<u64, u64>) -> bool {
+        if self.check_key(key).is_err()
+            || self.check_entry(&entry).is_err()
+            || entry.freshness.is_stale()
+            || !matches!(self.router().route(key), Route::Mine)
+            || self.tiers.peek(key).is_some()
+        {
+            return false;
+        }
+        let Some(value) = entry.value else {
+            return false;
+        };
+        let cached = Cached::new(exactly(value), entry.freshness).with_metadata(entry.metadata);
+        let ahead = self.freshness.ahead(entry.freshness.ttl);
+        // Under the lock, so that a removal is either noted before and seen here, or empties the caches after the insertion.
+        let log = self.log();
+        let covered = log.is_covered(key, known);
+        if covered {
+            self.tiers.insert(Tier::Main, key, cached, ahead);
+        }
+        drop(log);
+        covered
+    }
+
+    /// What the node that kept the key before the ring changed has of it. In a flight, before the origin is asked.
+    pub(super) async fn ask_previous(&self, key: &Key) -> Option<Entry> {
+        let Previous { peer, worth } = self.router().previous_owner(key)?;
+        let most = self.limits.hand_over_timeout;
+        let carried = self.log().fences(key, self.clock.now());
+        if carried.incomplete {
+            return None;
+        }
+        let until = Instant::now() + most;
+        // Err would mean that the semaphore is closed, which nobody does.
+        let _slot = timeout_at(until, self.hand_over_slots.acquire())
+            .await
+            .ok()?;
+        let fetch = Fetch::new(&self.name, key, self.limits.max_value, most)
+            .after(&carried.ids)
+            .within(Some(&self.in_flight))
+            .kept_only();
+        let answer = timeout_at(until, peer.fetch(fetch)).await.ok()?;
+        let entry = match answer {
+            Ok(entry) => Some(entry),
+            Err(failure) => {
+                debug!(group = %self.name, error = %failure, "the previous owner has nothing");
+                None
+            }
+        };
+        let entry = entry.filter(|entry| {
+            entry.value.is_some() && !entry.freshness.is_stale() && self.check_entry(entry).is_ok()
+        });
+        worth.report(entry.is_some());
+        if entry.is_some() {
+            self.counters.taken_over.fetch_add(1, Relaxed);
+        }
+        entry
+    }
+
+    async fn hand_over(self: &Arc<Self>, until: Instant) -> HandedOver {
+        let mut handed = HandedOver::default();
+        let mut refusing: Vec<Arc<str>> = Vec::new();
+        let mut next = Some(Cursor::default());
+        while let Some(from) = next {
+            if Instant::now() >= until {
+                return handed;
+            }
+            // Before memory is read: what is read is then no older than these.
+            let Some(known) = self.log().known_and_applied() else {
+                // A removal is being applied by another thread, which does not wait for anything meanwhile.
+                tokio::task::yield_now().await;
+                continue;
+            };
+            let (part, further) = self.tiers.main.scan(from, PART_ENTRIES, PART_BYTES);
+            next = further;
+            let mut by_peer: BTreeMap<Arc<str>, (Arc<dyn Peer>, Vec<(Key, Entry)>)> =
+                BTreeMap::new();
+            let router = self.router();
+            for (key, cached) in part {
+                if let Route::Theirs(peer) = router.route(&key) {
+                    let entry = Entry::value(cached.value)
+                        .with_freshness(cached.freshness)
+                        .with_metadata(cached.metadata);
+                    let part = by_peer.entry(peer.name().into());
+                    part.or_insert_with(|| (peer, Vec::new()))
+                        .1
+                        .push((key, entry));
+                }
+            }
+            by_peer.retain(|name, _| !refusing.contains(name));
+            let give = async |name: Arc<str>, peer: Arc<dyn Peer>, entries: Vec<(Key, Entry)>| {
+                let hand_over = HandOver::new(&self.name, &entries, &known);
+                let given = timeout_at(until, peer.hand_over(hand_over)).await;
+                (name, entries.len() as u64, given)
+            };
+            let parts = by_peer.into_iter();
+            let all = parts.map(|(name, (peer, entries))| give(name, peer, entries));
+            for (name, sent, given) in join_all(all).await {
+                match given {
+                    Ok(Ok(kept)) => {
+                        handed.sent += sent;
+                        handed.kept += kept;
+                    }
+                    Ok(Err(failure)) => {
+                        debug!(group = %self.name, error = %failure, "a peer takes nothing over");
+                        refusing.push(name);
+                    }
+                    Err(_) => return handed,
+                }
+            }
+        }
+        handed.complete = refusing.is_empty();
+        handed
+    }
+}

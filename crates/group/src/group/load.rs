@@ -1,0 +1,210 @@
+//! A load from the origin, in a flight.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use gaggle_limiter::Refused;
+use gaggle_singleflight::Ticket;
+use tracing::{debug, warn};
+
+use super::Inner;
+use super::flight::{LoadTimer, Outcome, Printable, exactly};
+use crate::stats::LoadEnd;
+use crate::tiers::Tier;
+use crate::{
+    Answer, Content, Entry, Error, Key, Load, Loaded, Metadata, OriginError, Overload, Route,
+    Source,
+};
+
+impl Inner {
+    pub(super) async fn load(
+        &self,
+        key: &Key,
+        ticket: &Ticket<Key, Outcome>,
+        old: Option<Box<Answer>>,
+        refresh: bool,
+    ) -> Outcome {
+        if refresh {
+            self.counters.refreshes.fetch_add(1, Relaxed);
+        }
+        if old.is_none()
+            && let Some(entry) = self.ask_previous(key).await
+        {
+            self.commit(key, ticket, &entry);
+            return Ok(Answer::new(entry, Source::Peer));
+        }
+        // Only where a stale value can be served meanwhile: other keys are asked for again with each get.
+        let failed = old.is_some().then(|| FailedUnless::new(self, key));
+        let entry = self.ask_origin(key, ticket, old, refresh).await;
+        if let Some(failed) = failed {
+            failed.unless(!entry.as_ref().is_err_and(Error::is_failure));
+        }
+        let entry = entry?;
+        // Also where there was no old value any more: the next failure is a first one again.
+        self.failures.over(key);
+        self.commit(key, ticket, &entry);
+        Ok(Answer::new(entry, Source::Origin))
+    }
+
+    async fn ask_origin(
+        &self,
+        key: &Key,
+        ticket: &Ticket<Key, Outcome>,
+        old: Option<Box<Answer>>,
+        refresh: bool,
+    ) -> Result<Entry, Error> {
+        let limits = &self.limits;
+        let permit = {
+            let ticket = ticket.clone();
+            // A load in the background has no waiters from the start.
+            let wanted = move || refresh || !ticket.give_up();
+            let asked = self.origin_limiter.acquire(wanted).await;
+            asked.map_err(|refused| self.refused(&refused))?
+        };
+        let timer = LoadTimer::start(&self.counters.origin);
+        let stale = old.as_ref().map(|old| old.metadata.clone());
+        let stale = stale.filter(Metadata::has_validators);
+        let may_be_unchanged = stale.is_some();
+        debug!(node = %self.me(), group = %self.name, key = %Printable(key), "asking the origin");
+        let work = {
+            // It may outlive this flight: the origin is at work on it, whether or not anybody waits.
+            let (origin, key) = (Arc::clone(&self.origin), key.clone());
+            let (budget, max_value) = (self.in_flight.clone(), limits.max_value);
+            async move {
+                let mut load = Load::new(&key, max_value).within(&budget);
+                load.stale = stale.as_ref();
+                origin.load(load).await
+            }
+        };
+        let failed =
+            |outcome: &Result<Loaded, OriginError>| matches!(outcome, Err(OriginError::Failed(_)));
+        let asked = permit.run(limits.load_timeout, work, failed).await;
+        let Loaded {
+            content,
+            freshness,
+            metadata,
+        } = match asked {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(failure)) => return Err(self.origin_failed(failure)),
+            Err(_) => {
+                warn!(group = %self.name, after = ?limits.load_timeout, "the origin did not answer in time");
+                return Err(self.deadline(limits.load_timeout));
+            }
+        };
+        let (value, metadata) = match content {
+            Content::Value(value) => (Some(value), metadata),
+            Content::Absent => (None, metadata),
+            Content::NotModified => {
+                let known = old.and_then(|old| Some((old.value?, old.metadata)));
+                let Some((value, known)) = known.filter(|_| may_be_unchanged) else {
+                    let failure = "it says that nothing has changed, and there is nothing here";
+                    return Err(self.origin_failed(OriginError::failed(failure)));
+                };
+                self.counters.not_modified.fetch_add(1, Relaxed);
+                let metadata = if metadata.is_empty() { known } else { metadata };
+                (Some(value), metadata)
+            }
+        };
+        let mut freshness = self.freshness.of(value.is_none(), freshness);
+        if let Some(ttl) = freshness.ttl {
+            let jitter = self.freshness.ttl_jitter;
+            freshness.ttl = Some(self.expiries.draw(ttl, jitter, self.clock.now()));
+        }
+        let entry = Entry {
+            value: value.map(exactly),
+            freshness,
+            metadata,
+        };
+        self.check_entry(&entry)?;
+        timer.end(if entry.value.is_some() {
+            LoadEnd::Ok
+        } else {
+            LoadEnd::NotFound
+        });
+        Ok(entry)
+    }
+
+    /// Keeps what this node has loaded.
+    fn commit(&self, key: &Key, ticket: &Ticket<Key, Outcome>, entry: &Entry) {
+        // Asked now and not when the load began: the ring may have changed meanwhile.
+        match self.router().route(key) {
+            Route::Mine => self.keep(ticket, Tier::Main, key, entry, entry.freshness),
+            // Loaded in place of the owner. It must not enter the main cache, which is for what this node owns; but
+            // while the owner is away a short-lived copy spares the origin one load for each get.
+            Route::Theirs(_) | Route::Standby => {
+                let freshness = entry.freshness.at_most(self.limits.stand_in_ttl);
+                self.keep(ticket, Tier::Hot, key, entry, freshness);
+            }
+        }
+    }
+
+    fn refused(&self, refused: &Refused) -> Error {
+        let group = self.name.clone();
+        let retry_after = refused.retry_after().unwrap_or(self.limits.retry_after);
+        let why = match refused {
+            Refused::Open { .. } => Overload::OriginDown,
+            // The flight is nobody's any more: whoever gets had better begin another.
+            Refused::Unwanted => return Error::Cancelled { group },
+            _ => Overload::Queue {
+                limit: self.origin_limiter.stats().limit,
+            },
+        };
+        self.counters.shed.fetch_add(1, Relaxed);
+        Error::Shed {
+            group,
+            why,
+            retry_after,
+        }
+    }
+
+    fn origin_failed(&self, failure: OriginError) -> Error {
+        let group = self.name.clone();
+        match failure {
+            OriginError::TooLarge { len, limit } => Error::ValueTooLarge { group, len, limit },
+            OriginError::OverBudget(over) => Error::Shed {
+                group,
+                why: Overload::Bytes { limit: over.limit },
+                retry_after: over.retry_after,
+            },
+            source @ OriginError::Failed(_) => {
+                warn!(group = %self.name, error = %source, "the origin failed");
+                Error::Origin {
+                    group,
+                    peer: None,
+                    source,
+                }
+            }
+        }
+    }
+}
+
+/// Notes a failed load of a key, also one that panics or is cancelled.
+struct FailedUnless<'a> {
+    inner: &'a Inner,
+    key: &'a Key,
+    answered: bool,
+}
+
+impl<'a> FailedUnless<'a> {
+    fn new(inner: &'a Inner, key: &'a Key) -> Self {
+        Self {
+            inner,
+            key,
+            answered: false,
+        }
+    }
+
+    fn unless(mut self, answered: bool) {
+        self.answered = answered;
+    }
+}
+
+impl Drop for FailedUnless<'_> {
+    fn drop(&mut self) {
+        if self.answered {
+            self.inner.failures.over(self.key);
+        } else {
+            self.inner.failures.failed(self.key, self.inner.clock.now());
+        }
+    }
+}

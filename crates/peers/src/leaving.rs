@@ -1,0 +1,191 @@
+//! Nodes that say that they leave.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gaggle_group::Router as _;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{debug, info, warn};
+
+use crate::Peers;
+use crate::membership::Membership;
+use crate::peers::Inner;
+use crate::watched::Watched;
+
+/// The longest that a node's word that it leaves counts.
+const LONGEST: Duration = Duration::from_secs(120);
+/// How long it may take to tell the others.
+const TELLS_WITHIN: Duration = Duration::from_millis(500);
+
+/// A node that has said so. It is in no ring, but it is watched, told of removals, and asked for
+/// what it kept.
+pub(crate) struct Leaving {
+    /// `None` for this node.
+    pub(crate) peer: Option<Arc<Watched>>,
+    /// Tells the task that watches over this from one that watched over an earlier one.
+    serial: u64,
+}
+
+impl Inner {
+    /// A node of that name says that it leaves, or that it is here to stay.
+    pub(crate) fn leaves(self: &Arc<Self>, name: &str, gone_within: Option<Duration>) {
+        // golang/groupcache's nodes do not know, and would go on to ask it.
+        if self.is_groupcache {
+            return;
+        }
+        let mut membership = self.membership();
+        let Some(gone_within) = gone_within else {
+            self.stays(&mut membership, name);
+            return;
+        };
+        let view = self.view();
+        let known = membership.leaving.get(name);
+        let Some(listed) = membership.listed.iter().find(|listed| ***listed == *name) else {
+            return;
+        };
+        let name = Arc::clone(listed);
+        let peer = match known {
+            Some(leaving) => leaving.peer.clone(),
+            None => view.get(&name).cloned(),
+        };
+        info!(node = &*name, "a node leaves");
+        let until = Instant::now() + gone_within.min(LONGEST);
+        if self.take_out(&mut membership, &name, peer, until, true) {
+            self.rebuild_or_warn(&membership);
+        }
+    }
+
+    /// Notes that a node leaves, and takes it back at that time or, if it `may_return`, once it
+    /// has been down and up again. Not without a runtime, for then nobody would take it back.
+    fn take_out(
+        self: &Arc<Self>,
+        membership: &mut Membership,
+        name: &Arc<str>,
+        peer: Option<Arc<Watched>>,
+        until: Instant,
+        may_return: bool,
+    ) -> bool {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return false;
+        };
+        let serial = self.serial();
+        let (inner, node) = (Arc::downgrade(self), Arc::clone(name));
+        let watched = peer.clone().filter(|_| may_return);
+        membership
+            .leaving
+            .insert(Arc::clone(name), Leaving { peer, serial });
+        runtime.spawn(async move {
+            let came_back = async {
+                match watched {
+                    Some(peer) => peer.came_back().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = sleep_until(until) => {}
+                () = came_back => {}
+            }
+            let Some(inner) = inner.upgrade() else { return };
+            let mut membership = inner.membership();
+            let this = membership.leaving.get(&node);
+            if this.is_some_and(|this| this.serial == serial) {
+                inner.take_back(&mut membership, &node);
+            }
+        });
+        true
+    }
+
+    fn stays(self: &Arc<Self>, membership: &mut Membership, name: &str) {
+        if let Some(peer) = self.view().get(name) {
+            // It may have been thought to be down.
+            peer.probe();
+        }
+        if membership.damping.is_there(name) {
+            self.refresh.notify_one();
+        }
+        let leaving = membership.leaving.get_key_value(name);
+        if let Some((name, _)) = leaving {
+            let name = Arc::clone(name);
+            self.take_back(membership, &name);
+        }
+    }
+
+    /// One that leaves and comes back again and again is taken back once in a damping interval.
+    fn take_back(self: &Arc<Self>, membership: &mut Membership, name: &Arc<str>) {
+        let now = Instant::now();
+        let damping = self.options.damping.min(LONGEST);
+        membership
+            .returned
+            .retain(|_, at| now.duration_since(*at) < damping);
+        if let Some(last) = membership.returned.get(name) {
+            let until = *last + damping;
+            let leaving = membership.leaving.get(name);
+            let peer = leaving.and_then(|leaving| leaving.peer.clone());
+            if self.take_out(membership, name, peer, until, false) {
+                return;
+            }
+        }
+        membership.leaving.remove(name);
+        membership.returned.insert(Arc::clone(name), now);
+        info!(node = &**name, "a node that left is taken back");
+        self.rebuild_or_warn(membership);
+    }
+
+    fn rebuild_or_warn(&self, membership: &Membership) {
+        if let Err(failure) = self.rebuild(membership) {
+            warn!(error = %failure, "the ring stays as it is");
+        }
+    }
+}
+
+impl Peers {
+    /// Tells all others that this node leaves and is gone within that time (of which two minutes
+    /// count at most), and takes it out of its own ring: from now on its keys are those of
+    /// others, who ask it for what it has until it is gone. Takes half a second at most. Returns
+    /// how many of the others know.
+    ///
+    /// Does nothing in a ring that is shared with golang/groupcache, nor on a node that is no
+    /// member.
+    pub async fn leave(&self, gone_within: Duration) -> usize {
+        if self.inner.is_groupcache || !self.inner.options.member {
+            return 0;
+        }
+        let know = self.tell(Some(gone_within)).await;
+        self.inner.leaves(&self.inner.me, Some(gone_within));
+        know
+    }
+
+    /// Tells all others that this node is here to stay, as far as they can be told within half a
+    /// second: one that has just started may be thought to be leaving, or to be down.
+    pub async fn arrive(&self) {
+        if self.inner.is_groupcache || !self.inner.options.member {
+            return;
+        }
+        self.inner.leaves(&self.inner.me, None);
+        self.tell(None).await;
+    }
+
+    async fn tell(&self, gone_within: Option<Duration>) -> usize {
+        let mut telling = JoinSet::new();
+        for peer in self.listeners() {
+            let me = Arc::clone(&self.inner.me);
+            telling.spawn(async move {
+                match timeout(TELLS_WITHIN, peer.leaving(&me, gone_within)).await {
+                    Ok(Ok(())) => true,
+                    Ok(Err(failure)) => {
+                        debug!(error = %failure, "a peer is not told whether this node stays");
+                        false
+                    }
+                    Err(_) => {
+                        let peer = peer.name();
+                        debug!(peer, "a peer is not told in time whether this node stays");
+                        false
+                    }
+                }
+            });
+        }
+        let told = telling.join_all().await;
+        told.into_iter().filter(|told| *told).count()
+    }
+}

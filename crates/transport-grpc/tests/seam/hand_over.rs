@@ -1,0 +1,141 @@
+//! What a node gives to another that is to keep it, what it asks of its memory alone, and that it
+//! leaves.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router as Routes;
+use bytes::Bytes;
+use gaggle_group::{
+    Entry, Fetch, Freshness, HandOver, Key, Known, LocalOnly, Member, Peer, PeerError, Route,
+    Router, Verdict,
+};
+
+use crate::node::{LONG, Node, echo, removal, value, verdict};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn fresh(value: impl Into<Bytes>) -> Entry {
+    Entry::value(value).with_freshness(Freshness::for_ttl(HOUR))
+}
+
+#[tokio::test]
+async fn what_is_not_in_memory_is_not_loaded_where_that_alone_is_of_use() {
+    let group = echo();
+    let node = Node::serve([group.clone()]).await;
+    let peer = node.peer();
+    let key = Key::from("k");
+    let kept = Fetch::new("g", &key, 9, LONG).kept_only();
+    assert_eq!(verdict(peer.fetch(kept).await), Verdict::NotKept);
+    assert_eq!(group.stats().origin.ok, 0);
+    group.get("k").await.unwrap();
+    assert_eq!(value(peer.fetch(kept).await), "k");
+}
+
+#[tokio::test]
+async fn entries_are_handed_over_but_for_those_of_which_more_is_known() {
+    let group = echo();
+    let node = Node::serve([group.clone()]).await;
+    let peer = node.peer();
+    let removed = removal(&[b"removed"]);
+    group.apply(&removed);
+    let large: Bytes = (0..=250u8).cycle().take(5 << 20).collect();
+    let mut entries = vec![
+        (Key::from("a"), fresh("1")),
+        (Key::from("removed"), fresh("2")),
+        (Key::from("large"), fresh(large.clone())),
+    ];
+    let none = Known::default();
+    let hand_over = HandOver::new("g", &entries, &none);
+    assert_eq!(peer.hand_over(hand_over).await.unwrap(), 2);
+    assert_eq!(group.cached("a").unwrap().value.unwrap(), "1");
+    assert_eq!(group.cached("large").unwrap().value.unwrap(), large);
+    assert!(group.cached("removed").is_none());
+    let known = Known(vec![removed.id]);
+    let hand_over = HandOver::new("g", &entries, &known);
+    assert_eq!(peer.hand_over(hand_over).await.unwrap(), 1);
+
+    entries = (0..1_025)
+        .map(|n| (Key::from(format!("key-{n}")), fresh("v")))
+        .collect();
+    let most = HandOver::new("g", &entries[1..], &none);
+    assert_eq!(peer.hand_over(most).await.unwrap(), 1_024);
+    let too_many = peer.hand_over(HandOver::new("g", &entries, &none)).await;
+    let nobody = peer.hand_over(HandOver::new("nobody", &[], &none)).await;
+    for refused in [too_many, nobody] {
+        assert!(
+            matches!(refused, Err(PeerError::Refused { .. })),
+            "{refused:?}"
+        );
+    }
+}
+
+/// Notes who leaves.
+struct Noting(LocalOnly, Arc<Mutex<Vec<(String, Option<Duration>)>>>);
+
+impl Router for Noting {
+    fn route(&self, key: &[u8]) -> Route {
+        self.0.route(key)
+    }
+
+    fn owner(&self, key: &[u8]) -> Member {
+        self.0.owner(key)
+    }
+
+    fn members(&self) -> Vec<Member> {
+        self.0.members()
+    }
+
+    fn peers(&self) -> Vec<Arc<dyn Peer>> {
+        self.0.peers()
+    }
+
+    fn leaves(&self, name: &str, gone_within: Option<Duration>) {
+        self.1.lock().unwrap().push((name.to_owned(), gone_within));
+    }
+
+    fn digest(&self) -> String {
+        self.0.digest()
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_says_so_by_its_name() {
+    let group = echo();
+    let left = Arc::default();
+    let router = Noting(LocalOnly::new("http://self"), Arc::clone(&left));
+    group.set_router(Arc::new(router));
+    let node = Node::serve([group]).await;
+    let peer = node.peer();
+    let name = "http://10.0.0.9:8001";
+    let soon = Some(Duration::from_millis(1_500));
+    peer.leaving(name, soon).await.unwrap();
+    peer.leaving(name, None).await.unwrap();
+    let long = format!("http://{}", "a".repeat(256));
+    for bad in ["", "node", "https://node", &long] {
+        let refused = peer.leaving(bad, soon).await;
+        assert!(
+            matches!(refused, Err(PeerError::Refused { .. })),
+            "{refused:?}"
+        );
+    }
+    let left = left.lock().unwrap();
+    assert_eq!(*left, [(name.to_owned(), soon), (name.to_owned(), None)]);
+}
+
+#[tokio::test]
+async fn peers_that_know_no_such_thing_refuse() {
+    let unknown = async || [("content-type", "application/grpc"), ("grpc-status", "12")];
+    let node = Node::serve_router(Routes::new().fallback(unknown)).await;
+    let peer = node.peer();
+    let handed = peer
+        .hand_over(HandOver::new("g", &[], &Known::default()))
+        .await;
+    let left = peer.leaving("http://node", None).await;
+    for refused in [handed.map(drop), left] {
+        let Err(PeerError::Refused { reason, .. }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(&*reason, "it knows no such request");
+    }
+}

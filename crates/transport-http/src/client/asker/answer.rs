@@ -1,0 +1,165 @@
+//! What answers mean.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gaggle_group::{Entry, Fetch, OverBudget, PeerError, Verdict};
+use http::header::CONTENT_TYPE;
+use reqwest::Response;
+use tokio::time::Instant;
+
+use super::{Asker, MAX_ERROR};
+use crate::client::body::{self, BodyError};
+use crate::client::failure;
+use crate::client::pool::Attempt;
+use crate::encoding::PROTOBUF_TYPE;
+use crate::escape::one_line;
+use crate::headers::Reported;
+use crate::terms::{self, Terms};
+use crate::{Encoding, message};
+
+/// When to try a peer again that is asked for as much as it may be.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl Asker {
+    /// The value that a 200 brings, to a request for one that began then.
+    pub(in crate::client) async fn found(
+        &self,
+        response: Response,
+        fetch: &Fetch<'_>,
+        began: Instant,
+    ) -> Result<Entry, PeerError> {
+        let options = &self.options;
+        let headers = response.headers();
+        let terms =
+            terms::read(headers).map_err(|bad| self.refused(format!("status 200, but {bad}")))?;
+        // The other way round cannot be told: some send protobuf as octet-stream.
+        let is_protobuf = headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind == PROTOBUF_TYPE);
+        let overhead = match options.encoding {
+            Encoding::Raw if is_protobuf => {
+                return Err(self.refused("it sends protobuf, where raw values are agreed"));
+            }
+            Encoding::Raw => 0,
+            Encoding::Protobuf => message::OVERHEAD,
+        };
+        let cap = fetch.max_value.saturating_add(overhead);
+        // What is reserved is so until the value has an allocation of its own.
+        let (body, _reserved) = body::read(response, cap, options.read_timeout, fetch.budget)
+            .await
+            .map_err(|error| self.unread(error, began))?;
+        self.decoded(body, fetch.max_value, &terms)
+    }
+
+    fn decoded(&self, body: Vec<u8>, max_value: u64, terms: &Terms) -> Result<Entry, PeerError> {
+        let value = message::decode(self.options.encoding, body)
+            .map_err(|error| self.refused(format!("status 200, but no protobuf: {error}")))?;
+        let len = value.len() as u64;
+        if len > max_value {
+            return Err(self.oversized(len, max_value));
+        }
+        terms::value(value, terms).map_err(|bad| self.refused(format!("status 200, but {bad}")))
+    }
+
+    /// What it means that the body of an answer to a request of then was not read.
+    pub(in crate::client) fn unread(&self, error: BodyError, sent: Instant) -> PeerError {
+        match error {
+            BodyError::TooLong { cap } => {
+                self.refused(format!("status 200, but a body of more than {cap} bytes"))
+            }
+            BodyError::NoEnd => self.refused("status 200, but a body without a stated end"),
+            BodyError::Stalled(pause) => self.broken(
+                format!("nothing came for {pause:?} in the middle of a body"),
+                sent,
+            ),
+            BodyError::Broken(error) => {
+                let cause = failure::cause(&error);
+                self.broken(format!("broke off in the middle of a body: {cause}"), sent)
+            }
+            BodyError::NoRoom(over) => self.no_room(&over),
+        }
+    }
+
+    /// Waits for more of an answer that has begun; see [`Attempt`].
+    pub(in crate::client) fn attempt(&self, until: Instant) -> Attempt<'_> {
+        self.pool.attempt(Some(until))
+    }
+
+    /// The connection of a request of then has failed after an answer had begun.
+    pub(in crate::client) fn broken(&self, reason: String, sent: Instant) -> PeerError {
+        self.pool.failed(sent);
+        self.unavailable(reason)
+    }
+
+    /// What an answer means whose status is not 200.
+    pub(in crate::client) async fn without_value(
+        &self,
+        response: Response,
+        key: &[u8],
+    ) -> Result<Entry, PeerError> {
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let text = body::start(response, MAX_ERROR, self.options.read_timeout).await;
+        match Reported::read(&headers, &one_line(text.trim_ascii(), 1 << 10)) {
+            Ok(Some(Reported::NotFound)) => terms::read(&headers)
+                .and_then(|terms| terms::absence(&terms))
+                .map_err(|bad| self.refused(format!("status {status}, but {bad}"))),
+            Ok(Some(Reported::Failed(verdict))) => Err(self.verdict(verdict)),
+            Ok(None) => {
+                let said = failure::said(&text, key);
+                Err(self.refused(format!("status {status}: {said}")))
+            }
+            Err(bad) => Err(self.refused(format!("status {status}, but {bad}"))),
+        }
+    }
+
+    /// A value that was not asked for: a peer that follows the protocol says that it is too large,
+    /// and does not send it.
+    pub(in crate::client) fn oversized(&self, len: u64, limit: u64) -> PeerError {
+        self.refused(format!(
+            "status 200, but a value of {len} bytes, where {limit} were asked for"
+        ))
+    }
+
+    /// More is asked of the peer than may be.
+    pub(in crate::client) fn full(&self, limit: usize) -> PeerError {
+        self.verdict(Verdict::Shed {
+            limit,
+            retry_after: RETRY_AFTER,
+        })
+    }
+
+    /// This node has no room for the answer. The same value from elsewhere would need as much.
+    pub(in crate::client) fn no_room(&self, over: &OverBudget) -> PeerError {
+        self.verdict(Verdict::Shed {
+            limit: 0,
+            retry_after: over.retry_after,
+        })
+    }
+
+    pub(in crate::client) fn verdict(&self, verdict: Verdict) -> PeerError {
+        PeerError::Verdict {
+            peer: self.name.clone(),
+            verdict,
+        }
+    }
+
+    pub(in crate::client) fn unavailable(&self, reason: impl Into<Arc<str>>) -> PeerError {
+        PeerError::Unavailable {
+            peer: self.name.clone(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(in crate::client) fn refused(&self, reason: impl Into<Arc<str>>) -> PeerError {
+        PeerError::Refused {
+            peer: self.name.clone(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(in crate::client) fn late(&self, after: Duration) -> PeerError {
+        self.unavailable(format!("no answer within {after:?}"))
+    }
+}

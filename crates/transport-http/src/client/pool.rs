@@ -1,0 +1,143 @@
+//! The connections to one peer, which are given up together where one of them failed.
+//!
+//! A path may go silent for the connections that exist and still be good for new ones: a firewall
+//! or a balancer has lost its state, or the peer's machine was replaced. Each connection would
+//! have to fail by itself, and the pool hands out the next dead one each time. So a failure
+//! replaces the pool: the next request makes a connection of its own. Requests under way stay on
+//! theirs.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::{Client, redirect};
+use tokio::time::Instant;
+
+use super::ClientOptions;
+
+/// The shortest time from one pool to the next: a peer that fails each request must not cost a
+/// connection for each.
+const SHORTEST_LIFE: Duration = Duration::from_millis(500);
+
+/// A request that its caller gave up sooner says nothing about the path.
+const TOO_SOON: Duration = Duration::from_millis(100);
+
+/// The connections to one peer.
+#[derive(Default)]
+pub(super) struct Pool {
+    current: Mutex<Option<Generation>>,
+    /// Answers that have begun, on whatever connection.
+    answers: AtomicU64,
+}
+
+struct Generation {
+    client: Client,
+    born: Instant,
+}
+
+impl Pool {
+    /// The client for the next request.
+    pub(super) fn client(&self, options: &ClientOptions) -> Result<Client, reqwest::Error> {
+        let mut current = self.current();
+        if let Some(generation) = &*current {
+            return Ok(generation.client.clone());
+        }
+        let client = new_client(options)?;
+        *current = Some(Generation {
+            client: client.clone(),
+            born: Instant::now(),
+        });
+        Ok(client)
+    }
+
+    /// Notes that a request leaves whose answer is of use until then.
+    pub(super) fn attempt(&self, until: Option<Instant>) -> Attempt<'_> {
+        Attempt {
+            pool: self,
+            sent: Instant::now(),
+            until,
+            answers: self.answers.load(Relaxed),
+            is_open: true,
+        }
+    }
+
+    /// A request that was sent then has failed. Connections that were made later are not
+    /// concerned.
+    pub(super) fn failed(&self, sent: Instant) {
+        let given_up = {
+            let mut current = self.current();
+            let is_old = current.as_ref().is_some_and(|generation| {
+                generation.born <= sent && generation.born.elapsed() >= SHORTEST_LIFE
+            });
+            if is_old { current.take() } else { None }
+        };
+        // Outside of the lock, as it closes connections.
+        drop(given_up);
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Generation>> {
+        // No foreign code runs under the lock but a constructor: a poisoned state is a whole one.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request without an answer as yet. Dropped, it may count as a failure: its deadline has
+/// passed, or its caller has learned by other means that the peer is gone.
+pub(super) struct Attempt<'a> {
+    pool: &'a Pool,
+    sent: Instant,
+    until: Option<Instant>,
+    answers: u64,
+    is_open: bool,
+}
+
+impl Attempt<'_> {
+    /// An answer begins.
+    pub(super) fn answered(mut self) -> Instant {
+        self.is_open = false;
+        self.pool.answers.fetch_add(1, Relaxed);
+        self.sent
+    }
+
+    /// It ends without an answer; `is_dead` if that says something about connections that exist.
+    pub(super) fn failed(mut self, is_dead: bool) {
+        self.is_open = false;
+        if is_dead {
+            self.pool.failed(self.sent);
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.is_open {
+            return;
+        }
+        let is_late = self.until.is_some_and(|until| Instant::now() >= until);
+        // Given up before its time, it is evidence only where nobody else has had an answer since.
+        let is_silent = self.pool.answers.load(Relaxed) == self.answers;
+        if is_late || is_silent && self.sent.elapsed() >= TOO_SOON {
+            self.pool.failed(self.sent);
+        }
+    }
+}
+
+/// A client with no connections yet.
+pub(super) fn new_client(options: &ClientOptions) -> Result<Client, reqwest::Error> {
+    let client = Client::builder()
+        .http1_only()
+        // A proxy named in the environment is not between peers.
+        .no_proxy()
+        // A redirect is no answer. Go's ServeMux sends 301 for keys with `//` or `/../`: to
+        // another key.
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .tcp_nodelay(true)
+        .connect_timeout(options.connect_timeout)
+        .pool_max_idle_per_host(options.idle_per_peer)
+        .pool_idle_timeout(options.idle_timeout);
+    // Where a request is lost on its way the kernel knows sooner than the deadline tells.
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    let client = client.tcp_user_timeout(options.unacknowledged_timeout);
+    client.build()
+}

@@ -1,0 +1,198 @@
+//! What a node gives to another that is to keep it, what it asks of its memory alone, and that it
+//! leaves.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use gaggle_group::{
+    Entry, Fetch, Freshness, HandOver, Key, Known, LocalOnly, Member, Peer, PeerError, Route,
+    Router, Verdict,
+};
+use gaggle_transport_http::ServerOptions;
+
+use crate::batches::{batching, one_at_once, together};
+use crate::fake_peer::{FakePeer, Then};
+use crate::support::{LONG, echo, found, peer, removal, scores, serve};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn verdict(answer: Result<Entry, PeerError>) -> Verdict {
+    match answer {
+        Err(PeerError::Verdict { verdict, .. }) => verdict,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn fresh(value: impl Into<Bytes>) -> Entry {
+    Entry::value(value).with_freshness(Freshness::for_ttl(HOUR))
+}
+
+#[tokio::test]
+async fn what_is_not_in_memory_is_not_loaded_where_that_alone_is_of_use() {
+    let group = scores();
+    let server = serve([group.clone()], ServerOptions::default()).await;
+    let peer = peer(server);
+    let tom = Key::from("Tom");
+    let kept = Fetch::new("scores", &tom, 9, LONG).kept_only();
+    assert_eq!(verdict(peer.fetch(kept).await), Verdict::NotKept);
+    assert_eq!(group.stats().origin.ok, 0);
+    let loaded = peer.fetch(Fetch::new("scores", &tom, 9, LONG)).await;
+    assert_eq!(loaded.unwrap(), found("630"));
+    assert_eq!(peer.fetch(kept).await.unwrap(), found("630"));
+}
+
+#[tokio::test]
+async fn the_same_holds_in_a_batch() {
+    let group = echo();
+    let server = serve([group.clone()], ServerOptions::default()).await;
+    let peer = batching(server, one_at_once()).await;
+    group.get("b").await.unwrap();
+    let keys = ["a", "b", "c"].map(Key::from);
+    let fetch = |key| Fetch::new("echo", key, 9, LONG).kept_only();
+    // The first goes alone, and the others wait for it.
+    let (a, b, c) = tokio::join!(
+        peer.fetch(fetch(&keys[0])),
+        peer.fetch(fetch(&keys[1])),
+        peer.fetch(fetch(&keys[2])),
+    );
+    assert_eq!(verdict(a), Verdict::NotKept);
+    assert_eq!(b.unwrap(), found("b"));
+    assert_eq!(verdict(c), Verdict::NotKept);
+    assert_eq!(group.stats().origin.ok, 1);
+    for answer in together(&peer, &[("echo", b"a"), ("echo", b"c")]).await {
+        answer.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn entries_are_handed_over_but_for_those_of_which_more_is_known() {
+    let group = echo();
+    let server = serve([group.clone()], ServerOptions::default()).await;
+    let peer = peer(server);
+    let removed = removal(&[b"removed"]);
+    group.apply(&removed);
+    let large: Bytes = (0..=250u8).cycle().take(3 << 20).collect();
+    let mut entries = vec![
+        (Key::from("a"), fresh("1")),
+        (Key::from("removed"), fresh("2")),
+        (Key::from("large"), fresh(large.clone())),
+        (Key::from("empty"), fresh("")),
+    ];
+    let none = Known::default();
+    let hand_over = HandOver::new("echo", &entries, &none);
+    assert_eq!(peer.hand_over(hand_over).await.unwrap(), 3);
+    assert_eq!(group.cached("a").unwrap().value.unwrap(), "1");
+    assert_eq!(group.cached("large").unwrap().value.unwrap(), large);
+    assert_eq!(group.cached("empty").unwrap().value.unwrap(), "");
+    assert!(group.cached("removed").is_none());
+    let ttl = group.cached("a").unwrap().freshness.ttl.unwrap();
+    assert!(ttl <= HOUR && ttl > HOUR / 2, "{ttl:?}");
+
+    // By one who knows of the removal, it is what came afterwards.
+    let known = Known(vec![removed.id]);
+    let hand_over = HandOver::new("echo", &entries, &known);
+    assert_eq!(peer.hand_over(hand_over).await.unwrap(), 1);
+    assert_eq!(group.cached("removed").unwrap().value.unwrap(), "2");
+
+    // As many small ones as are taken, and one more.
+    entries = (0..1_024)
+        .map(|n| (Key::from(format!("key-{n}")), fresh("v")))
+        .collect();
+    let hand_over = HandOver::new("echo", &entries, &none);
+    assert_eq!(peer.hand_over(hand_over).await.unwrap(), 1_024);
+    entries.push((Key::from("more"), fresh("v")));
+    let most = vec![
+        (Key::from("x"), fresh(vec![0; 1_100_000])),
+        (Key::from("y"), fresh(vec![0; 1_100_000])),
+        (Key::from("z"), fresh(vec![0; 1_100_000])),
+    ];
+    for too_many in [entries, most] {
+        let failure = peer
+            .hand_over(HandOver::new("echo", &too_many, &none))
+            .await;
+        assert!(
+            matches!(failure, Err(PeerError::Refused { .. })),
+            "{failure:?}"
+        );
+    }
+    let nobody = peer.hand_over(HandOver::new("nobody", &[], &none)).await;
+    assert!(
+        matches!(nobody, Err(PeerError::Refused { .. })),
+        "{nobody:?}"
+    );
+}
+
+/// Notes who leaves.
+struct Noting(LocalOnly, Arc<Mutex<Vec<(String, Option<Duration>)>>>);
+
+impl Router for Noting {
+    fn route(&self, key: &[u8]) -> Route {
+        self.0.route(key)
+    }
+
+    fn owner(&self, key: &[u8]) -> Member {
+        self.0.owner(key)
+    }
+
+    fn members(&self) -> Vec<Member> {
+        self.0.members()
+    }
+
+    fn peers(&self) -> Vec<Arc<dyn Peer>> {
+        self.0.peers()
+    }
+
+    fn leaves(&self, name: &str, gone_within: Option<Duration>) {
+        self.1.lock().unwrap().push((name.to_owned(), gone_within));
+    }
+
+    fn digest(&self) -> String {
+        self.0.digest()
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_says_so_by_its_name() {
+    let group = echo();
+    let left = Arc::default();
+    let router = Noting(LocalOnly::new("http://self"), Arc::clone(&left));
+    group.set_router(Arc::new(router));
+    let server = serve([group], ServerOptions::default()).await;
+    let peer = peer(server);
+    let name = "http://10.0.0.9:8001";
+    let soon = Some(Duration::from_millis(1_500));
+    peer.leaving(name, soon).await.unwrap();
+    peer.leaving(name, None).await.unwrap();
+    let long = format!("http://{}", "a".repeat(256));
+    for bad in ["", "node", "https://node", &long] {
+        let refused = peer.leaving(bad, soon).await;
+        assert!(
+            matches!(refused, Err(PeerError::Refused { .. })),
+            "{refused:?}"
+        );
+    }
+    let left = left.lock().unwrap();
+    assert_eq!(*left, [(name.to_owned(), soon), (name.to_owned(), None)]);
+}
+
+#[tokio::test]
+async fn peers_that_know_no_such_thing_refuse() {
+    // golang/groupcache, and an older Gaggle.
+    let go = "HTTP/1.1 400 Bad Request\r\ncontent-length: 12\r\n\r\nbad request\n";
+    let older =
+        "HTTP/1.1 400 Bad Request\r\ngaggle-control: 1\r\ncontent-length: 12\r\n\r\nbad request\n";
+    for answer in [go, older] {
+        let fake = FakePeer::new([(answer, Then::Keep); 2]).await;
+        let peer = peer(fake.address);
+        let known = Known::default();
+        let handed = peer.hand_over(HandOver::new("g", &[], &known)).await;
+        let left = peer.leaving("http://node", None).await;
+        for refused in [handed.map(drop), left] {
+            assert!(
+                matches!(refused, Err(PeerError::Refused { .. })),
+                "{refused:?}"
+            );
+        }
+    }
+}
