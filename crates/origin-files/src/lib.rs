@@ -1,8 +1,8 @@
 //! Values from the files below one directory.
 //!
-//! A key is a path relative to the root; the value is the file's content, whole. [`FilesOrigin`] opens the root once and
-//! looks every key up from that handle, so that no key leads outside: not by `..`, not as an absolute path, not by a
-//! symbolic link.
+//! A key is a path relative to the root; the value is the file's content, whole. [`FilesOrigin`]
+//! opens the root once and looks every key up from that handle, so that no key leads outside: not
+//! by `..`, not as an absolute path, not by a symbolic link.
 //!
 //! ```
 //! use gaggle_group::{Content, Key, Load, Origin};
@@ -36,36 +36,48 @@
 //! | no permission, an I/O error | a failure |
 //! | a file over the limit | [`OriginError::TooLarge`](gaggle_group::OriginError::TooLarge) |
 //!
-//! Only the canonical spelling of a path is a key. Were `./a` an alias of `a`, the cache would hold the file twice, at two
-//! owners, and a remove of one would leave the other.
+//! Only the canonical spelling of a path is a key. Were `./a` an alias of `a`, the cache would
+//! hold the file twice, at two owners, and a remove of one would leave the other.
 //!
-//! Key bytes are name bytes on Unix, whatever they are. Elsewhere a key must be UTF-8, and one with a backslash or a colon
-//! is not found.
+//! Key bytes are name bytes on Unix, whatever they are. Elsewhere a key must be UTF-8, and one
+//! with a backslash or a colon is not found.
 //!
 //! # Metadata and revalidation
 //!
-//! A value's [`Metadata`](gaggle_group::Metadata) has the time of the file's last write as `Last-Modified`, and an `ETag` of its
-//! length and that time in nanoseconds. A load with a stale value of the same tag is answered without reading the file:
-//! the value is still right. How long a value is fresh is for the group to decide. No content type is guessed from a
-//! name.
+//! A value's [`Metadata`](gaggle_group::Metadata) has the time of the file's last write as
+//! `Last-Modified`, and an `ETag` of its length and that time in nanoseconds. A load with a stale
+//! value of the same tag is answered without reading the file: the value is still right. How long
+//! a value is fresh is for the group to decide. No content type is guessed from a name.
 //!
 //! A file that is written while it is read has no metadata, so that it is read again.
 //!
+//! # Memory
+//!
+//! A file of 4 KiB or more draws on [`Load::budget`](gaggle_group::Load::budget) for its length
+//! before it is read. One that grows while it is read has to wait for room for twice what was
+//! read, up to the limit.
+//!
 //! # Trade-offs
 //!
-//! * Each load occupies a thread of tokio's blocking pool, for as long as the disk takes. A dropped load is no longer
-//!   waited for, but its read runs to the end. The group bounds how many loads run at once.
-//! * A file that is written in place can be read half old, half new. Write a new file and rename it over the old one.
-//! * A change that keeps a file's length and its time of writing is not seen by a revalidation. Tools that set the time back
-//!   make such changes (`cp -p`, `rsync -t`, `touch -r`), and so do two writes within one tick of the file system's
-//!   clock, a few milliseconds on Linux. A remove of the key makes the group read the file again.
-//! * The root is the directory that was opened. If it is moved, it is still read; if another takes its place, that one is
-//!   not. Symbolic links *below* the root are followed anew on each load.
-//! * A file system that ignores case, or that normalises Unicode, makes aliases that this crate does not see.
+//! * Each load occupies a thread of tokio's blocking pool, for as long as the disk takes; 64 at a
+//!   time, and others wait. A dropped load's read ends within its next 256 KiB. A file system that
+//!   hangs keeps its threads, and a runtime that is dropped waits for them: end it by
+//!   `Runtime::shutdown_timeout` or `shutdown_background`.
+//! * A file that is written in place can be read half old, half new. Write a new file and rename
+//!   it over the old one.
+//! * A change that keeps a file's length and its time of writing is not seen by a revalidation.
+//!   Tools that set the time back make such changes (`cp -p`, `rsync -t`, `touch -r`), and so do
+//!   two writes within one tick of the file system's clock, a few milliseconds on Linux. A remove
+//!   of the key makes the group read the file again.
+//! * The root is the directory that was opened. If it is moved, it is still read; if another takes
+//!   its place, that one is not. Symbolic links *below* the root are followed again on each load.
+//! * A file system that ignores case, or that normalises Unicode, makes aliases that this crate
+//!   does not see.
 //! * Hidden files are served like all others: the root should hold nothing else than values.
 
 mod origin;
 mod path;
+mod reading;
 mod state;
 
 pub use origin::{FilesOrigin, OpenError};

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,9 +10,11 @@ use async_trait::async_trait;
 use cap_fs_ext::OpenOptionsSyncExt as _;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
-use gaggle_group::{Field, Load, Loaded, Metadata, Origin, OriginError};
+use gaggle_group::{ByteBudget, Field, Load, Loaded, Origin, OriginError, Reservation};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::path::path_of;
+use crate::reading::{Abandoned, Found, Reading, Step};
 use crate::state::State;
 
 /// The files below one directory. A clone shares the directory's handle.
@@ -35,6 +37,7 @@ struct Root {
     dir: Dir,
     /// For errors only.
     path: PathBuf,
+    reads: Arc<Semaphore>,
 }
 
 /// A failure of a load, with what the system or the runtime said.
@@ -45,13 +48,10 @@ struct Failure {
     source: Box<dyn Error + Send + Sync>,
 }
 
-/// What a read of one path brought.
-enum Found {
-    Value(Vec<u8>, Metadata),
-    Unchanged(Metadata),
-    Nothing,
-    TooLarge(Option<u64>),
-}
+/// The most reads of one origin at a time, those included that nobody waits for any more: tokio's
+/// blocking pool has 512 threads for all that blocks, and a file system that hangs must not take
+/// them all.
+const MAX_READS: usize = 64;
 
 impl FilesOrigin {
     /// Opens `root`, which must be a directory. Blocks for one look-up in the file system.
@@ -59,7 +59,11 @@ impl FilesOrigin {
         let path = root.as_ref().to_path_buf();
         match Dir::open_ambient_dir(&path, ambient_authority()) {
             Ok(dir) => Ok(Self {
-                root: Arc::new(Root { dir, path }),
+                root: Arc::new(Root {
+                    dir,
+                    path,
+                    reads: Arc::new(Semaphore::new(MAX_READS)),
+                }),
             }),
             Err(source) => Err(OpenError { root: path, source }),
         }
@@ -77,27 +81,81 @@ impl Origin for FilesOrigin {
         let Some(path) = path_of(load.key) else {
             return Ok(Loaded::absent());
         };
+        match self.read(path, &load).await? {
+            Found::Value(value, metadata) => Ok(Loaded::value(value).with_metadata(metadata)),
+            Found::Unchanged(metadata) => Ok(Loaded::not_modified().with_metadata(metadata)),
+            Found::Nothing => Ok(Loaded::absent()),
+            Found::TooLarge(len) => Err(OriginError::TooLarge {
+                len,
+                limit: load.max_value,
+            }),
+        }
+    }
+}
+
+/// A read that is under way, with its place among those of the origin. Dropped, it tells the
+/// thread that reads.
+struct Turn {
+    place: Arc<OwnedSemaphorePermit>,
+    abandoned: Abandoned,
+}
+
+impl Turn {
+    /// Runs `work` in a thread that may block. The thread has the place for as long as that takes,
+    /// whoever waits.
+    async fn run(
+        &self,
+        work: impl FnOnce(&Abandoned) -> io::Result<Step> + Send + 'static,
+    ) -> Result<Step, Box<dyn Error + Send + Sync>> {
+        let (place, abandoned) = (Arc::clone(&self.place), self.abandoned.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            abandoned.check()?;
+            work(&abandoned)
+        });
+        // The error is that it panicked, or that the runtime is shutting down.
+        Ok(done.await??)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.abandoned.set();
+    }
+}
+
+impl FilesOrigin {
+    /// Reads a file, unless it is in the state that the load knows of. What is to be read is
+    /// reserved before.
+    async fn read(&self, path: PathBuf, load: &Load<'_>) -> Result<Found, OriginError> {
         let max_value = load.max_value;
         let known = load.stale.and_then(|stale| stale.get(Field::ETag));
         let known = known.map(<[u8]>::to_vec);
         let root = Arc::clone(&self.root);
-        let read =
-            tokio::task::spawn_blocking(move || root.read(&path, max_value, known.as_deref()));
-        match read.await {
-            Ok(Ok(Found::Value(value, metadata))) => {
-                Ok(Loaded::value(value).with_metadata(metadata))
+        let place = Arc::clone(&root.reads).acquire_owned().await;
+        let turn = Turn {
+            place: Arc::new(place.map_err(|error| self.failed(error))?),
+            abandoned: Abandoned::default(),
+        };
+        let mut step = turn
+            .run(move |abandoned| root.look(&path, max_value, known.as_deref(), abandoned))
+            .await;
+        let mut reserved: Option<Reservation> = None;
+        loop {
+            match step.map_err(|error| self.failed(error))? {
+                Step::Done(found) => return Ok(found),
+                Step::More(reading) => {
+                    let room = reading.room(max_value);
+                    match (&mut reserved, load.budget) {
+                        (Some(reserved), _) => reserved.grow_to(room).await?,
+                        (None, Some(budget)) => reserved = Some(budget.reserve(room).await?),
+                        (None, None) => {}
+                    }
+                    step = turn
+                        .run(move |abandoned| reading.go_on(room, max_value, abandoned))
+                        .await;
+                }
             }
-            Ok(Ok(Found::Unchanged(metadata))) => {
-                Ok(Loaded::not_modified().with_metadata(metadata))
-            }
-            Ok(Ok(Found::Nothing)) => Ok(Loaded::absent()),
-            Ok(Ok(Found::TooLarge(len))) => Err(OriginError::TooLarge {
-                len,
-                limit: max_value,
-            }),
-            Ok(Err(error)) => Err(self.failed(error)),
-            // It panicked, or the runtime is shutting down.
-            Err(ended) => Err(self.failed(ended)),
         }
     }
 }
@@ -120,58 +178,61 @@ impl fmt::Debug for FilesOrigin {
 }
 
 impl Root {
-    /// Reads a file, unless it is in the state that the entity tag `known` tells of.
-    fn read(&self, path: &Path, max_value: u64, known: Option<&[u8]>) -> io::Result<Found> {
-        self.read_if_there(path, max_value, known).or_else(|error| {
-            if names_nothing(&error) {
-                Ok(Found::Nothing)
-            } else {
-                Err(error)
-            }
-        })
-    }
-
-    fn read_if_there(
+    /// Looks a file up and reads it if it is small, unless it is in the state that the entity tag
+    /// `known` tells of. Blocks.
+    fn look(
         &self,
         path: &Path,
         max_value: u64,
         known: Option<&[u8]>,
-    ) -> io::Result<Found> {
-        // Looked at before it is opened, as opening a device can have effects. What takes its place in between is
-        // caught by the second look, at what was opened; without `nonblock`, a FIFO that did would hang the open.
+        abandoned: &Abandoned,
+    ) -> io::Result<Step> {
+        self.look_if_there(path, max_value, known, abandoned)
+            .or_else(|error| {
+                if names_nothing(&error) {
+                    Ok(Step::Done(Found::Nothing))
+                } else {
+                    Err(error)
+                }
+            })
+    }
+
+    fn look_if_there(
+        &self,
+        path: &Path,
+        max_value: u64,
+        known: Option<&[u8]>,
+        abandoned: &Abandoned,
+    ) -> io::Result<Step> {
+        // Looked at before it is opened, as opening a device can have effects. What takes its
+        // place in between is caught by the second look, at what was opened; without `nonblock`, a
+        // FIFO that did would hang the open.
         if !self.dir.metadata(path)?.is_file() {
-            return Ok(Found::Nothing);
+            return Ok(Step::Done(Found::Nothing));
         }
-        let mut file = self
+        let file = self
             .dir
             .open_with(path, OpenOptions::new().read(true).nonblock(true))?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Ok(Found::Nothing);
+            return Ok(Step::Done(Found::Nothing));
         }
         if metadata.len() > max_value {
-            return Ok(Found::TooLarge(Some(metadata.len())));
+            return Ok(Step::Done(Found::TooLarge(Some(metadata.len()))));
         }
         let state = State::of(&metadata);
         if let Some(state) = &state
             && known == Some(state.entity_tag().as_bytes())
         {
-            return Ok(Found::Unchanged(state.metadata()));
+            return Ok(Step::Done(Found::Unchanged(state.metadata())));
         }
-        let mut value = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-        // It may have grown since; one byte over the limit is enough to know.
-        (&mut file)
-            .take(max_value.saturating_add(1))
-            .read_to_end(&mut value)?;
-        if value.len() as u64 > max_value {
-            return Ok(Found::TooLarge(None));
+        let reading = Reading::of(file, state, metadata.len());
+        // What is below that draws on no budget.
+        if metadata.len() < ByteBudget::SMALL as u64 {
+            let room = reading.room(max_value);
+            return reading.go_on(room, max_value, abandoned);
         }
-        // The value stays in memory for long, and spare capacity with it.
-        value.shrink_to_fit();
-        // A file that was written meanwhile may have been read half old, half new. No tag may say later that this is it.
-        let settled = State::of(&file.metadata()?) == state;
-        let metadata = state.filter(|_| settled).map(|state| state.metadata());
-        Ok(Found::Value(value, metadata.unwrap_or_default()))
+        Ok(Step::More(reading))
     }
 }
 

@@ -25,7 +25,8 @@ impl State {
         })
     }
 
-    /// `"LENGTH-NANOSECONDS"`. The date of last modification has whole seconds only, and a file may change twice in one.
+    /// `"LENGTH-NANOSECONDS"`. The date of last modification has whole seconds only, and a file
+    /// may change twice in one.
     pub(crate) fn entity_tag(&self) -> String {
         let len = self.len;
         match self.modified.duration_since(SystemTime::UNIX_EPOCH) {

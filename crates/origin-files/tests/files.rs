@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{Content, Key, Load, Origin, OriginError};
+use gaggle_group::{ByteBudget, Content, Key, Load, Origin, OriginError};
 use gaggle_origin_files::FilesOrigin;
 use tempfile::TempDir;
 
@@ -186,6 +186,28 @@ async fn a_big_file_is_exact_and_a_huge_one_is_refused_unread() {
     huge.set_len(1 << 40).unwrap();
     let error = site.load_within("huge", 64 << 20).await.unwrap_err();
     assert!(matches!(error, OriginError::TooLarge { len: Some(len), .. } if len == 1 << 40));
+}
+
+#[tokio::test]
+async fn a_file_draws_on_the_budget_while_it_is_read() {
+    let site = Site::new();
+    for len in [4_000, 100_000, 100_001] {
+        site.write(len.to_string(), vec![7; len]);
+    }
+    let budget = ByteBudget::new(100_000, Duration::ZERO);
+    let load = async |key: &'static str| {
+        let key = Key::from(key);
+        let load = Load::new(&key, LIMIT).within(&budget);
+        site.origin.load(load).await
+    };
+    load("4000").await.unwrap();
+    assert_eq!(budget.peak(), 0);
+    let found = load("100000").await.unwrap();
+    assert_eq!(found.content, Content::Value(vec![7; 100_000].into()));
+    assert_eq!((budget.used(), budget.peak()), (0, 100_000));
+    let over = load("100001").await;
+    assert!(matches!(over, Err(OriginError::OverBudget(_))), "{over:?}");
+    assert_eq!(budget.used(), 0);
 }
 
 #[tokio::test]

@@ -1,23 +1,27 @@
-//! The `Cache-Control` of an answer, as a shared cache reads it (RFC 9111, section 5.2.2; RFC 5861).
+//! The `Cache-Control` of an answer, as a shared cache reads it (RFC 9111, section 5.2.2; RFC
+//! 5861).
 //!
 //! The parser is the crate's own, because neither library that is well kept serves:
 //!
-//! * `headers` 0.4 knows neither `stale-while-revalidate` nor `stale-if-error`. Of two `max-age` it takes the last. One
-//!   number that is not a `u64` makes it reject the whole field, `no-store` included.
-//! * `http-cache-semantics` 3.0 answers for a whole request and response, with a storage policy, heuristics and a clock of
-//!   its own, and tells no stale windows apart from its answers. It splits at commas inside quoted strings, and its
-//!   names are case-sensitive.
+//! * `headers` 0.4 knows neither `stale-while-revalidate` nor `stale-if-error`. Of two `max-age`
+//!   it takes the last. One number that is not a `u64` makes it reject the whole field, `no-store`
+//!   included.
+//! * `http-cache-semantics` 3.0 answers for a whole request and response, with a storage policy,
+//!   heuristics and a clock of its own, and tells no stale windows apart from its answers. It
+//!   splits at commas inside quoted strings, and its names are case-sensitive.
 //!
-//! Reading never fails: what cannot be read is taken for the most restrictive that it could mean, or ignored where it is
-//! no directive that this cache knows.
+//! Reading never fails: what cannot be read is taken for the most restrictive that it could mean,
+//! or ignored where it is no directive that this cache knows.
 
-/// The most seconds that anything is taken to mean: what RFC 9111, section 1.2.2 allows a number that overflows to become.
+/// The most seconds that anything is taken to mean: what RFC 9111, section 1.2.2 allows a number
+/// that overflows to become.
 pub(crate) const MAX_SECONDS: u32 = (1 << 31) - 1;
 
-/// The directives that bear on how long an answer may be served. Numbers are seconds, at most [`MAX_SECONDS`].
+/// The directives that bear on how long an answer may be served. Numbers are seconds, at most
+/// [`MAX_SECONDS`].
 ///
-/// A number that is missing or no number is zero: RFC 9111, section 4.2.1 has such an answer be stale. Of a directive
-/// that is there several times the smallest counts.
+/// A number that is missing or no number is zero: RFC 9111, section 4.2.1 has such an answer be
+/// stale. Of a directive that is there several times the smallest counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct CacheControl {
     /// `no-store`, or `private` in either form: a shared cache must not keep the answer.
@@ -83,7 +87,8 @@ pub(crate) fn delta_seconds(text: &[u8]) -> Option<u32> {
     })
 }
 
-/// The text between quotation marks, which the numbers of some services stand in. An escape in it makes no number.
+/// The text between quotation marks, which the numbers of some services stand in. An escape in it
+/// makes no number.
 fn unquoted(argument: &[u8]) -> &[u8] {
     let inner = argument.strip_prefix(b"\"");
     inner
@@ -116,7 +121,8 @@ fn directives(field: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// How long the quoted string is that `text` begins with, quotation marks included; `None` if it has no end.
+/// How long the quoted string is that `text` begins with, quotation marks included; `None` if it
+/// has no end.
 fn quoted_len(text: &[u8]) -> Option<usize> {
     let mut at = 1;
     loop {

@@ -1,38 +1,100 @@
 //! The HTTP client: connections, their bounds, and TLS where it is compiled in.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tower::Service;
+use tower::util::MapResponse;
 
+use crate::traffic::Watched;
 use crate::{HttpOptions, OptionsError};
 
 #[cfg(feature = "tls")]
-type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
+type Inner = hyper_rustls::HttpsConnector<HttpConnector>;
 #[cfg(not(feature = "tls"))]
-type Connector = HttpConnector;
+type Inner = HttpConnector;
+
+type Stream = <Inner as Service<hyper::Uri>>::Response;
+type WatchedStream = TokioIo<Watched<TokioIo<Stream>>>;
+type Connector = MapResponse<Inner, fn(Stream) -> WatchedStream>;
 
 pub(crate) type Client = legacy::Client<Connector, Empty<Bytes>>;
 
-pub(crate) fn client(options: &HttpOptions, https: bool) -> Result<Client, OptionsError> {
-    let mut http = HttpConnector::new();
-    http.set_connect_timeout(Some(options.connect_timeout));
-    http.set_nodelay(true);
-    let connector = with_tls(http, https).map_err(|reason| OptionsError {
-        field: "url",
-        reason,
-    })?;
-    Ok(legacy::Client::builder(TokioExecutor::new())
-        .pool_max_idle_per_host(options.max_idle_connections)
-        .pool_idle_timeout(options.idle_timeout)
-        .pool_timer(TokioTimer::new())
-        .build(connector))
+/// How long sent bytes may go without an acknowledgement before the system gives a connection up,
+/// where the system can (Linux). A host that is there acknowledges within a round trip, however
+/// long its program takes, so that this tells a path that went silent from a service that is slow.
+/// It leaves room for a few retransmissions.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_millis(1_500);
+/// How long after the last packet the system begins to ask whether the other host is still there,
+/// and how often it asks: for a path that goes silent while an answer is waited for.
+const KEEPALIVE: Duration = Duration::from_secs(1);
+/// How many of these may go unanswered.
+const KEEPALIVE_RETRIES: u32 = 2;
+
+/// Makes clients that each have connections of their own.
+pub(crate) struct Factory {
+    connector: Connector,
+    idle_timeout: Duration,
+    max_idle: usize,
 }
 
-/// A provider and roots of one's own, so that neither a process-wide provider nor the machine's certificates are needed.
+impl Factory {
+    pub(crate) fn new(options: &HttpOptions, https: bool) -> Result<Self, OptionsError> {
+        let mut http = HttpConnector::new();
+        http.set_connect_timeout(Some(options.connect_timeout));
+        http.set_nodelay(true);
+        http.set_keepalive(Some(KEEPALIVE));
+        http.set_keepalive_interval(Some(KEEPALIVE));
+        http.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+        #[cfg(target_os = "linux")]
+        http.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+        let connector = with_tls(http, https).map_err(|reason| OptionsError {
+            field: "url",
+            reason,
+        })?;
+        Ok(Self {
+            connector: MapResponse::new(connector, watched),
+            idle_timeout: options.idle_timeout,
+            max_idle: if options.idle_timeout.is_zero() {
+                0
+            } else {
+                options.max_idle_connections
+            },
+        })
+    }
+
+    /// A client that keeps connections.
+    pub(crate) fn client(&self) -> Client {
+        self.keeping(self.max_idle)
+    }
+
+    /// A client that makes a connection for each request, and keeps none.
+    pub(crate) fn client_without_pool(&self) -> Client {
+        self.keeping(0)
+    }
+
+    fn keeping(&self, max_idle: usize) -> Client {
+        legacy::Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(max_idle)
+            .pool_idle_timeout(self.idle_timeout)
+            .pool_timer(TokioTimer::new())
+            .build(self.connector.clone())
+    }
+}
+
+fn watched(stream: Stream) -> WatchedStream {
+    TokioIo::new(Watched::new(TokioIo::new(stream)))
+}
+
+/// A provider and roots of one's own, so that neither a process-wide provider nor the machine's
+/// certificates are needed.
 #[cfg(feature = "tls")]
-fn with_tls(mut http: HttpConnector, _https: bool) -> Result<Connector, String> {
+fn with_tls(mut http: HttpConnector, _https: bool) -> Result<Inner, String> {
     use std::sync::Arc;
 
     use rustls::{ClientConfig, RootCertStore, crypto};
@@ -54,7 +116,7 @@ fn with_tls(mut http: HttpConnector, _https: bool) -> Result<Connector, String> 
 }
 
 #[cfg(not(feature = "tls"))]
-fn with_tls(http: HttpConnector, https: bool) -> Result<Connector, String> {
+fn with_tls(http: HttpConnector, https: bool) -> Result<Inner, String> {
     if https {
         return Err("https needs the feature `tls` of gaggle-origin-http, which is off".to_owned());
     }

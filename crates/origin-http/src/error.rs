@@ -5,7 +5,8 @@ use std::error::Error;
 /// What lies below a failure, whoever said it.
 type Cause = Box<dyn Error + Send + Sync>;
 
-/// A failure of a load. Its text is whole: it tells the causes too, because it is often all that is logged.
+/// A failure of a load. Its text is whole: it tells the causes too, because it is often all that
+/// is logged.
 #[derive(Debug, thiserror::Error)]
 #[error("{origin}: {reason}")]
 pub(crate) struct Failure {

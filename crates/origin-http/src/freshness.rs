@@ -1,4 +1,5 @@
-//! How long an answer says that it may be served, as RFC 9111 and RFC 5861 have a shared cache read it.
+//! How long an answer says that it may be served, as RFC 9111 and RFC 5861 have a shared cache
+//! read it.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,14 +9,16 @@ use hyper::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, HeaderMap, HeaderValue, V
 
 use crate::cache_control::{CacheControl, MAX_SECONDS, delta_seconds};
 
-/// What the headers say, and nothing where they say nothing: no lifetime is made up from other headers.
+/// What the headers say, and nothing where they say nothing: no lifetime is made up from other
+/// headers.
 ///
-/// `now` stands in for a `Date` that is missing, and is used for nothing else: the service's clock is not compared with
-/// this machine's.
+/// `now` stands in for a `Date` that is missing, and is used for nothing else: the service's clock
+/// is not compared with this machine's.
 pub(crate) fn hint(headers: &HeaderMap, now: SystemTime) -> Hint {
     let fields = headers.get_all(CACHE_CONTROL);
     let stated = CacheControl::parse(fields.iter().map(HeaderValue::as_bytes));
-    // What `no-cache` allows to be kept could be served only after a revalidation, so that it is no use to a group.
+    // What `no-cache` allows to be kept could be served only after a revalidation, so that it is
+    // no use to a group.
     if stated.no_store || stated.no_cache || varies_by_anything(headers) {
         return Hint::none();
     }
@@ -30,8 +33,9 @@ pub(crate) fn hint(headers: &HeaderMap, now: SystemTime) -> Hint {
         let window = if stated.must_revalidate {
             Some(0)
         } else if stated.s_maxage.is_some() {
-            // It forbids to serve the answer stale, as `proxy-revalidate` does (RFC 9111, section 5.2.2.10). A service
-            // that sends a window beside it means the window: content delivery networks read it so too.
+            // It forbids to serve the answer stale, as `proxy-revalidate` does (RFC 9111, section
+            // 5.2.2.10). A service that sends a window beside it means the window: content
+            // delivery networks read it so too.
             Some(window.unwrap_or(0))
         } else {
             window
@@ -45,7 +49,8 @@ pub(crate) fn hint(headers: &HeaderMap, now: SystemTime) -> Hint {
     hint
 }
 
-/// The `Age` in seconds. Of several the first counts, and what is no number is ignored (RFC 9111, section 5.1).
+/// The `Age` in seconds. Of several the first counts, and what is no number is ignored (RFC 9111,
+/// section 5.1).
 pub(crate) fn age(headers: &HeaderMap) -> Option<u32> {
     let first = headers.get(AGE)?.as_bytes().split(|&byte| byte == b',');
     first
@@ -53,7 +58,8 @@ pub(crate) fn age(headers: &HeaderMap) -> Option<u32> {
         .find_map(|age| delta_seconds(age.trim_ascii()))
 }
 
-/// `Expires` less `Date`, in seconds; zero where it is no date, as in `Expires: 0`. Of several the earliest counts.
+/// `Expires` less `Date`, in seconds; zero where it is no date, as in `Expires: 0`. Of several the
+/// earliest counts.
 fn expires(headers: &HeaderMap, now: SystemTime) -> Option<u32> {
     let made = headers.get(DATE).and_then(date).unwrap_or(now);
     let lifetime = |expires: &HeaderValue| {
@@ -68,8 +74,8 @@ fn date(value: &HeaderValue) -> Option<SystemTime> {
     parse_http_date(value.to_str().ok()?).ok()
 }
 
-/// Whether the answer depends on more than the request, so that no second request gets the same. All requests for a key
-/// have the same headers: what else `Vary` names is no matter.
+/// Whether the answer depends on more than the request, so that no second request gets the same.
+/// All requests for a key have the same headers: what else `Vary` names is no matter.
 fn varies_by_anything(headers: &HeaderMap) -> bool {
     let mut names = headers
         .get_all(VARY)

@@ -22,8 +22,9 @@
 //!
 //! # What is asked, and what an answer means
 //!
-//! The key takes the place of `{key}` in the path or the query, percent-encoded byte by byte except for letters, digits and
-//! `-_.~`: a slash in a key is `%2F`. The request is sent as it was built; nothing normalises it on the way out.
+//! The key takes the place of `{key}` in the path or the query, percent-encoded byte by byte
+//! except for letters, digits and `-_.~`: a slash in a key is `%2F`. The request is sent as it was
+//! built; nothing normalises it on the way out.
 //!
 //! | answer | meaning |
 //! |---|---|
@@ -34,17 +35,18 @@
 //! | no connection, a silence over the timeout, a body that breaks off | a failure |
 //! | a body over the limit | [`OriginError::TooLarge`](gaggle_group::OriginError::TooLarge), from its `Content-Length` where there is one |
 //!
-//! A key that would leave `.` or `..` as a whole segment of the path is a failure and is not asked for: encoded or not, such
-//! a segment means another path to most servers and proxies (RFC 3986, section 5.2.4). A template that puts the key in
-//! the query, or that adds a letter to it (`/v-{key}`), has no such keys.
+//! A key that would leave `.` or `..` as a whole segment of the path is a failure and is not asked
+//! for: encoded or not, such a segment means another path to most servers and proxies (RFC 3986,
+//! section 5.2.4). A template that puts the key in the query, or that adds a letter to it
+//! (`/v-{key}`), has no such keys.
 //!
-//! The feature `tls`, on by default, adds https: rustls with *ring*, HTTP/1.1, and Mozilla's root certificates compiled in,
-//! so that a container needs no certificate files.
+//! The feature `tls`, on by default, adds https: rustls with *ring*, HTTP/1.1, and Mozilla's root
+//! certificates compiled in, so that a container needs no certificate files.
 //!
 //! # Freshness
 //!
-//! The headers of a 200, 304, 404 or 410 set for how long the answer may be served, as RFC 9111 and RFC 5861 have a shared
-//! cache read them. [`HttpOptions::honour_freshness`] turns that off.
+//! The headers of a 200, 304, 404 or 410 set for how long the answer may be served, as RFC 9111
+//! and RFC 5861 have a shared cache read them. [`HttpOptions::honour_freshness`] turns that off.
 //!
 //! | headers | meaning |
 //! |---|---|
@@ -55,47 +57,88 @@
 //! | `s-maxage` | only such windows as are stated beside it |
 //! | nothing of a ttl, or of a window | the group decides on it |
 //!
-//! * RFC 9111 has `s-maxage` forbid all stale answers. A window that is stated beside it counts here all the same, as it
-//!   does for content delivery networks: the service would not state it otherwise.
-//! * A number over 2^31 - 1 is that. One that is missing or no number is zero: the answer is stale. Of a directive that is
-//!   there several times the smallest number counts. Directives that are not known are ignored, and so is `Pragma`.
-//! * An `Age` over the ttl shortens the stated windows by the difference. An `Age` that is no number is ignored.
-//! * An `Expires` that is no date, as in `Expires: 0`, is stale. This machine's clock is asked only where an `Expires` has no
-//!   `Date`, and never to guess an age. No ttl is made up from `Last-Modified`.
-//! * All requests for a key are alike, so that `Vary` matters only as `*`. A header that the options set, such as
-//!   `Authorization`, is the group's own: answers to it are kept for all who may read the group.
+//! * RFC 9111 has `s-maxage` forbid all stale answers. A window that is stated beside it counts
+//!   here all the same, as it does for content delivery networks: the service would not state it
+//!   otherwise.
+//! * A number over 2^31 - 1 is that. One that is missing or no number is zero: the answer is
+//!   stale. Of a directive that is there several times the smallest number counts. Directives that
+//!   are not known are ignored, and so is `Pragma`.
+//! * An `Age` over the ttl shortens the stated windows by the difference. An `Age` that is no
+//!   number is ignored.
+//! * An `Expires` that is no date, as in `Expires: 0`, is stale. This machine's clock is asked
+//!   only where an `Expires` has no `Date`, and never to guess an age. No ttl is made up from
+//!   `Last-Modified`.
+//! * All requests for a key are alike, so that `Vary` matters only as `*`. A header that the
+//!   options set, such as `Authorization`, is the group's own: answers to it are kept for all who
+//!   may read the group.
 //!
 //! # Metadata and revalidation
 //!
 //! `Content-Type`, `Content-Encoding`, `ETag`, `Last-Modified` and `Age` of a value are its
-//! [`Metadata`](gaggle_group::Metadata). The client asks for no encoding and undoes none: a body that a service encodes
-//! unasked is kept as it came, and its encoding is told.
+//! [`Metadata`](gaggle_group::Metadata). The client asks for no encoding and undoes none: a body
+//! that a service encodes unasked is kept as it came, and its encoding is told.
 //!
-//! A load with a stale value sends that value's tag as `If-None-Match` and its date as `If-Modified-Since`. A 304 then
-//! renews its freshness, validators and age. A 304 that names another tag than was sent is not about the value that is
-//! kept: the service is asked again without conditions. What is no well-formed tag is not sent.
+//! A load with a stale value sends that value's tag as `If-None-Match` and its date as
+//! `If-Modified-Since`. A 304 then renews its freshness, validators and age. A 304 that names
+//! another tag than was sent is not about the value that is kept: the service is asked again
+//! without conditions. What is no well-formed tag is not sent.
+//!
+//! # Connections
+//!
+//! Connections are kept for [`idle_timeout`](HttpOptions::idle_timeout), which should be less than
+//! what the service does.
+//!
+//! * **The service closes a kept connection just as a request leaves.** A load over a kept
+//!   connection that ends without a byte of an answer, by a close, a reset or a failed write, is
+//!   tried once again, over a new connection and within the same time. (The client underneath does
+//!   so by itself only where nothing of the request had been written.) A load over a new
+//!   connection is not, nor one whose answer had begun.
+//! * **The path goes silent**: the packets of established connections are lost, while new ones
+//!   come about. Kept connections are dropped, so that the next load makes a new one, when a load
+//!   ends without a byte of an answer, by a reset, a timeout, or because its caller gave it up;
+//!   when a body stops for a second and is given up; and when a load has waited for a second for
+//!   the first byte over a kept connection, though that load waits on. That second grows to twice
+//!   what the slowest answers of late took, and connections are dropped at most once a second, so
+//!   that a slow service does not cost a handshake for each load.
+//! * **The host is gone.** The system is told to probe a connection after 1 s without packets, to
+//!   give it up after two probes without an answer, and on Linux also once sent bytes go
+//!   unacknowledged for 1.5 s (`TCP_USER_TIMEOUT`): a host that is there acknowledges at once,
+//!   however slow the service is.
+//!
+//! # Memory
+//!
+//! A body is read into one buffer, which is at most as large as twice what has come, or 64 KiB: a
+//! `Content-Length` allocates no more than that. It is reserved in
+//! [`Load::budget`](gaggle_group::Load::budget) as soon as it is known; a body without one is
+//! reserved as the buffer grows. What is below 4 KiB draws on no budget.
 //!
 //! # Trade-offs
 //!
-//! * Proxies from the environment, redirects, compression and HTTP/2 are not used: one request goes to one place.
-//! * A failed request is not retried, except where a kept connection turns out to be closed before anything was sent.
-//!   A retry belongs to whoever waits for the value.
+//! * Proxies from the environment, redirects, compression and HTTP/2 are not used: one request
+//!   goes to one place.
+//! * A failed request is not retried, except over a kept connection as told above. A retry belongs
+//!   to whoever waits for the value.
 //! * Certificates signed by a private authority are not accepted.
 //! * A 404 has no metadata, and is not revalidated: asking again costs the same.
-//! * Each value is copied once, to an allocation of its own size: a cache keeps it long, and a slice of a read buffer
-//!   would keep the buffer too.
-//! * A body with neither `Content-Length` nor chunks ends where the connection does, so that its truncation cannot be
-//!   told. HTTP/1.0 servers send such bodies.
+//! * Each value is copied once, to an allocation of its own size: a cache keeps it long, and a
+//!   slice of a read buffer would keep the buffer too.
+//! * A body with neither `Content-Length` nor chunks ends where the connection does, so that its
+//!   truncation cannot be told. HTTP/1.0 servers send such bodies.
 
 mod body;
+mod buffer;
 mod cache_control;
 mod client;
+mod connections;
 mod error;
 mod freshness;
 mod metadata;
 mod options;
 mod origin;
+#[cfg(test)]
+mod properties;
 mod template;
+mod traffic;
 
 pub use options::{HttpOptions, OptionsError};
 pub use origin::HttpOrigin;

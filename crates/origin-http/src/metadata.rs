@@ -10,8 +10,8 @@ use hyper::header::{
 
 use crate::freshness::age;
 
-/// The fields and their headers, in the order in which they are kept while there is room: without its encoding a value
-/// cannot be read, and without validators it is only loaded again.
+/// The fields and their headers, in the order in which they are kept while there is room: without
+/// its encoding a value cannot be read, and without validators it is only loaded again.
 const FIELDS: [(Field, HeaderName); 4] = [
     (Field::ContentEncoding, CONTENT_ENCODING),
     (Field::ContentType, CONTENT_TYPE),
@@ -34,8 +34,9 @@ pub(crate) fn metadata(headers: &HeaderMap) -> Metadata {
 
 /// What is known of a value after a 304 with these headers; empty if they say nothing of it.
 ///
-/// A 304 renews the validators. It has no body, so that it tells nothing of how the bytes kept here are encoded: the
-/// content type and encoding of a value stay with it (RFC 9111, section 3.2).
+/// A 304 renews the validators. It has no body, so that it tells nothing of how the bytes kept
+/// here are encoded: the content type and encoding of a value stay with it (RFC 9111, section
+/// 3.2).
 pub(crate) fn renewed(headers: &HeaderMap, stale: &Metadata) -> Metadata {
     let news = metadata(headers);
     if news.is_empty() {
@@ -55,7 +56,8 @@ pub(crate) fn renewed(headers: &HeaderMap, stale: &Metadata) -> Metadata {
     fields.with_age(news.age().unwrap_or_default())
 }
 
-/// Has the request answered by a 304 if the value known by `stale` is still right; whether it could be asked.
+/// Has the request answered by a 304 if the value known by `stale` is still right; whether it
+/// could be asked.
 pub(crate) fn ask_for_changes(request: &mut HeaderMap, stale: &Metadata) -> bool {
     // An `If-None-Match` of anything else can mean something else: a `*` is any value there is.
     let tag = stale.get(Field::ETag).filter(|tag| opaque(tag).is_some());
@@ -73,8 +75,9 @@ pub(crate) fn ask_for_changes(request: &mut HeaderMap, stale: &Metadata) -> bool
     asked
 }
 
-/// Whether a 304 with these headers is about another value than that known by `stale` (RFC 9111, section 4.3.4). A
-/// service does that where it compares only dates, and the value has changed twice within their second.
+/// Whether a 304 with these headers is about another value than that known by `stale` (RFC 9111,
+/// section 4.3.4). A service does that where it compares only dates, and the value has changed
+/// twice within their second.
 pub(crate) fn is_about_another(headers: &HeaderMap, stale: &Metadata) -> bool {
     let sent = stale.get(Field::ETag).and_then(opaque);
     let told = headers.get(ETAG).map(HeaderValue::as_bytes);
@@ -91,8 +94,8 @@ fn opaque(tag: &[u8]) -> Option<&[u8]> {
     (!inner.contains(&b'"')).then_some(tag)
 }
 
-/// A header's text, empty where it is not there. An encoding may be a list over several lines; of the others the first
-/// counts.
+/// A header's text, empty where it is not there. An encoding may be a list over several lines; of
+/// the others the first counts.
 fn text(headers: &HeaderMap, name: &HeaderName) -> Vec<u8> {
     let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     if *name == CONTENT_ENCODING {

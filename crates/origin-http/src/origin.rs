@@ -13,8 +13,9 @@ use hyper::header::HeaderMap;
 use hyper::{Request, Response, StatusCode, Uri};
 use tokio::time::timeout;
 
-use crate::body::{Unread, read_whole};
-use crate::client::{Client, client};
+use crate::body::{Bounds, Unread, read_whole};
+use crate::client::Factory;
+use crate::connections::{Connections, Exchange};
 use crate::error::Failure;
 use crate::freshness::hint;
 use crate::metadata::{ask_for_changes, is_about_another, metadata, renewed};
@@ -37,7 +38,7 @@ struct Inner {
     /// The template without its query, for errors and logs.
     name: String,
     headers: HeaderMap,
-    client: Client,
+    connections: Connections,
     /// The longest wait for an answer to begin: a connection is part of it.
     head_timeout: Duration,
     read_timeout: Duration,
@@ -45,7 +46,8 @@ struct Inner {
 }
 
 impl HttpOrigin {
-    /// Checks the options and makes a client. Nothing is asked yet: a service that is down is a failure of loads.
+    /// Checks the options and makes a client. Nothing is asked yet: a service that is down is a
+    /// failure of loads.
     #[allow(
         clippy::needless_pass_by_value,
         reason = "options are written in place"
@@ -57,13 +59,13 @@ impl HttpOrigin {
         })?;
         options.check_timeouts()?;
         let headers = options.header_map()?;
-        let client = client(&options, template.is_https())?;
+        let factory = Factory::new(&options, template.is_https())?;
         Ok(Self {
             inner: Arc::new(Inner {
                 template,
                 name: public_part(&options.url),
                 headers,
-                client,
+                connections: Connections::new(factory),
                 head_timeout: options.connect_timeout.saturating_add(options.read_timeout),
                 read_timeout: options.read_timeout,
                 honour_freshness: options.honour_freshness,
@@ -80,29 +82,38 @@ impl Origin for HttpOrigin {
             .template
             .uri(load.key)
             .map_err(|error| OriginError::failed(inner.failure("").caused_by(error)))?;
-        let (mut response, mut conditional) = inner.ask(uri.clone(), load.stale).await?;
+        let mut answer = inner.ask(&uri, load.stale).await?;
         if let Some(stale) = load.stale
-            && conditional
-            && response.status() == StatusCode::NOT_MODIFIED
+            && answer.was_conditional
+            && answer.response.status() == StatusCode::NOT_MODIFIED
         {
-            if !is_about_another(response.headers(), stale) {
-                return Ok(inner.unchanged(response.headers(), stale));
+            answer.exchange.end();
+            if !is_about_another(answer.response.headers(), stale) {
+                return Ok(inner.unchanged(answer.response.headers(), stale));
             }
-            (response, conditional) = inner.ask(uri, None).await?;
+            answer = inner.ask(&uri, None).await?;
         }
-        match response.status() {
-            StatusCode::OK => inner.value(response, load.max_value).await,
+        match answer.response.status() {
+            StatusCode::OK => inner.value(answer, load).await,
             StatusCode::NOT_FOUND | StatusCode::GONE => {
-                let freshness = inner.freshness(response.headers());
-                inner.drain(response.into_body()).await;
+                let freshness = inner.freshness(answer.response.headers());
+                inner.drain(answer).await;
                 Ok(Loaded::absent().with_freshness(freshness))
             }
-            StatusCode::NOT_MODIFIED if !conditional => Err(OriginError::failed(
+            StatusCode::NOT_MODIFIED if !answer.was_conditional => Err(OriginError::failed(
                 inner.failure("answered 304 Not Modified to a request that had no conditions"),
             )),
-            status => Err(inner.refusal(status, response.into_body()).await),
+            _ => Err(inner.refusal(answer).await),
         }
     }
+}
+
+/// An answer whose body is still to be read.
+struct Answer<'a> {
+    response: Response<Incoming>,
+    exchange: Exchange<'a>,
+    /// Whether the request asked for a value only if that differs from the one known.
+    was_conditional: bool,
 }
 
 impl fmt::Debug for HttpOrigin {
@@ -114,18 +125,22 @@ impl fmt::Debug for HttpOrigin {
 }
 
 impl Inner {
-    /// Sends the request, and tells whether it asked for a value only if that differs from the one known by `stale`.
-    async fn ask(
-        &self,
-        uri: Uri,
-        stale: Option<&Metadata>,
-    ) -> Result<(Response<Incoming>, bool), OriginError> {
-        let mut request = Request::new(Empty::<Bytes>::new());
-        *request.uri_mut() = uri;
-        *request.headers_mut() = self.headers.clone();
-        let conditional = stale.is_some_and(|stale| ask_for_changes(request.headers_mut(), stale));
-        match timeout(self.head_timeout, self.client.request(request)).await {
-            Ok(Ok(answer)) => Ok((answer, conditional)),
+    /// Asks for the value, where one is known by `stale` only if it differs from that.
+    async fn ask(&self, uri: &Uri, stale: Option<&Metadata>) -> Result<Answer<'_>, OriginError> {
+        let mut headers = self.headers.clone();
+        let was_conditional = stale.is_some_and(|stale| ask_for_changes(&mut headers, stale));
+        let request = || {
+            let mut request = Request::new(Empty::<Bytes>::new());
+            request.uri_mut().clone_from(uri);
+            request.headers_mut().clone_from(&headers);
+            request
+        };
+        match timeout(self.head_timeout, self.connections.send(request)).await {
+            Ok(Ok((response, exchange))) => Ok(Answer {
+                response,
+                exchange,
+                was_conditional,
+            }),
             Ok(Err(error)) => Err(OriginError::failed(self.failure("").caused_by(error))),
             Err(elapsed) => {
                 let reason = format!("no answer within {:?}", self.head_timeout);
@@ -134,21 +149,32 @@ impl Inner {
         }
     }
 
-    async fn value(
-        &self,
-        response: Response<Incoming>,
-        max_value: u64,
-    ) -> Result<Loaded, OriginError> {
+    async fn value(&self, answer: Answer<'_>, load: Load<'_>) -> Result<Loaded, OriginError> {
+        let Answer {
+            response,
+            mut exchange,
+            ..
+        } = answer;
         let freshness = self.freshness(response.headers());
         let metadata = metadata(response.headers());
-        match read_whole(response.into_body(), max_value, self.read_timeout).await {
+        let bounds = Bounds {
+            limit: load.max_value,
+            patience: self.read_timeout,
+            budget: load.budget,
+        };
+        let read = read_whole(response.into_body(), bounds, || exchange.heard()).await;
+        if !matches!(read, Err(Unread::Silent(_))) {
+            exchange.end();
+        }
+        match read {
             Ok(value) => Ok(Loaded::value(value)
                 .with_freshness(freshness)
                 .with_metadata(metadata)),
             Err(Unread::TooLarge { len }) => Err(OriginError::TooLarge {
                 len,
-                limit: max_value,
+                limit: load.max_value,
             }),
+            Err(Unread::OverBudget(over)) => Err(over.into()),
             Err(Unread::Silent(elapsed)) => {
                 let reason = format!("no more of the body within {:?}", self.read_timeout);
                 Err(OriginError::failed(self.failure(reason).caused_by(elapsed)))
@@ -173,9 +199,11 @@ impl Inner {
         }
     }
 
-    /// The failure that another status is. The body is logged and not part of it: services like to repeat the key there.
-    async fn refusal(&self, status: StatusCode, body: Incoming) -> OriginError {
-        let body = self.drain(body).await;
+    /// The failure that another status is. The body is logged and not part of it: services like to
+    /// repeat the key there.
+    async fn refusal(&self, answer: Answer<'_>) -> OriginError {
+        let status = answer.response.status();
+        let body = self.drain(answer).await;
         tracing::debug!(url = %self.name, %status, body = %excerpt(&body), "the origin refused");
         let note = if status.is_redirection() {
             ", and redirects are not followed"
@@ -186,10 +214,22 @@ impl Inner {
     }
 
     /// Reads what is left of a short body, without which its connection could not be used again.
-    async fn drain(&self, body: Incoming) -> Bytes {
-        read_whole(body, MAX_DRAINED, self.read_timeout)
-            .await
-            .unwrap_or_default()
+    async fn drain(&self, answer: Answer<'_>) -> Bytes {
+        let Answer {
+            response,
+            mut exchange,
+            ..
+        } = answer;
+        let bounds = Bounds {
+            limit: MAX_DRAINED,
+            patience: self.read_timeout,
+            budget: None,
+        };
+        let read = read_whole(response.into_body(), bounds, || exchange.heard()).await;
+        if !matches!(read, Err(Unread::Silent(_))) {
+            exchange.end();
+        }
+        read.unwrap_or_default()
     }
 
     fn failure(&self, reason: impl Into<String>) -> Failure {

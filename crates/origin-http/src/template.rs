@@ -19,7 +19,8 @@ pub(crate) struct Template {
     before: String,
     after: String,
     https: bool,
-    /// How many dots the key's path segment has by itself; `None` where no key can make it `.` or `..`.
+    /// How many dots the key's path segment has by itself; `None` where no key can make it `.` or
+    /// `..`.
     dots: Option<usize>,
 }
 

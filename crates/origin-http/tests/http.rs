@@ -6,7 +6,6 @@ mod support;
 use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{StatusCode, header};
@@ -14,10 +13,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use gaggle_group::{Content, Key, Load, Origin, OriginError};
 use gaggle_origin_http::{HttpOptions, HttpOrigin};
-use support::{LIMIT, options, origin, serve, serve_raw};
+use support::scripted::{Do, Scripted};
+use support::{LIMIT, options, origin, serve, serve_raw, settle};
 use tokio::net::TcpListener;
-
-const SHORT: Duration = Duration::from_millis(50);
 
 async fn load(origin: &HttpOrigin, key: impl AsRef<[u8]>) -> Result<Option<Bytes>, OriginError> {
     let key = Key::copy_from_slice(key.as_ref());
@@ -251,15 +249,19 @@ async fn what_is_not_http_is_a_failure() {
 
 #[tokio::test]
 async fn silence_before_or_in_the_middle_of_an_answer_is_a_failure() {
-    let half = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
-    for (reply, reason) in [(&b""[..], "no answer"), (half, "no more of the body")] {
-        let address = serve_raw(reply, false).await;
-        let impatient = HttpOptions {
-            connect_timeout: SHORT,
-            read_timeout: SHORT,
-            ..options(address)
-        };
-        let (text, has_cause) = failure_and_cause(&HttpOrigin::new(impatient).unwrap()).await;
+    for (step, reason) in [
+        (Do::Nothing, "no answer within 11s"),
+        (Do::StopHalfway, "no more of the body within 10s"),
+    ] {
+        let mut service = Scripted::start(vec![vec![step]]).await;
+        let origin = origin(service.address);
+        let load = tokio::spawn(async move { failure_and_cause(&origin).await });
+        service.asked().await;
+        // What was sent is read before time passes: nothing waits for the time alone until then.
+        settle().await;
+        tokio::time::pause();
+        let (text, has_cause) = load.await.unwrap();
+        tokio::time::resume();
         assert!(text.contains(reason) && has_cause, "{text}");
     }
 }

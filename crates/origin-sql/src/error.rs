@@ -1,6 +1,7 @@
 //! Why an origin could not be set up, and why a load failed.
 
-/// Why a database could not be made an origin. The text names the database and says what it answered.
+/// Why a database could not be made an origin. The text names the database and says what it
+/// answered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {

@@ -8,7 +8,8 @@ use sqlx::{Column as _, Row as _, TypeInfo as _, ValueRef as _};
 
 use crate::error::said;
 
-/// The longest that a number is taken to mean, 68 years: it is what HTTP allows, and leaves room to add to it.
+/// The longest that a number is taken to mean, 68 years: it is what HTTP allows, and leaves room
+/// to add to it.
 const LONGEST: Duration = Duration::from_secs((1 << 31) - 1);
 
 /// What the second column of a row says; the group decides where there is none, or it is `NULL`.

@@ -6,7 +6,8 @@ pub enum KeyType {
     /// As text where it is UTF-8, which may hold NUL; as a blob otherwise, which equals no text.
     #[default]
     Text,
-    /// Always as a blob, for a key column of that type: in SQLite a text equals no blob, whatever the bytes.
+    /// Always as a blob, for a key column of that type: in SQLite a text equals no blob, whatever
+    /// the bytes.
     Blob,
 }
 

@@ -1,6 +1,8 @@
-//! Values from a SQL database: one query that takes the key and returns the value, and for how long it is fresh.
+//! Values from a SQL database: one query that takes the key and returns the value, and for how
+//! long it is fresh.
 //!
-//! [`SqliteOrigin`] asks a SQLite file through a bounded pool of read-only connections. SQLite itself is compiled in.
+//! [`SqliteOrigin`] asks a SQLite file through a bounded pool of read-only connections. SQLite
+//! itself is compiled in.
 //!
 //! ```
 //! use gaggle_group::{Content, Hint, Key, Load, Origin};
@@ -27,9 +29,9 @@
 //!
 //! # The query
 //!
-//! One `SELECT` with one parameter, written `?1`, and one or two columns. It is prepared and run once, with an empty key, before an
-//! origin is handed out, so that a missing table or a misspelt column is an error at start. The key is always bound, never
-//! pasted into the text.
+//! One `SELECT` with one parameter, written `?1`, and one or two columns. It is prepared and run
+//! once, with an empty key, before an origin is handed out, so that a missing table or a misspelt
+//! column is an error at start. The key is always bound, never pasted into the text.
 //!
 //! | the first column of the first row | answer |
 //! |---|---|
@@ -37,7 +39,8 @@
 //! | `INTEGER`, `REAL` | its text, as `CAST(… AS TEXT)` writes it: `630`, `1.5` |
 //! | `NULL`, or no row at all | not found |
 //!
-//! An empty text or blob is a value of no bytes. `NULL` counts as "no value" because a cache has no third answer.
+//! An empty text or blob is a value of no bytes. `NULL` counts as "no value" because a cache has
+//! no third answer.
 //!
 //! | the second column of the first row | freshness |
 //! |---|---|
@@ -46,21 +49,42 @@
 //! | zero or less | not kept |
 //! | `TEXT`, `BLOB` | a failure that names the column |
 //!
-//! It holds for a `NULL` value too: for so long the key counts as not found. Where there is no row, the group decides. The
-//! type is that of the value and not the column's declared one: a declared `INTEGER` can hold text.
+//! It holds for a `NULL` value too: for so long the key counts as not found. Where there is no
+//! row, the group decides. The type is that of the value and not the column's declared one: a
+//! declared `INTEGER` can hold text.
 //!
-//! A query of more columns is an error at start. A `*` that comes to stand for more later is a failure of loads.
+//! A query of more columns is an error at start. A `*` that comes to stand for more later is a
+//! failure of loads.
+//!
+//! # Bounds
+//!
+//! * A load waits for a connection for [`acquire_timeout`](SqliteOptions::acquire_timeout), and
+//!   then fails and says so.
+//! * A dropped load's statement ends: SQLite looks every 1,000 instructions whether the load is
+//!   still waited for. Its connection is of use again some milliseconds later.
+//! * Where the first column is stored, and not computed, its length is asked for first: a value
+//!   over the limit is refused unread, and one over 64 KiB is reserved in
+//!   [`Load::budget`](gaggle_group::Load::budget) and then read by a second look-up. Other values
+//!   are reserved once they are read, while their connection is held: so no more than there are
+//!   connections are in memory unreserved. What is below 4 KiB draws on no budget.
 //!
 //! # Trade-offs
 //!
-//! * SQLite reads a value whole before its length is known: a value over the limit costs its size in memory for a moment.
-//! * A dropped load is no longer waited for, but a statement that runs is not interrupted. Its connection is of use
-//!   again when the statement ends, or the [busy timeout](SqliteOptions::busy_timeout) does. Give the key column an index.
-//! * Each connection is a thread with a page cache of its own: more than a few times the cores only cost memory.
+//! * A value that is computed rather than stored is read whole before its length is known: over
+//!   the limit, it costs three times its size in memory for a moment.
+//! * While a writer holds the lock that a statement waits for, a dropped load's connection is of
+//!   no use: for the [busy timeout](SqliteOptions::busy_timeout) at most. Give the key column an
+//!   index.
+//! * To end abandoned statements, each load sets the progress handler of its connection, which
+//!   costs one more round trip to the connection's thread, a third of a load's time. It replaces a
+//!   handler that the owner of a shared pool may have set.
+//! * Each connection is a thread with a page cache of its own: more than a few times the cores
+//!   only cost memory.
 //! * Nothing tells whether a value has changed: a load that follows a stale value reads it again.
 //! * Each load is a statement of its own; keys are not gathered into one.
-//! * The key reaches the database as text or as bytes by [`KeyType`], not as the column's type. Comparing with an `INTEGER`
-//!   column works, since SQLite converts text there; a `BLOB` column needs [`KeyType::Blob`].
+//! * The key reaches the database as text or as bytes by [`KeyType`], not as the column's type.
+//!   Comparing with an `INTEGER` column works, since SQLite converts text there; a `BLOB` column
+//!   needs [`KeyType::Blob`].
 
 mod error;
 mod freshness;

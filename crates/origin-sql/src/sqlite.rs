@@ -1,4 +1,7 @@
-//! SQLite: options, the checks at start, and the load.
+//! SQLite: options, and the load.
+
+mod query;
+mod running;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,18 +9,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use gaggle_group::{Key, Load, Loaded, Origin, OriginError};
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
-use sqlx::{
-    AssertSqlSafe, Connection as _, Either, Executor as _, Row as _, SqlSafeStr as _, SqlStr,
-    Statement as _,
-};
-use sqlx::{ValueRef as _, query::Query};
+use gaggle_group::{ByteBudget, Hint, Key, Load, Loaded, Origin, OriginError, Reservation};
+use sqlx::Row as _;
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
 use tokio::time::timeout;
 
+use self::query::{Lookup, usable};
+use self::running::{Answer, first_row};
 use crate::error::{Failure, said};
 use crate::freshness::hint;
-use crate::key::Parameter;
 use crate::{KeyType, OpenError};
 
 /// Which file to ask, what, and how.
@@ -25,17 +26,18 @@ use crate::{KeyType, OpenError};
 pub struct SqliteOptions {
     /// The database file. It must exist; `:memory:` and `file:` have no special meaning.
     pub path: PathBuf,
-    /// One `SELECT` with the parameter `?1` and one column, the value, or two, the value and for how many seconds it is
-    /// fresh.
+    /// One `SELECT` with the parameter `?1` and one column, the value, or two, the value and for
+    /// how many seconds it is fresh.
     pub query: String,
     /// As what the key is bound. Text.
     pub key_type: KeyType,
-    /// Whether the file is opened for reading only. On; a database in WAL mode that lies in a directory without write
-    /// permission needs it off, or no writer.
+    /// Whether the file is opened for reading only. On; a database in WAL mode that lies in a
+    /// directory without write permission needs it off, or no writer.
     pub read_only: bool,
-    /// The most connections, each with its thread; a load over it waits. 8.
+    /// The most connections, each with its thread; a load over it waits. 8. Best as many as the
+    /// loads that a group lets ask its origin at one time, if that is less.
     pub max_connections: u32,
-    /// How long a load waits for a connection. 5 s.
+    /// How long a load waits for a connection before it fails. 1 s.
     pub acquire_timeout: Duration,
     /// How long a statement waits for a lock that a writer holds. 1 s, and 24 days at most.
     pub busy_timeout: Duration,
@@ -49,7 +51,7 @@ impl Default for SqliteOptions {
             key_type: KeyType::default(),
             read_only: true,
             max_connections: 8,
-            acquire_timeout: Duration::from_secs(5),
+            acquire_timeout: Duration::from_secs(1),
             busy_timeout: Duration::from_secs(1),
         }
     }
@@ -59,14 +61,16 @@ impl Default for SqliteOptions {
 #[derive(Clone)]
 pub struct SqliteOrigin {
     pool: SqlitePool,
-    query: SqlStr,
-    key_type: KeyType,
+    lookup: Lookup,
     /// `sqlite PATH`, for errors.
     name: String,
 }
 
-/// How long a connection that has just answered a query may take to show that it is there.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+/// The largest value that is read together with its length. A larger one is looked up once more,
+/// when there is room for it.
+const IN_PASSING: u64 = 64 << 10;
+/// How long the look-up may take by which the query is tried at open.
+const FIRST_LOOKUP: Duration = Duration::from_secs(30);
 
 impl SqliteOrigin {
     /// Opens the file and checks the query.
@@ -79,7 +83,8 @@ impl SqliteOrigin {
         if options.max_connections == 0 {
             return Err(refused("max_connections must be at least 1".to_owned()));
         }
-        // Absolute, because SQLite takes `:memory:`, an empty name and `file:…` for something else than a file's name.
+        // Absolute, because SQLite takes `:memory:`, an empty name and `file:…` for something else
+        // than a file's name.
         let path = std::path::absolute(&options.path)
             .map_err(|error| refused(format!("path is not usable: {error}")))?;
         // The driver hands SQLite its milliseconds as an `i32`, and panics over it.
@@ -104,7 +109,8 @@ impl SqliteOrigin {
         Self::checked(pool, options.query, options.key_type, database).await
     }
 
-    /// Asks through a pool of one's own, whose bounds and timeouts then hold, and checks the query.
+    /// Asks through a pool of one's own, whose bounds and timeouts then hold, and checks the
+    /// query.
     pub async fn from_pool(
         pool: SqlitePool,
         query: impl Into<String>,
@@ -120,59 +126,57 @@ impl SqliteOrigin {
         key_type: KeyType,
         name: String,
     ) -> Result<Self, OpenError> {
-        if let Err(reason) = check(&pool, &query).await {
-            return Err(OpenError::Query {
-                database: name,
-                reason,
-            });
-        }
-        let query = AssertSqlSafe(query).into_sql_str();
+        let unusable = |reason: String| OpenError::Query {
+            database: name.clone(),
+            reason,
+        };
+        let lookup = Lookup::check(&pool, query, key_type).await;
         let origin = Self {
+            lookup: lookup.map_err(unusable)?,
             pool,
-            query,
-            key_type,
-            name,
+            name: name.clone(),
         };
         // Some mistakes show only when a key is bound, such as a parameter with a name.
-        match origin.first_row(&Key::new()).await {
-            Ok(_) => Ok(origin),
-            Err(error) => Err(OpenError::Query {
-                database: origin.name,
-                reason: said(&error),
-            }),
+        let tried = async {
+            let connection = origin.pool.acquire().await?;
+            origin.first_row(connection, &Key::new(), 0).await
+        };
+        match timeout(FIRST_LOOKUP, tried).await {
+            Ok(Ok(_)) => Ok(origin),
+            Ok(Err(error)) => Err(unusable(said(&error))),
+            Err(_) => Err(unusable(format!("no answer within {FIRST_LOOKUP:?}"))),
         }
     }
 
-    async fn first_row(&self, key: &[u8]) -> Result<Option<SqliteRow>, sqlx::Error> {
-        let query: Query<'_, sqlx::Sqlite, _> = sqlx::query(self.query.clone());
-        let query = match self.key_type.parameter(key) {
-            Parameter::Text(text) => query.bind(text),
-            Parameter::Blob(blob) => query.bind(blob),
-        };
-        let mut connection = self.pool.acquire().await?;
-        let row = query.fetch_optional(&mut *connection).await?;
-        if row.is_none() {
-            // The driver's thread panics if a statement that it keeps has got more columns, and that looks like no row.
-            // A thread that has ended does not answer, and may leave the question lying: such a connection is given up, and
-            // not back to the pool, which would ask it, too.
-            let answered = timeout(SIGN_OF_LIFE, connection.ping()).await;
-            let lost = match answered {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error),
-                Err(_) => Some(sqlx::Error::WorkerCrashed),
-            };
-            if let Some(error) = lost {
-                drop(connection.detach());
-                return Err(error);
-            }
-        }
-        Ok(row)
+    async fn first_row(&self, connection: PoolConnection<Sqlite>, key: &Key, room: u64) -> Answer {
+        first_row(connection, self.lookup.clone(), key.clone(), room).await
+    }
+
+    /// What is in a row, but for a value that is too large to have come with it.
+    fn read(&self, row: &SqliteRow) -> Result<Row, OriginError> {
+        // Counted at open, but a `*` can stand for more by now.
+        usable(self.lookup.columns_of(row)).map_err(|reason| self.unusable(reason))?;
+        let freshness = hint(row).map_err(|reason| self.unusable(reason))?;
+        let len = self.lookup.len_of(row);
+        let len = len.map_err(|error| self.failed(error))?;
+        Ok(Row { freshness, len })
     }
 
     fn failed(&self, error: sqlx::Error) -> OriginError {
+        let reason = match &error {
+            sqlx::Error::PoolTimedOut => {
+                let options = self.pool.options();
+                format!(
+                    "no connection within {:?}: all {} are in use",
+                    options.get_acquire_timeout(),
+                    options.get_max_connections()
+                )
+            }
+            error => said(error),
+        };
         OriginError::failed(Failure {
             database: self.name.clone(),
-            reason: said(&error),
+            reason,
             source: Some(error),
         })
     }
@@ -189,32 +193,85 @@ impl SqliteOrigin {
 #[async_trait]
 impl Origin for SqliteOrigin {
     async fn load(&self, load: Load<'_>) -> Result<Loaded, OriginError> {
-        let row = self
-            .first_row(load.key)
+        let failed = |error| self.failed(error);
+        let connection = self.pool.acquire().await.map_err(failed)?;
+        // Held until the value is copied: so no more values wait for the budget than there are
+        // connections.
+        let (row, connection) = self
+            .first_row(connection, load.key, IN_PASSING.min(load.max_value))
             .await
-            .map_err(|error| self.failed(error))?;
+            .map_err(failed)?;
         let Some(row) = row else {
             return Ok(Loaded::absent());
         };
-        // Counted at open, but a `*` can stand for more by now.
-        usable(row.len()).map_err(|reason| self.unusable(reason))?;
-        let freshness = hint(&row).map_err(|reason| self.unusable(reason))?;
-        let value = row.try_get_raw(0).map_err(|error| self.failed(error))?;
-        if value.is_null() {
+        let Row { freshness, len } = self.read(&row)?;
+        let Some(len) = len else {
             return Ok(Loaded::absent().with_freshness(freshness));
+        };
+        let mut reserved = Reserved::of(&load, len).await?;
+        if self.lookup.brings_value(&row) {
+            return Ok(Loaded::value(self.copy(&row)?).with_freshness(freshness));
         }
+        drop(row);
+        let (row, _connection) = self
+            .first_row(connection, load.key, load.max_value)
+            .await
+            .map_err(failed)?;
+        // The row may be another one by now.
+        let Some(row) = row else {
+            return Ok(Loaded::absent());
+        };
+        let Row { freshness, len } = self.read(&row)?;
+        let Some(len) = len else {
+            return Ok(Loaded::absent().with_freshness(freshness));
+        };
+        reserved.grow_to(&load, len).await?;
+        Ok(Loaded::value(self.copy(&row)?).with_freshness(freshness))
+    }
+}
+
+impl SqliteOrigin {
+    fn copy(&self, row: &SqliteRow) -> Result<Bytes, OriginError> {
         // Unchecked by type: SQLite hands a number over as its text when asked for bytes.
         let value: &[u8] = row
             .try_get_unchecked(0)
             .map_err(|error| self.failed(error))?;
-        let len = value.len() as u64;
+        Ok(Bytes::copy_from_slice(value))
+    }
+}
+
+/// What is in a row beside the value itself.
+struct Row {
+    freshness: Hint,
+    /// The bytes of the value; `None` where it is `NULL`.
+    len: Option<u64>,
+}
+
+/// Bytes that are reserved for a value, where it is one that counts.
+struct Reserved(Option<Reservation>);
+
+impl Reserved {
+    async fn of(load: &Load<'_>, len: u64) -> Result<Self, OriginError> {
+        let mut none = Self(None);
+        none.grow_to(load, len).await?;
+        Ok(none)
+    }
+
+    async fn grow_to(&mut self, load: &Load<'_>, len: u64) -> Result<(), OriginError> {
         if len > load.max_value {
             return Err(OriginError::TooLarge {
                 len: Some(len),
                 limit: load.max_value,
             });
         }
-        Ok(Loaded::value(Bytes::copy_from_slice(value)).with_freshness(freshness))
+        match (&mut self.0, load.budget) {
+            (Some(reserved), _) => reserved.grow_to(len).await?,
+            (None, Some(budget)) if len >= ByteBudget::SMALL as u64 => {
+                self.0 = Some(budget.reserve(len).await?);
+            }
+            (None, _) => {}
+        }
+        Ok(())
     }
 }
 
@@ -222,50 +279,7 @@ impl fmt::Debug for SqliteOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteOrigin")
             .field("database", &self.name)
-            .field("query", &self.query.as_str())
-            .field("key_type", &self.key_type)
+            .field("lookup", &self.lookup)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether the query is one `SELECT` with one parameter and one or two columns; if not, why.
-async fn check(pool: &SqlitePool, query: &str) -> Result<(), String> {
-    let mut connection = pool.acquire().await.map_err(|error| said(&error))?;
-    let statement = connection
-        .prepare(AssertSqlSafe(query).into_sql_str())
-        .await
-        .map_err(|error| said(&error))?;
-    let parameters = match statement.parameters() {
-        Some(Either::Left(types)) => types.len(),
-        Some(Either::Right(count)) => count,
-        None => 0,
-    };
-    let columns = statement.columns().len();
-    if parameters != 1 {
-        return Err(format!(
-            "it has {parameters} parameters, where one is needed: the key, as ?1"
-        ));
-    }
-    usable(columns)?;
-    // Only a single `SELECT` can stand in parentheses: several statements, or one that writes, cannot. The line break
-    // ends a comment on the query's last line.
-    let alone = query.trim_end().trim_end_matches(';');
-    let nested = format!("SELECT * FROM (\n{alone}\n)");
-    match connection
-        .prepare(AssertSqlSafe(nested).into_sql_str())
-        .await
-    {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("it must be a single SELECT: {}", said(&error))),
-    }
-}
-
-/// Whether so many columns have a meaning; if not, why.
-fn usable(columns: usize) -> Result<(), String> {
-    if (1..=2).contains(&columns) {
-        return Ok(());
-    }
-    Err(format!(
-        "it returns {columns} columns, where one or two are needed: the value, and the seconds for which it is fresh"
-    ))
 }

@@ -220,7 +220,8 @@ async fn a_load_dropped_on_its_way_leaves_a_working_origin() {
     let origin = SqliteOrigin::open(options).await.unwrap();
 
     for polls in 1..20 {
-        // The lock keeps the load from finishing, so that each round drops it somewhere in the middle.
+        // The lock keeps the load from finishing, so that each round drops it somewhere in the
+        // middle.
         database.write("BEGIN EXCLUSIVE").await;
         {
             let mut load = std::pin::pin!(load(&origin, "Tom"));

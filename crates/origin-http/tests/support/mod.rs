@@ -1,6 +1,8 @@
 //! Servers for tests, on a port of their own.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod scripted;
+
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -55,7 +57,8 @@ where
     (address, seen)
 }
 
-/// A server that answers each connection's first request with `reply`, and then closes it or leaves it silent.
+/// A server that answers each connection's first request with `reply`, and then closes it or
+/// leaves it silent.
 pub(crate) async fn serve_raw(reply: &'static [u8], then_close: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -81,4 +84,11 @@ pub(crate) fn options(address: SocketAddr) -> HttpOptions {
 
 pub(crate) fn origin(address: SocketAddr) -> HttpOrigin {
     HttpOrigin::new(options(address)).unwrap()
+}
+
+/// Lets the tasks run that can.
+pub(crate) async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
 }

@@ -1,0 +1,285 @@
+//! The connections that are kept, and when they are given up: a request is tried once again where
+//! a kept connection was closed as it left, and all kept connections are dropped where one of them
+//! has gone silent.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
+use tokio::time::{Instant, timeout};
+
+use crate::client::{Client, Factory};
+use crate::traffic::Traffic;
+
+/// The shortest time between two drops of all connections, so that an origin that is slow or fails
+/// does not cost a handshake for each load.
+const BETWEEN_DROPS: Duration = Duration::from_secs(1);
+/// How long a kept connection may be silent after a request before the other kept ones are given
+/// up, unless the service has shown to take longer. The request itself goes on: its answer may be
+/// late.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// The connections to a service. They are kept in generations: a new one begins without any.
+pub(crate) struct Connections {
+    factory: Factory,
+    kept: RwLock<Generation>,
+    /// For second tries, which must not meet another connection that was closed meanwhile.
+    unkept: Client,
+    patience: Patience,
+}
+
+struct Generation {
+    number: u64,
+    client: Client,
+    /// When the one before it was dropped.
+    began: Option<Instant>,
+}
+
+impl Connections {
+    pub(crate) fn new(factory: Factory) -> Self {
+        Self {
+            kept: RwLock::new(Generation {
+                number: 0,
+                client: factory.client(),
+                began: None,
+            }),
+            unkept: factory.client_without_pool(),
+            factory,
+            patience: Patience::new(),
+        }
+    }
+
+    /// Sends a request that may be sent twice, and waits for the head of its answer. The
+    /// [`Exchange`] is to be kept while the body is read.
+    pub(crate) async fn send(
+        &self,
+        mut request: impl FnMut() -> Request<Empty<Bytes>>,
+    ) -> Result<(Response<Incoming>, Exchange<'_>), legacy::Error> {
+        let (number, client) = {
+            let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+            (kept.number, kept.client.clone())
+        };
+        let mut exchange = Exchange::new(self, number);
+        let error = match exchange.ask(&client, request()).await {
+            Ok(answer) => return Ok((answer, exchange)),
+            Err(error) => error,
+        };
+        if !exchange.was_closed_by_the_service(&error) {
+            return Err(error);
+        }
+        tracing::debug!(%error, "a kept connection was closed as a request left; trying again");
+        if is_orderly(&error) {
+            // That of one connection, as after its last request or its time, says nothing about
+            // the others.
+            exchange.end();
+        } else {
+            drop(exchange);
+        }
+        let mut exchange = Exchange::new(self, number);
+        let answer = exchange.ask(&self.unkept, request()).await?;
+        Ok((answer, exchange))
+    }
+
+    /// Gives up the kept connections of that generation, unless that was done a moment ago.
+    fn give_up(&self, number: u64) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        let lately = |began: Instant| began.elapsed() < BETWEEN_DROPS;
+        if kept.number != number || kept.began.is_some_and(lately) {
+            return;
+        }
+        let old = std::mem::replace(
+            &mut *kept,
+            Generation {
+                number: number + 1,
+                client: self.factory.client(),
+                began: Some(Instant::now()),
+            },
+        );
+        drop(kept);
+        // Its idle connections close with it, those in use after their answers.
+        drop(old);
+        tracing::debug!("the service does not answer: its kept connections are given up");
+    }
+}
+
+/// Whether the service closed the connection rather than reset it.
+fn is_orderly(error: &legacy::Error) -> bool {
+    let cause = std::error::Error::source(error);
+    cause
+        .and_then(|cause| cause.downcast_ref::<hyper::Error>())
+        .is_some_and(hyper::Error::is_incomplete_message)
+}
+
+/// One request and its answer. Dropped before its end, it tells the connections whether the
+/// service was silent: whoever waits for a load may stop waiting at any time, and then nobody else
+/// would.
+pub(crate) struct Exchange<'a> {
+    connections: &'a Connections,
+    generation: u64,
+    began: Instant,
+    connection: Option<CaptureConnection>,
+    /// When the service was last heard of; `None` before the answer's head.
+    heard: Option<Instant>,
+    over: bool,
+}
+
+impl<'a> Exchange<'a> {
+    fn new(connections: &'a Connections, generation: u64) -> Self {
+        Self {
+            connections,
+            generation,
+            began: Instant::now(),
+            connection: None,
+            heard: None,
+            over: false,
+        }
+    }
+
+    async fn ask(
+        &mut self,
+        client: &Client,
+        mut request: Request<Empty<Bytes>>,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        self.connection = Some(capture_connection(&mut request));
+        let patience = &self.connections.patience;
+        let mut answer = client.request(request);
+        let answer = match timeout(patience.now(), &mut answer).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => {
+                let silent = self.traffic();
+                if silent.is_some_and(|it| it.is_kept(self.began) && it.is_unanswered()) {
+                    self.connections.give_up(self.generation);
+                }
+                answer.await
+            }
+        };
+        match &answer {
+            Ok(_) => {
+                patience.answered(self.began.elapsed());
+                self.heard();
+            }
+            Err(error) if error.is_connect() => self.over = true,
+            Err(_) => {}
+        }
+        answer
+    }
+
+    /// Whether an attempt failed as it does when the service has closed an idle connection (RFC
+    /// 9112, section 9.3.1): on a connection that was there before the request, without a byte of
+    /// an answer.
+    fn was_closed_by_the_service(&self, error: &legacy::Error) -> bool {
+        let traffic = error.connect_info().and_then(Traffic::of);
+        traffic.is_some_and(|it| it.is_kept(self.began) && it.is_unanswered())
+    }
+
+    /// A part of the answer has come.
+    pub(crate) fn heard(&mut self) {
+        self.heard = Some(Instant::now());
+    }
+
+    /// The answer has come whole, or no more of it is wanted.
+    pub(crate) fn end(mut self) {
+        self.over = true;
+    }
+
+    fn traffic(&self) -> Option<Traffic> {
+        let connected = self.connection.as_ref()?.connection_metadata();
+        connected.as_ref().and_then(Traffic::of)
+    }
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let silent = match self.heard {
+            Some(heard) => heard.elapsed() >= SILENCE,
+            None => self.traffic().is_some_and(|it| it.is_unanswered()),
+        };
+        if silent {
+            self.connections.give_up(self.generation);
+        }
+    }
+}
+
+/// For how long a service may be silent before that is odd: [`SILENCE`], or twice what an answer
+/// took of late.
+struct Patience {
+    millis: AtomicU64,
+}
+
+impl Patience {
+    const LEAST: u64 = SILENCE.as_secs() * 1_000;
+
+    fn new() -> Self {
+        Self {
+            millis: AtomicU64::new(Self::LEAST),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.millis.load(Relaxed))
+    }
+
+    /// Notes how long an answer took. Quick answers take patience back bit by bit.
+    fn answered(&self, after: Duration) {
+        let millis = self.millis.load(Relaxed);
+        let twice = u64::try_from(after.as_millis()).map_or(u64::MAX, |it| it.saturating_mul(2));
+        let next = twice.max(millis - millis / 16).max(Self::LEAST);
+        // Most services always answer sooner, and share this line of memory for reading.
+        if next != millis {
+            self.millis.store(next, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HttpOptions;
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_are_given_up_once_a_second_and_once_a_generation() {
+        let factory = Factory::new(&HttpOptions::default(), false).unwrap();
+        let connections = Connections::new(factory);
+        let number = || connections.kept.read().unwrap().number;
+        connections.give_up(0);
+        assert_eq!(number(), 1);
+        connections.give_up(1);
+        assert_eq!(number(), 1, "again at once");
+        tokio::time::advance(BETWEEN_DROPS).await;
+        connections.give_up(0);
+        assert_eq!(
+            number(),
+            1,
+            "those of the first generation are gone already"
+        );
+        connections.give_up(1);
+        assert_eq!(number(), 2);
+    }
+
+    #[test]
+    fn patience_grows_with_late_answers_and_shrinks_with_quick_ones() {
+        let patience = Patience::new();
+        assert_eq!(patience.now(), SILENCE);
+        patience.answered(Duration::from_millis(400));
+        assert_eq!(patience.now(), SILENCE);
+        patience.answered(Duration::from_secs(3));
+        assert_eq!(patience.now(), Duration::from_secs(6));
+        patience.answered(Duration::from_millis(1));
+        assert!(patience.now() < Duration::from_secs(6));
+        for _ in 0..100 {
+            patience.answered(Duration::from_millis(1));
+        }
+        assert_eq!(patience.now(), SILENCE);
+        patience.answered(Duration::MAX);
+        assert_eq!(patience.now(), Duration::from_millis(u64::MAX));
+    }
+}
