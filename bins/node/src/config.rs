@@ -10,10 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::{LogFormat, Overrides, ServeArgs};
 
+mod drain;
+mod loads;
 mod origin;
 mod units;
 mod validate;
 
+pub(crate) use drain::Drain;
+pub(crate) use loads::OriginLoads;
 pub(crate) use origin::Origin;
 use units::{Size, Span};
 
@@ -56,12 +60,17 @@ pub(crate) struct Node {
     pub(crate) advertise: Option<String>,
     pub(crate) api_addr: String,
     pub(crate) admin_addr: String,
-    /// How long a node that was told to stop stays open after it has called itself not ready.
-    pub(crate) drain_delay: Span,
-    /// How long running requests then have to finish.
+    /// How long a node that was told to stop stays open after it has called itself not ready; by default 2 s, or half of
+    /// the drain timeout where that is shorter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) drain_delay: Option<Span>,
+    /// How long a node that was told to stop has in all, the drain delay included, until it has ended. Running requests have
+    /// half of it in any case.
     pub(crate) drain_timeout: Span,
     /// Connections that each of the three listeners serves at one time.
     pub(crate) max_connections: usize,
+    /// Bytes of values that are being loaded, fetched or sent, in the whole process.
+    pub(crate) max_in_flight: Size,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: String,
 }
@@ -73,9 +82,10 @@ impl Default for Node {
             advertise: None,
             api_addr: "127.0.0.1:9999".into(),
             admin_addr: "127.0.0.1:9990".into(),
-            drain_delay: Span::from_secs(0),
+            drain_delay: None,
             drain_timeout: Span::from_secs(10),
             max_connections: 10_000,
+            max_in_flight: Size(64 << 20),
             log_format: LogFormat::Text,
             log_level: "info".into(),
         }
@@ -93,6 +103,8 @@ pub(crate) struct Cluster {
     pub(crate) encoding: Encoding,
     /// Whether this node is in the ring, and so owns keys. One that is not is a front door for those that are.
     pub(crate) member: bool,
+    /// How often the ring follows a list of members that changes again and again.
+    pub(crate) damping: Span,
     /// Where the members come from, where the list changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) discovery: Option<Discovery>,
@@ -107,6 +119,7 @@ impl Default for Cluster {
             base_path: "/_groupcache/".into(),
             encoding: Encoding::default(),
             member: true,
+            damping: Span::from_secs(10),
             discovery: None,
         }
     }
@@ -163,7 +176,12 @@ pub(crate) struct Group {
     pub(crate) max_key: Size,
     pub(crate) max_value: Size,
     /// Loads that may ask the origin at one time.
-    pub(crate) max_origin_loads: usize,
+    pub(crate) max_origin_loads: OriginLoads,
+    /// How long a load may wait for that; by default a fifth of `load-timeout`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_wait: Option<Span>,
+    /// Whether an origin that fails again and again is left alone for a moment.
+    pub(crate) circuit_breaker: bool,
     /// Loads that may be under way, from the origin and from peers; gets beyond them are shed.
     pub(crate) max_loads: usize,
     pub(crate) hot_copies: HotCopies,
@@ -191,8 +209,10 @@ impl Default for Group {
             capacity: Size(64 << 20),
             load_timeout: Span::from_secs(5),
             max_key: Size(1 << 10),
-            max_value: Size(64 << 20),
-            max_origin_loads: 256,
+            max_value: Size(8 << 20),
+            max_origin_loads: OriginLoads::default(),
+            max_wait: None,
+            circuit_breaker: true,
             max_loads: 1 << 16,
             hot_copies: HotCopies::default(),
             hot_ttl: Span::from_secs(60),

@@ -1,10 +1,13 @@
 //! `gaggle-node demo`: a cluster of three nodes in one process, on an embedded database. What the README starts with.
 
+use std::io;
+
 use anyhow::Context as _;
+use gaggle_telemetry::Log;
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::warn;
 
 use crate::config::{self, Config};
 use crate::node::Node;
@@ -18,34 +21,54 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let configs: Vec<Config> = (0..3)
         .map(|n| config(n, &database))
         .collect::<Result<_, _>>()?;
-    crate::start_log(&configs[0])?;
-    crate::runtime()?.block_on(async {
-        let stop = signals::listen()?;
-        fill(&database)
-            .await
-            .context("the demo's database cannot be made")?;
-        let mut nodes = Vec::new();
-        for config in &configs {
-            nodes.push(Node::start(config).await?);
-        }
+    let log = crate::start_log(&configs[0])?;
+    let result = run_all(&configs, &database, &log);
+    log.flush(signals::LAST_LINES);
+    result
+}
+
+fn run_all(configs: &[Config], database: &std::path::Path, log: &Log) -> anyhow::Result<()> {
+    let stop = signals::listen(configs[0].node.drain().whole(), log.clone())?;
+    crate::to_the_end(async {
+        let Some(nodes) = stop.before(start_all(configs, database, log)).await else {
+            return Ok(());
+        };
+        let nodes = nodes?;
         let names: Vec<String> = nodes.iter().map(|node| node.name().to_owned()).collect();
-        let (stopping, _) = watch::channel(false);
         let mut running = JoinSet::new();
         for node in nodes {
-            let mut stopping = stopping.subscribe();
-            running.spawn(node.run(async move {
-                // An error means that the demo is over as well.
-                let _ = stopping.wait_for(|stopping| *stopping).await;
-            }));
+            let stopping = stop.clone();
+            running.spawn(node.run(async move { stopping.received().await }));
         }
-        crate::print(&welcome(&names));
-        stop.received().await;
-        stopping.send_replace(true);
-        while let Some(ended) = running.join_next().await {
-            ended.context("a node of the demo failed")?;
+        if let Err(error) = crate::tell(io::stdout(), welcome(&names)) {
+            warn!(%error, "what to try could not be printed");
         }
-        Ok(())
+        let mut result = Ok(());
+        stop.bound(async {
+            while let Some(ended) = running.join_next().await {
+                if let Err(failure) = ended {
+                    result = Err(failure).context("a node of the demo failed");
+                }
+            }
+        })
+        .await;
+        result
     })
+}
+
+async fn start_all(
+    configs: &[Config],
+    database: &std::path::Path,
+    log: &Log,
+) -> anyhow::Result<Vec<Node>> {
+    fill(database)
+        .await
+        .context("the demo's database cannot be made")?;
+    let mut nodes = Vec::new();
+    for config in configs {
+        nodes.push(Node::start(config, log).await?);
+    }
+    Ok(nodes)
 }
 
 /// Node `n` of the demo. Only the first has its front door where a reader looks for it.
@@ -59,6 +82,8 @@ fn config(n: u16, database: &std::path::Path) -> Result<Config, config::ConfigEr
     config.node.admin_addr = format!("127.0.0.1:{}", 9990 + n);
     // At `debug` a group tells of each key: which peer it picked, what it asked the origin.
     config.node.log_level = "info,gaggle_group=debug".into();
+    // All three go at once: there is nobody to give anything to.
+    config.node.drain_delay = Some(std::time::Duration::ZERO.into());
     config.cluster.peers = peers;
     let group = config::Group {
         origin: Some(config::Origin::Sqlite {
@@ -103,7 +128,8 @@ The front door of the first is on 127.0.0.1:9999, admin ports are 9990 to 9992. 
   curl 'http://localhost:9990/owner?key=Tom'         # who owns a key
   curl 'http://localhost:9990/metrics'
 
-Ctrl-C stops the demo.",
+Ctrl-C stops the demo.
+",
         names.join(", ")
     )
 }

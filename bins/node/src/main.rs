@@ -1,12 +1,17 @@
 //! `gaggle-node`: one node of a Gaggle cluster, or a demo cluster in one process.
 //!
-//! Reads top to bottom: command line, configuration, logging, runtime, start, run, drain. What a node is made of is in
-//! [`node`]; everything that answers requests is in the library crates.
+//! Reads top to bottom: command line, configuration, logging, runtime, start, run, drain. What a
+//! node is made of is in [`node`]; everything that answers requests is in the library crates.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use gaggle_telemetry::{Log, LogOptions, logging};
 
 use crate::cli::{Cli, Command, ServeArgs};
 use crate::config::{Config, ConfigError};
@@ -15,11 +20,13 @@ use crate::node::Node;
 mod cli;
 mod config;
 mod demo;
+mod descriptors;
 mod health;
 mod node;
 mod signals;
 
-/// The exit code of a configuration that cannot be used; clap's own for a command line that cannot.
+/// The exit code of a configuration that cannot be used; clap's own for a command line that
+/// cannot.
 const BAD_CONFIG: u8 = 2;
 
 fn main() -> ExitCode {
@@ -47,12 +54,22 @@ fn main() -> ExitCode {
 
 fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let config = config::load(args)?;
-    start_log(&config)?;
-    runtime()?.block_on(async {
-        // Before anything listens: a signal that comes early must stop the node and not kill it.
-        let stop = signals::listen()?;
-        let node = Node::start(&config).await?;
-        node.run(stop.received()).await;
+    let log = start_log(&config)?;
+    let result = run(&config, &log);
+    log.flush(signals::LAST_LINES);
+    result
+}
+
+fn run(config: &Config, log: &Log) -> anyhow::Result<()> {
+    // Before anything listens: a signal that comes early must stop the node and not kill it.
+    let stop = signals::listen(config.node.drain().whole(), log.clone())?;
+    to_the_end(async {
+        let Some(node) = stop.before(Node::start(config, log)).await else {
+            return Ok(());
+        };
+        let stopping = stop.clone();
+        let running = Box::pin(node?.run(async move { stopping.received().await }));
+        stop.bound(running).await;
         Ok(())
     })
 }
@@ -60,18 +77,25 @@ fn serve(args: &ServeArgs) -> anyhow::Result<()> {
 fn check(args: &ServeArgs) -> anyhow::Result<()> {
     let config = config::load(args)?;
     config::check_log_level(&config.node.log_level)?;
-    print(&config.masked()?);
-    Ok(())
+    writeln!(io::stdout(), "{}", config.masked()?).context("the configuration cannot be printed")
 }
 
-fn start_log(config: &Config) -> Result<(), ConfigError> {
-    let options = gaggle_telemetry::LogOptions {
+fn start_log(config: &Config) -> Result<Log, ConfigError> {
+    let options = LogOptions {
         format: config.node.log_format.into(),
         level: config.node.log_level.clone(),
         ..Default::default()
     };
-    gaggle_telemetry::logging::init(&options)
-        .map_err(|failure| ConfigError::new("node.log-level", failure))
+    logging::init(&options).map_err(|failure| ConfigError::new("node.log-level", failure))
+}
+
+/// Runs it on a runtime of its own, and does not wait for what it leaves behind: a thread that
+/// blocks, as a database or a disk can make it, must not hold up the exit.
+fn to_the_end<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = runtime()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
@@ -81,7 +105,8 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("the runtime could not be started")
 }
 
-/// What was asked of the command line itself (`--help`), or what is wrong with it: one line, as of the file.
+/// What was asked of the command line itself (`--help`), or what is wrong with it: one line, as
+/// of the file.
 fn unparsed(answer: &clap::Error) -> ExitCode {
     if !answer.use_stderr() {
         answer.exit();
@@ -99,14 +124,69 @@ fn unparsed(answer: &clap::Error) -> ExitCode {
     ExitCode::from(BAD_CONFIG)
 }
 
+/// How long a program waits until a person or a script is told something. Nobody may be reading.
+const TELLING: Duration = Duration::from_millis(250);
+
 /// The last line of a program that fails.
-#[allow(clippy::print_stderr)]
 fn complain(line: &str) {
-    eprintln!("gaggle-node: {line}");
+    // There is nobody left who could be told that this fails.
+    let _ = tell(io::stderr(), format!("gaggle-node: {line}\n"));
 }
 
-/// What a person or a script asked to see.
-#[allow(clippy::print_stdout)]
-fn print(text: &str) {
-    println!("{text}");
+/// Writes it, and waits for that no longer than [`TELLING`]. `println!` panics where standard
+/// output is closed.
+fn tell(mut to: impl io::Write + Send + 'static, text: String) -> io::Result<()> {
+    let (told, result) = mpsc::sync_channel(1);
+    thread::Builder::new()
+        .name("gaggle-tell".into())
+        .spawn(move || {
+            let written = to.write_all(text.as_bytes()).and_then(|()| to.flush());
+            // An error means that nobody waits for it any more.
+            let _ = told.send(written);
+        })?;
+    result
+        .recv_timeout(TELLING)
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+    use tokio::task::spawn_blocking;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_blocks_does_not_hold_up_the_end() {
+        let (go_on, blocked) = mpsc::channel::<()>();
+        let (ended, end) = mpsc::channel();
+        thread::spawn(move || {
+            let result = to_the_end(async {
+                let (began, beginning) = oneshot::channel();
+                spawn_blocking(move || {
+                    let _ = began.send(());
+                    // Until the test lets go of it.
+                    let _ = blocked.recv();
+                });
+                Ok(beginning.await?)
+            });
+            ended.send(result.is_ok())
+        });
+        // Far beyond what it takes, so that it only ends a test that would hang.
+        let ended = end.recv_timeout(Duration::from_secs(60));
+        assert_eq!(ended, Ok(true));
+        drop(go_on);
+    }
+
+    #[test]
+    fn telling_reports_a_failure_and_does_not_wait_for_a_reader() {
+        let (reader, writer) = io::pipe().unwrap();
+        tell(writer.try_clone().unwrap(), "read\n".into()).unwrap();
+        // More than a pipe holds.
+        let unread = tell(writer.try_clone().unwrap(), "x".repeat(16 << 20));
+        assert_eq!(unread.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(reader);
+        let closed = tell(writer, "x".into());
+        assert_eq!(closed.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
 }

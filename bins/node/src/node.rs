@@ -9,18 +9,19 @@ use axum::response::Response;
 use gaggle_api_http::{Admin, FrontOptions, MetricsPage, Readiness};
 use gaggle_discovery_dns::DnsDiscovery;
 use gaggle_group::{
-    Clock, FreshnessPolicy, Group, GroupBuilder, Groups, Limits, NoHotCopies, RequestRate,
-    Router as _,
+    ByteBudget, Clock, FreshnessPolicy, Group, GroupBuilder, Groups, Limits, NoHotCopies,
+    RequestRate, Router as _,
 };
 use gaggle_peers::Peers;
 use gaggle_serve::Server;
-use gaggle_telemetry::{BuildInfo, Metrics};
+use gaggle_telemetry::{BuildInfo, Log, Metrics};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tower::Service;
 use tracing::info;
 
-use crate::config::{self, Config, ConfigError, HotCopies};
+use crate::config::{self, Config, ConfigError, Drain, HotCopies};
 
 mod listeners;
 mod origins;
@@ -38,13 +39,13 @@ pub(crate) struct Node {
     readiness: Readiness,
     peers: Peers,
     discovery: Option<DnsDiscovery>,
-    drain_delay: Duration,
+    drain: Drain,
 }
 
 impl Node {
     /// Binds the ports, opens the origins and makes the ring. Everything that the configuration can get wrong shows
     /// here, before the first request.
-    pub(crate) async fn start(config: &Config) -> Result<Self, ConfigError> {
+    pub(crate) async fn start(config: &Config, log: &Log) -> Result<Self, ConfigError> {
         let listeners = Listeners::bind(&config.node).await?;
         let addr = listeners.peer.local_addr();
         let discovery = peers::discovery(&config.cluster, addr.port())?;
@@ -60,8 +61,9 @@ impl Node {
             peers.update_from(discovery).await;
         }
         let mut groups = Vec::with_capacity(config.groups.len());
+        let in_flight = ByteBudget::new(config.node.max_in_flight.0, ByteBudget::DEFAULT_MAX_WAIT);
         for (group_name, group) in &config.groups {
-            groups.push(build_group(group_name, group, peers.clone()).await?);
+            groups.push(build_group(group_name, group, peers.clone(), in_flight.clone()).await?);
         }
         let groups = Groups::new(groups).map_err(|failure| ConfigError::new("groups", failure))?;
 
@@ -72,7 +74,8 @@ impl Node {
             BuildInfo {
                 version: version.into(),
             },
-        );
+        )
+        .with_log(log.clone());
         let admin = gaggle_api_http::admin(Admin {
             node: name.clone(),
             version: version.into(),
@@ -90,7 +93,7 @@ impl Node {
             readiness,
             peers,
             discovery,
-            drain_delay: config.node.drain_delay.0,
+            drain: config.node.drain(),
         })
     }
 
@@ -99,8 +102,9 @@ impl Node {
         &self.name
     }
 
-    /// Answers until `stop`, then drains: calls itself not ready, stays open for the drain delay, closes the front door
-    /// and the peers' port as their requests end, and the admin port last, so that it can be watched.
+    /// Answers until `stop`, then drains: calls itself not ready, tells the other nodes that it leaves, gives them what it
+    /// holds while it stays open for the drain delay, closes the front door and the peers' port as their requests end, and
+    /// the admin port last, so that it can be watched.
     pub(crate) async fn run(self, stop: impl Future<Output = ()> + Send + 'static) {
         let Listeners { peer, api, admin } = self.listeners;
         info!(
@@ -123,6 +127,7 @@ impl Node {
             let group = group.clone();
             following.spawn(async move { group.follow().await });
         }
+        let leaving = self.groups.clone();
         let front_door = gaggle_api_http::front_service(self.groups, FrontOptions::default());
         let serving = async {
             tokio::join!(
@@ -133,10 +138,15 @@ impl Node {
         };
         let stopping = async {
             self.readiness.set_ready(true);
+            self.peers.arrive().await;
             stop.await;
-            info!(delay = ?self.drain_delay, "stopping");
+            info!(delay = ?self.drain.delay, "stopping");
             self.readiness.set_ready(false);
-            tokio::time::sleep(self.drain_delay).await;
+            let closing = Instant::now() + self.drain.delay;
+            if !self.drain.delay.is_zero() {
+                leave(&self.peers, &leaving, self.drain.whole(), closing).await;
+            }
+            tokio::time::sleep_until(closing).await;
             close.send_replace(Phase::Draining);
         };
         let running = async {
@@ -151,6 +161,23 @@ impl Node {
             () = follow(&self.peers, self.discovery.as_ref()) => {}
         }
         info!(node = %self.name, "stopped");
+    }
+}
+
+/// Tells the other nodes that this one goes, and gives them what it holds until the node closes.
+async fn leave(peers: &Peers, groups: &Groups, gone_within: Duration, closing: Instant) {
+    let told = peers.leave(gone_within).await;
+    for group in groups.iter() {
+        let left = closing.saturating_duration_since(Instant::now());
+        let handed = group.hand_over(left).await;
+        info!(
+            group = %group.name(),
+            nodes = told,
+            sent = handed.sent,
+            kept = handed.kept,
+            complete = handed.complete,
+            "handed over"
+        );
     }
 }
 
@@ -193,18 +220,23 @@ async fn build_group(
     name: &str,
     config: &config::Group,
     peers: Peers,
+    in_flight: ByteBudget,
 ) -> Result<Group, ConfigError> {
     let limits = Limits {
         max_key: usize::try_from(config.max_key.0).unwrap_or(usize::MAX),
         max_value: config.max_value.0,
         load_timeout: config.load_timeout.0,
-        max_origin_loads: config.max_origin_loads,
+        max_origin_loads: config.max_origin_loads.most,
+        adapt_origin_loads: config.max_origin_loads.adapt,
+        max_wait: config.max_wait.map(|wait| wait.0),
+        circuit_breaker: config.circuit_breaker,
         max_loads: config.max_loads,
         ..Limits::default()
     };
     let builder = Group::builder(name)
         .capacity(config.capacity.0)
         .limits(limits)
+        .in_flight(in_flight)
         .freshness(FreshnessPolicy {
             ttl: config.ttl.map(|ttl| ttl.0),
             ttl_jitter: config.ttl_jitter,

@@ -1,28 +1,130 @@
-//! SIGTERM and SIGINT: both ask for an orderly stop.
+//! SIGTERM and SIGINT. The first asks for an orderly stop; the second ends the process at once,
+//! whatever hangs.
+
+use std::process;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use gaggle_telemetry::Log;
+use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tracing::{error, info, warn};
 
-/// The signals, caught from now on.
-pub(crate) struct Signals {
+/// How long an ending process waits for its last log lines to be written. With either grace it is
+/// less than a second.
+pub(crate) const LAST_LINES: Duration = Duration::from_millis(250);
+
+/// How far past its time an orderly stop may be before it is given up.
+const GRACE: Duration = Duration::from_millis(400);
+
+/// And how far before the process ends without its runtime's help: whatever blocks that must not
+/// keep the process.
+const LAST_GRACE: Duration = Duration::from_millis(700);
+
+/// The exit code of a process that had to be ended while it was stopping.
+const NOT_IN_TIME: i32 = 1;
+
+/// Tells that the process was asked to stop.
+#[derive(Clone)]
+pub(crate) struct Stop {
+    asked: watch::Receiver<bool>,
+    limit: Duration,
+}
+
+/// Catches the signals from now on, in a thread of its own that nothing else can hold up. `limit`
+/// is how long an orderly stop may take: the process ends within one second after that in any
+/// case, with exit code 1 if the runtime is blocked. A second signal ends it at once, with 128
+/// and the signal's number: 130 for SIGINT, 143 for SIGTERM.
+pub(crate) fn listen(limit: Duration, log: Log) -> anyhow::Result<Stop> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime for signals could not be started")?;
+    let mut signals = {
+        let _entered = runtime.enter();
+        Signals::catch()?
+    };
+    let (ask, asked) = watch::channel(false);
+    thread::Builder::new()
+        .name("gaggle-signals".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                signals.next().await;
+                ask.send_replace(true);
+                let code = match timeout(limit.saturating_add(LAST_GRACE), signals.next()).await {
+                    Ok(second) => {
+                        warn!("a second signal: ending at once");
+                        128 + second.as_raw_value()
+                    }
+                    Err(_) => {
+                        error!("stopping takes too long: ending at once");
+                        NOT_IN_TIME
+                    }
+                };
+                log.flush(LAST_LINES);
+                process::exit(code);
+            });
+        })
+        .context("the thread for signals could not be started")?;
+    Ok(Stop { asked, limit })
+}
+
+impl Stop {
+    /// Waits for the first signal.
+    pub(crate) async fn received(&self) {
+        // An error means that nobody listens for signals any more; then none is received.
+        if self.asked.clone().wait_for(|asked| *asked).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits for `starting`, or the first signal: then there is no result.
+    pub(crate) async fn before<T>(&self, starting: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            started = starting => Some(started),
+            () = self.received() => {
+                info!("stopped while starting");
+                None
+            }
+        }
+    }
+
+    /// Waits for `running`, which is told of the first signal by other means, but not much longer
+    /// than it may take to stop.
+    pub(crate) async fn bound(&self, running: impl Future<Output = ()>) {
+        let late = async {
+            self.received().await;
+            sleep(self.limit.saturating_add(GRACE)).await;
+        };
+        tokio::select! {
+            () = running => {}
+            () = late => warn!("stopping takes too long: what is under way is cut"),
+        }
+    }
+}
+
+struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-pub(crate) fn listen() -> anyhow::Result<Signals> {
-    let catch = |kind| signal(kind).context("signals cannot be caught");
-    Ok(Signals {
-        terminate: catch(SignalKind::terminate())?,
-        interrupt: catch(SignalKind::interrupt())?,
-    })
-}
-
 impl Signals {
-    /// Waits for the first of them.
-    pub(crate) async fn received(mut self) {
+    /// Within a runtime.
+    fn catch() -> anyhow::Result<Self> {
+        let catch = |kind| signal(kind).context("signals cannot be caught");
+        Ok(Self {
+            terminate: catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> SignalKind {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
         }
     }
 }

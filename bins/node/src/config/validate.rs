@@ -18,6 +18,24 @@ impl Config {
                 "expected a number above 0",
             ));
         }
+        if self.node.drain_timeout.0.is_zero() {
+            return Err(ConfigError::new(
+                "node.drain-timeout",
+                "expected more than 0",
+            ));
+        }
+        let in_flight = self.node.max_in_flight.0;
+        for (name, group) in &self.groups {
+            if group.max_value.0 > in_flight {
+                return Err(ConfigError::new(
+                    format!("groups.{name}.max-value"),
+                    format!(
+                        "{} bytes could never be loaded: node.max-in-flight is {in_flight} bytes",
+                        group.max_value.0
+                    ),
+                ));
+            }
+        }
         if let Some(advertise) = &self.node.advertise {
             base_url("node.advertise", advertise)?;
         }
@@ -64,7 +82,6 @@ impl Group {
             ("capacity", self.capacity.0 == 0),
             ("max-value", self.max_value.0 == 0),
             ("load-timeout", self.load_timeout.0.is_zero()),
-            ("max-origin-loads", self.max_origin_loads == 0),
             ("max-loads", self.max_loads == 0),
             ("ttl", self.ttl.is_some_and(|ttl| ttl.0.is_zero())),
         ];

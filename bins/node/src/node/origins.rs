@@ -16,19 +16,27 @@ pub(super) async fn open(group: &str, config: &Group) -> Result<Arc<dyn Origin>,
     };
     Ok(match origin {
         config::Origin::Sqlite { path, query } => {
+            let defaults = SqliteOptions::default();
             let options = SqliteOptions {
                 path: path.clone(),
                 query: query.clone(),
-                // A load waits no longer than its group allows.
-                acquire_timeout: config.load_timeout.0,
-                ..SqliteOptions::default()
+                // More are of no use than loads may ask at one time.
+                max_connections: u32::try_from(config.max_origin_loads.most)
+                    .unwrap_or(u32::MAX)
+                    .min(defaults.max_connections),
+                // As long as a load may wait for its turn: it is one more queue for the same.
+                acquire_timeout: config
+                    .max_wait
+                    .map_or(config.load_timeout.0 / 5, |wait| wait.0),
+                ..defaults
             };
             let opened = SqliteOrigin::open(options).await;
             Arc::new(opened.map_err(|failure| ConfigError::new(field(""), failure))?)
         }
-        config::Origin::Http { url } => {
+        config::Origin::Http { url, idle_timeout } => {
             let options = HttpOptions {
                 url: url.clone(),
+                idle_timeout: idle_timeout.0,
                 ..HttpOptions::default()
             };
             Arc::new(

@@ -94,6 +94,7 @@ fn connected(
     };
     let options = Options {
         member: config.member,
+        damping: config.damping.0,
         remember_for: hot_ttl.max(Options::default().remember_for),
         ..Options::default()
     };
@@ -112,6 +113,7 @@ pub(super) fn routes(config: &Cluster, groups: Groups) -> Result<axum::Router, C
         base_path: base_path(config)?,
         encoding: encoding(config),
         unmarked,
+        ..ServerOptions::default()
     };
     let http = gaggle_transport_http::router(groups.clone(), options);
     Ok(match config.transport {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Output;
 
-use crate::support::{command, loopback};
+use crate::support::{command, loopback, row};
 
 const GOOD: &str =
     "[groups.scores.origin]\nkind = \"http\"\nurl = \"http://127.0.0.1:7000/{key}\"\n";
@@ -35,6 +35,7 @@ fn complaint(output: &Output) -> String {
 #[test]
 fn a_bad_field_ends_serve_and_check_with_a_line_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
+    let mut refused = 0;
     for (text, field) in [
         ("[node]\nport = 1", "node.port"),
         ("[clusters]\npeers = []", "clusters"),
@@ -91,11 +92,17 @@ fn a_bad_field_ends_serve_and_check_with_a_line_that_names_it() {
                 rest.is_some_and(|rest| rest.starts_with([':', '.'])),
                 "{command} of {text:?}: {line}"
             );
+            refused += 1;
         }
     }
     let config = write(dir.path(), "");
     let line = complaint(&run(&["serve", "--config", &config], &[]));
     assert!(line.starts_with("gaggle-node: groups: "), "{line}");
+    row(
+        29,
+        "a clear error naming the field",
+        format!("{refused} of {refused} starts and checks with one line that names it"),
+    );
 }
 
 #[test]

@@ -13,11 +13,15 @@
 
 mod support;
 
+mod bytes;
 mod configuration;
 mod demo;
 mod dialects;
 mod faults;
+mod hanging;
 mod keys;
+mod logging;
+mod matrix;
 mod once;
 mod origins;
 mod promises;

@@ -7,6 +7,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::task::JoinSet;
 
+use crate::support;
 use crate::support::client::{Answer, escape};
 use crate::support::origin::{Mode, value_of};
 use crate::support::{Client, Cluster, Node, Origin, Setup, busy, until};
@@ -192,7 +193,11 @@ async fn a_herd_on_three_nodes_reaches_the_origin_once() {
     let key = b"the one that everybody wants";
     let (_, (origin, answers)) = undisturbed(async || herd_of(callers, key).await).await;
     let asked = origin.asked_for(key);
-    println!("a herd of {callers}: {asked} request at the origin");
+    support::row(
+        11,
+        "loads == 1; every answer equal",
+        format!("{asked} load for {callers} callers over three nodes"),
+    );
     assert_eq!(answers.len(), callers);
     for answer in answers {
         assert_eq!((answer.status, answer.body), (200, value_of(key)));

@@ -1,42 +1,36 @@
-//! What the tests are made of: processes, clusters of them, an origin that counts, and two kinds of clients.
+//! What the tests are made of: processes, clusters of them, origins that count or have few slots, clients, and a load.
 
-use std::time::Duration;
+use std::fmt::Display;
 
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::{MissedTickBehavior, interval, timeout};
 
+pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod cluster;
+pub(crate) mod load;
+pub(crate) mod machine;
 pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod wait;
 
+pub(crate) use backend::{Backend, Trouble};
 pub(crate) use client::Client;
 pub(crate) use cluster::{Cluster, Setup, loopback};
+pub(crate) use load::{Load, Outcome};
+pub(crate) use machine::{calm, promised};
 pub(crate) use origin::Origin;
 pub(crate) use process::{Node, Process, command};
+pub(crate) use wait::{PATIENCE, until};
 
-/// The end of every wait. Far beyond what any of them takes, so that it only ends tests that would hang.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Tells of a row of the fault matrix (docs/promises.md) what is promised and what was seen.
+pub(crate) fn row(number: u32, promise: &str, seen: impl Display) {
+    println!("row {number}: promise {promise}; seen {seen}");
+}
 
 /// Held by the tests that keep both cores busy. Two at a time would starve each other's nodes of the 250 ms that a peer
 /// has to show a sign of life, and a peer that is thought dead is no longer the one place where a key is loaded.
 pub(crate) async fn busy() -> MutexGuard<'static, ()> {
     static BUSY: Mutex<()> = Mutex::const_new(());
     BUSY.lock().await
-}
-
-/// Asks again and again until the answer is yes.
-pub(crate) async fn until(what: &str, mut asked: impl AsyncFnMut() -> bool) {
-    let mut tick = interval(Duration::from_millis(20));
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let waited = timeout(PATIENCE, async {
-        loop {
-            tick.tick().await;
-            if asked().await {
-                return;
-            }
-        }
-    });
-    assert!(waited.await.is_ok(), "waited in vain for: {what}");
 }

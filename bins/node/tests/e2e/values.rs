@@ -1,6 +1,6 @@
 //! Values of every size: exact, or refused without harm to what is held.
 
-use crate::support::{Client, Cluster, Origin, Setup};
+use crate::support::{Client, Cluster, Origin, Setup, row};
 
 const LIMIT: usize = 64 << 10;
 
@@ -68,6 +68,13 @@ async fn sizes(transport: &str) {
     assert_eq!(
         cluster.metric(&client, "gaggle_evictions_total", &[]).await,
         0
+    );
+    row(
+        21,
+        "exact bytes or a clear error; nothing else evicted",
+        format!(
+            "{transport:?}: 0, 1, limit - 1 and the limit exact; limit + 1 and 10x: 413; {held} values held, 0 evicted"
+        ),
     );
     for key in &good {
         let owner = cluster.owner(&client, key).await;

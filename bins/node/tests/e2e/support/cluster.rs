@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
+use gaggle_testkit::Proxy;
 use tempfile::TempDir;
 
 use super::{Client, Node, Origin};
@@ -71,6 +72,15 @@ impl Setup {
     }
 }
 
+/// Ports that are free on one address of their own.
+pub(crate) fn free_ports(count: usize) -> Vec<SocketAddr> {
+    let ip = loopback();
+    let held: Vec<_> = (0..count)
+        .map(|_| TcpListener::bind((ip, 0)).unwrap())
+        .collect();
+    held.iter().map(|port| port.local_addr().unwrap()).collect()
+}
+
 /// Nodes that know of each other.
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
@@ -80,12 +90,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start(size: usize, setup: &Setup) -> Self {
-        let ip = loopback();
-        let held: Vec<_> = (0..size)
-            .map(|_| TcpListener::bind((ip, 0)).unwrap())
-            .collect();
-        let peers: Vec<_> = held.iter().map(|port| port.local_addr().unwrap()).collect();
-        drop(held);
+        let peers = free_ports(size);
         let dir = tempfile::tempdir().unwrap();
         let mut nodes = Vec::new();
         for (n, me) in peers.iter().enumerate() {
@@ -94,6 +99,29 @@ impl Cluster {
             nodes.push(Node::start(&config).await);
         }
         Self { nodes, _dir: dir }
+    }
+
+    /// Nodes that reach each other through proxies: `proxies[n]` is the way to `nodes[n]`.
+    pub(crate) async fn behind_proxies(size: usize, setup: &Setup) -> (Self, Vec<Proxy>) {
+        let peers = free_ports(size);
+        let mut proxies = Vec::new();
+        for peer in &peers {
+            proxies.push(Proxy::start(*peer).await.unwrap());
+        }
+        let known_by: Vec<_> = proxies.iter().map(Proxy::addr).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let mut nodes = Vec::new();
+        for (n, me) in peers.iter().enumerate() {
+            let config = dir.path().join(format!("node-{n}.toml"));
+            let name = format!("http://{}", known_by[n]);
+            let mut setup = setup.clone();
+            writeln!(setup.node, "\nadvertise = \"{name}\"").unwrap();
+            std::fs::write(&config, setup.file(*me, &known_by)).unwrap();
+            let mut node = Node::start(&config).await;
+            node.name = name;
+            nodes.push(node);
+        }
+        (Self { nodes, _dir: dir }, proxies)
     }
 
     /// Which node owns a key, by its index.

@@ -11,6 +11,9 @@ use tokio::time::timeout;
 
 use super::{PATIENCE, until};
 
+/// Lines of a process's log that are kept.
+const LINES: usize = 40_000;
+
 /// The binary, with an empty environment: the machine's own settings (proxies, `GAGGLE_*`) are none of the tests'.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gaggle-node"));
@@ -33,7 +36,13 @@ impl Process {
         let (lines, log) = watch::channel(Vec::new());
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                lines.send_modify(|lines| lines.push(line));
+                lines.send_modify(|lines| {
+                    if lines.len() >= LINES {
+                        // The start tells the ports, and the end what went wrong.
+                        lines.drain(LINES / 4..LINES / 2);
+                    }
+                    lines.push(line);
+                });
             }
         });
         Self {
@@ -83,6 +92,30 @@ impl Process {
         status.unwrap()
     }
 
+    /// Its id, for what the kernel tells of it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Descriptors that it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id()));
+        open.unwrap().count()
+    }
+
+    /// Bytes of its memory that are resident.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1));
+        kib.unwrap().parse::<u64>().unwrap() << 10
+    }
+
     /// SIGKILL, and not before it is gone does this return.
     pub(crate) fn kill(&mut self) {
         // An error means that it has ended already.
@@ -118,7 +151,11 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a node and waits until it listens. Its log must be JSON, for that tells the ports.
     pub(crate) async fn start(config: &Path) -> Self {
-        let mut serve = command();
+        Self::start_by(command(), config).await
+    }
+
+    /// As [`start`](Self::start), by a command that the arguments are added to.
+    pub(crate) async fn start_by(mut serve: Command, config: &Path) -> Self {
         serve.arg("serve").arg("--config").arg(config);
         let process = Process::spawn(&config.display().to_string(), serve);
         let listening = process.logged("listening").await;
@@ -137,7 +174,8 @@ impl Node {
     /// Starts a node that was killed again: the same name, other ports for the front door and the admin endpoints.
     pub(crate) async fn restart(&mut self) {
         self.process.kill();
-        let config = self.config.clone();
+        let (config, name) = (self.config.clone(), self.name.clone());
         *self = Self::start(&config).await;
+        self.name = name;
     }
 }

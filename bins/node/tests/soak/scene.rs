@@ -1,0 +1,188 @@
+//! The cluster: processes behind proxies, an origin, and the list of front doors that a balancer
+//! would keep.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gaggle_testkit::Proxy;
+use tempfile::TempDir;
+
+use crate::ledger::Ledger;
+use crate::support::backend::Power;
+use crate::support::cluster::free_ports;
+use crate::support::{Backend, Client, Node, Setup};
+
+pub(crate) const NODES: usize = 3;
+
+/// The deadline of a load, and so of a get.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
+
+pub(crate) const CAPACITY: u64 = 32 << 20;
+
+/// What the origin can do: 200 answers per second.
+pub(crate) const POWER: Power = Power {
+    slots: 8,
+    takes: Duration::from_millis(40),
+    finishes_abandoned: true,
+};
+
+pub(crate) struct Scene {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) proxies: Vec<Proxy>,
+    pub(crate) origin: Backend,
+    pub(crate) doors: Doors,
+    /// Resident memory of each node when it was empty.
+    pub(crate) empty: Vec<u64>,
+    configs: Vec<PathBuf>,
+    binary: PathBuf,
+    _dir: TempDir,
+}
+
+/// A node as a client reaches it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Door {
+    pub(crate) node: usize,
+    pub(crate) api: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    /// Whether the node is whole: not stopped, killed or told to end.
+    pub(crate) is_open: bool,
+    /// Grows with each change of `is_open`.
+    pub(crate) changes: u32,
+}
+
+/// The doors, as a balancer with perfect sight would know them.
+#[derive(Clone)]
+pub(crate) struct Doors(Arc<Mutex<Vec<Door>>>);
+
+impl Doors {
+    /// One of the open doors.
+    pub(crate) fn any(&self, random: u64) -> Option<Door> {
+        let doors = self.0.lock().unwrap();
+        let open: Vec<_> = doors.iter().filter(|door| door.is_open).collect();
+        let at = random.checked_rem(open.len() as u64)?;
+        open.get(at as usize).map(|door| **door)
+    }
+
+    /// Whether the node has been whole ever since the door was chosen.
+    pub(crate) fn was_whole(&self, door: Door) -> bool {
+        self.0.lock().unwrap()[door.node].changes == door.changes
+    }
+
+    pub(crate) fn is_open(&self, node: usize) -> bool {
+        self.0.lock().unwrap()[node].is_open
+    }
+
+    fn set(&self, node: usize, is_open: bool) {
+        let door = &mut self.0.lock().unwrap()[node];
+        door.is_open = is_open;
+        door.changes += 1;
+    }
+}
+
+/// The release binary, unless it is missing or older than the debug one.
+fn binary() -> PathBuf {
+    let debug = PathBuf::from(env!("CARGO_BIN_EXE_gaggle-node"));
+    let built = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
+    let release = debug
+        .parent()
+        .and_then(Path::parent)
+        .map(|target| target.join("release/gaggle-node"));
+    match release {
+        Some(release) if built(&release) >= built(&debug) => release,
+        _ => debug,
+    }
+}
+
+impl Scene {
+    pub(crate) async fn set(ledger: &Arc<Ledger>) -> Self {
+        let values = Arc::clone(ledger);
+        let origin = Backend::serve(POWER, move |key| values.value(key)).await;
+        let group = format!(
+            "capacity = \"{}MiB\"\nload-timeout = \"{}s\"\nmax-origin-loads = {}",
+            CAPACITY >> 20,
+            DEADLINE.as_secs(),
+            POWER.slots
+        );
+        let setup = Setup {
+            origin: origin.table(),
+            ..Setup::default()
+        };
+        let setup = setup.group(&group);
+        let dir = tempfile::tempdir().unwrap();
+        let peers = free_ports(NODES);
+        let mut proxies = Vec::new();
+        for peer in &peers {
+            proxies.push(Proxy::start(*peer).await.unwrap());
+        }
+        let names: Vec<_> = proxies.iter().map(Proxy::addr).collect();
+        let mut configs = Vec::new();
+        for (n, me) in peers.iter().enumerate() {
+            let mut setup = setup.clone();
+            setup.node = format!("advertise = \"http://{}\"", names[n]);
+            let config = dir.path().join(format!("node-{n}.toml"));
+            std::fs::write(&config, setup.file(*me, &names)).unwrap();
+            configs.push(config);
+        }
+        let mut scene = Self {
+            nodes: Vec::new(),
+            proxies,
+            origin,
+            doors: Doors(Arc::default()),
+            empty: Vec::new(),
+            configs,
+            binary: binary(),
+            _dir: dir,
+        };
+        println!("soak: {NODES} nodes of {}", scene.binary.display());
+        for at in 0..NODES {
+            let node = scene.start(at).await;
+            scene.empty.push(node.process.resident());
+            scene.doors.0.lock().unwrap().push(Door {
+                node: at,
+                api: node.api,
+                admin: node.admin,
+                is_open: true,
+                changes: 0,
+            });
+            scene.nodes.push(node);
+        }
+        scene
+    }
+
+    async fn start(&self, at: usize) -> Node {
+        let mut program = Command::new(&self.binary);
+        program.env_clear().stdin(std::process::Stdio::null());
+        Node::start_by(program, &self.configs[at]).await
+    }
+
+    /// No client is sent to that node any more.
+    pub(crate) fn close(&self, at: usize) {
+        self.doors.set(at, false);
+    }
+
+    /// Clients are sent to it again.
+    pub(crate) fn open(&self, at: usize) {
+        self.doors.set(at, true);
+    }
+
+    /// Starts a node that has ended, and lets clients in when it says that it is ready.
+    pub(crate) async fn restart(&mut self, at: usize) {
+        self.nodes[at].process.kill();
+        self.nodes[at] = self.start(at).await;
+        let node = &self.nodes[at];
+        let client = Client::new();
+        crate::support::until("a node to be ready", async || {
+            client.get(node.admin, "/readyz").await.status == 200
+        })
+        .await;
+        {
+            let mut doors = self.doors.0.lock().unwrap();
+            doors[at].api = node.api;
+            doors[at].admin = node.admin;
+        }
+        self.open(at);
+    }
+}
