@@ -30,7 +30,8 @@ pub struct Admin {
     pub node: String,
     /// The version of the running program.
     pub version: String,
-    /// The groups that the node serves. They are taken to share one ring: `/status` shows that of the first.
+    /// The groups that the node serves. They are taken to share one ring and one budget of bytes
+    /// in flight: `/status` shows those of the first.
     pub groups: Groups,
     /// What `/readyz` answers.
     pub readiness: Readiness,
@@ -46,7 +47,7 @@ pub struct MetricsPage {
 }
 
 impl MetricsPage {
-    /// A page of that content type, rendered anew for each request. `render` must not block.
+    /// A page of that content type, rendered for each request. `render` must not block.
     ///
     /// # Panics
     ///

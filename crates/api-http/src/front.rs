@@ -23,10 +23,12 @@ pub struct FrontOptions {
     pub max_batch_keys: usize,
     /// The largest body of a batch request, in bytes. Default 2 MiB: room for 1000 keys of 1 KiB in base64.
     pub max_body: usize,
-    /// The most bytes of values in the answer to a batch, before base64. Default 64 MiB.
+    /// The most bytes of values in the answer to a batch, before base64. Default 64 MiB. They are
+    /// never in memory together.
     pub max_batch_bytes: u64,
-    /// How many keys of a batch are asked for at a time, those of each other node in one request where the transport can.
-    /// 0 is taken as 1. Default 128.
+    /// The most keys of a batch that are loaded at a time, those of each other node in one request
+    /// where the transport can. Fewer are where their values are large, and at first. 0 is taken
+    /// as 1. Default 128.
     pub batch_loads: usize,
     /// How long the body of a batch request may take to arrive. Default 10 s.
     pub body_timeout: Duration,
@@ -71,7 +73,7 @@ pub fn front_service(
     service_fn(move |request: Request| {
         let front = Arc::clone(&front);
         async move {
-            let head = request.method() == Method::HEAD;
+            let head = head(&request);
             let response = front.respond(request).await;
             Ok(if head {
                 reply::without_body(response)
@@ -99,12 +101,22 @@ impl Front {
         if uri.path() == "/api" {
             read_only(request.method())?;
             let (group, key) = of_query(&self.groups, uri)?;
-            return Ok(value::raw(&key, lookup(group, &key).await?));
+            let mut answer = lookup(group, &key).await?;
+            if value::is_large(&answer) && !head(&request) {
+                // Boxed, or each get would carry the room for the wait.
+                answer = Box::pin(value::counted(group, answer, None)).await?;
+            }
+            return Ok(value::raw(&key, answer));
         }
         match Target::parse(uri.path()).ok_or_else(Refusal::no_such_path)?? {
             Target::Key(group, key) => {
                 read_only(request.method())?;
-                let answer = lookup(named(&self.groups, &group)?, &key).await?;
+                let group = named(&self.groups, &group)?;
+                let mut answer = lookup(group, &key).await?;
+                if value::is_large(&answer) && !head(&request) {
+                    let headers = Some(request.headers());
+                    answer = Box::pin(value::counted(group, answer, headers)).await?;
+                }
                 Ok(value::answer(&key, answer, request.headers()))
             }
             Target::Group(group) => {
@@ -123,6 +135,10 @@ impl Front {
 async fn lookup(group: &Group, key: &[u8]) -> Result<Answer, Refusal> {
     let answer = group.lookup(key).await;
     answer.map_err(|error| Refusal::failed(&error))
+}
+
+fn head(request: &Request) -> bool {
+    request.method() == Method::HEAD
 }
 
 /// `HEAD` does what `GET` does; axum, or [`front_service`], takes the body away.

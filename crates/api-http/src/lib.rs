@@ -69,8 +69,14 @@
 //! | 413 | the value, or the body of a `POST`, is over its limit |
 //! | 414 | the key is over the group's limit |
 //! | 502 | the origin failed, or the load panicked; of a `PUT`: the owner could not be given the value |
-//! | 503 | too many loads are under way, or the node is stopping; with `Retry-After` in seconds |
+//! | 503 | too much is under way (loads, those that wait for the origin, bytes in flight), the origin is failing, or the node is stopping; with `Retry-After` in seconds |
 //! | 504 | no value within the load timeout |
+//!
+//! **Bytes in flight.** A value of 4 KiB or more counts as in flight
+//! ([`Group::in_flight`](gaggle_group::Group::in_flight)) from when it is sent until it is
+//! written, or its client is gone; so do the bodies of requests while they are read and used. Over
+//! the budget a request waits for as long as the budget says, and is then answered with 503.
+//! `HEAD` and 304 count nothing.
 //!
 //! **Batches.** `{"results":[{"key":"Tom","status":200,"value":"NjMw"},{"key":"Nobody","status":404}]}`: values in base64,
 //! results in the order of the keys, each with the status that a `GET` would have had, and an `error` text where that is
@@ -79,6 +85,12 @@
 //! get 413 with the error `the answer is full`, and can be asked for in a request of their own. The request's content
 //! type is not looked at.
 //!
+//! An answer of up to 256 KiB that is in memory is sent in one piece. Any other is a stream,
+//! written as it is read: keys are loaded a window at a time, few at first and then as many as
+//! bring about 1 MiB, and the next window begins when most of the last one has been taken. A value
+//! without room in the budget has the status 503 in its row; where one has waited for room and got
+//! none, the next ones of the same batch do not wait. A client that goes away ends the batch.
+//!
 //! # The admin endpoints
 //!
 //! | request | answer |
@@ -86,7 +98,7 @@
 //! | `GET /livez` | 200 `ok` as long as the process answers at all |
 //! | `GET /readyz` | 200 `ready`; 503 `starting` or `draining`: see [`Readiness`] |
 //! | `GET /metrics` | the text of [`MetricsPage`] |
-//! | `GET /status` | JSON: `node`, `version`, `state`, `ring` (`members`, `hash`, and `peers` with their health), `groups` with their counters and `contacts`: [below](#status) |
+//! | `GET /status` | JSON: `node`, `version`, `state`, `ring` (`members`, `hash`, and `peers` with their health), `in_flight`, `groups` with their counters and `contacts`: [below](#status) |
 //! | `GET /owner?group=G&key=K` | `{"owner":"http://…","self":true}`: who owns the key by placement, up or down; decoded as `/api` is |
 //! | `DELETE /v1/{group}/{key}` | `{"removed":["http://…"],"missed":[{"node":"http://…","error":"…"}]}`: 200 if every node has dropped its copies, 502 if some node was missed |
 //! | `DELETE /v1/{group}` | the same for all keys of the group |
@@ -106,11 +118,14 @@
 //!
 //! ## Status
 //!
-//! A group's counters have the names that `/metrics` has for them, with labels as fields: `main`, `hot` and `absent` (keys
-//! known to be absent) for a cache. Those that are no metric by themselves are `stale_revalidating`,
-//! `stale_failed_over`, `refreshes`, `not_modified`, `removals` and `unvouched_drops`: see [`Stats`](gaggle_group::Stats).
+//! A group's counters have the names that `/metrics` has for them, with labels as fields: `main`,
+//! `hot` and `absent` (keys known to be absent) for a cache. Those that are no metric by
+//! themselves are `stale_revalidating`, `stale_failed_over`, `refreshes`, `not_modified`,
+//! `removals`, `taken_over`, `hedges` and `unvouched_drops`: see [`Stats`](gaggle_group::Stats).
 //! `contacts` lists for each other node how many seconds ago it last told which removals it knows:
-//! `[{"node":"http://…","heard_seconds":0.25}]`, and `null` where it never did.
+//! `[{"node":"http://…","heard_seconds":0.25}]`, and `null` where it never did. `in_flight` has
+//! the bytes in flight of the node: `used`, `limit` (`null` for none), `peak`, how many requests
+//! for room were `refused`, and how many are `waiting`.
 //!
 //! # Trade-offs
 //!
@@ -118,10 +133,16 @@
 //!   can be nested under a path but not merged with another router that has a fallback.
 //! * Nobody is authenticated, and a failure's text includes what the origin said: the front door is for a trusted network,
 //!   the admin endpoints for fewer people still.
-//! * Values are whole: no ranges and no streaming.
-//! * A batch asks for its keys in groups of [`FrontOptions::batch_loads`], so that one request cannot take every slot
-//!   that a group has for loads, nor memory for much more than its answer; its last keys wait for its first ones. In each
-//!   group of keys there is one request to each node that owns some of them, if the transport sends keys together.
+//! * Values are whole: no ranges.
+//! * A batch loads its keys a window at a time, at most [`FrontOptions::batch_loads`], so that one
+//!   request can take neither every slot that a group has for loads nor much memory; its last keys
+//!   wait for its first ones. In each window there is one request to each node that owns some of
+//!   its keys, if the transport sends keys together. As the first window is small, a batch of 100
+//!   keys that are not in memory takes two round trips where one would do.
+//! * The status of a batch is sent before its last keys are loaded: each row has its own.
+//! * Text of a batch that a connection buffers counts as in flight, but does not wait for room, for
+//!   its answer has begun; and a value that has just been loaded does not wait for room as long as
+//!   the budget is not exceeded. So it can be, by one value and what connections buffer.
 //! * `/api` does not say how a value is encoded: where the origin sends encoded ones, ask for them under `/v1`.
 //! * Connection limits and header timeouts are the server's business, not a router's.
 
@@ -130,6 +151,7 @@ mod batch;
 mod body;
 mod conditions;
 mod front;
+mod held;
 mod keys;
 mod reply;
 mod value;

@@ -10,7 +10,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use gaggle_group::Error;
+use gaggle_group::{Error, Group, OverBudget, Overload};
 use serde::Serialize;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -39,20 +39,32 @@ pub(crate) fn without_body(response: Response) -> Response {
 }
 
 /// A JSON document, made for this request only.
-pub(crate) fn json(status: StatusCode, document: &impl Serialize) -> Response {
-    match serde_json::to_vec(document) {
-        Ok(body) => {
-            let mut response = Response::new(Body::from(body));
-            *response.status_mut() = status;
-            let headers = response.headers_mut();
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            response
-        }
+pub(crate) fn json(status: StatusCode, content: &impl Serialize) -> Response {
+    match serde_json::to_vec(content) {
+        Ok(body) => document(status, Body::from(body)),
         Err(error) => text(
             StatusCode::INTERNAL_SERVER_ERROR,
             one_line(&error.to_string()),
         ),
+    }
+}
+
+/// A JSON document that is written already, or is written as it is sent.
+pub(crate) fn document(status: StatusCode, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// There is no room for the bytes of a request or of its answer.
+pub(crate) fn no_room(group: &Group, over: &OverBudget) -> Error {
+    Error::Shed {
+        group: group.name().clone(),
+        why: Overload::Bytes { limit: over.limit },
+        retry_after: over.retry_after,
     }
 }
 
@@ -135,7 +147,9 @@ pub(crate) fn status(error: &Error) -> StatusCode {
             StatusCode::BAD_GATEWAY
         }
         Error::Cancelled { .. } | Error::Shed { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        Error::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
+        // No get here asks for what is in memory alone. If one did, this is what RFC 9111 (section
+        // 5.2.1.7) has for it.
+        Error::Deadline { .. } | Error::NotKept { .. } => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -241,6 +255,7 @@ mod tests {
                 None,
             ),
             (Error::Cancelled { group: g() }, 503, Some(1)),
+            (Error::NotKept { group: g() }, 504, None),
             (
                 Error::Deadline {
                     group: g(),
@@ -252,7 +267,7 @@ mod tests {
             (
                 Error::Shed {
                     group: g(),
-                    limit: 1,
+                    why: Overload::Loads { limit: 1 },
                     retry_after: ms(0),
                 },
                 503,
@@ -261,7 +276,7 @@ mod tests {
             (
                 Error::Shed {
                     group: g(),
-                    limit: 1,
+                    why: Overload::Loads { limit: 1 },
                     retry_after: ms(2_001),
                 },
                 503,
@@ -270,13 +285,41 @@ mod tests {
             (
                 Error::Shed {
                     group: g(),
-                    limit: 1,
+                    why: Overload::Loads { limit: 1 },
                     retry_after: ms(2_000),
                 },
                 503,
                 Some(2),
             ),
         ]
+    }
+
+    #[test]
+    fn each_kind_of_overload_says_what_there_is_no_room_for() {
+        for (why, text) in [
+            (Overload::Loads { limit: 7 }, "7 loads are under way"),
+            (
+                Overload::Queue { limit: 7 },
+                "the queue for the origin is full",
+            ),
+            (Overload::OriginDown, "the origin is failing"),
+            (Overload::Bytes { limit: 7 }, "7 bytes are in flight"),
+            (Overload::Owner { limit: 7 }, "the key's owner has no room"),
+        ] {
+            let error = Error::Shed {
+                group: "scores".into(),
+                why,
+                retry_after: Duration::ZERO,
+            };
+            let Refusal {
+                status,
+                line,
+                retry_after,
+                ..
+            } = Refusal::failed(&error);
+            assert_eq!((status.as_u16(), retry_after), (503, Some(1)));
+            assert!(line.contains(text), "{line}");
+        }
     }
 
     #[test]

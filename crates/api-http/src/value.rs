@@ -4,14 +4,43 @@ use axum::body::{Body, Bytes};
 use axum::http::header::{AGE, CONTENT_ENCODING, CONTENT_TYPE, ETAG, LAST_MODIFIED};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use gaggle_group::{Answer, Field, Freshness, Metadata, Source};
+use gaggle_group::{Answer, ByteBudget, Field, Freshness, Group, Metadata, Source};
 use http_body_util::{BodyExt as _, Empty};
 
 use crate::conditions;
+use crate::held;
 use crate::reply::Refusal;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// The same answer, with a value that counts as in flight until it is written, unless it is not
+/// sent. `asked` are the headers that may say that the client has the value.
+pub(crate) async fn counted(
+    group: &Group,
+    mut answer: Answer,
+    asked: Option<&HeaderMap>,
+) -> Result<Answer, Refusal> {
+    if asked.is_some_and(|asked| conditions::unchanged(asked, &answer.metadata)) {
+        return Ok(answer);
+    }
+    let Some(value) = answer.value.take() else {
+        return Ok(answer);
+    };
+    let loaded = !answer.source.is_hit();
+    let held = match loaded.then(|| held::of_loaded(group, &value)).flatten() {
+        Some(hold) => held::owning(value, hold),
+        None => held::counted(group, value).await?,
+    };
+    answer.value = Some(held);
+    Ok(answer)
+}
+
+/// Whether a value is so large that it must count.
+pub(crate) fn is_large(answer: &Answer) -> bool {
+    let value = answer.value.as_ref();
+    value.is_some_and(|value| value.len() >= ByteBudget::SMALL)
+}
 
 /// The answer of `/api`: the value as it is, whatever the origin said of it.
 pub(crate) fn raw(key: &[u8], answer: Answer) -> Response {
@@ -40,7 +69,7 @@ pub(crate) fn answer(key: &[u8], answer: Answer, asked: &HeaderMap) -> Response 
     response
 }
 
-/// A value, shared with the cache and not copied. The server sets the content length.
+/// A value, shared and not copied. The server sets the content length.
 fn whole(value: Bytes, content_type: HeaderValue) -> Response {
     let mut response = Response::new(Body::from(value));
     response.headers_mut().insert(CONTENT_TYPE, content_type);

@@ -8,11 +8,10 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, LAST_MODIFIED,
 };
 use axum::response::Response;
-use bytes::Bytes;
 use gaggle_group::{Entry, Error, Field, Freshness, FreshnessPolicy, Group, Key, Metadata};
 
 use super::removal;
-use crate::body;
+use crate::body::{self, Bounds};
 use crate::reply::Refusal;
 
 /// How long a value may take to arrive.
@@ -29,13 +28,17 @@ pub(super) async fn answer(
 ) -> Result<Response, Refusal> {
     removal::check(group, key)?;
     let freshness = freshness(group.freshness(), headers)?;
-    let entry = Entry::value(read(group, headers, body).await?)
+    let (value, hold) = read(group, headers, body).await?.into_value();
+    let entry = Entry::value(value)
         .with_freshness(freshness)
         .with_metadata(metadata(headers));
     // A task of its own: a client that hangs up must not leave the old value on the nodes that come after the owner.
     let put = {
         let (group, key) = (group.clone(), Key::copy_from_slice(key));
-        tokio::spawn(async move { group.put(&key, entry).await })
+        tokio::spawn(async move {
+            let _hold = hold;
+            group.put(&key, entry).await
+        })
     };
     let put = put.await.map_err(|error| {
         let line = format!("group {}: the value was not put: {error}", group.name());
@@ -46,7 +49,7 @@ pub(super) async fn answer(
 }
 
 /// The value, which is the body. One that is said to be too large is not read at all.
-async fn read(group: &Group, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+async fn read(group: &Group, headers: &HeaderMap, body: Body) -> Result<body::Read, Refusal> {
     let limit = group.limits().max_value;
     let over = |len| {
         Refusal::failed(&Error::ValueTooLarge {
@@ -60,8 +63,11 @@ async fn read(group: &Group, headers: &HeaderMap, body: Body) -> Result<Bytes, R
     if stated.is_some_and(|len| len > limit) {
         return Err(over(stated));
     }
-    let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    body::read(body, most, BODY_TIMEOUT, || over(None)).await
+    let bounds = Bounds {
+        limit: usize::try_from(limit).unwrap_or(usize::MAX),
+        within: BODY_TIMEOUT,
+    };
+    body::read(body, group, bounds, || over(None)).await
 }
 
 /// What `Cache-Control` says of the value; where it says nothing the group decides, as with what an origin brings.

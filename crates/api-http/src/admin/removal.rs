@@ -33,16 +33,16 @@ pub(super) async fn of_key(group: &Group, key: &[u8]) -> Result<Response, Refusa
 
 /// Removes the keys that a body names as that of a batch get does, within the same bounds.
 pub(super) async fn of_keys(group: &Group, body: Body) -> Result<Response, Refusal> {
-    let batch = Batch::read(body, &FrontOptions::default()).await?;
-    let keys = batch.into_keys();
-    for key in &keys {
+    let batch = Batch::read(body, group, &FrontOptions::default()).await?;
+    let keys = &batch.keys;
+    for key in keys {
         check(group, key)?;
     }
     let removal = if keys.is_empty() {
         // There is nothing to tell anybody.
         Removal::default()
     } else {
-        group.remove_many(&keys).await
+        group.remove_many(keys).await
     };
     Ok(answer(group, "removed keys", removal))
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use gaggle_group::{CacheStats, Contact, Group, LoadStats, Member, PeerRequests, Stats};
+use gaggle_group::{
+    ByteBudget, CacheStats, Contact, Group, LoadStats, Member, PeerRequests, Stats,
+};
 use serde::Serialize;
 
 use super::Admin;
@@ -17,7 +19,19 @@ struct Status<'a> {
     version: &'a str,
     state: &'static str,
     ring: Ring,
+    in_flight: InFlight,
     groups: BTreeMap<Arc<str>, GroupStatus>,
+}
+
+/// Bytes of bodies and values under way.
+#[derive(Serialize, Default)]
+struct InFlight {
+    used: u64,
+    /// `None` where there is none.
+    limit: Option<u64>,
+    peak: u64,
+    refused: u64,
+    waiting: usize,
 }
 
 #[derive(Serialize, Default)]
@@ -72,6 +86,8 @@ struct Counters {
     refreshes: u64,
     not_modified: u64,
     removals: u64,
+    taken_over: u64,
+    hedges: u64,
     unvouched_drops: u64,
 }
 
@@ -118,6 +134,8 @@ pub(super) fn answer(admin: &Admin) -> Response {
             hash: router.digest(),
         }
     });
+    let in_flight = admin.groups.iter().next();
+    let in_flight = in_flight.map(|group| InFlight::from(group.in_flight()));
     let groups = admin
         .groups
         .iter()
@@ -127,9 +145,23 @@ pub(super) fn answer(admin: &Admin) -> Response {
         version: &admin.version,
         state: admin.readiness.as_str(),
         ring: ring.unwrap_or_default(),
+        in_flight: in_flight.unwrap_or_default(),
         groups: groups.collect(),
     };
     reply::json(StatusCode::OK, &status)
+}
+
+impl From<&ByteBudget> for InFlight {
+    fn from(budget: &ByteBudget) -> Self {
+        let limit = budget.limit();
+        Self {
+            used: budget.used(),
+            limit: (limit < u64::MAX).then_some(limit),
+            peak: budget.peak(),
+            refused: budget.refused(),
+            waiting: budget.waiting(),
+        }
+    }
 }
 
 impl From<Member> for PeerStatus {
@@ -204,6 +236,8 @@ impl From<Stats> for Counters {
             refreshes: stats.refreshes,
             not_modified: stats.not_modified,
             removals: stats.removals,
+            taken_over: stats.taken_over,
+            hedges: stats.hedges,
             unvouched_drops: stats.unvouched_drops,
         }
     }

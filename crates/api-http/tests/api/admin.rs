@@ -80,6 +80,8 @@ async fn status_tells_of_node_ring_and_groups() {
         ("refreshes", json!(0)),
         ("not_modified", json!(0)),
         ("removals", json!(0)),
+        ("taken_over", json!(0)),
+        ("hedges", json!(0)),
         ("unvouched_drops", json!(0)),
         ("contacts", json!([])),
     ] {

@@ -10,6 +10,8 @@ mod cluster;
 mod door;
 mod freshness;
 mod front_door;
+mod hostile;
+mod in_flight;
 mod metadata;
 mod owners;
 mod put;

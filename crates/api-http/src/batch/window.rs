@@ -1,0 +1,103 @@
+//! How many keys are loaded at a time.
+
+/// The values of a window are to be no more than this, in bytes, by what is known of their sizes.
+pub(super) const TARGET: u64 = 1 << 20;
+
+/// The most keys that are loaded before anything is known of their values.
+const FIRST: u64 = 16;
+
+/// How much more a window may have than the one before: the values in it may be of another kind.
+const GROWTH: usize = 8;
+
+/// How many keys are loaded at a time: few at first, then as many as their mean size allows.
+#[derive(Debug)]
+pub(super) struct Window {
+    size: usize,
+    most: usize,
+    keys: u64,
+    bytes: u64,
+}
+
+impl Window {
+    /// A first window whose values take no more than a quarter of `budget` bytes, were they as
+    /// large as may be.
+    pub(super) fn new(most: usize, budget: u64, max_value: u64) -> Self {
+        let fits = budget / 4 / max_value.max(1);
+        let first = usize::try_from(fits.clamp(2, FIRST)).unwrap_or(2);
+        let most = most.max(1);
+        Self {
+            size: first.min(most),
+            most,
+            keys: 0,
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Takes note of a window of so many keys that has brought so many bytes.
+    pub(super) fn brought(&mut self, keys: usize, bytes: u64) {
+        if keys == 0 {
+            return;
+        }
+        let keys = keys as u64;
+        self.keys += keys;
+        self.bytes += bytes;
+        // The last window counts alone, too, so that large values are noticed behind many small
+        // ones.
+        let mean = (self.bytes / self.keys).max(bytes / keys).max(1);
+        let fits = usize::try_from(TARGET / mean).unwrap_or(usize::MAX);
+        let grown = self.size.saturating_mul(GROWTH);
+        self.size = fits.min(grown).clamp(1, self.most);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_begins_small_and_grows_to_the_most() {
+        let mut window = Window::new(128, u64::MAX, 8 << 20);
+        let mut sizes = vec![window.size()];
+        for _ in 0..3 {
+            let keys = window.size();
+            window.brought(keys, 100 * keys as u64);
+            sizes.push(window.size());
+        }
+        assert_eq!(sizes, [16, 128, 128, 128]);
+        assert_eq!(Window::new(7, u64::MAX, 1).size(), 7);
+        assert_eq!(Window::new(0, u64::MAX, 1).size(), 1);
+    }
+
+    #[test]
+    fn it_begins_smaller_where_values_may_be_much_of_the_budget() {
+        for (budget, max_value, size) in [
+            (64 << 20, 8 << 20, 2),
+            (256 << 20, 8 << 20, 8),
+            (64 << 20, 1 << 20, 16),
+            (1, u64::MAX, 2),
+            (0, 0, 2),
+        ] {
+            assert_eq!(Window::new(128, budget, max_value).size(), size);
+        }
+    }
+
+    #[test]
+    fn it_follows_the_mean_size_and_notices_large_values_at_once() {
+        let mut window = Window::new(128, u64::MAX, 8 << 20);
+        window.brought(16, 16 << 16);
+        assert_eq!(window.size(), 16);
+        window.brought(16, 16 << 22);
+        assert_eq!(window.size(), 1);
+        for _ in 0..10_000 {
+            let keys = window.size();
+            window.brought(keys, 10 * keys as u64);
+        }
+        assert_eq!(window.size(), 128, "they were long ago");
+        window.brought(0, 0);
+        assert_eq!(window.size(), 128);
+    }
+}
