@@ -226,7 +226,7 @@ async fn build_group(
         max_key: usize::try_from(config.max_key.0).unwrap_or(usize::MAX),
         max_value: config.max_value.0,
         load_timeout: config.load_timeout.0,
-        max_origin_loads: config.max_origin_loads.most,
+        max_origin_loads: origins::most_loads(config),
         adapt_origin_loads: config.max_origin_loads.adapt,
         max_wait: config.max_wait.map(|wait| wait.0),
         circuit_breaker: config.circuit_breaker,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gaggle_group::{DuplicateGroup, Group, Groups, Peer};
 use gaggle_peers::{Options, Peers, PeersError};
@@ -12,6 +13,13 @@ use gaggle_transport_http::{
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// For how long the others take a member that leaves to be there still.
+const GONE_WITHIN: Duration = Duration::from_secs(120);
+
+/// How long a member that leaves gives away what it holds.
+const HANDS_OVER_FOR: Duration = Duration::from_secs(1);
 
 /// Groups shared with the other members of a cluster, and the port on which they ask for them.
 ///
@@ -20,6 +28,7 @@ pub struct Cluster {
     name: String,
     addr: SocketAddr,
     peers: Peers,
+    groups: Groups,
     /// Dropped to stop.
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Drained>,
@@ -90,10 +99,18 @@ impl Cluster {
         &self.peers
     }
 
-    /// Stops answering other members: lets running requests finish, for as long as the serving options allow. The groups
-    /// stay, and still ask the other members. Says what became of the connections; `None` if serving had ended before,
-    /// as when the runtime shuts down.
+    /// Tells the other members that this one goes, gives them what its groups hold (for a second at most), and then stops
+    /// answering: lets running requests finish, for as long as the serving options allow. The groups stay, and ask the other
+    /// members for two minutes at least. Says what became of the connections; `None` if serving had ended before, as when the
+    /// runtime shuts down.
     pub async fn leave(self) -> Option<Drained> {
+        self.peers.leave(GONE_WITHIN).await;
+        let until = Instant::now() + HANDS_OVER_FOR;
+        for group in self.groups.iter() {
+            let left = until.saturating_duration_since(Instant::now());
+            // Whoever gets nothing loads by itself.
+            let _ = group.hand_over(left).await;
+        }
         drop(self.stop);
         self.serving.await.ok()
     }
@@ -147,7 +164,8 @@ impl ClusterBuilder {
             .advertise
             .clone()
             .unwrap_or_else(|| format!("http://{addr}"));
-        let Embedded { peers, routes } = self.embed(&name, groups)?;
+        let groups = Groups::new(groups)?;
+        let Embedded { peers, routes } = self.embed(&name, groups.iter().cloned())?;
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
             let until = async {
@@ -156,10 +174,15 @@ impl ClusterBuilder {
             };
             server.serve(routes, until).await
         });
+        tokio::spawn({
+            let peers = peers.clone();
+            async move { peers.arrive().await }
+        });
         Ok(Cluster {
             name,
             addr,
             peers,
+            groups,
             stop,
             serving,
         })
@@ -184,6 +207,7 @@ impl ClusterBuilder {
                 Profile::Gaggle => Unmarked::Route,
                 Profile::Groupcache { .. } => Unmarked::Answer,
             },
+            ..ServerOptions::default()
         };
         let http = HttpTransport::new(self.client)?;
         let connect = move |peer: &str| Ok(http.peer(peer)? as Arc<dyn Peer>);

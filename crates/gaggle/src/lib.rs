@@ -54,6 +54,7 @@ pub use gaggle_api_http as api_http;
 #[cfg(feature = "discovery-dns")]
 pub use gaggle_discovery_dns as discovery_dns;
 pub use gaggle_group as group;
+pub use gaggle_limiter as limiter;
 pub use gaggle_lru as lru;
 #[cfg(feature = "origin-files")]
 pub use gaggle_origin_files as origin_files;

@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use gaggle_group::{
-    Entry, Fetch, HandOver, Key, Known, News, Notice, Peer, PeerError, Put, Scope,
-    Verdict,
-};
+use gaggle_group::{Entry, Fetch, HandOver, Key, Known, News, Notice, Peer, PeerError, Put, Scope};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::Code;

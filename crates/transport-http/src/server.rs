@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use gaggle_group::{
-    Answer, ByteBudget, Error, Group, Groups, Hold, Hop, Key, Notice, Scope, Serve,
+    Answer, ByteBudget, Error, Group, Groups, Hold, Hop, Key, Notice, OverBudget, Scope, Serve,
 };
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, request};
@@ -184,7 +184,7 @@ impl Server {
                 ..
             }) => match over(value.len(), max_value) {
                 None => {
-                    let hold = group.in_flight().hold(&value).await;
+                    let hold = hold(group, &value).await;
                     let hold = hold.map_err(Refusal::NoRoom)?;
                     let terms = terms::of_value(freshness, &metadata);
                     return Ok(self.found(value, hold, &terms));
@@ -211,6 +211,18 @@ impl Server {
         terms::write(terms, headers);
         response
     }
+}
+
+/// Has a value count while it is being written.
+async fn hold(group: &Group, value: &Bytes) -> Result<Hold, OverBudget> {
+    let budget = group.in_flight();
+    if value.len() < ByteBudget::SMALL
+        && let Some(hold) = budget.try_hold(value)
+    {
+        return Ok(hold);
+    }
+    // On the heap, as small values have no use for the wait.
+    Box::pin(budget.hold(value)).await
 }
 
 /// What bodies draw on, and values that are being written. The groups of a node share it.

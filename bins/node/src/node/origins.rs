@@ -9,6 +9,19 @@ use gaggle_origin_sql::{SqliteOptions, SqliteOrigin};
 
 use crate::config::{self, ConfigError, Group};
 
+/// How many loads may ask the origin at one time: what is configured, and no more than the connections that a database
+/// has. What waits for one of those would wait outside of the group's queue.
+pub(super) fn most_loads(config: &Group) -> usize {
+    let most = config.max_origin_loads.most;
+    match &config.origin {
+        Some(config::Origin::Sqlite { .. }) => {
+            let connections = SqliteOptions::default().max_connections;
+            most.min(usize::try_from(connections).unwrap_or(usize::MAX))
+        }
+        _ => most,
+    }
+}
+
 pub(super) async fn open(group: &str, config: &Group) -> Result<Arc<dyn Origin>, ConfigError> {
     let field = |field: &str| format!("groups.{group}.origin{field}");
     let Some(origin) = &config.origin else {

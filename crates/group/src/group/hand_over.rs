@@ -18,6 +18,9 @@ use crate::{Cached, Cursor, Entry, Fetch, HandOver, Key, Known, Peer, Previous, 
 const PART_ENTRIES: usize = 512;
 const PART_BYTES: u64 = 1 << 20;
 
+/// What one peer is given at a time.
+type Part = (Arc<dyn Peer>, Vec<(Key, Entry)>);
+
 /// What a node gave to others as it left.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -94,13 +97,14 @@ impl Inner {
             .after(&carried.ids)
             .within(Some(&self.in_flight))
             .kept_only();
-        let answer = timeout_at(until, peer.fetch(fetch)).await.ok()?;
-        let entry = match answer {
-            Ok(entry) => Some(entry),
-            Err(failure) => {
+        let entry = match timeout_at(until, peer.fetch(fetch)).await {
+            Ok(Ok(entry)) => Some(entry),
+            Ok(Err(failure)) => {
                 debug!(group = %self.name, error = %failure, "the previous owner has nothing");
                 None
             }
+            // Counts as nothing: one that is stuck must not cost each load this time.
+            Err(_) => None,
         };
         let entry = entry.filter(|entry| {
             entry.value.is_some() && !entry.freshness.is_stale() && self.check_entry(entry).is_ok()
@@ -128,8 +132,7 @@ impl Inner {
             };
             let (part, further) = self.tiers.main.scan(from, PART_ENTRIES, PART_BYTES);
             next = further;
-            let mut by_peer: BTreeMap<Arc<str>, (Arc<dyn Peer>, Vec<(Key, Entry)>)> =
-                BTreeMap::new();
+            let mut by_peer: BTreeMap<Arc<str>, Part> = BTreeMap::new();
             let router = self.router();
             for (key, cached) in part {
                 if let Route::Theirs(peer) = router.route(&key) {

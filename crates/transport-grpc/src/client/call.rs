@@ -101,7 +101,11 @@ impl GrpcPeer {
     }
 
     /// Tells of a removal, in what is left of the time since `started`; whether the peer has read the notice.
-    pub(super) async fn told(&self, message: RemoveRequest, started: Instant) -> Result<bool, PeerError> {
+    pub(super) async fn told(
+        &self,
+        message: RemoveRequest,
+        started: Instant,
+    ) -> Result<bool, PeerError> {
         self.check_size(&message, MAX_REQUEST)?;
         let within = self.options.remove_timeout;
         let within = within.saturating_sub(started.elapsed());

@@ -70,8 +70,10 @@ async fn entries_are_handed_over_but_for_those_of_which_more_is_known() {
     }
 }
 
+type Left = Arc<Mutex<Vec<(String, Option<Duration>)>>>;
+
 /// Notes who leaves.
-struct Noting(LocalOnly, Arc<Mutex<Vec<(String, Option<Duration>)>>>);
+struct Noting(LocalOnly, Left);
 
 impl Router for Noting {
     fn route(&self, key: &[u8]) -> Route {
@@ -102,7 +104,7 @@ impl Router for Noting {
 #[tokio::test]
 async fn who_leaves_says_so_by_its_name() {
     let group = echo();
-    let left = Arc::default();
+    let left = Left::default();
     let router = Noting(LocalOnly::new("http://self"), Arc::clone(&left));
     group.set_router(Arc::new(router));
     let node = Node::serve([group]).await;

@@ -105,6 +105,9 @@ impl Asker {
         &self,
         until: Option<Instant>,
     ) -> Result<Option<SemaphorePermit<'_>>, PeerError> {
+        if let Ok(slot) = self.slots.try_acquire() {
+            return Ok(Some(slot));
+        }
         let acquired = self.slots.acquire();
         let slot = match until {
             Some(until) => timeout_at(until, acquired).await,

@@ -78,6 +78,9 @@ impl<'a> Batch<'a> {
     /// health.
     async fn slot(&mut self) -> Option<SemaphorePermit<'a>> {
         let asker = self.asker;
+        if let Ok(slot) = asker.slots.try_acquire() {
+            return Some(slot);
+        }
         let mut slot = pin!(asker.slots.acquire());
         loop {
             let first = self.items.iter().flatten().map(|item| item.until).min()?;

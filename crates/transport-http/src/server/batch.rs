@@ -16,8 +16,8 @@ use prost::Message;
 use tokio::task::JoinSet;
 
 use super::body::{self, Bounds};
-use super::over;
 use super::refusal::{Refusal, no_group, shed};
+use super::{hold, over};
 use crate::batch::{self, MAX_ITEMS, MAX_REQUEST, Valueless};
 use crate::encoding::PROTOBUF_TYPE;
 use crate::message::held;
@@ -219,7 +219,7 @@ async fn serve(groups: Groups, item: BatchItem, index: u32) -> Ready {
             Some((None, value)) if value.len() > LARGE && group.holds(&item.key) => {
                 Err(Valueless::Separately)
             }
-            Some((None, value)) => match group.in_flight().hold(&value).await {
+            Some((None, value)) => match hold(group, &value).await {
                 Ok(hold) => Ok(Found {
                     value,
                     hold,
