@@ -353,9 +353,20 @@ impl Config {
         }
     }
 
+    /// The same with the fields that follow from others unless they are given.
+    fn spelled_out(&self) -> Self {
+        let mut config = self.clone();
+        config.node.drain_delay = Some(config.node.drain().delay.into());
+        for group in config.groups.values_mut() {
+            let fifth = group.load_timeout.0 / 5;
+            group.max_wait.get_or_insert_with(|| fifth.into());
+        }
+        config
+    }
+
     /// The configuration as a file that would bring it about, secrets masked.
     pub(crate) fn masked(&self) -> Result<String, ConfigError> {
-        let mut config = self.clone();
+        let mut config = self.spelled_out();
         for origin in config
             .groups
             .values_mut()

@@ -106,7 +106,21 @@ impl Node {
     /// holds while it stays open for the drain delay, closes the front door and the peers' port as their requests end, and
     /// the admin port last, so that it can be watched.
     pub(crate) async fn run(self, stop: impl Future<Output = ()> + Send + 'static) {
-        let Listeners { peer, api, admin } = self.listeners;
+        let Listeners {
+            peer,
+            api,
+            admin,
+            fewer,
+        } = self.listeners;
+        if let Some((descriptors, caps)) = fewer {
+            info!(
+                descriptors,
+                front_door = caps.front_door,
+                peers = caps.peers,
+                admin = caps.admin,
+                "fewer connections than node.max-connections, as there are no more descriptors"
+            );
+        }
         info!(
             peer = %peer.local_addr(),
             api = %api.local_addr(),
@@ -127,6 +141,10 @@ impl Node {
             let group = group.clone();
             following.spawn(async move { group.follow().await });
         }
+        let arriving = following.spawn({
+            let peers = self.peers.clone();
+            async move { arrive(&peers).await }
+        });
         let leaving = self.groups.clone();
         let front_door = gaggle_api_http::front_service(self.groups, FrontOptions::default());
         let serving = async {
@@ -138,14 +156,12 @@ impl Node {
         };
         let stopping = async {
             self.readiness.set_ready(true);
-            self.peers.arrive().await;
             stop.await;
+            arriving.abort();
             info!(delay = ?self.drain.delay, "stopping");
             self.readiness.set_ready(false);
             let closing = Instant::now() + self.drain.delay;
-            if !self.drain.delay.is_zero() {
-                leave(&self.peers, &leaving, self.drain.whole(), closing).await;
-            }
+            leave(&self.peers, &leaving, self.drain.whole(), closing).await;
             tokio::time::sleep_until(closing).await;
             close.send_replace(Phase::Draining);
         };
@@ -161,6 +177,15 @@ impl Node {
             () = follow(&self.peers, self.discovery.as_ref()) => {}
         }
         info!(node = %self.name, "stopped");
+    }
+}
+
+/// Tells the other nodes that this one is here to stay. More than once: word of an earlier process of this name, that it
+/// leaves, may still be on its way.
+async fn arrive(peers: &Peers) {
+    for pause in [0, 1, 4] {
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        peers.arrive().await;
     }
 }
 

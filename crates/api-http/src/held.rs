@@ -38,13 +38,7 @@ pub(crate) async fn counted(group: &Group, bytes: Bytes) -> Result<Bytes, Refusa
 /// become a value that waits, and none of them would count. So the budget can be exceeded by one
 /// value; beyond that there is none.
 pub(crate) fn of_loaded(group: &Group, value: &Bytes) -> Option<Hold> {
-    let budget = group.in_flight();
-    if budget.used() > budget.limit() {
-        return None;
-    }
-    // Nothing is always free.
-    let nothing = budget.try_reserve(0)?;
-    Some(nothing.into_hold(value))
+    group.in_flight().hold_loaded(value)
 }
 
 /// The same bytes, counted until they are written, whether or not there is room: they are a part

@@ -70,7 +70,21 @@ impl Default for Limits {
     }
 }
 
+/// Longer spans are taken for this one: sums of times stay within what a clock can tell.
+pub(crate) const AGES: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
 impl Limits {
+    fn bounded(self) -> Self {
+        Self {
+            load_timeout: self.load_timeout.min(AGES),
+            max_wait: self.max_wait.map(|wait| wait.min(AGES)),
+            origin_grace: self.origin_grace.map(|grace| grace.min(AGES)),
+            hand_over_timeout: self.hand_over_timeout.min(AGES),
+            removal_timeout: self.removal_timeout.min(AGES),
+            ..self
+        }
+    }
+
     /// How long a load may wait before it asks the origin.
     #[must_use]
     pub fn wait_for_origin(&self) -> Duration {
@@ -299,7 +313,7 @@ impl GroupBuilder {
         });
         Ok(Group::from_parts(Parts {
             name: self.name.into(),
-            limits: self.limits,
+            limits: self.limits.bounded(),
             freshness: self.freshness,
             tiers: Tiers {
                 main,

@@ -325,8 +325,10 @@ impl Group {
 
     /// A value that is fresh and in memory. No use of it: it is the asker's from now on.
     fn serve_kept(&self, key: &[u8]) -> Result<Answer, Error> {
+        let vouched = self.inner.is_in_contact();
         let kept = self.inner.tiers.peek(key).map(|kept| kept.answer);
-        kept.filter(|kept| kept.value.is_some() && !kept.is_stale())
+        kept.filter(|_| vouched)
+            .filter(|kept| kept.value.is_some() && !kept.is_stale())
             .ok_or_else(|| Error::NotKept {
                 group: self.inner.name.clone(),
             })

@@ -57,6 +57,12 @@ pub trait Peer: Send + Sync + 'static {
         Err(self.has_no_such_thing())
     }
 
+    /// Whether the peer says in time that it is still loading ([`Verdict::Deadline`]). One that cannot is given all of the time:
+    /// its silence is no reason to load in its place.
+    fn says_when_late(&self) -> bool {
+        true
+    }
+
     /// How long a fetch may take before a second node is asked beside this one; `None` where there is no reason to. Each
     /// answer is leave to ask one.
     fn hedge_after(&self) -> Option<Duration> {

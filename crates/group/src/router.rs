@@ -10,6 +10,12 @@ pub trait Router: Send + Sync + 'static {
     /// Where to load `key`, with the health of the owner taken into account.
     fn route(&self, key: &[u8]) -> Route;
 
+    /// Whether this node owns `key` by placement alone. Unlike [`route`](Self::route), which may let a request through to try a peer,
+    /// this is a question and nothing else.
+    fn is_mine(&self, key: &[u8]) -> bool {
+        matches!(self.route(key), Route::Mine)
+    }
+
     /// The member that owns `key` by placement alone, whether it is up or not.
     fn owner(&self, key: &[u8]) -> Member;
 

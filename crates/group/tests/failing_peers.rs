@@ -336,3 +336,39 @@ async fn what_is_handed_over_never_brings_back_a_removed_value() {
     );
     assert_eq!(group.take_over(entries(&["other"]), &known), 1);
 }
+
+// A node that was paused missed a removal, and the one that takes over has forgotten it since, for want of room.
+#[tokio::test(start_paused = true)]
+async fn what_is_handed_over_is_refused_by_one_who_has_forgotten_removals_that_the_giver_missed() {
+    let origin = CountingOrigin::default();
+    let group = group(
+        &origin,
+        Fixed {
+            route: Route::Mine,
+            stand_in: Route::Standby,
+            previous: None,
+        },
+    );
+    let remove = |issuer, number, key: String| {
+        group.apply(&Notice {
+            id: RemovalId { issuer, number },
+            scope: Scope::Keys([Key::from(key)].into()),
+        })
+    };
+    remove(7, 1, "removed".into());
+    let others = 1 << 16;
+    for number in 1..=others {
+        remove(8, number, format!("k{number}"));
+    }
+    let give = |known: &[(u64, u64)]| {
+        let ids = known.iter();
+        let known = Known(
+            ids.map(|&(issuer, number)| RemovalId { issuer, number })
+                .collect(),
+        );
+        group.take_over(vec![(Key::from("removed"), Entry::value("old"))], &known)
+    };
+    assert_eq!(give(&[(8, others)]), 0);
+    assert!(group.cached("removed").is_none());
+    assert_eq!(give(&[(7, 1), (8, others)]), 1);
+}

@@ -19,7 +19,8 @@ use self::ledger::{Asked, Buffer, Claim, Ledger, Place, Wish};
 /// clone is another handle to the same budget.
 ///
 /// Who asks for more than is left waits in a queue, first come first served, except that growth of
-/// what is held already goes before new reservations. The wait is bounded by the budget's
+/// what is held already goes before new reservations, and that up to 64 KiB at a time go before
+/// all: of a budget of 1 MiB or more an eighth is for those. The wait is bounded by the budget's
 /// `max_wait`, the queue by 8,192 places; after that the answer is [`OverBudget`]. Two who hold a
 /// part each and wait to grow would wait for each other: where *all* bytes in use belong to such,
 /// the last of them is refused at once; where others' bytes kept them waiting, `max_wait` resolves
@@ -121,6 +122,20 @@ impl ByteBudget {
         granted.then(|| Hold::of(&self.shared, value))
     }
 
+    /// Counts a value, as [`hold`](Self::hold), that has just been loaded and so takes its memory
+    /// already: at once, before all who wait, and even where there is no room left for all of it.
+    /// Whether the budget is exceeded is checked under the same lock, so that it is exceeded by
+    /// less than one such value, however many threads ask. `None`, which is not counted as a
+    /// refusal, if it is exceeded and the value does not count already.
+    #[must_use = "the value counts for as long as the hold lives"]
+    pub fn hold_loaded(&self, value: &Bytes) -> Option<Hold> {
+        if value.len() < Self::SMALL {
+            return Some(Hold::small());
+        }
+        let granted = self.shared.change(|ledger| ledger.hold_loaded(value));
+        granted.then(|| Hold::of(&self.shared, value))
+    }
+
     /// The bytes in use now.
     pub fn used(&self) -> u64 {
         self.shared.ledger().used()
@@ -204,15 +219,16 @@ impl Shared {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the ledger and then serves those who wait. What the change returns is dropped
-    /// outside of the lock.
-    fn change<T>(&self, change: impl FnOnce(&mut Ledger) -> T) {
-        let (_dropped, woken) = {
+    /// Changes the ledger and then serves those who wait. The lock is free again when this
+    /// returns what the change did.
+    fn change<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
+        let (changed, woken) = {
             let mut ledger = self.ledger();
-            let dropped = change(&mut ledger);
-            (dropped, ledger.serve())
+            let changed = change(&mut ledger);
+            (changed, ledger.serve())
         };
         woken.into_iter().for_each(Waker::wake);
+        changed
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::acquire::{Acquire, Wanted};
 use crate::breaker::Change;
+use crate::options::LONGEST;
 use crate::state::{Effects, Outcome, Slot, State};
 use crate::waiter::Entry;
 use crate::{Options, Permit, Refused, Stats};
@@ -34,7 +35,7 @@ impl Limiter {
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::new(state),
-                max_wait: options.max_wait,
+                max_wait: options.max_wait.min(LONGEST),
                 grace: options.grace,
                 name: options.name,
             }),

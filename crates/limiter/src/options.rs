@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Longer spans of time are taken for this one: a year.
+pub(crate) const LONGEST: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
 /// How a [`Limiter`](crate::Limiter) behaves.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {

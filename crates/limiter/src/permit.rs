@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use self::running::Running;
 use crate::Late;
 use crate::limiter::Shared;
+use crate::options::LONGEST;
 use crate::state::{Outcome, Slot};
 
 /// A slot that is taken. It is free again once this is dropped, or its work has ended.
@@ -71,7 +72,7 @@ impl Permit {
             }
             // Work that is ready at once needs neither a timer nor the time of day.
             let timer = timer.get_or_insert_with(|| {
-                let due = Instant::now() + deadline;
+                let due = Instant::now() + deadline.min(LONGEST);
                 running.set_due(due);
                 Box::pin(sleep_until(due))
             });

@@ -78,6 +78,15 @@ impl Ceiling {
             Self::Auto(auto) => auto.limit(),
         }
     }
+
+    /// The same, but for a measurement of what work takes without load. What was given up before that counts against this
+    /// one alone.
+    fn found(&self) -> usize {
+        match self {
+            Self::Fixed(limit) => *limit,
+            Self::Auto(auto) => auto.found(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -216,7 +225,7 @@ impl<T> State<T> {
             }
             self.record(now, slot, Outcome::Failed, effects);
         }
-        if self.given_up >= self.limit()
+        if self.given_up >= self.ceiling.found()
             && let Some(breaker) = &mut self.breaker
             && let Some(change) = breaker.all_given_up(now)
         {
@@ -286,7 +295,7 @@ impl<T> State<T> {
 
     fn admit(&mut self, now: Instant) -> Admission {
         // One probe may run beyond the limit, which work that was given up may hold.
-        let room = self.in_use <= self.limit();
+        let room = self.in_use <= self.ceiling.found();
         match &mut self.breaker {
             None => Admission::Normal,
             Some(breaker) => breaker.admit(now, room),
@@ -294,10 +303,10 @@ impl<T> State<T> {
     }
 
     fn has_room(&self) -> bool {
-        let limit = self.limit();
+        let limit = self.ceiling.found();
         let running = self.in_use - self.given_up;
         match self.breaker.as_ref().and_then(Breaker::allowed) {
-            None => self.in_use < limit,
+            None => self.in_use < limit && running < self.limit(),
             // While the breaker closes, one runs whatever was given up: as the probe did.
             Some(allowed) => {
                 running < allowed && (self.in_use < limit || (running == 0 && self.in_use == limit))

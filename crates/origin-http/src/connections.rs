@@ -32,6 +32,8 @@ pub(crate) struct Connections {
     /// For second tries, which must not meet another connection that was closed meanwhile.
     unkept: Client,
     patience: Patience,
+    /// Answers that have begun over a kept connection.
+    answers: AtomicU64,
 }
 
 struct Generation {
@@ -52,6 +54,7 @@ impl Connections {
             unkept: factory.client_without_pool(),
             factory,
             patience: Patience::new(),
+            answers: AtomicU64::new(0),
         }
     }
 
@@ -116,16 +119,20 @@ fn is_orderly(error: &legacy::Error) -> bool {
         .is_some_and(hyper::Error::is_incomplete_message)
 }
 
-/// One request and its answer. Dropped before its end, it tells the connections whether the
-/// service was silent: whoever waits for a load may stop waiting at any time, and then nobody else
-/// would.
+/// One request and its answer. Dropped before its end, it tells the connections whether a kept one
+/// has failed or a body has stopped: whoever waits for a load may stop waiting at any time, and
+/// then nobody else would. That no answer has begun by then is no sign of silence: a caller may
+/// leave at once.
 pub(crate) struct Exchange<'a> {
     connections: &'a Connections,
     generation: u64,
     began: Instant,
     connection: Option<CaptureConnection>,
+    /// How many answers had begun when this request left.
+    answers: u64,
     /// When the service was last heard of; `None` before the answer's head.
     heard: Option<Instant>,
+    failed: bool,
     over: bool,
 }
 
@@ -136,7 +143,9 @@ impl<'a> Exchange<'a> {
             generation,
             began: Instant::now(),
             connection: None,
+            answers: connections.answers.load(Relaxed),
             heard: None,
+            failed: false,
             over: false,
         }
     }
@@ -152,8 +161,9 @@ impl<'a> Exchange<'a> {
         let answer = match timeout(patience.now(), &mut answer).await {
             Ok(answer) => answer,
             Err(_elapsed) => {
-                let silent = self.traffic();
-                if silent.is_some_and(|it| it.is_kept(self.began) && it.is_unanswered()) {
+                // Where others had answers meanwhile, it is this one that is slow.
+                let is_alone = self.connections.answers.load(Relaxed) == self.answers;
+                if is_alone && self.is_kept_and_unanswered() {
                     self.connections.give_up(self.generation);
                 }
                 answer.await
@@ -162,10 +172,14 @@ impl<'a> Exchange<'a> {
         match &answer {
             Ok(_) => {
                 patience.answered(self.began.elapsed());
+                // One over a new connection tells nothing of those that were there before.
+                if self.traffic().is_some_and(|it| it.is_kept(self.began)) {
+                    self.connections.answers.fetch_add(1, Relaxed);
+                }
                 self.heard();
             }
             Err(error) if error.is_connect() => self.over = true,
-            Err(_) => {}
+            Err(_) => self.failed = true,
         }
         answer
     }
@@ -188,6 +202,11 @@ impl<'a> Exchange<'a> {
         self.over = true;
     }
 
+    fn is_kept_and_unanswered(&self) -> bool {
+        let traffic = self.traffic();
+        traffic.is_some_and(|it| it.is_kept(self.began) && it.is_unanswered())
+    }
+
     fn traffic(&self) -> Option<Traffic> {
         let connected = self.connection.as_ref()?.connection_metadata();
         connected.as_ref().and_then(Traffic::of)
@@ -199,11 +218,11 @@ impl Drop for Exchange<'_> {
         if self.over {
             return;
         }
-        let silent = match self.heard {
+        let is_evidence = match self.heard {
             Some(heard) => heard.elapsed() >= SILENCE,
-            None => self.traffic().is_some_and(|it| it.is_unanswered()),
+            None => self.failed && self.is_kept_and_unanswered(),
         };
-        if silent {
+        if is_evidence {
             self.connections.give_up(self.generation);
         }
     }

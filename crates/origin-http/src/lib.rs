@@ -94,12 +94,13 @@
 //!   so by itself only where nothing of the request had been written.) A load over a new
 //!   connection is not, nor one whose answer had begun.
 //! * **The path goes silent**: the packets of established connections are lost, while new ones
-//!   come about. Kept connections are dropped, so that the next load makes a new one, when a load
-//!   ends without a byte of an answer, by a reset, a timeout, or because its caller gave it up;
-//!   when a body stops for a second and is given up; and when a load has waited for a second for
-//!   the first byte over a kept connection, though that load waits on. That second grows to twice
-//!   what the slowest answers of late took, and connections are dropped at most once a second, so
-//!   that a slow service does not cost a handshake for each load.
+//!   come about. Kept connections are dropped, so that the next load makes a new one, when a kept
+//!   one is reset without a byte of an answer; when a body stops for a second and is given up; and
+//!   when a load has waited for a second for the first byte over a kept connection, while no other
+//!   kept one has brought an answer, though that load waits on. That second grows to twice what
+//!   the slowest answers of late took, and connections are dropped at most once a second, so that
+//!   a slow service does not cost a handshake for each load. A load that its caller gives up sooner
+//!   costs its own connection only.
 //! * **The host is gone.** The system is told to probe a connection after 1 s without packets, to
 //!   give it up after two probes without an answer, and on Linux also once sent bytes go
 //!   unacknowledged for 1.5 s (`TCP_USER_TIMEOUT`): a host that is there acknowledges at once,

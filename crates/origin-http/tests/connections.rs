@@ -39,11 +39,12 @@ async fn time_passes(time: Duration) {
     settle().await;
 }
 
-/// An origin that keeps two connections, both of which are silent from now on.
-async fn silent_path(then: Do) -> (Scripted, HttpOrigin) {
+/// An origin that keeps two connections, both of which go on like that. Further ones answer.
+async fn kept_two(then: Vec<Do>) -> (Scripted, HttpOrigin) {
     let barrier = Arc::new(Barrier::new(2));
-    let dies = vec![Do::AnswerTogether(barrier), then];
-    let mut service = Scripted::start(vec![dies.clone(), dies, vec![Do::Answer]]).await;
+    let mut script = vec![Do::AnswerTogether(barrier)];
+    script.extend(then);
+    let mut service = Scripted::start(vec![script.clone(), script, vec![Do::Answer]]).await;
     let origin = origin(service.address);
     let both = [start(&origin), start(&origin)];
     for load in both {
@@ -160,12 +161,54 @@ async fn without_an_idle_time_no_connection_is_kept() {
     }
 }
 
+/// An origin that keeps two connections, each of which answers its next request when told to.
+async fn slow_path() -> (Scripted, HttpOrigin, Arc<Notify>) {
+    let told = Arc::new(Notify::new());
+    let (service, origin) = kept_two(vec![Do::AnswerLate(Arc::clone(&told)), Do::Answer]).await;
+    (service, origin, told)
+}
+
 #[tokio::test]
-async fn a_load_that_is_dropped_unanswered_has_the_next_one_make_a_connection() {
-    let (mut service, origin) = silent_path(Do::Nothing).await;
+async fn a_load_that_is_dropped_at_once_costs_no_other_connection() {
+    let (mut service, origin, told) = slow_path().await;
     let dropped = start(&origin);
     service.asked().await;
     assert_eq!(service.connections(), 2, "it went over a kept connection");
+    dropped.abort();
+    assert!(dropped.await.unwrap_err().is_cancelled());
+    told.notify_one();
+    settle().await;
+    let next = start(&origin);
+    service.asked().await;
+    told.notify_one();
+    assert_eq!(next.await.unwrap().unwrap(), value());
+    assert_eq!(service.connections(), 2, "the other one is still kept");
+}
+
+#[tokio::test]
+async fn a_load_that_is_slow_while_others_are_answered_costs_no_connection() {
+    let (mut service, origin, told) = slow_path().await;
+    let other = start(&origin);
+    service.asked().await;
+    let slow = start(&origin);
+    service.asked().await;
+    // Those who are told have asked in this order.
+    told.notify_one();
+    assert_eq!(other.await.unwrap().unwrap(), value());
+    time_passes(Duration::from_millis(1_001)).await;
+    assert_eq!(load(&origin).await.unwrap(), value());
+    slow.abort();
+    assert!(slow.await.unwrap_err().is_cancelled());
+    assert_eq!(load(&origin).await.unwrap(), value());
+    assert_eq!(service.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_load_that_is_dropped_after_a_second_has_the_next_one_make_a_connection() {
+    let (mut service, origin) = kept_two(vec![Do::Nothing]).await;
+    let dropped = start(&origin);
+    service.asked().await;
+    time_passes(Duration::from_millis(1_001)).await;
     dropped.abort();
     assert!(dropped.await.unwrap_err().is_cancelled());
     for _ in 0..5 {
@@ -177,7 +220,7 @@ async fn a_load_that_is_dropped_unanswered_has_the_next_one_make_a_connection() 
 #[tokio::test]
 async fn a_second_of_silence_has_the_next_load_make_a_connection_while_the_silent_one_waits_on() {
     let told = Arc::new(Notify::new());
-    let (mut service, origin) = silent_path(Do::AnswerLate(Arc::clone(&told))).await;
+    let (mut service, origin) = kept_two(vec![Do::AnswerLate(Arc::clone(&told))]).await;
     let silent = start(&origin);
     service.asked().await;
     time_passes(Duration::from_millis(1_001)).await;

@@ -65,13 +65,17 @@
 //! * Where the first column is stored, and not computed, its length is asked for first: a value
 //!   over the limit is refused unread, and one over 64 KiB is reserved in
 //!   [`Load::budget`](gaggle_group::Load::budget) and then read by a second look-up. Other values
-//!   are reserved once they are read, while their connection is held: so no more than there are
-//!   connections are in memory unreserved. What is below 4 KiB draws on no budget.
+//!   are reserved once they are read. A load that has to wait for bytes lets go of its connection
+//!   and of what it has read, and looks the value up again when it has them: so it holds nobody
+//!   up, and no more values than there are connections are in memory unreserved. What is below
+//!   4 KiB draws on no budget.
 //!
 //! # Trade-offs
 //!
 //! * A value that is computed rather than stored is read whole before its length is known: over
-//!   the limit, it costs three times its size in memory for a moment.
+//!   the limit, it costs three times its size in memory for a moment. Where bytes are short it is
+//!   computed twice. The same holds for each value of a database whose encoding is UTF-16, whose
+//!   lengths are not those of the UTF-8 that comes out of it.
 //! * While a writer holds the lock that a statement waits for, a dropped load's connection is of
 //!   no use: for the [busy timeout](SqliteOptions::busy_timeout) at most. Give the key column an
 //!   index.

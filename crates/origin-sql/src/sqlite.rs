@@ -4,7 +4,10 @@ mod query;
 mod running;
 
 use std::fmt;
+use std::future::poll_fn;
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -164,6 +167,8 @@ impl SqliteOrigin {
 
     fn failed(&self, error: sqlx::Error) -> OriginError {
         let reason = match &error {
+            // It counts against the database as any failure does, since there is no kind of error
+            // for it. It is rare where no more loads are let in than there are connections.
             sqlx::Error::PoolTimedOut => {
                 let options = self.pool.options();
                 format!(
@@ -193,14 +198,11 @@ impl SqliteOrigin {
 #[async_trait]
 impl Origin for SqliteOrigin {
     async fn load(&self, load: Load<'_>) -> Result<Loaded, OriginError> {
-        let failed = |error| self.failed(error);
-        let connection = self.pool.acquire().await.map_err(failed)?;
-        // Held until the value is copied: so no more values wait for the budget than there are
-        // connections.
+        let connection = self.connection().await?;
         let (row, connection) = self
             .first_row(connection, load.key, IN_PASSING.min(load.max_value))
             .await
-            .map_err(failed)?;
+            .map_err(|error| self.failed(error))?;
         let Some(row) = row else {
             return Ok(Loaded::absent());
         };
@@ -208,15 +210,27 @@ impl Origin for SqliteOrigin {
         let Some(len) = len else {
             return Ok(Loaded::absent().with_freshness(freshness));
         };
-        let mut reserved = Reserved::of(&load, len).await?;
-        if self.lookup.brings_value(&row) {
-            return Ok(Loaded::value(self.copy(&row)?).with_freshness(freshness));
-        }
-        drop(row);
+        let mut reserving = pin!(Reserved::of(&load, len));
+        let (mut reserved, connection) = match at_once(reserving.as_mut()).await {
+            Some(reserved) => {
+                let reserved = reserved?;
+                if self.lookup.brings_value(&row) {
+                    return self.loaded(&row, freshness, load.max_value);
+                }
+                drop(row);
+                (reserved, connection)
+            }
+            // Others need the connection meanwhile, and not all that is read may wait in memory.
+            None => {
+                drop(row);
+                drop(connection);
+                (reserving.await?, self.connection().await?)
+            }
+        };
         let (row, _connection) = self
             .first_row(connection, load.key, load.max_value)
             .await
-            .map_err(failed)?;
+            .map_err(|error| self.failed(error))?;
         // The row may be another one by now.
         let Some(row) = row else {
             return Ok(Loaded::absent());
@@ -225,19 +239,54 @@ impl Origin for SqliteOrigin {
         let Some(len) = len else {
             return Ok(Loaded::absent().with_freshness(freshness));
         };
+        // Waits only where the value has grown since, for which a connection is held.
         reserved.grow_to(&load, len).await?;
-        Ok(Loaded::value(self.copy(&row)?).with_freshness(freshness))
+        self.loaded(&row, freshness, load.max_value)
     }
 }
 
 impl SqliteOrigin {
-    fn copy(&self, row: &SqliteRow) -> Result<Bytes, OriginError> {
+    async fn connection(&self) -> Result<PoolConnection<Sqlite>, OriginError> {
+        let connection = self.pool.acquire().await;
+        connection.map_err(|error| self.failed(error))
+    }
+
+    /// A copy of the value in a row.
+    fn loaded(
+        &self,
+        row: &SqliteRow,
+        freshness: Hint,
+        max_value: u64,
+    ) -> Result<Loaded, OriginError> {
         // Unchecked by type: SQLite hands a number over as its text when asked for bytes.
         let value: &[u8] = row
             .try_get_unchecked(0)
             .map_err(|error| self.failed(error))?;
-        Ok(Bytes::copy_from_slice(value))
+        // The length that was asked for is what SQLite said of it.
+        within_limit(value.len() as u64, max_value)?;
+        Ok(Loaded::value(Bytes::copy_from_slice(value)).with_freshness(freshness))
     }
+}
+
+fn within_limit(len: u64, limit: u64) -> Result<(), OriginError> {
+    if len > limit {
+        return Err(OriginError::TooLarge {
+            len: Some(len),
+            limit,
+        });
+    }
+    Ok(())
+}
+
+/// What a future comes to if that is without a wait; otherwise it goes on where it was.
+async fn at_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|cx| {
+        Poll::Ready(match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 /// What is in a row beside the value itself.
@@ -258,12 +307,7 @@ impl Reserved {
     }
 
     async fn grow_to(&mut self, load: &Load<'_>, len: u64) -> Result<(), OriginError> {
-        if len > load.max_value {
-            return Err(OriginError::TooLarge {
-                len: Some(len),
-                limit: load.max_value,
-            });
-        }
+        within_limit(len, load.max_value)?;
         match (&mut self.0, load.budget) {
             (Some(reserved), _) => reserved.grow_to(len).await?,
             (None, Some(budget)) if len >= ByteBudget::SMALL as u64 => {

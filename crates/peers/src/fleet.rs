@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::watched::Standing;
 
 /// No hedge comes sooner.
-const SOONEST: Duration = Duration::from_millis(30);
+const SOONEST: Duration = Duration::from_millis(150);
 /// Where it would come later than this, a hedge helps nobody: everyone is slow.
 const LATEST: Duration = Duration::from_secs(1);
 

@@ -46,7 +46,8 @@
 //!
 //! How long a peer's last answers took is kept in a histogram. A fetch is worth a hedge, a second
 //! request to [the stand-in](gaggle_group::Router::stand_in), after twice the 95th percentile of
-//! the fastest peer, at least 30 ms: one slow peer stands out against it, while an origin that is
+//! the fastest peer, at least 150 ms, and only if it has been that slow at the median of late, as a hedge may cost the origin a second load and a busy machine is late by
+//! tens of milliseconds: one slow peer stands out against it, while an origin that is
 //! slow for all raises it for all. There is none before 50 recent answers, where it would come
 //! after more than a second, nor in a ring shared with golang/groupcache, whose only stand-in is
 //! this node's own origin. Each fetch earns a sixth of a hedge, at most ten are saved: hedges are

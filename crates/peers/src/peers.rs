@@ -170,6 +170,10 @@ impl Router for Peers {
         self.view().owner(key).unwrap_or_else(|| self.member())
     }
 
+    fn is_mine(&self, key: &[u8]) -> bool {
+        self.view().is_mine(key)
+    }
+
     fn members(&self) -> Vec<Member> {
         self.view().members()
     }

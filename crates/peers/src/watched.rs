@@ -199,11 +199,14 @@ impl Watched {
             ended: false,
         };
         let answer = self.fetch_watched(fetch).await;
+        let is_late = under_way.began.elapsed() >= fetch.deadline.mul_f64(0.9);
         under_way.end(match &answer {
             Ok(_) => End::Answered,
             Err(PeerError::Verdict { .. }) => End::Other,
             // A golang/groupcache node says so of a load that failed, too.
             Err(PeerError::Refused { .. }) if !self.hedges => End::Other,
+            // It cannot say that its origin is slow. Whether it is dead, its pings tell.
+            Err(PeerError::Unavailable { .. }) if !self.hedges && is_late => End::Other,
             Err(_) => End::Failed,
         });
         match &answer {
@@ -247,8 +250,12 @@ impl Drop for UnderWay<'_> {
         if self.ended {
             return;
         }
-        if self.began.elapsed() >= self.deadline * 9 / 10 {
-            self.tell(End::Failed);
+        if self.began.elapsed() >= self.deadline.mul_f64(0.9) {
+            self.tell(if self.peer.hedges {
+                End::Failed
+            } else {
+                End::Other
+            });
         } else if self.tries {
             self.peer.standing.given_up();
         }
@@ -303,12 +310,20 @@ impl Peer for Watched {
         self.peer.leaving(node, gone_within).await
     }
 
+    fn says_when_late(&self) -> bool {
+        self.hedges && self.peer.says_when_late()
+    }
+
     fn hedge_after(&self) -> Option<Duration> {
         self.hedges.then(|| self.fleet.hedge_after()).flatten()
     }
 
     fn may_hedge(&self) -> bool {
-        self.hedges && self.standing.pay_hedge()
+        // One late answer of a peer that is quick otherwise is chance, or a busy machine: a second load of the key at the
+        // origin would be no help.
+        let after = self.fleet.hedge_after();
+        let is_slow = after.is_some_and(|after| self.standing.median() >= Some(after));
+        self.hedges && is_slow && self.standing.pay_hedge()
     }
 
     /// By its pings alone: one that is left out, or held down for flapping, is still to be told

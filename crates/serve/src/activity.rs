@@ -2,6 +2,7 @@ mod due;
 mod open;
 #[cfg(test)]
 mod tests;
+mod unwritten;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,6 +15,7 @@ use tokio::{sync::mpsc, task::Id, time::Instant};
 
 pub(crate) use due::{Due, Verdict, Why};
 pub(crate) use open::Open;
+pub(crate) use unwritten::Unwritten;
 
 use crate::{Options, allowance::Allowance, later::later, pace::Pace};
 
@@ -40,7 +42,8 @@ struct State {
     opened: Instant,
     served: bool,
     http2: bool,
-    /// Requests from the end of their headers to the end of their response.
+    /// Requests from the end of their headers to the end of their response; on HTTP/2 also the
+    /// parts of responses that are not written yet.
     open: usize,
     /// Those of `open` which wait for this server and not for the client. Kept on HTTP/2 only.
     ours: usize,
@@ -276,6 +279,20 @@ impl State {
         }
     }
 
+    /// One of those that are open has ended, perhaps on this server's turn. Whom to tell, if it
+    /// was the last.
+    fn ended(&mut self, ours: bool) -> Option<Report> {
+        self.settle();
+        self.open -= 1;
+        self.ours -= usize::from(ours);
+        self.turned = self.now();
+        if self.open == 0 {
+            self.report.take()
+        } else {
+            None
+        }
+    }
+
     /// HTTP/2 responses live in tasks of their own. If the connection's task looked at the clocks
     /// before the response took its turn, it saw none to wait for; it has to look again. On
     /// HTTP/1.1 both are one task.
@@ -286,5 +303,12 @@ impl State {
         {
             waker.wake_by_ref();
         }
+    }
+}
+
+impl Report {
+    fn send(self) {
+        // A server that is gone needs no room.
+        let _gone = self.to.send(self.id).is_err();
     }
 }

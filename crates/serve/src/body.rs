@@ -1,5 +1,6 @@
 //! The bodies of requests and responses, with what a connection's clocks want to know of them.
 
+mod piece;
 mod request;
 mod response;
 

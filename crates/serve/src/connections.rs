@@ -33,8 +33,6 @@ pub(crate) struct Connections<S> {
     most: usize,
     /// Not before this is another connection asked to close.
     ask_at: Instant,
-    /// Whether there may be connections to close that were not looked at.
-    unfinished: bool,
 }
 
 impl<S> Connections<S>
@@ -54,7 +52,6 @@ where
             roster: Roster::new(),
             stopping,
             ask_at: Instant::now(),
-            unfinished: false,
         }
     }
 
@@ -76,22 +73,24 @@ where
         self.roster.joined(task.id(), activity, Instant::now());
     }
 
-    /// Has an idle connection close, if there is one, unless one was asked to a moment ago.
-    pub(crate) fn make_room(&mut self) {
+    /// Has an idle connection close, if there is one, unless one was asked to a moment ago. Says
+    /// whether there may be one among those not looked at yet, so that this is worth another call.
+    #[must_use]
+    pub(crate) fn make_room(&mut self) -> bool {
         let now = Instant::now();
         if now < self.ask_at {
-            return;
+            return false;
         }
         let room = self.roster.make_room(now);
-        self.unfinished = room == Room::Unknown;
         if room == Room::Asked {
             self.ask_at = now + ASK_EVERY;
         }
+        room == Room::Unknown
     }
 
-    /// Waits until a connection has ended, or there may be one to close. Says whether one has
-    /// ended. Safe to drop.
-    pub(crate) async fn changed(&mut self) -> bool {
+    /// Waits until a connection has ended, or there may be one to close; if `unfinished`, only
+    /// until others have had their turn. Says whether one has ended. Safe to drop.
+    pub(crate) async fn changed(&mut self, unfinished: bool) -> bool {
         if self.tasks.is_empty() {
             return std::future::pending().await;
         }
@@ -102,7 +101,7 @@ where
                 true
             }
             () = self.roster.idle() => false,
-            () = yield_now(), if self.unfinished => false,
+            () = yield_now(), if unfinished => false,
         }
     }
 

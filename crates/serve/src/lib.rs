@@ -93,7 +93,8 @@
 //!
 //! - A client that keeps just above [`min_rate`](Options::min_rate) holds 8 MiB for nine minutes
 //!   with the defaults; what all clients can hold is bounded by
-//!   [`max_connections`](Options::max_connections).
+//!   [`max_connections`](Options::max_connections), and on HTTP/2 by
+//!   [`http2_max_streams`](Options::http2_max_streams) responses on each of them.
 //! - On HTTP/1.1 a client has taken what the socket's buffers have. The kernel says that they have
 //!   room when a third of them is free: with buffers of 4 MiB, and the defaults, a client that
 //!   takes less than 45 KiB a second may be cut.

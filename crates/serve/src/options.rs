@@ -45,7 +45,9 @@ pub struct Options {
     /// 431. At least 8,192 bytes. The request target alone may not exceed 65,534 bytes. The
     ///      default of 64 KiB has room for a key of 16 KiB with each byte percent-encoded.
     pub max_header_bytes: u32,
-    /// Requests open at a time on one HTTP/2 connection. Default: 1,000.
+    /// Requests open at a time on one HTTP/2 connection. One connection can make the server hold
+    /// as many responses, each for as long as the response clock allows. A client that keeps to
+    /// the protocol sends no more, and waits. Default: 320.
     pub http2_max_streams: u32,
     /// A `PING` is sent after this long without a frame from an HTTP/2 client. Default: 20 s.
     pub http2_ping_interval: Duration,
@@ -65,7 +67,9 @@ impl Default for Options {
             min_rate: 16 * 1024,
             drain: Duration::from_secs(10),
             max_header_bytes: 64 * 1024,
-            http2_max_streams: 1_000,
+            // Peers send each other up to 256 requests at a time on one connection, and pings
+            // beside them, which must not wait behind these.
+            http2_max_streams: 320,
             http2_ping_interval: Duration::from_secs(20),
             http2_ping_timeout: Duration::from_secs(10),
         }

@@ -126,6 +126,8 @@ impl Server {
         let mut acceptor = Acceptor::default();
         // The one that waits for room.
         let mut next = None;
+        // Whether room is needed, and may be found by another look.
+        let mut unfinished = false;
         let mut shutdown = pin!(shutdown);
         let mut pulse = interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -133,23 +135,25 @@ impl Server {
             tokio::select! {
                 _ = pulse.tick() => {}
                 () = &mut shutdown => break,
-                ended = connections.changed() => if ended {
+                ended = connections.changed(unfinished) => if ended {
                     acceptor.resume();
+                    unfinished = false;
                 },
                 accepted = acceptor.next(|| listener.accept()), if next.is_none() => match accepted {
                     Some(accepted) => next = Some(accepted),
                     // Out of descriptors, most likely. The system asks for one before it looks for
                     // a connection, so that one may be freed for nobody.
-                    None => connections.make_room(),
+                    None => unfinished = true,
                 },
             }
             if connections.room() > 0
                 && let Some((socket, client)) = next.take()
             {
                 connections.serve(socket, client);
+                unfinished = false;
             }
-            if next.is_some() {
-                connections.make_room();
+            if next.is_some() || unfinished {
+                unfinished = connections.make_room();
             }
         }
         let _ = stop.send(true);

@@ -165,9 +165,10 @@
 //! doubling, or is reserved in full in the asker's [`ByteBudget`](gaggle_group::ByteBudget) before
 //! the first byte is read. A server's buffers for requests draw on the budget of its groups as
 //! they grow, and values of 4 KiB and more do while they are being written: until the connection
-//! has written them, which a slow reader may delay. What has no room in time is shed. Times are
-//! bounded in total: an answer by the deadline of its fetch, a request's body by
-//! [`ServerOptions::body_timeout`], so that neither lives on drip by drip.
+//! has written them, which a slow reader may delay. What has no room in time is shed. Where the
+//! asker has no room for an answer in a batch, it gives up the rest of the batch, and asks for
+//! what is missing key by key. Times are bounded in total: an answer by the deadline of its fetch,
+//! a request's body by [`ServerOptions::body_timeout`], so that neither lives on drip by drip.
 //!
 //! In the answer to a batch, what is in memory is looked up as there is room to write it. A value
 //! that was loaded for the batch counts from then on; if it is large and in the cache, it is let
@@ -175,11 +176,11 @@
 //!
 //! # Connections
 //!
-//! Each peer has connections of its own, which are given up together: when a request has had no
-//! answer by its deadline, when a ping was not answered, when a connection breaks, and when a
-//! caller gives a request up after 100 ms without any answer from that peer. A path that is silent
-//! for connections that exist, and good for new ones, so costs one failure and not one for each of
-//! them. Requests under way stay on theirs. It happens twice a second at most.
+//! Each peer has connections of its own, which are given up together: when a connection breaks, and
+//! when a request or a ping has had no answer by its deadline, or its caller gives it up after 100
+//! ms, while no other request to that peer had one. A path that is silent for connections that
+//! exist, and good for new ones, so costs one failure and not one for each of them. Requests under
+//! way stay on theirs. It happens twice a second at most.
 //!
 //! # Trade-offs
 //!
@@ -192,8 +193,8 @@
 //!   happens to decode.
 //! * A value is copied once between the network and the cache, into an allocation of its own size. A slice of the
 //!   network's buffer would spare the copy, and could hold on to many times the memory that the cache counts for it.
-//! * A caller that gives up on a slow peer may cost it its idle connections, as if the path were
-//!   silent. New ones are cheap, and the other mistake costs a deadline for each of them.
+//! * A caller that gives up on a slow peer which answers nobody else may cost it its idle
+//!   connections, as if the path were silent. New ones are cheap, and the other mistake costs a deadline for each of them.
 //! * With a request to a peer under way, a further get waits for its first answer instead of taking a connection of its
 //!   own. If that is slow, it is a millisecond or two, once; on a network with a longer round trip than that, batches are
 //!   what comes together in that time.

@@ -14,13 +14,23 @@ pub(crate) struct Drain {
 /// Enough for most balancers to see that the node is not ready.
 const DELAY: Duration = Duration::from_secs(2);
 
+/// Longer spans are taken for this one.
+const LONGEST: Duration = Duration::from_secs(60 * 60 * 24);
+
 impl Node {
     pub(crate) fn drain(&self) -> Drain {
-        let half = self.drain_timeout.0 / 2;
-        let delay = self.drain_delay.map_or(DELAY.min(half), |delay| delay.0);
+        let timeout = self.drain_timeout.0.min(LONGEST);
+        let half = timeout / 2;
+        let delay = self.drain_delay.map_or(DELAY, |delay| delay.0);
+        let most = if self.drain_delay.is_some() {
+            LONGEST
+        } else {
+            half
+        };
+        let delay = delay.min(most);
         Drain {
             delay,
-            requests: self.drain_timeout.0.saturating_sub(delay).max(half),
+            requests: timeout.saturating_sub(delay).max(half),
         }
     }
 }

@@ -23,7 +23,7 @@ fn defaults_are_those_of_the_documentation() {
     let scores = &config.groups["scores"];
     assert_eq!(
         (scores.capacity, scores.max_key, scores.max_value),
-        (Size(64 << 20), Size(1 << 10), Size(64 << 20))
+        (Size(64 << 20), Size(1 << 10), Size(8 << 20))
     );
     assert_eq!(
         (scores.load_timeout, scores.ttl),
@@ -114,7 +114,7 @@ fn what_is_printed_reads_back_as_the_same() {
     let printed = config.masked().unwrap();
     assert_eq!(
         parse(&printed, &Overrides::default()).unwrap(),
-        config,
+        config.spelled_out(),
         "{printed}"
     );
 }
@@ -279,7 +279,7 @@ fn members_come_from_a_list_or_from_dns() {
     assert_eq!(config.cluster.discovery, Some(dns));
     assert_eq!(
         parse(&config.masked().unwrap(), &Overrides::default()).unwrap(),
-        config
+        config.spelled_out()
     );
 
     let both = complaint(
@@ -294,4 +294,41 @@ fn members_come_from_a_list_or_from_dns() {
         unknown.starts_with("cluster.discovery.kind: unknown variant `consul`"),
         "{unknown}"
     );
+}
+
+#[test]
+fn the_loads_that_may_ask_an_origin_are_a_number_or_auto() {
+    let loads = |text: &str| {
+        let text = format!("[groups.scores]\nmax-origin-loads = {text}\n{SCORES}");
+        let config = parse(&text, &Overrides::default())?;
+        let loads = config.groups["scores"].max_origin_loads;
+        Ok::<_, ConfigError>((loads.most, loads.adapt))
+    };
+    assert_eq!(loads("8").unwrap(), (8, false));
+    assert_eq!(loads("\"auto\"").unwrap(), (256, true));
+    assert_eq!(loads("\"auto:64\"").unwrap(), (64, true));
+    for bad in [
+        "0",
+        "-1",
+        "\"\"",
+        "\"auto:0\"",
+        "\"auto:x\"",
+        "\"many\"",
+        "true",
+    ] {
+        let line = loads(bad).unwrap_err().to_string();
+        assert!(
+            line.starts_with("groups.scores.max-origin-loads:"),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_value_that_could_never_be_loaded_is_no_limit() {
+    let text = format!(
+        "[node]\nmax-in-flight = \"4MiB\"\n[groups.scores]\nmax-value = \"5MiB\"\n{SCORES}"
+    );
+    let line = parse(&text, &Overrides::default()).unwrap_err().to_string();
+    assert!(line.starts_with("groups.scores.max-value:"), "{line}");
 }

@@ -24,13 +24,14 @@ impl Config {
                 "expected more than 0",
             ));
         }
-        let in_flight = self.node.max_in_flight.0;
+        // An eighth of it is for small values.
+        let in_flight = self.node.max_in_flight.0 / 8 * 7;
         for (name, group) in &self.groups {
             if group.max_value.0 > in_flight {
                 return Err(ConfigError::new(
                     format!("groups.{name}.max-value"),
                     format!(
-                        "{} bytes could never be loaded: node.max-in-flight is {in_flight} bytes",
+                        "{} bytes would hardly ever be loaded: of node.max-in-flight {in_flight} bytes are for large values",
                         group.max_value.0
                     ),
                 ));

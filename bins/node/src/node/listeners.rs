@@ -15,38 +15,31 @@ pub(super) struct Listeners {
     pub(super) peer: Server,
     pub(super) api: Server,
     pub(super) admin: Server,
+    /// How many descriptors there are, and how many connections they are enough for, if those are fewer than configured.
+    pub(super) fewer: Option<(u64, Caps)>,
 }
 
 /// More than people and scrapers of metrics ever have open.
 const ADMIN_CONNECTIONS: usize = 100;
 
 /// How many connections each port may have open: what is configured, as far as there are descriptors.
-fn caps(config: &Node) -> Caps {
-    let available = descriptors::raise().unwrap_or_else(|failure| {
-        warn!(error = %failure, "the limit of descriptors cannot be raised");
-        descriptors::limit()
-    });
+fn caps(config: &Node, available: u64) -> (Caps, Caps) {
     let wanted = Caps {
         front_door: config.max_connections,
         peers: config.max_connections,
         admin: config.max_connections.min(ADMIN_CONNECTIONS),
     };
-    let caps = descriptors::caps(available, wanted);
-    if caps != wanted {
-        warn!(
-            descriptors = available,
-            front_door = caps.front_door,
-            peers = caps.peers,
-            admin = caps.admin,
-            "fewer connections than node.max-connections, as there are too few descriptors"
-        );
-    }
-    caps
+    (wanted, descriptors::caps(available, wanted))
 }
 
 impl Listeners {
     pub(super) async fn bind(config: &Node) -> Result<Self, ConfigError> {
-        let (caps, drain) = (caps(config), config.drain().requests);
+        let drain = config.drain().requests;
+        let raised = descriptors::raise();
+        let available = raised
+            .as_ref()
+            .map_or_else(|_| descriptors::limit(), |limit| *limit);
+        let (wanted, caps) = caps(config, available);
         let bind = async |field: &str, addr: &str, max_connections: usize, drain: Duration| {
             let options = Options {
                 max_connections,
@@ -57,7 +50,7 @@ impl Listeners {
                 .await
                 .map_err(|failure| ConfigError::new(field, failure))
         };
-        Ok(Self {
+        let listeners = Self {
             peer: bind("node.peer-addr", &config.peer_addr, caps.peers, drain).await?,
             api: bind("node.api-addr", &config.api_addr, caps.front_door, drain).await?,
             // It closes when the others have, and answers at once.
@@ -68,6 +61,11 @@ impl Listeners {
                 ADMIN_DRAIN,
             )
             .await?,
-        })
+            fewer: (caps != wanted).then_some((available, caps)),
+        };
+        if let Err(failure) = raised {
+            warn!(error = %failure, "the limit of descriptors cannot be raised");
+        }
+        Ok(listeners)
     }
 }

@@ -1,6 +1,7 @@
 //! Opening a group's origin: the one place that knows the kinds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gaggle_group::Origin;
 use gaggle_origin_files::FilesOrigin;
@@ -38,9 +39,11 @@ pub(super) async fn open(group: &str, config: &Group) -> Result<Arc<dyn Origin>,
                     .unwrap_or(u32::MAX)
                     .min(defaults.max_connections),
                 // As long as a load may wait for its turn: it is one more queue for the same.
+                // But opening one takes its time.
                 acquire_timeout: config
                     .max_wait
-                    .map_or(config.load_timeout.0 / 5, |wait| wait.0),
+                    .map_or(config.load_timeout.0 / 5, |wait| wait.0)
+                    .max(Duration::from_secs(1)),
                 ..defaults
             };
             let opened = SqliteOrigin::open(options).await;

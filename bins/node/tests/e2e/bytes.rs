@@ -22,6 +22,10 @@ const BESIDES: u64 = 40 * MIB;
 /// Values on their way from a load to whoever waits for it count neither for the one nor for the
 /// other.
 const ON_THEIR_WAY: u64 = 2 * 8 * MIB;
+/// What the allocator keeps differs from run to run. With this the bound is about half of the
+/// 320 MiB that the values of the 40 slow readers take: it proves that most of those are not in
+/// memory together, and that a batch of 1 GiB is not either. It does not prove the sum to the MiB.
+const SLACK: u64 = 24 * MIB;
 const HALF_SENT: u64 = 500;
 /// What a connection takes beside what its body has reserved, with what is read of a body that
 /// waits for room.
@@ -187,7 +191,7 @@ async fn large_batches_slow_readers_and_half_sent_bodies_stay_within_the_bytes_i
     println!("40 readers: {served} served; rows of a batch: {rows:?}");
     assert!(told.iter().all(|status| [200, 503].contains(status)));
     assert!(served >= 1);
-    let bound = CAPACITY * 115 / 100 + IN_FLIGHT + BESIDES + ON_THEIR_WAY;
+    let bound = CAPACITY * 115 / 100 + IN_FLIGHT + BESIDES + ON_THEIR_WAY + SLACK;
     check(node, bound);
     drop(readers);
 

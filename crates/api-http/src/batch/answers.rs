@@ -30,9 +30,11 @@ type Outcomes = Vec<(Key, Option<Result<Answer, Error>>)>;
 /// a client that reads slowly, or not at all, holds a window, and what its connection buffers.
 ///
 /// A value that is too large to be free counts as in flight from when it is there, or, if there is
-/// no room then, from when it is its turn. Text counts once it is written, whether or not there is
-/// room. What is sent is dropped as it is written to the connection. When all of it is dropped, as
-/// the client has gone, nothing is waited for any more.
+/// no room then, from when it is its turn. Hits behind such a value count from their turn, too:
+/// they are in the cache, and batches that held them would keep from each other the room that the
+/// first row of each waits for. Text counts once it is written, whether or not there is room. What
+/// is sent is dropped as it is written to the connection. When all of it is dropped, as the client
+/// has gone, nothing is waited for any more.
 pub(super) struct Answers {
     group: Group,
     base64: bool,
@@ -227,6 +229,8 @@ impl Answers {
     fn settle(&mut self, outcomes: Outcomes, cx: &mut Context<'_>) {
         self.came = outcomes.len();
         let (mut loaded, mut bytes) = (0, 0);
+        // Whether a row is there whose value got no room: the hits behind it hold none meanwhile.
+        let mut lacks_room = self.rows.iter().any(Row::wants_hold);
         for (key, outcome) in outcomes {
             let mut is_loaded = false;
             let found = match outcome {
@@ -250,10 +254,12 @@ impl Answers {
             };
             let mut row = Row { key, found };
             if row.wants_hold()
+                && (is_loaded || !lacks_room)
                 && let Found::Value(value, hold) = &mut row.found
             {
                 *hold = self.hold(value, is_loaded, cx);
             }
+            lacks_room |= row.wants_hold();
             self.rows.push_back(row);
         }
         self.window.brought(loaded, bytes);

@@ -299,6 +299,34 @@ async fn a_key_without_room_fails_alone_and_the_client_waits_once() {
     assert_eq!(of.budget.used(), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_waits_for_room_keeps_none_from_another() {
+    let of = sized(80_000);
+    let batches = ["a", "b"].map(|n| ["45000", "10000"].map(|len| format!("{len}-{n}")));
+    of.group.get_many(&batches.concat()).await;
+    // There is room for the second row of each, but not for the first.
+    let taken = of.budget.reserve(38_000).await.unwrap();
+    let began = tokio::time::Instant::now();
+    let asked = batches.clone().map(|keys| {
+        let client = client(&of);
+        // What is answered counts until it is dropped.
+        tokio::spawn(async move {
+            client
+                .post("/v1/scores", &json!({"keys": keys}))
+                .await
+                .json()
+        })
+    });
+    cluster::until(|| of.budget.waiting() == asked.len()).await;
+    assert_eq!(of.budget.used(), 38_000, "who waits holds nothing");
+    drop(taken);
+    for (asked, keys) in asked.into_iter().zip(batches) {
+        assert_eq!(asked.await.unwrap(), expected(&keys));
+    }
+    assert!(began.elapsed() < Duration::from_secs(1));
+    assert_eq!((of.budget.used(), of.budget.refused()), (0, 0));
+}
+
 /// A body of these pieces that then never ends.
 fn unfinished(pieces: Vec<Bytes>) -> Body {
     let begun = stream::iter(pieces.into_iter().map(Ok::<_, Infallible>));

@@ -52,7 +52,11 @@ impl Inner {
         // Those that are noted later detach this flight.
         let carried = self.log().fences(key, self.clock.now());
         let until = Instant::now() + limits.longest_wait();
-        let first_try = limits.load_timeout.mul_f64(FIRST_TRY);
+        let first_try = if peer.says_when_late() {
+            limits.load_timeout.mul_f64(FIRST_TRY)
+        } else {
+            limits.load_timeout
+        };
         let mut fetch = Fetch::new(&self.name, key, limits.max_value, first_try)
             .with(guest.as_ref())
             .after(&carried.ids)
@@ -81,7 +85,14 @@ impl Inner {
                 self.keep_copy(key, ticket, &entry, copied, carried.incomplete);
                 return Ok(Answer::new(entry, Source::Peer));
             }
-            Brought::Here(answer) => return Ok(answer),
+            Brought::Here(answer) => {
+                timer.end(if answer.value.is_some() {
+                    LoadEnd::Ok
+                } else {
+                    LoadEnd::NotFound
+                });
+                return Ok(answer);
+            }
             Brought::Theirs(Err(failure)) => failure,
         };
         drop(timer);
@@ -95,8 +106,15 @@ impl Inner {
             }
             PeerError::Unavailable { .. } | PeerError::Refused { .. } => {
                 warn!(group = %self.name, error = %failure, "a peer failed; loading in its place");
+                if until.saturating_duration_since(Instant::now()) < TOO_LATE {
+                    // Whoever waited is gone: a load would be for nobody.
+                    return Err(self.deadline(limits.longest_wait()));
+                }
                 // Through the table of loads: a request that a peer forwards to us may be loading the same key.
-                self.landed(self.join_load(key, copied).await)
+                match timeout_at(until, self.join_load(key, copied)).await {
+                    Ok(loaded) => self.landed(loaded),
+                    Err(_) => Err(self.deadline(limits.longest_wait())),
+                }
             }
         }
     }
@@ -111,7 +129,7 @@ impl Inner {
         incomplete: bool,
     ) {
         // Where the ring has made the key ours meanwhile, the main cache may have a newer value.
-        let theirs = matches!(self.router().route(key), Route::Theirs(_));
+        let theirs = !self.router().is_mine(key);
         let worth = entry.value.is_none() || copied || self.hot_copies.keep(key);
         let over = entry.value.is_none() || entry.freshness.is_over();
         if theirs && copied && over && entry.freshness.is_stale() {

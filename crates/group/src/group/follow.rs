@@ -16,6 +16,8 @@ use crate::{News, Peer, PeerError};
 
 /// How often every other node is asked. With the time that one may take, less than a second.
 const EVERY: Duration = Duration::from_millis(400);
+/// Who has heard others within this time is in contact.
+const IN_CONTACT: Duration = Duration::from_secs(2);
 /// How long one may take to answer.
 const AT_MOST: Duration = Duration::from_millis(400);
 /// How many rounds a peer that has no such thing is left alone.
@@ -155,6 +157,14 @@ impl Inner {
             self.drop_unvouched();
         }
         any || missed
+    }
+
+    /// Whether this node has lately heard what removals others know, if it follows any. Otherwise, as after a pause, what it
+    /// holds is not to be handed on: the asker may have forgotten a removal that this node has yet to learn.
+    pub(super) fn is_in_contact(&self) -> bool {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = heard.values().flatten().max();
+        heard.is_empty() || latest.is_some_and(|at| at.elapsed() < IN_CONTACT)
     }
 
     /// A node that heard nobody for longer than removals are listed cannot know what it missed.

@@ -11,12 +11,16 @@ use tracing::debug;
 
 use super::flight::exactly;
 use super::{Group, Inner};
+use crate::builder::AGES;
 use crate::tiers::Tier;
 use crate::{Cached, Cursor, Entry, Fetch, HandOver, Key, Known, Peer, Previous, Route};
 
 /// How many entries, and how many bytes of them, are read and sent at a time.
 const PART_ENTRIES: usize = 512;
 const PART_BYTES: u64 = 1 << 20;
+
+/// Entries that are taken at a time.
+const MOST_ENTRIES: usize = 4_096;
 
 /// What one peer is given at a time.
 type Part = (Arc<dyn Peer>, Vec<(Key, Entry)>);
@@ -37,7 +41,9 @@ impl Group {
     /// Gives what this node holds to the nodes that own it from now on, the most recently used first, for so long at most. To be
     /// called by a node that leaves, when its [`Router`](crate::Router) sends its own keys elsewhere and the others know.
     pub async fn hand_over(&self, within: Duration) -> HandedOver {
-        self.inner.hand_over(Instant::now() + within).await
+        self.inner
+            .hand_over(Instant::now() + within.min(AGES))
+            .await
     }
 
     /// Keeps what another node held and gives to this one, as the ring has changed. Says of how many: of those that this node
@@ -45,10 +51,19 @@ impl Group {
     /// server calls.
     pub fn take_over(&self, entries: Vec<(Key, Entry)>, known: &Known) -> u64 {
         let inner = &self.inner;
+        let entries = entries.into_iter().take(MOST_ENTRIES);
         let known: HashMap<u64, u64> = known.0.iter().map(|id| (id.issuer, id.number)).collect();
+        if !inner.log().covers_forgotten(&known) {
+            return 0;
+        }
         let mut kept = 0;
         for (key, entry) in entries {
             kept += u64::from(inner.take_over(&key, entry, &known));
+        }
+        // Again: a removal may have been forgotten meanwhile whose key has been taken over.
+        if kept > 0 && !inner.log().covers_forgotten(&known) {
+            inner.drop_unvouched();
+            return 0;
         }
         inner.counters.taken_over.fetch_add(kept, Relaxed);
         kept
@@ -60,8 +75,7 @@ impl Inner {
         if self.check_key(key).is_err()
             || self.check_entry(&entry).is_err()
             || entry.freshness.is_stale()
-            || !matches!(self.router().route(key), Route::Mine)
-            || self.tiers.peek(key).is_some()
+            || !self.router().is_mine(key)
         {
             return false;
         }
@@ -72,18 +86,23 @@ impl Inner {
         let ahead = self.freshness.ahead(entry.freshness.ttl);
         // Under the lock, so that a removal is either noted before and seen here, or empties the caches after the insertion.
         let log = self.log();
-        let covered = log.is_covered(key, known);
-        if covered {
+        // What is here is no older.
+        let take = log.is_covered(key, known) && self.tiers.peek(key).is_none();
+        if take {
             self.tiers.insert(Tier::Main, key, cached, ahead);
         }
         drop(log);
-        covered
+        take
     }
 
     /// What the node that kept the key before the ring changed has of it. In a flight, before the origin is asked.
     pub(super) async fn ask_previous(&self, key: &Key) -> Option<Entry> {
         let Previous { peer, worth } = self.router().previous_owner(key)?;
-        let most = self.limits.hand_over_timeout;
+        // Callers wait for the origin, too.
+        let most = self
+            .limits
+            .hand_over_timeout
+            .min(self.limits.load_timeout / 5);
         let carried = self.log().fences(key, self.clock.now());
         if carried.incomplete {
             return None;

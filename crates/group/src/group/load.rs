@@ -12,8 +12,7 @@ use super::flight::{LoadTimer, Outcome, Printable, exactly};
 use crate::stats::LoadEnd;
 use crate::tiers::Tier;
 use crate::{
-    Answer, Content, Entry, Error, Key, Load, Loaded, Metadata, OriginError, Overload, Route,
-    Source,
+    Answer, Content, Entry, Error, Key, Load, Loaded, Metadata, OriginError, Overload, Source,
 };
 
 impl Inner {
@@ -127,14 +126,13 @@ impl Inner {
     /// Keeps what this node has loaded.
     fn commit(&self, key: &Key, ticket: &Ticket<Key, Outcome>, entry: &Entry) {
         // Asked now and not when the load began: the ring may have changed meanwhile.
-        match self.router().route(key) {
-            Route::Mine => self.keep(ticket, Tier::Main, key, entry, entry.freshness),
+        if self.router().is_mine(key) {
+            self.keep(ticket, Tier::Main, key, entry, entry.freshness);
+        } else {
             // Loaded in place of the owner. It must not enter the main cache, which is for what this node owns; but
-            // while the owner is away a short-lived copy spares the origin one load for each get.
-            Route::Theirs(_) | Route::Standby => {
-                let freshness = entry.freshness.at_most(self.limits.stand_in_ttl);
-                self.keep(ticket, Tier::Hot, key, entry, freshness);
-            }
+            // while the owner is away a copy spares the origin one load for each get.
+            let most = self.limits.stand_in_ttl.min(self.freshness.hot_ttl);
+            self.keep(ticket, Tier::Hot, key, entry, entry.freshness.at_most(most));
         }
     }
 

@@ -14,7 +14,7 @@ use super::{Group, Inner};
 use crate::removal::log::{Log, MAX_BYTES, MAX_CARRIED, Noted};
 use crate::tiers::Tier;
 use crate::{
-    Cached, Entry, Error, Key, Known, News, Notice, Peer, PeerError, Put, RemovalId, Route, Scope,
+    Cached, Entry, Error, Key, Known, News, Notice, Peer, PeerError, Put, RemovalId, Scope,
 };
 
 /// What became of a removal.
@@ -251,7 +251,7 @@ impl Inner {
         // Known already, where it was learnt another way, or is told twice.
         self.apply(notice);
         // The giver may see another ring.
-        let mine = matches!(self.router().route(key), Route::Mine);
+        let mine = self.router().is_mine(key);
         let (tier, freshness) = if mine {
             (Tier::Main, entry.freshness)
         } else {

@@ -33,6 +33,8 @@ pub(crate) struct Log {
     /// In the order in which they were learnt.
     order: VecDeque<Learnt>,
     bytes: usize,
+    /// When removals were last forgotten for want of room.
+    crowded: Option<Duration>,
 }
 
 /// A removal that a key, or the group, has been told of here.
@@ -104,6 +106,7 @@ impl Log {
             fenced: 0,
             order: VecDeque::new(),
             bytes: 0,
+            crowded: None,
         }
     }
 
@@ -151,7 +154,7 @@ impl Log {
         issuer.touched = now;
         issuer.apply(id.number, now);
         issuer.listed.insert(id.number, notice.clone());
-        self.bound();
+        self.bound(now);
         Noted::Apply
     }
 
@@ -172,8 +175,9 @@ impl Log {
         }
     }
 
-    fn bound(&mut self) {
+    fn bound(&mut self, now: Duration) {
         while self.order.len() > MAX_NOTICES || self.bytes > MAX_BYTES {
+            self.crowded = Some(now);
             self.forget_oldest();
         }
         self.bound_issuers();
@@ -186,9 +190,11 @@ impl Log {
 
     /// The removals that travel with a fetch of a key.
     pub(crate) fn fences(&self, key: &[u8], now: Duration) -> Carried {
+        // A removal that was forgotten for want of room may not have reached everybody yet.
+        let crowded = self.crowded.map(|at| now.saturating_sub(at));
         let mut carried = Carried {
             ids: Vec::new(),
-            incomplete: false,
+            incomplete: crowded.is_some_and(|since| since < SETTLED_AFTER),
         };
         if self.order.is_empty() {
             return carried;
@@ -198,7 +204,7 @@ impl Log {
         all.sort_unstable_by_key(|fence| fence.order);
         let left_out = all.len().saturating_sub(MAX_CARRIED);
         let is_late = |fence: &Fence| now.saturating_sub(fence.at) < SETTLED_AFTER;
-        carried.incomplete = all[..left_out].iter().any(is_late);
+        carried.incomplete |= all[..left_out].iter().any(is_late);
         carried.ids = all[left_out..].iter().map(|fence| fence.id).collect();
         carried
     }
@@ -226,7 +232,7 @@ impl Log {
             id,
             key: Some(key.clone()),
         });
-        self.bound();
+        self.bound(now);
         Noted::Apply
     }
 
@@ -288,7 +294,15 @@ impl Log {
         self.applying.is_empty().then(|| self.known())
     }
 
-    /// Whether all removals of a key, and of the group, that are known here are among those.
+    /// Whether all removals that are no longer listed here are among those: what keys they were of is not known any more.
+    pub(crate) fn covers_forgotten(&self, known: &HashMap<u64, u64>) -> bool {
+        self.issuers.iter().all(|(id, issuer)| {
+            let through = known.get(id).copied().unwrap_or(0);
+            issuer.unlisted <= through
+        })
+    }
+
+    /// Whether all removals of a key, and of the group, that are listed here are among those.
     pub(crate) fn is_covered(&self, key: &[u8], known: &HashMap<u64, u64>) -> bool {
         let of_key = self.fences.get(key).map(Vec::as_slice).unwrap_or_default();
         let mut fences = of_key.iter().chain(&self.group_fences);

@@ -1,6 +1,7 @@
 //! What is counted, and who waits for it: the budget without tokio and without a clock.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -18,12 +19,24 @@ impl Buffer {
     }
 }
 
-/// A place in the queue. Growth goes first: who holds bytes already frees them sooner by it.
+/// A budget of so many bytes keeps a part for little wishes: a smaller one has none to spare,
+/// and `u64::MAX` is no limit.
+const SHARED: Range<u64> = 1 << 20..u64::MAX;
+
+/// What is asked for is little up to this many bytes.
+const LITTLE: u64 = 64 << 10;
+
+/// Little wishes have one in so many bytes for themselves.
+const LITTLE_ONE_IN: u64 = 8;
+
+/// A place in the queue. Little wishes go first, so that a few who wait for much do not hold up
+/// many who need next to nothing; then growth: who holds bytes already frees them sooner by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place(Class, u64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
+    Little,
     Growth,
     New,
 }
@@ -64,13 +77,6 @@ impl Wish {
         match self {
             Self::Hold(value) => Claim::Hold(Buffer::of(value)),
             Self::New(_) | Self::Growth { .. } => Claim::Bytes(self.adds()),
-        }
-    }
-
-    fn class(&self) -> Class {
-        match self {
-            Self::Growth { .. } => Class::Growth,
-            Self::New(_) | Self::Hold(_) => Class::New,
         }
     }
 }
@@ -156,8 +162,8 @@ impl Ledger {
         let first = self
             .queue
             .first_key_value()
-            .is_none_or(|(place, _)| wish.class() < place.0);
-        let granted = self.holds(wish) || adds == 0 || (first && self.fits(adds));
+            .is_none_or(|(place, _)| self.class(wish) < place.0);
+        let granted = self.holds(wish) || adds == 0 || (first && self.fits(wish));
         if granted {
             self.grant(wish);
         } else {
@@ -182,7 +188,7 @@ impl Ledger {
         }
         self.refused = refused;
         self.stalled = stalled;
-        let place = Place(wish.class(), self.next);
+        let place = Place(self.class(&wish), self.next);
         self.next += 1;
         self.queue.insert(place, Waiting { wish, waker: None });
         Asked::Waits(place)
@@ -240,6 +246,16 @@ impl Ledger {
         }
     }
 
+    /// Adds a holder of a value that is there already, unless the limit is exceeded and the value
+    /// does not count yet. Says whether it did.
+    pub(super) fn hold_loaded(&mut self, value: &Bytes) -> bool {
+        let granted = self.used <= self.limit || self.held.contains_key(&Buffer::of(value));
+        if granted {
+            self.force_hold(value);
+        }
+        granted
+    }
+
     /// Adds a holder of the buffer, and says whether it is the first, whose bytes are to be
     /// counted.
     fn add_holder(&mut self, value: &Bytes) -> bool {
@@ -266,7 +282,7 @@ impl Ledger {
     pub(super) fn serve(&mut self) -> Vec<Waker> {
         let mut woken = Vec::new();
         while let Some((&place, waiting)) = self.queue.first_key_value() {
-            if !self.holds(&waiting.wish) && !self.fits(waiting.wish.adds()) {
+            if !self.holds(&waiting.wish) && !self.fits(&waiting.wish) {
                 break;
             }
             self.serve_one(place, &mut woken);
@@ -310,9 +326,28 @@ impl Ledger {
         matches!(wish, Wish::Hold(value) if self.held.contains_key(&Buffer::of(value)))
     }
 
-    fn fits(&self, bytes: u64) -> bool {
-        self.used
-            .checked_add(bytes)
-            .is_some_and(|used| used <= self.limit)
+    fn class(&self, wish: &Wish) -> Class {
+        match wish {
+            _ if self.is_little(wish) => Class::Little,
+            Wish::Growth { .. } => Class::Growth,
+            Wish::New(_) | Wish::Hold(_) => Class::New,
+        }
+    }
+
+    fn is_little(&self, wish: &Wish) -> bool {
+        SHARED.contains(&self.limit) && wish.total() <= LITTLE
+    }
+
+    fn fits(&self, wish: &Wish) -> bool {
+        // One who is alone may have all of it.
+        let whole =
+            !SHARED.contains(&self.limit) || self.is_little(wish) || self.used == wish.has();
+        let limit = if whole {
+            self.limit
+        } else {
+            self.limit - self.limit / LITTLE_ONE_IN
+        };
+        let used = self.used.checked_add(wish.adds());
+        used.is_some_and(|used| used <= limit)
     }
 }

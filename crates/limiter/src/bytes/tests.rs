@@ -274,6 +274,54 @@ async fn a_reservation_becomes_the_hold_of_its_value() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_loaded_value_counts_before_all_who_wait_until_the_budget_is_exceeded() {
+    let budget = budget(10 * KIB);
+    let first = budget.hold_loaded(&value(10 * 1024)).unwrap();
+    let waiting = tokio::spawn({
+        let budget = budget.clone();
+        async move { budget.reserve(KIB).await.map(|reserved| reserved.bytes()) }
+    });
+    settle().await;
+    assert_eq!(budget.waiting(), 1);
+    let loaded = value(8 * 1024);
+    let beyond = budget.hold_loaded(&loaded).unwrap();
+    assert_eq!((budget.used(), budget.waiting()), (18 * KIB, 1));
+    assert!(budget.hold_loaded(&value(4 * 1024)).is_none());
+    let again = budget.hold_loaded(&loaded).unwrap();
+    let small = budget.hold_loaded(&value(10)).unwrap();
+    assert_eq!((budget.used(), budget.refused()), (18 * KIB, 0));
+    drop((first, small));
+    assert_eq!(waiting.await.unwrap().unwrap(), KIB);
+    drop(beyond);
+    assert_eq!(budget.used(), 8 * KIB, "it is held once more");
+    drop(again);
+    assert_eq!(budget.used(), 0);
+}
+
+#[test]
+fn loaded_values_of_many_threads_exceed_the_budget_by_one() {
+    const THREADS: usize = 8;
+    let budget = budget(4 * KIB);
+    let together = std::sync::Barrier::new(THREADS);
+    for _ in 0..200 {
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    let loaded = value(4 * 1024);
+                    together.wait();
+                    let held = budget.hold_loaded(&loaded);
+                    // All hold what they got until all have asked.
+                    together.wait();
+                    drop(held);
+                });
+            }
+        });
+        assert_eq!(budget.used(), 0);
+    }
+    assert_eq!(budget.peak(), 8 * KIB);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unlimited_budget_counts_and_never_refuses() {
     let budget = ByteBudget::unlimited();
     let large = budget.reserve(u64::MAX / 2).await.unwrap();
@@ -353,4 +401,27 @@ async fn nothing_leaks_however_it_ends() {
     }
     assert_eq!((budget.used(), budget.waiting()), (0, 0));
     assert!(budget.peak() <= budget.limit());
+}
+
+#[tokio::test(start_paused = true)]
+async fn little_is_not_held_up_by_much() {
+    let budget = budget(8 << 20);
+    // Seven eighths are for all; one who is alone may have more.
+    let most = budget.reserve(7 << 20).await.unwrap();
+    let large = tokio::spawn({
+        let budget = budget.clone();
+        async move { budget.reserve(4 << 20).await }
+    });
+    settle().await;
+    assert_eq!(budget.waiting(), 1);
+    let little: Vec<_> = (0..16)
+        .map(|_| budget.try_reserve(64 * KIB).unwrap())
+        .collect();
+    assert!(budget.try_reserve(64 * KIB).is_none(), "the budget is full");
+    drop(little);
+    drop(most);
+    assert_eq!(large.await.unwrap().unwrap().bytes(), 4 << 20);
+    assert_eq!(budget.used(), 0);
+    let mut alone = budget.reserve(1 << 20).await.unwrap();
+    alone.grow_to(8 << 20).await.unwrap();
 }

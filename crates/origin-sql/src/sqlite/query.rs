@@ -57,7 +57,12 @@ impl Lookup {
             column.is_some_and(|it| matches!(it.origin(), ColumnOrigin::Table(_)))
         };
         let measured = measured(alone, &statement);
-        let measures = is_stored(0) && prepare(&mut connection, &measured).await.is_ok();
+        // SQLite counts text in the database's own encoding, where values come as UTF-8.
+        let measures = is_stored(0)
+            && is_utf8(&mut connection)
+                .await
+                .map_err(|error| said(&error))?
+            && prepare(&mut connection, &measured).await.is_ok();
         Ok(Self {
             sql: AssertSqlSafe(if measures { measured } else { query }).into_sql_str(),
             key_type,
@@ -138,6 +143,14 @@ fn measured(query: &str, statement: &SqliteStatement) -> String {
          SELECT CASE WHEN octet_length(value) <= ?2 THEN value END, {seconds}, octet_length(value) \
          FROM gaggle_origin_row"
     )
+}
+
+/// Whether the database keeps its text as UTF-8. That is settled when its first table is made.
+async fn is_utf8(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let encoding: String = sqlx::query_scalar("PRAGMA encoding")
+        .fetch_one(connection)
+        .await?;
+    Ok(encoding == "UTF-8")
 }
 
 async fn prepare(

@@ -21,10 +21,15 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) async fn new() -> Self {
+        Self::encoded("UTF-8").await
+    }
+
+    pub(crate) async fn encoded(encoding: &'static str) -> Self {
         let dir = TempDir::new().unwrap();
         let options = SqliteConnectOptions::new()
             .filename(dir.path().join("scores.db"))
-            .create_if_missing(true);
+            .create_if_missing(true)
+            .pragma("encoding", format!("'{encoding}'"));
         let mut writer = options.connect().await.unwrap();
         writer
             .execute("CREATE TABLE scores (key TEXT PRIMARY KEY, value)")

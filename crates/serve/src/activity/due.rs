@@ -2,7 +2,7 @@ use std::{fmt, task::Waker, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Activity, LEAVE, State};
+use super::{Activity, FAIR_CHANCE, LEAVE, State};
 use crate::later::later;
 
 /// What is to be done with a connection, and when, if nothing changes before.
@@ -75,14 +75,17 @@ impl Activity {
                 verdict: Verdict::Retire,
             },
         };
-        let (early, why) = match state.stop_at {
-            _ if state.asked => (state.opened, Why::Room),
-            Some(at) => (at, Why::Shutdown),
-            None => return Some(due),
-        };
-        if due.at < early {
+        // A head may have begun after the server saw an idle connection, and before it asked this
+        // one to leave.
+        let room = state.asked.then(|| {
+            let at = head.map_or(state.opened, |since| since + FAIR_CHANCE);
+            (at, Why::Room)
+        });
+        let stop = state.stop_at.map(|at| (at, Why::Shutdown));
+        let sooner = [room, stop].into_iter().flatten().min_by_key(|&(at, _)| at);
+        let Some((early, why)) = sooner.filter(|&(at, _)| at <= due.at) else {
             return Some(due);
-        }
+        };
         let verdict = match head {
             Some(_) => Verdict::Cut(why),
             None => Verdict::Retire,

@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::Activity;
+use super::{Activity, Unwritten};
 
-/// One request of the connection. Dropped at the end of its response.
+/// One request of the connection. Dropped with its response's body. On HTTP/2 what the connection
+/// has not written by then is open as well, by its [`Unwritten`].
 pub(crate) struct Open {
     activity: Arc<Activity>,
     http2: bool,
@@ -43,42 +44,38 @@ impl Open {
         }
     }
 
-    /// A part of the response was handed over, of so many bytes; the next is asked for when the
-    /// client has taken it.
-    pub(crate) fn clients_turn(&mut self, bytes: usize) {
+    /// A part of the response is handed over, of so many bytes; the next is asked for when the
+    /// client has taken it. On HTTP/2 the bytes are to own what is returned.
+    pub(crate) fn clients_turn(&mut self, bytes: usize) -> Option<Unwritten> {
         if !self.http2 {
-            return;
+            return None;
         }
         let mut state = self.activity.state();
         state.settle();
-        state.windows.moved(bytes);
         state.allowance.part(bytes);
         state.turned = Instant::now();
+        let unwritten = (bytes > 0).then(|| {
+            state.open += 1;
+            Unwritten::new(Arc::clone(&self.activity))
+        });
         if self.ours {
             self.ours = false;
             state.ours -= 1;
             state.wake_if_waiting();
         }
+        drop(state);
+        unwritten
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         let mut state = self.activity.state();
-        state.settle();
-        state.open -= 1;
-        state.ours -= usize::from(self.ours);
-        state.turned = state.now();
+        let report = state.ended(self.ours);
         state.wake_if_waiting();
-        let report = if state.open == 0 {
-            state.report.take()
-        } else {
-            None
-        };
         drop(state);
         if let Some(report) = report {
-            // A server that is gone needs no room.
-            let _gone = report.to.send(report.id).is_err();
+            report.send();
         }
     }
 }

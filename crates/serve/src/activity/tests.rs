@@ -127,15 +127,46 @@ async fn an_http2_response_waits_for_its_client_only_while_no_handler_works() {
     let activity = opened();
     let mut stalled = activity.begin(Version::HTTP_2);
     let busy = activity.begin(Version::HTTP_2);
-    stalled.clients_turn(1 << 20);
+    let unwritten = stalled.clients_turn(1 << 20).unwrap();
     assert_eq!(due(&activity), None);
     drop(busy);
     assert_eq!(due(&activity), cut(STALL, Why::Response));
     pass(&activity, STALL / 2).await;
     stalled.our_turn();
     assert_eq!(due(&activity), None);
-    stalled.clients_turn(1 << 20);
+    // What is handed over is not taken yet.
+    let _more = stalled.clients_turn(1 << 20);
+    assert_eq!(due(&activity), cut(STALL / 2, Why::Response));
+    unwritten.written(1 << 20);
     assert_eq!(due(&activity), cut(STALL, Why::Response));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_http2_response_is_open_until_the_last_of_it_is_written() {
+    let (report, mut reports) = mpsc::unbounded_channel();
+    let id = tokio::spawn(std::future::ready(())).id();
+    let activity = opened();
+    let mut open = activity.begin(Version::HTTP_2);
+    let unwritten = open.clients_turn(64 << 10).unwrap();
+    drop(open);
+    assert_eq!(activity.standing(id, &report), Standing::Busy);
+    activity.stop(Instant::now());
+    activity.retire();
+    assert_eq!(due(&activity), cut(STALL, Why::Response));
+    pass(&activity, STALL / 2).await;
+    unwritten.written(1);
+    assert_eq!(due(&activity), cut(STALL / 2, Why::Response));
+    assert!(reports.try_recv().is_err());
+    drop(unwritten);
+    assert_eq!(reports.try_recv(), Ok(id));
+    assert_eq!(due(&activity), cut(LEAVE, Why::Closing));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_http1_response_is_not_counted_twice() {
+    let activity = opened();
+    let mut open = activity.begin(Version::HTTP_11);
+    assert!(open.clients_turn(64 << 10).is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,6 +247,7 @@ async fn what_is_asked_to_leave_goes_at_once_unless_a_request_has_come() {
             .map(|due| due.verdict)
     };
     let silent = opened();
+    pass(&silent, FAIR_CHANCE).await;
     silent.ask_to_leave(id, report.clone());
     assert_eq!(is_due(&silent), Some(Verdict::Cut(Why::Room)));
 
@@ -231,6 +263,24 @@ async fn what_is_asked_to_leave_goes_at_once_unless_a_request_has_come() {
     drop(open);
     assert_eq!(reports.try_recv(), Ok(id));
     assert!(matches!(kept.standing(id, &report), Standing::Spare(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_begins_before_its_connection_is_asked_to_leave_has_a_second() {
+    let (report, _reports) = mpsc::unbounded_channel();
+    let id = tokio::spawn(std::future::ready(())).id();
+    let kept = opened();
+    drop(kept.begin(Version::HTTP_11));
+    pass(&kept, SECOND).await;
+    assert!(matches!(kept.standing(id, &report), Standing::Spare(_)));
+    kept.has_read(0).unwrap();
+    kept.ask_to_leave(id, report.clone());
+    assert_eq!(due(&kept), cut(FAIR_CHANCE, Why::Room));
+    // A shutdown waits less.
+    kept.stop(Instant::now());
+    assert_eq!(due(&kept), cut(GRACE, Why::Shutdown));
+    let _open = kept.begin(Version::HTTP_11);
+    assert_eq!(due(&kept), None);
 }
 
 #[tokio::test(start_paused = true)]

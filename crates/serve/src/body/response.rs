@@ -6,6 +6,7 @@ use std::{
 use axum::body::Body;
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 
+use super::piece::Piece;
 use crate::activity::Open;
 
 /// On HTTP/2 a response is handed over in pieces of this size, in bytes, each when the client has
@@ -28,40 +29,38 @@ impl Response {
         }
     }
 
-    fn piece(&mut self, mut data: Bytes) -> Frame<Bytes> {
+    fn piece(&mut self, mut data: Bytes) -> Piece {
         if self.open.is_http2() && data.len() > PIECE {
             self.rest = data.split_off(PIECE);
         }
-        self.open.clients_turn(data.len());
-        Frame::data(data)
+        let unwritten = self.open.clients_turn(data.len());
+        Piece::new(data, unwritten)
     }
 }
 
 impl HttpBody for Response {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = axum::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, axum::Error>>> {
         if !self.rest.is_empty() {
             let rest = std::mem::take(&mut self.rest);
             let piece = self.piece(rest);
-            return Poll::Ready(Some(Ok(piece)));
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         self.open.our_turn();
         let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             Some(Ok(frame)) => frame,
-            end => return Poll::Ready(end),
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            None => return Poll::Ready(None),
         };
-        Poll::Ready(Some(Ok(match frame.into_data() {
-            Ok(data) => self.piece(data),
-            Err(trailers) => {
-                self.open.clients_turn(0);
-                trailers
-            }
-        })))
+        if frame.is_trailers() {
+            self.open.clients_turn(0);
+        }
+        Poll::Ready(Some(Ok(frame.map_data(|data| self.piece(data)))))
     }
 
     fn is_end_stream(&self) -> bool {

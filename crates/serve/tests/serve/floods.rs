@@ -30,6 +30,11 @@ impl Raw {
     const PING: u8 = 6;
 
     pub(crate) async fn connect(running: &Running) -> Self {
+        Self::connect_with(running, &[]).await
+    }
+
+    /// With these `SETTINGS`, as they are on the wire.
+    pub(crate) async fn connect_with(running: &Running, settings: &[u8]) -> Self {
         let client: TcpStream = running.connect().await;
         let (read, write) = client.into_split();
         let mut raw = Self { read, write };
@@ -37,7 +42,9 @@ impl Raw {
             .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
             .await
             .unwrap();
-        raw.send(&frame(Self::SETTINGS, 0, 0, &[])).await.unwrap();
+        raw.send(&frame(Self::SETTINGS, 0, 0, settings))
+            .await
+            .unwrap();
         raw
     }
 

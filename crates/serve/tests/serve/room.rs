@@ -1,4 +1,13 @@
-use gaggle_serve::Options;
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+};
+
+use gaggle_serve::{Options, Server};
 use tokio::{
     net::TcpStream,
     time::{Instant, sleep},
@@ -94,6 +103,48 @@ async fn a_busy_connection_is_not_closed_and_the_next_one_waits() {
     gate.notify_one();
     read_hello(&mut second).await;
     assert!(idle.elapsed() < SECOND, "{:?}", idle.elapsed());
+}
+
+/// More connections are busy than are looked at in one go, so the server means to look again. One of
+/// them ends first. Which of the two the server sees first is random in each round.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_has_found_room_rests() {
+    const BUSY: usize = 300;
+    const ROUNDS: usize = 8;
+    const SPINNING: usize = 100_000;
+    for round in 0..ROUNDS {
+        let (router, _gate, mut told) = gated();
+        let server = Server::bind("127.0.0.1:0", at_most(BUSY)).await.unwrap();
+        let addr = server.local_addr();
+        let passes = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&passes);
+        // Polled in each pass of the server's loop. Time would not go on beside one that spins.
+        let shutdown = poll_fn(move |_| {
+            if counted.fetch_add(1, Ordering::Relaxed) < SPINNING {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        });
+        let serving = tokio::spawn(server.serve(router, shutdown));
+        let mut busy = Vec::new();
+        for _ in 0..BUSY {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            send(&mut client, GET).await;
+            assert_eq!(soon(told.recv()).await, Some("entered"));
+            busy.push(client);
+        }
+        // Both in one turn.
+        let newcomer = std::net::TcpStream::connect(addr).unwrap();
+        busy.pop();
+        assert_eq!(soon(told.recv()).await, Some("dropped"));
+        let before = passes.load(Ordering::Relaxed);
+        sleep(SECOND).await;
+        let more = passes.load(Ordering::Relaxed) - before;
+        assert!(more <= 100, "round {round}: {more} polls in a second");
+        drop(newcomer);
+        serving.abort();
+    }
 }
 
 #[tokio::test(start_paused = true)]

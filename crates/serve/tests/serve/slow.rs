@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::support::*;
+use crate::{floods::Raw, support::*};
 
 const VALUE: usize = 8 << 20;
 
@@ -151,6 +151,58 @@ async fn a_client_that_does_not_read_is_cut() {
     assert_eq!(soon(told.recv()).await, Some("dropped"));
     let _ = soon(connection).await.unwrap();
     drop(answer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_take_the_last_of_its_responses_is_cut() {
+    // SETTINGS_INITIAL_WINDOW_SIZE: 1 byte.
+    let window = [0, 4, 0, 0, 0, 1];
+    let whole = Bytes::from(vec![7; 60 << 10]);
+    let parts = whole.clone();
+    let router = Router::new().route("/", get(async move || whole));
+    let streamed = Router::new().route(
+        "/",
+        get(async move || Body::from_stream(stream::iter([Ok::<_, Infallible>(parts)]))),
+    );
+    for router in [router, streamed] {
+        let options = Options {
+            keep_alive_idle: Duration::MAX,
+            http2_ping_interval: HANG,
+            ..usual()
+        };
+        let running = Running::start(options, router).await;
+        let mut raw = Raw::connect_with(&running, &window).await;
+        for number in 0..100 {
+            raw.get(2 * number + 1).await;
+        }
+        let began = Instant::now();
+        raw.read_until(|_| false).await;
+        assert_eq!(began.elapsed().as_secs(), 30);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_a_client_that_takes_the_last_of_its_response() {
+    const LENGTH: usize = 64 << 10;
+    let value = Bytes::from(vec![7; LENGTH]);
+    let running = Running::start(usual(), Router::new().route("/", get(async move || value))).await;
+    let io = TokioIo::new(running.connect().await);
+    let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(8 << 10)
+        .handshake::<_, Full<Bytes>>(io)
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let answer = soon(sender.send_request(http2_get(&running)))
+        .await
+        .unwrap();
+    let Running { stop, serving, .. } = running;
+    drop(stop);
+    let began = Instant::now();
+    assert_eq!(take(answer.into_body(), SECOND / 2).await, LENGTH);
+    assert!(began.elapsed() > 3 * SECOND, "{:?}", began.elapsed());
+    assert_eq!(soon(serving).await.unwrap().cut, 0);
+    soon(connection).await.unwrap().unwrap();
 }
 
 /// Takes a value by HTTP/2, with a pause after each frame. How much of it came, and after what

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{ByteBudget, Entry, PeerError, Reservation, Verdict};
+use gaggle_group::{ByteBudget, Entry, OverBudget, PeerError, Reservation, Verdict};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
 use prost::Message;
@@ -142,9 +142,7 @@ impl<'a> Batch<'a> {
         };
         if !self.asker.learn(response.headers()) || response.status() != StatusCode::OK {
             // Another node than the one that took batches before.
-            for item in self.items.iter_mut().filter_map(Option::take) {
-                let _ = item.answer.send(Brought::Separately);
-            }
+            self.separate();
             drop(turn);
             body::start(response, MAX_ERROR, self.asker.options().read_timeout).await;
         } else if let Err(failure) = self.read(response, turn, began).await {
@@ -168,22 +166,27 @@ impl<'a> Batch<'a> {
         let mut turn = Some(turn);
         while self.left > 0 {
             let between = frames.is_between();
-            let attempt = self.asker.attempt(self.until);
+            // Between two answers the peer may be waiting for an origin, which is no silence.
+            let attempt = (!between).then(|| self.asker.attempt(self.until));
             let chunk = select! {
                 chunk = response.chunk() => chunk,
                 () = deserted(&mut self.items) => return Ok(()),
-                // Between two answers the peer may be waiting for an origin.
                 () = stalled(pause, between) => {
                     let reason = format!("nothing came for {pause:?} in the middle of an answer");
                     return Err(self.asker.broken(reason, began));
                 }
             };
-            attempt.answered();
             let chunk = chunk.map_err(|error| {
                 let cause = failure::cause(&error);
                 let reason = format!("broke off in the middle of a batch: {cause}");
                 self.asker.broken(reason, began)
             })?;
+            match attempt {
+                Some(attempt) => {
+                    attempt.answered();
+                }
+                None => self.asker.heard(),
+            }
             let Some(chunk) = chunk else {
                 return Err(self
                     .asker
@@ -197,34 +200,25 @@ impl<'a> Batch<'a> {
                     Err(bad) => return Err(self.asker.refused(format!("status 200, but {bad}"))),
                 }
             }
-            reserved = self.room(&frames, reserved, budget.as_ref()).await?;
+            let room = select! {
+                room = room(&frames, reserved, budget.as_ref()) => room,
+                () = deserted(&mut self.items) => return Ok(()),
+            };
+            reserved = match room {
+                Ok(reserved) => reserved,
+                // Which get it is for is not known yet, and the answers behind it may be small. By
+                // themselves, only those without room are shed.
+                Err(_over) => {
+                    self.separate();
+                    return Ok(());
+                }
+            };
             // What takes longer than the first answers waits for origins.
             turn.take();
         }
         // To its end, so that the connection is good for the next request.
         let _ = timeout(pause, response.chunk()).await;
         Ok(())
-    }
-
-    /// What is reserved for the answer that has begun to come, if it is more than a little.
-    async fn room(
-        &self,
-        frames: &Frames,
-        reserved: Option<Reservation>,
-        budget: Option<&ByteBudget>,
-    ) -> Result<Option<Reservation>, PeerError> {
-        let wanted = frames.wanted();
-        let (Some(budget), true) = (budget, wanted >= ByteBudget::SMALL) else {
-            return Ok(None);
-        };
-        match reserved {
-            Some(reserved) if reserved.bytes() == wanted as u64 => Ok(Some(reserved)),
-            other => {
-                drop(other);
-                let reserved = budget.reserve(wanted as u64).await;
-                reserved.map(Some).map_err(|over| self.asker.no_room(&over))
-            }
-        }
     }
 
     pub(super) fn hand_out(&mut self, message: Bytes) -> Result<(), PeerError> {
@@ -277,12 +271,39 @@ impl<'a> Batch<'a> {
         entry.map_err(|bad| self.asker.refused(format!("status 200, but {bad}")))
     }
 
+    /// Has those that have no answer yet ask by requests of their own.
+    fn separate(&mut self) {
+        for item in self.items.iter_mut().filter_map(Option::take) {
+            let _ = item.answer.send(Brought::Separately);
+        }
+        self.left = 0;
+    }
+
     /// Fails those that have no answer yet.
     pub(super) fn fail(&mut self, failure: &PeerError) {
         for item in self.items.iter_mut().filter_map(Option::take) {
             let _ = item.answer.send(Brought::Answer(Err(failure.clone())));
         }
         self.left = 0;
+    }
+}
+
+/// What is reserved for the answer that has begun to come, if it is more than a little.
+async fn room(
+    frames: &Frames,
+    reserved: Option<Reservation>,
+    budget: Option<&ByteBudget>,
+) -> Result<Option<Reservation>, OverBudget> {
+    let wanted = frames.wanted();
+    let (Some(budget), true) = (budget, wanted >= ByteBudget::SMALL) else {
+        return Ok(None);
+    };
+    match reserved {
+        Some(reserved) if reserved.bytes() == wanted as u64 => Ok(Some(reserved)),
+        other => {
+            drop(other);
+            budget.reserve(wanted as u64).await.map(Some)
+        }
     }
 }
 

@@ -26,7 +26,7 @@ const TOO_SOON: Duration = Duration::from_millis(100);
 #[derive(Default)]
 pub(super) struct Pool {
     current: Mutex<Option<Generation>>,
-    /// Answers that have begun, on whatever connection.
+    /// Answers that have begun or gone on, on whatever connection.
     answers: AtomicU64,
 }
 
@@ -61,6 +61,11 @@ impl Pool {
         }
     }
 
+    /// An answer has begun, or gone on.
+    pub(super) fn answered(&self) {
+        self.answers.fetch_add(1, Relaxed);
+    }
+
     /// A request that was sent then has failed. Connections that were made later are not
     /// concerned.
     pub(super) fn failed(&self, sent: Instant) {
@@ -81,8 +86,9 @@ impl Pool {
     }
 }
 
-/// A request without an answer as yet. Dropped, it may count as a failure: its deadline has
-/// passed, or its caller has learned by other means that the peer is gone.
+/// A request without an answer as yet. Dropped, it may count as a failure, if nobody else has had
+/// an answer since it left: its deadline has passed, or its caller has learned by other means that
+/// the peer is gone.
 pub(super) struct Attempt<'a> {
     pool: &'a Pool,
     sent: Instant,
@@ -95,7 +101,7 @@ impl Attempt<'_> {
     /// An answer begins.
     pub(super) fn answered(mut self) -> Instant {
         self.is_open = false;
-        self.pool.answers.fetch_add(1, Relaxed);
+        self.pool.answered();
         self.sent
     }
 
@@ -114,9 +120,9 @@ impl Drop for Attempt<'_> {
             return;
         }
         let is_late = self.until.is_some_and(|until| Instant::now() >= until);
-        // Given up before its time, it is evidence only where nobody else has had an answer since.
+        // Where others had answers, it is the key that is slow, not the peer that is silent.
         let is_silent = self.pool.answers.load(Relaxed) == self.answers;
-        if is_late || is_silent && self.sent.elapsed() >= TOO_SOON {
+        if is_silent && (is_late || self.sent.elapsed() >= TOO_SOON) {
             self.pool.failed(self.sent);
         }
     }

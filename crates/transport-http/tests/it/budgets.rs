@@ -104,6 +104,57 @@ async fn so_does_one_in_a_batch() {
     assert_eq!(budget.used(), 0);
 }
 
+/// A peer that takes batches, and answers one with the beginning of half a million bytes. All
+/// other requests have the value 630.
+async fn large_in_a_batch() -> (FakePeer, Arc<HttpPeer>) {
+    let value = b"HTTP/1.1 200 OK\r\ngaggle-batch: 1\r\ncontent-length: 5\r\n\r\n\x0a\x03630";
+    let batch = b"HTTP/1.1 200 OK\r\ngaggle-batch: 1\r\ntransfer-encoding: chunked\r\n\r\n\
+                  4\r\n\xa0\xc2\x1e\x08\r\n";
+    let mut steps = vec![(value.to_vec(), Then::Keep); 2];
+    steps.push((batch.to_vec(), Then::Hang));
+    steps.extend(vec![(value.to_vec(), Then::Keep); 3]);
+    let fake = FakePeer::new(steps).await;
+    let peer = batching(fake.address, one_at_once()).await;
+    (fake, peer)
+}
+
+#[tokio::test]
+async fn those_of_a_batch_behind_what_has_no_room_are_asked_for_by_themselves() {
+    let (_fake, peer) = large_in_a_batch().await;
+    let budget = ByteBudget::new(100_000, SOON);
+    let answers = tokio::join!(
+        within(&peer, 1, &budget),
+        within(&peer, 2, &budget),
+        within(&peer, 3, &budget),
+        within(&peer, 4, &budget),
+    );
+    for answer in [answers.0, answers.1, answers.2, answers.3] {
+        assert_eq!(answer.unwrap(), Entry::value("630"));
+    }
+    assert_eq!(budget.refused(), 1, "the batch");
+    assert_eq!(budget.used(), 0);
+}
+
+#[tokio::test]
+async fn a_batch_that_waits_for_room_is_given_up_with_its_last_caller() {
+    let (_fake, peer) = large_in_a_batch().await;
+    let budget = ByteBudget::new(1 << 20, 10 * LONG);
+    let _all = budget.reserve(1 << 20).await.unwrap();
+    let gets = [1, 2, 3].map(|len| {
+        let (peer, budget) = (peer.clone(), budget.clone());
+        tokio::spawn(async move {
+            let key = Key::from(len.to_string());
+            let fetch = Fetch::new("sized", &key, 8 << 20, 10 * LONG);
+            peer.fetch(fetch.within(Some(&budget))).await
+        })
+    });
+    until(|| budget.waiting() == 1).await;
+    for get in gets {
+        get.abort();
+    }
+    until(|| budget.waiting() == 0).await;
+}
+
 /// A node with that many bytes of budget, and the values of these lengths in its cache.
 async fn holding(bytes: u64, lens: &[usize], encoding: Encoding) -> (Group, std::net::SocketAddr) {
     let budget = ByteBudget::new(bytes, SOON);

@@ -8,8 +8,10 @@ use gaggle_group::{Fetch, Key, Peer, PeerError};
 use gaggle_transport_http::{ClientOptions, HttpPeer, ServerOptions};
 use tokio::time::{Instant, advance, timeout};
 
+use crate::batch_waits::{gated, landed, spawn};
 use crate::batches::{one_at_once, together};
 use crate::clock::StoppedClock;
+use crate::fake_peer::{Event, FakePeer, Then};
 use crate::relay::Relay;
 use crate::support::{echo, fetch, found, peer_with, serve};
 
@@ -120,4 +122,66 @@ async fn a_caller_that_leaves_at_once_costs_no_other_connection() {
         advance(A_WHILE).await;
     }
     assert!(relay.connections() <= 2, "{}", relay.connections());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_late_while_others_are_answered_costs_no_other_connection() {
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    let clock = StoppedClock::new();
+    let steps = [
+        (ANSWER, Then::Keep),
+        ("", Then::Hang),
+        (ANSWER, Then::Keep),
+        (ANSWER, Then::Keep),
+    ];
+    let mut fake = FakePeer::new(steps).await;
+    let peer = batching_or_not(fake.address, false);
+    peer.ping().await.unwrap();
+    advance(A_WHILE).await;
+    let late = tokio::spawn({
+        let peer = peer.clone();
+        async move { hasty(&peer, A_WHILE).await }
+    });
+    for connection in [0, 0] {
+        assert!(matches!(fake.event().await, Event::Request(it, _) if it == connection));
+    }
+    peer.ping().await.unwrap();
+    let late = clock.run(late).await.unwrap();
+    assert!(
+        matches!(late, Err(PeerError::Unavailable { .. })),
+        "{late:?}"
+    );
+    peer.ping().await.unwrap();
+    let mut pings = Vec::new();
+    while pings.len() < 2 {
+        if let Event::Request(connection, _) = fake.event().await {
+            pings.push(connection);
+        }
+    }
+    assert_eq!(pings, [1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_waits_for_an_origin_and_is_given_up_costs_no_other_connection() {
+    let clock = StoppedClock::new();
+    let gated = gated(&["hold", "slow"]);
+    let server = serve([gated.group.clone()], ServerOptions::default()).await;
+    let relay = Relay::to(server).await;
+    let peer = batching_or_not(relay.address, true);
+    assert!(fetch(&peer, "nobody", b"").await.is_err());
+    let hold = spawn(&peer, "hold");
+    gated.entered().await;
+    peer.ping().await.unwrap();
+    gated.gate.add_permits(1);
+    landed(hold).await;
+    assert_eq!(relay.connections(), 2);
+    advance(A_WHILE).await;
+    let gets = ["first", "slow", "a"].map(|key| ("gated", key.as_bytes()));
+    let given_up = timeout(A_WHILE, together(&peer, &gets));
+    assert!(clock.run(given_up).await.is_err());
+    for _ in 0..3 {
+        peer.ping().await.unwrap();
+        advance(A_WHILE).await;
+    }
+    assert_eq!(relay.connections(), 2);
 }

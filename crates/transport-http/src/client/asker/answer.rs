@@ -81,9 +81,14 @@ impl Asker {
         }
     }
 
-    /// Waits for more of an answer that has begun; see [`Attempt`].
+    /// Waits for the rest of what has come in part; see [`Attempt`].
     pub(in crate::client) fn attempt(&self, until: Instant) -> Attempt<'_> {
         self.pool.attempt(Some(until))
+    }
+
+    /// An answer that had begun has gone on.
+    pub(in crate::client) fn heard(&self) {
+        self.pool.answered();
     }
 
     /// The connection of a request of then has failed after an answer had begun.
