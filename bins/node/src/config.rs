@@ -379,4 +379,6 @@ impl Config {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use gaggle_group::{CacheStats, Groups, LoadStats, Member, Router, Stats};
+use gaggle_group::{ByteBudget, CacheStats, Groups, LoadStats, Member, Router, Stats};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
@@ -34,6 +34,8 @@ impl Collector for Snapshots {
             .collect();
         gets(&mut families, &groups)?;
         loads(&mut families, &groups)?;
+        origins(&mut families, &groups)?;
+        in_flight(&mut families, &self.groups)?;
         removals(&mut families, &groups)?;
         caches(&mut families, &groups)?;
         ring(&mut families, &Ring::of(&self.groups))?;
@@ -66,7 +68,7 @@ fn gets(families: &mut Families<'_>, groups: &Stated) -> fmt::Result {
     )?;
     families.counter(
         "gaggle_shed",
-        "Gets refused because too many loads were under way.",
+        "Gets and loads refused: too many loads, a full queue for the origin, an origin that fails.",
         per_group(groups, |stats| stats.shed),
     )?;
     families.counter(
@@ -134,6 +136,76 @@ fn loads(families: &mut Families<'_>, groups: &Stated) -> fmt::Result {
         "How long loads took, in seconds.",
         per_source(groups)
             .map(|(group, source, loads)| ([("group", group), ("source", source)], &loads.seconds)),
+    )
+}
+
+/// What asks the origins, and what spares them.
+fn origins(families: &mut Families<'_>, groups: &Stated) -> fmt::Result {
+    families.gauge(
+        "gaggle_origin_loads_limit",
+        "Loads that may ask the origin at one time, as of now.",
+        per_group(groups, |stats| stats.origin_queue.limit as u64),
+    )?;
+    families.gauge(
+        "gaggle_origin_loads_running",
+        "Loads that ask the origin, with those given up that it may still be at work on.",
+        per_group(groups, |stats| stats.origin_queue.running as u64),
+    )?;
+    families.gauge(
+        "gaggle_origin_loads_given_up",
+        "Those of them that took too long for whoever waited.",
+        per_group(groups, |stats| stats.origin_queue.given_up as u64),
+    )?;
+    families.gauge(
+        "gaggle_origin_loads_waiting",
+        "Loads that wait to ask the origin.",
+        per_group(groups, |stats| stats.origin_queue.waiting as u64),
+    )?;
+    families.gauge(
+        "gaggle_breaker_open",
+        "Whether the origin failed so often that it is asked little or nothing: 1 or 0.",
+        per_group(groups, |stats| u64::from(stats.origin_queue.breaker_open)),
+    )?;
+    families.counter(
+        "gaggle_breaker_opened",
+        "How often that has begun.",
+        per_group(groups, |stats| stats.origin_queue.breaker_opened),
+    )?;
+    families.counter(
+        "gaggle_taken_over",
+        "Values that came from the node that kept their keys before the ring changed.",
+        per_group(groups, |stats| stats.taken_over),
+    )?;
+    families.counter(
+        "gaggle_hedges",
+        "Requests to a second node, as the first was late.",
+        per_group(groups, |stats| stats.hedges),
+    )
+}
+
+/// The groups of a process share one budget.
+fn in_flight(families: &mut Families<'_>, groups: &Groups) -> fmt::Result {
+    let budget = groups.iter().next().map(|group| group.in_flight().clone());
+    let one = |value: fn(&ByteBudget) -> u64| budget.iter().map(move |budget| ([], value(budget)));
+    families.gauge(
+        "gaggle_in_flight_bytes",
+        "Bytes of values that are being loaded, fetched or sent.",
+        one(ByteBudget::used),
+    )?;
+    families.gauge(
+        "gaggle_in_flight_peak_bytes",
+        "The most of them at one time since the start.",
+        one(ByteBudget::peak),
+    )?;
+    families.gauge(
+        "gaggle_in_flight_limit_bytes",
+        "The most that there may be.",
+        one(ByteBudget::limit),
+    )?;
+    families.counter(
+        "gaggle_in_flight_refused",
+        "Bodies and answers for which there was no room in time.",
+        one(ByteBudget::refused),
     )
 }
 
