@@ -68,7 +68,7 @@ fn gets(families: &mut Families<'_>, groups: &Stated) -> fmt::Result {
     )?;
     families.counter(
         "gaggle_shed",
-        "Gets and loads refused: too many loads, a full queue for the origin, an origin that fails.",
+        "Gets and loads refused: too many loads, a full queue for the origin, an origin that is left alone.",
         per_group(groups, |stats| stats.shed),
     )?;
     families.counter(
