@@ -29,7 +29,7 @@ pub(crate) struct Counted<B> {
     most: usize,
     /// What the body ends with where there is no room.
     no_room: fn(OverBudget) -> BoxError,
-    /// All of the body has to come by then.
+    /// All of the body must have arrived at this time.
     until: Option<Pin<Box<Sleep>>>,
     /// As much of the head as has come.
     head: [u8; HEAD],

@@ -78,7 +78,7 @@ impl Scripted {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// How many requests have come by now.
+    /// How many requests have arrived so far.
     pub(crate) fn requests(&mut self) -> usize {
         while self.requests.try_recv().is_ok() {
             self.seen += 1;

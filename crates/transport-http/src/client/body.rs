@@ -78,7 +78,7 @@ pub(super) async fn start(mut response: Response, most: usize, within: Duration)
             start.extend_from_slice(&chunk[..taken]);
         }
     });
-    // What has come by then does.
+    // What has arrived at that time does.
     let _ = read.await;
     start
 }
