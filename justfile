@@ -5,7 +5,7 @@ default:
 
 # What the README says passes the tests
 test:
-    cargo test --workspace
+    cargo test --workspace --no-fail-fast
 
 fmt:
     cargo fmt --all -- --check
