@@ -297,6 +297,7 @@ impl Router for AllTheirs {
 
     fn owner(&self, _: &[u8]) -> Member {
         Member {
+            address: "".into(),
             name: self.0.name().into(),
             is_self: false,
             up: true,

@@ -127,6 +127,7 @@ impl Router for Door {
     fn owner(&self, key: &[u8]) -> Member {
         let owner = self.ring.owner_index(key);
         Member {
+            address: "".into(),
             name: owner.map_or_else(|| "nobody".into(), |at| self.ring.members()[at].clone()),
             is_self: owner == Some(self.me),
             up: true,

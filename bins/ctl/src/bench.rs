@@ -51,7 +51,7 @@ pub(crate) async fn run(
     let origin = serve(&args.origin)?;
     let mut doors = Vec::with_capacity(args.api_addrs.len());
     for addr in &args.api_addrs {
-        doors.push(Arc::new(Door::find(addr, timeout).await?));
+        doors.push(Arc::new(Door::find(addr, client.tls(), timeout).await?));
     }
     let plan = Arc::new(Plan {
         doors,

@@ -1,12 +1,13 @@
 //! The command line. Flags override the environment, which overrides defaults.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::client::Addr;
+use crate::addr::Addr;
 
 mod bench;
 mod change;
@@ -36,6 +37,38 @@ pub(crate) struct Shared {
     /// Says more, on stderr
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
+}
+
+/// What nodes are shown, and have to show.
+#[derive(Debug, Args)]
+pub(crate) struct AccessArgs {
+    /// The file whose first line is the cluster's token, which admin endpoints may require; GAGGLECTL_TOKEN may hold the token
+    #[arg(long, global = true, value_name = "PATH", env = "GAGGLECTL_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The certificates (PEM) of those who may vouch for nodes at https:// addresses, in place of the public authorities
+    #[arg(long, global = true, value_name = "PATH", env = "GAGGLECTL_CA")]
+    pub(crate) ca: Option<PathBuf>,
+    /// The client certificate (PEM) to show
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "GAGGLECTL_CERT",
+        requires = "key_file"
+    )]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(
+        long = "key",
+        id = "key_file",
+        global = true,
+        value_name = "PATH",
+        env = "GAGGLECTL_KEY",
+        requires = "cert"
+    )]
+    pub(crate) key: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -60,7 +93,7 @@ pub(crate) struct GetArgs {
     #[arg(
         long,
         value_name = "HOST:PORT",
-        env = "GAGGLE_API_ADDR",
+        env = "GAGGLECTL_API_ADDR",
         default_value = "127.0.0.1:9999"
     )]
     pub(crate) api_addr: Addr,
@@ -81,7 +114,7 @@ pub(crate) struct AdminArgs {
     #[arg(
         long = "admin-addr",
         value_name = "HOST:PORT",
-        env = "GAGGLE_ADMIN_ADDR",
+        env = "GAGGLECTL_ADMIN_ADDR",
         default_value = "127.0.0.1:9990",
         value_delimiter = ','
     )]
@@ -102,7 +135,7 @@ pub(crate) struct StatsArgs {
     #[arg(
         long = "admin-addr",
         value_name = "HOST:PORT",
-        env = "GAGGLE_ADMIN_ADDR",
+        env = "GAGGLECTL_ADMIN_ADDR",
         default_value = "127.0.0.1:9990",
         value_delimiter = ','
     )]

@@ -1,14 +1,22 @@
 //! One request to one node, bounded in time and in bytes.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt;
-use std::str::FromStr;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::HeaderMap;
-use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, redirect};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
+use tokio::time;
 
+use crate::addr::Addr;
+use crate::connect::Way;
 use crate::outcome::Failure;
 use crate::output::{self, shown};
 
@@ -18,14 +26,22 @@ pub(crate) const MAX_DOCUMENT: usize = 16 << 20;
 /// A connection that takes longer is taken for a node that is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// `HOST:PORT` of a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Addr(String);
-
-#[derive(Debug, Clone)]
+/// Asks nodes, each by a connection of its own: it reads no proxy variables and follows no redirects.
+#[derive(Clone)]
 pub(crate) struct Client {
-    http: reqwest::Client,
     timeout: Duration,
+    tls: Arc<ClientConfig>,
+    /// The value of `Authorization`.
+    token: Option<HeaderValue>,
+}
+
+/// A request that is not sent yet.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    method: Method,
+    target: String,
+    headers: HeaderMap,
+    body: Bytes,
 }
 
 /// A node's answer, read to its end.
@@ -35,61 +51,60 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
+    /// Whether the request carried a token.
+    had_token: bool,
 }
 
-impl FromStr for Addr {
-    type Err = &'static str;
+/// Why there is no whole answer.
+enum Lost {
+    /// No connection was made in that time.
+    Slow(Duration),
+    Unreachable(io::Error),
+    Unwritable(hyper::http::Error),
+    Broken(hyper::Error),
+    TooLong,
+}
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "HOST:PORT is expected, such as 127.0.0.1:9990";
-        // What a URL takes for anything but host and port would move the request elsewhere.
-        if text.contains(['/', '\\', '@', '?', '#']) || text.contains(char::is_whitespace) {
-            return Err(EXPECTED);
+impl Ask {
+    pub(crate) fn new(method: Method, target: impl Into<String>) -> Self {
+        Self {
+            method,
+            target: target.into(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
         }
-        let (host, port) = text.rsplit_once(':').ok_or(EXPECTED)?;
-        let port: u16 = port.parse().map_err(|_| EXPECTED)?;
-        // A node that listens on all addresses, as the shared variables may say, is asked on this machine's own.
-        let host = match host {
-            "0.0.0.0" => "127.0.0.1",
-            "[::]" => "[::1]",
-            host => host,
-        };
-        let addr = Self(format!("{host}:{port}"));
-        if host.is_empty() || Url::parse(&addr.url("/")).is_err() {
-            return Err(EXPECTED);
+    }
+
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    pub(crate) fn body(self, body: impl Into<Bytes>) -> Self {
+        Self {
+            body: body.into(),
+            ..self
         }
-        Ok(addr)
-    }
-}
-
-impl fmt::Display for Addr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Addr {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    fn url(&self, target: &str) -> String {
-        format!("http://{}{target}", self.0)
     }
 }
 
 impl Client {
-    /// A client whose requests take `timeout` at most. It reads no proxy variables and follows no redirects: the addresses
-    /// are those of the nodes themselves.
-    pub(crate) fn new(timeout: Duration) -> Result<Self, Failure> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(timeout)
-            .build()
-            .map_err(|error| Failure::Failed(format!("no HTTP client: {error}")))?;
-        Ok(Self { http, timeout })
+    /// A client whose requests take `timeout` at most.
+    pub(crate) fn new(timeout: Duration, tls: Arc<ClientConfig>) -> Self {
+        Self {
+            timeout,
+            tls,
+            token: None,
+        }
+    }
+
+    /// The same with a token in each request. Only the admin endpoints ask for one, and only they are shown it.
+    pub(crate) fn with_token(self, token: Option<HeaderValue>) -> Self {
+        Self { token, ..self }
+    }
+
+    pub(crate) fn tls(&self) -> &Arc<ClientConfig> {
+        &self.tls
     }
 
     /// Asks a node and reads its answer, whatever the status, up to `limit` bytes.
@@ -100,59 +115,88 @@ impl Client {
         target: &str,
         limit: usize,
     ) -> Result<Reply, Failure> {
-        self.send(self.request(method, addr, target), addr, limit)
-            .await
+        self.send(Ask::new(method, target), addr, limit).await
     }
 
-    /// A request to a node, for [`send`](Self::send): with headers and a body, where it needs them.
-    pub(crate) fn request(&self, method: Method, addr: &Addr, target: &str) -> RequestBuilder {
-        self.http.request(method, addr.url(target))
-    }
-
-    /// Sends a request to the node that it was made for, and reads the answer as [`ask`](Self::ask) does.
-    pub(crate) async fn send(
-        &self,
-        request: RequestBuilder,
-        addr: &Addr,
-        limit: usize,
-    ) -> Result<Reply, Failure> {
-        let lost = |error| self.lost(addr, &error);
-        let mut response = request.send().await.map_err(lost)?;
-        let body = read(&mut response, limit)
-            .await
-            .map_err(lost)?
-            .ok_or_else(|| {
-                Failure::Failed(format!(
-                    "{addr}: the answer is over the limit of {limit} bytes"
-                ))
-            })?;
-        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        Ok(Reply {
-            addr: addr.clone(),
-            status,
-            headers,
-            body,
+    /// The same with headers and a body, where the request needs them.
+    pub(crate) async fn send(&self, ask: Ask, addr: &Addr, limit: usize) -> Result<Reply, Failure> {
+        let exchange = self.exchange(ask, addr, limit);
+        let reply = match time::timeout(self.timeout, exchange).await {
+            Ok(reply) => reply.map_err(|lost| lost.told(limit)),
+            Err(_) => Err(told_late(self.timeout)),
+        };
+        reply.map_err(|told| match told {
+            Told::Unreachable(reason) => Failure::Unreachable(format!("{addr}: {reason}")),
+            Told::Failed(reason) => Failure::Failed(format!("{addr}: {reason}")),
         })
     }
 
-    /// A request that got no whole answer. The URL, which holds the key, is left out.
-    fn lost(&self, addr: &Addr, error: &reqwest::Error) -> Failure {
-        let reason = if error.is_timeout() && error.is_connect() {
-            format!(
-                "cannot be reached: no connection within {:?}",
-                CONNECT_TIMEOUT.min(self.timeout)
-            )
-        } else if error.is_timeout() {
-            format!("no whole answer within {:?}", self.timeout)
-        } else {
-            let verb = if error.is_connect() {
-                "cannot be reached"
-            } else {
-                "the connection broke"
-            };
-            format!("{verb}: {}", cause(error))
-        };
-        Failure::Unreachable(format!("{addr}: {reason}"))
+    async fn exchange(&self, ask: Ask, addr: &Addr, limit: usize) -> Result<Reply, Lost> {
+        let within = CONNECT_TIMEOUT.min(self.timeout);
+        let connected = time::timeout(within, async {
+            Way::to(addr, &self.tls).await?.connect().await
+        });
+        let connected = connected.await.map_err(|_| Lost::Slow(within))?;
+        let mut sender = connected.map_err(Lost::Unreachable)?;
+        let request = self.request(ask, addr).map_err(Lost::Unwritable)?;
+        let response = sender.send_request(request).await.map_err(Lost::Broken)?;
+        let (head, body) = Response::into_parts(response);
+        let body = read(body, limit).await.map_err(Lost::Broken)?;
+        Ok(Reply {
+            addr: addr.clone(),
+            status: head.status,
+            headers: head.headers,
+            body: body.ok_or(Lost::TooLong)?,
+            had_token: self.token.is_some(),
+        })
+    }
+
+    fn request(&self, ask: Ask, addr: &Addr) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+        let request = Request::builder().method(ask.method).uri(ask.target);
+        let mut request = request
+            .header(HOST, addr.authority())
+            .body(Full::new(ask.body))?;
+        let headers = request.headers_mut();
+        headers.extend(ask.headers);
+        headers.extend(self.token.clone().map(|token| (AUTHORIZATION, token)));
+        Ok(request)
+    }
+}
+
+/// A reason in words, without what was asked for: that holds the key.
+enum Told {
+    /// Another node may answer.
+    Unreachable(String),
+    Failed(String),
+}
+
+fn told_late(timeout: Duration) -> Told {
+    Told::Unreachable(format!("no whole answer within {timeout:?}"))
+}
+
+impl Lost {
+    fn told(self, limit: usize) -> Told {
+        match self {
+            Self::Slow(within) => Told::Unreachable(format!(
+                "cannot be reached: no connection within {within:?}"
+            )),
+            Self::Unreachable(error) => {
+                Told::Unreachable(format!("cannot be reached: {}", cause(&error)))
+            }
+            Self::Unwritable(error) => Told::Failed(format!("it cannot be asked that: {error}")),
+            Self::Broken(error) => {
+                Told::Unreachable(format!("the connection broke: {}", cause(&error)))
+            }
+            Self::TooLong => Told::Failed(format!("the answer is over the limit of {limit} bytes")),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 
@@ -175,9 +219,12 @@ pub(crate) async fn first_of<T>(
 }
 
 /// The body, or `None` if it is over the limit.
-async fn read(response: &mut Response, limit: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
+async fn read(mut incoming: Incoming, limit: usize) -> Result<Option<Vec<u8>>, hyper::Error> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
+    while let Some(frame) = incoming.frame().await {
+        let Ok(chunk) = frame?.into_data() else {
+            continue;
+        };
         if chunk.len() > limit - body.len() {
             return Ok(None);
         }
@@ -187,10 +234,8 @@ async fn read(response: &mut Response, limit: usize) -> Result<Option<Vec<u8>>, 
 }
 
 /// The innermost cause: what the system said, without the layers that passed it on.
-fn cause(error: &reqwest::Error) -> String {
-    let Some(mut cause) = error.source() else {
-        return "no reason given".to_owned();
-    };
+fn cause(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
@@ -230,43 +275,19 @@ impl Reply {
             404 if body.starts_with(b"no such group: ") => {
                 Failure::Usage(format!("{addr}: {line}"))
             }
+            401 if self.had_token => {
+                Failure::Usage(format!("{addr}: it refuses the token: {line}"))
+            }
+            401 => Failure::Usage(format!(
+                "{addr}: it requires a token: give one with --token-file or GAGGLECTL_TOKEN"
+            )),
+            403 if body.starts_with(b"a client certificate ") => Failure::Usage(format!(
+                "{addr}: {line}: give one with --cert and --key, and https:// before the address"
+            )),
+            403 | 421 => Failure::Usage(format!("{addr}: it refuses the request: {line}")),
             400 | 414 => Failure::Usage(format!("{addr}: {line}")),
             _ if line.is_empty() => Failure::Failed(format!("{addr}: answered {status}")),
             _ => Failure::Failed(format!("{addr}: answered {status}: {line}")),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_host_and_port_and_nothing_more() {
-        for (text, addr) in [
-            ("127.0.0.1:9999", "127.0.0.1:9999"),
-            ("[::1]:80", "[::1]:80"),
-            ("node-1.example:9990", "node-1.example:9990"),
-            ("0.0.0.0:9990", "127.0.0.1:9990"),
-            ("[::]:9990", "[::1]:9990"),
-        ] {
-            assert_eq!(text.parse(), Ok(Addr(addr.to_owned())), "{text}");
-        }
-        for text in [
-            "",
-            "localhost",
-            ":9990",
-            "a:",
-            "a:0x1",
-            "a:65536",
-            "::1:9990",
-            "http://a:1",
-            "a:1/",
-            "u@a:1",
-            "a?b:1",
-            "a b:1",
-        ] {
-            assert!(text.parse::<Addr>().is_err(), "{text}");
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::io::{self, IsTerminal as _};
 
-use reqwest::Method;
-use reqwest::header::HeaderName;
+use hyper::Method;
+use hyper::header::HeaderName;
 
 use crate::cli::GetArgs;
 use crate::client::{Client, Reply};

@@ -2,8 +2,8 @@
 //! it under load.
 //!
 //! A client of the node's front door and admin endpoints, and of nothing else: it shares no code with the node. Each command
-//! is a module; what they share is the [`client`], which bounds every request in time and bytes, the [`key`], which is bytes,
-//! and [`outcome`], which decides the exit code.
+//! is a module; what they share is the [`client`], which bounds every request in time and bytes, [`access`], which is what nodes are shown,
+//! the [`key`], which is bytes, and [`outcome`], which decides the exit code.
 
 use std::process::ExitCode;
 
@@ -14,9 +14,12 @@ use crate::cli::{Cli, Command};
 use crate::client::Client;
 use crate::outcome::{Failure, Outcome};
 
+mod access;
+mod addr;
 mod bench;
 mod cli;
 mod client;
+mod connect;
 mod get;
 mod key;
 mod outcome;
@@ -43,7 +46,13 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<Outcome, Failure> {
-    let client = Client::new(cli.shared.timeout)?;
+    let access = &cli.shared.access;
+    let token = match cli.command {
+        // Front doors ask for none.
+        Command::Get(_) => None,
+        _ => access::token(access)?,
+    };
+    let client = Client::new(cli.shared.timeout, access::tls(access)?).with_token(token);
     let verbose = cli.shared.verbose;
     match cli.command {
         Command::Get(args) => get::run(&client, &args, verbose).await,

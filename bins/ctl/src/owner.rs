@@ -1,6 +1,6 @@
 //! `gagglectl owner`: the node that owns a key.
 
-use reqwest::Method;
+use hyper::Method;
 use serde::Deserialize;
 
 use crate::cli::OwnerArgs;

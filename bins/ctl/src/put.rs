@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::{self, Read};
 
 use bytes::Bytes;
-use reqwest::header::CACHE_CONTROL;
-use reqwest::{Method, StatusCode};
+use hyper::header::{CACHE_CONTROL, HeaderValue};
+use hyper::{Method, StatusCode};
 
+use crate::addr::Addr;
 use crate::cli::{PutArgs, ValueArgs};
-use crate::client::{Addr, Client, MAX_DOCUMENT, Reply, first_of};
+use crate::client::{Ask, Client, MAX_DOCUMENT, Reply, first_of};
 use crate::key;
 use crate::outcome::{Failure, Outcome};
 use crate::output::shown;
@@ -43,13 +44,13 @@ async fn put(
         Some(group) => key::path(group, key)?,
         None => key::path(&status::only_group(client, addr).await?, key)?,
     };
-    let mut request = client
-        .request(Method::PUT, addr, &target)
-        .body(value.clone());
+    let mut ask = Ask::new(Method::PUT, target).body(value.clone());
     if let Some(time) = args.max_age {
-        request = request.header(CACHE_CONTROL, format!("max-age={}", time.as_secs()));
+        let terms = HeaderValue::try_from(format!("max-age={}", time.as_secs()));
+        let terms = terms.map_err(|error| Failure::Failed(format!("no header: {error}")))?;
+        ask = ask.header(CACHE_CONTROL, terms);
     }
-    client.send(request, addr, MAX_DOCUMENT).await
+    client.send(ask, addr, MAX_DOCUMENT).await
 }
 
 fn read(args: &ValueArgs) -> Result<Bytes, Failure> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use reqwest::StatusCode;
+use hyper::StatusCode;
 use serde::Deserialize;
 
 use crate::client::Reply;

@@ -1,10 +1,11 @@
 //! `gagglectl remove`: removes keys, or all of a group, on every node.
 
-use reqwest::Method;
+use hyper::Method;
 use serde::Serialize;
 
+use crate::addr::Addr;
 use crate::cli::RemoveArgs;
-use crate::client::{Addr, Client, MAX_DOCUMENT, first_of};
+use crate::client::{Ask, Client, MAX_DOCUMENT, first_of};
 use crate::key;
 use crate::outcome::{Failure, Outcome};
 use crate::removal::Removal;
@@ -63,9 +64,7 @@ async fn remove_keys(
     while !keys.is_empty() {
         let (these, rest) = keys.split_at(one_request(keys));
         let request = match these {
-            [key] if key::has_path(key) => {
-                client.request(Method::DELETE, addr, &key::path(group, key)?)
-            }
+            [key] if key::has_path(key) => Ask::new(Method::DELETE, key::path(group, key)?),
             // A list carries every key.
             these => {
                 let target = format!("{}/remove", key::group_path(group)?);
@@ -73,7 +72,7 @@ async fn remove_keys(
                 let list = serde_json::to_vec(&List { keys64 }).map_err(|error| {
                     Failure::Failed(format!("the list of keys cannot be written: {error}"))
                 })?;
-                client.request(Method::POST, addr, &target).body(list)
+                Ask::new(Method::POST, target).body(list)
             }
         };
         let reply = client.send(request, addr, MAX_DOCUMENT).await?;

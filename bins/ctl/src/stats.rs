@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
+use crate::addr::Addr;
 use crate::cli::StatsArgs;
-use crate::client::{Addr, Client};
+use crate::client::Client;
 use crate::outcome::{Failure, Outcome};
 use crate::output;
 use crate::status::{self, Counters, Status};

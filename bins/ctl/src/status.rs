@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
-use reqwest::Method;
+use hyper::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Addr, Client, MAX_DOCUMENT, Reply};
+use crate::addr::Addr;
+use crate::client::{Client, MAX_DOCUMENT, Reply};
 use crate::outcome::Failure;
 use crate::output::shown;
 

@@ -7,10 +7,10 @@ use gaggle_telemetry::Log;
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::task::JoinSet;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::config::{self, Config};
-use crate::node::Node;
+use crate::node::{Node, Surroundings};
 use crate::signals;
 
 const SCORES: [(&str, &str); 3] = [("Tom", "630"), ("Jack", "589"), ("Sam", "567")];
@@ -28,26 +28,39 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 fn run_all(configs: &[Config], database: &std::path::Path, log: &Log) -> anyhow::Result<()> {
-    let stop = signals::listen(configs[0].node.drain().whole(), log.clone())?;
+    let (stop, mut hangups) = signals::listen(configs[0].node.drain().whole(), log.clone())?;
     crate::to_the_end(async {
         let Some(nodes) = stop.before(start_all(configs, database, log)).await else {
             return Ok(());
         };
         let nodes = nodes?;
-        let names: Vec<String> = nodes.iter().map(|node| node.name().to_owned()).collect();
+        let names: Vec<String> = nodes.iter().map(|node| node.name().to_string()).collect();
         let mut running = JoinSet::new();
         for node in nodes {
             let stopping = stop.clone();
-            running.spawn(node.run(async move { stopping.received().await }));
+            let stopped = async move { stopping.received().await };
+            running.spawn(node.run(Surroundings::default(), stopped));
         }
         if let Err(error) = crate::tell(io::stdout(), welcome(&names)) {
             warn!(%error, "what to try could not be printed");
         }
         let mut result = Ok(());
         stop.bound(async {
-            while let Some(ended) = running.join_next().await {
-                if let Err(failure) = ended {
-                    result = Err(failure).context("a node of the demo failed");
+            loop {
+                let ended = tokio::select! {
+                    ended = running.join_next() => ended,
+                    () = hangups.next() => {
+                        info!("SIGHUP is ignored: the demo has no configuration to read again");
+                        continue;
+                    }
+                };
+                match ended {
+                    None => break,
+                    Some(Ok(Ok(()))) => {}
+                    Some(Ok(Err(failure))) => result = Err(failure.into()),
+                    Some(Err(failure)) => {
+                        result = Err(failure).context("a node of the demo failed");
+                    }
                 }
             }
         })
@@ -86,10 +99,11 @@ fn config(n: u16, database: &std::path::Path) -> Result<Config, config::ConfigEr
     config.node.drain_delay = Some(std::time::Duration::ZERO.into());
     config.cluster.peers = peers;
     let group = config::Group {
-        origin: Some(config::Origin::Sqlite {
+        origin: Some(config::Origin::Sqlite(config::Sqlite {
             path: database.into(),
             query: "SELECT value FROM scores WHERE key = ?1".into(),
-        }),
+            ..config::Sqlite::default()
+        })),
         ..config::Group::default()
     };
     config.groups.insert("scores".into(), group);

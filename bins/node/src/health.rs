@@ -4,8 +4,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper::{StatusCode, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use tokio::time::timeout;
 
 use crate::cli::HealthArgs;
+use crate::config::{self, Config, Port};
 
 /// Longer than a healthy node ever takes, shorter than the usual timeout of a container's check.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -21,31 +30,66 @@ pub(crate) fn run(args: &HealthArgs) -> ExitCode {
 }
 
 fn ask(args: &HealthArgs) -> anyhow::Result<()> {
-    // A node that listens on all addresses is asked on this machine's own.
-    let addr = match args.admin_addr.rsplit_once(':') {
-        Some(("0.0.0.0", port)) => format!("127.0.0.1:{port}"),
-        Some(("[::]", port)) => format!("[::1]:{port}"),
-        _ => args.admin_addr.clone(),
+    let config = config::load_for_asking(&args.serve())?;
+    let addr = own_address(&config.node.admin_addr);
+    let scheme = match config.security.tls_of(Port::Admin) {
+        Some(_) => "https",
+        None => "http",
     };
-    let url = format!("http://{addr}/readyz");
+    let url: Uri = format!("{scheme}://{addr}/readyz")
+        .parse()
+        .with_context(|| format!("{addr} is no address"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(PATIENCE)
-            .build()?;
-        let answer = client
-            .get(&url)
-            .send()
-            .await
-            .with_context(|| format!("{url} cannot be asked"))?;
-        ensure!(
-            answer.status().is_success(),
-            "{url} answered {}",
-            answer.status()
-        );
+        let answer = match tls_connector(&config)? {
+            Some(tls) => get(tls, &url).await,
+            None => get(HttpConnector::new(), &url).await,
+        };
+        let status = answer.with_context(|| format!("{url} cannot be asked"))?;
+        ensure!(status.is_success(), "{url} answered {status}");
         Ok(())
     })
+}
+
+/// A node that listens on all addresses is asked on this machine's own.
+fn own_address(admin_addr: &str) -> String {
+    match admin_addr.rsplit_once(':') {
+        Some(("0.0.0.0", port)) => format!("127.0.0.1:{port}"),
+        Some(("[::]", port)) => format!("[::1]:{port}"),
+        _ => admin_addr.to_owned(),
+    }
+}
+
+/// Connections over TLS, where the admin port speaks that. They are made as by any other node: the certificate may be for the
+/// address that is dialled, the one that peers use, or the name that all nodes have in common.
+fn tls_connector(config: &Config) -> anyhow::Result<Option<HttpsConnector<HttpConnector>>> {
+    if config.security.tls_of(Port::Admin).is_none() {
+        return Ok(None);
+    }
+    let Some(tls) = config.security.open_tls()? else {
+        return Ok(None);
+    };
+    let advertised = config.node.advertise.as_deref().unwrap_or_default();
+    let name = advertised
+        .split_once("://")
+        .map_or(advertised, |(_, host)| host);
+    let client = tls.client().peer(name).config();
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config((*client).clone())
+        .https_only()
+        .enable_http1()
+        .build();
+    Ok(Some(connector))
+}
+
+async fn get<C>(connector: C, url: &Uri) -> anyhow::Result<StatusCode>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    let client: Client<C, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
+    let answer = timeout(PATIENCE, client.get(url.clone())).await;
+    let answer = answer.context("no answer in time")??;
+    Ok(answer.status())
 }

@@ -3,20 +3,22 @@
 //! Reads top to bottom: command line, configuration, logging, runtime, start, run, drain. What a
 //! node is made of is in [`node`]; everything that answers requests is in the library crates.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser as _;
-use gaggle_telemetry::{Log, LogOptions, logging};
+use gaggle_telemetry::{Log, logging};
 
 use crate::cli::{Cli, Command, ServeArgs};
-use crate::config::{Config, ConfigError};
-use crate::node::Node;
+use crate::config::{Config, ConfigError, Loaded, Sources};
+use crate::node::reload::{Load, Source};
+use crate::node::{Node, Surroundings};
+use crate::systemd::Systemd;
 
+mod check;
 mod cli;
 mod config;
 mod demo;
@@ -24,21 +26,22 @@ mod descriptors;
 mod health;
 mod node;
 mod signals;
+mod systemd;
 
 /// The exit code of a configuration that cannot be used; clap's own for a command line that
 /// cannot.
 const BAD_CONFIG: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(failure) => return unparsed(&failure),
     };
     let result = match cli.command.unwrap_or(Command::Demo) {
         Command::Demo => demo::run(),
-        Command::Serve(args) => serve(&args),
+        Command::Serve(args) => serve(args),
         Command::Health(args) => return health::run(&args),
-        Command::Check(args) => check(&args),
+        Command::Check(args) => check::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,41 +55,49 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(args: &ServeArgs) -> anyhow::Result<()> {
-    let config = config::load(args)?;
+fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    let load: Load = Arc::new(move || config::load(&args));
+    let Loaded { config, sources } = load()?;
     let log = start_log(&config)?;
-    let result = run(&config, &log);
+    let result = run(&config, load, &log);
     log.flush(signals::LAST_LINES);
-    result
+    result.map_err(|failure| explained(failure, &sources))
 }
 
-fn run(config: &Config, log: &Log) -> anyhow::Result<()> {
+/// The failure of a start, with where the value came from that it is about.
+fn explained(failure: anyhow::Error, sources: &Sources) -> anyhow::Error {
+    match failure.downcast::<ConfigError>() {
+        Ok(failure) => sources.explain(failure).into(),
+        Err(other) => other,
+    }
+}
+
+fn run(config: &Config, load: Load, log: &Log) -> anyhow::Result<()> {
     // Before anything listens: a signal that comes early must stop the node and not kill it.
-    let stop = signals::listen(config.node.drain().whole(), log.clone())?;
+    let (stop, hangups) = signals::listen(config.node.drain().whole(), log.clone())?;
+    let systemd = Systemd::from_env();
     to_the_end(async {
+        // Ends with the runtime.
+        tokio::spawn(systemd.clone().keep_alive());
         let Some(node) = stop.before(Node::start(config, log)).await else {
+            systemd.stopping();
             return Ok(());
         };
+        let surroundings = Surroundings {
+            systemd,
+            source: Some(Source { load, hangups }),
+        };
         let stopping = stop.clone();
-        let running = Box::pin(node?.run(async move { stopping.received().await }));
-        stop.bound(running).await;
-        Ok(())
+        let stopped = async move { stopping.received().await };
+        let running = Box::pin(node?.run(surroundings, stopped));
+        let ended = stop.bound(running).await;
+        Ok(ended.unwrap_or(Ok(()))?)
     })
 }
 
-fn check(args: &ServeArgs) -> anyhow::Result<()> {
-    let config = config::load(args)?;
-    config::check_log_level(&config.node.log_level)?;
-    writeln!(io::stdout(), "{}", config.masked()?).context("the configuration cannot be printed")
-}
-
 fn start_log(config: &Config) -> Result<Log, ConfigError> {
-    let options = LogOptions {
-        format: config.node.log_format.into(),
-        level: config.node.log_level.clone(),
-        ..Default::default()
-    };
-    logging::init(&options).map_err(|failure| ConfigError::new("node.log-level", failure))
+    logging::init(&config.node.log_options())
+        .map_err(|failure| ConfigError::new("node.log-level", failure))
 }
 
 /// Runs it on a runtime of its own, and does not wait for what it leaves behind: a thread that
@@ -129,6 +140,7 @@ const TELLING: Duration = Duration::from_millis(250);
 
 /// The last line of a program that fails.
 fn complain(line: &str) {
+    let line = config::one_line(line);
     // There is nobody left who could be told that this fails.
     let _ = tell(io::stderr(), format!("gaggle-node: {line}\n"));
 }

@@ -1,73 +1,89 @@
 //! A node: what it is made of, and how it starts and stops.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
 use axum::response::Response;
-use gaggle_api_http::{Admin, FrontOptions, MetricsPage, Readiness};
-use gaggle_discovery_dns::DnsDiscovery;
-use gaggle_group::{
-    ByteBudget, Clock, FreshnessPolicy, Group, GroupBuilder, Groups, Limits, NoHotCopies,
-    RequestRate, Router as _,
-};
+use gaggle_api_http::{Admin, FrontOptions, MetricsPage, Readiness, Reload as _};
+use gaggle_group::{ByteBudget, Groups, Router as _};
 use gaggle_peers::Peers;
 use gaggle_serve::Server;
 use gaggle_telemetry::{BuildInfo, Log, Metrics};
+use gaggle_tls::Tls;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tower::Service;
 use tracing::info;
 
-use crate::config::{self, Config, ConfigError, Drain, HotCopies};
+use crate::config::{Config, ConfigError, Drain, Port};
+use crate::systemd::Systemd;
 
+mod doors;
+mod groups;
 mod listeners;
+mod members;
 mod origins;
 mod peers;
+mod prepared;
+pub(crate) mod reload;
+pub(crate) mod trial;
 
 use listeners::Listeners;
+use members::Members;
+use prepared::Prepared;
+use reload::{Reloader, Running, Source};
 
 /// A node that listens and has not begun to answer.
 pub(crate) struct Node {
-    name: String,
     listeners: Listeners,
     peer_routes: axum::Router,
     groups: Groups,
     admin: axum::Router,
     readiness: Readiness,
     peers: Peers,
-    discovery: Option<DnsDiscovery>,
+    members: Members,
+    settle: Duration,
+    front: FrontOptions,
     drain: Drain,
+    config: Arc<Config>,
+    running: Running,
+    reload: (reload::Door, reload::Asked),
+}
+
+/// What a node has to do with the process that it runs in.
+#[derive(Default)]
+pub(crate) struct Surroundings {
+    /// Who is told how the node is.
+    pub(crate) systemd: Systemd,
+    /// Where its configuration comes from, if it can be read again.
+    pub(crate) source: Option<Source>,
 }
 
 impl Node {
     /// Binds the ports, opens the origins and makes the ring. Everything that the configuration can get wrong shows
     /// here, before the first request.
     pub(crate) async fn start(config: &Config, log: &Log) -> Result<Self, ConfigError> {
-        let listeners = Listeners::bind(&config.node).await?;
+        let Prepared {
+            listeners,
+            credentials,
+            origins,
+        } = Prepared::of(config).await?;
         let addr = listeners.peer.local_addr();
-        let discovery = peers::discovery(&config.cluster, addr.port())?;
-        let name = match &config.node.advertise {
-            Some(advertise) => advertise.clone(),
-            None => peers::own_name(addr, discovery.as_ref()).await?,
-        };
-        let hot_ttls = config.groups.values().map(|group| group.hot_ttl.0);
-        let peers = peers::ring(&config.cluster, &name, hot_ttls.max().unwrap_or_default())?;
-        if let Some(discovery) = &discovery {
-            // Before the node is ready: a ring of itself alone would send every key to the origin. But not at any price:
-            // where a name lists only nodes that are ready, the first one finds none.
-            peers.update_from(discovery).await;
-        }
+        let (members, address) = Members::open(config, &credentials, addr).await?;
+        let peers = peers::ring(config, &credentials, &address)?;
         let mut groups = Vec::with_capacity(config.groups.len());
         let in_flight = ByteBudget::new(config.node.max_in_flight.0, ByteBudget::DEFAULT_MAX_WAIT);
-        for (group_name, group) in &config.groups {
-            groups.push(build_group(group_name, group, peers.clone(), in_flight.clone()).await?);
+        for ((group_name, group), origin) in config.groups.iter().zip(origins) {
+            let (peers, in_flight) = (peers.clone(), in_flight.clone());
+            groups.push(groups::build(group_name, group, origin, peers, in_flight)?);
         }
         let groups = Groups::new(groups).map_err(|failure| ConfigError::new("groups", failure))?;
 
-        let readiness = Readiness::new();
+        let (readiness, reload) = (Readiness::new(), reload::door());
         let version = env!("CARGO_PKG_VERSION");
         let metrics = Metrics::new(
             groups.clone(),
@@ -77,35 +93,58 @@ impl Node {
         )
         .with_log(log.clone());
         let admin = gaggle_api_http::admin(Admin {
-            node: name.clone(),
             version: version.into(),
             groups: groups.clone(),
             readiness: readiness.clone(),
+            hosts: config.admin_hosts(),
             metrics: MetricsPage::new(gaggle_telemetry::CONTENT_TYPE, move || metrics.encode()),
+            reload: Arc::new(reload.0.clone()),
         });
-        info!(node = %name, members = peers.members().len(), ring = %peers.digest(), "the node is in the ring");
+        let required = |port| doors::required(&config.security, &credentials, port);
+        let admin = admin.layer(required(Port::Admin));
         Ok(Self {
-            peer_routes: peers::routes(&config.cluster, groups.clone())?,
+            peer_routes: peers::routes(&config.cluster, groups.clone())?
+                .layer(required(Port::Peers)),
+            running: Running {
+                groups: groups.clone(),
+                peers: peers.clone(),
+                in_flight,
+                log: log.clone(),
+                credentials,
+            },
+            config: Arc::new(config.clone()),
+            reload,
             groups,
             admin,
-            name,
             listeners,
             readiness,
             peers,
-            discovery,
+            members,
+            settle: config.cluster.settle.0,
+            front: config.node.front_options(),
             drain: config.node.drain(),
         })
     }
 
-    /// The base URL that peers use for this node.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    /// This node's name in the ring; empty while it does not know.
+    pub(crate) fn name(&self) -> Arc<str> {
+        self.peers.me()
     }
 
-    /// Answers until `stop`, then drains: calls itself not ready, tells the other nodes that it leaves, gives them what it
+    /// Answers, calls itself ready once the membership has come to rest, and goes on until `stop`. Then it drains: calls itself not ready, tells the other nodes that it leaves, gives them what it
     /// holds while it stays open for the drain delay, closes the front door and the peers' port as their requests end, and
-    /// the admin port last, so that it can be watched.
-    pub(crate) async fn run(self, stop: impl Future<Output = ()> + Send + 'static) {
+    /// the admin port last, so that it can be watched. Meanwhile it follows its tokens and certificates, and reads its
+    /// configuration again when it is asked to.
+    ///
+    /// # Errors
+    ///
+    /// If no other node can know how to reach this one.
+    pub(crate) async fn run(
+        self,
+        surroundings: Surroundings,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ConfigError> {
+        let Surroundings { systemd, source } = surroundings;
         let Listeners {
             peer,
             api,
@@ -145,8 +184,32 @@ impl Node {
             let peers = self.peers.clone();
             async move { arrive(&peers).await }
         });
+        let credentials = &self.running.credentials;
+        if let Some(tokens) = credentials.tokens.clone() {
+            following.spawn(tokens.watch(Tls::WATCH_EVERY));
+        }
+        for tls in [&credentials.tls, &credentials.front_door] {
+            if let Some(tls) = tls.clone() {
+                following.spawn(tls.watch(Tls::WATCH_EVERY));
+            }
+        }
+        let (door, asked) = self.reload;
+        let (load, mut hangups) = source.map(|source| (source.load, source.hangups)).unzip();
+        let reloading = load.map(|load| {
+            let reloader = Reloader {
+                asked,
+                door: door.clone(),
+                load,
+                running: self.running,
+                readiness: self.readiness.clone(),
+                systemd: systemd.clone(),
+                started: Arc::clone(&self.config),
+                current: self.config,
+            };
+            following.spawn(reloader.run())
+        });
         let leaving = self.groups.clone();
-        let front_door = gaggle_api_http::front_service(self.groups, FrontOptions::default());
+        let front_door = gaggle_api_http::front_service(self.groups, self.front);
         let serving = async {
             tokio::join!(
                 serve("peer", peer, self.peer_routes, until(Phase::Draining)),
@@ -154,14 +217,48 @@ impl Node {
             );
             close.send_replace(Phase::Closed);
         };
-        let stopping = async {
+        let settling = async {
+            systemd.status("waiting for the other members");
+            self.members.settle(&self.peers, self.settle).await?;
+            self.members.ready().await;
+            let (node, members) = (self.peers.me(), self.peers.members().len());
+            info!(%node, members, ring = %self.peers.digest(), "the node is ready");
             self.readiness.set_ready(true);
-            stop.await;
+            systemd.ready(&format!("serving; configuration {}", door.generation()));
+            Ok(())
+        };
+        // Once the node is ready: systemd takes no reload before that, and one that comes early waits.
+        let heeding = async {
+            match &mut hangups {
+                Some(hangups) => door.at_each(hangups).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut failed = None;
+        let stopping = async {
+            let mut stop = pin!(stop);
+            tokio::select! {
+                () = &mut stop => {}
+                settled = settling => match settled {
+                    Ok(()) => tokio::select! {
+                        () = &mut stop => {}
+                        () = heeding => {}
+                    },
+                    Err(failure) => failed = Some(failure),
+                },
+            }
+            systemd.stopping();
             arriving.abort();
+            if let Some(reloading) = reloading {
+                reloading.abort();
+            }
             info!(delay = ?self.drain.delay, "stopping");
             self.readiness.set_ready(false);
             let closing = Instant::now() + self.drain.delay;
-            leave(&self.peers, &leaving, self.drain.whole(), closing).await;
+            tokio::join!(
+                self.members.leave(),
+                leave(&self.peers, &leaving, self.drain.whole(), closing),
+            );
             tokio::time::sleep_until(closing).await;
             close.send_replace(Phase::Draining);
         };
@@ -174,9 +271,10 @@ impl Node {
         };
         tokio::select! {
             () = running => {}
-            () = follow(&self.peers, self.discovery.as_ref()) => {}
+            () = self.members.follow(&self.peers) => {}
         }
-        info!(node = %self.name, "stopped");
+        info!(node = %self.peers.me(), "stopped");
+        failed.map_or(Ok(()), Err)
     }
 }
 
@@ -206,14 +304,6 @@ async fn leave(peers: &Peers, groups: &Groups, gone_within: Duration, closing: I
     }
 }
 
-/// Keeps the ring in step with its members, where they change. Never ends.
-async fn follow(peers: &Peers, discovery: Option<&DnsDiscovery>) {
-    match discovery {
-        Some(discovery) => peers.follow(discovery).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// How far a node's end has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
@@ -238,51 +328,5 @@ async fn serve<S>(
             connections = drained.cut,
             "connections were cut when the drain timeout passed"
         );
-    }
-}
-
-async fn build_group(
-    name: &str,
-    config: &config::Group,
-    peers: Peers,
-    in_flight: ByteBudget,
-) -> Result<Group, ConfigError> {
-    let limits = Limits {
-        max_key: usize::try_from(config.max_key.0).unwrap_or(usize::MAX),
-        max_value: config.max_value.0,
-        load_timeout: config.load_timeout.0,
-        max_origin_loads: origins::most_loads(config),
-        adapt_origin_loads: config.max_origin_loads.adapt,
-        max_wait: config.max_wait.map(|wait| wait.0),
-        circuit_breaker: config.circuit_breaker,
-        max_loads: config.max_loads,
-        ..Limits::default()
-    };
-    let builder = Group::builder(name)
-        .capacity(config.capacity.0)
-        .limits(limits)
-        .in_flight(in_flight)
-        .freshness(FreshnessPolicy {
-            ttl: config.ttl.map(|ttl| ttl.0),
-            ttl_jitter: config.ttl_jitter,
-            stale_while_revalidate: config.stale_while_revalidate.0,
-            stale_if_error: config.stale_if_error.0,
-            negative_ttl: config.negative_ttl.map(|ttl| ttl.0),
-            refresh_ahead: config.refresh_ahead,
-            hot_ttl: config.hot_ttl.0,
-            origin_decides: config.freshness == config::Freshness::Origin,
-        })
-        .router(Arc::new(peers))
-        .origin_arc(origins::open(name, config).await?);
-    hot_copies(builder, config.hot_copies)
-        .build()
-        .map_err(|failure| ConfigError::new(format!("groups.{name}"), failure))
-}
-
-fn hot_copies(builder: GroupBuilder, policy: HotCopies) -> GroupBuilder {
-    match policy {
-        HotCopies::Sampled => builder,
-        HotCopies::Rate => builder.hot_copies(RequestRate::new(100, Clock::monotonic())),
-        HotCopies::Off => builder.hot_copies(NoHotCopies),
     }
 }

@@ -1,5 +1,5 @@
-//! SIGTERM and SIGINT. The first asks for an orderly stop; the second ends the process at once,
-//! whatever hangs.
+//! SIGTERM and SIGINT: the first asks for an orderly stop; the second ends the process at once,
+//! whatever hangs. And SIGHUP, which asks for the configuration to be read again.
 
 use std::process;
 use std::thread;
@@ -34,11 +34,18 @@ pub(crate) struct Stop {
     limit: Duration,
 }
 
+/// Tells of each SIGHUP.
+pub(crate) struct Hangups {
+    /// How many there were.
+    count: watch::Receiver<u64>,
+}
+
 /// Catches the signals from now on, in a thread of its own that nothing else can hold up. `limit`
 /// is how long an orderly stop may take: the process ends within one second after that in any
 /// case, with exit code 1 if the runtime is blocked. A second signal ends it at once, with 128
-/// and the signal's number: 130 for SIGINT, 143 for SIGTERM.
-pub(crate) fn listen(limit: Duration, log: Log) -> anyhow::Result<Stop> {
+/// and the signal's number: 130 for SIGINT, 143 for SIGTERM. SIGHUP ends nothing, whether or not
+/// somebody waits for it.
+pub(crate) fn listen(limit: Duration, log: Log) -> anyhow::Result<(Stop, Hangups)> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -48,13 +55,15 @@ pub(crate) fn listen(limit: Duration, log: Log) -> anyhow::Result<Stop> {
         Signals::catch()?
     };
     let (ask, asked) = watch::channel(false);
+    let (hang_up, count) = watch::channel(0);
     thread::Builder::new()
         .name("gaggle-signals".into())
         .spawn(move || {
             runtime.block_on(async {
-                signals.next().await;
+                signals.stop(&hang_up).await;
                 ask.send_replace(true);
-                let code = match timeout(limit.saturating_add(LAST_GRACE), signals.next()).await {
+                let second = signals.stop(&hang_up);
+                let code = match timeout(limit.saturating_add(LAST_GRACE), second).await {
                     Ok(second) => {
                         warn!("a second signal: ending at once");
                         128 + second.as_raw_value()
@@ -69,7 +78,17 @@ pub(crate) fn listen(limit: Duration, log: Log) -> anyhow::Result<Stop> {
             });
         })
         .context("the thread for signals could not be started")?;
-    Ok(Stop { asked, limit })
+    Ok((Stop { asked, limit }, Hangups { count }))
+}
+
+impl Hangups {
+    /// Waits for a SIGHUP, or for several that come before this is called again.
+    pub(crate) async fn next(&mut self) {
+        // An error means that nobody listens for signals any more; then none is received.
+        if self.count.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 impl Stop {
@@ -94,14 +113,17 @@ impl Stop {
 
     /// Waits for `running`, which is told of the first signal by other means, but not much longer
     /// than it may take to stop.
-    pub(crate) async fn bound(&self, running: impl Future<Output = ()>) {
+    pub(crate) async fn bound<T>(&self, running: impl Future<Output = T>) -> Option<T> {
         let late = async {
             self.received().await;
             sleep(self.limit.saturating_add(GRACE)).await;
         };
         tokio::select! {
-            () = running => {}
-            () = late => warn!("stopping takes too long: what is under way is cut"),
+            ended = running => Some(ended),
+            () = late => {
+                warn!("stopping takes too long: what is under way is cut");
+                None
+            }
         }
     }
 }
@@ -109,6 +131,7 @@ impl Stop {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -118,13 +141,18 @@ impl Signals {
         Ok(Self {
             terminate: catch(SignalKind::terminate())?,
             interrupt: catch(SignalKind::interrupt())?,
+            hangup: catch(SignalKind::hangup())?,
         })
     }
 
-    async fn next(&mut self) -> SignalKind {
-        tokio::select! {
-            _ = self.terminate.recv() => SignalKind::terminate(),
-            _ = self.interrupt.recv() => SignalKind::interrupt(),
+    /// The next one that asks for an end. Those that do not are counted meanwhile.
+    async fn stop(&mut self, hangups: &watch::Sender<u64>) -> SignalKind {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return SignalKind::terminate(),
+                _ = self.interrupt.recv() => return SignalKind::interrupt(),
+                _ = self.hangup.recv() => hangups.send_modify(|count| *count += 1),
+            }
         }
     }
 }

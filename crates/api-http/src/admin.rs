@@ -18,16 +18,17 @@ use crate::reply::{self, Refusal};
 
 mod put;
 mod readiness;
+mod reload;
 mod removal;
+mod sites;
 mod status;
 
 pub use readiness::Readiness;
+pub use reload::{NoReload, Reload, ReloadError, Reloaded};
 
 /// What the admin endpoints tell of and act on.
 #[derive(Clone)]
 pub struct Admin {
-    /// The node's name in the ring: the base URL that peers use for it.
-    pub node: String,
     /// The version of the running program.
     pub version: String,
     /// The groups that the node serves. They are taken to share one ring and one budget of bytes
@@ -37,6 +38,12 @@ pub struct Admin {
     pub readiness: Readiness,
     /// What `/metrics` answers.
     pub metrics: MetricsPage,
+    /// Names by which the node may be asked, beside IP addresses and those that nobody on the web can have: such as an
+    /// ingress has, `admin.example.com`, or a pod by the name of its service, `gaggle-0.gaggle`. A port does not matter. Requests by any other name are refused: they may be a
+    /// browser's that was misled.
+    pub hosts: Vec<String>,
+    /// What `POST /reload` asks to read the configuration again: [`NoReload`] where there is none.
+    pub reload: Arc<dyn Reload>,
 }
 
 /// How `/metrics` gets its page. This crate knows no metrics library.
@@ -79,9 +86,13 @@ pub fn admin(state: Admin) -> Router {
 
 async fn answer(State(admin): State<Arc<Admin>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
+    if let Err(refusal) = sites::check(&head, &admin.hosts) {
+        return refusal.into_response();
+    }
     let answer = match Target::parse(head.uri.path()) {
         Some(Ok(target)) => admin.target(&head, target, body).await,
         Some(Err(refusal)) => Err(refusal),
+        None if head.uri.path() == "/reload" => reload::answer(&*admin.reload, &head.method).await,
         None => admin.page(&head.method, &head.uri),
     };
     answer.unwrap_or_else(IntoResponse::into_response)
@@ -135,7 +146,9 @@ impl Admin {
 
 #[derive(Serialize)]
 struct Owner {
+    /// The base URL by which it is reached, or its name where it has none.
     owner: Arc<str>,
+    name: Arc<str>,
     #[serde(rename = "self")]
     is_self: bool,
 }
@@ -145,7 +158,12 @@ fn owner(group: &Group, key: &[u8]) -> Response {
     reply::json(
         StatusCode::OK,
         &Owner {
-            owner: owner.name,
+            owner: if owner.address.is_empty() {
+                Arc::clone(&owner.name)
+            } else {
+                owner.address
+            },
+            name: owner.name,
             is_self: owner.is_self,
         },
     )

@@ -68,7 +68,7 @@
 //! | 408 | the body of a `POST` did not arrive within [`FrontOptions::body_timeout`], that of a `PUT` within a minute |
 //! | 413 | the value, or the body of a `POST`, is over its limit |
 //! | 414 | the key is over the group's limit |
-//! | 502 | the origin failed, or the load panicked; of a `PUT`: the owner could not be given the value |
+//! | 502 | the origin failed, or the load panicked; of a `PUT`: the owner could not be given the value. The text says how, as far as the [fault](gaggle_group::OriginFault) tells, and not where: the rest is in the log of the node that loaded |
 //! | 503 | too much is under way (loads, those that wait for the origin, bytes in flight), the origin is failing, or the node is stopping; with `Retry-After` in seconds |
 //! | 504 | no value within the load timeout |
 //!
@@ -98,12 +98,19 @@
 //! | `GET /livez` | 200 `ok` as long as the process answers at all |
 //! | `GET /readyz` | 200 `ready`; 503 `starting` or `draining`: see [`Readiness`] |
 //! | `GET /metrics` | the text of [`MetricsPage`] |
-//! | `GET /status` | JSON: `node`, `version`, `state`, `ring` (`members`, `hash`, and `peers` with their health), `in_flight`, `groups` with their counters and `contacts`: [below](#status) |
+//! | `GET /status` | JSON: `node`, `version`, `state`, `generation` (of the configuration), `ring` (`members`, `hash`, and `peers` with their health), `in_flight`, `groups` with their counters and `contacts`: [below](#status) |
 //! | `GET /owner?group=G&key=K` | `{"owner":"http://…","self":true}`: who owns the key by placement, up or down; decoded as `/api` is |
+//! | `POST /reload` | the node reads its configuration again ([`Reload`]): 200 `{"generation":2,"changed":["groups.scores.ttl"]}`; 422 if it is none that a node could start with, 409 if it differs in what cannot change while the node runs, and nothing has changed then |
 //! | `DELETE /v1/{group}/{key}` | `{"removed":["http://…"],"missed":[{"node":"http://…","error":"…"}]}`: 200 if every node has dropped its copies, 502 if some node was missed |
 //! | `DELETE /v1/{group}` | the same for all keys of the group |
 //! | `POST /v1/{group}/remove` with the body of a batch | the same for those keys, in one message to each node; the bounds are those of [`FrontOptions::default`] |
 //! | `PUT /v1/{group}/{key}` with the value as the body | the same: the key's owner keeps the value, and all others have dropped their copies |
+//!
+//! **Browsers.** A page of another site that has a browser ask the admin endpoints is refused, so that nobody who looks at a
+//! page removes keys for its author: 421 where `Host` is neither an IP address, nor a name without a dot, nor one in
+//! `.localhost`, `.internal`, `.svc` or `.cluster.local`, nor one of [`Admin::hosts`]; 403 where `Origin` or `Sec-Fetch-Site`
+//! tell of another site. Whoever answers the DNS of the browser's machine can still mislead it: where that is not trusted, a
+//! token or client certificates keep such a page out. `GET` of `/livez` and `/readyz` is always answered.
 //!
 //! A removal goes on when its client hangs up, and so does a `PUT`: one that stops half-way would be worse than none.
 //!
@@ -131,8 +138,8 @@
 //!
 //! * Both routers take every path that reaches them (they answer unknown ones themselves, in the format above), so they
 //!   can be nested under a path but not merged with another router that has a fallback.
-//! * Nobody is authenticated, and a failure's text includes what the origin said: the front door is for a trusted network,
-//!   the admin endpoints for fewer people still.
+//! * Nobody is authenticated here: a layer around a router does that. The front door can only read, whoever asks.
+//! * A name of this node that is not in [`Admin::hosts`] is refused until it is put there, unless it is private by itself.
 //! * Values are whole: no ranges.
 //! * A batch loads its keys a window at a time, at most [`FrontOptions::batch_loads`], so that one
 //!   request can take neither every slot that a group has for loads nor much memory; its last keys
@@ -156,5 +163,5 @@ mod keys;
 mod reply;
 mod value;
 
-pub use admin::{Admin, MetricsPage, Readiness, admin};
+pub use admin::{Admin, MetricsPage, NoReload, Readiness, Reload, ReloadError, Reloaded, admin};
 pub use front::{FrontOptions, front_door, front_service};

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// The most characters of an error's text that are sent. An origin's account of a failure has no bound of its own.
+/// The most characters of an error's text that are sent. What a peer says of a removal has no bound of its own.
 const MAX_ERROR_CHARS: usize = 1024;
 
 /// One line of text.
@@ -118,8 +118,14 @@ impl Refusal {
     pub(crate) fn failed(error: &Error) -> Self {
         Self {
             retry_after: retry_after(error),
-            ..Self::new(status(error), error_line(error))
+            ..Self::new(status(error), error_line(&error.public()))
         }
+    }
+
+    /// The same with the name of the node that it is about.
+    pub(crate) fn about(mut self, node: &str) -> Self {
+        self.line = format!("{} ({node})", self.line);
+        self
     }
 }
 
@@ -338,15 +344,24 @@ mod tests {
 
     #[test]
     fn an_error_is_one_bounded_line() {
-        let source = OriginError::failed(format!("first\r\nsecond{}", "x".repeat(10_000)));
-        let error = Error::Origin {
-            group: "scores".into(),
-            peer: None,
-            source,
+        let group = format!("first\r\nsecond{}", "x".repeat(10_000));
+        let error = Error::NotFound {
+            group: group.into(),
         };
         let line = Refusal::failed(&error).line;
         assert!(line.contains(r"first\r\nsecond"), "{line}");
         assert!(!line.contains('\n') && line.chars().count() < 1_100);
         assert_eq!(one_line("a\u{2028}b\0张"), "a\\u{2028}b\\u{0}张");
+    }
+
+    #[test]
+    fn no_error_tells_where_it_failed() {
+        for (error, ..) in every_error() {
+            let line = Refusal::failed(&error).line;
+            assert!(
+                !line.contains("http://b:1") && !line.contains("down"),
+                "{line}"
+            );
+        }
     }
 }

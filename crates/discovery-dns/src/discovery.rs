@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gaggle_peers::{Discovery, DiscoveryError};
+use gaggle_peers::{Discovery, DiscoveryError, Listed};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -79,10 +79,10 @@ impl DnsDiscovery {
         })
     }
 
-    /// The base URL of the node at `address`, spelt as in the list of members: rings are made of
-    /// the exact strings.
+    /// The base URL of the node at `address`, as in the list of members.
     pub fn url_of(&self, address: IpAddr) -> String {
-        format!("http://{}", SocketAddr::new(address, self.options.port))
+        let scheme = if self.options.https { "https" } else { "http" };
+        format!("{scheme}://{}", SocketAddr::new(address, self.options.port))
     }
 
     /// The address by which peers know this host: the first of the name's addresses that is its
@@ -147,14 +147,14 @@ impl DnsDiscovery {
 
 #[async_trait]
 impl Discovery for DnsDiscovery {
-    async fn members(&self) -> Result<Vec<String>, DiscoveryError> {
+    async fn members(&self) -> Result<Vec<Listed>, DiscoveryError> {
         let addresses = self
             .addresses()
             .await
             .map_err(|failure| self.failed(failure))?;
         Ok(addresses
             .into_iter()
-            .map(|address| self.url_of(address))
+            .map(|address| Listed::new(self.url_of(address)))
             .collect())
     }
 
@@ -245,7 +245,7 @@ mod tests {
         tokio::select! {
             () = serve(socket, known, &mut asked) => {}
             members = discovery.members() => {
-                assert_eq!(members.unwrap(), ["http://10.0.0.1:8001"]);
+                assert_eq!(members.unwrap(), [Listed::new("http://10.0.0.1:8001")]);
             }
         }
         asked

@@ -13,8 +13,8 @@
 //!     name: "gaggle-peers".into(),
 //!     ..DnsOptions::default()
 //! })?;
-//! for url in discovery.members().await? {
-//!     println!("{url}"); // http://10.1.0.7:8001
+//! for node in discovery.members().await? {
+//!     println!("{}", node.address); // http://10.1.0.7:8001
 //! }
 //! // The name of this very node in the ring: one of the above, once the name service lists it.
 //! let me = discovery.url_of(discovery.own_address().await?.ip);
@@ -52,7 +52,7 @@
 //!   stays, and members that are no more are found to be down by asking them.
 //! * The port is the same on every node. SRV records, which could name one for each, are not
 //!   read.
-//! * All nodes speak plain HTTP: DNS says nothing of a scheme.
+//! * All nodes are reached by one scheme, which [`DnsOptions::https`] says: DNS says nothing of it.
 //! * DNS is believed. Who can answer for the name can join the ring.
 
 mod discovery;

@@ -17,6 +17,8 @@ pub struct DnsOptions {
     pub name: String,
     /// The port that peers are reached at, the same on each node. Default 8001.
     pub port: u16,
+    /// Whether they are reached by https. Default: by http.
+    pub https: bool,
     /// How long to wait between two questions, give or take a tenth. Above 0, at most an hour;
     /// default 5 s.
     pub every: Duration,
@@ -35,6 +37,7 @@ impl Default for DnsOptions {
         Self {
             name: String::new(),
             port: 8001,
+            https: false,
             every: Duration::from_secs(5),
             timeout: Duration::from_secs(2),
             family: Family::default(),

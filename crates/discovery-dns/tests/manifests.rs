@@ -15,6 +15,9 @@ const LISTENERS: [(&str, &str); 3] = [
     ("admin", "admin-addr"),
 ];
 
+/// What the cluster's DNS gives as a time to live, unless told otherwise.
+const DNS_TTL: Duration = Duration::from_secs(5);
+
 /// Each file of the folder, by its name.
 fn manifests() -> BTreeMap<String, Value> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kubernetes");
@@ -133,10 +136,11 @@ fn every_selector_selects_the_pods() {
     let labels = at(&set, "/spec/template/metadata/labels")
         .as_object()
         .unwrap();
-    let (headless, front, budget) = (
+    let (headless, front, budget, policy) = (
         manifest("service-headless.yaml"),
         manifest("service.yaml"),
         manifest("pdb.yaml"),
+        manifest("networkpolicy.yaml"),
     );
     for selector in [
         at(&set, "/spec/selector/matchLabels"),
@@ -147,6 +151,8 @@ fn every_selector_selects_the_pods() {
         at(&headless, "/spec/selector"),
         at(&front, "/spec/selector"),
         at(&budget, "/spec/selector/matchLabels"),
+        at(&policy, "/spec/podSelector/matchLabels"),
+        at(&policy, "/spec/ingress/0/from/0/podSelector/matchLabels"),
     ] {
         let selector = selector.as_object().unwrap();
         assert!(!selector.is_empty());
@@ -200,7 +206,12 @@ fn nodes_look_for_each_other_where_they_are() {
     let port = ports()["peer"];
     assert_eq!(discovery["port"].as_integer(), i64::try_from(port).ok());
 
-    // A node's own name must be the string that its peers make of its address.
+    // Nodes look for each other before they are ready.
+    assert_eq!(
+        at(&headless, "/spec/publishNotReadyAddresses"),
+        &Value::Bool(true)
+    );
+
     let container = container();
     let env: Vec<&str> = list(&container, "/env")
         .iter()
@@ -208,17 +219,73 @@ fn nodes_look_for_each_other_where_they_are() {
         .collect();
     assert_eq!(
         env,
-        ["POD_IP", "GAGGLE_ADVERTISE"],
+        [
+            "POD_IP",
+            "GAGGLE_NODE__NAME",
+            "GAGGLE_ADVERTISE",
+            "GAGGLECTL_TOKEN_FILE"
+        ],
         "only what is set before can be used"
     );
     assert_eq!(
         text(&container, "/env/0/valueFrom/fieldRef/fieldPath"),
         "status.podIP"
     );
+    // A pod of a StatefulSet returns with its name, and not with its address.
+    assert_eq!(text(&manifest("statefulset.yaml"), "/kind"), "StatefulSet");
     assert_eq!(
-        text(&container, "/env/1/value"),
+        text(&container, "/env/1/valueFrom/fieldRef/fieldPath"),
+        "metadata.name"
+    );
+    assert_eq!(
+        text(&container, "/env/2/value"),
         format!("http://$(POD_IP):{port}")
     );
+}
+
+#[test]
+fn a_node_is_ready_when_it_has_seen_the_list_twice() {
+    let config = config();
+    let every = seconds(&config["cluster"]["discovery"]["every"]);
+    let quiet = seconds(&config["cluster"]["quiet"]);
+    let settle = seconds(&config["cluster"]["settle"]);
+    assert!(quiet > every.mul_f64(1.1) && settle > quiet);
+    // The next pod is stopped when the others know this one: their next question, and an answer of that age.
+    let ready = Duration::from_secs(number(
+        &manifest("statefulset.yaml"),
+        "/spec/minReadySeconds",
+    ));
+    assert!(ready > every.mul_f64(1.1) + DNS_TTL);
+}
+
+#[test]
+fn peers_and_operators_need_a_token_and_a_place_in_the_policy() {
+    let config = config();
+    let security = config["security"].as_table().unwrap();
+    assert_eq!(
+        security["token-file"].as_str(),
+        Some("/run/secrets/gaggle/token")
+    );
+    assert!(!security.contains_key("insecure"));
+    assert_eq!(
+        text(&container(), "/env/3/value"),
+        "/run/secrets/gaggle/token"
+    );
+
+    let policy = manifest("networkpolicy.yaml");
+    assert_eq!(list(&policy, "/spec/policyTypes"), ["Ingress"]);
+    let rules = list(&policy, "/spec/ingress");
+    assert_eq!(rules.len(), 2);
+    let ports = |rule: &Value| -> Vec<String> {
+        list(rule, "/ports")
+            .iter()
+            .map(|port| text(port, "/port").to_owned())
+            .collect()
+    };
+    assert_eq!(list(&rules[0], "/from").len(), 1);
+    assert_eq!(ports(&rules[0]), ["peer", "admin"]);
+    assert!(rules[1].get("from").is_none());
+    assert_eq!(ports(&rules[1]), ["api"]);
 }
 
 #[test]
@@ -245,10 +312,8 @@ fn a_pod_has_the_time_that_its_drain_takes() {
         grace > timeout && timeout > delay,
         "{grace:?}, {timeout:?}, {delay:?}"
     );
-    // What the cluster's DNS gives as a time to live, unless told otherwise.
-    let ttl = Duration::from_secs(5);
-    let every = seconds(&config["cluster"]["discovery"]["every"]);
-    assert!(delay > every.mul_f64(1.1) + ttl, "{delay:?}");
+    // Other nodes are told. Programs that look the front door up keep the answer for so long.
+    assert!(delay > DNS_TTL, "{delay:?}");
 }
 
 #[test]
@@ -261,8 +326,12 @@ fn what_is_mounted_is_what_is_read() {
             .iter()
             .find(|volume| at(volume, "/name") == at(mount, "/name"))
             .unwrap_or_else(|| panic!("no volume for {mount}"));
-        mounts.insert(text(mount, "/mountPath"), text(volume, "/configMap/name"));
+        let source = ["/configMap/name", "/secret/secretName"]
+            .iter()
+            .find_map(|name| volume.pointer(name)?.as_str());
+        mounts.insert(text(mount, "/mountPath"), source.unwrap());
     }
+    assert_eq!(mounts["/run/secrets/gaggle"], "gaggle-token");
     assert_eq!(mounts.len(), list(&pod, "/volumes").len());
     let files = manifests();
     let keys = |config_map: &str| -> Vec<String> {

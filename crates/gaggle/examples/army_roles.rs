@@ -64,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
     }
     let members: Vec<String> = servers
         .iter()
-        .map(|(cluster, _)| cluster.name().to_owned())
+        .map(|(cluster, _)| cluster.address().to_string())
         .collect();
     for (cluster, _) in &servers {
         cluster.peers().update(members.iter().cloned())?;

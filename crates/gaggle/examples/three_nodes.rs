@@ -34,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
     }
     let members: Vec<String> = nodes
         .iter()
-        .map(|(cluster, _)| cluster.name().to_owned())
+        .map(|(cluster, _)| cluster.address().to_string())
         .collect();
     for (cluster, _) in &nodes {
         cluster.peers().update(members.iter().cloned())?;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gaggle_group::{DuplicateGroup, Group, Groups, Peer};
+use gaggle_group::{DuplicateGroup, Group, Groups, Peer, Router as _};
 use gaggle_peers::{Options, Peers, PeersError};
 use gaggle_ring::Profile;
 use gaggle_serve::{Drained, ServeError, Server};
@@ -25,13 +25,13 @@ const HANDS_OVER_FOR: Duration = Duration::from_secs(1);
 ///
 /// Dropping it closes the port as [`leave`](Self::leave) does, without waiting for it.
 pub struct Cluster {
-    name: String,
     addr: SocketAddr,
     peers: Peers,
     groups: Groups,
     /// Dropped to stop.
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Drained>,
+    arriving: JoinHandle<()>,
 }
 
 /// Says who the members are and how they are asked; [`Cluster::join`] starts it.
@@ -84,9 +84,14 @@ impl Cluster {
         }
     }
 
+    /// This program's name in the ring.
+    pub fn name(&self) -> Arc<str> {
+        self.peers.me()
+    }
+
     /// The base URL that members use for this program.
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn address(&self) -> Arc<str> {
+        self.peers.address()
     }
 
     /// Where it listens.
@@ -104,6 +109,7 @@ impl Cluster {
     /// members for two minutes at least. Says what became of the connections; `None` if serving had ended before, as when the
     /// runtime shuts down.
     pub async fn leave(self) -> Option<Drained> {
+        self.arriving.abort();
         self.peers.leave(GONE_WITHIN).await;
         let until = Instant::now() + HANDS_OVER_FOR;
         for group in self.groups.iter() {
@@ -174,17 +180,17 @@ impl ClusterBuilder {
             };
             server.serve(routes, until).await
         });
-        tokio::spawn({
+        let arriving = tokio::spawn({
             let peers = peers.clone();
             async move { peers.arrive().await }
         });
         Ok(Cluster {
-            name,
             addr,
             peers,
             groups,
             stop,
             serving,
+            arriving,
         })
     }
 
@@ -210,7 +216,8 @@ impl ClusterBuilder {
             ..ServerOptions::default()
         };
         let http = HttpTransport::new(self.client)?;
-        let connect = move |peer: &str| Ok(http.peer(peer)? as Arc<dyn Peer>);
+        let connect =
+            move |name: &str, address: &str| Ok(http.peer_named(name, address)? as Arc<dyn Peer>);
         let peers = Peers::new(name, self.profile, Options::default(), connect)?;
         peers.update(self.members)?;
         for group in groups.iter() {

@@ -36,7 +36,8 @@
 //! | a cluster of programs | [`Cluster`], [`peers`], [`transport_http`] |
 //! | the front door and the admin endpoints, as axum routers | [`api_http`] |
 //! | one layer by itself | [`lru`], [`ring`], [`singleflight`], [`serve`] |
-//! | ready-made origins, members from DNS, gRPC, metrics | the cargo features `origin-http`, `origin-files`, `origin-sql`, `discovery-dns`, `grpc`, `telemetry` |
+//! | ready-made origins, members from DNS, a file or gossip | the cargo features `origin-http`, `origin-files`, `origin-sql`, `discovery-dns`, `discovery-file`, `discovery-gossip` |
+//! | gRPC, metrics, TLS, tokens | the cargo features `grpc`, `telemetry`, `tls`, `token` |
 //!
 //! # Trade-offs
 //!
@@ -53,6 +54,10 @@ pub use gaggle_group::{
 pub use gaggle_api_http as api_http;
 #[cfg(feature = "discovery-dns")]
 pub use gaggle_discovery_dns as discovery_dns;
+#[cfg(feature = "discovery-file")]
+pub use gaggle_discovery_file as discovery_file;
+#[cfg(feature = "discovery-gossip")]
+pub use gaggle_discovery_gossip as discovery_gossip;
 pub use gaggle_group as group;
 pub use gaggle_limiter as limiter;
 pub use gaggle_lru as lru;
@@ -68,6 +73,10 @@ pub use gaggle_serve as serve;
 pub use gaggle_singleflight as singleflight;
 #[cfg(feature = "telemetry")]
 pub use gaggle_telemetry as telemetry;
+#[cfg(feature = "tls")]
+pub use gaggle_tls as tls;
+#[cfg(feature = "token")]
+pub use gaggle_token as token;
 #[cfg(feature = "grpc")]
 pub use gaggle_transport_grpc as transport_grpc;
 pub use gaggle_transport_http as transport_http;

@@ -37,7 +37,7 @@ async fn join(groups: &[Group]) -> Vec<Cluster> {
     }
     let members: Vec<String> = clusters
         .iter()
-        .map(|cluster| cluster.name().to_owned())
+        .map(|cluster| cluster.address().to_string())
         .collect();
     for cluster in &clusters {
         cluster.peers().update(members.iter().cloned()).unwrap();

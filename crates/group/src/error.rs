@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use gaggle_limiter::OverBudget;
 
-use crate::PeerError;
+use crate::{OriginFailure, OriginFault, PeerError};
 
 /// Why a get brought no value. Cheap to clone: every waiter of a load gets the same one.
+///
+/// Its text is for a log of this node: it may hold what an origin said, and where it is. What leaves the node is
+/// [`public`](Self::public).
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -145,6 +148,12 @@ impl Error {
         matches!(self, Self::NotFound { .. })
     }
 
+    /// The text for clients and other nodes: what failed, and for which group. It has no address of an origin or a peer, no
+    /// path or query, and no text of an origin, a peer or a panic.
+    pub fn public(&self) -> Public<'_> {
+        Public(self)
+    }
+
     /// Whether the same request may succeed a little later.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -172,9 +181,9 @@ impl Error {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum OriginError {
-    /// The origin could not be asked, or failed; the text is its own.
-    #[error("{0}")]
-    Failed(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// The origin could not be asked, or failed; the text is its own, and for the log alone.
+    #[error(transparent)]
+    Failed(OriginFailure),
     /// The origin's value is over the size that it was allowed to send.
     #[error("a value of {} is over the limit of {limit} bytes", Len(*.len))]
     TooLarge {
@@ -189,9 +198,59 @@ pub enum OriginError {
 }
 
 impl OriginError {
-    /// A failure with the error that caused it, or with a text.
+    /// A failure with the error that caused it, or with a text. An error that is one of these stays as it is.
     pub fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Failed(Arc::from(source.into()))
+        match source.into().downcast() {
+            Ok(known) => *known,
+            Err(source) => Self::Failed(OriginFailure::new(source)),
+        }
+    }
+
+    /// The same failure with what anybody may know of it. Any other error stays as it is: all of it may be known.
+    #[must_use]
+    pub fn known_as(self, fault: OriginFault) -> Self {
+        match self {
+            Self::Failed(failure) => Self::Failed(failure.known_as(fault)),
+            other => other,
+        }
+    }
+
+    /// What anybody may know of it.
+    #[must_use]
+    pub fn fault(&self) -> OriginFault {
+        match self {
+            Self::Failed(failure) => failure.fault(),
+            Self::TooLarge { .. } | Self::OverBudget(_) => OriginFault::Other,
+        }
+    }
+}
+
+/// An error's text for those outside of the node; [`Error::public`] gives it.
+#[derive(Debug, Clone, Copy)]
+pub struct Public<'a>(&'a Error);
+
+impl std::fmt::Display for Public<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Error::Origin { group, source, .. } => {
+                write!(f, "group {group}: the origin failed: {}", source.fault())
+            }
+            Error::Panicked { group, .. } => {
+                write!(f, "group {group}: {}", OriginFault::Panicked)
+            }
+            Error::Owner { group, source } => {
+                let how = source.public();
+                write!(f, "group {group}: the node that owns the key {how}")
+            }
+            // Names of groups, and numbers.
+            Error::NotFound { .. }
+            | Error::KeyTooLong { .. }
+            | Error::ValueTooLarge { .. }
+            | Error::Cancelled { .. }
+            | Error::Deadline { .. }
+            | Error::NotKept { .. }
+            | Error::Shed { .. } => self.0.fmt(f),
+        }
     }
 }
 
@@ -215,6 +274,77 @@ impl std::fmt::Display for At<'_> {
         match self.0 {
             Some(peer) => write!(f, " at {peer}"),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Verdict;
+
+    const SECRET: &str = "http://db.internal/?token=hunter2";
+
+    #[test]
+    fn the_public_text_says_what_failed_and_not_where() {
+        let group: Arc<str> = "scores".into();
+        let peer: Arc<str> = SECRET.into();
+        let origin = |fault| Error::Origin {
+            group: group.clone(),
+            peer: Some(peer.clone()),
+            source: OriginError::failed(SECRET).known_as(fault),
+        };
+        let owner = |source| Error::Owner {
+            group: group.clone(),
+            source,
+        };
+        let verdict = |verdict| {
+            let peer = peer.clone();
+            owner(PeerError::Verdict { peer, verdict })
+        };
+        let panicked = Error::Panicked {
+            group: group.clone(),
+            message: SECRET.into(),
+        };
+        let (reason, message) = (peer.clone(), SECRET.to_owned());
+        for (error, text) in [
+            (
+                origin(OriginFault::Status(500)),
+                "the origin failed: answered 500",
+            ),
+            (
+                origin(OriginFault::Other),
+                "the origin failed: the reason is in the log of the node that asked it",
+            ),
+            (panicked, "the load panicked"),
+            (
+                owner(PeerError::Unavailable {
+                    peer: peer.clone(),
+                    reason: reason.clone(),
+                }),
+                "the node that owns the key cannot be reached",
+            ),
+            (
+                owner(PeerError::Refused {
+                    peer: peer.clone(),
+                    reason,
+                }),
+                "the node that owns the key refused what it was asked",
+            ),
+            (
+                verdict(Verdict::OriginFailed { message }),
+                "the node that owns the key failed: its origin failed",
+            ),
+            (
+                verdict(Verdict::KeyTooLong { limit: 3 }),
+                "the node that owns the key failed: the key is over the limit of 3 bytes",
+            ),
+        ] {
+            let public = error.public().to_string();
+            assert_eq!(public, format!("group scores: {text}"));
+            // And so it is for other nodes.
+            let told = Verdict::of(&error).unwrap().to_string();
+            assert!(!told.contains("db.internal"), "{told}");
         }
     }
 }

@@ -68,6 +68,38 @@ impl FreshnessPolicy {
             .stale_if_error(error.unwrap_or(self.stale_if_error))
     }
 
+    /// What is to be lowered of what is kept already, where this policy follows another one.
+    pub(crate) fn shortened(&self, before: &Self) -> Shortened {
+        // Where origins had their word, what is kept may be of any life.
+        let unknown = before.origin_decides && !self.origin_decides;
+        let less = |now: Option<Duration>, before: Option<Duration>| {
+            now.filter(|now| unknown || before.is_none_or(|before| *now < before))
+        };
+        let ttl = less(self.ttl, before.ttl);
+        let of = |window: fn(&Self) -> Duration| less(Some(window(self)), Some(window(before)));
+        let revalidate = of(|policy| policy.stale_while_revalidate);
+        let error = of(|policy| policy.stale_if_error);
+        let ahead = ttl.map_or(Duration::MAX, |ttl| {
+            ttl.mul_f64(self.refresh_ahead.min(1.0))
+        });
+        let main = (ttl.is_some() || revalidate.is_some() || error.is_some()).then(|| {
+            let freshness = Freshness::until(ttl)
+                .stale_while_revalidate(revalidate.unwrap_or(Duration::MAX))
+                .stale_if_error(error.unwrap_or(Duration::MAX));
+            (freshness, ahead)
+        });
+        let hot = match of(|policy| policy.hot_ttl) {
+            // Stale or not: windows would come on top of it.
+            Some(hot) => Some((Freshness::for_ttl(ttl.unwrap_or(hot).min(hot)), ahead)),
+            None => main,
+        };
+        Shortened {
+            main,
+            hot,
+            absent: of(|policy| policy.negative_ttl.unwrap_or_default()),
+        }
+    }
+
     /// The end of a ttl in which a hit has the value loaded again. By chance between a half and all of the share, so that
     /// the hits of many keys do not do so together.
     pub(crate) fn ahead(&self, ttl: Option<Duration>) -> Duration {
@@ -78,6 +110,16 @@ impl FreshnessPolicy {
             _ => Duration::ZERO,
         }
     }
+}
+
+/// What the lives of what is kept are to be lowered to, with how long before its end a value is
+/// due at most.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Shortened {
+    pub(crate) main: Option<(Freshness, Duration)>,
+    pub(crate) hot: Option<(Freshness, Duration)>,
+    /// Zero: none is kept any more.
+    pub(crate) absent: Option<Duration>,
 }
 
 /// How many entries expire when, as far as this node has loaded them: what keeps those that were loaded together from
@@ -184,6 +226,52 @@ mod tests {
             policy.of(true, Hint::default()).is_over(),
             "absences are not kept"
         );
+    }
+
+    #[test]
+    fn only_what_becomes_shorter_is_lowered() {
+        let before = FreshnessPolicy {
+            ttl: Some(TTL),
+            stale_if_error: TTL,
+            ..FreshnessPolicy::default()
+        };
+        let longer = FreshnessPolicy {
+            ttl: None,
+            stale_if_error: 2 * TTL,
+            negative_ttl: Some(TTL),
+            hot_ttl: 2 * TTL,
+            ..before.clone()
+        };
+        let nothing = Shortened {
+            main: None,
+            hot: None,
+            absent: None,
+        };
+        assert_eq!(before.shortened(&before), nothing);
+        assert_eq!(longer.shortened(&before), nothing);
+
+        let back = before.shortened(&longer);
+        let (main, _) = back.main.unwrap();
+        assert_eq!((main.ttl, main.error_window()), (Some(TTL), TTL));
+        let longest = Duration::from_millis(u32::MAX.into());
+        assert_eq!(main.revalidate_window(), longest, "as before");
+        assert_eq!(back.absent, Some(Duration::ZERO));
+        // All of what is kept of others' keys is over then, stale or not.
+        assert_eq!(back.hot.unwrap().0, Freshness::for_ttl(TTL));
+    }
+
+    #[test]
+    fn what_is_lowered_is_due_as_late_as_what_is_loaded() {
+        let before = FreshnessPolicy {
+            ttl: Some(60 * TTL),
+            refresh_ahead: 0.25,
+            ..FreshnessPolicy::default()
+        };
+        let now = FreshnessPolicy {
+            ttl: Some(TTL),
+            ..before.clone()
+        };
+        assert_eq!(now.shortened(&before).main.unwrap().1, TTL / 4);
     }
 
     #[test]

@@ -71,7 +71,8 @@ impl<'a> Load<'a> {
 pub struct OriginFn<F>(F);
 
 impl<F> OriginFn<F> {
-    /// An origin that calls `load` with the key. Its error can be anything that makes a boxed error, text included.
+    /// An origin that calls `load` with the key. Its error can be anything that makes a boxed error, text included: that
+    /// text is for the log, and an [`OriginError`] says itself what clients are told.
     pub fn new<Fut, V, E>(load: F) -> Self
     where
         F: Fn(Bytes) -> Fut + Send + Sync + 'static,

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 
 use gaggle_limiter::ByteBudget;
 
-use crate::{Entry, Error, Guest, Key, Known, News, Notice, RemovalId};
+use crate::{
+    Entry, Error, Greeting, Guest, Hello, Key, Known, News, Notice, OriginFault, RemovalId, Word,
+};
 
 /// A node that can be asked for the keys it owns. A transport implements it.
 ///
@@ -50,11 +52,16 @@ pub trait Peer: Send + Sync + 'static {
         Err(self.has_no_such_thing())
     }
 
-    /// Tells the peer that the node of that name, this one, leaves the cluster and will be gone in so long at most, or with
-    /// `None` that it is here to stay: it has started.
-    async fn leaving(&self, node: &str, gone_within: Option<Duration>) -> Result<(), PeerError> {
-        let _ = (node, gone_within);
+    /// Tells the peer that this node leaves the cluster, or that it is here to stay: it has started.
+    async fn leaving(&self, word: &Word) -> Result<(), PeerError> {
+        let _ = word;
         Err(self.has_no_such_thing())
+    }
+
+    /// Asks the peer who it is, and tells it who asks. `Err` where nothing answers.
+    async fn hello(&self, from: &Hello) -> Result<Greeting, PeerError> {
+        let _ = from;
+        self.ping().await.map(|()| Greeting::Nameless)
     }
 
     /// Whether the peer says in time that it is still loading ([`Verdict::Deadline`]). One that cannot is given all of the time:
@@ -235,6 +242,21 @@ impl PeerError {
         matches!(self, Self::Verdict { .. })
     }
 
+    /// The text for those outside of the cluster, to stand behind the name of what the peer is: it has neither the peer's
+    /// address nor anything that it said.
+    pub(crate) fn public(&self) -> String {
+        match self {
+            Self::Unavailable { .. } => "cannot be reached".to_owned(),
+            Self::Refused { .. } => "refused what it was asked".to_owned(),
+            Self::Verdict {
+                verdict: Verdict::OriginFailed { .. },
+                ..
+            } => "failed: its origin failed".to_owned(),
+            // Numbers.
+            Self::Verdict { verdict, .. } => format!("failed: {verdict}"),
+        }
+    }
+
     /// The peer's name.
     pub fn peer(&self) -> &Arc<str> {
         match self {
@@ -252,7 +274,8 @@ pub enum Verdict {
     /// The owner's origin failed (or its load panicked).
     #[error("its origin failed: {message}")]
     OriginFailed {
-        /// The owner's account of it.
+        /// The owner's account of it. A node of this release gives the text of an
+        /// [`OriginFault`]; one of another kind may tell anything, which leaves this node no more.
         message: String,
     },
     /// The value is over a limit, the owner's or the asker's.
@@ -290,7 +313,8 @@ pub enum Verdict {
 
 impl Verdict {
     /// What a node that answers for a peer makes of its own failure; `None` for [`Error::NotFound`], which is an answer.
-    /// Every transport tells failures by this, so that the two ends of a hop agree.
+    /// Every transport tells failures by this, so that the two ends of a hop agree. It holds no text that the failure's own log
+    /// has: no place, and nothing that an origin or a panic said.
     pub fn of(failure: &Error) -> Option<Self> {
         Some(match failure {
             Error::NotFound { .. } => return None,
@@ -301,15 +325,15 @@ impl Verdict {
                 limit: *limit,
             },
             Error::Origin { source, .. } => Self::OriginFailed {
-                message: source.to_string(),
+                message: source.fault().to_string(),
             },
-            Error::Panicked { .. } | Error::Cancelled { .. } => Self::OriginFailed {
-                message: failure.to_string(),
+            Error::Panicked { .. } => Self::OriginFailed {
+                message: OriginFault::Panicked.to_string(),
+            },
+            Error::Cancelled { .. } | Error::Owner { .. } => Self::OriginFailed {
+                message: failure.public().to_string(),
             },
             Error::Deadline { after, .. } => Self::Deadline { after: *after },
-            Error::Owner { source, .. } => Self::OriginFailed {
-                message: source.to_string(),
-            },
             Error::Shed {
                 why, retry_after, ..
             } => Self::Shed {

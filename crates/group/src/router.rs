@@ -1,9 +1,8 @@
 //! Who owns a key, as the read path asks it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::{Peer, Previous};
+use crate::{Hello, PROTOCOL, Peer, Previous, Word};
 
 /// Says which node a key belongs to. Called on misses only; must neither block nor allocate much.
 pub trait Router: Send + Sync + 'static {
@@ -31,25 +30,54 @@ pub trait Router: Send + Sync + 'static {
         self.peers()
     }
 
-    /// The name by which this node makes itself known to those that it follows.
+    /// This node's name in the ring.
     fn me(&self) -> Arc<str> {
         let me = self.members().into_iter().find(|member| member.is_self);
         me.map_or_else(|| "".into(), |me| me.name)
     }
 
-    /// A node of that name has asked for removals: it wants to be told of them.
-    fn followed_by(&self, name: &str) {
-        let _ = name;
+    /// The base URL by which this node makes itself known to those that it follows; empty where it has none.
+    fn address(&self) -> Arc<str> {
+        self.me()
     }
 
-    /// Those that follow this node without being members of its ring, as far as it was they who said so.
+    /// A node that is reached at that base URL has asked for removals: it wants to be told of them.
+    fn followed_by(&self, address: &str) {
+        let _ = address;
+    }
+
+    /// The base URLs of those that follow this node without being members of its ring, as far as it was they who said so.
     fn followers(&self) -> Vec<Arc<str>> {
         Vec::new()
     }
 
-    /// Another node says that it is followed by a node of that name.
-    fn heard_of(&self, name: &str) {
-        let _ = name;
+    /// Another node says that it is followed by the node at that base URL.
+    fn heard_of(&self, address: &str) {
+        let _ = address;
+    }
+
+    /// What this node says of itself.
+    fn hello(&self) -> Hello {
+        let members = self.members();
+        Hello {
+            name: self.me(),
+            address: self.address(),
+            member: members.iter().any(|member| member.is_self),
+            ring: self.digest().into(),
+            members: u32::try_from(members.len()).unwrap_or(u32::MAX),
+            protocol: PROTOCOL,
+            ..Hello::default()
+        }
+    }
+
+    /// Another node has said that of itself.
+    fn greeted(&self, by: &Hello) {
+        let _ = by;
+    }
+
+    /// Other nodes that have seen things otherwise than this one for a while: each key may have two owners then.
+    fn disagreements(&self) -> Vec<Disagreement> {
+        Vec::new()
     }
 
     /// Where to ask for a key whose owner is slow: the node that would stand in for it.
@@ -65,9 +93,9 @@ pub trait Router: Send + Sync + 'static {
         None
     }
 
-    /// A node of that name says that it leaves, and is gone within so long; or with `None` that it is here to stay.
-    fn leaves(&self, name: &str, gone_within: Option<Duration>) {
-        let _ = (name, gone_within);
+    /// A node says that it leaves, or that it is here to stay.
+    fn leaves(&self, word: &Word) {
+        let _ = word;
     }
 
     /// A short text that is equal on two nodes exactly if they place every key alike.
@@ -88,14 +116,36 @@ pub enum Route {
 /// A member of the ring.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// Its name: the base URL that peers use for it.
+    /// Its name, of which the ring is made.
     pub name: Arc<str>,
+    /// The base URL by which this node reaches it, or by which it wants to be reached itself. Empty where there is none.
+    pub address: Arc<str>,
     /// Whether it is this node.
     pub is_self: bool,
     /// Whether it is thought to be up.
     pub up: bool,
     /// What this node asked of it, and how that ended. All zero for this node.
     pub requests: PeerRequests,
+}
+
+/// In what another node differs from this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Disagreement {
+    /// The other node's name, or its address while that is unknown.
+    pub node: Arc<str>,
+    /// How the two differ, in one line.
+    pub how: String,
+}
+
+impl Disagreement {
+    /// One with that node, in that way.
+    pub fn new(node: impl Into<Arc<str>>, how: impl Into<String>) -> Self {
+        Self {
+            node: node.into(),
+            how: how.into(),
+        }
+    }
 }
 
 /// Requests sent to a peer, by their end.
@@ -124,6 +174,7 @@ impl LocalOnly {
     fn member(&self) -> Member {
         Member {
             name: self.name.clone(),
+            address: "".into(),
             is_self: true,
             up: true,
             requests: PeerRequests::default(),

@@ -67,6 +67,32 @@ pub trait Store: Send + Sync + 'static {
         (Vec::new(), None)
     }
 
+    /// Changes the bytes that it may hold. False, the default, if it cannot; one that can says so
+    /// each time, also for what it has already.
+    ///
+    /// A lower capacity is reached when this returns, and what is worth least is evicted for it.
+    /// Not called on the hit path: it may take seconds, but no other call waits for it for longer
+    /// than for an insertion.
+    fn set_capacity(&self, bytes: u64) -> bool {
+        let _ = bytes;
+        false
+    }
+
+    /// Lowers the life of all that it keeps to `longest`, counted from now, and to be due for
+    /// `refresh_ahead` at most before the end of its ttl. Where a ttl is lowered, `ttl` is given
+    /// that of `longest` and says what it is to be, so that not all ends together; one answer may
+    /// be for a few entries that lie together. False, the default, if it cannot: then all keeps
+    /// its life. Called as [`set_capacity`](Self::set_capacity) is.
+    fn shorten(
+        &self,
+        longest: Freshness,
+        refresh_ahead: Duration,
+        ttl: &mut dyn FnMut(Duration) -> Duration,
+    ) -> bool {
+        let _ = (longest, refresh_ahead, ttl);
+        false
+    }
+
     /// Counters since the store was made.
     fn stats(&self) -> StoreStats;
 }
@@ -207,6 +233,15 @@ impl LruStore {
 
 const EPOCH: u64 = 1 << 63;
 
+fn life(freshness: Freshness, refresh_ahead: Duration) -> Life {
+    Life {
+        ttl: freshness.ttl,
+        serve_stale: freshness.revalidate_window(),
+        keep_stale: freshness.error_window(),
+        refresh_ahead,
+    }
+}
+
 impl Store for LruStore {
     fn get(&self, key: &[u8]) -> Option<Cached> {
         self.cache.hold_with(key, |holding| {
@@ -227,12 +262,7 @@ impl Store for LruStore {
     }
 
     fn insert(&self, key: &[u8], cached: Cached, refresh_ahead: Duration) -> Inserted {
-        let life = Life {
-            ttl: cached.freshness.ttl,
-            serve_stale: cached.freshness.revalidate_window(),
-            keep_stale: cached.freshness.error_window(),
-            refresh_ahead,
-        };
+        let life = life(cached.freshness, refresh_ahead);
         let note = self.write_note(&cached.metadata);
         let inserted = self.cache.insert_entry(key, cached.value, &life, &note);
         if inserted.is_stored() {
@@ -274,6 +304,21 @@ impl Store for LruStore {
             .map(|(key, held)| (key, self.cached(held)))
             .collect();
         (batch, next)
+    }
+
+    fn set_capacity(&self, bytes: u64) -> bool {
+        self.cache.set_capacity(bytes);
+        true
+    }
+
+    fn shorten(
+        &self,
+        longest: Freshness,
+        refresh_ahead: Duration,
+        ttl: &mut dyn FnMut(Duration) -> Duration,
+    ) -> bool {
+        self.cache.shorten(&life(longest, refresh_ahead), ttl);
+        true
     }
 
     fn stats(&self) -> StoreStats {

@@ -1,9 +1,14 @@
 //! The main and the hot cache and the known absences under one budget.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::{Answer, Cached, Entry, Inserted, LruStore, Source, Store};
+use gaggle_lru::Clock;
+
+use crate::freshness::Shortened;
+use crate::{Answer, Cached, Entry, Freshness, Inserted, LruStore, Source, Store};
 
 /// Two stores that share one capacity by golang/groupcache's rule: while both together are over it, the hot one gives way
 /// if it is larger than an eighth of the main one, and the main one otherwise. And a small one for absences, so that keys
@@ -13,7 +18,8 @@ pub(crate) struct Tiers {
     pub(crate) hot: Arc<dyn Store>,
     /// Of a fortieth of the capacity at most. Its values are empty.
     pub(crate) absent: LruStore,
-    pub(crate) capacity: u64,
+    /// While it is being lowered, what it has come to.
+    capacity: AtomicU64,
 }
 
 /// Where a value is to be kept.
@@ -60,7 +66,96 @@ impl Remembered {
 
 impl Tiers {
     /// Which share of the capacity absences have: one in so many.
-    pub(crate) const ABSENT_ONE_IN: u64 = 40;
+    const ABSENT_ONE_IN: u64 = 40;
+    /// By how much the capacity is lowered at one time: an insertion beside that evicts no more
+    /// than this for it.
+    const STEP: u64 = 64 << 10;
+
+    pub(crate) fn new(
+        main: Arc<dyn Store>,
+        hot: Arc<dyn Store>,
+        capacity: u64,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            main,
+            hot,
+            absent: LruStore::new(capacity / Self::ABSENT_ONE_IN, clock),
+            capacity: AtomicU64::new(capacity),
+        }
+    }
+
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity.load(Relaxed)
+    }
+
+    /// The store whose capacity cannot change, if there is one.
+    pub(crate) fn fixed(&self) -> Option<&'static str> {
+        // One that can says so for what it has already.
+        let capacity = self.capacity();
+        let stores = [("main", &self.main), ("hot", &self.hot)];
+        let fixed = stores
+            .into_iter()
+            .find(|(_, store)| !store.set_capacity(capacity));
+        fixed.map(|(name, _)| name)
+    }
+
+    /// Changes the capacity of stores that are not [fixed](Self::fixed), one call at a time. A
+    /// lower one is reached when this returns.
+    pub(crate) fn set_capacity(&self, capacity: u64) {
+        let absent: &dyn Store = &self.absent;
+        absent.set_capacity(capacity / Self::ABSENT_ONE_IN);
+        if capacity < self.capacity() {
+            // The sum first: which store gives way is for `balance` to say.
+            loop {
+                let held = self.capacity().min(self.bytes());
+                let next = held.saturating_sub(Self::STEP).max(capacity);
+                self.capacity.store(next, Relaxed);
+                self.balance(0);
+                if next == capacity {
+                    break;
+                }
+            }
+        }
+        self.main.set_capacity(capacity);
+        self.hot.set_capacity(capacity);
+        self.capacity.store(capacity, Relaxed);
+    }
+
+    /// Lowers the lives of what is kept. `draw` says when what would end later than that is to
+    /// end. Returns the store that cannot do so, if there is one.
+    pub(crate) fn shorten(
+        &self,
+        shortened: &Shortened,
+        mut draw: impl FnMut(Duration) -> Duration,
+    ) -> Option<&'static str> {
+        if let Some(longest) = shortened.absent {
+            if longest.is_zero() {
+                self.absent.clear();
+            } else {
+                let longest = Freshness::for_ttl(longest);
+                self.absent.shorten(longest, Duration::ZERO, &mut draw);
+            }
+        }
+        let stores = [
+            ("main", &self.main, shortened.main),
+            ("hot", &self.hot, shortened.hot),
+        ];
+        let mut cannot = None;
+        for (name, store, longest) in stores {
+            if let Some((longest, ahead)) = longest
+                && !store.shorten(longest, ahead, &mut draw)
+            {
+                cannot = Some(name);
+            }
+        }
+        cannot
+    }
+
+    fn bytes(&self) -> u64 {
+        let values = self.main.bytes().saturating_add(self.hot.bytes());
+        values.saturating_add(self.absent.bytes())
+    }
 
     /// What may be served of a key.
     #[inline]
@@ -147,7 +242,7 @@ impl Tiers {
         loop {
             let (main, hot) = (self.main.bytes(), self.hot.bytes());
             let all = main.saturating_add(hot).saturating_add(self.absent.bytes());
-            if all <= self.capacity {
+            if all <= self.capacity() {
                 return;
             }
             // Where main holds next to nothing but one large new value, an eighth of main may be all of hot: groupcache
@@ -177,27 +272,23 @@ const NEXT_TO_NOTHING: u64 = 10 << 10;
 
 #[cfg(test)]
 mod tests {
-    use gaggle_lru::Clock;
-
     use super::*;
-    use crate::Freshness;
 
     const CAPACITY: u64 = 100 << 10;
 
     fn tiers() -> Tiers {
         let store = || Arc::new(LruStore::new(CAPACITY, Clock::monotonic()));
-        Tiers {
-            main: store(),
-            hot: store(),
-            absent: LruStore::new(CAPACITY / Tiers::ABSENT_ONE_IN, Clock::monotonic()),
-            capacity: CAPACITY,
-        }
+        Tiers::new(store(), store(), CAPACITY, Clock::monotonic())
     }
 
     fn put(tiers: &Tiers, tier: Tier, key: &str, len: usize) {
+        put_within(tiers, tier, key, len, CAPACITY);
+    }
+
+    fn put_within(tiers: &Tiers, tier: Tier, key: &str, len: usize, capacity: u64) {
         let cached = Cached::new(vec![0; len], Freshness::default());
         tiers.insert(tier, key.as_bytes(), cached, Duration::ZERO);
-        assert!(bytes(tiers) <= CAPACITY);
+        assert!(bytes(tiers) <= capacity);
     }
 
     fn bytes(tiers: &Tiers) -> u64 {
@@ -244,6 +335,35 @@ mod tests {
                 .get(b"nobody-9999")
                 .is_some_and(|found| found.answer.value.is_none())
         );
+    }
+
+    #[test]
+    fn a_capacity_is_shared_as_before_when_it_has_become_less() {
+        let tiers = tiers();
+        for n in 0..60 {
+            put(&tiers, Tier::Main, &format!("own-{n}"), 1 << 10);
+        }
+        for n in 0..10 {
+            put(&tiers, Tier::Hot, &format!("copy-{n}"), 1 << 10);
+        }
+        let full = bytes(&tiers);
+        assert_eq!(tiers.fixed(), None);
+        tiers.set_capacity(full);
+        assert_eq!((bytes(&tiers), tiers.capacity()), (full, full));
+        tiers.set_capacity(full / 2);
+        assert!(bytes(&tiers) <= full / 2 && bytes(&tiers) > full / 2 - (4 << 10));
+        let (main, hot) = (tiers.main.bytes(), tiers.hot.bytes());
+        assert!(hot > 0 && hot <= main / 8 + (2 << 10), "{main}, {hot}");
+        // Each store by itself as well: a value that can never fit evicts nothing.
+        let len = tiers.main.len();
+        let large = Cached::new(vec![0; 60 << 10], Freshness::default());
+        let refused = tiers.insert(Tier::Main, b"large", large, Duration::ZERO);
+        assert_eq!((refused, tiers.main.len()), (Inserted::Refused, len));
+        tiers.set_capacity(4 * full);
+        for n in 100..250 {
+            put_within(&tiers, Tier::Main, &format!("own-{n}"), 1 << 10, 4 * full);
+        }
+        assert_eq!(tiers.main.len(), len + 150);
     }
 
     #[test]

@@ -117,6 +117,7 @@ impl Router for ByFirstByte {
         Member {
             is_self: &*name == "me",
             name,
+            address: "".into(),
             up: true,
             requests: PeerRequests::default(),
         }

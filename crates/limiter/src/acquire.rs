@@ -68,10 +68,11 @@ impl<W: Wanted> Acquire<W> {
             Arrived::Started(slot) => Some(Ok(Permit::new(Arc::clone(&self.shared), slot))),
             Arrived::Refused(refused) => Some(Err(refused)),
             Arrived::Queued(id) => {
+                let max_wait = self.shared.state().max_wait();
                 self.step = Step::Waits {
                     id,
                     waiter: waiter?,
-                    timer: Box::pin(sleep_until(now + self.shared.max_wait)),
+                    timer: Box::pin(sleep_until(now + max_wait)),
                 };
                 // While a breaker closes, or a limit grows, there can be room for one who came to
                 // wait.

@@ -88,6 +88,13 @@ impl Auto {
         }
     }
 
+    /// Another bound; what was found stays as far as that allows.
+    pub(crate) fn set_most(&mut self, most: usize) {
+        self.most = most.max(1);
+        self.least = LEAST.min(self.most);
+        self.limit = self.limit.clamp(self.least as f64, self.most as f64);
+    }
+
     /// The limit of now.
     pub(crate) fn limit(&self) -> usize {
         match self.phase {

@@ -109,6 +109,21 @@ impl Breaker {
         }
     }
 
+    /// Other options; the state stays, and the outcomes that count unless they are counted over
+    /// another time.
+    pub(crate) fn set_options(&mut self, options: &BreakerOptions, now: Instant) {
+        if self.options.window != options.window {
+            self.window = Window::new(options.window, now);
+        }
+        // How long it opens next time; after an outage that has doubled.
+        self.length = if self.length <= self.options.open_first {
+            options.open_first
+        } else {
+            self.length.min(options.open_most)
+        };
+        self.options = options.clone();
+    }
+
     pub(crate) fn opened(&self) -> u64 {
         self.opened
     }

@@ -146,6 +146,13 @@ impl ByteBudget {
         self.shared.ledger().limit()
     }
 
+    /// Changes the budget. With more, those who wait and now fit go on at once. With less, what is
+    /// in use stays in use, and nothing is granted until there is room again; who waits for more
+    /// than the new whole is passed over, and refused when their wait is over.
+    pub fn set_limit(&self, bytes: u64) {
+        self.shared.change(|ledger| ledger.set_limit(bytes));
+    }
+
     /// How many were refused so far, `try_` or not.
     pub fn refused(&self) -> u64 {
         self.shared.ledger().refused()

@@ -2,16 +2,14 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::acquire::{Acquire, Wanted};
 use crate::breaker::Change;
-use crate::options::LONGEST;
 use crate::state::{Effects, Outcome, Slot, State};
 use crate::waiter::Entry;
-use crate::{Options, Permit, Refused, Stats};
+use crate::{Limit, Options, Permit, Refused, Stats};
 
 /// Bounds how much work runs at once, who waits for it, and when it is not worth starting. A cheap
 /// clone is another handle to the same limit. The crate's documentation tells the rules.
@@ -23,8 +21,6 @@ pub struct Limiter {
 pub(crate) struct Shared {
     /// Nothing that others bring is called, dropped or woken under this lock.
     state: Mutex<State<Entry>>,
-    pub(crate) max_wait: Duration,
-    pub(crate) grace: Duration,
     name: String,
 }
 
@@ -35,8 +31,6 @@ impl Limiter {
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::new(state),
-                max_wait: options.max_wait.min(LONGEST),
-                grace: options.grace,
                 name: options.name,
             }),
         }
@@ -52,6 +46,35 @@ impl Limiter {
     /// Needs a Tokio runtime with its timer where somebody waits.
     pub fn acquire<W: Wanted>(&self, wanted: W) -> Acquire<W> {
         Acquire::new(Arc::clone(&self.shared), wanted)
+    }
+
+    /// Changes how much runs at once; see [`set_options`](Self::set_options).
+    pub fn set_limit(&self, limit: Limit) {
+        self.change(|state, now, effects| state.set_limit(now, limit, effects));
+    }
+
+    /// Makes the limiter behave as `options` say from now on, except for their name, which stays.
+    /// The counters go on.
+    ///
+    /// - A higher limit starts those who wait at once. Under a lower one what runs goes on, and
+    ///   nothing starts until less than that runs. With [`Limit::Auto`] before and after, the
+    ///   limit that was found stays, as far as it may be.
+    /// - Who waits already waits for as long as was said when they came. Those who could no longer
+    ///   be started within the new `max_wait`, the newest first, are refused at once.
+    /// - `grace` holds for work that is given up from now on.
+    /// - A breaker that there was before keeps its state; if it is taken away, all work is
+    ///   started.
+    pub fn set_options(&self, options: &Options) {
+        let random = fastrand::Rng::new();
+        self.change(|state, now, effects| state.set_options(now, options, random, effects));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State<Entry>, Instant, &mut Effects<Entry>)) {
+        let mut effects = Effects::default();
+        let now = Instant::now();
+        change(&mut self.shared.state(), now, &mut effects);
+        self.shared.apply(effects);
+        self.shared.dispatch();
     }
 
     /// What the limiter does now, and has done. Takes its lock for a moment.

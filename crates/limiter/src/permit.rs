@@ -86,7 +86,7 @@ impl Permit {
     }
 
     fn grace(&self) -> Duration {
-        self.shared.grace
+        self.shared.state().grace()
     }
 
     /// From now on nobody waits for the work.

@@ -1,6 +1,8 @@
 //! Slots, queue, breaker and limit together: what happens at each event, without tokio and without
 //! a clock.
 
+mod ceiling;
+mod change;
 #[cfg(test)]
 mod tests;
 
@@ -8,11 +10,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::auto::Auto;
+use self::ceiling::Ceiling;
 use crate::breaker::{Admission, Breaker, Change};
+use crate::options::LONGEST;
 use crate::queue::{Pushed, Queue, Rules, Taken};
 use crate::stats::Counters;
-use crate::{BreakerState, Limit, Options, Refused, Stats};
+use crate::{BreakerState, Options, Refused, Stats};
 
 /// How far a new latency moves the mean.
 const SMOOTHING: f64 = 0.1;
@@ -66,38 +69,17 @@ pub(crate) enum Arrived<T> {
 }
 
 #[derive(Debug)]
-enum Ceiling {
-    Fixed(usize),
-    Auto(Auto),
-}
-
-impl Ceiling {
-    fn limit(&self) -> usize {
-        match self {
-            Self::Fixed(limit) => *limit,
-            Self::Auto(auto) => auto.limit(),
-        }
-    }
-
-    /// The same, but for a measurement of what work takes without load. What was given up before that counts against this
-    /// one alone.
-    fn found(&self) -> usize {
-        match self {
-            Self::Fixed(limit) => *limit,
-            Self::Auto(auto) => auto.found(),
-        }
-    }
-}
-
-#[derive(Debug)]
 pub(crate) struct State<T> {
     ceiling: Ceiling,
     max_wait: Duration,
     max_queue: usize,
+    grace: Duration,
     in_use: usize,
     given_up: usize,
     queue: Queue<T>,
     breaker: Option<Breaker>,
+    /// How often breakers have opened that were taken away since.
+    opened_before: u64,
     /// For how many seconds a slot is taken, on average, once that is known: by Little's law, the
     /// rate at which work is started is the limit divided by it.
     held: Option<f64>,
@@ -107,12 +89,10 @@ pub(crate) struct State<T> {
 impl<T> State<T> {
     pub(crate) fn new(options: &Options, random: fastrand::Rng, now: Instant) -> Self {
         Self {
-            ceiling: match options.limit {
-                Limit::Fixed(limit) => Ceiling::Fixed(limit.max(1)),
-                Limit::Auto { most } => Ceiling::Auto(Auto::new(most, now)),
-            },
-            max_wait: options.max_wait,
+            ceiling: Ceiling::new(options.limit, now),
+            max_wait: options.max_wait.min(LONGEST),
             max_queue: options.max_queue,
+            grace: options.grace,
             in_use: 0,
             given_up: 0,
             queue: Queue::new(now),
@@ -120,9 +100,20 @@ impl<T> State<T> {
                 .breaker
                 .clone()
                 .map(|breaker| Breaker::new(breaker, random, now)),
+            opened_before: 0,
             held: None,
             counters: Counters::default(),
         }
+    }
+
+    /// The longest wait of one who comes now.
+    pub(crate) fn max_wait(&self) -> Duration {
+        self.max_wait
+    }
+
+    /// How long work that is given up now keeps its slot at most.
+    pub(crate) fn grace(&self) -> Duration {
+        self.grace
     }
 
     /// Somebody comes: starts, waits, or is refused. `make` is called for one who waits.
@@ -285,7 +276,7 @@ impl<T> State<T> {
                 .breaker
                 .as_ref()
                 .map_or(BreakerState::Closed, |breaker| breaker.state(now)),
-            opened: self.breaker.as_ref().map_or(0, Breaker::opened),
+            opened: self.opened_before + self.breaker.as_ref().map_or(0, Breaker::opened),
         }
     }
 

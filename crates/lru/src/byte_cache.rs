@@ -1,7 +1,7 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::mem;
-use std::num::NonZeroUsize;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,18 +13,22 @@ use self::place::Tag;
 use self::record::{Record, Small};
 use self::shard::Shard;
 use self::terms::{Left, Terms};
+use crate::budget::Budget;
 use crate::clock::{Deadline, Expired, Now};
-use crate::evict::{Dropped, evict_oldest, make_room};
-use crate::shard::{Budget, shard_of};
+use crate::evict::Dropped;
+use crate::shard::shard_of;
 use crate::{Clock, Held, Hit, Insertion, Life, Options, Stats, Xxh3State};
 
 mod block;
 mod blocks;
+mod capacity;
+mod ceiling;
 mod log;
 mod place;
 mod record;
 mod scan;
 mod shard;
+mod shorten;
 mod terms;
 mod weight;
 
@@ -115,6 +119,8 @@ pub struct ByteCache<S = Xxh3State> {
     hasher: S,
     clock: Clock,
     layout: Layout,
+    /// Held while lives are lowered.
+    shortening: Mutex<()>,
 }
 
 impl ByteCache {
@@ -139,6 +145,7 @@ impl<S: BuildHasher> ByteCache<S> {
             hasher,
             clock: options.clock,
             layout,
+            shortening: Mutex::default(),
         }
     }
 
@@ -225,7 +232,7 @@ impl<S: BuildHasher> ByteCache<S> {
         } else {
             weight::single(extras.len().saturating_add(key.len()), value.len())
         });
-        if weight > self.budget.capacity || note.len() > ByteCache::MAX_NOTE {
+        if weight > self.budget.capacity() || note.len() > ByteCache::MAX_NOTE {
             return self.refuse(tag, key, home, weight);
         }
         let mut value = value;
@@ -256,7 +263,7 @@ impl<S: BuildHasher> ByteCache<S> {
         let mut dropped = Dropped::default();
         dropped.take(Some(value));
         dropped.take_all(blocks);
-        self.make_room(home, spare, &mut dropped);
+        self.make_room(home, spare, weight, &mut dropped);
         dropped.finish();
         if overwrote {
             Insertion::Overwrote
@@ -270,33 +277,6 @@ impl<S: BuildHasher> ByteCache<S> {
     pub fn remove(&self, key: &[u8]) -> Option<Bytes> {
         let (tag, home) = self.locate(key);
         self.take(tag, key, home, false)
-    }
-
-    /// Evicts what is due: the entries of the oldest page that were not used since or are past their ttl, or a large one.
-    /// Returns how many, none if the cache is empty, and counts them as made for capacity, or as expired if they were gone.
-    ///
-    /// Where the entries are so few that all are in one page still written to, the one stored last is spared: it would
-    /// otherwise go with the older ones.
-    pub fn evict(&self) -> usize {
-        let mut blocks = Vec::new();
-        let mut from = 0;
-        let evicted = evict_oldest(&self.budget, |at| {
-            from = at;
-            let spare = if self.budget.ages().is_alone(at) {
-                Spare::Youngest
-            } else {
-                Spare::Nothing
-            };
-            self.shards[at]
-                .lock()
-                .evict(spare, &mut self.now(), &self.budget, &mut blocks)
-        });
-        let mut dropped = Dropped::default();
-        dropped.take_all(blocks);
-        // Entries that were used may have needed a page.
-        self.make_room(from, Spare::Nothing, &mut dropped);
-        dropped.finish();
-        evicted.map_or(0, NonZeroUsize::get)
     }
 
     /// Removes every entry that is there when its shard's turn comes, and frees the index.
@@ -322,11 +302,6 @@ impl<S: BuildHasher> ByteCache<S> {
     /// What the entries take. Takes no lock.
     pub fn bytes(&self) -> u64 {
         self.budget.used()
-    }
-
-    /// The most that [`bytes`](Self::bytes) may be.
-    pub fn capacity(&self) -> u64 {
-        self.budget.capacity
     }
 
     /// The number of shards.
@@ -391,7 +366,7 @@ impl<S: BuildHasher> ByteCache<S> {
             .close_if_copied(&mut self.now(), &self.budget, &mut blocks);
         let mut dropped = Dropped::default();
         dropped.take_all(blocks);
-        self.make_room(home, Spare::Nothing, &mut dropped);
+        self.make_room(home, Spare::Nothing, 0, &mut dropped);
         dropped.finish();
     }
 
@@ -419,23 +394,9 @@ impl<S: BuildHasher> ByteCache<S> {
         let mut dropped = Dropped::default();
         dropped.take_all(blocks);
         // A page that was swept for its holes may have needed another one.
-        self.make_room(home, Spare::Nothing, &mut dropped);
+        self.make_room(home, Spare::Nothing, 0, &mut dropped);
         dropped.finish();
         value
-    }
-
-    /// Evicts until the total is within the budget, in `home` if that is due, where one entry may be spared.
-    fn make_room(&self, home: usize, spare: Spare<'_>, dropped: &mut Dropped) {
-        make_room(&self.budget, home, |at| {
-            let spare = if at == home { spare } else { Spare::Nothing };
-            let mut blocks = Vec::new();
-            let evicted =
-                self.shards[at]
-                    .lock()
-                    .evict(spare, &mut self.now(), &self.budget, &mut blocks);
-            dropped.take_all(blocks);
-            evicted.is_some()
-        });
     }
 
     /// What `read` makes of a key, where it is fresh or `finds` it past its ttl.
@@ -466,7 +427,7 @@ impl<S: BuildHasher> ByteCache<S> {
         self.take(tag, key, home, false);
         Insertion::Refused {
             weight,
-            capacity: self.budget.capacity,
+            capacity: self.budget.capacity(),
         }
     }
 }
@@ -480,7 +441,7 @@ impl<S> fmt::Debug for ByteCache<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ByteCache")
             .field("bytes", &self.budget.used())
-            .field("capacity", &self.budget.capacity)
+            .field("capacity", &self.budget.capacity())
             .field("shards", &self.shards.len())
             .finish_non_exhaustive()
     }

@@ -4,10 +4,12 @@ use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
 use crate::ages::Placed;
+use crate::budget::Budget;
 use crate::clock::Deadline;
 use crate::entry::{Entry, Weight};
-use crate::evict::{Dropped, evict_oldest, make_room};
-use crate::shard::{Budget, Shard, shard_of};
+use crate::evict::{Dropped, evict_oldest, make_room, resize};
+use crate::options::bounded_capacity;
+use crate::shard::{Shard, shard_of};
 use crate::{Clock, Evicted, Hit, Insertion, Options, Stats, Xxh3State};
 
 /// A concurrent cache with a budget in bytes and nearly LRU order. Share it by reference or in an `Arc`.
@@ -130,7 +132,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         }
         let weight = self.weigh(&key, &value);
         let (hash, home) = self.locate(&key);
-        if weight > self.budget.capacity {
+        if weight > self.budget.capacity() {
             return self.refuse(&key, hash, home, weight);
         }
         let deadline = Deadline::after(ttl, &self.clock);
@@ -158,14 +160,9 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         dropped.take(old);
         dropped.take(victim);
         make_room(&self.budget, home, |at| {
-            let spare = (at == home).then_some(hash);
-            // The lock ends with this line, before the entry does.
-            let victim = self.shards[at]
-                .lock()
-                .evict(spare, &self.clock, &self.budget);
-            let any = victim.is_some();
-            dropped.take(victim);
-            any
+            // The capacity may have been lowered since the entry was found to fit.
+            let spare = (at == home && weight <= self.budget.capacity()).then_some(hash);
+            self.evict_at(at, spare, &mut dropped)
         });
         dropped.finish();
         if same_key {
@@ -237,9 +234,27 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         self.budget.used()
     }
 
-    /// The most that [`bytes`](Self::bytes) may be.
+    /// The most that [`bytes`](Self::bytes) may be. While [`set_capacity`](Self::set_capacity)
+    /// lowers it, that is what it has come to.
     pub fn capacity(&self) -> u64 {
-        self.budget.capacity
+        self.budget.capacity()
+    }
+
+    /// Changes the capacity, bounded as in [`Options`]. What still fits stays.
+    ///
+    /// A higher one holds at once. A lower one is reached when this returns: entries are evicted
+    /// as insertions evict them, one at a time, each under the lock of one shard. So lookups
+    /// beside it wait no longer than beside insertions, and an insertion evicts 64 KiB more than
+    /// it needs, at most. The caller is kept for about a microsecond for each entry that goes.
+    /// Where two threads set different capacities at once, the later one holds.
+    ///
+    /// The number of shards stays as it was made.
+    pub fn set_capacity(&self, capacity: u64) {
+        let mut dropped = Dropped::default();
+        resize(&self.budget, bounded_capacity(capacity), |at| {
+            self.evict_at(at, None, &mut dropped)
+        });
+        dropped.finish();
     }
 
     /// The number of shards.
@@ -283,6 +298,18 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         self.shards[home].share().peek(hash, key, &self.clock, read)
     }
 
+    /// Evicts what is due in a shard, but not the entry of the hash `spare`; whether there was
+    /// anything.
+    fn evict_at(&self, at: usize, spare: Option<u64>, dropped: &mut Dropped) -> bool {
+        // The lock ends with this line, before the entry does.
+        let victim = self.shards[at]
+            .lock()
+            .evict(spare, &self.clock, &self.budget);
+        let any = victim.is_some();
+        dropped.take(victim);
+        any
+    }
+
     fn refuse(&self, key: &K, hash: u64, home: usize, weight: u64) -> Insertion {
         let stale = {
             let mut shard = self.shards[home].lock();
@@ -292,7 +319,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         drop(stale);
         Insertion::Refused {
             weight,
-            capacity: self.budget.capacity,
+            capacity: self.budget.capacity(),
         }
     }
 }
@@ -302,7 +329,7 @@ impl<K, V, S> fmt::Debug for Cache<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
             .field("bytes", &self.budget.used())
-            .field("capacity", &self.budget.capacity)
+            .field("capacity", &self.budget.capacity())
             .field("shards", &self.shards.len())
             .finish_non_exhaustive()
     }

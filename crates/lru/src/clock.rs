@@ -82,7 +82,7 @@ impl fmt::Debug for Clock {
 }
 
 /// When an entry expires, in nanoseconds of the clock. Eight bytes, where an `Option<Duration>` takes sixteen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Deadline(u64);
 
 impl Deadline {

@@ -1,21 +1,24 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use crate::shard::Budget;
+use crate::budget::Budget;
 
 /// Rounds of all shards in sequence in which nothing could be evicted though the total is too high.
 const MAX_DRY_ROUNDS: usize = 64;
 
-/// Evicts until the total is within the budget, for an entry just stored in the shard `home`. `evict` takes out what is
-/// due in a shard, but not that entry, unlocks and drops it; it says whether there was anything.
+/// Evicts until the total is within the budget, for an entry just stored in the shard `home`.
+/// `evict` takes out what is due in a shard, but not that entry, unlocks and drops it; it says
+/// whether there was anything.
 ///
-/// Each turn goes to the shard that is due by age, see [`Ages`](crate::ages::Ages): room for a large value costs all of them
-/// their oldest. Only one lock is held at a time, so the order of locks is no matter.
+/// Each turn goes to the shard that is due by age, see [`Ages`](crate::ages::Ages): room for a
+/// large value costs all of them their oldest. Only one lock is held at a time, so the order of
+/// locks is no matter.
 ///
-/// The fresh entry is spared, for it fits: what is over the budget are others. Those may just be arriving: A and B both
-/// store a value of nearly the whole capacity; A evicts before B's entry is there, or B's thread evicts A's entry.
-/// Whoever sees the total above the capacity goes on, so the last of the threads leaves it within, and a round without a
-/// victim happens only where another thread has changed something meanwhile. That cannot go on for long; should the
+/// The fresh entry is spared as long as it fits: what is over the budget are others. Those may
+/// just be arriving: A and B both store a value of nearly the whole capacity; A evicts before B's
+/// entry is there, or B's thread evicts A's entry. Whoever sees the total above the capacity goes
+/// on, so the last of the threads leaves it within, and a round without a victim happens only
+/// where another thread has changed something meanwhile. That cannot go on for long; should the
 /// accounts ever be wrong, it would, so it has a bound.
 pub(crate) fn make_room(budget: &Budget, home: usize, mut evict: impl FnMut(usize) -> bool) {
     let ages = budget.ages();
@@ -24,6 +27,23 @@ pub(crate) fn make_room(budget: &Budget, home: usize, mut evict: impl FnMut(usiz
         // Where the one that is due had nothing to give, the others in sequence.
         let at = (ages.due(home) + dry) % ages.shards();
         dry = if evict(at) { 0 } else { dry + 1 };
+    }
+}
+
+/// Changes the capacity, and evicts the oldest until the total is within it, a step at a time.
+/// `evict` is as in [`make_room`], but spares nothing.
+///
+/// Where another thread asks for another capacity meanwhile, both go towards the one that was
+/// asked for last.
+pub(crate) fn resize(budget: &Budget, capacity: u64, mut evict: impl FnMut(usize) -> bool) {
+    budget.aim(capacity);
+    loop {
+        let more = budget.step();
+        // After the last step, too, which may have been another thread's.
+        make_room(budget, budget.ages().oldest(), &mut evict);
+        if !more {
+            return;
+        }
     }
 }
 

@@ -63,6 +63,8 @@
 //! - Everything is admitted: a long scan over cold keys flushes the cache. `moka` and `quick_cache` resist that.
 //! - Nothing runs in the background. An expired entry is found by the lookup that wants it, or leaves as eviction
 //!   comes to it, which gives it no second chance; until then it occupies its bytes.
+//! - A capacity can change, but the number of shards stays as it was made: a cache made small and raised far has few locks for
+//!   its size.
 //! - A hash table of a `Cache` keeps the slots of its fullest time (17 bytes each) until [`Cache::clear`]. The budget
 //!   bounds them, for each entry pays for its slots, but a cache first full of tiny and then of large values holds more
 //!   than it says.
@@ -70,6 +72,7 @@
 //!   measure, pass `std::hash::RandomState` to [`Cache::with_hasher`].
 
 mod ages;
+mod budget;
 mod byte_cache;
 mod cache;
 mod clock;

@@ -37,7 +37,7 @@ impl Default for Options {
 
 impl Options {
     pub(crate) fn effective_capacity(&self) -> u64 {
-        self.capacity.min(MAX_CAPACITY)
+        bounded_capacity(self.capacity)
     }
 
     /// A power of two.
@@ -48,6 +48,10 @@ impl Options {
         });
         asked.clamp(1, MAX_SHARDS).next_power_of_two()
     }
+}
+
+pub(crate) fn bounded_capacity(capacity: u64) -> u64 {
+    capacity.min(MAX_CAPACITY)
 }
 
 fn default_shards(capacity: u64, cores: usize) -> usize {

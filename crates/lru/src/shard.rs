@@ -1,5 +1,4 @@
 use std::borrow::Borrow;
-use std::cmp::Ordering::{Equal, Greater, Less};
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -7,60 +6,12 @@ use std::time::Duration;
 
 use lru::LruCache;
 
-use crate::ages::{Ages, Oldest};
+use crate::ages::Oldest;
+use crate::budget::Budget;
 use crate::clock::Now;
 use crate::entry::Entry;
 use crate::hash::IdentityState;
 use crate::{Clock, Stats};
-
-/// What all shards together may hold and hold, and how old the oldest of each is.
-///
-/// A line of its own (two, as processors fetch pairs): each insertion writes the total, and would otherwise take the
-/// hasher's seed and the rest away from the readers.
-#[repr(align(128))]
-pub(crate) struct Budget {
-    used: AtomicU64,
-    ages: Ages,
-    pub(crate) capacity: u64,
-}
-
-impl Budget {
-    pub(crate) fn new(capacity: u64, shards: usize) -> Self {
-        Self {
-            used: AtomicU64::new(0),
-            ages: Ages::new(shards),
-            capacity,
-        }
-    }
-
-    // Relaxed suffices: the total is changed only under the lock of the shard whose entries it counts, and whoever finds
-    // it too high locks the shards to look for entries.
-    pub(crate) fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.used() > self.capacity
-    }
-
-    pub(crate) fn ages(&self) -> &Ages {
-        &self.ages
-    }
-
-    /// The difference in one step: an overwrite must not look, for a moment, as if it held both values.
-    pub(crate) fn exchange(&self, freed: u64, charged: u64) {
-        match charged.cmp(&freed) {
-            // Not even a zero is added: that would take the cache line away from the others just as well.
-            Equal => 0,
-            Greater => self.used.fetch_add(charged - freed, Ordering::Relaxed),
-            Less => self.used.fetch_sub(freed - charged, Ordering::Relaxed),
-        };
-    }
-
-    fn refund(&self, weight: u64) {
-        self.used.fetch_sub(weight, Ordering::Relaxed);
-    }
-}
 
 /// A shard in a cache line of its own: two, as processors fetch pairs. The counts of lookups lie beside the lock, whose
 /// line a lookup has to write in any case.

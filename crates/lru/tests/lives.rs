@@ -17,6 +17,9 @@ enum Op {
     Insert(u8, usize, Life, usize),
     Remove(u8),
     Advance(u64),
+    Shorten(Life),
+    /// The values that lookups have brought are in nobody's hands any more.
+    LetGo,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -36,7 +39,10 @@ fn op() -> impl Strategy<Value = Op> {
         keep_stale,
         refresh_ahead,
     });
+    let longest = life.clone();
     prop_oneof![
+        1 => longest.prop_map(Op::Shorten),
+        1 => Just(Op::LetGo),
         6 => key.clone().prop_map(Op::Hold),
         3 => key.clone().prop_map(Op::HoldAny),
         3 => key.clone().prop_map(Op::Peek),
@@ -70,6 +76,25 @@ impl Kept {
         (life, (age >= ttl).then_some(past))
     }
 
+    /// Each part of it is at most as long as there.
+    fn shorten(&mut self, longest: &Life, now: Duration) {
+        let life = &mut self.life;
+        let end = life.ttl.map(|ttl| self.since + ttl);
+        if life.ttl.is_none() {
+            // Without an end they had no meaning, and were not kept.
+            (life.serve_stale, life.keep_stale) = (Duration::ZERO, Duration::ZERO);
+            life.refresh_ahead = Duration::ZERO;
+        }
+        if let Some(ttl) = longest.ttl
+            && end.is_none_or(|end| end > now + ttl)
+        {
+            (self.since, life.ttl) = (now, Some(ttl));
+        }
+        life.serve_stale = life.serve_stale.min(longest.serve_stale);
+        life.keep_stale = life.keep_stale.min(longest.keep_stale);
+        life.refresh_ahead = life.refresh_ahead.min(longest.refresh_ahead);
+    }
+
     fn is_served(&self, now: Duration) -> bool {
         let past = self.left(now).1;
         past.is_none_or(|past| past < self.life.serve_stale)
@@ -100,6 +125,7 @@ fn play(ops: Vec<Op>, shards: usize) -> TestCaseResult {
         clock: clock.clone(),
     });
     let mut kept: HashMap<u8, Kept> = HashMap::new();
+    let mut hands = Vec::new();
     for (n, op) in ops.into_iter().enumerate() {
         let now = clock.now();
         match op {
@@ -109,10 +135,21 @@ fn play(ops: Vec<Op>, shards: usize) -> TestCaseResult {
                 prop_assert_eq!(cache.stats().misses, misses + u64::from(held.is_none()));
                 let expected = kept.get(&key).filter(|kept| kept.is_served(now));
                 prop_assert_eq!(held.is_some(), expected.is_some());
+                hands.extend(held.clone());
                 prop_assert!(
                     held.is_none_or(|held| expected.is_some_and(|kept| kept.is(&held, now)))
                 );
             }
+            Op::Shorten(longest) => {
+                let before = cache.stats();
+                cache.shorten(&longest, |ttl| ttl);
+                for kept in kept.values_mut() {
+                    kept.shorten(&longest, now);
+                }
+                let stats = cache.stats();
+                prop_assert_eq!((stats.hits, stats.removals), (before.hits, before.removals));
+            }
+            Op::LetGo => hands.clear(),
             Op::HoldAny(key) => {
                 let held = cache.hold_any(&[key]);
                 let expected = kept.get(&key).filter(|kept| !kept.is_gone(now));

@@ -15,6 +15,7 @@ struct Value {
 type Subject = Cache<u8, Value>;
 
 const UNIT: u64 = Subject::ENTRY_OVERHEAD;
+const CAPACITY: u64 = 8 * UNIT;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -25,6 +26,7 @@ enum Op {
     Advance(u64),
     EvictOne,
     Clear,
+    Resize(u64),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -39,13 +41,14 @@ fn op() -> impl Strategy<Value = Op> {
         3 => key.prop_map(Op::Remove),
         3 => (1..8_u64).prop_map(Op::Advance),
         1 => Just(Op::EvictOne),
+        1 => (0..16 * UNIT).prop_map(Op::Resize),
         1 => proptest::bool::weighted(0.1).prop_map(|yes| if yes { Op::Clear } else { Op::EvictOne }),
     ]
 }
 
 fn subject(clock: &Clock) -> Subject {
     let options = Options {
-        capacity: 8 * UNIT,
+        capacity: CAPACITY,
         shards: Some(1),
         clock: clock.clone(),
     };
@@ -62,14 +65,23 @@ struct Kept {
 }
 
 /// The plain reference: a list whose first entry is looked at first when one must go.
-#[derive(Default)]
 struct Model {
     order: Vec<Kept>,
     now: u64,
+    capacity: u64,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            order: Vec::new(),
+            now: 0,
+            capacity: CAPACITY,
+        }
+    }
 }
 
 impl Model {
-    const CAPACITY: u64 = 8 * UNIT;
     const MAX_USES: u32 = 2;
 
     fn bytes(&self) -> u64 {
@@ -120,6 +132,13 @@ impl Model {
         None
     }
 
+    fn resize(&mut self, capacity: u64) {
+        self.capacity = capacity;
+        while self.bytes() > capacity {
+            self.evict(None);
+        }
+    }
+
     fn insert(&mut self, key: u8, value: Value, ttl: Option<u64>) -> Insertion {
         if ttl == Some(0) {
             self.take(key);
@@ -127,11 +146,11 @@ impl Model {
         }
         let old = self.order.iter().position(|kept| kept.key == key);
         let weight = UNIT + value.payload;
-        if weight > Self::CAPACITY {
+        if weight > self.capacity {
             self.take(key);
             return Insertion::Refused {
                 weight,
-                capacity: Self::CAPACITY,
+                capacity: self.capacity,
             };
         }
         let mut kept = Kept {
@@ -147,7 +166,7 @@ impl Model {
         } else {
             self.order.push(kept);
         }
-        while self.bytes() > Self::CAPACITY {
+        while self.bytes() > self.capacity {
             self.evict(Some(key));
         }
         if old.is_some() {
@@ -197,6 +216,10 @@ proptest! {
                 Op::EvictOne => {
                     let evicted = cache.evict_one().map(|evicted| (evicted.key, evicted.value));
                     prop_assert_eq!(evicted, model.evict(None).map(|kept| (kept.key, kept.value)));
+                }
+                Op::Resize(capacity) => {
+                    cache.set_capacity(capacity);
+                    model.resize(capacity);
                 }
                 Op::Clear => {
                     cache.clear();

@@ -22,6 +22,8 @@ enum Op {
     Advance(u64),
     Evict,
     Clear,
+    /// To so many quarters of what it was made with.
+    Resize(u64),
 }
 
 /// Values up to the unit mostly, a few of nearly eight, and some that do not fit into those.
@@ -38,6 +40,7 @@ fn op(unit: u64) -> impl Strategy<Value = Op> {
         3 => key.prop_map(Op::Remove),
         3 => (1..8_u64).prop_map(Op::Advance),
         1 => Just(Op::Evict),
+        1 => prop_oneof![8 => 1..16_u64, 1 => Just(0)].prop_map(Op::Resize),
         1 => proptest::bool::weighted(0.1).prop_map(|yes| if yes { Op::Clear } else { Op::Evict }),
     ]
 }
@@ -53,9 +56,10 @@ struct Given {
     now: u64,
 }
 
-fn play<S: Subject>(capacity: u64, shards: usize, ops: Vec<Op>) -> TestCaseResult {
+fn play<S: Subject>(first: u64, shards: usize, ops: Vec<Op>) -> TestCaseResult {
     let clock = Clock::manual();
-    let cache = S::new(capacity, shards, &clock);
+    let cache = S::new(first, shards, &clock);
+    let mut capacity = first;
     let mut given = Given::default();
     for (version, op) in ops.into_iter().enumerate() {
         match op {
@@ -71,8 +75,13 @@ fn play<S: Subject>(capacity: u64, shards: usize, ops: Vec<Op>) -> TestCaseResul
                 clock.advance(secs(by));
                 given.now += by;
             }
+            Op::Resize(quarters) => {
+                capacity = first / 4 * quarters;
+                resize(&cache, capacity, first)?;
+            }
             op => other(&cache, &given, &op)?,
         }
+        prop_assert_eq!(cache.capacity(), capacity);
         prop_assert!(cache.bytes() <= capacity);
     }
     let stats = cache.stats();
@@ -118,6 +127,26 @@ fn insert(
     Ok(())
 }
 
+/// What fits stays; otherwise no more goes than must.
+fn resize(cache: &impl Subject, capacity: u64, first: u64) -> TestCaseResult {
+    let keys = || {
+        (0..60)
+            .filter(|key| cache.contains(*key))
+            .collect::<Vec<_>>()
+    };
+    let (bytes, stats, kept) = (cache.bytes(), cache.stats(), keys());
+    cache.set_capacity(capacity);
+    if bytes <= capacity {
+        prop_assert_eq!((cache.bytes(), cache.stats(), keys()), (bytes, stats, kept));
+        return Ok(());
+    }
+    prop_assert!(cache.stats().evictions.total() > stats.evictions.total());
+    prop_assert_eq!(cache.stats().insertions, stats.insertions);
+    // The last to go was a page or a value: of nine eighths of what this has begun with at most, and the bookkeeping.
+    prop_assert!(cache.bytes() + first * 3 / 2 >= capacity);
+    Ok(())
+}
+
 fn other(cache: &impl Subject, given: &Given, op: &Op) -> TestCaseResult {
     match *op {
         Op::Get(key) => {
@@ -149,7 +178,7 @@ fn other(cache: &impl Subject, given: &Given, op: &Op) -> TestCaseResult {
             cache.clear();
             prop_assert_eq!((cache.len(), cache.bytes()), (0, 0));
         }
-        Op::Insert(..) | Op::Advance(_) => unreachable!("played by the caller"),
+        Op::Insert(..) | Op::Advance(_) | Op::Resize(_) => unreachable!("played by the caller"),
     }
     Ok(())
 }

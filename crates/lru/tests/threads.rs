@@ -25,6 +25,17 @@ fn next(state: &mut u64) -> u64 {
 }
 
 fn storm<S: Subject>(shards: usize, capacity: u64, heaviest: u64) {
+    storm_beside::<S>(ROUNDS, shards, capacity, heaviest, |_| capacity);
+}
+
+/// The first two threads change the capacity now and then, to what `resized` says of a random number.
+fn storm_beside<S: Subject>(
+    rounds: u64,
+    shards: usize,
+    capacity: u64,
+    heaviest: u64,
+    resized: impl Fn(u64) -> u64 + Sync,
+) {
     let clock = Clock::manual();
     let cache = S::new(capacity, shards, &clock);
     let lookups = AtomicU64::new(0);
@@ -34,12 +45,12 @@ fn storm<S: Subject>(shards: usize, capacity: u64, heaviest: u64) {
 
     thread::scope(|scope| {
         for id in 0..THREADS {
-            let (cache, clock, start) = (&cache, &clock, &start);
+            let (cache, clock, start, resized) = (&cache, &clock, &start, &resized);
             let (lookups, insertions, refusals) = (&lookups, &insertions, &refusals);
             scope.spawn(move || {
                 let mut random = id + 1;
                 start.wait();
-                for round in 0..ROUNDS {
+                for round in 0..rounds {
                     let key = next(&mut random) % 500;
                     match next(&mut random) % 20 {
                         0..10 => {
@@ -69,14 +80,20 @@ fn storm<S: Subject>(shards: usize, capacity: u64, heaviest: u64) {
                         }
                         _ => clock.advance(Duration::from_micros(50)),
                     }
-                    if round == ROUNDS / 2 && id == 0 {
+                    if round == rounds / 2 && id == 0 {
                         cache.clear();
+                    }
+                    if id < 2 && round.is_multiple_of(20) {
+                        cache.set_capacity(resized(next(&mut random)));
                     }
                 }
             });
         }
     });
 
+    // Nothing is evicted for it: the last insertion, or the last change, has left what fits.
+    assert!(cache.bytes() <= cache.capacity());
+    cache.set_capacity(capacity);
     let (stats, len) = (cache.stats(), cache.len());
     assert_eq!(stats.hits + stats.misses, lookups.into_inner());
     assert_eq!(stats.insertions, insertions.into_inner());
@@ -118,4 +135,22 @@ fn many_small_values_in_one_shard() {
 fn values_of_nearly_the_whole_budget_from_all_threads() {
     storm::<Generic>(16, 40_000, 41_000);
     storm::<ByteCache>(16, 40_000, 41_000);
+}
+
+#[test]
+fn a_capacity_that_goes_up_and_down() {
+    let resized = |random| random % 80_000;
+    storm_beside::<Generic>(ROUNDS / 4, 16, 40_000, 200, resized);
+    storm_beside::<ByteCache>(ROUNDS / 4, 16, 40_000, 200, resized);
+    // Values that fitted as they came, and do not any more.
+    storm_beside::<Generic>(ROUNDS / 4, 4, 40_000, 41_000, resized);
+    storm_beside::<ByteCache>(ROUNDS / 4, 4, 40_000, 41_000, resized);
+}
+
+// Each step down takes many turns: far more than one step is held.
+#[test]
+fn a_large_capacity_that_goes_up_and_down() {
+    let resized = |random| random % (2 << 20);
+    storm_beside::<Generic>(ROUNDS / 4, 16, 1 << 20, 4_000, resized);
+    storm_beside::<ByteCache>(ROUNDS / 4, 16, 1 << 20, 4_000, resized);
 }

@@ -36,6 +36,9 @@
 //! | no permission, an I/O error | a failure |
 //! | a file over the limit | [`OriginError::TooLarge`](gaggle_group::OriginError::TooLarge) |
 //!
+//! A failure's text names the root, and is for the log of the node that loads. Clients and other
+//! nodes are not told it.
+//!
 //! Only the canonical spelling of a path is a key. Were `./a` an alias of `a`, the cache would
 //! hold the file twice, at two owners, and a remove of one would leave the other.
 //!

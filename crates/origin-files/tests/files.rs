@@ -1,6 +1,7 @@
 //! What a directory answers, and what it never does.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::error::Error as _;
 use std::path::Path;
 use std::time::Duration;
 

@@ -2,11 +2,13 @@
 
 use std::error::Error;
 
+use gaggle_group::{OriginError, OriginFault};
+
 /// What lies below a failure, whoever said it.
 type Cause = Box<dyn Error + Send + Sync>;
 
 /// A failure of a load. Its text is whole: it tells the causes too, because it is often all that
-/// is logged.
+/// is logged. Outside of the node there is only what it is [told](Self::told) as.
 #[derive(Debug, thiserror::Error)]
 #[error("{origin}: {reason}")]
 pub(crate) struct Failure {
@@ -23,6 +25,11 @@ impl Failure {
             reason: reason.into(),
             source: None,
         }
+    }
+
+    /// The error of the load, with what clients are told of it.
+    pub(crate) fn told(self, as_: OriginFault) -> OriginError {
+        OriginError::failed(self).known_as(as_)
     }
 
     /// The same with what caused it, and with that in its text.

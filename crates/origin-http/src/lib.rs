@@ -35,6 +35,10 @@
 //! | no connection, a silence over the timeout, a body that breaks off | a failure |
 //! | a body over the limit | [`OriginError::TooLarge`](gaggle_group::OriginError::TooLarge), from its `Content-Length` where there is one |
 //!
+//! The text of a failure is for the log of the node that loads: it has the URL without its query. Clients and other nodes are
+//! told the status, or that there was no connection, no answer in time or no whole one, and nothing else
+//! ([`OriginFault`](gaggle_group::OriginFault)).
+//!
 //! A key that would leave `.` or `..` as a whole segment of the path is a failure and is not asked
 //! for: encoded or not, such a segment means another path to most servers and proxies (RFC 3986,
 //! section 5.2.4). A template that puts the key in the query, or that adds a letter to it

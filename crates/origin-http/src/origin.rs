@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use gaggle_group::{Hint, Load, Loaded, Metadata, Origin, OriginError};
+use gaggle_group::{Hint, Load, Loaded, Metadata, Origin, OriginError, OriginFault};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
@@ -81,7 +81,7 @@ impl Origin for HttpOrigin {
         let uri = inner
             .template
             .uri(load.key)
-            .map_err(|error| OriginError::failed(inner.failure("").caused_by(error)))?;
+            .map_err(|error| inner.failure("").caused_by(error).told(OriginFault::Other))?;
         let mut answer = inner.ask(&uri, load.stale).await?;
         if let Some(stale) = load.stale
             && answer.was_conditional
@@ -100,9 +100,9 @@ impl Origin for HttpOrigin {
                 inner.drain(answer).await;
                 Ok(Loaded::absent().with_freshness(freshness))
             }
-            StatusCode::NOT_MODIFIED if !answer.was_conditional => Err(OriginError::failed(
-                inner.failure("answered 304 Not Modified to a request that had no conditions"),
-            )),
+            StatusCode::NOT_MODIFIED if !answer.was_conditional => Err(inner
+                .failure("answered 304 Not Modified to a request that had no conditions")
+                .told(OriginFault::Status(304))),
             _ => Err(inner.refusal(answer).await),
         }
     }
@@ -141,10 +141,20 @@ impl Inner {
                 exchange,
                 was_conditional,
             }),
-            Ok(Err(error)) => Err(OriginError::failed(self.failure("").caused_by(error))),
+            Ok(Err(error)) => {
+                let fault = if error.is_connect() {
+                    OriginFault::Unreachable
+                } else {
+                    OriginFault::BrokeOff
+                };
+                Err(self.failure("").caused_by(error).told(fault))
+            }
             Err(elapsed) => {
                 let reason = format!("no answer within {:?}", self.head_timeout);
-                Err(OriginError::failed(self.failure(reason).caused_by(elapsed)))
+                Err(self
+                    .failure(reason)
+                    .caused_by(elapsed)
+                    .told(OriginFault::TimedOut))
             }
         }
     }
@@ -177,11 +187,15 @@ impl Inner {
             Err(Unread::OverBudget(over)) => Err(over.into()),
             Err(Unread::Silent(elapsed)) => {
                 let reason = format!("no more of the body within {:?}", self.read_timeout);
-                Err(OriginError::failed(self.failure(reason).caused_by(elapsed)))
+                Err(self
+                    .failure(reason)
+                    .caused_by(elapsed)
+                    .told(OriginFault::TimedOut))
             }
-            Err(Unread::Broken(error)) => Err(OriginError::failed(
-                self.failure("the body broke off").caused_by(error),
-            )),
+            Err(Unread::Broken(error)) => Err(self
+                .failure("the body broke off")
+                .caused_by(error)
+                .told(OriginFault::BrokeOff)),
         }
     }
 
@@ -210,7 +224,8 @@ impl Inner {
         } else {
             ""
         };
-        OriginError::failed(self.failure(format!("answered {status}{note}")))
+        self.failure(format!("answered {status}{note}"))
+            .told(OriginFault::Status(status.as_u16()))
     }
 
     /// Reads what is left of a short body, without which its connection could not be used again.

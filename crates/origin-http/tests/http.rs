@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use gaggle_group::{Content, Key, Load, Origin, OriginError};
+use gaggle_group::{Content, Key, Load, Origin, OriginError, OriginFault};
 use gaggle_origin_http::{HttpOptions, HttpOrigin};
 use support::scripted::{Do, Scripted};
 use support::{LIMIT, options, origin, serve, serve_raw, settle};
@@ -140,6 +140,8 @@ async fn a_status_says_value_not_found_or_failure() {
             panic!("{status} is no failure");
         };
         assert!(error.to_string().contains(status), "{error}");
+        let told = OriginFault::Status(status.parse().unwrap());
+        assert_eq!(error.fault(), told);
     }
 }
 

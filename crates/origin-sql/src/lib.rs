@@ -56,6 +56,10 @@
 //! A query of more columns is an error at start. A `*` that comes to stand for more later is a
 //! failure of loads.
 //!
+//! A failure's text names the database's file and what SQLite said, and is for the log of the node
+//! that loads. Clients and other nodes are told no more than its
+//! [`OriginFault`](gaggle_group::OriginFault).
+//!
 //! # Bounds
 //!
 //! * A load waits for a connection for [`acquire_timeout`](SqliteOptions::acquire_timeout), and

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use gaggle_group::{ByteBudget, Hint, Key, Load, Loaded, Origin, OriginError, Reservation};
+use gaggle_group::{
+    ByteBudget, Hint, Key, Load, Loaded, Origin, OriginError, OriginFault, Reservation,
+};
 use sqlx::Row as _;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
@@ -166,6 +168,10 @@ impl SqliteOrigin {
     }
 
     fn failed(&self, error: sqlx::Error) -> OriginError {
+        let fault = match &error {
+            sqlx::Error::PoolTimedOut => OriginFault::Busy,
+            _ => OriginFault::Other,
+        };
         let reason = match &error {
             // It counts against the database as any failure does, since there is no kind of error
             // for it. It is rare where no more loads are let in than there are connections.
@@ -184,6 +190,7 @@ impl SqliteOrigin {
             reason,
             source: Some(error),
         })
+        .known_as(fault)
     }
 
     fn unusable(&self, reason: String) -> OriginError {
@@ -192,6 +199,7 @@ impl SqliteOrigin {
             reason,
             source: None,
         })
+        .known_as(OriginFault::Unusable)
     }
 }
 

@@ -6,6 +6,7 @@ mod support;
 
 use std::time::Duration;
 
+use gaggle_group::OriginFault;
 use gaggle_origin_sql::{KeyType, SqliteOptions, SqliteOrigin};
 use sqlx::Executor as _;
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
@@ -126,7 +127,9 @@ async fn a_load_waits_for_a_connection_no_longer_than_it_may() {
     });
     // Its only connection is in use, so that nothing but time can end the wait.
     tokio::time::pause();
-    let text = waiting.await.unwrap().unwrap_err().to_string();
+    let error = waiting.await.unwrap().unwrap_err();
+    assert_eq!(error.fault(), OriginFault::Busy);
+    let text = error.to_string();
     tokio::time::resume();
     assert!(
         text.contains("no connection within 2s: all 1 are in use"),

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -1,22 +1,24 @@
-//! What a caller brings along: how a handle is made from a name.
+//! What a caller brings along: how a handle is made from a name and an address.
 
 use std::sync::Arc;
 
 use gaggle_group::Peer;
 use gaggle_ring::RingError;
 
-/// Makes a handle for the peer of that base URL. The error says what is wrong with the URL.
+/// Makes a handle for a peer. The error says what is wrong with its address.
 pub trait Connect: Send + Sync + 'static {
-    /// The handle; must not wait for the peer.
+    /// The handle of the peer of that `name` in the ring, which is reached at the base URL
+    /// `address`; must not wait for the peer. [`Peer::name`] is the name.
     fn connect(
         &self,
         name: &str,
+        address: &str,
     ) -> Result<Arc<dyn Peer>, Box<dyn std::error::Error + Send + Sync>>;
 }
 
 impl<F> Connect for F
 where
-    F: Fn(&str) -> Result<Arc<dyn Peer>, Box<dyn std::error::Error + Send + Sync>>
+    F: Fn(&str, &str) -> Result<Arc<dyn Peer>, Box<dyn std::error::Error + Send + Sync>>
         + Send
         + Sync
         + 'static,
@@ -24,8 +26,9 @@ where
     fn connect(
         &self,
         name: &str,
+        address: &str,
     ) -> Result<Arc<dyn Peer>, Box<dyn std::error::Error + Send + Sync>> {
-        self(name)
+        self(name, address)
     }
 }
 
@@ -37,10 +40,10 @@ pub enum PeersError {
     #[error(transparent)]
     Ring(#[from] RingError),
     /// No handle can be made for a member.
-    #[error("peer {name:?}: {source}")]
+    #[error("peer {address:?}: {source}")]
     Connect {
-        /// The member's name, as listed.
-        name: String,
+        /// The member's address, as listed.
+        address: String,
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },

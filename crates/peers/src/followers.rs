@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gaggle_group::Peer;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -14,7 +13,7 @@ use crate::watched::Watched;
 /// node's list lacks, and members that have just left it. Each of them may hold copies.
 #[derive(Default)]
 pub(crate) struct Followers {
-    by_name: Mutex<BTreeMap<Arc<str>, Follower>>,
+    by_address: Mutex<BTreeMap<Arc<str>, Follower>>,
 }
 
 struct Follower {
@@ -37,13 +36,13 @@ impl Followers {
     /// new.
     pub(crate) fn heard(
         &self,
-        name: &str,
+        address: &str,
         of: bool,
         connect: impl FnOnce() -> Option<Arc<Watched>>,
     ) {
-        let mut by_name = self.lock();
-        if !by_name.contains_key(name) {
-            if by_name.len() >= Self::MOST {
+        let mut by_address = self.lock();
+        if !by_address.contains_key(address) {
+            if by_address.len() >= Self::MOST {
                 warn!(
                     most = Self::MOST,
                     "too many nodes follow this one to tell all of them of removals"
@@ -56,9 +55,9 @@ impl Followers {
                 heard: None,
                 heard_of: None,
             };
-            by_name.insert(name.into(), follower);
+            by_address.insert(address.into(), follower);
         }
-        if let Some(known) = by_name.get_mut(name) {
+        if let Some(known) = by_address.get_mut(address) {
             let time = if of {
                 &mut known.heard_of
             } else {
@@ -68,33 +67,49 @@ impl Followers {
         }
     }
 
-    /// The names of those that were heard themselves within that time.
-    pub(crate) fn names(&self, within: Duration) -> Vec<Arc<str>> {
-        let by_name = self.lock();
-        let recent = by_name
+    /// One that is known has said its name; `connect` makes its handle if it went by another.
+    pub(crate) fn is_called(
+        &self,
+        address: &str,
+        name: &str,
+        connect: impl FnOnce() -> Option<Arc<Watched>>,
+    ) {
+        let mut by_address = self.lock();
+        let known = by_address.get_mut(address);
+        if let Some(known) = known.filter(|known| known.peer.ring_name() != name)
+            && let Some(peer) = connect()
+        {
+            known.peer = peer;
+        }
+    }
+
+    /// The base URLs of those that were heard themselves within that time.
+    pub(crate) fn addresses(&self, within: Duration) -> Vec<Arc<str>> {
+        let by_address = self.lock();
+        let recent = by_address
             .iter()
             .filter(|(_, known)| is_within(known.heard, within));
-        recent.map(|(name, _)| Arc::clone(name)).collect()
+        recent.map(|(address, _)| Arc::clone(address)).collect()
     }
 
     /// The handle of one that is known.
-    pub(crate) fn get(&self, name: &str) -> Option<Arc<Watched>> {
-        let by_name = self.lock();
-        by_name.get(name).map(|known| Arc::clone(&known.peer))
+    pub(crate) fn get(&self, address: &str) -> Option<Arc<Watched>> {
+        let by_address = self.lock();
+        by_address.get(address).map(|known| Arc::clone(&known.peer))
     }
 
     /// Those that were heard within that time. Others are forgotten.
-    pub(crate) fn recent(&self, within: Duration) -> Vec<Arc<dyn Peer>> {
-        let mut by_name = self.lock();
-        by_name
+    pub(crate) fn recent(&self, within: Duration) -> Vec<Arc<Watched>> {
+        let mut by_address = self.lock();
+        by_address
             .retain(|_, known| is_within(known.heard, within) || is_within(known.heard_of, within));
-        let peers = by_name.values();
-        peers
-            .map(|known| Arc::clone(&known.peer) as Arc<dyn Peer>)
-            .collect()
+        let peers = by_address.values();
+        peers.map(|known| Arc::clone(&known.peer)).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Arc<str>, Follower>> {
-        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,20 +1,23 @@
 //! Nodes that say that they leave.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use gaggle_group::Router as _;
+use gaggle_group::{Greeting, Router as _, Word};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use crate::Peers;
-use crate::membership::Membership;
+use crate::membership::{FEW, Membership};
 use crate::peers::Inner;
 use crate::watched::Watched;
 
 /// The longest that a node's word that it leaves counts.
 const LONGEST: Duration = Duration::from_secs(120);
+/// The most names whose last word is remembered.
+const MOST_WORDS: usize = 16_384;
 /// How long it may take to tell the others.
 const TELLS_WITHIN: Duration = Duration::from_millis(500);
 
@@ -28,31 +31,53 @@ pub(crate) struct Leaving {
 }
 
 impl Inner {
-    /// A node of that name says that it leaves, or that it is here to stay.
-    pub(crate) fn leaves(self: &Arc<Self>, name: &str, gone_within: Option<Duration>) {
+    /// A node says that it leaves, or that it is here to stay.
+    pub(crate) fn leaves(self: &Arc<Self>, word: &Word) {
         // golang/groupcache's nodes do not know, and would go on to ask it.
         if self.is_groupcache {
             return;
         }
+        let name = &*word.node;
         let mut membership = self.membership();
-        let Some(gone_within) = gone_within else {
+        if !membership.is_latest(word) {
+            debug!(
+                node = name,
+                "an earlier word on whether a node leaves comes late"
+            );
+            return;
+        }
+        let Some(gone_within) = word.gone_within else {
             self.stays(&mut membership, name);
             return;
         };
         let view = self.view();
         let known = membership.leaving.get(name);
-        let Some(listed) = membership.listed.iter().find(|listed| ***listed == *name) else {
-            return;
-        };
-        let name = Arc::clone(listed);
+        let name: Arc<str> = name.into();
         let peer = match known {
             Some(leaving) => leaving.peer.clone(),
-            None => view.get(&name).cloned(),
+            None if *name == *self.me().name => None,
+            None => match view.get(&name) {
+                Some(peer) => Some(Arc::clone(peer)),
+                None => return,
+            },
         };
         info!(node = &*name, "a node leaves");
         let until = Instant::now() + gone_within.min(LONGEST);
         if self.take_out(&mut membership, &name, peer, until, true) {
-            self.rebuild_or_warn(&membership);
+            self.rebuild_or_warn(&mut membership);
+        }
+    }
+
+    /// Does what may change the ring: at once, or on a thread for such work where the ring is large. To
+    /// build one of a thousand members takes ten milliseconds and more.
+    pub(crate) fn beside(self: &Arc<Self>, change: impl FnOnce(&Arc<Self>) + Send + 'static) {
+        let runtime = tokio::runtime::Handle::try_current();
+        match runtime {
+            Ok(runtime) if self.view().nodes.len() > FEW => {
+                let inner = Arc::clone(self);
+                runtime.spawn_blocking(move || change(&inner));
+            }
+            _ => change(self),
         }
     }
 
@@ -87,11 +112,13 @@ impl Inner {
                 () = came_back => {}
             }
             let Some(inner) = inner.upgrade() else { return };
-            let mut membership = inner.membership();
-            let this = membership.leaving.get(&node);
-            if this.is_some_and(|this| this.serial == serial) {
-                inner.take_back(&mut membership, &node);
-            }
+            inner.beside(move |inner| {
+                let mut membership = inner.membership();
+                let this = membership.leaving.get(&node);
+                if this.is_some_and(|this| this.serial == serial) {
+                    inner.take_back(&mut membership, &node);
+                }
+            });
         });
         true
     }
@@ -101,7 +128,10 @@ impl Inner {
             // It may have been thought to be down.
             peer.probe();
         }
-        if membership.damping.is_there(name) {
+        if membership
+            .damping
+            .is_there(|address| *self.name_for(address) == *name)
+        {
             self.refresh.notify_one();
         }
         let leaving = membership.leaving.get_key_value(name);
@@ -132,10 +162,44 @@ impl Inner {
         self.rebuild_or_warn(membership);
     }
 
-    fn rebuild_or_warn(&self, membership: &Membership) {
+    pub(crate) fn rebuild_or_warn(&self, membership: &mut Membership) {
         if let Err(failure) = self.rebuild(membership) {
             warn!(error = %failure, "the ring stays as it is");
         }
+    }
+}
+
+impl Membership {
+    /// Whether a node has said nothing later, and remembers what it says now. Words overtake each
+    /// other on their way, and one of an earlier run may come after a later one has started.
+    fn is_latest(&mut self, word: &Word) -> bool {
+        let Word {
+            instance, number, ..
+        } = *word;
+        if instance.id == 0 {
+            return true;
+        }
+        let last = self.words.get(&word.node).copied();
+        let met = self.met.values().filter_map(|met| match met {
+            Greeting::Node(hello) if hello.name == word.node => Some((hello.instance, 0)),
+            _ => None,
+        });
+        let is_late = met
+            .chain(last)
+            .any(|(known, last)| match known.id == instance.id {
+                true => number <= last,
+                // A later run may have been started on a machine whose clock is behind: its word that it
+                // is there counts in any case.
+                false => word.gone_within.is_some() && instance.started < known.started,
+            });
+        if is_late {
+            return false;
+        }
+        if self.words.len() < MOST_WORDS || last.is_some() {
+            self.words
+                .insert(Arc::clone(&word.node), (instance, number));
+        }
+        true
     }
 }
 
@@ -151,27 +215,35 @@ impl Peers {
         if self.inner.is_groupcache || !self.inner.options.member {
             return 0;
         }
-        let know = self.tell(Some(gone_within)).await;
-        self.inner.leaves(&self.inner.me, Some(gone_within));
+        let word = self.word(Some(gone_within));
+        let know = self.tell(&word).await;
+        self.inner.leaves(&word);
         know
     }
 
     /// Tells all others that this node is here to stay, as far as they can be told within half a
     /// second: one that has just started may be thought to be leaving, or to be down.
     pub async fn arrive(&self) {
-        if self.inner.is_groupcache || !self.inner.options.member {
+        if self.inner.is_groupcache || !self.inner.options.member || !self.inner.knows_itself() {
             return;
         }
-        self.inner.leaves(&self.inner.me, None);
-        self.tell(None).await;
+        let word = self.word(None);
+        self.inner.leaves(&word);
+        self.tell(&word).await;
     }
 
-    async fn tell(&self, gone_within: Option<Duration>) -> usize {
+    /// The next word of this node.
+    fn word(&self, gone_within: Option<Duration>) -> Word {
+        let number = 1 + self.inner.words.fetch_add(1, Relaxed);
+        Word::new(self.me(), gone_within).of(self.inner.instance, number)
+    }
+
+    async fn tell(&self, word: &Word) -> usize {
         let mut telling = JoinSet::new();
         for peer in self.listeners() {
-            let me = Arc::clone(&self.inner.me);
+            let word = word.clone();
             telling.spawn(async move {
-                match timeout(TELLS_WITHIN, peer.leaving(&me, gone_within)).await {
+                match timeout(TELLS_WITHIN, peer.leaving(&word)).await {
                     Ok(Ok(())) => true,
                     Ok(Err(failure)) => {
                         debug!(error = %failure, "a peer is not told whether this node stays");

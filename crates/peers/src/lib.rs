@@ -3,7 +3,7 @@
 //! [`Peers`] is the [`Router`](gaggle_group::Router) of a node in a cluster. It holds a ring and
 //! a handle per peer, swaps both at once when the list of members changes, and skips a peer that
 //! gives no sign of life. It knows no wire format: the caller says how a handle is made from a
-//! name ([`Connect`]) and where the list comes from ([`Discovery`]).
+//! name and an address ([`Connect`]) and where the list comes from ([`Discovery`]).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -22,12 +22,34 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let connect = |name: &str| Ok(Arc::new(Dummy(name.to_owned())) as Arc<dyn Peer>);
+//! let connect = |name: &str, _address: &str| Ok(Arc::new(Dummy(name.to_owned())) as Arc<dyn Peer>);
 //! let peers = Peers::new("http://10.0.0.1:8001", Profile::Gaggle, Options::default(), connect)?;
 //! peers.update(["http://10.0.0.2:8001", "http://10.0.0.3:8001"])?;
 //! assert_eq!(peers.members().len(), 3); // this node is in the ring, listed or not
 //! # Ok(()) }
 //! ```
+//!
+//! # Names and addresses
+//!
+//! The ring is made of names, and nodes are reached by addresses. A node's name is
+//! [`Options::name`], or what its own address [stands for](name_of): host and port without the
+//! scheme. Each node has a random identity for each run ([`Peers::instance`]). Every address of the
+//! list is asked who is there ([`Peer::hello`](gaggle_group::Peer::hello)), at once and then every
+//! [`Options::greet_every`]:
+//!
+//! * An address that answers with this node's identity is this node, however it is spelled.
+//! * Addresses of one node are one member. The latest run of a name has it, so that a node which
+//!   returns under another address keeps its keys.
+//! * A front end is no member of the ring, and is told of removals.
+//! * A node of another [cluster](Options::cluster), and what is no node at all, is left out.
+//!
+//! Until an address has answered it is taken for a member by the name that it stands for. Where nodes
+//! spell the address of a node differently that has never been up, their rings differ until it is.
+//! In a ring shared with golang/groupcache the list's spelling is the name, to the letter: its nodes
+//! cannot be asked.
+//!
+//! A node that sees another ring, profile, protocol version or other groups than this one for longer
+//! than 5 s is listed by [`disagreements`](gaggle_group::Router::disagreements), and logged once.
 //!
 //! # Health
 //!
@@ -46,9 +68,9 @@
 //!
 //! How long a peer's last answers took is kept in a histogram. A fetch is worth a hedge, a second
 //! request to [the stand-in](gaggle_group::Router::stand_in), after twice the 95th percentile of
-//! the fastest peer, at least 150 ms, and only if it has been that slow at the median of late, as a hedge may cost the origin a second load and a busy machine is late by
-//! tens of milliseconds: one slow peer stands out against it, while an origin that is
-//! slow for all raises it for all. There is none before 50 recent answers, where it would come
+//! the fastest peer, at least 150 ms, and only if it has been that slow at the median of late, as a
+//! hedge may cost the origin a second load and a busy machine is late by tens of milliseconds: one
+//! slow peer stands out against it, while an origin that is slow for all raises it for all. There is none before 50 recent answers, where it would come
 //! after more than a second, nor in a ring shared with golang/groupcache, whose only stand-in is
 //! this node's own origin. Each fetch earns a sixth of a hedge, at most ten are saved: hedges are
 //! at most a fifth of the other requests.
@@ -102,16 +124,22 @@ mod connect;
 mod discovery;
 mod fleet;
 mod followers;
+mod greetings;
 mod history;
+mod identity;
 mod leaving;
 mod membership;
+mod naming;
 mod options;
 mod peers;
+mod settling;
 mod view;
 mod watched;
 
 pub use connect::{Connect, PeersError};
-pub use discovery::{Discovery, DiscoveryError, StaticList};
+pub use discovery::{Discovery, DiscoveryError, Listed, StaticList};
 pub use gaggle_ring::Profile;
+pub use naming::name_of;
 pub use options::Options;
 pub use peers::Peers;
+pub use settling::Settled;

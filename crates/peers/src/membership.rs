@@ -1,83 +1,111 @@
 //! Who is in the ring: those that are listed, less those that leave.
 
 mod damping;
+mod seats;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, PoisonError};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
-use gaggle_group::Peer as _;
+use gaggle_group::{Greeting, Instance};
+use gaggle_ring::RingError;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::warn;
 
-use crate::PeersError;
 use crate::leaving::Leaving;
 use crate::peers::Inner;
-use crate::view::View;
 use crate::watched::Watched;
+use crate::{Listed, PeersError};
 pub(crate) use damping::Damping;
 use damping::Known;
+
+/// Lists up to so many nodes make a ring that is quickly built.
+pub(crate) const FEW: usize = 24;
 
 /// What rings are made from. Locked while a new one is made, so that two changes do not overwrite
 /// each other.
 pub(crate) struct Membership {
-    /// With this node, if it is a member.
-    pub(crate) listed: Vec<Arc<str>>,
-    /// Those that have said that they leave, listed or not.
+    /// As the source lists them, this node or not; no address is there twice.
+    pub(crate) listed: Vec<Listed>,
+    /// Handles of those that are listed, by address. This node's own address has none, as long as
+    /// it is spelled as this node spells it.
+    pub(crate) handles: BTreeMap<String, Arc<Watched>>,
+    /// Who answered last at an address that is listed.
+    pub(crate) met: BTreeMap<String, Greeting>,
+    /// Those that have said that they leave, listed or not, by name.
     pub(crate) leaving: BTreeMap<Arc<str>, Leaving>,
+    /// The last word of each name on whether it leaves.
+    pub(crate) words: BTreeMap<Arc<str>, (Instance, u64)>,
     /// When nodes that left were last taken back.
     pub(crate) returned: BTreeMap<Arc<str>, Instant>,
     pub(crate) damping: Damping,
     /// The source's last answer, if more of it will be believed later, and when.
-    put_off: Option<(Vec<String>, Instant)>,
+    put_off: Option<(Vec<Listed>, Instant)>,
+    /// Names that two nodes go by, so that it is said once.
+    ambiguous: HashSet<Arc<str>>,
 }
 
 impl Membership {
-    pub(crate) fn new(listed: Vec<Arc<str>>, damping: Damping) -> Self {
+    pub(crate) fn new(damping: Damping) -> Self {
         Self {
-            listed,
+            listed: Vec::new(),
+            handles: BTreeMap::new(),
+            met: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            words: BTreeMap::new(),
             returned: BTreeMap::new(),
             damping,
             put_off: None,
+            ambiguous: HashSet::new(),
         }
+    }
+
+    fn forget_unlisted(&mut self) {
+        let listed = self.listed.iter();
+        let there: HashSet<&str> = listed.map(|node| &*node.address).collect();
+        self.met.retain(|address, _| there.contains(&**address));
     }
 }
 
 impl Inner {
-    /// Makes a list the one in force, this node added if it is a member, and left out if not.
+    /// Makes a list the one in force. This node is in the ring if it is a member, listed or not.
     pub(crate) fn list(
         &self,
         membership: &mut Membership,
-        members: impl IntoIterator<Item = impl Into<String>>,
+        listed: Vec<Listed>,
     ) -> Result<bool, PeersError> {
-        let mut members: Vec<Arc<str>> =
-            members.into_iter().map(|name| name.into().into()).collect();
-        if !self.options.member {
-            members.retain(|name| *name != self.me);
-        } else if !members.contains(&self.me) {
-            members.push(Arc::clone(&self.me));
+        let mut seen = HashSet::new();
+        if let Some(twice) = listed.iter().find(|node| !seen.insert(&*node.address)) {
+            let member = twice.address.clone();
+            return Err(RingError::DuplicateMember { member }.into());
         }
-        let before = std::mem::replace(&mut membership.listed, members);
+        if let Some(position) = listed.iter().position(|node| node.address.is_empty()) {
+            return Err(RingError::EmptyMember { position }.into());
+        }
+        let before = std::mem::replace(&mut membership.listed, listed);
         let changed = self.rebuild(membership);
-        if changed.is_err() {
-            membership.listed = before;
+        match &changed {
+            Ok(_) => {
+                membership.forget_unlisted();
+                if membership.listed != before {
+                    self.moved.now();
+                }
+            }
+            Err(_) => membership.listed = before,
         }
         changed
     }
 
     /// A source has answered: what it says is believed as far as [`Damping`] does, the rest
     /// later.
-    pub(crate) fn believe(&self, members: Vec<String>) {
+    pub(crate) fn believe(&self, nodes: Vec<Listed>) {
         let mut seen = HashSet::new();
-        let mut listed = members;
-        listed.retain(|name| seen.insert(name.clone()));
+        let mut nodes = nodes;
+        nodes.retain(|node| seen.insert(node.address.clone()));
         let mut membership = self.membership();
         let membership = &mut *membership;
-        let view = self.view();
-        let by_name: HashMap<&str, &Arc<Watched>> =
-            view.peers().map(|peer| (peer.name(), peer)).collect();
-        let known = |name: &str| match by_name.get(name) {
-            _ if membership.leaving.contains_key(name) => Known::Leaving,
+        let me = self.me();
+        let known = |address: &str| match membership.handles.get(address) {
+            Some(peer) if membership.leaving.contains_key(peer.ring_name()) => Known::Leaving,
             Some(peer) if peer.answers() => {
                 // Believed to be up, which it may be only because nobody has asked it since.
                 peer.check();
@@ -86,19 +114,46 @@ impl Inner {
             Some(_) => Known::Down,
             None => Known::Leaving,
         };
-        let in_force: Vec<&str> = membership.listed.iter().map(|name| &**name).collect();
+        let addresses: Vec<String> = nodes.iter().map(|node| node.address.clone()).collect();
+        let in_force = membership.listed.iter();
+        let in_force: Vec<&str> = in_force.map(|node| &*node.address).collect();
         // Takes effect only if the list can be a ring.
         let mut damping = membership.damping.clone();
-        let believed = damping.believe(&listed, &in_force, &self.me, known, Instant::now());
+        let now = Instant::now();
+        let believed = damping.believe(&addresses, &in_force, &me.address, known, now);
+        let entry = |address: &String| {
+            let listed = nodes.iter().find(|node| node.address == *address);
+            let before = || {
+                membership
+                    .listed
+                    .iter()
+                    .find(|node| node.address == *address)
+            };
+            listed.or_else(before).cloned()
+        };
+        let list = believed.members.iter().filter_map(entry).collect();
         membership.put_off = None;
-        match self.list(membership, believed.members) {
+        match self.list(membership, list) {
             Ok(_) => {
                 membership.damping = damping;
-                membership.put_off = believed.due.map(|due| (listed, due));
+                membership.put_off = believed.due.map(|due| (nodes, due));
             }
             Err(failure) => {
                 warn!(error = %failure, "the new member list is unusable; keeping the last one");
             }
+        }
+    }
+
+    /// The same. To build a large ring takes tens of milliseconds, which the executor's threads
+    /// have other uses for.
+    pub(crate) async fn believe_elsewhere(self: &Arc<Self>, nodes: Vec<Listed>) {
+        if nodes.len() <= FEW {
+            return self.believe(nodes);
+        }
+        let inner = Arc::clone(self);
+        let believed = tokio::task::spawn_blocking(move || inner.believe(nodes)).await;
+        if let Err(failure) = believed {
+            warn!(error = %failure, "the new member list is not looked at; keeping the last one");
         }
     }
 
@@ -108,10 +163,10 @@ impl Inner {
     }
 
     /// Looks at the source's last answer again.
-    pub(crate) fn believe_more(&self) {
+    pub(crate) async fn believe_more(self: &Arc<Self>) {
         let put_off = self.membership().put_off.take();
         if let Some((listed, _)) = put_off {
-            self.believe(listed);
+            self.believe_elsewhere(listed).await;
         }
     }
 
@@ -119,67 +174,5 @@ impl Inner {
     /// goes on to be remembered.
     pub(crate) fn doubt(&self) {
         self.membership().put_off = None;
-    }
-
-    /// Makes the ring of those who are listed and do not leave, if it is another one; whether it
-    /// is. Where all of them leave it stays as it is.
-    pub(crate) fn rebuild(&self, membership: &Membership) -> Result<bool, PeersError> {
-        let leaving = &membership.leaving;
-        let listed = membership.listed.iter();
-        let there: Vec<Arc<str>> = listed
-            .filter(|name| !leaving.contains_key(*name))
-            .cloned()
-            .collect();
-        if there.is_empty() && !membership.listed.is_empty() {
-            return Ok(false);
-        }
-        let old = self.view();
-        // From the old ring: far cheaper than from nothing where little has changed.
-        let ring = old.ring.with_members(there)?;
-        if ring.members() == old.ring.members() {
-            return Ok(false);
-        }
-        let known: HashMap<&str, &Arc<Watched>> =
-            old.peers().map(|peer| (peer.name(), peer)).collect();
-        let mut nodes = Vec::with_capacity(ring.members().len());
-        for name in ring.members() {
-            let name: &str = name;
-            if *name == *self.me {
-                nodes.push(None);
-                continue;
-            }
-            let known = known.get(name).copied().cloned();
-            let known = known
-                .or_else(|| leaving.get(name)?.peer.clone())
-                .or_else(|| self.known(name));
-            nodes.push(Some(match known {
-                Some(peer) => peer,
-                None => self.watch(name).map_err(|source| PeersError::Connect {
-                    name: name.to_owned(),
-                    source,
-                })?,
-            }));
-        }
-        let new = View::new(ring, nodes);
-        // Those that leave may still answer clients, and come back: they are told of removals for
-        // a while.
-        for peer in old.peers() {
-            self.followers
-                .heard(peer.name(), false, || Some(Arc::clone(peer)));
-        }
-        // First: who loads by the new ring is to find the old one.
-        if self.hands_over {
-            self.history.changes(&old, &new);
-        }
-        let standings = new.peers().map(|peer| Arc::clone(peer.standing()));
-        self.fleet.set(standings.collect());
-        info!(members = new.nodes.len(), ring = %new.digest, "the ring has changed");
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
-        Ok(true)
-    }
-
-    /// The handle of a node that is in no ring just now.
-    fn known(&self, name: &str) -> Option<Arc<Watched>> {
-        self.followers.get(name).or_else(|| self.history.get(name))
     }
 }

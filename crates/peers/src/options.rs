@@ -1,5 +1,6 @@
 //! How peers are watched, and how the ring follows its members.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How peers are watched, and how the ring follows its members; the crate's documentation tells
@@ -11,6 +12,10 @@ pub struct Options {
     /// How long a ping may take. Together with `suspect_after` this is what a hung peer costs its
     /// first callers. Default 300 ms.
     pub ping_timeout: Duration,
+    /// How often a peer that is up is asked who it is: every 2 s by default, and more seldom where there are
+    /// more than 200 of them, so that all together are asked 100 times a second at most. By this a node
+    /// finds a peer down that nobody asks anything, and one that sees the ring otherwise.
+    pub greet_every: Duration,
     /// How often a peer that is down is pinged, and one that leaves. Default 500 ms.
     pub probe_every: Duration,
     /// Whether this node is a member of the ring, and so owns keys. One that is not asks the
@@ -27,6 +32,17 @@ pub struct Options {
     /// [`Discovery`](crate::Discovery), and within which a second failure of a peer counts as
     /// flapping. 0 turns both off. Default 10 s.
     pub damping: Duration,
+    /// This node's name in the ring. Default: what its address [stands for](crate::name_of), or in a ring
+    /// shared with golang/groupcache the address itself.
+    pub name: Option<Arc<str>>,
+    /// The cluster that this node belongs to. Nodes of other clusters are left out. Default `gaggle`.
+    pub cluster: Arc<str>,
+    /// The groups that this node has, which others should have as well; in order. Default: none are
+    /// compared.
+    pub groups: Vec<Arc<str>>,
+    /// For how long a list that may grow has to be the same before the membership is
+    /// [settled](crate::Peers::settle). Default 2 s.
+    pub quiet: Duration,
 }
 
 impl Default for Options {
@@ -34,11 +50,16 @@ impl Default for Options {
         Self {
             suspect_after: Duration::from_millis(100),
             ping_timeout: Duration::from_millis(300),
+            greet_every: Duration::from_secs(2),
             probe_every: Duration::from_millis(500),
             member: true,
             remember_for: Duration::from_secs(60),
             hand_over_for: Duration::from_secs(300),
             damping: Duration::from_secs(10),
+            name: None,
+            cluster: "gaggle".into(),
+            groups: Vec::new(),
+            quiet: Duration::from_secs(2),
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
-use gaggle_group::{Member, Peer, PeerRequests, Previous, Route, Router};
+use gaggle_group::{
+    Disagreement, Hello, Instance, Member, Peer, PeerRequests, Previous, Route, Router, Word,
+};
 use gaggle_ring::{Profile, Ring};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
@@ -14,11 +15,14 @@ use tracing::{debug, warn};
 
 use crate::fleet::Fleet;
 use crate::followers::Followers;
+use crate::greetings::Differences;
 use crate::history::History;
+use crate::identity::{self, Me};
 use crate::membership::{Damping, Membership};
+use crate::settling::Moved;
 use crate::view::View;
 use crate::watched::{Shared, Watched};
-use crate::{Connect, Discovery, Options, PeersError};
+use crate::{Connect, Discovery, Listed, Options, PeersError, name_of};
 
 /// The members of a cluster as one node sees them: a [`Router`]. A cheap-clone handle.
 #[derive(Clone)]
@@ -27,7 +31,9 @@ pub struct Peers {
 }
 
 pub(crate) struct Inner {
-    pub(crate) me: Arc<str>,
+    /// This run of this node.
+    pub(crate) instance: Instance,
+    pub(crate) me: RwLock<Arc<Me>>,
     pub(crate) options: Options,
     pub(crate) is_groupcache: bool,
     /// Whether older rings are of use.
@@ -38,71 +44,98 @@ pub(crate) struct Inner {
     pub(crate) history: History,
     pub(crate) followers: Followers,
     pub(crate) fleet: Arc<Fleet>,
+    pub(crate) differences: Differences,
     membership: Mutex<Membership>,
+    /// When the list or what is known of those in it last changed.
+    pub(crate) moved: Moved,
+    /// Numbers this node's words on whether it leaves.
+    pub(crate) words: AtomicU64,
     /// Asks for a new member list: a peer went down, or somebody called `refresh`.
     pub(crate) refresh: Arc<Notify>,
     serial: AtomicU64,
 }
 
 impl Peers {
-    /// A ring of this node alone, or an empty one if it is no member. `me` is the base URL that
-    /// peers use for this node.
+    /// A ring of this node alone, or an empty one if it is no member. `address` is the base URL
+    /// that peers use for this node. Empty, this node is in no ring until it finds itself in the list:
+    /// one of the addresses answers as this very node.
     ///
     /// # Errors
     ///
-    /// If `me` cannot be a member of a ring.
+    /// If its name cannot be a member of a ring.
     pub fn new(
-        me: impl Into<Arc<str>>,
+        address: impl Into<Arc<str>>,
         profile: Profile,
         options: Options,
         connect: impl Connect,
     ) -> Result<Self, PeersError> {
-        let me = me.into();
-        let members: Vec<Arc<str>> = options.member.then(|| me.clone()).into_iter().collect();
-        let nodes = members.iter().map(|_| None).collect();
-        let view = View::new(Ring::new(profile, members.clone())?, nodes);
+        let address = address.into();
         let is_groupcache = matches!(profile, Profile::Groupcache { .. });
+        let name = match &options.name {
+            _ if address.is_empty() => "".into(),
+            Some(name) => Arc::clone(name),
+            None if is_groupcache => Arc::clone(&address),
+            None => name_of(&address).into(),
+        };
+        let me = Arc::new(Me { name, address });
+        let is_member = options.member && me.is_known();
+        let members: Vec<Arc<str>> = is_member.then(|| me.name.clone()).into_iter().collect();
+        let nodes = members.iter().map(|_| None).collect();
+        let view = View::new(
+            Ring::new(profile, members)?,
+            nodes,
+            Vec::new(),
+            Arc::clone(&me),
+        );
         let (fleet, refresh) = (Arc::new(Fleet::default()), Arc::new(Notify::new()));
         let damping = Damping::new(options.damping);
-        Ok(Self {
-            inner: Arc::new(Inner {
-                me,
-                is_groupcache,
-                hands_over: options.member && !is_groupcache,
-                connect: Box::new(connect),
-                shared: Shared {
-                    options: options.clone(),
-                    // There the only stand-in is this node's own origin.
-                    hedges: !is_groupcache,
-                    fleet: Arc::clone(&fleet),
-                    went_down: Arc::clone(&refresh),
-                },
-                view: RwLock::new(Arc::new(view)),
-                history: History::new(options.hand_over_for),
-                followers: Followers::default(),
-                fleet,
-                membership: Mutex::new(Membership::new(members, damping)),
-                refresh,
-                serial: AtomicU64::new(0),
-                options,
-            }),
-        })
+        let inner = Arc::new_cyclic(|inner: &Weak<Inner>| Inner {
+            instance: identity::instance(),
+            me: RwLock::new(me),
+            is_groupcache,
+            hands_over: options.member && !is_groupcache,
+            connect: Box::new(connect),
+            shared: Shared {
+                options: options.clone(),
+                // There the only stand-in is this node's own origin.
+                hedges: !is_groupcache,
+                fleet: Arc::clone(&fleet),
+                went_down: Arc::clone(&refresh),
+                node: Weak::clone(inner),
+            },
+            view: RwLock::new(Arc::new(view)),
+            history: History::new(options.hand_over_for),
+            followers: Followers::default(),
+            fleet,
+            differences: Differences::default(),
+            membership: Mutex::new(Membership::new(damping)),
+            moved: Moved::new(),
+            words: AtomicU64::new(0),
+            refresh,
+            serial: AtomicU64::new(0),
+            options,
+        });
+        Ok(Self { inner })
     }
 
-    /// Makes `members` the ring, this node added if it is not among them (or left out, if it is
+    /// Makes those `nodes` the ring, this node added if it is not among them (or left out, if it is
     /// no member), less those that have said that they leave. Handles of members that stay are
     /// kept, with their connections and what is known of their health. The ring and the handles
     /// change in one step; on an error nothing changes. Says whether the ring is a new one. Needs
     /// a tokio runtime.
     ///
+    /// Each node is asked who it is. Until it has said so, it is a member by the name that its
+    /// address [stands for](crate::name_of).
+    ///
     /// # Errors
     ///
-    /// If a member is listed twice or is no base URL.
+    /// If an address is listed twice or is no base URL.
     pub fn update(
         &self,
-        members: impl IntoIterator<Item = impl Into<String>>,
+        nodes: impl IntoIterator<Item = impl Into<Listed>>,
     ) -> Result<bool, PeersError> {
-        self.inner.list(&mut self.inner.membership(), members)
+        let nodes = nodes.into_iter().map(Into::into).collect();
+        self.inner.list(&mut self.inner.membership(), nodes)
     }
 
     /// Follows a source of members for as long as it is polled: asks at once, whenever the source
@@ -125,7 +158,7 @@ impl Peers {
                 tokio::select! {
                     () = &mut changed => break,
                     () = self.inner.refresh.notified() => break,
-                    () = is_due => self.inner.believe_more(),
+                    () = is_due => self.inner.believe_more().await,
                 }
             }
         }
@@ -134,7 +167,7 @@ impl Peers {
     /// Asks a source for the members once, as [`follow`](Self::follow) does again and again.
     pub async fn update_from(&self, discovery: &dyn Discovery) {
         match discovery.members().await {
-            Ok(members) => self.inner.believe(members),
+            Ok(nodes) => self.inner.believe_elsewhere(nodes).await,
             Err(failure) => {
                 self.inner.doubt();
                 warn!(error = %failure, "no member list; keeping the last one");
@@ -151,9 +184,16 @@ impl Peers {
         self.inner.view()
     }
 
+    /// This run of this node, as others hear of it.
+    pub fn instance(&self) -> Instance {
+        self.inner.instance
+    }
+
     fn member(&self) -> Member {
+        let me = self.inner.me();
         Member {
-            name: Arc::clone(&self.inner.me),
+            name: Arc::clone(&me.name),
+            address: Arc::clone(&me.address),
             is_self: true,
             up: true,
             requests: PeerRequests::default(),
@@ -189,12 +229,14 @@ impl Router for Peers {
     fn listeners(&self) -> Vec<Arc<dyn Peer>> {
         // Called now and then, whether or not keys are loaded.
         self.inner.history.prune();
-        let mut listeners = self.peers();
-        let mut names: HashSet<String> = listeners.iter().map(|peer| peer.name().into()).collect();
+        let view = self.view();
         let leaving = self.inner.leaving();
         let others = self.inner.followers.recent(self.inner.options.remember_for);
-        for peer in leaving.into_iter().chain(others) {
-            if names.insert(peer.name().into()) {
+        let known = view.peers().chain(&view.listeners).cloned();
+        let mut addresses = HashSet::new();
+        let mut listeners: Vec<Arc<dyn Peer>> = Vec::new();
+        for peer in known.chain(leaving).chain(others) {
+            if addresses.insert(Arc::clone(peer.address())) {
                 listeners.push(peer);
             }
         }
@@ -202,22 +244,41 @@ impl Router for Peers {
     }
 
     fn me(&self) -> Arc<str> {
-        Arc::clone(&self.inner.me)
+        Arc::clone(&self.inner.me().name)
     }
 
-    fn followed_by(&self, name: &str) {
-        self.inner.heard(name, false, &self.view());
+    fn address(&self) -> Arc<str> {
+        Arc::clone(&self.inner.me().address)
+    }
+
+    fn hello(&self) -> Hello {
+        self.inner.hello()
+    }
+
+    fn greeted(&self, by: &Hello) {
+        self.inner.greeted(by);
+    }
+
+    fn disagreements(&self) -> Vec<Disagreement> {
+        self.inner.differences.said()
+    }
+
+    fn followed_by(&self, address: &str) {
+        self.inner.heard(address, false, &self.view());
     }
 
     fn followers(&self) -> Vec<Arc<str>> {
         let view = self.view();
-        let mut names = self.inner.followers.names(self.inner.options.remember_for);
-        names.retain(|name| view.get(name).is_none());
-        names
+        let mut addresses = self
+            .inner
+            .followers
+            .addresses(self.inner.options.remember_for);
+        addresses.retain(|address| view.at(address).is_none());
+        addresses
     }
 
-    fn heard_of(&self, name: &str) {
-        self.inner.heard(name, true, &self.view());
+    fn heard_of(&self, address: &str) {
+        self.inner.heard(address, true, &self.view());
     }
 
     fn stand_in(&self, key: &[u8]) -> Route {
@@ -228,8 +289,9 @@ impl Router for Peers {
         self.inner.history.previous_owner(|| self.inner.view(), key)
     }
 
-    fn leaves(&self, name: &str, gone_within: Option<Duration>) {
-        self.inner.leaves(name, gone_within);
+    fn leaves(&self, word: &Word) {
+        let word = word.clone();
+        self.inner.beside(move |inner| inner.leaves(&word));
     }
 
     fn digest(&self) -> String {
@@ -252,19 +314,29 @@ impl Inner {
         self.serial.fetch_add(1, Relaxed)
     }
 
-    fn leaving(&self) -> Vec<Arc<dyn Peer>> {
+    fn leaving(&self) -> Vec<Arc<Watched>> {
         let membership = self.membership();
         let peers = membership.leaving.values();
-        let peers = peers.filter_map(|leaving| leaving.peer.clone());
-        peers.map(|peer| peer as Arc<dyn Peer>).collect()
+        peers.filter_map(|leaving| leaving.peer.clone()).collect()
+    }
+
+    pub(crate) fn me(&self) -> Arc<Me> {
+        Arc::clone(&self.me.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether this node knows by which name and address it is reached.
+    pub(crate) fn knows_itself(&self) -> bool {
+        self.me().is_known()
     }
 
     /// A node has been heard, or heard `of`. Members are told of removals in any case.
-    fn heard(&self, name: &str, of: bool, view: &View) {
-        if *name == *self.me || view.get(name).is_some() {
+    pub(crate) fn heard(&self, address: &str, of: bool, view: &View) {
+        let is_known = view.at(address).is_some() || view.is_listener(address);
+        if is_known || *address == *self.me().address {
             return;
         }
-        self.followers.heard(name, of, || match self.watch(name) {
+        let name = self.name_for(address);
+        self.followers.heard(address, of, || match self.watch(&name, address) {
             Ok(peer) => Some(peer),
             Err(failure) => {
                 debug!(error = %failure, "a node that follows this one cannot be reached by the name that it gives");
@@ -276,8 +348,9 @@ impl Inner {
     pub(crate) fn watch(
         &self,
         name: &str,
+        address: &str,
     ) -> Result<Arc<Watched>, Box<dyn std::error::Error + Send + Sync>> {
-        let peer = self.connect.connect(name)?;
-        Ok(Arc::new(Watched::new(peer, &self.shared)))
+        let peer = self.connect.connect(name, address)?;
+        Ok(Arc::new(Watched::new(peer, name, address, &self.shared)))
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use gaggle_group::{Member, Peer, PeerRequests, Route};
 use gaggle_ring::{Profile, Ring};
 
+use crate::identity::Me;
 use crate::watched::Watched;
 
 /// How many members after the owner are considered as stand-ins. Past that the node loads by
@@ -15,15 +16,25 @@ pub(crate) struct View {
     pub(crate) ring: Ring,
     /// In the ring's order; `None` is this node.
     pub(crate) nodes: Vec<Option<Arc<Watched>>>,
+    /// Nodes of the list that are no members, and are told of removals.
+    pub(crate) listeners: Vec<Arc<Watched>>,
+    me: Arc<Me>,
     pub(crate) digest: String,
 }
 
 impl View {
-    pub(crate) fn new(ring: Ring, nodes: Vec<Option<Arc<Watched>>>) -> Self {
+    pub(crate) fn new(
+        ring: Ring,
+        nodes: Vec<Option<Arc<Watched>>>,
+        listeners: Vec<Arc<Watched>>,
+        me: Arc<Me>,
+    ) -> Self {
         let digest = format!("{:016x}", ring.digest());
         Self {
             ring,
             nodes,
+            listeners,
+            me,
             digest,
         }
     }
@@ -70,8 +81,28 @@ impl View {
 
     /// The handle of the member of that name; `None` for this node, and where there is none.
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Watched>> {
-        use gaggle_group::Peer as _;
-        self.peers().find(|peer| peer.name() == name)
+        self.peers().find(|peer| peer.ring_name() == name)
+    }
+
+    /// The handle of the member at that address.
+    pub(crate) fn at(&self, address: &str) -> Option<&Arc<Watched>> {
+        self.peers().find(|peer| **peer.address() == *address)
+    }
+
+    pub(crate) fn is_listener(&self, address: &str) -> bool {
+        let mut listeners = self.listeners.iter();
+        listeners.any(|peer| **peer.address() == *address)
+    }
+
+    /// Whether both ask the same nodes by the same handles.
+    pub(crate) fn has_handles_of(&self, other: &Self) -> bool {
+        let same = |a: &[Arc<Watched>], b: &[Arc<Watched>]| {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b))
+        };
+        let peers = |view: &Self| view.peers().cloned().collect::<Vec<_>>();
+        self.me == other.me
+            && same(&peers(self), &peers(other))
+            && same(&self.listeners, &other.listeners)
     }
 
     /// Whether this node owns that key.
@@ -90,8 +121,13 @@ impl View {
 
     fn member(&self, at: usize) -> Member {
         let node = &self.nodes[at];
+        let address = match node {
+            Some(peer) => peer.address(),
+            None => &self.me.address,
+        };
         Member {
             name: Arc::clone(&self.ring.members()[at]),
+            address: Arc::clone(address),
             is_self: node.is_none(),
             up: node.as_ref().is_none_or(|peer| peer.is_usable()),
             requests: node

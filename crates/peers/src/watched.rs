@@ -8,13 +8,14 @@ mod standing;
 mod tests;
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use gaggle_group::{
-    Entry, Fetch, HandOver, Known, News, Notice, Peer, PeerError, PeerRequests, Put,
+    Entry, Fetch, Greeting, HandOver, Hello, Known, News, Notice, Peer, PeerError, PeerRequests,
+    Put, Word,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -22,6 +23,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::Options;
 use crate::fleet::Fleet;
+use crate::peers::Inner;
 use monitor::{Health, Monitor};
 use standing::End;
 pub(crate) use standing::Standing;
@@ -29,6 +31,8 @@ pub(crate) use standing::Standing;
 /// A peer behind which a monitor runs, and whose requests are timed.
 pub(crate) struct Watched {
     peer: Arc<dyn Peer>,
+    name: Arc<str>,
+    address: Arc<str>,
     options: Options,
     hedges: bool,
     fleet: Arc<Fleet>,
@@ -52,13 +56,16 @@ pub(crate) struct Shared {
     pub(crate) fleet: Arc<Fleet>,
     /// Told each time that a peer is found to be down.
     pub(crate) went_down: Arc<Notify>,
+    /// The node whose peers they are.
+    pub(crate) node: Weak<Inner>,
 }
 
 impl Watched {
     /// Watches `peer`. Needs a tokio runtime.
-    pub(crate) fn new(peer: Arc<dyn Peer>, shared: &Shared) -> Self {
+    pub(crate) fn new(peer: Arc<dyn Peer>, name: &str, address: &str, shared: &Shared) -> Self {
+        let (name, address): (Arc<str>, Arc<str>) = (name.into(), address.into());
         let (sender, health) = watch::channel(Health::UNKNOWN);
-        let standing = Arc::new(Standing::new(peer.name()));
+        let standing = Arc::new(Standing::new(&name));
         let [check, probe] = std::array::from_fn(|_| Arc::new(Notify::new()));
         let answered = Arc::new(AtomicU64::new(0));
         let monitor = Monitor {
@@ -70,9 +77,14 @@ impl Watched {
             answered: Arc::clone(&answered),
             health: sender,
             went_down: Arc::clone(&shared.went_down),
+            name: Arc::clone(&name),
+            address: Arc::clone(&address),
+            node: Weak::clone(&shared.node),
         };
         Self {
             peer,
+            name,
+            address,
             options: shared.options.clone(),
             hedges: shared.hedges,
             fleet: Arc::clone(&shared.fleet),
@@ -86,6 +98,21 @@ impl Watched {
             not_found: AtomicU64::new(0),
             error: AtomicU64::new(0),
         }
+    }
+
+    pub(crate) fn ring_name(&self) -> &str {
+        &self.name
+    }
+
+    /// The base URL by which it is reached.
+    pub(crate) fn address(&self) -> &Arc<str> {
+        &self.address
+    }
+
+    /// Whether it has been asked who it is, or found to be down.
+    pub(crate) fn is_judged(&self) -> bool {
+        let health = *self.health.borrow();
+        health.asked || !health.answers
     }
 
     /// Whether keys are routed to it: it answers pings steadily, and its requests are answered in
@@ -110,7 +137,7 @@ impl Watched {
         self.check.notify_one();
     }
 
-    /// Has it pinged now, if it is down.
+    /// Has it pinged now, if it is down, and otherwise asked who it is.
     pub(crate) fn probe(&self) {
         self.probe.notify_one();
     }
@@ -151,7 +178,7 @@ impl Watched {
 
     fn no_sign_of_life(&self) -> PeerError {
         PeerError::Unavailable {
-            peer: self.peer.name().into(),
+            peer: Arc::clone(&self.name),
             reason: format!("no sign of life within {:?}", self.options.ping_timeout).into(),
         }
     }
@@ -265,7 +292,7 @@ impl Drop for UnderWay<'_> {
 #[async_trait]
 impl Peer for Watched {
     fn name(&self) -> &str {
-        self.peer.name()
+        &self.name
     }
 
     async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
@@ -306,8 +333,12 @@ impl Peer for Watched {
         self.peer.hand_over(hand_over).await
     }
 
-    async fn leaving(&self, node: &str, gone_within: Option<Duration>) -> Result<(), PeerError> {
-        self.peer.leaving(node, gone_within).await
+    async fn leaving(&self, word: &Word) -> Result<(), PeerError> {
+        self.peer.leaving(word).await
+    }
+
+    async fn hello(&self, from: &Hello) -> Result<Greeting, PeerError> {
+        self.peer.hello(from).await
     }
 
     fn says_when_late(&self) -> bool {

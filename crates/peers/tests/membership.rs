@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use gaggle_group::{Peer, Route, Router, async_trait};
-use gaggle_peers::{Discovery, DiscoveryError, Options, Peers, PeersError, Profile, StaticList};
+use gaggle_peers::{
+    Discovery, DiscoveryError, Listed, Options, Peers, PeersError, Profile, StaticList,
+};
 use gaggle_testkit::Network;
 use tokio::sync::Notify;
 
@@ -15,7 +17,7 @@ const ME: &str = "http://10.0.0.1:8001";
 fn peers(profile: Profile) -> (Peers, Arc<AtomicUsize>) {
     let made = Arc::new(AtomicUsize::new(0));
     let (count, network) = (Arc::clone(&made), Network::default());
-    let connect = move |name: &str| {
+    let connect = move |_: &str, name: &str| {
         if !name.starts_with("http://") {
             return Err("no base URL".into());
         }
@@ -32,7 +34,7 @@ fn names(peers: &Peers) -> Vec<String> {
     peers
         .members()
         .iter()
-        .map(|member| member.name.to_string())
+        .map(|member| member.address.to_string())
         .collect()
 }
 
@@ -75,7 +77,7 @@ async fn an_update_keeps_the_handles_of_those_who_stay() {
     assert_eq!(made.load(SeqCst), 3, "only the new one was connected");
     let stays = |list: &[Arc<dyn Peer>]| {
         list.iter()
-            .find(|peer| peer.name() == "http://10.0.0.3:8001")
+            .find(|peer| peer.name() == "10.0.0.3:8001")
             .cloned()
             .unwrap()
     };
@@ -126,7 +128,7 @@ async fn both_profiles_route_as_their_ring_places() {
 /// A list that a test changes.
 #[derive(Default)]
 struct Scripted {
-    answer: Mutex<Option<Vec<String>>>,
+    answer: Mutex<Option<Vec<Listed>>>,
     changed: Notify,
     asked: Notify,
 }
@@ -134,14 +136,14 @@ struct Scripted {
 impl Scripted {
     fn set(&self, list: Option<&[&str]>) {
         *self.answer.lock().unwrap() =
-            list.map(|list| list.iter().map(|name| (*name).to_owned()).collect());
+            list.map(|list| list.iter().map(|address| Listed::from(*address)).collect());
         self.changed.notify_one();
     }
 }
 
 #[async_trait]
 impl Discovery for Scripted {
-    async fn members(&self) -> Result<Vec<String>, DiscoveryError> {
+    async fn members(&self) -> Result<Vec<Listed>, DiscoveryError> {
         let answer = self.answer.lock().unwrap().clone();
         self.asked.notify_one();
         answer.ok_or_else(|| DiscoveryError {
@@ -195,13 +197,17 @@ async fn a_source_is_followed_and_its_failures_keep_the_last_list() {
 #[tokio::test]
 async fn a_static_list_is_what_it_was_given() {
     let list = StaticList(vec!["http://10.0.0.2:8001".into()]);
-    assert_eq!(list.members().await.unwrap(), ["http://10.0.0.2:8001"]);
+    assert_eq!(
+        list.members().await.unwrap(),
+        [Listed::new("http://10.0.0.2:8001")]
+    );
+    assert!(!list.grows());
 }
 
 #[tokio::test]
 async fn a_node_that_is_no_member_owns_nothing() {
     let network = Network::default();
-    let connect = move |name: &str| Ok(Arc::new(network.peer(ME, name)) as Arc<dyn Peer>);
+    let connect = move |_: &str, name: &str| Ok(Arc::new(network.peer(ME, name)) as Arc<dyn Peer>);
     let options = Options {
         member: false,
         ..Options::default()

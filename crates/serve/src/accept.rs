@@ -10,17 +10,16 @@ use tokio::{
 };
 use tracing::warn;
 
+use crate::rarely::Rarely;
+
 /// How long accepting pauses when the process or the system is out of something.
 const PAUSE: Duration = Duration::from_millis(50);
-/// At most one warning in this time.
-const WARN_EVERY: Duration = Duration::from_secs(1);
 
 /// Accepts without end: no error of `accept(2)` is a reason to stop serving.
 #[derive(Default)]
 pub(crate) struct Acceptor {
     paused: Option<Instant>,
-    warned: Option<Instant>,
-    unreported: u64,
+    warnings: Rarely,
 }
 
 impl Acceptor {
@@ -57,17 +56,9 @@ impl Acceptor {
     }
 
     fn report(&mut self, error: &io::Error) {
-        let now = Instant::now();
-        if self
-            .warned
-            .is_some_and(|at| now.duration_since(at) < WARN_EVERY)
-        {
-            self.unreported += 1;
-            return;
+        if let Some(unreported) = self.warnings.report() {
+            warn!(%error, unreported, "cannot accept a connection; going on");
         }
-        warn!(%error, unreported = self.unreported, "cannot accept a connection; going on");
-        self.warned = Some(now);
-        self.unreported = 0;
     }
 }
 
@@ -162,18 +153,5 @@ mod tests {
             .await;
         assert_eq!(accepted, Some(()));
         assert_eq!(Instant::now(), began);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_flood_of_errors_is_reported_once_a_second() {
-        let mut acceptor = Acceptor::default();
-        let error = io::Error::from_raw_os_error(EMFILE);
-        for _ in 0..10 {
-            acceptor.report(&error);
-        }
-        assert_eq!(acceptor.unreported, 9);
-        tokio::time::advance(WARN_EVERY).await;
-        acceptor.report(&error);
-        assert_eq!(acceptor.unreported, 0);
     }
 }

@@ -1,9 +1,8 @@
 use std::{
     convert::Infallible,
-    fmt::Display,
     future::poll_fn,
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Poll, Waker, ready},
     time::Duration,
@@ -16,6 +15,7 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulConnection},
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::watch,
     task::coop::has_budget_remaining,
@@ -27,7 +27,8 @@ use tracing::debug;
 use crate::{
     activity::{Activity, Due, Verdict, Why},
     body,
-    io::Noted,
+    certificate::ClientCertificate,
+    io::{Reads, Writes},
     options::Options,
     service::Requests,
 };
@@ -37,6 +38,8 @@ pub(crate) struct Shared<S> {
     pub(crate) http: auto::Builder<TokioExecutor>,
     pub(crate) service: S,
     pub(crate) options: Options,
+    #[cfg(feature = "tls")]
+    pub(crate) refusals: crate::tls::Refusals,
 }
 
 /// Serves one connection to its end.
@@ -57,14 +60,42 @@ pub(crate) async fn serve<S>(
         // It is gone already, or answers will be slower: reading tells.
         debug!(%client, %error, "cannot set TCP_NODELAY");
     }
-    let io = TokioIo::new(Noted::new(socket, Arc::clone(&activity)));
+    let socket = Writes::new(socket, Arc::clone(&activity));
+    #[cfg(feature = "tls")]
+    if let Some(tls) = shared.options.tls.clone() {
+        // On the heap, so that plain connections do not have its size.
+        let serving = crate::tls::serve(shared, tls, activity, socket, client, stopping);
+        return Box::pin(serving).await;
+    }
+    http(shared, activity, socket, None, client, stopping).await;
+}
+
+/// Serves HTTP on a stream to its end. `certificate` is for its requests to know of.
+pub(crate) async fn http<S, T>(
+    shared: Arc<Shared<S>>,
+    activity: Arc<Activity>,
+    stream: T,
+    certificate: Option<ClientCertificate>,
+    client: SocketAddr,
+    stopping: watch::Receiver<bool>,
+) where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(Reads::new(stream, Arc::clone(&activity)));
     let requests = Requests {
         service: shared.service.clone(),
         activity: Arc::clone(&activity),
         limits: body::Limits::new(&shared.options),
+        certificate,
     };
     match drive(
         shared.http.serve_connection(io, requests),
+        GracefulConnection::graceful_shutdown,
         &activity,
         stopping,
     )
@@ -76,21 +107,20 @@ pub(crate) async fn serve<S>(
     }
 }
 
-enum End<E> {
-    Closed(Result<(), E>),
+/// How a connection has ended, or a part of it.
+pub(crate) enum End<T> {
+    Closed(T),
     Cut(Why),
 }
 
-/// Polls `connection` until it ends, or until `activity` condemns it.
-async fn drive<C>(
+/// Polls `connection` until it ends, or until `activity` condemns it. `retire` has it close in good
+/// order.
+pub(crate) async fn drive<C: Future>(
     connection: C,
+    retire: impl Fn(Pin<&mut C>),
     activity: &Activity,
     mut stopping: watch::Receiver<bool>,
-) -> End<C::Error>
-where
-    C: GracefulConnection,
-    C::Error: Display,
-{
+) -> End<C::Output> {
     let mut connection = pin!(connection);
     let news = stopping.clone();
     // An error says that the server is gone; that is a reason to stop, too.
@@ -125,7 +155,7 @@ where
             }
             if stopped && activity.may_retire() {
                 activity.retire();
-                connection.as_mut().graceful_shutdown();
+                retire(connection.as_mut());
                 continue;
             }
             let Some(Due { at, verdict }) = activity.due(cx.waker()) else {
@@ -149,7 +179,7 @@ where
                 Verdict::Cut(why) => return Poll::Ready(End::Cut(why)),
                 Verdict::Retire => {
                     activity.retire();
-                    connection.as_mut().graceful_shutdown();
+                    retire(connection.as_mut());
                 }
             }
         }

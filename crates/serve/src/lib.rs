@@ -3,9 +3,9 @@
 //!
 //! `axum::serve` accepts without end and waits for a client as long as it likes to take.
 //! [`Server`] speaks the same protocols, HTTP/1.1 and HTTP/2 with prior knowledge ("h2c") on one
-//! port, and for each way in which a client can hold a connection there is a clock in [`Options`]
-//! that ends it. On shutdown, running requests finish; what still runs after [`Options::drain`] is
-//! cut and counted.
+//! port, plain or over TLS. For each way in which a client can hold a connection there is a clock in
+//! [`Options`] that ends it. On shutdown, running requests finish; what still runs after
+//! [`Options::drain`] is cut and counted.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -72,6 +72,22 @@
 //! `RST_STREAM`, those of unknown types) and 10 more a second; a request earns it 16 more, and a
 //! response 8 for each part of it and one for each KiB. Beyond that its connection is closed.
 //!
+//! # TLS
+//!
+//! With the feature `tls`, `Options::tls` has the port speak TLS by [rustls]. The configuration is
+//! asked for at each connection, so that certificates can be replaced while others go on. A
+//! handshake is a part of the wait for the first request: it is under the same clock, counts under
+//! the same cap, gives room in the same way, and holds up nobody. One that fails is logged with the
+//! client's address and the reason, at most once a second. All other bounds are as without TLS:
+//! what a client takes is noted below TLS, what it sends above.
+//!
+//! Requests of a client that has shown a certificate carry it as a [`ClientCertificate`]. Plain
+//! HTTP on the port is answered 400 with a line that says so, or served, if `Tls::accept_plain`
+//! says that. A client that speaks TLS to a port without it is answered 400 in plain HTTP, which it
+//! reports as a bad record.
+//!
+//! [rustls]: https://docs.rs/rustls
+//!
 //! # Hosts
 //!
 //! A request of HTTP/1.1 without a `Host` header is answered 400 and its connection closed, and so
@@ -117,7 +133,12 @@
 //!   client that connects after that is refused. Take a node out of its clients' lists first.
 //! - A panic in a handler ends its HTTP/1.1 connection without a response, or resets its HTTP/2
 //!   stream. Put a layer that catches panics into the router to answer 500.
-//! - Neither TLS, nor upgrades (WebSocket), nor `ConnectInfo`.
+//! - With TLS, a connection whose client does not take its response holds up to 64 KiB of it
+//!   encrypted, beside what is held without. A client that is cut is sent no `close_notify`.
+//! - With TLS, handshakes are computed on the runtime's threads, and one with an RSA key takes many
+//!   times as long as one with an ECDSA key. What bounds how many are under way is
+//!   [`max_connections`](Options::max_connections).
+//! - Neither upgrades (WebSocket), nor `ConnectInfo`.
 //! - A handler that never yields (blocking code) cannot be cut; shutdown waits one more second for
 //!   it and leaves it behind.
 
@@ -128,9 +149,12 @@ mod accept;
 mod connections;
 mod roster;
 
+mod certificate;
 mod connection;
 mod io;
 mod service;
+#[cfg(feature = "tls")]
+mod tls;
 
 mod activity;
 mod allowance;
@@ -139,7 +163,11 @@ mod frames;
 mod host;
 mod later;
 mod pace;
+mod rarely;
 
 pub use body::{BodyStalled, BodyTooSlow};
+pub use certificate::ClientCertificate;
 pub use options::Options;
 pub use server::{Drained, ServeError, Server};
+#[cfg(feature = "tls")]
+pub use tls::Tls;

@@ -53,6 +53,10 @@ pub struct Options {
     pub http2_ping_interval: Duration,
     /// An HTTP/2 connection whose `PING` is not answered for this long is closed. Default: 10 s.
     pub http2_ping_timeout: Duration,
+    /// TLS on the port; `None` serves plain HTTP. The handshake is within `header_read_timeout`.
+    /// Default: none.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::Tls>,
 }
 
 impl Default for Options {
@@ -72,6 +76,8 @@ impl Default for Options {
             http2_max_streams: 320,
             http2_ping_interval: Duration::from_secs(20),
             http2_ping_timeout: Duration::from_secs(10),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }

@@ -120,6 +120,8 @@ impl Server {
             http: options.http(),
             service,
             options,
+            #[cfg(feature = "tls")]
+            refusals: crate::tls::Refusals::default(),
         });
         let (stop, stopping) = watch::channel(false);
         let mut connections = Connections::new(shared, stopping);

@@ -16,7 +16,9 @@ use tower::{Service, ServiceExt, util::Oneshot};
 
 use crate::{
     activity::{Activity, Open},
-    body, host,
+    body,
+    certificate::ClientCertificate,
+    host,
 };
 
 /// The service, as one connection calls it.
@@ -24,6 +26,7 @@ pub(crate) struct Requests<S> {
     pub(crate) service: S,
     pub(crate) activity: Arc<Activity>,
     pub(crate) limits: body::Limits,
+    pub(crate) certificate: Option<ClientCertificate>,
 }
 
 impl<S> hyper::service::Service<Request<Incoming>> for Requests<S>
@@ -38,7 +41,10 @@ where
         let open = Some(self.activity.begin(request.version()));
         let answering = match host::check(&request) {
             Ok(()) => {
-                let request = request.map(|body| body::request(body, self.limits));
+                let mut request = request.map(|body| body::request(body, self.limits));
+                if let Some(certificate) = &self.certificate {
+                    request.extensions_mut().insert(certificate.clone());
+                }
                 let answering = self.service.clone().oneshot(request);
                 Answer::Asked { answering }
             }

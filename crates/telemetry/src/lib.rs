@@ -47,6 +47,7 @@
 //! | `peer_requests_total` | `peer`, `result` | requests to a peer that ended |
 //! | `peer_up` | `peer` | 1 if the peer is thought to be up, else 0 |
 //! | `ring_members` | | members of the ring, this node included |
+//! | `ring_disagreements` | | nodes that have seen another ring, profile, protocol version or other groups for longer than 5 s; `/status` says which and how |
 //! | `ring_info` | `hash` | 1; two nodes with the same `hash` place every key alike |
 //! | `log_lines_lost_total` | | log lines that could not be written |
 //! | `log_lines_left_out_total` | | log lines left out because others of their kind were written |

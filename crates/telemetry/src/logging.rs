@@ -25,6 +25,7 @@ use tracing_subscriber::fmt::{MakeWriter, SubscriberBuilder};
 use tracing_subscriber::{EnvFilter, filter};
 
 use self::fields::PlainFields;
+use self::level::Level;
 use self::limit::Limiter;
 use self::line::Lines;
 use self::queue::{Producer, Queue};
@@ -32,6 +33,7 @@ use self::queue::{Producer, Queue};
 mod bounded;
 mod fields;
 mod handle;
+mod level;
 mod limit;
 mod line;
 mod panics;
@@ -127,6 +129,12 @@ pub enum LogError {
     /// The program has set up logging before.
     #[error("logging is set up already")]
     AlreadySet,
+    /// The log whose level is to change has ended.
+    #[error("the log has ended: {reason}")]
+    Ended {
+        /// What is gone.
+        reason: String,
+    },
     /// The thread that writes cannot be started.
     #[error("the log's thread cannot be started: {source}")]
     NoThread {
@@ -173,10 +181,12 @@ pub fn queued(
     let queue = Arc::new(Queue::default());
     let limiter = limiter(options);
     let producer = Producer(Arc::clone(&queue));
-    let dispatch = Dispatch::new(build(options, limiter.clone(), producer)?);
+    let (subscriber, level) = build(options, limiter.clone(), producer)?;
+    let dispatch = Dispatch::new(subscriber);
     let log = Log {
         queue,
         limiter,
+        level,
         dispatch: dispatch.downgrade(),
     };
     let told = log.clone();
@@ -202,7 +212,7 @@ pub fn subscriber<W>(options: &LogOptions, writer: W) -> Result<BoxedSubscriber,
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    build(options, limiter(options), writer)
+    build(options, limiter(options), writer).map(|(subscriber, _)| subscriber)
 }
 
 fn limiter(options: &LogOptions) -> Option<Arc<Limiter>> {
@@ -215,7 +225,7 @@ fn build<W>(
     options: &LogOptions,
     limiter: Option<Arc<Limiter>>,
     writer: W,
-) -> Result<BoxedSubscriber, LogError>
+) -> Result<(BoxedSubscriber, Level), LogError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -226,8 +236,8 @@ where
         .log_internal_errors(false)
         .with_writer(writer);
     Ok(match options.format {
-        LogFormat::Text => Box::new(
-            builder
+        LogFormat::Text => {
+            let builder = builder
                 .with_target(false)
                 .fmt_fields(PlainFields)
                 .map_event_format(|inner| Lines {
@@ -235,10 +245,12 @@ where
                     format: LogFormat::Text,
                     limiter,
                 })
-                .finish(),
-        ),
-        LogFormat::Json => Box::new(
-            builder
+                .with_filter_reloading();
+            let level = Level::of(builder.reload_handle());
+            (Box::new(builder.finish()), level)
+        }
+        LogFormat::Json => {
+            let builder = builder
                 .json()
                 .flatten_event(true)
                 .with_current_span(false)
@@ -247,8 +259,10 @@ where
                     format: LogFormat::Json,
                     limiter,
                 })
-                .finish(),
-        ),
+                .with_filter_reloading();
+            let level = Level::of(builder.reload_handle());
+            (Box::new(builder.finish()), level)
+        }
     })
 }
 

@@ -115,3 +115,44 @@ fn a_second_set_up_is_refused() {
     let again = gaggle_telemetry::logging::init(&options);
     assert!(matches!(again, Err(LogError::AlreadySet)));
 }
+
+#[test]
+fn the_level_changes_while_the_log_runs() {
+    let lines = Lines::default();
+    let options = LogOptions {
+        color: false,
+        interval: None,
+        ..LogOptions::default()
+    };
+    let (dispatch, log) = gaggle_telemetry::logging::queued(&options, lines.clone()).unwrap();
+    let tell = |n: u32| {
+        tracing::dispatcher::with_default(&dispatch, || {
+            tracing::debug!("detail {n}");
+            tracing::info!("news {n}");
+        });
+    };
+    tell(1);
+    log.set_level("debug").unwrap();
+    tell(2);
+    log.set_level("warn").unwrap();
+    tell(3);
+    let error = log.set_level("verbos").unwrap_err();
+    assert!(matches!(error, LogError::BadLevel { .. }), "{error}");
+    log.set_level("info").unwrap();
+    tell(4);
+    assert!(log.flush(std::time::Duration::from_secs(60)));
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let messages: Vec<_> = text
+        .lines()
+        .map(|line| {
+            line.split_whitespace()
+                .skip(2)
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+        .collect();
+    assert_eq!(messages, ["news 1", "detail 2", "news 2", "news 4"]);
+    drop(dispatch);
+    let error = log.set_level("info").unwrap_err();
+    assert!(matches!(error, LogError::Ended { .. }), "{error}");
+}

@@ -163,6 +163,7 @@ impl Router for Three {
 
     fn members(&self) -> Vec<Member> {
         let member = |name: &str, up| Member {
+            address: "".into(),
             name: name.into(),
             is_self: name == "http://a:1",
             up,

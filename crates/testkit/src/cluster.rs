@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gaggle_group::{Clock, Group, GroupBuilder, Peer};
-use gaggle_peers::{Options, Peers, Profile};
+use gaggle_peers::{Listed, Options, Peers, Profile};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ pub struct Cluster {
 
 /// One node of a [`Cluster`].
 pub struct Node {
-    /// Its base URL.
+    /// Its base URL, and its name in the ring.
     pub name: String,
     /// Its part of the group.
     pub group: Group,
@@ -105,8 +105,7 @@ impl Cluster {
         let node = self.start(at);
         self.nodes.push(node);
         for node in &self.nodes {
-            let members = (0..self.members).map(|at| self.name(at));
-            node.peers.update(members).expect("base URLs");
+            node.peers.update(self.listed()).expect("base URLs");
         }
         at
     }
@@ -132,14 +131,14 @@ impl Cluster {
         let name = self.name(at);
         let options = Options {
             member: at < self.members,
+            name: Some(name.as_str().into()),
             ..Options::default()
         };
         let (wires, from) = (self.network.clone(), name.clone());
-        let connect = move |to: &str| Ok(Arc::new(wires.peer(&from, to)) as Arc<dyn Peer>);
+        let connect = move |_: &str, to: &str| Ok(Arc::new(wires.peer(&from, to)) as Arc<dyn Peer>);
         let peers = Peers::new(name.as_str(), Profile::default(), options, connect);
         let peers = peers.expect("a base URL");
-        let members = (0..self.members).map(|at| self.name(at));
-        peers.update(members).expect("base URLs");
+        peers.update(self.listed()).expect("base URLs");
         let builder = Group::builder("things")
             .origin(self.origin.clone())
             .clock(tokio_clock())
@@ -153,6 +152,14 @@ impl Cluster {
             group,
             peers,
         }
+    }
+
+    /// All members. Here a node's base URL is its name, too.
+    fn listed(&self) -> Vec<Listed> {
+        let names = (0..self.members).map(|at| self.name(at));
+        names
+            .map(|name| Listed::new(name.clone()).named(name))
+            .collect()
     }
 
     fn name(&self, at: usize) -> String {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gaggle_group::{
-    Entry, Error, Fetch, Group, HandOver, Hop, Known, News, Notice, Peer, PeerError, Put, Serve,
-    Verdict, async_trait,
+    Entry, Error, Fetch, Greeting, Group, HandOver, Hello, Hop, Known, News, Notice, Peer,
+    PeerError, Put, Serve, Verdict, Word, async_trait,
 };
 use tokio::time::sleep;
 
@@ -257,10 +257,17 @@ impl Peer for MemoryPeer {
         Ok(kept)
     }
 
-    async fn leaving(&self, node: &str, gone_within: Option<Duration>) -> Result<(), PeerError> {
+    async fn leaving(&self, word: &Word) -> Result<(), PeerError> {
         let group = self.reach(false).await?;
-        group.router().leaves(node, gone_within);
+        group.router().leaves(word);
         self.way_back().await
+    }
+
+    async fn hello(&self, from: &Hello) -> Result<Greeting, PeerError> {
+        let group = self.reach(true).await?;
+        let router = group.router();
+        router.greeted(from);
+        Ok(Greeting::Node(router.hello()))
     }
 
     async fn ping(&self) -> Result<(), PeerError> {

@@ -14,6 +14,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gaggle-singleflight", &[]),
     ("gaggle-serve", &[]),
     ("gaggle-limiter", &[]),
+    ("gaggle-tls", &[]),
+    ("gaggle-token", &[]),
     (
         "gaggle-group",
         &["gaggle-limiter", "gaggle-lru", "gaggle-singleflight"],
@@ -120,6 +122,8 @@ fn leaves_stay_leaves_even_in_their_tests() {
         "gaggle-singleflight",
         "gaggle-serve",
         "gaggle-limiter",
+        "gaggle-tls",
+        "gaggle-token",
     ] {
         assert!(
             edges[leaf].is_empty(),

@@ -4,8 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::http::HeaderValue;
 use bytes::Bytes;
-use gaggle_group::{Entry, Fetch, HandOver, Key, Known, News, Notice, Peer, PeerError, Put, Scope};
+use gaggle_group::{
+    Entry, Fetch, Greeting, HandOver, Hello, Key, Known, News, Notice, Peer, PeerError, Put, Scope,
+    Word,
+};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::Code;
@@ -13,17 +17,26 @@ use tonic::Code;
 use self::call::timed;
 use self::outcome::Asked;
 use self::pool::Pool;
+use self::security::Security;
 use crate::wire::{
-    GetRequest, HandOverRequest, HandedOver, LeavingRequest, MAX_HANDED, MAX_NEWS, MAX_REQUEST,
+    GetRequest, HandOverRequest, HandedOver, HelloRequest, MAX_HANDED, MAX_NEWS, MAX_REQUEST,
     NewsRequest, PingRequest, PutRequest, RemoveRequest, max_answer,
 };
-use crate::{BaseUrlError, notices, terms, verdict};
+use crate::{BaseUrlError, hello, notices, terms, verdict};
 
 mod answers;
+mod authorization;
 pub(crate) mod base_url;
 mod call;
 pub(crate) mod outcome;
 mod pool;
+mod security;
+#[cfg(feature = "tls")]
+mod tls;
+
+pub use authorization::Authorization;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 
 /// How peers are asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +55,13 @@ pub struct ClientOptions {
     /// and are shed at their deadline. All share one connection, so more than the peer's limit of
     /// streams is of no use. Default 256.
     pub max_requests_per_peer: usize,
+    /// The cluster that requests are meant for: a node of another one refuses them. Visible ASCII. Default: none is named.
+    pub cluster: Option<Arc<str>>,
+    /// What requests carry as `Authorization`, each of them. Default: nothing.
+    pub authorization: Option<Authorization>,
+    /// TLS for peers whose base URL begins with `https://`. Default: none, and such peers are refused.
+    #[cfg(feature = "tls")]
+    pub tls: Option<Tls>,
 }
 
 impl Default for ClientOptions {
@@ -53,6 +73,10 @@ impl Default for ClientOptions {
             keep_alive_interval: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(2),
             max_requests_per_peer: 256,
+            cluster: None,
+            authorization: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -69,6 +93,8 @@ pub struct GrpcTransport {
 /// answer to a request. It belongs to the tokio runtime of the request that made it.
 pub struct GrpcPeer {
     name: Arc<str>,
+    /// What requests say that they are meant for.
+    cluster: Option<HeaderValue>,
     pool: Pool,
     slots: Semaphore,
     options: Arc<ClientOptions>,
@@ -82,25 +108,45 @@ impl GrpcTransport {
         }
     }
 
-    /// The peer at `base_url`, which is also its name, to the letter: `http://` and an authority. No connection is made.
+    /// The peer at `base_url`, which is also its name, to the letter: `http://` or `https://`, and an
+    /// authority. No connection is made.
     ///
     /// # Errors
     ///
-    /// If `base_url` is anything else, `https://` or a path included.
+    /// If `base_url` is anything else, a path included, or `https://` without TLS in the options.
     pub fn peer(&self, base_url: &str) -> Result<Arc<GrpcPeer>, BaseUrlError> {
+        self.peer_named(base_url, base_url)
+    }
+
+    /// The peer of that name in the ring, at that base URL.
+    ///
+    /// # Errors
+    ///
+    /// As [`peer`](Self::peer).
+    pub fn peer_named(&self, name: &str, base_url: &str) -> Result<Arc<GrpcPeer>, BaseUrlError> {
         let options = &self.options;
+        let endpoint = base_url::endpoint(base_url)?;
+        let is_https = endpoint.uri().scheme_str() == Some("https");
+        let Some(security) = Security::new(options, name, is_https) else {
+            return Err(BaseUrlError {
+                url: base_url.to_owned(),
+                reason: "https needs TLS to be configured; without it use http".into(),
+            });
+        };
         let slots = options
             .max_requests_per_peer
             .clamp(1, Semaphore::MAX_PERMITS);
         Ok(Arc::new(GrpcPeer {
-            name: base_url.into(),
+            name: name.into(),
+            cluster: options.cluster.as_deref().and_then(cluster),
             pool: Pool::new(
-                base_url::endpoint(base_url)?
+                endpoint
                     .connect_timeout(options.connect_timeout)
                     .tcp_nodelay(true)
                     .http2_keep_alive_interval(options.keep_alive_interval)
                     .keep_alive_timeout(options.keep_alive_timeout)
                     .keep_alive_while_idle(true),
+                security,
             ),
             slots: Semaphore::new(slots),
             options: Arc::clone(options),
@@ -260,11 +306,8 @@ impl Peer for GrpcPeer {
         Ok(self.known_request(asked)?.kept)
     }
 
-    async fn leaving(&self, node: &str, gone_within: Option<Duration>) -> Result<(), PeerError> {
-        let message = LeavingRequest {
-            node: node.to_owned(),
-            gone_within_ms: gone_within.map(verdict::millis),
-        };
+    async fn leaving(&self, word: &Word) -> Result<(), PeerError> {
+        let message = hello::put_word(word);
         self.check_size(&message, MAX_REQUEST)?;
         let asked = self
             .ask(
@@ -277,6 +320,34 @@ impl Peer for GrpcPeer {
             )
             .await;
         self.known_request(asked).map(drop)
+    }
+
+    /// Waits for no slot, as a ping.
+    async fn hello(&self, from: &Hello) -> Result<Greeting, PeerError> {
+        let message = HelloRequest {
+            hello: Some(hello::put(from)),
+        };
+        let asked = self
+            .ask(None, self.options.ping_timeout, |mut client, left| {
+                let request = timed(message.clone(), left);
+                async move { client.hello(request).await }
+            })
+            .await;
+        match asked {
+            Ok(answer) => match answer.hello.as_ref().and_then(hello::read) {
+                Some(hello) => Ok(Greeting::Node(hello)),
+                None => Err(self.refused("it greets with nothing that can be read")),
+            },
+            // An older peer answers pings, and something else does not.
+            Err(Asked::Failed(status)) if status.code() == Code::Unimplemented => {
+                match self.ping().await {
+                    Ok(()) => Ok(Greeting::Nameless),
+                    Err(PeerError::Refused { reason, .. }) => Ok(Greeting::Stranger(reason)),
+                    Err(failure) => Err(failure),
+                }
+            }
+            Err(asked) => Err(asked.into_error(&self.name)),
+        }
     }
 
     /// Waits for no slot: it is asked whether the peer lives, and not whether it is idle.
@@ -297,4 +368,9 @@ impl std::fmt::Debug for GrpcPeer {
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
+}
+
+/// `None` where it can stand in no header: options are checked where they are made.
+fn cluster(name: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(name).ok()
 }

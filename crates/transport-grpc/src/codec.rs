@@ -10,9 +10,9 @@ use tonic::{Code, Status};
 use tonic_prost::ProstEncoder;
 
 use crate::wire::{
-    GetRequest, GetResponse, HandOverRequest, HandOverResponse, LeavingRequest, LeavingResponse,
-    MAX_HANDED, MAX_REQUEST, NewsRequest, NewsResponse, PingRequest, PingResponse, PutRequest,
-    PutResponse, RemoveRequest, RemoveResponse,
+    GetRequest, GetResponse, HandOverRequest, HandOverResponse, HelloRequest, HelloResponse,
+    LeavingRequest, LeavingResponse, MAX_HANDED, MAX_REQUEST, NewsRequest, NewsResponse,
+    PingRequest, PingResponse, PutRequest, PutResponse, RemoveRequest, RemoveResponse,
 };
 
 /// The most elements of a field in one message: an element may take two bytes there and many times as many in memory.
@@ -59,6 +59,16 @@ impl Bounds for HandOverRequest {
 
 impl Bounds for LeavingRequest {
     const MOST: usize = MAX_REQUEST;
+}
+
+impl Bounds for HelloRequest {
+    const MOST: usize = MAX_REQUEST;
+    const REPEATED: &[(&[u32], usize)] = &[(&[1, 10], MAX_LISTED)];
+}
+
+impl Bounds for HelloResponse {
+    const MOST: usize = MAX_REQUEST;
+    const REPEATED: &[(&[u32], usize)] = &[(&[1, 10], MAX_LISTED)];
 }
 
 impl Bounds for PingRequest {

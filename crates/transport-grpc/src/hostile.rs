@@ -17,8 +17,8 @@ use crate::codec::{Bounds, decode};
 use crate::server::Served;
 use crate::wire::peers_server::Peers;
 use crate::wire::{
-    self, Entry, GetRequest, GetResponse, HandOverRequest, HandedOver, LeavingRequest, NewsRequest,
-    NewsResponse, Notice, PutRequest, RemovalId, RemoveRequest, Value,
+    self, Entry, GetRequest, GetResponse, HandOverRequest, HandedOver, HelloRequest,
+    LeavingRequest, NewsRequest, NewsResponse, Notice, PutRequest, RemovalId, RemoveRequest, Value,
     get_response::Result as Outcome,
 };
 use crate::{ServerOptions, notices};
@@ -114,6 +114,9 @@ fn served(bytes: &[u8]) {
         if let Some(message) = read::<LeavingRequest>(bytes) {
             check(served.leaving(Request::new(message)).await);
         }
+        if let Some(message) = read::<HelloRequest>(bytes) {
+            check(served.hello(Request::new(message)).await);
+        }
     });
 }
 
@@ -149,6 +152,10 @@ fn requests() -> Vec<Vec<u8>> {
         value: Some("630".into()),
         ttl_ms: Some(5),
         ..Entry::default()
+    });
+    let instance = Some(wire::Instance {
+        started_ms: 1,
+        id: 2,
     });
     vec![
         GetRequest {
@@ -186,8 +193,19 @@ fn requests() -> Vec<Vec<u8>> {
         }
         .encode_to_vec(),
         LeavingRequest {
-            node: "http://node".into(),
+            node: "node:80".into(),
             gone_within_ms: Some(5),
+            instance,
+            number: 3,
+        }
+        .encode_to_vec(),
+        HelloRequest {
+            hello: Some(wire::Hello {
+                instance,
+                name: "node:80".into(),
+                groups: vec!["g".into()],
+                ..wire::Hello::default()
+            }),
         }
         .encode_to_vec(),
     ]

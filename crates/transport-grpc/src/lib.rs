@@ -85,13 +85,14 @@
 //! * A request is sent again only where the connection closed before it was sent, and only once. One that was under way
 //!   when the peer died fails.
 //! * A removal whose keys take more than 1 MiB removes the whole group at the peers: more than it must, and never less.
-//! * No TLS and no credentials, as in the rest of the cluster's own traffic: for trusted networks.
+//! * TLS is a feature, `tls`, and the business of whoever gives the configuration for rustls.
 //! * It speaks with Gaggle nodes only. Older groupcache-like systems speak HTTP.
 
 mod client;
 mod codec;
 mod counted;
 mod deadline;
+mod hello;
 #[cfg(test)]
 mod hostile;
 mod notices;
@@ -100,6 +101,8 @@ mod terms;
 mod verdict;
 mod wire;
 
+#[cfg(feature = "tls")]
+pub use client::Tls;
 pub use client::base_url::BaseUrlError;
-pub use client::{ClientOptions, GrpcPeer, GrpcTransport};
+pub use client::{Authorization, ClientOptions, GrpcPeer, GrpcTransport};
 pub use server::{ServerOptions, router};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request as HttpRequest, State};
+use axum::http::HeaderName;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response as HttpResponse;
 use gaggle_group::{Answer, ByteBudget, Entry, Error, Group, Groups, Hop, Key, Serve};
@@ -16,11 +17,11 @@ use crate::deadline::time_to_work;
 use crate::wire::peers_server::{Peers, PeersServer};
 use crate::wire::{
     self, Failure, GetRequest, GetResponse, HandOverRequest, HandOverResponse, HandedOver,
-    LeavingRequest, LeavingResponse, MAX_NEWS, NewsRequest, NewsResponse, NotFound, NotKept,
-    PingRequest, PingResponse, PutRequest, PutResponse, RemoveRequest, RemoveResponse,
-    get_response::Result as Outcome,
+    HelloRequest, HelloResponse, LeavingRequest, LeavingResponse, MAX_NEWS, NewsRequest,
+    NewsResponse, NotFound, NotKept, PingRequest, PingResponse, PutRequest, PutResponse,
+    RemoveRequest, RemoveResponse, get_response::Result as Outcome,
 };
-use crate::{notices, terms, verdict};
+use crate::{hello, notices, terms, verdict};
 
 /// How peers are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,9 @@ pub struct ServerOptions {
     pub answer_ahead: Duration,
     /// How long a request may take to come in all, however steadily it does. Default 5 s.
     pub body_timeout: Duration,
+    /// The cluster whose requests are answered: one that is meant for another is refused with FAILED_PRECONDITION, unless
+    /// it asks who is there. Default: all are.
+    pub cluster: Option<Arc<str>>,
 }
 
 impl Default for ServerOptions {
@@ -37,6 +41,7 @@ impl Default for ServerOptions {
         Self {
             answer_ahead: Duration::from_millis(100),
             body_timeout: Duration::from_secs(5),
+            cluster: None,
         }
     }
 }
@@ -55,6 +60,7 @@ pub fn router(groups: Groups, options: ServerOptions) -> axum::Router {
         budget: groups.iter().next().map(|group| group.in_flight().clone()),
         most: wire::max_request(largest),
         within: options.body_timeout,
+        cluster: options.cluster.clone(),
     };
     let service = PeersServer::new(Served::new(groups, options))
         .max_decoding_message_size(wire::max_request(largest))
@@ -71,6 +77,21 @@ struct Bounds {
     budget: Option<ByteBudget>,
     most: usize,
     within: Duration,
+    cluster: Option<Arc<str>>,
+}
+
+/// Request: the cluster that it is meant for.
+pub(crate) const CLUSTER: HeaderName = HeaderName::from_static("gaggle-cluster");
+
+impl Bounds {
+    fn is_ours(&self, request: &HttpRequest) -> bool {
+        match (&self.cluster, request.headers().get(CLUSTER)) {
+            (Some(ours), Some(named)) if !request.uri().path().ends_with("/Hello") => {
+                named.as_bytes() == ours.as_bytes()
+            }
+            _ => true,
+        }
+    }
 }
 
 /// Has the body of a request draw on the budget, and that of its answer do so until it is written.
@@ -79,6 +100,9 @@ async fn bounded(
     request: HttpRequest,
     next: Next,
 ) -> HttpResponse {
+    if !bounds.is_ours(&request) {
+        return Status::failed_precondition("this node is of another cluster").into_http();
+    }
     let request = request.map(|body| {
         let budget = bounds.budget.clone();
         axum::body::Body::new(Counted::request(body, budget, bounds.most, bounds.within))
@@ -227,18 +251,29 @@ impl Peers for Served {
         &self,
         request: Request<LeavingRequest>,
     ) -> Result<Response<LeavingResponse>, Status> {
-        let LeavingRequest {
-            node,
-            gone_within_ms,
-        } = request.into_inner();
-        if node.len() > notices::MAX_FOLLOWER || base_url::endpoint(&node).is_err() {
-            return Err(Status::invalid_argument("the name is no base URL"));
-        }
-        let gone_within = gone_within_ms.map(Duration::from_millis);
+        let word = hello::word(&request.into_inner());
+        let word = word.ok_or_else(|| Status::invalid_argument("that is no node's name"))?;
         for group in self.groups.iter() {
-            group.router().leaves(&node, gone_within);
+            group.router().leaves(&word);
         }
         Ok(Response::new(LeavingResponse {}))
+    }
+
+    /// The groups of a node share a router.
+    async fn hello(
+        &self,
+        request: Request<HelloRequest>,
+    ) -> Result<Response<HelloResponse>, Status> {
+        let from = request.into_inner().hello;
+        let from = from.as_ref().and_then(hello::read);
+        let from =
+            from.ok_or_else(|| Status::invalid_argument("a greeting that cannot be read"))?;
+        let router = self.groups.iter().next().map(Group::router);
+        let hello = router.map(|router| {
+            router.greeted(&from);
+            hello::put(&router.hello())
+        });
+        Ok(Response::new(HelloResponse { hello }))
     }
 
     async fn ping(&self, _: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {

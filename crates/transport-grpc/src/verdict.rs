@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gaggle_group::{Error, Verdict};
+use gaggle_group::{Error, OriginFault, Verdict};
 use tonic::Status;
 
 use crate::wire::{
@@ -16,8 +16,8 @@ use crate::wire::{
 /// The status of an error that the owner does not stand for: the asker may find the value elsewhere.
 pub(crate) fn to_wire(error: &Error) -> Result<Failure, Status> {
     let kind = match error {
-        Error::Origin { source, .. } => origin_failed(source.to_string()),
-        Error::Panicked { message, .. } => origin_failed(format!("its load panicked: {message}")),
+        Error::Origin { source, .. } => origin_failed(source.fault().to_string()),
+        Error::Panicked { .. } => origin_failed(OriginFault::Panicked.to_string()),
         Error::ValueTooLarge { len, limit, .. } => value_too_large(*len, *limit),
         Error::KeyTooLong { limit, .. } => Kind::KeyTooLong(KeyTooLong {
             limit: *limit as u64,
@@ -29,8 +29,8 @@ pub(crate) fn to_wire(error: &Error) -> Result<Failure, Status> {
             why, retry_after, ..
         } => shed(why.loads(), *retry_after),
         // Its runtime shuts down: it will not answer this, but another can.
-        Error::Cancelled { .. } => return Err(Status::unavailable(error.to_string())),
-        _ => return Err(Status::internal(account(error.to_string()))),
+        Error::Cancelled { .. } => return Err(Status::unavailable(error.public().to_string())),
+        _ => return Err(Status::internal(error.public().to_string())),
     };
     Ok(Failure { kind: Some(kind) })
 }
@@ -98,7 +98,7 @@ mod tests {
     fn every_verdict_survives_the_wire() {
         let group: Arc<str> = "g".into();
         let second = Duration::from_secs(1);
-        let source = OriginError::failed("down");
+        let source = OriginError::failed("down at http://db/").known_as(OriginFault::TimedOut);
         assert_eq!(
             across(&Error::Origin {
                 group: group.clone(),
@@ -106,7 +106,7 @@ mod tests {
                 source
             }),
             Some(Verdict::OriginFailed {
-                message: "down".into()
+                message: "timed out".into()
             })
         );
         assert_eq!(
@@ -115,7 +115,7 @@ mod tests {
                 message: "oops".into()
             }),
             Some(Verdict::OriginFailed {
-                message: "its load panicked: oops".into()
+                message: "the load panicked".into()
             })
         );
         for len in [None, Some(11)] {

@@ -8,6 +8,7 @@ use reqwest::Url;
 use crate::{BasePath, Encoding};
 
 mod asker;
+mod authorization;
 mod batch;
 mod body;
 mod control;
@@ -17,8 +18,14 @@ mod hostile;
 mod peer;
 mod pool;
 mod queue;
+mod send;
+#[cfg(feature = "tls")]
+mod tls;
 
+pub use authorization::Authorization;
 pub use peer::HttpPeer;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 
 /// How a client asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +56,13 @@ pub struct ClientOptions {
     pub ping_timeout: Duration,
     /// How long a peer may take to apply a removal, to take a value, or to tell of removals. Default 1 s.
     pub remove_timeout: Duration,
+    /// The cluster that requests are meant for: a node of another one refuses them. Visible ASCII. Default: none is named.
+    pub cluster: Option<Arc<str>>,
+    /// What requests carry as `Authorization`, each of them. Default: nothing.
+    pub authorization: Option<Authorization>,
+    /// TLS for peers whose base URL begins with `https://`. Default: none, and such peers are refused.
+    #[cfg(feature = "tls")]
+    pub tls: Option<Tls>,
 }
 
 impl Default for ClientOptions {
@@ -65,6 +79,10 @@ impl Default for ClientOptions {
             batching: Some(Batching::default()),
             ping_timeout: Duration::from_millis(400),
             remove_timeout: Duration::from_secs(1),
+            cluster: None,
+            authorization: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -130,13 +148,13 @@ pub struct BaseUrlError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BaseUrlProblem {
-    /// As golang/groupcache's `http://10.0.0.1:8001`.
+    /// As golang/groupcache's `http://10.0.0.1:8001`, or with `https`.
     #[error("it must look like http://HOST:PORT")]
     NotAUrl,
-    /// Peers speak plain HTTP on a network of their own.
-    #[error("https is not supported between peers; use http")]
+    /// TLS is not configured, or not compiled in.
+    #[error("https between peers needs TLS to be configured; without it use http")]
     Https,
-    /// A scheme that is not http.
+    /// A scheme that is neither http nor https.
     #[error("its scheme must be http")]
     Scheme,
     /// A user name or a password.
@@ -184,13 +202,41 @@ impl HttpTransport {
     ///
     /// # Errors
     ///
-    /// If it is no URL of plain HTTP, or more than a base.
+    /// If it is no URL of HTTP, or more than a base, or `https` without TLS in the options.
     pub fn peer(&self, base_url: &str) -> Result<Arc<HttpPeer>, BaseUrlError> {
-        check(base_url).map_err(|problem| BaseUrlError {
+        self.peer_named(base_url, base_url)
+    }
+
+    /// The peer of that name in the ring, at that base URL.
+    ///
+    /// # Errors
+    ///
+    /// As [`peer`](Self::peer).
+    pub fn peer_named(&self, name: &str, base_url: &str) -> Result<Arc<HttpPeer>, BaseUrlError> {
+        let checked = check(base_url).and_then(|scheme| match scheme {
+            Scheme::Https if !self.options.has_tls() => Err(BaseUrlProblem::Https),
+            Scheme::Http | Scheme::Https => Ok(()),
+        });
+        checked.map_err(|problem| BaseUrlError {
             url: base_url.to_owned(),
             problem,
         })?;
-        Ok(Arc::new(HttpPeer::new(self.clone(), base_url)))
+        Ok(Arc::new(HttpPeer::new(self.clone(), name, base_url)))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+impl ClientOptions {
+    fn has_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        return false;
     }
 }
 
@@ -199,7 +245,7 @@ pub(crate) fn is_base_url(name: &str) -> bool {
     check(name).is_ok()
 }
 
-fn check(base_url: &str) -> Result<(), BaseUrlProblem> {
+fn check(base_url: &str) -> Result<Scheme, BaseUrlProblem> {
     // `Url` would trim, drop or escape these, and then name and address differ.
     if base_url
         .bytes()
@@ -208,21 +254,26 @@ fn check(base_url: &str) -> Result<(), BaseUrlProblem> {
         return Err(BaseUrlProblem::NotAUrl);
     }
     let url = Url::parse(base_url).map_err(|_| BaseUrlProblem::NotAUrl)?;
-    match url.scheme() {
-        "http" if !base_url.to_ascii_lowercase().starts_with("http://") => {
-            Err(BaseUrlProblem::NotAUrl)
-        }
-        "http" if !url.username().is_empty() || url.password().is_some() => {
-            Err(BaseUrlProblem::Credentials)
-        }
-        "http" if url.query().is_some() || url.fragment().is_some() => Err(BaseUrlProblem::Query),
-        "http" if url.host().is_none() || url.port() == Some(0) => Err(BaseUrlProblem::NotAUrl),
-        "http" => Ok(()),
-        "https" => Err(BaseUrlProblem::Https),
+    let scheme = match url.scheme() {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
         // `10.0.0.1:8001` and `localhost:8001` lack the scheme; the latter reads as one called `localhost`.
-        _ if !base_url.contains("://") => Err(BaseUrlProblem::NotAUrl),
-        _ => Err(BaseUrlProblem::Scheme),
+        _ if !base_url.contains("://") => return Err(BaseUrlProblem::NotAUrl),
+        _ => return Err(BaseUrlProblem::Scheme),
+    };
+    // `Url` reads `http:node` as well.
+    let begins = url.scheme().len() + "://".len();
+    let written = base_url.get(..begins).unwrap_or_default();
+    if !written.ends_with("://") || url.host().is_none() || url.port() == Some(0) {
+        return Err(BaseUrlProblem::NotAUrl);
     }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(BaseUrlProblem::Credentials);
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(BaseUrlProblem::Query);
+    }
+    Ok(scheme)
 }
 
 #[cfg(test)]
@@ -230,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_url_is_plain_http_and_nothing_more() {
+    fn a_base_url_is_http_and_nothing_more() {
         for good in [
             "http://10.0.0.1:8001",
             "http://10.0.0.1:8001/",
@@ -238,7 +289,10 @@ mod tests {
             "http://[::1]:8001",
             "HTTP://node/behind/a/prefix",
         ] {
-            assert_eq!(check(good), Ok(()), "{good}");
+            assert_eq!(check(good), Ok(super::Scheme::Http), "{good}");
+        }
+        for good in ["https://node", "HTTPS://10.0.0.1:8001/", "https://[::1]:1"] {
+            assert_eq!(check(good), Ok(super::Scheme::Https), "{good}");
         }
         use BaseUrlProblem::*;
         for (bad, problem) in [
@@ -250,7 +304,8 @@ mod tests {
             ("http://node:0", NotAUrl),
             (" http://node", NotAUrl),
             ("http://no\nde", NotAUrl),
-            ("https://node", Https),
+            ("https:node", NotAUrl),
+            ("https://me@node", Credentials),
             ("ftp://node", Scheme),
             ("http://me:pass@node", Credentials),
             ("http://node?", Query),
@@ -258,5 +313,12 @@ mod tests {
         ] {
             assert_eq!(check(bad), Err(problem), "{bad}");
         }
+    }
+
+    #[test]
+    fn https_needs_tls() {
+        let transport = HttpTransport::new(ClientOptions::default()).unwrap();
+        let error = transport.peer("https://node").unwrap_err();
+        assert_eq!(error.problem, BaseUrlProblem::Https);
     }
 }

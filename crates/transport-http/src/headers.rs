@@ -20,6 +20,8 @@ pub(crate) const KEY: HeaderName = HeaderName::from_static("gaggle-key");
 pub(crate) const BATCH: HeaderName = HeaderName::from_static("gaggle-batch");
 /// Request: the body tells of removals, or a value to keep. Answer: that was read here.
 pub(crate) const CONTROL: HeaderName = HeaderName::from_static("gaggle-control");
+/// Request: the cluster that it is meant for.
+pub(crate) const CLUSTER: HeaderName = HeaderName::from_static("gaggle-cluster");
 /// Request: only what is in memory is of use.
 pub(crate) const KEPT: HeaderName = HeaderName::from_static("gaggle-kept");
 /// Request: removals of the key that the asker knows.

@@ -184,8 +184,8 @@
 //!
 //! # Trade-offs
 //!
-//! * Plain HTTP/1.1 without TLS or authentication: whoever reaches the port can read and drop what is cached. Peers belong
-//!   on a network of their own.
+//! * HTTP/1.1, and TLS where the feature `tls` and the options have it. Without TLS that asks for certificates, and without a
+//!   token, whoever reaches the port can read and drop what is cached: such peers belong on a network of their own.
 //! * Nodes of other kinds know neither verdicts nor marks. Their 404 and 500 cost a load of one's own, and they pass a
 //!   request on by their own ring; for requests from them see [`Unmarked`].
 //! * The two encodings cannot be told apart in general: GeeCache sends protobuf as `application/octet-stream`. A client
@@ -210,6 +210,7 @@ mod client;
 mod encoding;
 mod escape;
 mod headers;
+mod hello;
 #[cfg(test)]
 mod hostile;
 mod message;
@@ -220,8 +221,11 @@ mod server;
 mod terms;
 
 pub use base_path::{BasePath, BasePathError};
+#[cfg(feature = "tls")]
+pub use client::Tls;
 pub use client::{
-    BaseUrlError, BaseUrlProblem, Batching, ClientError, ClientOptions, HttpPeer, HttpTransport,
+    Authorization, BaseUrlError, BaseUrlProblem, Batching, ClientError, ClientOptions, HttpPeer,
+    HttpTransport,
 };
 pub use encoding::{Encoding, EncodingError};
 pub use server::{ServerOptions, Unmarked, router};

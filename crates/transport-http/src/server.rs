@@ -11,7 +11,7 @@ use bytes::Bytes;
 use gaggle_group::{
     Answer, ByteBudget, Error, Group, Groups, Hold, Hop, Key, Notice, OverBudget, Scope, Serve,
 };
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, request};
 
 use self::body::Bounds;
@@ -39,6 +39,9 @@ pub struct ServerOptions {
     pub unmarked: Unmarked,
     /// How long the body of a request may take in all, however steadily it comes. Default 5 s.
     pub body_timeout: Duration,
+    /// The cluster whose requests are answered: one that is meant for another is refused with 421, unless it asks who is
+    /// there. Default: all are.
+    pub cluster: Option<Arc<str>>,
 }
 
 impl Default for ServerOptions {
@@ -48,6 +51,7 @@ impl Default for ServerOptions {
             encoding: Encoding::default(),
             unmarked: Unmarked::default(),
             body_timeout: Duration::from_secs(5),
+            cluster: None,
         }
     }
 }
@@ -80,10 +84,15 @@ pub fn router(groups: Groups, options: ServerOptions) -> Router {
 async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let marked = head.headers.contains_key(headers::FORWARDED);
-    let answered = if server.has_message(&head, &headers::BATCH) {
-        batch::answer(&server.groups, body, server.bounds()).await
+    let is_ours = server.is_ours(&head.headers);
+    let answered = if is_of_a_page(&head.headers) {
+        Err(Refusal::Page)
     } else if server.has_message(&head, &headers::CONTROL) {
-        Ok(control::answer(&server.groups, body, server.bounds()).await)
+        Ok(control::answer(&server.groups, body, server.bounds(), is_ours).await)
+    } else if !is_ours {
+        Err(Refusal::OtherCluster)
+    } else if server.has_message(&head, &headers::BATCH) {
+        batch::answer(&server.groups, body, server.bounds()).await
     } else {
         // Elsewhere the body of a request means nothing. Let go at once, it is never buffered.
         drop(body);
@@ -96,12 +105,26 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
     response
 }
 
+/// Whether a web page sends the request: nodes send none of these. A page of any site can have a browser send requests to an
+/// address in its user's network, and by a name of its own it could read the answers, too.
+fn is_of_a_page(asked: &HeaderMap) -> bool {
+    asked.contains_key(ORIGIN) || asked.contains_key("sec-fetch-site")
+}
+
 impl Server {
     /// What bounds the bodies that are read.
     fn bounds(&self) -> Bounds<'_> {
         Bounds {
             within: self.options.body_timeout,
             budget: budget(&self.groups),
+        }
+    }
+
+    /// Whether a request is meant for this cluster, as far as it says.
+    fn is_ours(&self, asked: &HeaderMap) -> bool {
+        match (&self.options.cluster, asked.get(headers::CLUSTER)) {
+            (Some(ours), Some(named)) => named.as_bytes() == ours.as_bytes(),
+            _ => true,
         }
     }
 

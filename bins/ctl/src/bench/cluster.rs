@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use crate::addr::Addr;
 use crate::cli::BenchArgs;
-use crate::client::{Addr, Client};
+use crate::client::Client;
 use crate::outcome::Failure;
 use crate::stats::{self, Node};
 use crate::status::Counters;

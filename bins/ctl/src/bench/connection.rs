@@ -4,23 +4,22 @@
 //! answers, on the processors that both share.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1::SendRequest;
 use hyper::header::{HOST, HeaderValue, InvalidHeaderValue};
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, lookup_host};
+use rustls::ClientConfig;
 use tokio::time;
 
 use super::recorder::{End, Lost};
 use super::value::Value;
-use crate::client::Addr;
+use crate::addr::Addr;
+use crate::connect::Way;
 use crate::outcome::Failure;
 
 type Sender = SendRequest<Empty<Bytes>>;
@@ -28,7 +27,7 @@ type Sender = SendRequest<Empty<Bytes>>;
 /// A front door, its name resolved once.
 #[derive(Debug)]
 pub(super) struct Door {
-    addrs: Vec<SocketAddr>,
+    way: Way,
     host: HeaderValue,
 }
 
@@ -41,36 +40,31 @@ pub(super) struct Connection {
 
 impl Door {
     /// Resolves the address, and connects to it once: a bench of a node that is not there says so and ends.
-    pub(super) async fn find(addr: &Addr, timeout: Duration) -> Result<Self, Failure> {
+    pub(super) async fn find(
+        addr: &Addr,
+        tls: &Arc<ClientConfig>,
+        timeout: Duration,
+    ) -> Result<Self, Failure> {
         let unreachable = |error: &dyn std::fmt::Display| {
             Failure::Unreachable(format!("{addr}: cannot be reached: {error}"))
         };
         let found = time::timeout(timeout, async {
-            let addrs = lookup_host(addr.as_str()).await?.collect::<Vec<_>>();
-            TcpStream::connect(addrs.as_slice()).await?;
-            io::Result::Ok(addrs)
+            let way = Way::to(addr, tls).await?;
+            way.connect::<Empty<Bytes>>().await?;
+            io::Result::Ok(way)
         });
-        let addrs = match found.await {
-            Ok(addrs) => addrs.map_err(|error| unreachable(&error))?,
+        let way = match found.await {
+            Ok(way) => way.map_err(|error| unreachable(&error))?,
             Err(_) => return Err(unreachable(&format!("no connection within {timeout:?}"))),
         };
-        let host = HeaderValue::from_str(addr.as_str())
+        let host = HeaderValue::from_str(addr.authority())
             .map_err(|error: InvalidHeaderValue| unreachable(&error))?;
-        Ok(Self { addrs, host })
+        Ok(Self { way, host })
     }
 
     async fn connect(&self) -> Result<Sender, End> {
-        let lost = End::Lost(Lost::Connect);
-        let stream = TcpStream::connect(self.addrs.as_slice())
-            .await
-            .map_err(|_| lost)?;
-        stream.set_nodelay(true).map_err(|_| lost)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|_| lost)?;
-        // It ends with the sender and the last answer; what fails is seen there.
-        tokio::spawn(connection);
-        Ok(sender)
+        let sender = self.way.connect().await;
+        sender.map_err(|_| End::Lost(Lost::Connect))
     }
 }
 

@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use super::timeout;
-use crate::client::Addr;
+use crate::addr::Addr;
 
 /// A run of a day has more to say than percentiles.
 const MAX_TIME: Duration = Duration::from_hours(24);
@@ -18,7 +18,7 @@ pub(crate) struct BenchArgs {
     #[arg(
         long = "api-addr",
         value_name = "HOST:PORT",
-        env = "GAGGLE_API_ADDR",
+        env = "GAGGLECTL_API_ADDR",
         default_value = "127.0.0.1:9999",
         value_delimiter = ','
     )]
@@ -27,7 +27,7 @@ pub(crate) struct BenchArgs {
     #[arg(
         long = "admin-addr",
         value_name = "HOST:PORT",
-        env = "GAGGLE_ADMIN_ADDR",
+        env = "GAGGLECTL_ADMIN_ADDR",
         value_delimiter = ','
     )]
     pub(crate) admin_addrs: Vec<Addr>,

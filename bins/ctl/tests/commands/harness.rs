@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
 
 /// What a node answers: by request, a status, headers and a body. A request is written as its method and raw target, and where
-/// it has them its `Cache-Control` in brackets and its body, with blanks between them.
+/// it has them its `Cache-Control` and its `Authorization` in brackets and its body, with blanks between them.
 #[derive(Default, Clone)]
 pub(crate) struct Script(HashMap<String, Answer>);
 
@@ -54,8 +54,10 @@ impl Script {
 async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     let mut asked = format!("{} {}", head.method, head.uri);
-    if let Some(control) = head.headers.get("cache-control") {
-        asked += &format!(" [{}]", control.to_str().unwrap());
+    for name in ["cache-control", "authorization"] {
+        if let Some(value) = head.headers.get(name) {
+            asked += &format!(" [{}]", value.to_str().unwrap());
+        }
     }
     let body = axum::body::to_bytes(body, 4 << 20).await.unwrap();
     if !body.is_empty() {
@@ -105,9 +107,17 @@ impl Run {
 pub(crate) fn command(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gagglectl"));
     command.args(args).kill_on_drop(true);
-    command
-        .env_remove("GAGGLE_API_ADDR")
-        .env_remove("GAGGLE_ADMIN_ADDR");
+    for name in [
+        "API_ADDR",
+        "ADMIN_ADDR",
+        "TOKEN",
+        "TOKEN_FILE",
+        "CA",
+        "CERT",
+        "KEY",
+    ] {
+        command.env_remove(format!("GAGGLECTL_{name}"));
+    }
     // Nodes are asked themselves, whatever proxy the machine has.
     command
         .env("http_proxy", "http://127.0.0.1:1")

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::harness::{Script, command, ctl, raw, refusing, run};
 
+mod access;
 mod bench;
 mod bench_node;
 mod bench_origin;
@@ -56,13 +57,16 @@ async fn addresses_come_from_the_environment_unless_given() {
         .play()
         .await;
     let (_socket, refused) = refusing();
-    let get = run(command(["get", "Tom"]).env("GAGGLE_API_ADDR", &node)).await;
+    let get = run(command(["get", "Tom"]).env("GAGGLECTL_API_ADDR", &node)).await;
     assert_eq!((get.code, get.text()), (0, "630"));
     let mut over = command(["get", "--api-addr", &node, "Tom"]);
-    assert_eq!(run(over.env("GAGGLE_API_ADDR", &refused)).await.code, 0);
-    // As a node's own variable may read: all addresses.
+    assert_eq!(run(over.env("GAGGLECTL_API_ADDR", &refused)).await.code, 0);
+    // A node's own variables, which may be set beside, say where it listens: they are none of this program's.
+    let mut beside = command(["get", "--api-addr", &node, "Tom"]);
+    assert_eq!(run(beside.env("GAGGLE_API_ADDR", "x")).await.code, 0);
+    // As a node may listen: on all addresses.
     let any = node.replace("127.0.0.1", "0.0.0.0");
-    let owner = run(command(["owner", "Tom"]).env("GAGGLE_ADMIN_ADDR", &any)).await;
+    let owner = run(command(["owner", "Tom"]).env("GAGGLECTL_ADMIN_ADDR", &any)).await;
     assert_eq!(
         (owner.code, owner.text()),
         (0, "http://a:1\n"),
@@ -73,11 +77,14 @@ async fn addresses_come_from_the_environment_unless_given() {
 
 #[tokio::test]
 async fn a_command_line_that_cannot_be_used_exits_with_2() {
-    let lines: [&[&str]; 9] = [
+    let lines: [&[&str]; 12] = [
         &[],
         &["get"],
         &["fetch", "Tom"],
-        &["get", "--api-addr", "http://127.0.0.1:9999", "Tom"],
+        &["get", "--api-addr", "ftp://127.0.0.1:9999", "Tom"],
+        &["get", "--api-addr", "https://127.0.0.1", "Tom"],
+        &["get", "--cert", "a.pem", "Tom"],
+        &["get", "--key", "a.pem", "Tom"],
         &["get", "--key-encoding", "hex", "abc"],
         &["get", "--timeout", "0s", "Tom"],
         &["get", "--max-value", "64MiBs", "Tom"],

@@ -2,14 +2,13 @@
 
 use proptest::prelude::*;
 
-use super::{Config, ConfigError, parse};
-use crate::cli::Overrides;
+use super::{ConfigError, Given, Loaded, read};
 
 /// A file with every kind of field, to be damaged.
 const WHOLE: &str = r#"
 [node]
 peer-addr = "127.0.0.1:8001"
-advertise = "http://10.0.0.1:8001"
+advertise = "https://10.0.0.2:8001"
 drain-delay = "3s"
 drain-timeout = "10s"
 max-connections = 100
@@ -20,6 +19,18 @@ peers = ["http://10.0.0.2:8001"]
 profile = "groupcache"
 encoding = "raw"
 damping = "5s"
+settle = "3s"
+[cluster.health]
+probe-every = "1s"
+[cluster.client]
+batching = false
+[security]
+token = "sixteen-bytes-at-least"
+[security.tls]
+cert = "node.crt"
+key = "node.key"
+client-ca = "ca.crt"
+ports = ["peers", "admin"]
 [groups.scores]
 capacity = "1GiB"
 load-timeout = "250ms"
@@ -32,11 +43,12 @@ ttl-jitter = 0.25
 refresh-ahead = 0.1
 [groups.scores.origin]
 kind = "http"
-url = "http://127.0.0.1:7000/{key}"
+url = "http://127.0.0.1:7000/{key}?sig=x"
+headers = { Authorization = "Bearer x" }
 "#;
 
 /// Inputs that were thought up by hand, and those that once were read wrongly.
-const CORPUS: [&str; 14] = [
+const CORPUS: [&str; 18] = [
     "",
     "\u{feff}",
     "[node]\nmax-connections = 99999999999999999999",
@@ -51,21 +63,37 @@ const CORPUS: [&str; 14] = [
     "[groups.x.origin]\nkind = \"http\"\nurl = \"http://{key}/\"",
     "a = [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
     "\0",
+    "[groups.\"a\\nb\"]\nttl = 1",
+    "[groups.\"a\\u001b[2J\".origin]\nkind = \"x\\ny\"",
+    "[node]\nadvertise = \"http://a\\nb\"",
+    "[security]\ntoken = 12345678901234567",
 ];
 
+fn parse(text: &str) -> Result<Loaded, ConfigError> {
+    read(&Given {
+        file: Some(("gaggle.toml".into(), text.into())),
+        ..Given::default()
+    })
+}
+
 fn check(text: &str) {
-    let read: Result<Config, ConfigError> = parse(text, &Overrides::default());
+    checked(parse(text), &text);
+}
+
+fn checked(read: Result<Loaded, ConfigError>, from: &dyn std::fmt::Debug) {
     match read {
-        Ok(config) => {
+        Ok(Loaded { config, sources }) => {
             let printed = config.masked().unwrap();
-            let again = parse(&printed, &Overrides::default()).unwrap();
-            assert_eq!(again, config.spelled_out(), "{text:?}");
+            let masked = config.spelled_out().unwrap().without_secrets();
+            assert_eq!(parse(&printed).unwrap().config, masked, "{from:?}");
+            let annotated = config.annotated(&sources).unwrap();
+            assert_eq!(parse(&annotated).unwrap().config, masked, "{from:?}");
             // No sum of times in it overflows.
             let _ = config.node.drain().whole();
         }
         Err(failure) => {
             let line = failure.to_string();
-            assert!(!line.contains(['\n', '\r']), "{line:?}");
+            assert!(!line.contains(char::is_control), "{line:?}");
             assert!(!failure.field.is_empty(), "{line:?}");
         }
     }
@@ -73,7 +101,7 @@ fn check(text: &str) {
 
 #[test]
 fn the_corpus_is_read_or_refused() {
-    parse(WHOLE, &Overrides::default()).unwrap();
+    parse(WHOLE).unwrap();
     for text in CORPUS {
         check(text);
         check(&format!("{WHOLE}\n{text}"));
@@ -81,6 +109,24 @@ fn the_corpus_is_read_or_refused() {
 }
 
 proptest! {
+    #[test]
+    fn any_variable_is_read_or_refused(
+        name in prop_oneof![
+            "GAGGLE_[A-Z_]{1,30}",
+            "GAGGLE_GROUPS__[A-Za-z_]{0,4}__[A-Z_]{0,12}",
+            "GAGGLE_(NODE__PEER_ADDR|NODE__LIMITS__BACKLOG|CLUSTER__PEERS|CLUSTER__MEMBER|SECURITY__TOKEN)",
+            "GAGGLE_GROUPS__SCORES__(TTL|TTL_JITTER|CAPACITY|ORIGIN__URL|ORIGIN__HEADERS__[A-Z_]{0,3})",
+        ],
+        value in prop_oneof![".{0,40}", "[0-9]{0,20}", "\\[.{0,20}\\]", "[0-9]{1,12}[a-zA-Z]{1,3}"],
+    ) {
+        let given = Given {
+            file: Some(("gaggle.toml".into(), WHOLE.into())),
+            environment: vec![(name, value)],
+            ..Given::default()
+        };
+        checked(read(&given), &given.environment);
+    }
+
     #[test]
     fn any_text_is_read_or_refused(text in ".{0,200}") {
         check(&text);

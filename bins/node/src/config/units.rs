@@ -5,9 +5,28 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// The largest size that is taken: no machine has more, so that more is a slip.
+const MOST: u64 = 1 << 50;
+
+/// The longest span that is taken, ten years: more is a slip, and what shall never end has a way of its own to say so.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) u64);
+
+impl Size {
+    /// As a length in memory.
+    pub(crate) fn length(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl From<usize> for Size {
+    fn from(length: usize) -> Self {
+        Self(u64::try_from(length).unwrap_or(u64::MAX))
+    }
+}
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -17,6 +36,12 @@ impl<'de> Deserialize<'de> for Size {
                 "{text:?} is not a size; expected one such as \"64MiB\""
             ))
         })?;
+        // A larger one than fits has become the largest that does.
+        if size.as_u64() > MOST {
+            return Err(D::Error::custom(format!(
+                "{text:?} is more than any machine has; expected at most \"1PiB\""
+            )));
+        }
         Ok(Self(size.as_u64()))
     }
 }
@@ -36,7 +61,7 @@ impl Serialize for Size {
 }
 
 /// A span of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span(pub(crate) Duration);
 
 impl From<Duration> for Span {
@@ -59,6 +84,11 @@ impl<'de> Deserialize<'de> for Span {
                 "{text:?} is not a time; expected one such as \"5s\" or \"250ms\""
             ))
         })?;
+        if span > LONGEST {
+            return Err(D::Error::custom(format!(
+                "{text:?} is more than ten years; expected a time such as \"5s\""
+            )));
+        }
         Ok(Self(span))
     }
 }

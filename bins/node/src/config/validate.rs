@@ -1,32 +1,37 @@
-//! What the types cannot say.
+//! What the types cannot say. Pure: no file is opened, no name is looked up and no port is tried.
 
-use std::collections::HashSet;
-
-use super::{Config, ConfigError, Group};
+use super::addresses::{self, Place};
+use super::bounds::{at_most_a_day, interval, more_than_zero, room, some, timeout};
+use super::members::{MAX_NAME, visible};
+use super::security::Port;
+use super::units::Size;
+use super::{Cluster, Config, ConfigError, Group, Node};
 
 /// The longest key that may be allowed: percent-encoded it must fit into a request line with room to spare.
 const MAX_KEY: u64 = 16 << 10;
 
+/// What the server takes of a request's head in any case.
+const LEAST_HEADER: u64 = 8 << 10;
+
 impl Config {
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        address("node.peer-addr", &self.node.peer_addr)?;
-        address("node.api-addr", &self.node.api_addr)?;
-        address("node.admin-addr", &self.node.admin_addr)?;
-        if self.node.max_connections == 0 {
+        self.node.validate()?;
+        self.security.validate()?;
+        self.cluster.validate()?;
+        self.validate_names()?;
+        self.validate_members()?;
+        self.validate_exposure()?;
+        if self.groups.is_empty() {
             return Err(ConfigError::new(
-                "node.max-connections",
-                "expected a number above 0",
-            ));
-        }
-        if self.node.drain_timeout.0.is_zero() {
-            return Err(ConfigError::new(
-                "node.drain-timeout",
-                "expected more than 0",
+                "groups",
+                "no group is configured; expected a table such as [groups.scores] with an origin",
             ));
         }
         // An eighth of it is for small values.
         let in_flight = self.node.max_in_flight.0 / 8 * 7;
         for (name, group) in &self.groups {
+            group_name(name)?;
+            group.validate(name)?;
             if group.max_value.0 > in_flight {
                 return Err(ConfigError::new(
                     format!("groups.{name}.max-value"),
@@ -37,58 +42,205 @@ impl Config {
                 ));
             }
         }
-        if let Some(advertise) = &self.node.advertise {
-            base_url("node.advertise", advertise)?;
-        }
-        let mut seen = HashSet::new();
-        for peer in &self.cluster.peers {
-            base_url("cluster.peers", peer)?;
-            if !seen.insert(peer) {
+        Ok(())
+    }
+}
+
+impl Node {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let ports = [
+            (Port::Peers, &self.peer_addr),
+            (Port::FrontDoor, &self.api_addr),
+            (Port::Admin, &self.admin_addr),
+        ];
+        let mut taken: Vec<(Port, Place)> = Vec::new();
+        for (port, text) in ports {
+            let place = addresses::listening(port.field(), text)?;
+            if let Some((other, _)) = taken.iter().find(|(_, other)| collide(other, &place)) {
                 return Err(ConfigError::new(
-                    "cluster.peers",
-                    format!("{peer:?} is listed twice"),
+                    port.field(),
+                    format!(
+                        "{text:?} is taken by {}; expected another port",
+                        other.field()
+                    ),
                 ));
             }
+            taken.push((port, place));
         }
-        if self.cluster.discovery.is_some() && !self.cluster.peers.is_empty() {
+        for host in &self.admin_hosts {
+            addresses::host_name("node.admin-hosts", host)?;
+        }
+        some("node.max-connections", self.max_connections as u64)?;
+        room("node.max-in-flight", self.max_in_flight)?;
+        timeout("node.drain-timeout", self.drain_timeout)?;
+        if let Some(delay) = self.drain_delay {
+            at_most_a_day("node.drain-delay", delay)?;
+        }
+        super::log_level::check(&self.log_level)?;
+        at_most_a_day("node.log-interval", self.log_interval)?;
+        self.validate_limits()?;
+        self.validate_front_door()
+    }
+
+    fn validate_limits(&self) -> Result<(), ConfigError> {
+        let limits = &self.limits;
+        let field = |name: &str| format!("node.limits.{name}");
+        some(&field("backlog"), limits.backlog)?;
+        some(&field("http2-max-streams"), limits.http2_max_streams)?;
+        for (name, span) in [
+            ("header-timeout", limits.header_timeout),
+            ("idle-timeout", limits.idle_timeout),
+            ("stall-timeout", limits.stall_timeout),
+            ("body-timeout", limits.body_timeout),
+            ("http2-ping-interval", limits.http2_ping_interval),
+            ("http2-ping-timeout", limits.http2_ping_timeout),
+        ] {
+            timeout(&field(name), span)?;
+        }
+        let u32s = u64::from(u32::MAX);
+        if limits.min_rate.0 > u32s {
+            return Err(ConfigError::new(
+                field("min-rate"),
+                "is bytes a second; expected less than 4GiB",
+            ));
+        }
+        if limits.max_header.0 < LEAST_HEADER || limits.max_header.0 > 1 << 20 {
+            return Err(ConfigError::new(
+                field("max-header"),
+                "expected 8KiB to 1MiB",
+            ));
+        }
+        Ok(())
+    }
+
+    fn validate_front_door(&self) -> Result<(), ConfigError> {
+        let front = &self.front_door;
+        let field = |name: &str| format!("node.front-door.{name}");
+        some(&field("max-batch-keys"), front.max_batch_keys as u64)?;
+        some(&field("batch-loads"), front.batch_loads as u64)?;
+        room(&field("max-body"), front.max_body)?;
+        room(&field("max-batch"), front.max_batch)?;
+        timeout(&field("body-timeout"), front.body_timeout)
+    }
+}
+
+/// Whether two ports cannot be listened at together. Port 0 is another each time.
+fn collide(one: &Place, other: &Place) -> bool {
+    let every = |place: &Place| place.ip().is_some_and(|ip| ip.is_unspecified());
+    let family = |place: &Place| place.ip().map(|ip| ip.is_ipv4());
+    let same_family = || family(one) == family(other);
+    one.port == other.port
+        && one.port != 0
+        && (one.host == other.host || ((every(one) || every(other)) && same_family()))
+}
+
+impl Cluster {
+    fn validate(&self) -> Result<(), ConfigError> {
+        visible("cluster.name", &self.name)?;
+        if self.discovery.is_some() && !self.peers.is_empty() {
             return Err(ConfigError::new(
                 "cluster.peers",
                 "the members come from cluster.discovery; expected one of the two",
             ));
         }
-        let path: Result<gaggle_transport_http::BasePath, _> = self.cluster.base_path.parse();
-        path.map_err(|failure| ConfigError::new("cluster.base-path", failure))?;
-        if self.groups.is_empty() {
+        self.base_path()?;
+        at_most_a_day("cluster.damping", self.damping)?;
+        at_most_a_day("cluster.settle", self.settle)?;
+        if !self.settle.0.is_zero() && self.quiet > self.settle {
             return Err(ConfigError::new(
-                "groups",
-                "no group is configured; expected a table such as [groups.scores] with an origin",
+                "cluster.quiet",
+                "expected at most cluster.settle: each start would wait for the whole of that",
             ));
         }
-        self.groups
-            .iter()
-            .try_for_each(|(name, group)| group.validate(name))
+        timeout("cluster.body-timeout", self.body_timeout)?;
+        let health = &self.health;
+        timeout("cluster.health.suspect-after", health.suspect_after)?;
+        timeout("cluster.health.ping-timeout", health.ping_timeout)?;
+        interval("cluster.health.greet-every", health.greet_every)?;
+        interval("cluster.health.probe-every", health.probe_every)?;
+        at_most_a_day("cluster.health.remember-for", health.remember_for)?;
+        at_most_a_day("cluster.health.hand-over-for", health.hand_over_for)?;
+        self.validate_client()?;
+        self.discovery
+            .as_ref()
+            .map_or(Ok(()), super::Discovery::validate)
     }
+
+    fn validate_client(&self) -> Result<(), ConfigError> {
+        let client = &self.client;
+        let field = |name: &str| format!("cluster.client.{name}");
+        client.fits(self.transport)?;
+        for (name, span) in [
+            ("connect-timeout", client.connect_timeout),
+            ("remove-timeout", client.remove_timeout),
+            ("read-timeout", client.read_timeout),
+            ("unacknowledged-timeout", client.unacknowledged_timeout),
+            ("keep-alive-interval", client.keep_alive_interval),
+            ("keep-alive-timeout", client.keep_alive_timeout),
+        ] {
+            span.map_or(Ok(()), |span| timeout(&field(name), span))?;
+        }
+        for (name, span) in [
+            ("idle-timeout", client.idle_timeout),
+            ("longest-batch-wait", client.longest_batch_wait),
+        ] {
+            span.map_or(Ok(()), |span| at_most_a_day(&field(name), span))?;
+        }
+        for (name, count) in [
+            ("max-requests-per-peer", client.max_requests_per_peer),
+            ("requests-at-once", client.requests_at_once),
+            ("smallest-batch", client.smallest_batch),
+            ("max-waiting", client.max_waiting),
+        ] {
+            count.map_or(Ok(()), |count| some(&field(name), count as u64))?;
+        }
+        Ok(())
+    }
+}
+
+/// As the group itself has it: the name is part of a URL's path.
+fn group_name(name: &str) -> Result<(), ConfigError> {
+    let good = !name.is_empty()
+        && name.len() <= MAX_NAME
+        && !name.chars().any(|c| c == '/' || c.is_control())
+        && !matches!(name, "." | "..");
+    if good {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        "groups",
+        format!(
+            "{name:?} is no name for a group; expected 1 to {MAX_NAME} bytes without '/' or control characters, neither \
+             \".\" nor \"..\""
+        ),
+    ))
 }
 
 impl Group {
     fn validate(&self, name: &str) -> Result<(), ConfigError> {
         let field = |field: &str| format!("groups.{name}.{field}");
-        if self.origin.is_none() {
+        let Some(origin) = &self.origin else {
             return Err(ConfigError::new(
                 field("origin"),
                 "missing; expected a table with kind = \"sqlite\", \"http\" or \"files\"",
             ));
+        };
+        room(&field("capacity"), self.capacity)?;
+        room(&field("max-value"), self.max_value)?;
+        room(&field("max-key"), self.max_key)?;
+        some(&field("max-loads"), self.max_loads as u64)?;
+        timeout(&field("load-timeout"), self.load_timeout)?;
+        for (name, span) in [
+            ("max-wait", self.max_wait),
+            ("origin-grace", self.origin_grace),
+            ("retry-after", Some(self.retry_after)),
+            ("hand-over-timeout", Some(self.hand_over_timeout)),
+        ] {
+            span.map_or(Ok(()), |span| at_most_a_day(&field(name), span))?;
         }
-        let zeros = [
-            ("capacity", self.capacity.0 == 0),
-            ("max-value", self.max_value.0 == 0),
-            ("load-timeout", self.load_timeout.0.is_zero()),
-            ("max-loads", self.max_loads == 0),
-            ("ttl", self.ttl.is_some_and(|ttl| ttl.0.is_zero())),
-        ];
-        if let Some((zero, _)) = zeros.into_iter().find(|(_, zero)| *zero) {
-            return Err(ConfigError::new(field(zero), "expected more than 0"));
-        }
+        timeout(&field("removal-timeout"), self.removal_timeout)?;
+        self.ttl
+            .map_or(Ok(()), |ttl| more_than_zero(&field("ttl"), ttl))?;
         if self.negative_ttl.is_some_and(|ttl| ttl.0.is_zero()) {
             return Err(ConfigError::new(
                 field("negative-ttl"),
@@ -105,50 +257,13 @@ impl Group {
                 format!("{value} is no share; expected a number from 0 to 1"),
             ));
         }
-        if self.max_key.0 > MAX_KEY {
+        let Size(max_key) = self.max_key;
+        if max_key > MAX_KEY {
             return Err(ConfigError::new(
                 field("max-key"),
-                format!(
-                    "{} bytes are too many; expected at most 16KiB",
-                    self.max_key.0
-                ),
+                format!("{max_key} bytes are too many; expected at most 16KiB"),
             ));
         }
-        Ok(())
+        origin.validate(&field("origin"))
     }
-}
-
-/// `HOST:PORT`, to listen on.
-fn address(field: &str, address: &str) -> Result<(), ConfigError> {
-    let good = address.rsplit_once(':').is_some_and(|(host, port)| {
-        !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok()
-    });
-    if good {
-        return Ok(());
-    }
-    Err(ConfigError::new(
-        field,
-        format!("{address:?} is not an address; expected HOST:PORT, such as \"127.0.0.1:8001\""),
-    ))
-}
-
-/// A base URL as peers are named: the ring is made of the exact strings, so only one spelling is taken.
-fn base_url(field: &str, text: &str) -> Result<(), ConfigError> {
-    let good = url::Url::parse(text).is_ok_and(|url| {
-        url.scheme() == "http"
-            && url.has_host()
-            && url.path() == "/"
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-    });
-    if good && !text.ends_with('/') {
-        return Ok(());
-    }
-    Err(ConfigError::new(
-        field,
-        format!(
-            "{text:?} is not a base URL; expected one such as \"http://10.0.0.1:8001\", without a path or a trailing slash"
-        ),
-    ))
 }

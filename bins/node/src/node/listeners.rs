@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use gaggle_serve::{Options, Server};
+use gaggle_serve::Server;
 use tracing::warn;
 
-use crate::config::{ConfigError, Node};
+use super::doors;
+use crate::config::{Config, ConfigError, Credentials, Node, Port};
 use crate::descriptors::{self, Caps};
 
 /// How long requests of the admin port have, after those of the others have ended.
@@ -33,34 +34,30 @@ fn caps(config: &Node, available: u64) -> (Caps, Caps) {
 }
 
 impl Listeners {
-    pub(super) async fn bind(config: &Node) -> Result<Self, ConfigError> {
+    pub(super) async fn bind(
+        config: &Config,
+        credentials: &Credentials,
+    ) -> Result<Self, ConfigError> {
+        let security = &config.security;
+        let config = &config.node;
         let drain = config.drain().requests;
         let raised = descriptors::raise();
         let available = raised
             .as_ref()
             .map_or_else(|_| descriptors::limit(), |limit| *limit);
         let (wanted, caps) = caps(config, available);
-        let bind = async |field: &str, addr: &str, max_connections: usize, drain: Duration| {
-            let options = Options {
-                max_connections,
-                drain,
-                ..Options::default()
-            };
+        let bind = async |port: Port, addr: &str, max_connections: usize, drain: Duration| {
+            let mut options = config.port_options(max_connections, drain);
+            options.tls = doors::served(security, credentials, port)?;
             Server::bind(addr, options)
                 .await
-                .map_err(|failure| ConfigError::new(field, failure))
+                .map_err(|failure| ConfigError::new(port.field(), failure))
         };
         let listeners = Self {
-            peer: bind("node.peer-addr", &config.peer_addr, caps.peers, drain).await?,
-            api: bind("node.api-addr", &config.api_addr, caps.front_door, drain).await?,
+            peer: bind(Port::Peers, &config.peer_addr, caps.peers, drain).await?,
+            api: bind(Port::FrontDoor, &config.api_addr, caps.front_door, drain).await?,
             // It closes when the others have, and answers at once.
-            admin: bind(
-                "node.admin-addr",
-                &config.admin_addr,
-                caps.admin,
-                ADMIN_DRAIN,
-            )
-            .await?,
+            admin: bind(Port::Admin, &config.admin_addr, caps.admin, ADMIN_DRAIN).await?,
             fewer: (caps != wanted).then_some((available, caps)),
         };
         if let Err(failure) = raised {

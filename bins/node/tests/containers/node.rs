@@ -51,7 +51,7 @@ impl Node {
 
     /// Whether that peer is up, as this node sees it.
     pub(crate) async fn sees_up(&self, peer: &Self) -> Option<bool> {
-        let name = format!("http://{}:8001", peer.ip);
+        let name = format!("{}:8001", peer.ip);
         let status = self.status().await?;
         let peers = status["ring"]["peers"].as_array()?;
         peers.iter().find(|peer| peer["name"] == name.as_str())?["up"].as_bool()

@@ -1,6 +1,7 @@
 //! What a container of the cluster may not do, as the engine and as the kernel have it.
 
-use crate::engine::inspect;
+use crate::PATIENCE;
+use crate::engine::{attempt, inspect};
 use crate::load::Load;
 use crate::stack::{DOOR, Stack};
 
@@ -48,6 +49,36 @@ async fn containers_have_no_rights_and_bounds_for_everything() {
             !networks.contains("HostPort"),
             "a node's port is published: {networks}"
         );
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker engine: just containers"]
+async fn nothing_but_the_front_door_is_reached_from_outside() {
+    let stack = Stack::with_keys(1).await;
+    for node in stack.nodes().await {
+        let names = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
+        let networks = inspect(&node.id, names).await;
+        assert_eq!(networks.split_whitespace().count(), 1, "{networks}");
+        assert_eq!(inspect(&networks, "{{.Internal}}").await, "true");
+    }
+    let door = stack.door().await;
+    let addresses = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
+    let addresses = inspect(&door, addresses).await;
+    assert_eq!(addresses.split_whitespace().count(), 2, "{addresses}");
+    for address in addresses.split_whitespace() {
+        let url = format!("http://{address}:9990/livez");
+        let curl = [
+            "curl",
+            "--silent",
+            "--noproxy",
+            "*",
+            "--max-time",
+            "5",
+            &url,
+        ];
+        let asked = attempt(&curl, PATIENCE).await;
+        assert!(asked.is_err(), "the door's admin port answers at {url}");
     }
 }
 

@@ -14,17 +14,20 @@
 mod support;
 
 mod bytes;
+mod check;
 mod configuration;
 mod demo;
 mod dialects;
 mod faults;
 mod hanging;
+mod health;
 mod keys;
 mod logging;
 mod matrix;
 mod once;
 mod origins;
 mod promises;
+mod reload;
 mod removal;
 mod stopping;
 mod values;

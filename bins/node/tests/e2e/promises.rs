@@ -59,7 +59,7 @@ async fn is_followed(client: &Client, cluster: &Cluster, front: &Node) -> bool {
         let contacts = status["groups"]["scores"]["contacts"].as_array().cloned();
         let known = contacts.is_some_and(|contacts| {
             contacts.iter().any(|contact| {
-                contact["node"] == front.name.as_str() && contact["heard_seconds"].is_number()
+                contact["node"] == front.ring_name() && contact["heard_seconds"].is_number()
             })
         });
         if !known {
@@ -90,7 +90,7 @@ async fn a_front_end_is_told_of_removals_and_named_when_it_cannot_be() {
     let told = answer.json();
     let removed = told["removed"].as_array().unwrap();
     assert!(
-        removed.iter().any(|name| *name == front.name.as_str()),
+        removed.iter().any(|name| *name == front.ring_name()),
         "{told}"
     );
     assert_eq!(client.key(&front, b"Tom").await.text(), "2");
@@ -107,7 +107,7 @@ async fn a_front_end_is_told_of_removals_and_named_when_it_cannot_be() {
     front.process.kill();
     let answer = admin(&client, &cluster.nodes[1], Method::DELETE, path, "").await;
     assert_eq!(answer.status, 502);
-    assert_eq!(answer.json()["missed"][0]["node"], front.name.as_str());
+    assert_eq!(answer.json()["missed"][0]["node"], front.ring_name());
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn a_node_that_was_paused_does_not_bring_removed_values_back() {
     assert_eq!(answer.status, 502, "{}", answer.text());
     let told = answer.json();
     assert_eq!(told["missed"].as_array().unwrap().len(), 1, "{told}");
-    assert_eq!(told["missed"][0]["node"], paused.name.as_str());
+    assert_eq!(told["missed"][0]["node"], paused.ring_name());
     // The others are told, and load from the origin what the paused one owns.
     for key in &keys {
         assert_eq!(client.key(&cluster.nodes[0], key).await.text(), "2");

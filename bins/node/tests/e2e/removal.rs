@@ -62,8 +62,8 @@ async fn removed_everywhere(transport: &str) {
     let removed = told["removed"].as_array().unwrap().iter();
     let mut removed: Vec<_> = removed.map(|name| name.as_str().unwrap()).collect();
     removed.sort_unstable();
-    let mut names: Vec<_> = cluster.nodes.iter().map(|node| node.name.clone()).collect();
-    names.sort();
+    let mut names: Vec<_> = cluster.nodes.iter().map(|node| node.ring_name()).collect();
+    names.sort_unstable();
     assert_eq!(removed, names);
     assert_eq!(told["missed"].as_array().map(Vec::len), Some(0));
     for node in &cluster.nodes {
@@ -78,7 +78,7 @@ async fn removed_everywhere(transport: &str) {
     assert_eq!(answer.status, 502);
     let told = answer.json();
     assert_eq!(told["missed"].as_array().unwrap().len(), 1, "{told}");
-    assert_eq!(told["missed"][0]["node"], cluster.nodes[dead].name.as_str());
+    assert_eq!(told["missed"][0]["node"], cluster.nodes[dead].ring_name());
     assert!(!told["missed"][0]["error"].as_str().unwrap().is_empty());
     assert_eq!(told["removed"].as_array().unwrap().len(), 2, "{told}");
     for node in [owner, (owner + 1) % 3] {

@@ -27,7 +27,7 @@ pub(super) async fn answer(
     body: Body,
 ) -> Result<Response, Refusal> {
     removal::check(group, key)?;
-    let freshness = freshness(group.freshness(), headers)?;
+    let freshness = freshness(&group.freshness(), headers)?;
     let (value, hold) = read(group, headers, body).await?.into_value();
     let entry = Entry::value(value)
         .with_freshness(freshness)
@@ -40,12 +40,22 @@ pub(super) async fn answer(
             group.put(&key, entry).await
         })
     };
-    let put = put.await.map_err(|error| {
-        let line = format!("group {}: the value was not put: {error}", group.name());
+    // The error is that it panicked, which is logged, or that the runtime shuts down.
+    let put = put.await.map_err(|_| {
+        let line = format!("group {}: the value was not put", group.name());
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, line)
     })?;
-    let removal = put.map_err(|error| Refusal::failed(&error))?;
+    let removal = put.map_err(|error| refusal(&error))?;
     Ok(removal::answer(group, "put a value", removal))
+}
+
+/// Who asks here may know the nodes' names.
+fn refusal(error: &Error) -> Refusal {
+    let refusal = Refusal::failed(error);
+    match error {
+        Error::Owner { source, .. } => refusal.about(source.peer()),
+        _ => refusal,
+    }
 }
 
 /// The value, which is the body. One that is said to be too large is not read at all.

@@ -15,9 +15,13 @@ use crate::reply;
 
 #[derive(Serialize)]
 struct Status<'a> {
-    node: &'a str,
+    node: Arc<str>,
+    /// The base URL by which it is reached.
+    address: Arc<str>,
     version: &'a str,
     state: &'static str,
+    /// Of the configuration.
+    generation: u64,
     ring: Ring,
     in_flight: InFlight,
     groups: BTreeMap<Arc<str>, GroupStatus>,
@@ -39,11 +43,20 @@ struct Ring {
     members: Vec<Arc<str>>,
     peers: Vec<PeerStatus>,
     hash: String,
+    /// Nodes that have seen things otherwise for a while.
+    disagreements: Vec<DisagreementStatus>,
+}
+
+#[derive(Serialize)]
+struct DisagreementStatus {
+    node: Arc<str>,
+    how: String,
 }
 
 #[derive(Serialize)]
 struct PeerStatus {
     name: Arc<str>,
+    address: Arc<str>,
     up: bool,
     #[serde(rename = "self")]
     is_self: bool,
@@ -132,8 +145,17 @@ pub(super) fn answer(admin: &Admin) -> Response {
             members: members.iter().map(|member| member.name.clone()).collect(),
             peers: members.into_iter().map(PeerStatus::from).collect(),
             hash: router.digest(),
+            disagreements: router
+                .disagreements()
+                .into_iter()
+                .map(|found| DisagreementStatus {
+                    node: found.node,
+                    how: found.how,
+                })
+                .collect(),
         }
     });
+    let router = admin.groups.iter().next().map(Group::router);
     let in_flight = admin.groups.iter().next();
     let in_flight = in_flight.map(|group| InFlight::from(group.in_flight()));
     let groups = admin
@@ -141,9 +163,13 @@ pub(super) fn answer(admin: &Admin) -> Response {
         .iter()
         .map(|group| (group.name().clone(), GroupStatus::from(group)));
     let status = Status {
-        node: &admin.node,
+        node: router
+            .as_ref()
+            .map_or_else(|| "".into(), |router| router.me()),
+        address: router.map_or_else(|| "".into(), |router| router.address()),
         version: &admin.version,
         state: admin.readiness.as_str(),
+        generation: admin.reload.generation(),
         ring: ring.unwrap_or_default(),
         in_flight: in_flight.unwrap_or_default(),
         groups: groups.collect(),
@@ -173,6 +199,7 @@ impl From<Member> for PeerStatus {
         } = member.requests;
         Self {
             name: member.name,
+            address: member.address,
             up: member.up,
             is_self: member.is_self,
             requests: Ends {

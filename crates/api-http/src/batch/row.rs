@@ -64,7 +64,7 @@ impl Row {
             Found::Value(value, hold) => (StatusCode::OK, Some((value, hold)), None),
             Found::Absent => (StatusCode::NOT_FOUND, None, None),
             Found::Failed(error) => {
-                let line = reply::error_line(&error);
+                let line = reply::error_line(&error.public());
                 (reply::status(&error), None, Some(line))
             }
             Found::Full => {

@@ -59,10 +59,11 @@ async fn status_tells_of_node_ring_and_groups() {
         "members": [SELF, "http://b:1", "http://c:1"],
         "hash": "ring-1",
         "peers": [
-            {"name": SELF, "up": true, "self": true, "requests": {"ok": 0, "not_found": 0, "error": 0}},
-            {"name": "http://b:1", "up": true, "self": false, "requests": asked},
-            {"name": "http://c:1", "up": false, "self": false, "requests": asked},
+            {"name": SELF, "address": SELF, "up": true, "self": true, "requests": {"ok": 0, "not_found": 0, "error": 0}},
+            {"name": "http://b:1", "address": "http://b:1", "up": true, "self": false, "requests": asked},
+            {"name": "http://c:1", "address": "http://c:1", "up": false, "self": false, "requests": asked},
         ],
+        "disagreements": [],
     });
     assert_eq!(status["ring"], expected);
     let scores = &status["groups"]["scores"];
@@ -131,11 +132,20 @@ async fn owner_names_the_node_that_a_key_belongs_to() {
     for (target, body) in [
         (
             "/owner?group=scores&key=Tom",
-            r#"{"owner":"http://a:1","self":true}"#,
+            r#"{"owner":"http://a:1","name":"http://a:1","self":true}"#,
         ),
-        ("/owner?key=b+1", r#"{"owner":"http://b:1","self":false}"#),
-        ("/owner?key=%62", r#"{"owner":"http://b:1","self":false}"#),
-        ("/owner?key=", r#"{"owner":"http://a:1","self":true}"#),
+        (
+            "/owner?key=b+1",
+            r#"{"owner":"http://b:1","name":"http://b:1","self":false}"#,
+        ),
+        (
+            "/owner?key=%62",
+            r#"{"owner":"http://b:1","name":"http://b:1","self":false}"#,
+        ),
+        (
+            "/owner?key=",
+            r#"{"owner":"http://a:1","name":"http://a:1","self":true}"#,
+        ),
     ] {
         let answer = one.get(target).await;
         assert_eq!((answer.status, answer.text()), (200, body), "{target}");

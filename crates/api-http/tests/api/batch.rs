@@ -38,7 +38,7 @@ async fn each_key_of_a_batch_fails_by_itself() {
     assert_eq!(statuses, [200, 502, 414, 413, 200, 502]);
     assert_eq!(
         rows[1]["error"],
-        "group scores: the origin failed: the database\\nis down"
+        "group scores: the origin failed: the reason is in the log of the node that asked it"
     );
     assert_eq!(rows[2]["key"], long.as_str());
     assert_eq!(rows[0], json!({"key": "a", "status": 200, "value": "YQ=="}));

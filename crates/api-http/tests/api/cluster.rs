@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use gaggle_api_http::{Admin, MetricsPage, Readiness, admin};
+use gaggle_api_http::{Admin, MetricsPage, NoReload, Readiness, Reload, admin};
 use gaggle_group::{
     Entry, Fetch, Group, Groups, Key, Known, Limits, Member, News, Notice, Peer, PeerError,
     PeerRequests, Put, Route, Router, Scope, async_trait,
@@ -90,12 +90,14 @@ impl Router for FakeRing {
     fn members(&self) -> Vec<Member> {
         let me = Member {
             name: SELF.into(),
+            address: SELF.into(),
             is_self: true,
             up: true,
             requests: PeerRequests::default(),
         };
         let others = self.peers.iter().map(|peer| Member {
             name: peer.name.into(),
+            address: peer.name.into(),
             is_self: false,
             up: peer.reachable,
             requests: PeerRequests {
@@ -157,14 +159,24 @@ pub(crate) fn group(name: &str, peers: &[Arc<FakePeer>]) -> Group {
 }
 
 pub(crate) fn client_with(groups: impl IntoIterator<Item = Group>, readiness: Readiness) -> Client {
+    reloading(groups, readiness, Arc::new(NoReload))
+}
+
+/// The same, with what `POST /reload` asks.
+pub(crate) fn reloading(
+    groups: impl IntoIterator<Item = Group>,
+    readiness: Readiness,
+    reload: Arc<dyn Reload>,
+) -> Client {
     Client(admin(Admin {
-        node: SELF.to_owned(),
         version: "1.2.3".to_owned(),
         groups: Groups::new(groups).unwrap(),
         readiness,
         metrics: MetricsPage::new("text/x-metrics", || {
             "gaggle_gets_total 1\n# EOF\n".to_owned()
         }),
+        hosts: vec!["admin.example.com".to_owned()],
+        reload,
     }))
 }
 

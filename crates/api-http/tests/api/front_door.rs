@@ -223,7 +223,7 @@ async fn refusals_are_one_exact_line_each() {
         (
             "/v1/scores/fails",
             502,
-            "group scores: the origin failed: the database\\nis down",
+            "group scores: the origin failed: the reason is in the log of the node that asked it",
         ),
     ] {
         let answer = client.get(target).await;
@@ -239,7 +239,7 @@ async fn refusals_are_one_exact_line_each() {
     }
     let panicked = client.get("/v1/scores/panics").await;
     assert_eq!(panicked.status, 502);
-    assert!(panicked.text().contains("panicked"), "{}", panicked.text());
+    assert_eq!(panicked.text(), "group scores: the load panicked");
 }
 
 #[tokio::test]

@@ -2,13 +2,14 @@
 //! the corpus of hand-picked ones in `corpus/`.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Uri};
 use bytes::Bytes;
-use gaggle_api_http::{Admin, FrontOptions, MetricsPage, Readiness, admin, front_door};
+use gaggle_api_http::{Admin, FrontOptions, MetricsPage, NoReload, Readiness, admin, front_door};
 use gaggle_group::{Field, Group, Groups, Limits, Loaded, Metadata};
 use http_body_util::BodyExt;
 use proptest::collection::vec;
@@ -89,11 +90,12 @@ impl Node {
                 .unwrap(),
             front: front_door(groups.clone(), options),
             admin: admin(Admin {
-                node: "http://a:1".into(),
                 version: "1.2.3".into(),
                 groups,
                 readiness: Readiness::new(),
                 metrics: MetricsPage::new("text/plain", String::new),
+                hosts: Vec::new(),
+                reload: Arc::new(NoReload),
             }),
         }
     }

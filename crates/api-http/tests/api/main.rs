@@ -15,4 +15,7 @@ mod in_flight;
 mod metadata;
 mod owners;
 mod put;
+mod read_only;
+mod reload;
 mod removal;
+mod sites;

@@ -99,7 +99,7 @@ async fn without_a_word_on_freshness_the_group_decides() {
 async fn an_owner_that_cannot_be_given_the_value_is_a_failure_of_one_line() {
     let scores = group("scores", &[peer("http://b:1", false)]);
     let put = client([scores]).send("PUT", "/v1/scores/b", "631").await;
-    let line = "group scores: peer http://b:1: connection\\nrefused";
+    let line = "group scores: the node that owns the key cannot be reached (http://b:1)";
     assert_eq!((put.status, put.text()), (502, line));
 }
 

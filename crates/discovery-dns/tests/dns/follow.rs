@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gaggle_discovery_dns::DnsDiscovery;
 use gaggle_group::{Group, Peer, Router as _, async_trait};
-use gaggle_peers::{Discovery, DiscoveryError, Options, Peers, Profile};
+use gaggle_peers::{Discovery, DiscoveryError, Listed, Options, Peers, Profile};
 use gaggle_testkit::{CountingOrigin, Network};
 use hickory_resolver::proto::op::ResponseCode;
 use tokio::sync::Notify;
@@ -24,7 +24,7 @@ struct Stepped {
 
 #[async_trait]
 impl Discovery for Stepped {
-    async fn members(&self) -> Result<Vec<String>, DiscoveryError> {
+    async fn members(&self) -> Result<Vec<Listed>, DiscoveryError> {
         self.dns.members().await
     }
 
@@ -45,7 +45,7 @@ fn names(peers: &Peers) -> Vec<String> {
     peers
         .peers()
         .iter()
-        .map(|peer| peer.name().to_owned())
+        .map(|peer| format!("http://{}", peer.name()))
         .collect()
 }
 
@@ -59,7 +59,7 @@ async fn the_ring_follows_the_name_and_a_failure_changes_nothing() {
         network.attach(&format!("http://10.0.0.{n}:8001"), group.build().unwrap());
     }
     let wires = network.clone();
-    let connect = move |to: &str| Ok(Arc::new(wires.peer(ME, to)) as Arc<dyn Peer>);
+    let connect = move |_: &str, to: &str| Ok(Arc::new(wires.peer(ME, to)) as Arc<dyn Peer>);
     let peers = Peers::new(ME, Profile::Gaggle, Options::default(), connect).unwrap();
     let group = Group::builder("things")
         .origin(origin.clone())

@@ -55,11 +55,16 @@ fn reason(failure: &DiscoveryError) -> &LookupError {
     failure.source.downcast_ref().unwrap()
 }
 
+async fn list_of(discovery: &DnsDiscovery) -> Vec<String> {
+    let members = discovery.members().await.unwrap();
+    members.into_iter().map(|member| member.address).collect()
+}
+
 #[tokio::test]
 async fn every_address_is_a_member_once_and_in_order() {
     let server = Server::start().await;
     server.set(NAME, addresses(&["10.0.0.10", "10.0.0.9", "10.0.0.10"]));
-    let members = discovery(&server).members().await.unwrap();
+    let members = list_of(&discovery(&server)).await;
     assert_eq!(members, ["http://10.0.0.9:8001", "http://10.0.0.10:8001"]);
 }
 
@@ -73,7 +78,7 @@ async fn a_long_ttl_does_not_hide_who_came_and_went() {
         &["10.0.0.3"],
     ] {
         server.set(NAME, addresses(list));
-        let members = discovery.members().await.unwrap();
+        let members = list_of(&discovery).await;
         let expected: Vec<String> = list.iter().map(|ip| format!("http://{ip}:8001")).collect();
         assert_eq!(members, expected);
     }
@@ -81,7 +86,7 @@ async fn a_long_ttl_does_not_hide_who_came_and_went() {
     server.set(NAME, Answer::Code(ResponseCode::NXDomain));
     discovery.members().await.unwrap_err();
     server.set(NAME, addresses(&["10.0.0.4"]));
-    assert_eq!(discovery.members().await.unwrap(), ["http://10.0.0.4:8001"]);
+    assert_eq!(list_of(&discovery).await, ["http://10.0.0.4:8001"]);
 }
 
 #[tokio::test]
@@ -147,7 +152,7 @@ async fn ipv6_addresses_are_members_in_brackets() {
     server.set(NAME, addresses(&["fd00::2", "fd00::1"]));
     let urls = ["http://[fd00::1]:8001", "http://[fd00::2]:8001"];
     for family in [Family::Ipv6, Family::Ipv4First] {
-        let members = of_family(&server, family).members().await.unwrap();
+        let members = list_of(&of_family(&server, family)).await;
         assert_eq!(members, urls, "{family:?}");
     }
     of_family(&server, Family::Ipv4)
@@ -165,7 +170,7 @@ async fn a_node_with_both_addresses_is_one_member() {
         (Family::Ipv4, "http://10.0.0.1:8001"),
         (Family::Ipv6, "http://[fd00::1]:8001"),
     ] {
-        let members = of_family(&server, family).members().await.unwrap();
+        let members = list_of(&of_family(&server, family)).await;
         assert_eq!(members, [url], "{family:?}");
     }
 }
@@ -175,7 +180,7 @@ async fn members_do_not_turn_into_their_ipv6_names_when_ipv4_goes_astray() {
     let server = Server::start().await;
     server.set(NAME, addresses(&["fd00::1", "10.0.0.1"]));
     let discovery = discovery(&server);
-    discovery.members().await.unwrap();
+    list_of(&discovery).await;
     server.set(
         NAME,
         Answer::Each(Box::new(addresses(&[])), Box::new(addresses(&["fd00::1"]))),
@@ -191,7 +196,7 @@ async fn members_do_not_turn_into_their_ipv6_names_when_ipv4_goes_astray() {
 async fn a_list_too_long_for_a_datagram_comes_over_tcp() {
     let server = Server::start().await;
     server.set(NAME, Answer::Addresses(many(MAX_ADDRESSES)));
-    let members = discovery(&server).members().await.unwrap();
+    let members = list_of(&discovery(&server)).await;
     let unique: HashSet<&String> = members.iter().collect();
     assert_eq!(unique.len(), MAX_ADDRESSES);
     assert_eq!(
@@ -235,7 +240,7 @@ async fn names_under_local_are_asked_for() {
         ..options(&server)
     })
     .unwrap();
-    assert_eq!(discovery.members().await.unwrap(), ["http://10.0.0.1:9"]);
+    assert_eq!(list_of(&discovery).await, ["http://10.0.0.1:9"]);
 }
 
 #[tokio::test]
@@ -249,7 +254,7 @@ async fn a_host_finds_its_own_address_in_the_list() {
     let own = discovery.own_address().await.unwrap();
     assert!(own.listed);
     assert_eq!(discovery.url_of(own.ip), "http://127.0.0.1:8001");
-    let members = discovery.members().await.unwrap();
+    let members = list_of(&discovery).await;
     assert!(members.contains(&discovery.url_of(own.ip)));
 }
 

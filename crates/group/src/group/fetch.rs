@@ -46,7 +46,8 @@ impl Inner {
         guest: Option<Guest>,
         copied: bool,
     ) -> Outcome {
-        let limits = &self.limits;
+        let settings = self.settings();
+        let limits = &settings.limits;
         let timer = LoadTimer::start(&self.counters.peer);
         debug!(node = %self.me(), group = %self.name, key = %Printable(key), peer = peer.name(), "picked peer");
         // Those that are noted later detach this flight.
@@ -130,7 +131,7 @@ impl Inner {
     ) {
         // Where the ring has made the key ours meanwhile, the main cache may have a newer value.
         let theirs = !self.router().is_mine(key);
-        let worth = entry.value.is_none() || copied || self.hot_copies.keep(key);
+        let worth = entry.value.is_none() || copied || self.hot_copies().keep(key);
         let over = entry.value.is_none() || entry.freshness.is_over();
         if theirs && copied && over && entry.freshness.is_stale() {
             // The owner says that there is nothing, or nothing to keep: the older copy must not outlive that.
@@ -141,7 +142,7 @@ impl Inner {
             // Otherwise the peer may not know of all removals that this node has applied.
             && !incomplete
         {
-            let freshness = entry.freshness.at_most(self.freshness.hot_ttl);
+            let freshness = entry.freshness.at_most(self.settings().freshness.hot_ttl);
             self.keep(ticket, Tier::Hot, key, entry, freshness);
         }
     }
@@ -209,7 +210,10 @@ impl Inner {
             Verdict::OriginFailed { message } => Error::Origin {
                 group,
                 peer: Some(peer),
-                source: OriginError::failed(message),
+                source: {
+                    let fault = message.parse().unwrap_or_default();
+                    OriginError::failed(message).known_as(fault)
+                },
             },
             Verdict::ValueTooLarge { len, limit } => Error::ValueTooLarge { group, len, limit },
             Verdict::KeyTooLong { limit } => Error::KeyTooLong {

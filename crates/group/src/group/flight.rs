@@ -89,7 +89,7 @@ impl Inner {
         // What is of no use ends what was here before, in any case: it is older.
         let cached =
             Cached::new(value.unwrap_or_default(), freshness).with_metadata(entry.metadata.clone());
-        let ahead = self.freshness.ahead(freshness.ttl);
+        let ahead = self.settings().freshness.ahead(freshness.ttl);
         ticket.if_current(|| {
             if absent {
                 self.tiers.insert_absence(key, cached);
@@ -101,7 +101,7 @@ impl Inner {
 
     pub(super) fn check_entry(&self, entry: &Entry) -> Result<(), Error> {
         let len = entry.value.as_ref().map_or(0, |value| value.len() as u64);
-        let limit = self.limits.max_value;
+        let limit = self.settings().limits.max_value;
         if len > limit {
             return Err(Error::ValueTooLarge {
                 group: self.name.clone(),
@@ -152,10 +152,10 @@ impl InFlight {
         let this = Self {
             inner: Arc::clone(inner),
         };
-        let limit = inner.limits.max_loads;
+        let limit = inner.settings().limits.max_loads;
         if running >= limit {
             counters.shed.fetch_add(1, Relaxed);
-            let retry_after: Duration = inner.limits.retry_after;
+            let retry_after: Duration = inner.settings().limits.retry_after;
             return Err(Error::Shed {
                 group: inner.name.clone(),
                 why: Overload::Loads { limit },

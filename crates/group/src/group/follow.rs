@@ -115,8 +115,8 @@ impl Inner {
         loop {
             let known = self.log().known();
             let router = self.router();
-            let me = router.me();
-            let asked = peer.news(&self.name, &known, &me);
+            let address = router.address();
+            let asked = peer.news(&self.name, &known, &address);
             let Some(news) = within(AT_MOST, peer, asked).await? else {
                 return Ok(false);
             };

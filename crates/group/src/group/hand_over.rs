@@ -11,7 +11,7 @@ use tracing::debug;
 
 use super::flight::exactly;
 use super::{Group, Inner};
-use crate::builder::AGES;
+use crate::settings::AGES;
 use crate::tiers::Tier;
 use crate::{Cached, Cursor, Entry, Fetch, HandOver, Key, Known, Peer, Previous, Route};
 
@@ -83,7 +83,7 @@ impl Inner {
             return false;
         };
         let cached = Cached::new(exactly(value), entry.freshness).with_metadata(entry.metadata);
-        let ahead = self.freshness.ahead(entry.freshness.ttl);
+        let ahead = self.settings().freshness.ahead(entry.freshness.ttl);
         // Under the lock, so that a removal is either noted before and seen here, or empties the caches after the insertion.
         let log = self.log();
         // What is here is no older.
@@ -99,10 +99,9 @@ impl Inner {
     pub(super) async fn ask_previous(&self, key: &Key) -> Option<Entry> {
         let Previous { peer, worth } = self.router().previous_owner(key)?;
         // Callers wait for the origin, too.
-        let most = self
-            .limits
-            .hand_over_timeout
-            .min(self.limits.load_timeout / 5);
+        let settings = self.settings();
+        let limits = &settings.limits;
+        let most = limits.hand_over_timeout.min(limits.load_timeout / 5);
         let carried = self.log().fences(key, self.clock.now());
         if carried.incomplete {
             return None;
@@ -112,7 +111,7 @@ impl Inner {
         let _slot = timeout_at(until, self.hand_over_slots.acquire())
             .await
             .ok()?;
-        let fetch = Fetch::new(&self.name, key, self.limits.max_value, most)
+        let fetch = Fetch::new(&self.name, key, limits.max_value, most)
             .after(&carried.ids)
             .within(Some(&self.in_flight))
             .kept_only();

@@ -9,10 +9,11 @@ use tracing::{debug, warn};
 
 use super::Inner;
 use super::flight::{LoadTimer, Outcome, Printable, exactly};
+use crate::fault::Whole;
 use crate::stats::LoadEnd;
 use crate::tiers::Tier;
 use crate::{
-    Answer, Content, Entry, Error, Key, Load, Loaded, Metadata, OriginError, Overload, Source,
+    Answer, Content, Entry, Error, Hint, Key, Load, Loaded, Metadata, OriginError, Overload, Source,
 };
 
 impl Inner {
@@ -34,15 +35,40 @@ impl Inner {
         }
         // Only where a stale value can be served meanwhile: other keys are asked for again with each get.
         let failed = old.is_some().then(|| FailedUnless::new(self, key));
-        let entry = self.ask_origin(key, ticket, old, refresh).await;
+        let loaded = self.ask_origin(key, ticket, old, refresh).await;
         if let Some(failed) = failed {
-            failed.unless(!entry.as_ref().is_err_and(Error::is_failure));
+            failed.unless(!loaded.as_ref().is_err_and(Error::is_failure));
         }
-        let entry = entry?;
+        let (entry, hint) = loaded?;
         // Also where there was no old value any more: the next failure is a first one again.
         self.failures.over(key);
-        self.commit(key, ticket, &entry);
+        let entry = self.settle(key, ticket, entry, hint);
         Ok(Answer::new(entry, Source::Origin))
+    }
+
+    /// Decides for how long an entry may be served that has just been loaded, and keeps it.
+    fn settle(
+        &self,
+        key: &Key,
+        ticket: &Ticket<Key, Outcome>,
+        mut entry: Entry,
+        hint: Hint,
+    ) -> Entry {
+        loop {
+            let settings = self.settings();
+            let policy = &settings.freshness;
+            entry.freshness = policy.of(entry.value.is_none(), hint);
+            if let Some(ttl) = entry.freshness.ttl {
+                let ttl = self.expiries.draw(ttl, policy.ttl_jitter, self.clock.now());
+                entry.freshness.ttl = Some(ttl);
+            }
+            self.commit(key, ticket, &entry);
+            // If they have changed meanwhile, the cache may have been searched for what lives too
+            // long before this was in it.
+            if self.are_current(&settings) {
+                return entry;
+            }
+        }
     }
 
     async fn ask_origin(
@@ -51,8 +77,9 @@ impl Inner {
         ticket: &Ticket<Key, Outcome>,
         old: Option<Box<Answer>>,
         refresh: bool,
-    ) -> Result<Entry, Error> {
-        let limits = &self.limits;
+    ) -> Result<(Entry, Hint), Error> {
+        let settings = self.settings();
+        let limits = &settings.limits;
         let permit = {
             let ticket = ticket.clone();
             // A load in the background has no waiters from the start.
@@ -104,15 +131,10 @@ impl Inner {
                 (Some(value), metadata)
             }
         };
-        let mut freshness = self.freshness.of(value.is_none(), freshness);
-        if let Some(ttl) = freshness.ttl {
-            let jitter = self.freshness.ttl_jitter;
-            freshness.ttl = Some(self.expiries.draw(ttl, jitter, self.clock.now()));
-        }
         let entry = Entry {
             value: value.map(exactly),
-            freshness,
             metadata,
+            ..Entry::default()
         };
         self.check_entry(&entry)?;
         timer.end(if entry.value.is_some() {
@@ -120,7 +142,7 @@ impl Inner {
         } else {
             LoadEnd::NotFound
         });
-        Ok(entry)
+        Ok((entry, freshness))
     }
 
     /// Keeps what this node has loaded.
@@ -131,14 +153,16 @@ impl Inner {
         } else {
             // Loaded in place of the owner. It must not enter the main cache, which is for what this node owns; but
             // while the owner is away a copy spares the origin one load for each get.
-            let most = self.limits.stand_in_ttl.min(self.freshness.hot_ttl);
+            let settings = self.settings();
+            let most = settings.limits.stand_in_ttl.min(settings.freshness.hot_ttl);
             self.keep(ticket, Tier::Hot, key, entry, entry.freshness.at_most(most));
         }
     }
 
     fn refused(&self, refused: &Refused) -> Error {
         let group = self.name.clone();
-        let retry_after = refused.retry_after().unwrap_or(self.limits.retry_after);
+        let retry_after = refused.retry_after();
+        let retry_after = retry_after.unwrap_or_else(|| self.settings().limits.retry_after);
         let why = match refused {
             Refused::Open { .. } => Overload::OriginDown,
             // The flight is nobody's any more: whoever gets had better begin another.
@@ -165,7 +189,8 @@ impl Inner {
                 retry_after: over.retry_after,
             },
             source @ OriginError::Failed(_) => {
-                warn!(group = %self.name, error = %source, "the origin failed");
+                // All of it: whoever asked is told no more than what kind of failure it is.
+                warn!(group = %self.name, error = %Whole(&source), "the origin failed");
                 Error::Origin {
                     group,
                     peer: None,

@@ -36,7 +36,7 @@ impl Group {
                 Begun::Now(answer) => answer,
                 Begun::Later(waiter) => {
                     let collapsed = !waiter.led();
-                    let wait = inner.limits.longest_wait();
+                    let wait = inner.settings().limits.longest_wait();
                     let over = over.get_or_insert_with(|| Box::pin(sleep(wait)));
                     let answer = match select(waiter, over).await {
                         Either::Left((outcome, _)) => inner.answer(outcome, collapsed),

@@ -255,12 +255,15 @@ impl Inner {
         let (tier, freshness) = if mine {
             (Tier::Main, entry.freshness)
         } else {
-            (Tier::Hot, entry.freshness.at_most(self.freshness.hot_ttl))
+            (
+                Tier::Hot,
+                entry.freshness.at_most(self.settings().freshness.hot_ttl),
+            )
         };
         let value = entry.value.clone().map(exactly);
         let cached =
             Cached::new(value.unwrap_or_default(), freshness).with_metadata(entry.metadata.clone());
-        let ahead = self.freshness.ahead(freshness.ttl);
+        let ahead = self.settings().freshness.ahead(freshness.ttl);
         {
             // Told twice, the key may have been removed in between. Under the lock, so that a removal is either noted before and
             // seen here, or empties the caches after the insertion.
@@ -364,7 +367,7 @@ impl Inner {
         peer: &dyn Peer,
         request: impl Future<Output = Result<T, PeerError>>,
     ) -> Result<T, PeerError> {
-        within(self.limits.removal_timeout, peer, request).await
+        within(self.settings().limits.removal_timeout, peer, request).await
     }
 }
 

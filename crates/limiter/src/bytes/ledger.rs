@@ -140,6 +140,11 @@ impl Ledger {
         self.limit
     }
 
+    /// [`serve`](Self::serve) is to be called then.
+    pub(super) fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
     pub(super) fn used(&self) -> u64 {
         self.used
     }
@@ -156,12 +161,18 @@ impl Ledger {
         self.queue.len()
     }
 
+    /// Who is served next. Whoever waits for more than the whole, since it has become less, holds
+    /// up nobody.
+    fn head(&self) -> Option<(&Place, &Waiting)> {
+        let mut queue = self.queue.iter();
+        queue.find(|(_, waiting)| waiting.wish.total() <= self.limit)
+    }
+
     /// Grants the wish if it fits and nobody waits who goes before it.
     pub(super) fn try_ask(&mut self, wish: &Wish) -> bool {
         let adds = wish.adds();
         let first = self
-            .queue
-            .first_key_value()
+            .head()
             .is_none_or(|(place, _)| self.class(wish) < place.0);
         let granted = self.holds(wish) || adds == 0 || (first && self.fits(wish));
         if granted {
@@ -281,7 +292,7 @@ impl Ledger {
     /// Grants what fits now, in order; the wakers are to be woken outside of the lock.
     pub(super) fn serve(&mut self) -> Vec<Waker> {
         let mut woken = Vec::new();
-        while let Some((&place, waiting)) = self.queue.first_key_value() {
+        while let Some((&place, waiting)) = self.head() {
             if !self.holds(&waiting.wish) && !self.fits(&waiting.wish) {
                 break;
             }

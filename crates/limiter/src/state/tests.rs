@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::BreakerOptions;
+use crate::Limit;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -12,8 +13,19 @@ enum Event {
     Comes,
     Leaves(usize),
     Passes(u16),
-    Ends { which: usize, outcome: u8 },
-    GivesUp { which: usize, late: bool },
+    Ends {
+        which: usize,
+        outcome: u8,
+    },
+    GivesUp {
+        which: usize,
+        late: bool,
+    },
+    Changes {
+        limit: usize,
+        breaker: bool,
+        max_queue: usize,
+    },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -24,6 +36,9 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (1..2_000_u16).prop_map(Event::Passes),
         4 => (any::<usize>(), 0..3_u8).prop_map(|(which, outcome)| Event::Ends { which, outcome }),
         1 => (any::<usize>(), any::<bool>()).prop_map(|(which, late)| Event::GivesUp { which, late }),
+        1 => (1..6_usize, any::<bool>(), 0..13_usize).prop_map(|(limit, breaker, max_queue)| {
+            Event::Changes { limit, breaker, max_queue }
+        }),
     ]
 }
 
@@ -32,6 +47,7 @@ struct Model {
     state: State<u32>,
     now: Instant,
     limit: usize,
+    max_queue: usize,
     next: u32,
     waiting: BTreeMap<u32, u64>,
     running: BTreeMap<u32, (Slot, bool, bool)>,
@@ -42,17 +58,13 @@ struct Model {
 
 impl Model {
     fn new(limit: usize, breaker: bool) -> Self {
-        let options = Options {
-            limit: Limit::Fixed(limit),
-            max_queue: 12,
-            breaker: breaker.then(BreakerOptions::default),
-            ..Options::default()
-        };
+        let options = options(limit, breaker, 12);
         let now = Instant::now();
         Self {
             state: State::new(&options, fastrand::Rng::with_seed(5), now),
             now,
             limit,
+            max_queue: 12,
             next: 0,
             waiting: BTreeMap::new(),
             running: BTreeMap::new(),
@@ -92,6 +104,17 @@ impl Model {
                     self.running.insert(item, (slot, true, *late));
                 }
             }
+            Event::Changes {
+                limit,
+                breaker,
+                max_queue,
+            } => {
+                (self.limit, self.max_queue) = (*limit, *max_queue);
+                let options = options(*limit, *breaker, *max_queue);
+                let random = fastrand::Rng::with_seed(6);
+                self.state
+                    .set_options(self.now, &options, random, &mut effects);
+            }
         }
         self.refused(effects);
         while let Some((item, slot)) = self.state.next(self.now) {
@@ -121,6 +144,8 @@ impl Model {
     fn starts(&mut self, item: u32, slot: Slot) {
         self.finish(item);
         self.running.insert(item, (slot, false, false));
+        // More than that may run only since before the limit was lowered.
+        assert!(self.running.len() <= self.limit + 1);
         self.probes = self
             .running
             .values()
@@ -147,8 +172,8 @@ impl Model {
             self.running.values().filter(|(_, up, _)| *up).count()
         );
         assert_eq!(stats.queued, self.waiting.len());
-        assert!(stats.queued <= 12);
-        assert!(stats.in_use <= self.limit + 1, "{stats:?}");
+        assert_eq!(stats.limit, self.limit);
+        assert!(stats.queued <= self.max_queue);
         // Whoever waits does so because all slots are taken, or the breaker closes.
         assert!(
             stats.queued == 0
@@ -172,6 +197,15 @@ impl Model {
         let stats = self.state.stats(self.now);
         assert_eq!((stats.in_use, stats.given_up, stats.queued), (0, 0, 0));
         assert_eq!(self.done.len(), self.next as usize);
+    }
+}
+
+fn options(limit: usize, breaker: bool, max_queue: usize) -> Options {
+    Options {
+        limit: Limit::Fixed(limit),
+        max_queue,
+        breaker: breaker.then(BreakerOptions::default),
+        ..Options::default()
     }
 }
 

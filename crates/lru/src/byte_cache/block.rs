@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::ceiling::Ceiling;
 use super::place::{Location, Tag};
 use super::record::{self, Record};
 use super::terms::{self, Left, Terms};
@@ -186,11 +187,17 @@ impl Page {
 
     /// Writes over a record's value and terms; not if a value or a note of the page is still in somebody's hands.
     pub(super) fn overwrite(&mut self, offset: usize, value: &[u8], terms: Terms<'_>) -> bool {
+        self.edit(|records, values| record::overwrite(records, values, offset, value, terms))
+    }
+
+    /// Changes the records and the values where they lie; not if a value or a note of the page is
+    /// still in somebody's hands.
+    pub(super) fn edit(&mut self, edit: impl FnOnce(&mut [u8], &mut [u8])) -> bool {
         // Under the exclusive lock: nobody can come to share it meanwhile.
         match mem::take(&mut self.bytes).try_into_mut() {
             Ok(mut bytes) => {
                 let (records, values) = bytes.split_at_mut(self.values);
-                record::overwrite(records, values, offset, value, terms);
+                edit(records, values);
                 self.bytes = bytes.freeze();
                 true
             }
@@ -236,6 +243,14 @@ impl Single {
 
     pub(super) fn key(&self) -> &[u8] {
         self.parts().1
+    }
+
+    /// Lowers its life to a ceiling.
+    pub(super) fn shorten(&mut self, ceiling: &Ceiling) {
+        self.deadline = ceiling.lower(self.deadline);
+        if self.has_extras {
+            ceiling.lower_windows(&mut self.head);
+        }
     }
 
     pub(super) fn terms(&self) -> Terms<'_> {

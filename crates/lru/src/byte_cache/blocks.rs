@@ -9,6 +9,10 @@ use super::record::{self, Record, Small};
 use crate::Xxh3State;
 use crate::ages::{Ages, Oldest};
 
+mod shorten;
+
+pub(super) use self::shorten::{Shorten, lowered};
+
 /// What the entries of a shard lie in, in the order in which it was made.
 ///
 /// New records go to the end of the open page, whose bytes are in a buffer that goes on being used: what it holds when the

@@ -5,16 +5,18 @@ use bytes::Bytes;
 use hashbrown::HashTable;
 
 use super::block::{Age, Block, Found, Single};
-use super::blocks::{Blocks, Layout};
+use super::blocks::{Blocks, Layout, lowered};
+use super::ceiling::Ceiling;
 use super::place::{Location, Place, Tag};
 use super::record::{Record, Small};
 use super::terms::{State, Terms};
 use super::weight;
 use crate::Stats;
+use crate::budget::Budget;
 use crate::clock::Now;
-use crate::shard::Budget;
 
 mod scan;
+mod shorten;
 
 /// The entries of a shard: a log of blocks, and an index of where in it each key's entry lies.
 ///
@@ -25,6 +27,8 @@ pub(super) struct Log {
     number: usize,
     index: HashTable<Place>,
     blocks: Blocks,
+    /// While lives are lowered: what that of an entry is lowered to as it is moved.
+    ceiling: Option<Ceiling>,
     /// But for the hits and misses, which lookups count beside the lock.
     pub(super) stats: Stats,
 }
@@ -55,6 +59,7 @@ impl Log {
             number,
             index: HashTable::new(),
             blocks: Blocks::new(layout),
+            ceiling: None,
             stats: Stats::default(),
         }
     }
@@ -287,6 +292,7 @@ impl Log {
         let mut empty = Self::new(self.number, self.blocks.layout());
         empty.stats = self.stats;
         empty.stats.removals += self.len() as u64;
+        empty.ceiling = self.ceiling;
         let all = mem::replace(self, empty);
         self.settle(all.bytes(), budget);
         all
@@ -310,6 +316,7 @@ impl Log {
         let block = self.blocks.lift(number, budget.ages());
         if let Some(Block::Page(_, page)) = &block {
             let (records, values) = page.parts();
+            let mut scratch = Vec::new();
             let mut at = 0;
             while let Some(record) = Record::at(records, at) {
                 let from = Location::new(number, at);
@@ -328,11 +335,15 @@ impl Log {
                     }
                 };
                 let value = values.get(record.value).unwrap_or_default();
+                let terms = match &self.ceiling {
+                    Some(ceiling) => lowered(record.terms, ceiling, &mut scratch),
+                    None => record.terms,
+                };
                 let entry = Small {
                     tag: record.tag,
                     key: record.key,
                     value,
-                    terms: record.terms,
+                    terms,
                 };
                 let to = self.blocks.append(Age::Moved, entry, budget.ages());
                 *place.get_mut() = Place::new(record.tag, uses, to);

@@ -148,7 +148,7 @@ impl<'a> Record<'a> {
     }
 }
 
-fn is_timed(terms: Terms<'_>) -> bool {
+pub(super) fn is_timed(terms: Terms<'_>) -> bool {
     terms.deadline != Deadline::NEVER
 }
 
@@ -171,6 +171,11 @@ pub(super) fn overwrite(
     if let Some(old) = values.get_mut(at) {
         old.copy_from_slice(value);
     }
+    set_terms(records, offset, terms);
+}
+
+/// Writes terms that [fit](Record::fits) over those of the record at an offset.
+pub(super) fn set_terms(records: &mut [u8], offset: usize, terms: Terms<'_>) {
     if is_timed(terms)
         && let Some(old) = records.get_mut(offset + WORD..offset + 2 * WORD)
     {

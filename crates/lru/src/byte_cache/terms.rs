@@ -26,11 +26,34 @@ pub(super) enum State {
 }
 
 /// In milliseconds.
-#[derive(Clone, Copy, Default)]
-struct Windows {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Windows {
     serve_stale: u32,
     keep_stale: u32,
     refresh_ahead: u32,
+}
+
+impl Windows {
+    pub(super) fn of(life: &Life) -> Self {
+        Self {
+            serve_stale: saturating_millis(life.serve_stale),
+            keep_stale: saturating_millis(life.keep_stale),
+            refresh_ahead: saturating_millis(life.refresh_ahead),
+        }
+    }
+
+    /// Each of them, but no longer than there.
+    pub(super) fn at_most(self, most: Self) -> Self {
+        Self {
+            serve_stale: self.serve_stale.min(most.serve_stale),
+            keep_stale: self.keep_stale.min(most.keep_stale),
+            refresh_ahead: self.refresh_ahead.min(most.refresh_ahead),
+        }
+    }
+
+    fn to_bytes(self) -> [[u8; WINDOW]; 3] {
+        [self.serve_stale, self.keep_stale, self.refresh_ahead].map(u32::to_le_bytes)
+    }
 }
 
 const WINDOW: usize = size_of::<u32>();
@@ -40,22 +63,38 @@ const FIXED: usize = 3 * WINDOW + LEN;
 
 /// The extras of an entry: empty, without an allocation, where it has neither windows nor a note.
 pub(super) fn encode(life: &Life, note: &[u8]) -> Vec<u8> {
-    let windows = [life.serve_stale, life.keep_stale, life.refresh_ahead].map(|window| {
-        // Without a `ttl` they have no meaning.
-        life.ttl.map_or(0, |_| saturating_millis(window))
-    });
-    if windows == [0; 3] && note.is_empty() {
+    // Without a `ttl` they have no meaning.
+    let windows = life.ttl.map_or(Windows::default(), |_| Windows::of(life));
+    if windows == Windows::default() && note.is_empty() {
         return Vec::new();
     }
     // Nothing with a longer note is ever stored.
     let len = u16::try_from(note.len()).unwrap_or(u16::MAX);
     let mut extras = Vec::with_capacity(FIXED.saturating_add(note.len()));
-    for window in windows {
-        extras.extend_from_slice(&window.to_le_bytes());
-    }
+    extras.extend_from_slice(windows.to_bytes().as_flattened());
     extras.extend_from_slice(&len.to_le_bytes());
     extras.extend_from_slice(note);
     extras
+}
+
+/// Writes windows over those of the extras that bytes begin with.
+pub(super) fn set_windows(bytes: &mut [u8], windows: Windows) {
+    if let Some(old) = bytes.get_mut(..3 * WINDOW) {
+        old.copy_from_slice(windows.to_bytes().as_flattened());
+    }
+}
+
+/// The windows of extras; none where there are no extras.
+pub(super) fn windows(extras: &[u8]) -> Windows {
+    let window = |n: usize| {
+        let bytes = extras.get(n * WINDOW..)?.first_chunk::<WINDOW>()?;
+        Some(u32::from_le_bytes(*bytes))
+    };
+    Windows {
+        serve_stale: window(0).unwrap_or_default(),
+        keep_stale: window(1).unwrap_or_default(),
+        refresh_ahead: window(2).unwrap_or_default(),
+    }
 }
 
 /// The extras that bytes begin with, and what follows them.
@@ -114,15 +153,7 @@ impl<'a> Terms<'a> {
     }
 
     fn windows(&self) -> Windows {
-        let window = |n: usize| {
-            let bytes = self.extras.get(n * WINDOW..)?.first_chunk::<WINDOW>()?;
-            Some(u32::from_le_bytes(*bytes))
-        };
-        Windows {
-            serve_stale: window(0).unwrap_or_default(),
-            keep_stale: window(1).unwrap_or_default(),
-            refresh_ahead: window(2).unwrap_or_default(),
-        }
+        windows(self.extras)
     }
 }
 

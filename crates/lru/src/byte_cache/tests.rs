@@ -2,10 +2,12 @@ use std::collections::HashMap;
 
 use super::*;
 
+mod capacity;
 mod foreign;
 mod lives;
 mod pages;
 mod scan;
+mod shorten;
 
 fn options(capacity: u64, shards: usize) -> Options {
     Options {

@@ -27,6 +27,8 @@ pub(crate) trait Subject: Sync {
     fn clear(&self);
     fn len(&self) -> usize;
     fn bytes(&self) -> u64;
+    fn capacity(&self) -> u64;
+    fn set_capacity(&self, capacity: u64);
     fn stats(&self) -> Stats;
 }
 
@@ -77,6 +79,14 @@ impl Subject for Cache<u64, Value> {
 
     fn bytes(&self) -> u64 {
         self.bytes()
+    }
+
+    fn capacity(&self) -> u64 {
+        self.capacity()
+    }
+
+    fn set_capacity(&self, capacity: u64) {
+        self.set_capacity(capacity);
     }
 
     fn stats(&self) -> Stats {
@@ -149,6 +159,14 @@ impl Subject for ByteCache {
 
     fn bytes(&self) -> u64 {
         self.bytes()
+    }
+
+    fn capacity(&self) -> u64 {
+        self.capacity()
+    }
+
+    fn set_capacity(&self, capacity: u64) {
+        self.set_capacity(capacity);
     }
 
     fn stats(&self) -> Stats {

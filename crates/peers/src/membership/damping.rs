@@ -115,10 +115,12 @@ impl Damping {
         Believed { members, due }
     }
 
-    /// A node of that name has said that it is there: the next list that has it is believed.
-    /// Whether that is news.
-    pub(crate) fn is_there(&mut self, name: &str) -> bool {
-        self.changed.remove(name).is_some()
+    /// A node has said that it is there: the next list that has it is believed. Whether that is
+    /// news.
+    pub(crate) fn is_there(&mut self, is_it: impl Fn(&str) -> bool) -> bool {
+        let before = self.changed.len();
+        self.changed.retain(|name, _| !is_it(name));
+        self.changed.len() < before
     }
 
     fn may_come_at(&self, name: &str, now: Instant) -> Instant {
@@ -266,9 +268,9 @@ mod tests {
         assert_eq!(node.told(&["a"]), is("a", None));
         tokio::time::advance(SECOND).await;
         assert_eq!(node.told(&["a", "b"]), is("a", Some(9)));
-        assert!(node.damping.is_there("b"));
+        assert!(node.damping.is_there(|name| name == "b"));
         assert_eq!(node.told(&["a", "b"]), is("ab", None));
-        assert!(!node.damping.is_there("b"));
+        assert!(!node.damping.is_there(|name| name == "b"));
     }
 
     #[tokio::test(start_paused = true)]

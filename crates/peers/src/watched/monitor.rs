@@ -1,17 +1,18 @@
 //! The task that pings a peer when asked to, and steadily while it is down.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use gaggle_group::Peer;
+use gaggle_group::{Peer, PeerError};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::flaps::Flaps;
 use super::standing::Standing;
 use crate::Options;
+use crate::peers::Inner;
 
 /// What the monitor knows.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,8 @@ pub(crate) struct Health {
     /// Pings that have ended. Grows with each, so that a waiter can tell a new verdict from an
     /// old one.
     pub(crate) checks: u64,
+    /// Whether it has been asked who it is, answered or not.
+    pub(crate) asked: bool,
 }
 
 impl Health {
@@ -30,6 +33,7 @@ impl Health {
         answers: true,
         up: true,
         checks: 0,
+        asked: false,
     };
 }
 
@@ -39,32 +43,63 @@ pub(crate) struct Monitor {
     pub(crate) standing: Arc<Standing>,
     /// Wakes it.
     pub(crate) check: Arc<Notify>,
-    /// Wakes it though the peer is down.
+    /// Wakes it though the peer is down, or to ask who it is.
     pub(crate) probe: Arc<Notify>,
     /// Requests that the peer has answered, in whatever way: each is a sign of life.
     pub(crate) answered: Arc<AtomicU64>,
     pub(crate) health: watch::Sender<Health>,
     /// Told each time that the peer is found to be down.
     pub(crate) went_down: Arc<Notify>,
+    pub(crate) name: Arc<str>,
+    pub(crate) address: Arc<str>,
+    pub(crate) node: Weak<Inner>,
+}
+
+/// Why the monitor wakes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wakes {
+    /// The peer is late with an answer, or down: it is pinged.
+    Ping,
+    /// It is time to ask who it is.
+    Greet,
 }
 
 impl Monitor {
-    /// Pings when woken, and every `probe_every` while the peer is down. Never ends.
+    /// Pings when woken, and every `probe_every` while the peer is down; asks who it is at once, when it is
+    /// up again, and every `greet_every`. Never ends.
     pub(crate) async fn run(self) {
         let mut flaps = Flaps::new(self.options.damping);
+        let mut greets_at = Instant::now();
+        let mut has_answered = false;
         loop {
-            if self.health.borrow().up {
-                self.check.notified().await;
-            } else {
-                tokio::select! {
-                    () = sleep(self.options.probe_every) => {}
-                    () = self.probe.notified() => {}
-                }
-            }
+            let wakes = self.wakes(greets_at).await;
             let before = self.answered.load(Relaxed);
             let began = Instant::now();
-            let pinged = answers(&*self.peer, self.options.ping_timeout).await;
-            self.standing.pinged(began.elapsed());
+            let pinged = match wakes {
+                Wakes::Greet => {
+                    greets_at = began + self.until_next_greeting();
+                    let greeted = self.greet().await;
+                    self.health.send_if_modified(|health| {
+                        let is_news = !health.asked;
+                        health.asked = true;
+                        is_news
+                    });
+                    match greeted {
+                        Greeted::Answered => {
+                            has_answered = true;
+                            continue;
+                        }
+                        // It may be about to start. The first request that wants it will tell.
+                        Greeted::Silent if !has_answered => {
+                            greets_at = began + self.options.probe_every;
+                            continue;
+                        }
+                        Greeted::Silent => false,
+                        Greeted::Unheard => self.ping().await,
+                    }
+                }
+                Wakes::Ping => self.ping().await,
+            };
             // A peer with more work than processors may be late for a ping while it answers one
             // request after the other. To drop such a peer would send its work to the origin,
             // just when there is most of it.
@@ -80,7 +115,7 @@ impl Monitor {
                 health.up = up;
                 health.checks += 1;
             });
-            let peer = self.peer.name();
+            let peer = &*self.name;
             match (was.up, up) {
                 (true, false) => warn!(peer, "a peer is down"),
                 (false, true) => info!(peer, "a peer is up again"),
@@ -92,11 +127,94 @@ impl Monitor {
                 }
                 _ => {}
             }
+            if !was.answers && answers {
+                // It may be another one now.
+                greets_at = Instant::now();
+            }
             if was.answers && !answers {
                 self.went_down.notify_one();
             }
         }
     }
+
+    async fn wakes(&self, greets_at: Instant) -> Wakes {
+        if !self.health.borrow().up {
+            tokio::select! {
+                () = sleep(self.options.probe_every) => {}
+                () = self.probe.notified() => {}
+            }
+            return Wakes::Ping;
+        }
+        tokio::select! {
+            biased;
+            () = self.check.notified() => Wakes::Ping,
+            // It has been heard itself.
+            () = self.probe.notified() => Wakes::Greet,
+            () = sleep_until(greets_at) => Wakes::Greet,
+        }
+    }
+
+    async fn ping(&self) -> bool {
+        let began = Instant::now();
+        let pinged = answers(&*self.peer, self.options.ping_timeout).await;
+        self.standing.pinged(began.elapsed());
+        pinged
+    }
+
+    /// Asks the peer who it is, and tells the node.
+    async fn greet(&self) -> Greeted {
+        // Its node has gone, and this task goes with it.
+        let Some(node) = self.node.upgrade() else {
+            return Greeted::Answered;
+        };
+        let limit = self.options.ping_timeout;
+        let began = Instant::now();
+        let hello = node.hello();
+        drop(node);
+        let asked = timeout(limit, self.peer.hello(&hello)).await;
+        let Some(node) = self.node.upgrade() else {
+            return Greeted::Answered;
+        };
+        match asked {
+            Ok(Ok(greeting)) => {
+                Inner::met_elsewhere(&node, &self.name, &self.address, greeting).await;
+            }
+            // As good as a ping.
+            Ok(Err(PeerError::Unavailable { .. })) | Err(_) => {
+                return match is_fair(began, limit) {
+                    true => Greeted::Silent,
+                    false => Greeted::Unheard,
+                };
+            }
+            // It answers, and wants nothing of this node.
+            Ok(Err(failure)) => node.refused_by(&self.name, &failure),
+        }
+        Greeted::Answered
+    }
+
+    /// Spread, so that nodes that started together do not ask together.
+    fn until_next_greeting(&self) -> Duration {
+        let node = self.node.upgrade();
+        let peers = node.map_or(0, |node| node.view().nodes.len());
+        let at_most_100_a_second =
+            Duration::from_millis(10).saturating_mul(u32::try_from(peers).unwrap_or(u32::MAX));
+        let every = self.options.greet_every.max(at_most_100_a_second);
+        every.mul_f64(0.8 + 0.4 * fastrand::f64())
+    }
+}
+
+/// How a greeting has ended.
+enum Greeted {
+    Answered,
+    /// As a ping without an answer.
+    Silent,
+    /// This process did not run for a while.
+    Unheard,
+}
+
+/// Whether a time-out says something about the peer.
+fn is_fair(began: Instant, limit: Duration) -> bool {
+    began.elapsed() <= limit + limit / 8
 }
 
 /// Pings whose verdict is not believed, in sequence, before one is.
@@ -113,7 +231,7 @@ async fn answers(peer: &dyn Peer, limit: Duration) -> bool {
         if matches!(timeout(limit, peer.ping()).await, Ok(Ok(()))) {
             return true;
         }
-        if started.elapsed() <= limit + limit / 8 {
+        if is_fair(started, limit) {
             return false;
         }
     }

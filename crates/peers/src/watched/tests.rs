@@ -39,8 +39,12 @@ fn watched(answering: bool) -> (Arc<Busy>, Watched) {
         hedges: true,
         fleet: Arc::default(),
         went_down: Arc::default(),
+        node: Weak::new(),
     };
-    (busy.clone(), Watched::new(busy, &shared))
+    (
+        busy.clone(),
+        Watched::new(busy, "busy", "http://busy", &shared),
+    )
 }
 
 #[tokio::test(start_paused = true)]

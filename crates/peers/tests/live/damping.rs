@@ -8,16 +8,16 @@ use gaggle_peers::{Discovery, DiscoveryError, Peers};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use crate::fake::{SECOND, World, get, is_up, key_of, name, ring};
+use crate::fake::{SECOND, World, get, is_up, key_of, name, ring, word};
 
 /// A list that a test changes, and that is asked for each second.
 #[derive(Default)]
-struct Listed {
+struct Scripted {
     members: Mutex<Option<Vec<usize>>>,
     changed: Notify,
 }
 
-impl Listed {
+impl Scripted {
     fn set(&self, members: &[usize]) {
         *self.members.lock().unwrap() = Some(members.to_vec());
         self.changed.notify_one();
@@ -30,14 +30,17 @@ impl Listed {
 }
 
 #[async_trait]
-impl Discovery for Listed {
-    async fn members(&self) -> Result<Vec<String>, DiscoveryError> {
+impl Discovery for Scripted {
+    async fn members(&self) -> Result<Vec<gaggle_peers::Listed>, DiscoveryError> {
         let members = self.members.lock().unwrap().clone();
         let members = members.ok_or_else(|| DiscoveryError {
             what: "a test".into(),
             source: Arc::from(Box::<dyn std::error::Error + Send + Sync>::from("no list")),
         })?;
-        Ok(members.into_iter().map(name).collect())
+        Ok(members
+            .into_iter()
+            .map(|number| name(number).into())
+            .collect())
     }
 
     async fn changed(&self) {
@@ -48,8 +51,8 @@ impl Discovery for Listed {
     }
 }
 
-fn follow(world: &World, members: usize) -> (Peers, Arc<Listed>) {
-    let (peers, listed) = (world.peers(members), Arc::new(Listed::default()));
+fn follow(world: &World, members: usize) -> (Peers, Arc<Scripted>) {
+    let (peers, listed) = (world.peers(members), Arc::new(Scripted::default()));
     listed.set(&(1..=members).collect::<Vec<_>>());
     let (follower, followed) = (peers.clone(), Arc::clone(&listed));
     tokio::spawn(async move { follower.follow(&*followed).await });
@@ -90,7 +93,7 @@ async fn a_member_that_is_stopped_leaves_the_ring_at_once_and_when_killed_soon()
     let (peers, listed) = follow(&world, 4);
     sleep(SECOND).await;
     // Stopped: it says so, then it is gone, then it is no longer listed.
-    peers.leaves(&name(4), Some(20 * SECOND));
+    peers.leaves(&word(4, Some(20 * SECOND)));
     assert_eq!(ring(&peers), [1, 2, 3]);
     world.set(4, |node| node.is_dead = true);
     listed.set(&[1, 2, 3]);
@@ -190,7 +193,7 @@ async fn one_that_has_started_again_and_says_so_is_back_at_once() {
     listed.set(&[1, 2, 3]);
     sleep(2 * SECOND).await;
     assert_eq!(ring(&peers), [1, 2], "it went a moment ago");
-    peers.leaves(&name(3), None);
+    peers.leaves(&word(3, None));
     let back = until_ring(&peers, &[1, 2, 3]).await;
     assert!(back <= SECOND, "{back:?}");
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gaggle_group::{
-    Entry, Fetch, Key, Notice, Peer, PeerError, Route, Router, Verdict, async_trait,
+    Entry, Fetch, Key, Notice, Peer, PeerError, Route, Router, Verdict, Word, async_trait,
 };
 use gaggle_peers::{Options, Peers, Profile};
 use tokio::time::sleep;
@@ -49,6 +49,16 @@ pub(crate) fn name(number: usize) -> String {
     format!("http://10.0.0.{number}:8001")
 }
 
+/// Its name in the ring.
+pub(crate) fn ring_name(number: usize) -> String {
+    format!("10.0.0.{number}:8001")
+}
+
+/// The node says so.
+pub(crate) fn word(number: usize, gone_within: Option<Duration>) -> Word {
+    Word::new(ring_name(number), gone_within)
+}
+
 pub(crate) fn keys(count: usize) -> impl Iterator<Item = String> {
     (0..count).map(|n| format!("key-{n}"))
 }
@@ -78,9 +88,14 @@ impl World {
 
     pub(crate) fn peers_with(&self, members: usize, profile: Profile, options: Options) -> Peers {
         let world = self.clone();
-        let connect = move |name: &str| {
-            let (world, name) = (world.clone(), name.to_owned());
-            Ok(Arc::new(Fake { world, name }) as Arc<dyn Peer>)
+        let connect = move |name: &str, address: &str| {
+            let (world, name, address) = (world.clone(), name.to_owned(), address.to_owned());
+            let fake = Fake {
+                world,
+                name,
+                address,
+            };
+            Ok(Arc::new(fake) as Arc<dyn Peer>)
         };
         let peers = Peers::new(ME, profile, options, connect).unwrap();
         peers.update((2..=members).map(name)).unwrap();
@@ -91,12 +106,13 @@ impl World {
 struct Fake {
     world: World,
     name: String,
+    address: String,
 }
 
 impl Fake {
     fn does(&self) -> Does {
         let does = self.world.does.lock().unwrap();
-        does.get(&self.name).copied().unwrap_or(WELL)
+        does.get(&self.address).copied().unwrap_or(WELL)
     }
 
     fn broken(&self) -> PeerError {
@@ -119,7 +135,7 @@ impl Peer for Fake {
             .asked
             .lock()
             .unwrap()
-            .entry(self.name.clone())
+            .entry(self.address.clone())
             .or_default() += 1;
         let does = self.does();
         sleep(does.takes).await;
@@ -141,11 +157,11 @@ impl Peer for Fake {
         Ok(())
     }
 
-    async fn leaving(&self, _: &str, gone_within: Option<Duration>) -> Result<(), PeerError> {
+    async fn leaving(&self, word: &Word) -> Result<(), PeerError> {
         if self.does().is_dead {
             std::future::pending::<()>().await;
         }
-        let told = (self.name.clone(), gone_within);
+        let told = (self.address.clone(), word.gone_within);
         self.world.told.lock().unwrap().push(told);
         Ok(())
     }
@@ -161,11 +177,19 @@ impl Peer for Fake {
     }
 }
 
+/// Where it is reached.
+pub(crate) fn address_of(peer: &dyn Peer) -> String {
+    format!("http://{}", peer.name())
+}
+
 /// The numbers of the members that are in the ring, in order.
 pub(crate) fn ring(peers: &Peers) -> Vec<usize> {
     let members = peers.members();
     let number = |name: &str| name.split(['.', ':']).nth(4).unwrap().parse().unwrap();
-    let mut numbers: Vec<usize> = members.iter().map(|member| number(&member.name)).collect();
+    let mut numbers: Vec<usize> = members
+        .iter()
+        .map(|member| number(&member.address))
+        .collect();
     numbers.sort_unstable();
     numbers
 }
@@ -173,13 +197,15 @@ pub(crate) fn ring(peers: &Peers) -> Vec<usize> {
 /// Whether the member is thought to be up.
 pub(crate) fn is_up(peers: &Peers, number: usize) -> bool {
     let members = peers.members();
-    let member = members.iter().find(|member| *member.name == *name(number));
+    let member = members
+        .iter()
+        .find(|member| *member.address == *name(number));
     member.unwrap().up
 }
 
 /// The first key that the member owns.
 pub(crate) fn key_of(peers: &Peers, number: usize) -> Key {
-    let key = keys(10_000).find(|key| *peers.owner(key.as_bytes()).name == *name(number));
+    let key = keys(10_000).find(|key| *peers.owner(key.as_bytes()).address == *name(number));
     Key::from(key.unwrap())
 }
 
@@ -188,7 +214,7 @@ pub(crate) async fn get(peers: &Peers, key: &Key) -> Option<String> {
     let Route::Theirs(peer) = peers.route(key) else {
         return None;
     };
-    let asked = peer.name().to_owned();
+    let asked = address_of(&*peer);
     let fetch = Fetch::new("g", key, 1 << 20, 2 * SECOND);
     // How it ends is the peer's business.
     let _ = tokio::time::timeout(2 * SECOND, peer.fetch(fetch)).await;

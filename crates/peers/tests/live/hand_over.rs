@@ -5,13 +5,13 @@ use std::time::Duration;
 use gaggle_group::Router;
 use gaggle_peers::{Options, Peers, Profile};
 
-use crate::fake::{ME, SECOND, World, get, is_up, key_of, keys, name};
+use crate::fake::{ME, SECOND, World, address_of, get, is_up, key_of, keys, name, ring_name};
 
 const KEYS: usize = 1_000;
 
 fn previous(peers: &Peers, key: &str) -> Option<String> {
     let previous = peers.previous_owner(key.as_bytes());
-    previous.map(|previous| previous.peer.name().to_owned())
+    previous.map(|previous| address_of(&*previous.peer))
 }
 
 /// Lets the time pass for which a node is one that has just started.
@@ -25,7 +25,7 @@ async fn a_key_that_came_with_a_leave_is_had_from_the_member_that_left() {
     let world = World::default();
     let peers = world.peers(3);
     grown_up(&peers).await;
-    let owner = |key: &String| peers.owner(key.as_bytes()).name;
+    let owner = |key: &String| peers.owner(key.as_bytes()).address;
     let before: Vec<_> = keys(KEYS).map(|key| owner(&key)).collect();
     peers.update([name(2)]).unwrap();
     let mut moved = 0;
@@ -48,14 +48,18 @@ async fn a_node_that_has_started_asks_those_who_kept_its_keys() {
     let peers = world.peers(4);
     let mut asked = 0;
     for key in keys(KEYS) {
-        if *peers.owner(key.as_bytes()).name != *ME {
+        if !peers.owner(key.as_bytes()).is_self {
             assert_eq!(previous(&peers, &key), None);
             continue;
         }
         // The ring without this node.
         let others = gaggle_peers_ring(&[2, 3, 4]);
         let kept = others.owner(key.as_bytes()).unwrap();
-        assert_eq!(previous(&peers, &key).as_deref(), Some(kept), "{key}");
+        assert_eq!(
+            previous(&peers, &key),
+            Some(format!("http://{kept}")),
+            "{key}"
+        );
         asked += 1;
     }
     assert!(asked > 150, "{asked}");
@@ -63,7 +67,7 @@ async fn a_node_that_has_started_asks_those_who_kept_its_keys() {
 }
 
 fn gaggle_peers_ring(members: &[usize]) -> gaggle_ring::Ring {
-    gaggle_ring::Ring::new(Profile::Gaggle, members.iter().map(|&n| name(n))).unwrap()
+    gaggle_ring::Ring::new(Profile::Gaggle, members.iter().map(|&n| ring_name(n))).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,9 +81,9 @@ async fn the_latest_other_owner_that_is_up_is_asked() {
             let ring = gaggle_peers_ring(members);
             ring.owner(key.as_bytes()).unwrap().to_owned()
         };
-        owned_by(&[1, 2, 3, 4]) == name(4)
-            && owned_by(&[1, 2, 3]) == name(3)
-            && owned_by(&[1, 2]) == name(2)
+        owned_by(&[1, 2, 3, 4]) == ring_name(4)
+            && owned_by(&[1, 2, 3]) == ring_name(3)
+            && owned_by(&[1, 2]) == ring_name(2)
     });
     let key = key.unwrap();
     for left in [3, 2, 1] {
@@ -129,13 +133,13 @@ async fn four_rings_are_kept() {
     peers.update(Vec::<String>::new()).unwrap();
     assert_eq!(previous(&peers, key), Some(name(3)));
     // Members that take other keys.
-    let others = (10..200).map(name).filter(|other| {
-        let ring = gaggle_ring::Ring::new(Profile::Gaggle, [ME.to_owned(), other.clone()]);
-        ring.unwrap().owner(key.as_bytes()) == Some(ME)
+    let others = (10..200).filter(|&other| {
+        let ring = gaggle_peers_ring(&[1, other]);
+        ring.owner(key.as_bytes()) == Some(&*ring_name(1))
     });
     let mut kept = 0;
     for other in others.take(5) {
-        peers.update([other]).unwrap();
+        peers.update([name(other)]).unwrap();
         kept += u32::from(previous(&peers, key).is_some());
     }
     // The change to a ring of one is not worth remembering: in that ring nobody else keeps

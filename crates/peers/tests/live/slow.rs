@@ -6,7 +6,7 @@ use gaggle_group::{Fetch, Key, Route, Router};
 use gaggle_peers::{Options, Peers, Profile};
 use tokio::time::{Instant, sleep};
 
-use crate::fake::{SECOND, World, get, is_up, key_of, name};
+use crate::fake::{SECOND, World, get, is_up, key_of, name, ring_name};
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -107,7 +107,7 @@ async fn a_hedge_goes_to_a_live_member_after_the_one_that_is_asked() {
     for owner in 2..=4 {
         let key = key_of(&peers, owner);
         match peers.stand_in(&key) {
-            Route::Theirs(peer) => assert_ne!(*peer.name(), *name(owner)),
+            Route::Theirs(peer) => assert_ne!(*peer.name(), *ring_name(owner)),
             Route::Standby => mine += 1,
             Route::Mine => panic!("another member owns it"),
         }
@@ -125,7 +125,7 @@ async fn a_hedge_goes_to_a_live_member_after_the_one_that_is_asked() {
     };
     if let Route::Theirs(second) = peers.stand_in(&key) {
         assert_ne!(Some(second.name()), first.as_deref());
-        assert_ne!(second.name(), name(2));
+        assert_ne!(second.name(), ring_name(2));
     } else {
         assert!(first.is_some(), "never this node for itself");
     }

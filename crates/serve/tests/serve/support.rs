@@ -6,7 +6,7 @@ use http_body_util::Full;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
@@ -86,12 +86,13 @@ pub(crate) fn hello() -> Router {
     Router::new().route("/", get(async || "hello"))
 }
 
-pub(crate) async fn send(client: &mut TcpStream, text: &str) {
+pub(crate) async fn send(client: &mut (impl AsyncWrite + Unpin), text: &str) {
     client.write_all(text.as_bytes()).await.unwrap();
+    client.flush().await.unwrap();
 }
 
 /// Reads to the end of "hello", the body of each answer that keeps its connection.
-pub(crate) async fn read_hello(client: &mut TcpStream) -> String {
+pub(crate) async fn read_hello(client: &mut (impl AsyncRead + Unpin)) -> String {
     let mut answer = Vec::new();
     while !answer.ends_with(b"hello") {
         let read = soon(client.read_buf(&mut answer)).await.unwrap();
@@ -107,7 +108,7 @@ pub(crate) async fn read_hello(client: &mut TcpStream) -> String {
 
 /// What comes until the server closes. A reset is an end, too: so the kernel tells of bytes that
 /// nobody has read.
-pub(crate) async fn read_to_close(client: &mut TcpStream) -> String {
+pub(crate) async fn read_to_close(client: &mut (impl AsyncRead + Unpin)) -> String {
     let mut answer = Vec::new();
     let _ = soon(client.read_to_end(&mut answer)).await;
     String::from_utf8(answer).unwrap()

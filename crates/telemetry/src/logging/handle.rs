@@ -6,20 +6,33 @@ use std::time::{Duration, Instant};
 
 use tracing::dispatcher::WeakDispatch;
 
+use super::level::Level;
 use super::limit::Limiter;
 use super::line::summarize;
 use super::queue::Queue;
+use super::{LogError, parse};
 
-/// A log that a thread of its own writes: its counts, and the wait for its last lines. Clones
-/// speak of the same log.
+/// A log that a thread of its own writes: its level, its counts, and the wait for its last lines.
+/// Clones speak of the same log.
 #[derive(Clone)]
 pub struct Log {
     pub(super) queue: Arc<Queue>,
     pub(super) limiter: Option<Arc<Limiter>>,
+    pub(super) level: Level,
     pub(super) dispatch: WeakDispatch,
 }
 
 impl Log {
+    /// Has lines of another level written from now on: what
+    /// [`LogOptions::level`](super::LogOptions::level) takes. Events that are being written go on.
+    ///
+    /// # Errors
+    ///
+    /// If the level cannot be read, or nothing logs to this log any more. Then all stays as it is.
+    pub fn set_level(&self, level: &str) -> Result<(), LogError> {
+        self.level.set(parse(level)?)
+    }
+
     /// Lines that nobody will see, since the start: the queue was full, or the writer failed.
     pub fn lines_lost(&self) -> u64 {
         self.queue.lost()

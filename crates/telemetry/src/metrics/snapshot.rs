@@ -270,6 +270,11 @@ fn ring(families: &mut Families<'_>, ring: &Ring) -> fmt::Result {
         "Members of the ring, this node included.",
         [([], ring.members.len() as u64)],
     )?;
+    families.gauge(
+        "gaggle_ring_disagreements",
+        "Nodes that have seen another ring, profile, protocol or other groups than this one for a while.",
+        [([], ring.disagreements as u64)],
+    )?;
     families.info(
         "gaggle_ring",
         "Two nodes with the same hash place every key alike.",
@@ -283,6 +288,7 @@ fn ring(families: &mut Families<'_>, ring: &Ring) -> fmt::Result {
 struct Ring {
     members: BTreeMap<Arc<str>, Member>,
     digests: Vec<String>,
+    disagreements: usize,
 }
 
 impl Ring {
@@ -295,6 +301,7 @@ impl Ring {
             if seen.iter().any(|other| Arc::ptr_eq(other, &router)) {
                 continue;
             }
+            ring.disagreements += router.disagreements().len();
             for member in router.members() {
                 ring.members.entry(member.name.clone()).or_insert(member);
             }

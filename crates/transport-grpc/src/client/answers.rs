@@ -3,13 +3,16 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use axum::http::{Request, Response};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderValue, Request, Response};
 use gaggle_group::ByteBudget;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::transport::{Channel, Error};
 
+use super::authorization::Authorization;
 use crate::counted::Counted;
+use crate::server::CLUSTER;
 
 /// The channel for one call.
 #[derive(Clone)]
@@ -18,14 +21,32 @@ pub(super) struct Answers {
     budget: Option<ByteBudget>,
     /// The longest answer, in bytes.
     most: usize,
+    /// What the request says that it is meant for.
+    cluster: Option<HeaderValue>,
+    /// What it shows that it may be made.
+    authorization: Option<HeaderValue>,
 }
 
 impl Answers {
-    pub(super) fn new(channel: Channel, budget: Option<ByteBudget>, most: usize) -> Self {
+    pub(super) fn new(
+        channel: Channel,
+        budget: Option<ByteBudget>,
+        most: usize,
+        cluster: Option<HeaderValue>,
+    ) -> Self {
         Self {
             channel,
             budget,
             most,
+            cluster,
+            authorization: None,
+        }
+    }
+
+    pub(super) fn authorized(self, by: Option<&Authorization>) -> Self {
+        Self {
+            authorization: by.and_then(Authorization::value),
+            ..self
         }
     }
 }
@@ -39,7 +60,13 @@ impl Service<Request<Body>> for Answers {
         Service::poll_ready(&mut self.channel, cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if let Some(cluster) = &self.cluster {
+            request.headers_mut().insert(CLUSTER, cluster.clone());
+        }
+        if let Some(value) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, value.clone());
+        }
         let answer = self.channel.call(request);
         let (budget, most) = (self.budget.clone(), self.most);
         Box::pin(async move {

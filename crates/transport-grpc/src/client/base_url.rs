@@ -22,8 +22,8 @@ pub(crate) fn endpoint(url: &str) -> Result<Endpoint, BaseUrlError> {
 
 fn check(url: &str) -> Result<Endpoint, String> {
     let uri: Uri = url.parse().map_err(|error| format!("{error}"))?;
-    if uri.scheme_str() != Some("http") {
-        return Err("it must begin with http:// (TLS is not spoken here)".into());
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err("it must begin with http:// or https://".into());
     }
     let authority = uri.authority().ok_or("it names no host")?;
     let host = authority.host();
@@ -32,7 +32,7 @@ fn check(url: &str) -> Result<Endpoint, String> {
     }
     // Of an authority, `host` and `host:port` are left; what remains is `user@host` and a port that is no number.
     if authority.port_u16().is_none() && authority.as_str() != host || url.contains('@') {
-        return Err("after http:// it takes a host and perhaps a port".into());
+        return Err("after the scheme it takes a host and perhaps a port".into());
     }
     // gRPC fixes the path of a call.
     if uri.path() != "/" || uri.query().is_some() || url.contains('#') {
@@ -52,6 +52,7 @@ mod tests {
             "http://[::1]:8001",
             "http://cache-1",
             "http://h:1/",
+            "https://cache-1:8001",
         ] {
             assert!(check(good).is_ok(), "{good}: {:?}", check(good).err());
         }
@@ -65,7 +66,8 @@ mod tests {
             "//cache-1",
             "http://",
             "http://:8001",
-            "https://cache-1",
+            "ftp://cache-1",
+            "https://me@cache-1",
             "http://me@cache-1",
             "http://me:secret@cache-1:80",
             "http://cache-1:",

@@ -1,5 +1,6 @@
 //! Calls of a peer, within their bounds.
 
+use std::error::Error as _;
 use std::future::Future;
 use std::time::Duration;
 
@@ -55,7 +56,8 @@ impl GrpcPeer {
                 let channel = self.pool.channel();
                 let most = budget.map_or(usize::MAX, |(_, most)| most);
                 let budget = budget.map(|(budget, _)| budget.clone());
-                let answers = Answers::new(channel, budget, most);
+                let answers = Answers::new(channel, budget, most, self.cluster.clone())
+                    .authorized(self.options.authorization.as_ref());
                 let answer = call(PeersClient::new(answers), left()).await;
                 attempt.ended(&answer);
                 answer
@@ -66,10 +68,27 @@ impl GrpcPeer {
                 Err(status) if never_sent(&status) => once().await,
                 answer => answer,
             };
-            answer.map_err(Asked::Failed)
+            answer.map_err(|status| self.unanswered(status))
         });
         let answer = answer.await.unwrap_or(Err(Asked::Late(within)));
         answer.map(Response::into_inner)
+    }
+
+    /// What it means that a call has ended with that status.
+    fn unanswered(&self, status: Status) -> Asked {
+        let is_theirs = status.source().is_none();
+        match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied if is_theirs => {
+                Asked::ShutOut(if status.message().contains("certificate") {
+                    "it requires a client certificate"
+                } else if self.options.authorization.is_some() {
+                    "it refuses this node's token"
+                } else {
+                    "it requires a token, and this node has none"
+                })
+            }
+            _ => Asked::Failed(status),
+        }
     }
 
     /// A place among the requests under way. A peer that is asked for as much as it may be has no

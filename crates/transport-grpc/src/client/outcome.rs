@@ -14,6 +14,8 @@ use crate::{terms, verdict};
 pub(super) enum Asked {
     /// It ended with this status, the peer's or tonic's own.
     Failed(Status),
+    /// The peer does not let this node in.
+    ShutOut(&'static str),
     /// It did not end in time.
     Late(Duration),
     /// It was not sent, as that many others were under way until its deadline.
@@ -31,6 +33,10 @@ impl Asked {
                 let reason = format!("no answer within {within:?}").into();
                 PeerError::Unavailable { peer, reason }
             }
+            Self::ShutOut(reason) => {
+                let reason = reason.into();
+                PeerError::Refused { peer, reason }
+            }
             // Neither says anything about the peer's health, and no load from elsewhere would
             // help.
             Self::Full(limit) => shed(peer, limit, RETRY_AFTER),
@@ -44,7 +50,7 @@ impl Asked {
                 shed(peer, 0, RETRY_AFTER)
             }
             Self::Failed(status) => {
-                let reason = reason(&status).into();
+                let reason = reason(&status, &peer).into();
                 if speaks_against_health(&status) {
                     PeerError::Unavailable { peer, reason }
                 } else {
@@ -83,10 +89,18 @@ fn speaks_against_health(status: &Status) -> bool {
         )
 }
 
-/// The status and the errors behind it, in one line of bounded length.
-fn reason(status: &Status) -> String {
+/// The status and the errors behind it, in one line of bounded length. What the peer itself says may hold a key in any
+/// form: it is logged at `debug`, where keys may be, and told here in other words, if those are known.
+fn reason(status: &Status, peer: &str) -> String {
     let mut text = format!("{:?}", status.code());
-    if !status.message().is_empty() {
+    if status.source().is_none() {
+        let said = account(status.message().escape_debug().to_string());
+        tracing::debug!(peer, said, "a peer refuses");
+        if let Some(known) = known(status.message()) {
+            text.push_str(": ");
+            text.push_str(known);
+        }
+    } else if !status.message().is_empty() {
         text.push_str(": ");
         text.push_str(status.message());
     }
@@ -101,6 +115,24 @@ fn reason(status: &Status) -> String {
         source = error.source();
     }
     account(text)
+}
+
+fn known(said: &str) -> Option<&'static str> {
+    [
+        ("no such group", "it has no such group"),
+        (
+            "this node is of another cluster",
+            "it is of another cluster",
+        ),
+        // tonic's own, of an answer that came.
+        (
+            "Error, decoded message length too large",
+            "the answer is too large",
+        ),
+        ("Error, message length too large", "the answer is too large"),
+    ]
+    .into_iter()
+    .find_map(|(theirs, ours)| said.starts_with(theirs).then_some(ours))
 }
 
 /// What the peer's answer says.
@@ -179,6 +211,29 @@ mod tests {
         assert!(absent.value.is_none() && absent.freshness.is_over());
         for result in [None, Some(Outcome::Failure(Failure { kind: None }))] {
             assert!(matches!(of(result), Err(PeerError::Refused { .. })));
+        }
+    }
+
+    #[test]
+    fn what_a_peer_says_is_not_repeated_for_it_may_hold_the_key() {
+        let text = |status| {
+            Asked::Failed(status)
+                .into_error(&"http://peer".into())
+                .to_string()
+        };
+        for (code, said, expected) in [
+            (Code::Internal, "no row for S2VzYQ==", "Internal"),
+            (Code::Unknown, "Kesa", "Unknown"),
+            (
+                Code::NotFound,
+                "no such group: Kesa",
+                "NotFound: it has no such group",
+            ),
+        ] {
+            assert_eq!(
+                text(Status::new(code, said)),
+                format!("peer http://peer: {expected}")
+            );
         }
     }
 

@@ -3,7 +3,8 @@
 //! A path may go silent for a connection that exists and still be good for a new one: a firewall
 //! or a balancer has lost its state, or the peer's machine was replaced. The keep-alive of HTTP/2
 //! finds out in seconds; a request that ends without any sign of the peer knows it sooner. The
-//! next request makes a new connection then. Requests under way stay on theirs.
+//! next request makes a new connection then. Requests under way stay on theirs. A change of the TLS
+//! configuration does the same.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,6 +16,7 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use super::outcome::no_room;
+use super::security::{Config, Security};
 
 /// The shortest time from one connection to the next: a peer that fails each request must not cost
 /// a connection for each.
@@ -26,6 +28,7 @@ const TOO_SOON: Duration = Duration::from_millis(100);
 /// The connection to one peer.
 pub(super) struct Pool {
     endpoint: Endpoint,
+    security: Security,
     /// Made on first use and not with the peer: tonic starts a task for it, which needs a runtime.
     current: Mutex<Option<Generation>>,
     /// Answers that have come, on whatever connection.
@@ -35,12 +38,14 @@ pub(super) struct Pool {
 struct Generation {
     channel: Channel,
     born: Instant,
+    config: Config,
 }
 
 impl Pool {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
+    pub(super) fn new(endpoint: Endpoint, security: Security) -> Self {
         Self {
             endpoint,
+            security,
             current: Mutex::new(None),
             answers: AtomicU64::new(0),
         }
@@ -49,11 +54,22 @@ impl Pool {
     /// The channel for the next request.
     pub(super) fn channel(&self) -> Channel {
         let mut current = self.current();
-        let generation = current.get_or_insert_with(|| Generation {
-            channel: self.endpoint.connect_lazy(),
+        // Asked under the lock, so that no thread that comes late brings back an old one.
+        let config = self.security.config();
+        match &*current {
+            Some(generation) if generation.config.is(&config) => return generation.channel.clone(),
+            _ => {}
+        }
+        let channel = config.channel(&self.endpoint);
+        let replaced = current.replace(Generation {
+            channel: channel.clone(),
             born: Instant::now(),
+            config,
         });
-        generation.channel.clone()
+        drop(current);
+        // Outside of the lock, as it may close the connection.
+        drop(replaced);
+        channel
     }
 
     /// Notes that a request leaves.
@@ -80,7 +96,7 @@ impl Pool {
     }
 
     fn current(&self) -> MutexGuard<'_, Option<Generation>> {
-        // No foreign code runs under the lock but a constructor: a poisoned state is a whole one.
+        // What foreign code runs under the lock runs before it is changed: a poisoned state is a whole one.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::Router as Routes;
 use bytes::Bytes;
 use gaggle_group::{
-    Entry, Fetch, Freshness, HandOver, Key, Known, LocalOnly, Member, Peer, PeerError, Route,
-    Router, Verdict,
+    Entry, Fetch, Freshness, Greeting, HandOver, Hello, Instance, Key, Known, LocalOnly, Member,
+    Peer, PeerError, Route, Router, Verdict, Word,
 };
 
 use crate::node::{LONG, Node, echo, removal, value, verdict};
@@ -70,7 +70,7 @@ async fn entries_are_handed_over_but_for_those_of_which_more_is_known() {
     }
 }
 
-type Left = Arc<Mutex<Vec<(String, Option<Duration>)>>>;
+type Left = Arc<Mutex<Vec<Word>>>;
 
 /// Notes who leaves.
 struct Noting(LocalOnly, Left);
@@ -92,8 +92,16 @@ impl Router for Noting {
         self.0.peers()
     }
 
-    fn leaves(&self, name: &str, gone_within: Option<Duration>) {
-        self.1.lock().unwrap().push((name.to_owned(), gone_within));
+    fn leaves(&self, word: &Word) {
+        self.1.lock().unwrap().push(word.clone());
+    }
+
+    fn hello(&self) -> Hello {
+        let mut hello = self.0.hello();
+        hello.cluster = "ours".into();
+        hello.groups = vec!["echo".into()];
+        hello.instance.id = u64::MAX;
+        hello
     }
 
     fn digest(&self) -> String {
@@ -107,22 +115,34 @@ async fn who_leaves_says_so_by_its_name() {
     let left = Left::default();
     let router = Noting(LocalOnly::new("http://self"), Arc::clone(&left));
     group.set_router(Arc::new(router));
-    let node = Node::serve([group]).await;
+    let node = Node::serve([group.clone()]).await;
     let peer = node.peer();
-    let name = "http://10.0.0.9:8001";
+    let name = "10.0.0.9:8001";
     let soon = Some(Duration::from_millis(1_500));
-    peer.leaving(name, soon).await.unwrap();
-    peer.leaving(name, None).await.unwrap();
+    let run = Instance {
+        started: 1_790_000_000_000,
+        id: u64::MAX,
+    };
+    let words = [
+        Word::new(name, soon).of(run, 1),
+        Word::new(name, None).of(run, 2),
+    ];
+    for word in &words {
+        peer.leaving(word).await.unwrap();
+    }
     let long = format!("http://{}", "a".repeat(256));
-    for bad in ["", "node", "https://node", &long] {
-        let refused = peer.leaving(bad, soon).await;
+    for bad in ["", "no\nname", &long] {
+        let refused = peer.leaving(&Word::new(bad, soon)).await;
         assert!(
             matches!(refused, Err(PeerError::Refused { .. })),
             "{refused:?}"
         );
     }
-    let left = left.lock().unwrap();
-    assert_eq!(*left, [(name.to_owned(), soon), (name.to_owned(), None)]);
+    assert_eq!(*left.lock().unwrap(), words);
+    // And what it says of itself is what its router does.
+    let router = group.router();
+    let greeted = peer.hello(&router.hello()).await.unwrap();
+    assert_eq!(greeted, Greeting::Node(router.hello()));
 }
 
 #[tokio::test]
@@ -133,7 +153,7 @@ async fn peers_that_know_no_such_thing_refuse() {
     let handed = peer
         .hand_over(HandOver::new("g", &[], &Known::default()))
         .await;
-    let left = peer.leaving("http://node", None).await;
+    let left = peer.leaving(&Word::new("node", None)).await;
     for refused in [handed.map(drop), left] {
         let Err(PeerError::Refused { reason, .. }) = refused else {
             panic!("{refused:?}")

@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gaggle_group::{Entry, Fetch, Key, PeerError, RemovalId};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Request, Response, Url};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
+use super::authorization::Authorization;
 use super::body;
 use super::pool::Pool;
 use super::queue::{Entered, Queue};
+use super::send::SendError;
 use super::{ClientOptions, HttpTransport, failure};
 use crate::escape::escape;
 use crate::headers;
@@ -26,7 +29,9 @@ pub(super) struct Asker {
     options: Arc<ClientOptions>,
     pool: Pool,
     name: Arc<str>,
-    /// The name without a slash at its end, and the base path.
+    /// What requests say that they are meant for.
+    cluster: Option<HeaderValue>,
+    /// The base URL without a slash at its end, and the base path.
     base: String,
     /// The same as a URL, if it is one.
     url: Option<Url>,
@@ -37,16 +42,17 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    pub(super) fn new(transport: HttpTransport, base_url: &str) -> Self {
+    pub(super) fn new(transport: HttpTransport, name: &str, base_url: &str) -> Self {
         let options = &transport.options;
         let base = format!("{}{}", base_url.trim_end_matches('/'), options.base_path);
         Self {
-            name: base_url.into(),
+            name: name.into(),
+            cluster: options.cluster.as_deref().and_then(cluster),
             url: Url::parse(&base).ok(),
             base,
             slots: Semaphore::new(options.max_requests_per_peer.min(Semaphore::MAX_PERMITS)),
             queue: options.batching.clone().map(Queue::new),
-            pool: Pool::default(),
+            pool: Pool::new(options, name, base_url),
             options: transport.options,
         }
     }
@@ -220,20 +226,50 @@ impl Asker {
             }
             (sent, _) => sent,
         };
-        sent.map_err(|error| {
+        let response = sent.map_err(|error| {
             if error.is_builder() {
                 self.refused("the request is too long for a URL")
             } else {
                 self.unavailable(failure::cause(&error))
             }
-        })
+        })?;
+        match self.shut_out(response.status()) {
+            None => Ok(response),
+            Some(reason) => {
+                body::start(response, MAX_ERROR, self.options.read_timeout).await;
+                Err(self.refused(reason))
+            }
+        }
+    }
+
+    /// How the peer does not let this node in, if that is what a status says.
+    fn shut_out(&self, status: StatusCode) -> Option<&'static str> {
+        match status {
+            StatusCode::UNAUTHORIZED if self.options.authorization.is_some() => {
+                Some("it refuses this node's token")
+            }
+            StatusCode::UNAUTHORIZED => Some("it requires a token, and this node has none"),
+            StatusCode::FORBIDDEN => {
+                Some("it refuses this node, as where a client certificate is required")
+            }
+            _ => None,
+        }
     }
 
     async fn execute(
         &self,
-        request: Request,
+        mut request: Request,
         until: Option<Instant>,
-    ) -> Result<Response, reqwest::Error> {
+    ) -> Result<Response, SendError> {
+        if let Some(cluster) = &self.cluster {
+            request
+                .headers_mut()
+                .insert(headers::CLUSTER, cluster.clone());
+        }
+        let authorization = self.options.authorization.as_ref();
+        if let Some(value) = authorization.and_then(Authorization::value) {
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
         let client = self.pool.client(&self.options)?;
         let attempt = self.pool.attempt(until);
         match client.execute(request).await {
@@ -255,6 +291,11 @@ impl std::fmt::Debug for Asker {
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
+}
+
+/// `None` where it can stand in no header: options are checked where they are made.
+fn cluster(name: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(name).ok()
 }
 
 /// How long the owner may work on an answer that is wanted within `left`: a little less, so that "not in time" arrives in

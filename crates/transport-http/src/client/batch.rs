@@ -20,7 +20,6 @@ use super::queue::{Brought, Item, Turn};
 use super::{body, failure};
 use crate::batch::{self, Frames};
 use crate::encoding::PROTOBUF_TYPE;
-use crate::escape::one_line;
 use crate::headers;
 use crate::notices::put_id;
 use crate::proto::batch_answer::Result as Kind;
@@ -248,8 +247,11 @@ impl<'a> Batch<'a> {
                 None => self.asker.refused("a failure of a kind unknown here"),
             }),
             Some(Kind::Refused(refused)) => {
-                let said = failure::said(refused.reason.as_bytes(), &item.key);
-                Err(self.asker.refused(one_line(said.as_bytes(), 200)))
+                let (peer, reason) = (self.asker.name(), refused.reason.as_bytes());
+                let known = failure::known(peer, reason, &item.key);
+                Err(self
+                    .asker
+                    .refused(known.unwrap_or("it gives a reason unknown here")))
             }
             Some(Kind::NotKept(_)) => Err(self.asker.verdict(Verdict::NotKept)),
             Some(Kind::Separately(_)) => return Brought::Separately,

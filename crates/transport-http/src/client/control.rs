@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use gaggle_group::{HandOver, Key, Known, News, Notice, PeerError, Put, Scope};
+use gaggle_group::{
+    Greeting, HandOver, Hello, Key, Known, News, Notice, PeerError, Put, Scope, Word,
+};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
 use prost::Message;
@@ -16,11 +18,13 @@ use self::message::{HandOverMessage, PutMessage};
 use super::asker::{Asker, MAX_ERROR};
 use super::body;
 use crate::encoding::PROTOBUF_TYPE;
-use crate::headers;
 use crate::message::Parts;
 use crate::notices::{self, MAX_HANDED, MAX_REQUEST};
 use crate::proto::control_request::Request as Kind;
-use crate::proto::{ControlRequest, HandOverResponse, LeavingRequest, NewsRequest, RemoveRequest};
+use crate::proto::{
+    ControlRequest, HandOverResponse, HelloRequest, HelloResponse, NewsRequest, RemoveRequest,
+};
+use crate::{headers, hello};
 
 mod message;
 
@@ -29,6 +33,9 @@ const MAX_URL_KEY: usize = 16 << 10;
 
 /// How many keys at a time are removed by requests of their own.
 const DELETES: usize = 16;
+
+/// The longest answer to the question who is there, in bytes.
+const MAX_HELLO: u64 = 512 << 10;
 
 /// What a request takes beside keys, in bytes: its group's name aside.
 const OVERHEAD: usize = 1 << 10;
@@ -108,19 +115,53 @@ impl Asker {
     }
 
     /// Tells the peer that a node leaves, or has come to stay; `None` if it has no such thing.
-    pub(super) async fn leaving(
-        &self,
-        node: &str,
-        gone_within: Option<Duration>,
-    ) -> Result<Option<()>, PeerError> {
-        let message = message(Kind::Leaving(LeavingRequest {
-            node: node.to_owned(),
-            gone_within_ms: gone_within.map(headers::millis),
-        }));
+    pub(super) async fn leaving(&self, word: &Word) -> Result<Option<()>, PeerError> {
+        let message = message(Kind::Leaving(hello::put_word(word)));
         let request = || self.control_request(message.clone().into());
         match self.control(request).await? {
             Some(response) => self.done(response).await.map(Some),
             None => Ok(None),
+        }
+    }
+
+    /// Asks who is there. Waits for no slot: a node that is busy says so, too.
+    pub(super) async fn hello(&self, from: &Hello, most: Duration) -> Result<Greeting, PeerError> {
+        let message = message(Kind::Hello(HelloRequest {
+            hello: Some(hello::put(from)),
+        }));
+        let began = Instant::now();
+        let until = began.checked_add(most);
+        let request = self.control_request(message.clone().into())?;
+        let again = self.control_request(message.into())?;
+        let response = self.send_or(request, Some(again), until).await?;
+        let status = response.status();
+        let understood = response.headers().contains_key(headers::CONTROL);
+        if understood && status == StatusCode::OK {
+            let body = self.control_body(response, MAX_HELLO, began).await?;
+            let answer = HelloResponse::decode(body).ok();
+            let hello = answer.and_then(|answer| answer.hello);
+            let hello = hello.as_ref().and_then(hello::read);
+            let hello = hello.ok_or_else(|| self.refused("status 200, but no greeting"))?;
+            return Ok(Greeting::Node(hello));
+        }
+        match status {
+            // It is one of ours, of another cluster or with another token.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => {
+                match self.without_value(response, b"").await {
+                    Ok(_) => Err(self.refused(format!("status {status}"))),
+                    Err(failure) => Err(failure),
+                }
+            }
+            // What golang/groupcache and its like say to a path without a group, and older nodes.
+            _ if understood || status == StatusCode::BAD_REQUEST => {
+                body::start(response, MAX_ERROR, most).await;
+                Ok(Greeting::Nameless)
+            }
+            _ if status.is_server_error() => Err(self.refused(format!("status {status}"))),
+            _ => {
+                body::start(response, MAX_ERROR, most).await;
+                Ok(Greeting::Stranger(status.to_string().into()))
+            }
         }
     }
 

@@ -3,11 +3,12 @@
 use std::error::Error;
 use std::io;
 
+use super::send::SendError;
 use crate::escape::one_line;
 
 /// Whether the peer closed the connection before it answered: what a request meets on a pooled connection that the peer
 /// had just given up as idle. hyper tries again by itself only where it knows that the request was not sent.
-pub(super) fn broke_off(error: &reqwest::Error) -> bool {
+pub(super) fn broke_off(error: &SendError) -> bool {
     !error.is_connect()
         && sources(error).any(|source| {
             if let Some(error) = source.downcast_ref::<hyper::Error>() {
@@ -25,8 +26,26 @@ pub(super) fn broke_off(error: &reqwest::Error) -> bool {
         })
 }
 
+/// An error of a request, or of its answer's body.
+pub(super) trait Failed: Error + 'static {
+    /// There was no connection.
+    fn is_connect(&self) -> bool;
+}
+
+impl Failed for reqwest::Error {
+    fn is_connect(&self) -> bool {
+        self.is_connect()
+    }
+}
+
+impl Failed for SendError {
+    fn is_connect(&self) -> bool {
+        self.is_connect()
+    }
+}
+
 /// The innermost cause. reqwest's own text holds the URL, and so the key.
-pub(super) fn cause(error: &reqwest::Error) -> String {
+pub(super) fn cause(error: &impl Failed) -> String {
     let cause = match sources(error).last() {
         Some(cause) => one_line(cause.to_string().as_bytes(), 200),
         None => "the request failed".to_owned(),
@@ -38,13 +57,31 @@ pub(super) fn cause(error: &reqwest::Error) -> String {
     }
 }
 
-fn sources(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+fn sources(error: &impl Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(error.source(), |&error| error.source())
 }
 
-/// At most 200 bytes of what a peer said, on one line, with the key struck out where it stands by itself: the text goes
-/// to a log.
-pub(super) fn said(text: &[u8], key: &[u8]) -> String {
+/// What a peer says in other words than its own, which may hold a key in any form: `None` where it says nothing known here.
+/// What it said is logged at `debug`, where keys may be.
+pub(super) fn known(peer: &str, text: &[u8], key: &[u8]) -> Option<&'static str> {
+    tracing::debug!(peer, said = %said(text, key), "a peer refuses");
+    let begins = |with: &str| text.trim_ascii().starts_with(with.as_bytes());
+    [
+        ("no such group", "it has no such group"),
+        (
+            "this node is of another cluster",
+            "it is of another cluster",
+        ),
+        ("method not allowed", "it takes no such request"),
+        ("bad request", "it calls the request a bad one"),
+    ]
+    .into_iter()
+    .find_map(|(theirs, ours)| begins(theirs).then_some(ours))
+}
+
+/// At most 200 bytes of what a peer said, on one line, with the key struck out where it stands by itself. It may still be
+/// there in another form.
+fn said(text: &[u8], key: &[u8]) -> String {
     let text = String::from_utf8_lossy(text.trim_ascii());
     let key = match std::str::from_utf8(key) {
         Ok(key) if !key.is_empty() => key,

@@ -52,7 +52,7 @@ fn framed(stream: &[u8], chunks: &[usize]) -> (Vec<Bytes>, bool) {
 /// What a batch of three gets makes of a stream.
 fn batch(stream: &[u8], chunks: &[usize]) {
     let transport = HttpTransport::new(ClientOptions::default()).unwrap();
-    let asker = Arc::new(Asker::new(transport, "http://peer"));
+    let asker = Arc::new(Asker::new(transport, "peer:80", "http://peer"));
     let until = Instant::now() + Duration::from_secs(1);
     let (items, answers): (Vec<_>, Vec<_>) = (0..3)
         .map(|n| {

@@ -1,10 +1,10 @@
 //! A peer reached over HTTP.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use gaggle_group::{
-    Entry, Fetch, HandOver, Known, News, Notice, Peer, PeerError, Put, async_trait,
+    Entry, Fetch, Greeting, HandOver, Hello, Known, News, Notice, Peer, PeerError, Put, Word,
+    async_trait,
 };
 use tokio::time::{Instant, timeout};
 
@@ -18,9 +18,9 @@ pub struct HttpPeer {
 }
 
 impl HttpPeer {
-    pub(super) fn new(transport: HttpTransport, base_url: &str) -> Self {
+    pub(super) fn new(transport: HttpTransport, name: &str, base_url: &str) -> Self {
         Self {
-            asker: Arc::new(Asker::new(transport, base_url)),
+            asker: Arc::new(Asker::new(transport, name, base_url)),
         }
     }
 
@@ -98,11 +98,17 @@ impl Peer for HttpPeer {
         }
     }
 
-    async fn leaving(&self, node: &str, gone_within: Option<Duration>) -> Result<(), PeerError> {
-        match self.in_time(self.asker.leaving(node, gone_within)).await? {
+    async fn leaving(&self, word: &Word) -> Result<(), PeerError> {
+        match self.in_time(self.asker.leaving(word)).await? {
             Some(()) => Ok(()),
             None => Err(self.has_no_such_thing()),
         }
+    }
+
+    async fn hello(&self, from: &Hello) -> Result<Greeting, PeerError> {
+        let most = self.asker.options().ping_timeout;
+        let greeted = timeout(most, self.asker.hello(from, most)).await;
+        greeted.unwrap_or_else(|_| Err(self.asker.late(most)))
     }
 
     async fn ping(&self) -> Result<(), PeerError> {
@@ -121,6 +127,7 @@ impl std::fmt::Debug for HttpPeer {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::time::Duration;
 
     use axum::serve;
     use gaggle_group::{Group, Groups, Guest, Key, Party};

@@ -4,16 +4,17 @@
 //! or a balancer has lost its state, or the peer's machine was replaced. Each connection would
 //! have to fail by itself, and the pool hands out the next dead one each time. So a failure
 //! replaces the pool: the next request makes a connection of its own. Requests under way stay on
-//! theirs.
+//! theirs. A change of the TLS configuration replaces the pool in the same way.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Client, redirect};
+use reqwest::redirect;
 use tokio::time::Instant;
 
 use super::ClientOptions;
+use super::send::{Client, Config, Security};
 
 /// The shortest time from one pool to the next: a peer that fails each request must not cost a
 /// connection for each.
@@ -23,8 +24,8 @@ const SHORTEST_LIFE: Duration = Duration::from_millis(500);
 const TOO_SOON: Duration = Duration::from_millis(100);
 
 /// The connections to one peer.
-#[derive(Default)]
 pub(super) struct Pool {
+    security: Security,
     current: Mutex<Option<Generation>>,
     /// Answers that have begun or gone on, on whatever connection.
     answers: AtomicU64,
@@ -33,20 +34,39 @@ pub(super) struct Pool {
 struct Generation {
     client: Client,
     born: Instant,
+    config: Config,
 }
 
 impl Pool {
+    /// For the peer of that name at that base URL.
+    pub(super) fn new(options: &ClientOptions, name: &str, base_url: &str) -> Self {
+        Self {
+            security: Security::new(options, name, base_url),
+            current: Mutex::default(),
+            answers: AtomicU64::new(0),
+        }
+    }
+
     /// The client for the next request.
     pub(super) fn client(&self, options: &ClientOptions) -> Result<Client, reqwest::Error> {
         let mut current = self.current();
-        if let Some(generation) = &*current {
-            return Ok(generation.client.clone());
+        // Asked under the lock, so that no thread that comes late brings back an old one.
+        let config = self.security.config();
+        match &*current {
+            Some(generation) if generation.config.is(&config) => {
+                return Ok(generation.client.clone());
+            }
+            _ => {}
         }
-        let client = new_client(options)?;
-        *current = Some(Generation {
+        let client = config.client(options)?;
+        let replaced = current.replace(Generation {
             client: client.clone(),
             born: Instant::now(),
+            config,
         });
+        drop(current);
+        // Outside of the lock, as it closes connections.
+        drop(replaced);
         Ok(client)
     }
 
@@ -81,7 +101,7 @@ impl Pool {
     }
 
     fn current(&self) -> MutexGuard<'_, Option<Generation>> {
-        // No foreign code runs under the lock but a constructor: a poisoned state is a whole one.
+        // What foreign code runs under the lock runs before it is changed: a poisoned state is a whole one.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -128,9 +148,9 @@ impl Drop for Attempt<'_> {
     }
 }
 
-/// A client with no connections yet.
-pub(super) fn new_client(options: &ClientOptions) -> Result<Client, reqwest::Error> {
-    let client = Client::builder()
+/// A client for plain HTTP with no connections yet.
+pub(super) fn new_client(options: &ClientOptions) -> Result<reqwest::Client, reqwest::Error> {
+    let client = reqwest::Client::builder()
         .http1_only()
         // A proxy named in the environment is not between peers.
         .no_proxy()

@@ -1,8 +1,6 @@
 //! The answers to control requests: removals, values to keep, what is handed over, who leaves, and
 //! who asks for removals.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -15,26 +13,31 @@ use super::body::{self, Bounds};
 use super::refusal::Refusal;
 use crate::client::is_base_url;
 use crate::encoding::PROTOBUF_TYPE;
-use crate::headers;
 use crate::message::kept;
 use crate::notices::{self, BadNotice, MAX_HANDED, MAX_REQUEST, check_count, count};
 use crate::proto::control_request::Request as Kind;
 use crate::proto::{
-    ControlRequest, HandOverRequest, HandOverResponse, HandedOver, LeavingRequest, NewsRequest,
-    PutRequest, RemoveRequest,
+    ControlRequest, HandOverRequest, HandOverResponse, HandedOver, HelloRequest, HelloResponse,
+    LeavingRequest, NewsRequest, PutRequest, RemoveRequest,
 };
 use crate::terms;
+use crate::{headers, hello};
 
 /// Fields whose elements are counted before they are decoded: a removal's keys, and the removals
-/// that an asker knows, and one who hands over.
-const REPEATED: [&[u32]; 3] = [&[1, 3, 2], &[3, 2], &[4, 3]];
+/// that an asker knows, and one who hands over, and a node's groups.
+const REPEATED: [&[u32]; 4] = [&[1, 3, 2], &[3, 2], &[4, 3], &[6, 1, 10]];
 
 /// Where the entries are that are handed over.
 const ENTRIES: &[u32] = &[4, 2];
 
 /// The answer to the request in `body`. Whatever its status, it says that the request was read as what it is.
-pub(super) async fn answer(groups: &Groups, body: Body, bounds: Bounds<'_>) -> Response {
-    let answered = answered(groups, body, bounds).await;
+pub(super) async fn answer(
+    groups: &Groups,
+    body: Body,
+    bounds: Bounds<'_>,
+    is_ours: bool,
+) -> Response {
+    let answered = answered(groups, body, bounds, is_ours).await;
     let mut response = answered.unwrap_or_else(Refusal::into_response);
     response
         .headers_mut()
@@ -42,10 +45,16 @@ pub(super) async fn answer(groups: &Groups, body: Body, bounds: Bounds<'_>) -> R
     response
 }
 
-async fn answered(groups: &Groups, body: Body, bounds: Bounds<'_>) -> Result<Response, Refusal> {
+async fn answered(
+    groups: &Groups,
+    body: Body,
+    bounds: Bounds<'_>,
+    is_ours: bool,
+) -> Result<Response, Refusal> {
     let largest = groups.iter().map(|group| group.limits().max_value).max();
     let largest = usize::try_from(largest.unwrap_or(0)).unwrap_or(usize::MAX);
-    let limit = MAX_REQUEST.saturating_add(largest);
+    // A stranger has nothing to say but who it is.
+    let limit = MAX_REQUEST.saturating_add(if is_ours { largest } else { 0 });
     let body::Read {
         bytes,
         mut reserved,
@@ -64,6 +73,8 @@ async fn answered(groups: &Groups, body: Body, bounds: Bounds<'_>) -> Result<Res
     let message = ControlRequest::decode(body).map_err(malformed)?;
     let too_long = len > MAX_REQUEST;
     match message.request {
+        Some(Kind::Hello(message)) if !too_long => greet(groups, &message),
+        _ if !is_ours => Err(Refusal::OtherCluster),
         Some(Kind::Put(message)) => put(groups, message, held),
         Some(Kind::HandOver(message)) => {
             // For the copies of the values, while the message is still there.
@@ -77,7 +88,8 @@ async fn answered(groups: &Groups, body: Body, bounds: Bounds<'_>) -> Result<Res
         Some(Kind::Remove(message)) => remove(groups, message),
         Some(Kind::News(message)) => news(groups, message),
         Some(Kind::Leaving(message)) => leaving(groups, &message),
-        None => Err(Refusal::Malformed),
+        // Too long, and so refused above.
+        Some(Kind::Hello(_)) | None => Err(Refusal::Malformed),
     }
 }
 
@@ -128,15 +140,23 @@ fn handed(handed: HandedOver) -> Result<(Key, Entry), Refusal> {
 }
 
 fn leaving(groups: &Groups, message: &LeavingRequest) -> Result<Response, Refusal> {
-    let node = &*message.node;
-    if node.len() > notices::MAX_FOLLOWER || !is_base_url(node) {
-        return Err(Refusal::Malformed);
-    }
-    let gone_within = message.gone_within_ms.map(Duration::from_millis);
+    let word = hello::word(message).ok_or(Refusal::Malformed)?;
     for group in groups.iter() {
-        group.router().leaves(node, gone_within);
+        group.router().leaves(&word);
     }
     Ok(Response::new(Body::empty()))
+}
+
+/// The groups of a node share a router.
+fn greet(groups: &Groups, message: &HelloRequest) -> Result<Response, Refusal> {
+    let from = message.hello.as_ref().and_then(hello::read);
+    let from = from.ok_or(Refusal::Malformed)?;
+    let router = groups.iter().next().map(Group::router);
+    let me = router.map(|router| {
+        router.greeted(&from);
+        hello::put(&router.hello())
+    });
+    Ok(message_of(HelloResponse { hello: me }.encode_to_vec()))
 }
 
 fn news(groups: &Groups, message: NewsRequest) -> Result<Response, Refusal> {

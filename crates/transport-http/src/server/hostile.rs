@@ -19,7 +19,7 @@ use crate::hostile::{cases, corpus, nearly};
 use crate::proto::control_request::Request as Kind;
 use crate::proto::{
     self, BatchAnswer, BatchItem, BatchRequest, ControlRequest, HandOverRequest, HandedOver,
-    LeavingRequest, NewsRequest, PutRequest, RemoveRequest,
+    HelloRequest, LeavingRequest, NewsRequest, PutRequest, RemoveRequest,
 };
 
 const BUDGET: u64 = 4 << 20;
@@ -164,6 +164,10 @@ fn controls() -> Vec<Vec<u8>> {
         ..proto::Entry::default()
     });
     let group = || "g".to_owned();
+    let instance = Some(proto::Instance {
+        started_ms: 1,
+        id: 2,
+    });
     let requests = [
         Kind::Remove(RemoveRequest {
             group: group(),
@@ -194,8 +198,18 @@ fn controls() -> Vec<Vec<u8>> {
             known: vec![id()],
         }),
         Kind::Leaving(LeavingRequest {
-            node: "http://node".into(),
+            node: "node:80".into(),
             gone_within_ms: Some(5),
+            instance,
+            number: 3,
+        }),
+        Kind::Hello(HelloRequest {
+            hello: Some(proto::Hello {
+                instance,
+                name: "node:80".into(),
+                groups: vec!["g".into()],
+                ..proto::Hello::default()
+            }),
         }),
     ];
     let requests = requests.map(|request| ControlRequest {

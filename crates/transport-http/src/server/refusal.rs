@@ -20,6 +20,10 @@ const MAX_TEXT: usize = 1 << 10;
 /// Why a request brings no value.
 #[derive(Debug)]
 pub(super) enum Refusal {
+    /// The request is meant for the nodes of another cluster.
+    OtherCluster,
+    /// A web page sends the request.
+    Page,
     /// The method means nothing here.
     Method,
     /// The path is not below the base path.
@@ -74,6 +78,11 @@ impl Refusal {
                 response.headers_mut().insert(ALLOW, allowed);
                 response
             }
+            Self::Page => line(Status::FORBIDDEN, "web pages may not ask here"),
+            Self::OtherCluster => line(
+                Status::MISDIRECTED_REQUEST,
+                "this node is of another cluster",
+            ),
             Self::BasePath => line(Status::NOT_FOUND, "not found"),
             Self::Malformed => line(Status::BAD_REQUEST, "bad request"),
             Self::Number(bad) => line(Status::BAD_REQUEST, &format!("bad request: {bad}")),
@@ -141,11 +150,11 @@ fn not_found(key: &[u8]) -> Response {
 
 /// A status and a text as golang/groupcache gives them, and a verdict for those who can read one.
 fn failure(error: &Error, key: &[u8]) -> Response {
-    let text = match error {
-        Error::NotFound { .. } => return not_found(key),
-        // The origin's own words, without the names that the asker puts before them in any case.
-        Error::Origin { source, .. } => source.to_string(),
-        _ => error.to_string(),
+    let text = match Verdict::of(error) {
+        None => return not_found(key),
+        // Without the names that the asker puts before it in any case.
+        Some(Verdict::OriginFailed { message }) => message,
+        Some(_) => error.public().to_string(),
     };
     let (status, report) = match error {
         Error::KeyTooLong { limit, .. } => {

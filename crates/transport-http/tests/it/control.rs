@@ -148,7 +148,7 @@ async fn news_are_told_to_those_who_ask_and_their_names_are_noted() {
 
     // What is no name of a node is passed over, and the question answered.
     let long = format!("http://{}", "a".repeat(256));
-    for name in ["", "node", "https://node", "http://me:pass@node", &long] {
+    for name in ["", "node", "ftp://node", "http://me:pass@node", &long] {
         let news = peer.news("echo", &known, name).await.unwrap().unwrap();
         assert_eq!(news.notices.len(), 2);
     }

@@ -1,6 +1,7 @@
 //! The peer protocol over loopback: Gaggle's client and server with each other, and each with a party that speaks bytes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod authorization;
 mod batch_faults;
 mod batch_server;
 mod batch_waits;
@@ -24,6 +25,7 @@ mod removals;
 mod server_answers;
 mod server_failures;
 mod silent_path;
+mod strangers;
 mod support;
 mod terms;
 mod values;

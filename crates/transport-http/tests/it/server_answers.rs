@@ -113,6 +113,10 @@ async fn bad_requests_get_the_answers_of_golang() {
         ("nobody/Tom", "nobody"),
         ("no%0Abo%20dy/Tom", "no bo dy"),
         ("%FF/Tom", "\u{fffd}"),
+        ("%2e%2e/scores/Tom", ".."),
+        ("../scores/Tom", ".."),
+        ("%252e%252e/Tom", "%2e%2e"),
+        ("scores%5cTom/x", "scores\\Tom"),
         ("/Tom", ""),
     ] {
         let expected = text("404 Not Found", &format!("no such group: {name}\n"));
@@ -126,6 +130,10 @@ async fn bad_requests_get_the_answers_of_golang() {
         "/_groupcache",
         "/_gocache/scores/Tom",
         "//_groupcache/scores/Tom",
+        "/../_groupcache/scores/Tom",
+        "/%2e%2e/_groupcache/scores/Tom",
+        "/_groupcache%2fscores/Tom",
+        "/%5fgroupcache/scores/Tom",
     ] {
         assert_eq!(
             ask(server, &format!("GET {path}"), "").await,
@@ -161,6 +169,9 @@ async fn the_key_is_all_behind_the_group_as_it_was_sent() {
         ("a/b", "a/b"),
         ("//a//", "//a//"),
         ("a/../b/./c", "a/../b/./c"),
+        ("%2e%2e/%2E%2E/etc/passwd", "../../etc/passwd"),
+        ("..%2f..%2fetc%2fpasswd", "../../etc/passwd"),
+        ("%252e%252e", "%2e%2e"),
         (".", "."),
         ("..", ".."),
         ("a+b", "a+b"),

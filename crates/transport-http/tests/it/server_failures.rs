@@ -82,13 +82,13 @@ async fn every_failure_has_its_status_and_is_understood() {
         (
             "500 Internal Server Error",
             vec!["gaggle-verdict: origin-failed"],
-            "disk on fire\n"
+            "the reason is in the log of the node that asked it\n"
         ),
     );
     assert_eq!(
         verdict(&peer, "fail").await,
         Verdict::OriginFailed {
-            message: "disk on fire".into()
+            message: "the reason is in the log of the node that asked it".into()
         }
     );
 
@@ -101,7 +101,7 @@ async fn every_failure_has_its_status_and_is_understood() {
             vec!["gaggle-verdict: origin-failed"]
         )
     );
-    assert!(text.contains("the load panicked: a bug"), "{text}");
+    assert_eq!(text, "the load panicked\n");
     assert!(matches!(
         verdict(&peer, "boom").await,
         Verdict::OriginFailed { .. }
@@ -294,7 +294,7 @@ async fn a_node_without_the_group_refuses_so_that_the_value_is_had_elsewhere() {
     assert!(
         failure
             .to_string()
-            .ends_with("status 404: no such group: nobody"),
+            .ends_with("status 404: it has no such group"),
         "{failure}"
     );
 }

@@ -120,6 +120,7 @@ impl Router for AllTheirs {
 
     fn owner(&self, _key: &[u8]) -> Member {
         Member {
+            address: "".into(),
             name: self.0.name().into(),
             is_self: false,
             up: true,

@@ -68,9 +68,13 @@ async fn answers_break_off() {
 async fn babbling() -> (std::net::SocketAddr, JoinHandle<()>) {
     let addr = free_ports(1)[0];
     let listener = tokio::net::TcpListener::bind(addr).await.unwrap();
-    let app = Router::new().fallback(|| async {
+    let app = Router::new().fallback(|method: Method| async move {
+        // Asked who it is, it answers as golang/groupcache does.
+        if method == Method::POST {
+            return StatusCode::BAD_REQUEST.into_response();
+        }
         let garbage: Vec<u8> = (0..4096_u32).map(|n| (n * 7 % 251) as u8 | 0x80).collect();
-        ([(CONTENT_TYPE, "application/x-protobuf")], garbage)
+        ([(CONTENT_TYPE, "application/x-protobuf")], garbage).into_response()
     });
     let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     (addr, serving)

@@ -149,6 +149,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Its name in a ring of Gaggle's own.
+    pub(crate) fn ring_name(&self) -> &str {
+        self.name.trim_start_matches("http://")
+    }
+
     /// Starts a node and waits until it listens. Its log must be JSON, for that tells the ports.
     pub(crate) async fn start(config: &Path) -> Self {
         Self::start_by(command(), config).await

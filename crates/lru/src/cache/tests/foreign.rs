@@ -120,3 +120,43 @@ fn a_value_may_use_the_cache_as_it_is_dropped() {
     cache.clear();
     assert!(cache.is_empty());
 }
+
+/// A key that lowers its cache's capacity as it is compared, which is after a value was found to fit.
+#[derive(Clone)]
+struct Lowering(Option<Arc<std::sync::OnceLock<Cache<Lowering, u64>>>>);
+
+impl PartialEq for Lowering {
+    fn eq(&self, other: &Self) -> bool {
+        let cache = self.0.as_ref().or(other.0.as_ref());
+        if let Some(cache) = cache.and_then(|cache| cache.get()) {
+            // Nothing has to go for it yet, so it waits for no lock.
+            cache.set_capacity(2 * Cache::<Lowering, u64>::ENTRY_OVERHEAD);
+        }
+        true
+    }
+}
+
+impl Eq for Lowering {}
+
+impl Hash for Lowering {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u64(7);
+    }
+}
+
+#[test]
+fn a_value_that_has_ceased_to_fit_goes_itself() {
+    let cell = Arc::new(std::sync::OnceLock::new());
+    let unit = Cache::<Lowering, u64>::ENTRY_OVERHEAD;
+    let options = Options {
+        capacity: 8 * unit,
+        shards: Some(1),
+        ..Options::default()
+    };
+    let cache = cell.get_or_init(|| Cache::new(options, |_, payload: &u64| *payload));
+    cache.insert(Lowering(None), 0);
+    let key = Lowering(Some(Arc::clone(&cell)));
+    cache.insert(key, 6 * unit);
+    assert_eq!((cache.capacity(), cache.len()), (2 * unit, 0));
+    cache.audit();
+}

@@ -111,10 +111,10 @@ impl Asker {
                 .and_then(|terms| terms::absence(&terms))
                 .map_err(|bad| self.refused(format!("status {status}, but {bad}"))),
             Ok(Some(Reported::Failed(verdict))) => Err(self.verdict(verdict)),
-            Ok(None) => {
-                let said = failure::said(&text, key);
-                Err(self.refused(format!("status {status}: {said}")))
-            }
+            Ok(None) => Err(match failure::known(&self.name, &text, key) {
+                Some(known) => self.refused(format!("status {status}: {known}")),
+                None => self.refused(format!("status {status}")),
+            }),
             Err(bad) => Err(self.refused(format!("status {status}, but {bad}"))),
         }
     }

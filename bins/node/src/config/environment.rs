@@ -1,0 +1,162 @@
+//! Environment variables for every field: `GAGGLE_<TABLE>__<FIELD>`, such as `GAGGLE_NODE__PEER_ADDR`,
+//! `GAGGLE_GROUPS__SCORES__TTL` or `GAGGLE_GROUPS__SCORES__ORIGIN__HEADERS__AUTHORIZATION`.
+//!
+//! Two underscores stand between the names of tables and fields, one stands for a `-`, and the case of letters does not
+//! matter. A value is of the type that its field has: `GAGGLE_CLUSTER__NAME=12` is a text. Lists are separated by commas, or
+//! written as in TOML.
+//!
+//! The name of a group, or of a header, is looked up among those of the file: letter by letter, or else without regard to
+//! case and with `_` for whatever is neither letter nor digit. If there is none, the variable makes one: a group is named as
+//! the variable spells it, in lower case if that has capitals only; a header in lower case and with `-` for `_`. A group with
+//! two underscores in a row in its name has no variables.
+
+use std::fmt::Display;
+
+use toml::{Table, Value};
+
+use super::ConfigError;
+use super::example;
+use super::sources::{Layers, Path, Source};
+
+const PREFIX: &str = "GAGGLE_";
+/// What stands between the names of tables and fields.
+const BETWEEN: &str = "__";
+
+/// Lays the variables over the file.
+pub(super) fn lay(layers: &mut Layers, variables: &[(String, String)]) -> Result<(), ConfigError> {
+    let mut named: Vec<_> = variables
+        .iter()
+        .filter(|(name, _)| names_a_field(name))
+        .collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    // In whatever order the system has them, the same comes of it.
+    named.sort();
+    let fields = example::fields()?;
+    for (variable, text) in named {
+        let (path, like) = field(variable, &fields, &layers.table)
+            .map_err(|problem| ConfigError::new(variable, problem))?;
+        let value = value(text, like)
+            .map_err(|problem| ConfigError::new(path.join("."), problem).set_by(variable))?;
+        layers.set(&path, value, Source::Environment(variable.clone()));
+    }
+    Ok(())
+}
+
+/// Whether a variable is meant for this: those of other programs have no two underscores.
+pub(super) fn names_a_field(variable: &str) -> bool {
+    variable
+        .strip_prefix(PREFIX)
+        .and_then(|rest| rest.find(BETWEEN))
+        .is_some_and(|at| at > 0)
+}
+
+/// The field that the variable names, and a value like those it has.
+fn field<'f>(variable: &str, fields: &'f Table, file: &Table) -> Result<(Path, &'f Value), String> {
+    let unknown = || {
+        "names no field; expected GAGGLE_<TABLE>__<FIELD>, such as GAGGLE_NODE__PEER_ADDR or GAGGLE_GROUPS__SCORES__TTL"
+            .to_owned()
+    };
+    let mut path = Path::new();
+    let (mut known, mut file) = (fields, Some(file));
+    let names = variable.strip_prefix(PREFIX).unwrap_or(variable);
+    let mut names = names.split(BETWEEN).peekable();
+    while let Some(segment) = names.next() {
+        let free = is_free(&path);
+        let name = match free {
+            Some(free) => chosen(segment, file, free)?,
+            None => segment.to_ascii_lowercase().replace('_', "-"),
+        };
+        let like = match free {
+            Some(_) => known.values().next(),
+            None => known.get(&name),
+        };
+        file = file.and_then(|file| file.get(&name)?.as_table());
+        path.push(name);
+        match (like.ok_or_else(unknown)?, names.peek()) {
+            (Value::Table(inner), Some(_)) => known = inner,
+            (Value::Table(_), None) => return Err("names a table; expected a field of it".into()),
+            (_, Some(_)) => break,
+            (like, None) => return Ok((path, like)),
+        }
+    }
+    Err(unknown())
+}
+
+/// The tables whose names are up to whoever configures.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Free {
+    Groups,
+    Headers,
+}
+
+fn is_free(path: &[String]) -> Option<Free> {
+    match path {
+        [groups] if groups == "groups" => Some(Free::Groups),
+        [groups, _, origin, headers]
+            if groups == "groups" && origin == "origin" && headers == "headers" =>
+        {
+            Some(Free::Headers)
+        }
+        _ => None,
+    }
+}
+
+/// The name that a part of a variable stands for.
+fn chosen(segment: &str, file: Option<&Table>, free: Free) -> Result<String, String> {
+    let given: Vec<&String> = file.into_iter().flat_map(Table::keys).collect();
+    if let Some(same) = given.iter().find(|name| **name == segment) {
+        return Ok((*same).clone());
+    }
+    let mut like = given.iter().filter(|name| plain(name) == plain(segment));
+    match (like.next(), like.next()) {
+        (Some(one), Some(other)) => Err(format!("may mean {one:?} or {other:?}")),
+        (Some(name), None) => Ok((*name).clone()),
+        _ if segment.is_empty() => Err("has an empty name in it".into()),
+        _ if free == Free::Headers => Ok(plain(segment).replace('_', "-")),
+        _ if segment.contains(char::is_lowercase) => Ok(segment.to_owned()),
+        _ => Ok(segment.to_lowercase()),
+    }
+}
+
+fn plain(name: &str) -> String {
+    let spell = |c: char| if c.is_alphanumeric() { c } else { '_' };
+    name.chars().map(spell).collect::<String>().to_lowercase()
+}
+
+/// The value that a text is, for a field with values like that one. Where it is none, the text: what reads the field then says
+/// what it expected.
+fn value(text: &str, like: &Value) -> Result<Value, String> {
+    let text_itself = || Value::String(text.to_owned());
+    let trimmed = text.trim();
+    Ok(match like {
+        Value::Integer(_) => trimmed
+            .parse()
+            .map_or_else(|_| text_itself(), Value::Integer),
+        Value::Float(_) => trimmed.parse().map_or_else(|_| text_itself(), Value::Float),
+        Value::Boolean(_) => trimmed
+            .parse()
+            .map_or_else(|_| text_itself(), Value::Boolean),
+        Value::Array(_) if trimmed.starts_with('[') => {
+            let list: Result<Table, _> = toml::from_str(&format!("list = {trimmed}"));
+            let no_list = |failure: &dyn Display| format!("is no list: {failure}");
+            let mut list = list.map_err(|failure| no_list(&failure.message()))?;
+            match list.remove("list") {
+                Some(list) if list.is_array() && list_ends(trimmed) => list,
+                _ => return Err(no_list(&"expected one such as [\"a\", \"b\"] or a,b")),
+            }
+        }
+        Value::Array(_) => {
+            let members = trimmed.split(',').map(str::trim);
+            let members = members.filter(|member| !member.is_empty());
+            Value::Array(members.map(|member| Value::String(member.into())).collect())
+        }
+        _ => text_itself(),
+    })
+}
+
+/// Whether nothing follows the list, such as a line of another field.
+fn list_ends(text: &str) -> bool {
+    text.ends_with(']') && !text.contains('\n')
+}

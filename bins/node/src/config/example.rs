@@ -1,0 +1,233 @@
+//! A configuration in which every field is set: what the types of the fields are found by, without a list of their own that
+//! could be out of step. The literals name each field, so that one that is added is missing here.
+
+use std::path::PathBuf;
+
+use toml::{Table, Value};
+
+use super::client::Client;
+use super::cluster::Cluster;
+use super::discovery::{Discovery, Dns, FileList, Gossip};
+use super::group::Group;
+use super::node::Node;
+use super::origin::{Files, Http, Origin, Sqlite};
+use super::secret::Secret;
+use super::security::{Security, Tls};
+use super::units::Span;
+use super::{Config, ConfigError};
+
+/// A table with every field of a configuration, of whatever kinds its tables are.
+pub(super) fn fields() -> Result<Table, ConfigError> {
+    let mut all = Table::new();
+    for (origin, discovery) in kinds() {
+        let config = config(origin, discovery);
+        let table = Table::try_from(config)
+            .map_err(|failure| ConfigError::new("the configuration", failure))?;
+        merge(&mut all, table);
+    }
+    Ok(all)
+}
+
+/// Adds what is not there.
+fn merge(all: &mut Table, more: Table) {
+    for (name, value) in more {
+        match (all.get_mut(&name), value) {
+            (Some(Value::Table(all)), Value::Table(more)) => merge(all, more),
+            (Some(_), _) => {}
+            (None, value) => {
+                all.insert(name, value);
+            }
+        }
+    }
+}
+
+const SPAN: Option<Span> = Some(Span::from_secs(1));
+
+fn file() -> Option<PathBuf> {
+    Some("file".into())
+}
+
+/// Each kind of both once, in whatever company.
+pub(super) fn kinds() -> [(Origin, Discovery); 3] {
+    let http = Http {
+        url: "http://h/{key}".into(),
+        headers: [("authorization".to_owned(), Secret::new("secret"))].into(),
+        ..Http::default()
+    };
+    let sqlite = Sqlite {
+        path: "file".into(),
+        query: "SELECT ?1".into(),
+        acquire_timeout: SPAN,
+        ..Sqlite::default()
+    };
+    let files = Files {
+        root: "root".into(),
+    };
+    let dns = Dns {
+        name: "node".into(),
+        port: Some(1),
+        nameserver: Some(([127, 0, 0, 1], 53).into()),
+        ..Dns::default()
+    };
+    let gossip = Gossip {
+        listen: ([127, 0, 0, 1], 7946).into(),
+        advertise: Some(([127, 0, 0, 1], 7946).into()),
+        seeds: vec!["127.0.0.1:7947".into()],
+        ..Gossip::default()
+    };
+    let list = FileList {
+        path: "file".into(),
+        ..FileList::default()
+    };
+    [
+        (Origin::Http(http), Discovery::Dns(dns)),
+        (Origin::Sqlite(sqlite), Discovery::Gossip(gossip)),
+        (Origin::Files(files), Discovery::File(list)),
+    ]
+}
+
+/// Not valid: it has both of what excludes each other.
+pub(super) fn config(origin: Origin, discovery: Discovery) -> Config {
+    Config {
+        node: node(),
+        cluster: cluster(discovery),
+        security: security(),
+        groups: [("example".to_owned(), group(origin))].into(),
+    }
+}
+
+fn node() -> Node {
+    let Node {
+        name: _,
+        advertise: _,
+        drain_delay: _,
+        peer_addr,
+        api_addr,
+        admin_addr,
+        admin_hosts,
+        drain_timeout,
+        max_connections,
+        max_in_flight,
+        log_format,
+        log_level,
+        log_interval,
+        limits,
+        front_door,
+    } = Node::default();
+    Node {
+        name: Some("name".into()),
+        advertise: Some("https://127.0.0.1:8001".into()),
+        drain_delay: SPAN,
+        peer_addr,
+        api_addr,
+        admin_addr,
+        admin_hosts,
+        drain_timeout,
+        max_connections,
+        max_in_flight,
+        log_format,
+        log_level,
+        log_interval,
+        limits,
+        front_door,
+    }
+}
+
+fn cluster(discovery: Discovery) -> Cluster {
+    Cluster {
+        discovery: Some(discovery),
+        peers: vec!["http://127.0.0.1:8001".into()],
+        client: client(),
+        ..Cluster::default()
+    }
+}
+
+fn client() -> Client {
+    Client {
+        connect_timeout: SPAN,
+        remove_timeout: SPAN,
+        max_requests_per_peer: Some(1),
+        read_timeout: SPAN,
+        idle_per_peer: Some(1),
+        idle_timeout: SPAN,
+        unacknowledged_timeout: SPAN,
+        batching: Some(true),
+        requests_at_once: Some(1),
+        smallest_batch: Some(1),
+        longest_batch_wait: SPAN,
+        max_waiting: Some(1),
+        keep_alive_interval: SPAN,
+        keep_alive_timeout: SPAN,
+    }
+}
+
+fn security() -> Security {
+    Security {
+        token_file: file(),
+        token: Some(Secret::new("token")),
+        insecure: false,
+        tls: Some(Tls {
+            cert: file(),
+            key: file(),
+            client_ca: file(),
+            ca: file(),
+            peer_name: Some("name".into()),
+            front_door_client_ca: file(),
+            ports: Tls::default().ports,
+            accept_plain: false,
+        }),
+    }
+}
+
+fn group(origin: Origin) -> Group {
+    let Group {
+        origin: _,
+        max_wait: _,
+        origin_grace: _,
+        ttl: _,
+        negative_ttl: _,
+        capacity,
+        load_timeout,
+        max_key,
+        max_value,
+        max_origin_loads,
+        circuit_breaker,
+        max_loads,
+        retry_after,
+        hot_copies,
+        hot_ttl,
+        stand_in_ttl,
+        hand_over_timeout,
+        removal_timeout,
+        ttl_jitter,
+        stale_while_revalidate,
+        stale_if_error,
+        refresh_ahead,
+        freshness,
+    } = Group::default();
+    Group {
+        origin: Some(origin),
+        max_wait: SPAN,
+        origin_grace: SPAN,
+        ttl: SPAN,
+        negative_ttl: SPAN,
+        capacity,
+        load_timeout,
+        max_key,
+        max_value,
+        max_origin_loads,
+        circuit_breaker,
+        max_loads,
+        retry_after,
+        hot_copies,
+        hot_ttl,
+        stand_in_ttl,
+        hand_over_timeout,
+        removal_timeout,
+        ttl_jitter,
+        stale_while_revalidate,
+        stale_if_error,
+        refresh_ahead,
+        freshness,
+    }
+}

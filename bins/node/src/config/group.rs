@@ -1,0 +1,153 @@
+//! A table of `groups`: what one group keeps, for how long, and what it costs its origin.
+
+use gaggle_group::{FreshnessPolicy, Limits};
+use serde::{Deserialize, Serialize};
+
+use super::units::{Size, Span};
+use super::{Origin, OriginLoads};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Group {
+    pub(crate) capacity: Size,
+    pub(crate) load_timeout: Span,
+    pub(crate) max_key: Size,
+    pub(crate) max_value: Size,
+    /// Loads that may ask the origin at one time.
+    pub(crate) max_origin_loads: OriginLoads,
+    /// How long a load may wait for that; by default a fifth of `load-timeout`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_wait: Option<Span>,
+    /// For how long after `load-timeout` an origin that has not answered is taken to be at work on the load; by default one
+    /// and a half times `load-timeout`, but between one second and five.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) origin_grace: Option<Span>,
+    /// Whether an origin that fails again and again is left alone for a moment.
+    pub(crate) circuit_breaker: bool,
+    /// Loads that may be under way, from the origin and from peers; gets beyond them are shed.
+    pub(crate) max_loads: usize,
+    /// What a caller that is shed is told to wait.
+    pub(crate) retry_after: Span,
+    pub(crate) hot_copies: HotCopies,
+    /// The longest that a copy of another node's key is kept.
+    pub(crate) hot_ttl: Span,
+    /// How long a value may be served that was loaded in place of an owner that could not be asked.
+    pub(crate) stand_in_ttl: Span,
+    /// How long a load waits for the node that kept the key before the ring changed.
+    pub(crate) hand_over_timeout: Span,
+    /// How long a removal waits for each of the other nodes.
+    pub(crate) removal_timeout: Span,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ttl: Option<Span>,
+    /// By which share of it a ttl is shortened by chance, at most.
+    pub(crate) ttl_jitter: f64,
+    pub(crate) stale_while_revalidate: Span,
+    pub(crate) stale_if_error: Span,
+    /// How long an absent key is known to be absent; by default each get asks the origin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) negative_ttl: Option<Span>,
+    /// The last share of a ttl in which a hit has the value loaded again.
+    pub(crate) refresh_ahead: f64,
+    pub(crate) freshness: Freshness,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<Origin>,
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        let limits = Limits::default();
+        let policy = FreshnessPolicy::default();
+        Self {
+            capacity: Size(64 << 20),
+            load_timeout: Span(limits.load_timeout),
+            max_key: limits.max_key.into(),
+            max_value: Size(limits.max_value),
+            max_origin_loads: OriginLoads::default(),
+            max_wait: limits.max_wait.map(Span),
+            origin_grace: limits.origin_grace.map(Span),
+            circuit_breaker: limits.circuit_breaker,
+            max_loads: limits.max_loads,
+            retry_after: Span(limits.retry_after),
+            hot_copies: HotCopies::default(),
+            hot_ttl: Span(policy.hot_ttl),
+            stand_in_ttl: Span(limits.stand_in_ttl),
+            hand_over_timeout: Span(limits.hand_over_timeout),
+            removal_timeout: Span(limits.removal_timeout),
+            ttl: policy.ttl.map(Span),
+            ttl_jitter: policy.ttl_jitter,
+            stale_while_revalidate: Span(policy.stale_while_revalidate),
+            stale_if_error: Span(policy.stale_if_error),
+            negative_ttl: policy.negative_ttl.map(Span),
+            refresh_ahead: policy.refresh_ahead,
+            freshness: Freshness::default(),
+            origin: None,
+        }
+    }
+}
+
+impl Group {
+    /// The bounds of the group.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            max_key: self.max_key.length(),
+            max_value: self.max_value.0,
+            load_timeout: self.load_timeout.0,
+            max_origin_loads: self.most_loads(),
+            adapt_origin_loads: self.max_origin_loads.adapt,
+            max_wait: self.max_wait.map(|wait| wait.0),
+            origin_grace: self.origin_grace.map(|grace| grace.0),
+            circuit_breaker: self.circuit_breaker,
+            max_loads: self.max_loads,
+            retry_after: self.retry_after.0,
+            stand_in_ttl: self.stand_in_ttl.0,
+            hand_over_timeout: self.hand_over_timeout.0,
+            removal_timeout: self.removal_timeout.0,
+        }
+    }
+
+    /// How long the group's values are served.
+    pub(crate) fn freshness_policy(&self) -> FreshnessPolicy {
+        FreshnessPolicy {
+            ttl: self.ttl.map(|ttl| ttl.0),
+            ttl_jitter: self.ttl_jitter,
+            stale_while_revalidate: self.stale_while_revalidate.0,
+            stale_if_error: self.stale_if_error.0,
+            negative_ttl: self.negative_ttl.map(|ttl| ttl.0),
+            refresh_ahead: self.refresh_ahead,
+            hot_ttl: self.hot_ttl.0,
+            origin_decides: self.freshness == Freshness::Origin,
+        }
+    }
+
+    /// How many loads may ask the origin at one time: what is configured, and no more than the connections that a database
+    /// has. What waits for one of those would wait outside of the group's queue.
+    fn most_loads(&self) -> usize {
+        let most = self.max_origin_loads.most;
+        match &self.origin {
+            Some(Origin::Sqlite(sqlite)) => {
+                most.min(usize::try_from(sqlite.max_connections).unwrap_or(usize::MAX))
+            }
+            _ => most,
+        }
+    }
+}
+
+/// Whose word on freshness goes first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Freshness {
+    /// The origin's, where it gives one.
+    #[default]
+    Origin,
+    /// The group's, whatever the origin says.
+    Group,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum HotCopies {
+    #[default]
+    Sampled,
+    Rate,
+    Off,
+}

@@ -1,0 +1,90 @@
+//! Text that is never printed, and what takes its place.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::{Serialize, Serializer};
+
+/// What stands where a secret stood.
+pub(super) const MASKED: &str = "MASKED";
+
+/// A secret. `Debug` does not show it, and neither does the error about a value of another type. It is serialised as it is:
+/// whoever prints a configuration masks it first.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for whoever has to send it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Something that stands for it in what is printed, and is read as one again.
+    pub(super) fn masked() -> Self {
+        // As long as a token has to be.
+        Self(format!("{MASKED}-{MASKED}-{MASKED}"))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASKED)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Read;
+
+        /// The usual message would quote the value.
+        fn refused<E: de::Error>() -> E {
+            E::custom(
+                "expected a text in quotes (what stands there is not shown, as it may be a secret)",
+            )
+        }
+
+        impl<'de> Visitor<'de> for Read {
+            type Value = Secret;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text in quotes")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
+                Ok(Secret(text.to_owned()))
+            }
+
+            fn visit_string<E: de::Error>(self, text: String) -> Result<Secret, E> {
+                Ok(Secret(text))
+            }
+
+            fn visit_bool<E: de::Error>(self, _: bool) -> Result<Secret, E> {
+                Err(refused())
+            }
+
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
+                Err(refused())
+            }
+
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Secret, E> {
+                Err(refused())
+            }
+
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Secret, E> {
+                Err(refused())
+            }
+        }
+
+        from.deserialize_any(Read)
+    }
+}

@@ -1,0 +1,242 @@
+//! The `security` table: who may speak to this node's ports, and by what it knows the others.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::secret::Secret;
+use super::{Config, ConfigError, Discovery, addresses};
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Security {
+    /// A file with the cluster's token in its first line, and in the second one, if there is one, another that is accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The token itself, for the environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<Secret>,
+    /// Whether the peers' and the admin port may be open to other machines without a proof of who asks.
+    pub(crate) insecure: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<Tls>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Tls {
+    /// This node's certificate and what it is signed by, in PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<PathBuf>,
+    /// By what the certificates of clients of the peers' and the admin port are signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_ca: Option<PathBuf>,
+    /// By what the peers' certificates are signed; by default `client_ca`, or else the public roots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ca: Option<PathBuf>,
+    /// A name that each node's certificate may have instead of its address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) peer_name: Option<String>,
+    /// The ports that speak TLS.
+    pub(crate) ports: Vec<Port>,
+    /// By what the certificates of the front door's clients are signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) front_door_client_ca: Option<PathBuf>,
+    /// Whether these ports take plain HTTP as well, while a cluster changes over.
+    pub(crate) accept_plain: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            cert: None,
+            key: None,
+            client_ca: None,
+            ca: None,
+            peer_name: None,
+            ports: vec![Port::FrontDoor, Port::Peers, Port::Admin],
+            front_door_client_ca: None,
+            accept_plain: false,
+        }
+    }
+}
+
+/// A port of the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Port {
+    FrontDoor,
+    Peers,
+    Admin,
+}
+
+impl Port {
+    /// The field with its address.
+    pub(crate) fn field(self) -> &'static str {
+        match self {
+            Self::FrontDoor => "node.api-addr",
+            Self::Peers => "node.peer-addr",
+            Self::Admin => "node.admin-addr",
+        }
+    }
+
+    /// Its name in `security.tls.ports`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::FrontDoor => "front-door",
+            Self::Peers => "peers",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl Security {
+    /// What the port's TLS is made of, if it speaks TLS.
+    pub(crate) fn tls_of(&self, port: Port) -> Option<&Tls> {
+        self.tls.as_ref().filter(|tls| tls.ports.contains(&port))
+    }
+
+    /// Whether requests to the peers' and the admin port need a token.
+    pub(crate) fn has_token(&self) -> bool {
+        self.token.is_some() || self.token_file.is_some()
+    }
+
+    /// Whether whoever asks at that port has to prove who it is. A certificate that a plain request need not have proves
+    /// nothing.
+    fn is_proven(&self, port: Port) -> bool {
+        let mutual = |tls: &Tls| tls.client_ca.is_some() && !tls.accept_plain;
+        self.has_token() || self.tls_of(port).is_some_and(mutual)
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if self.token.is_some() && self.token_file.is_some() {
+            return Err(ConfigError::new(
+                "security.token",
+                "there is security.token-file as well; expected one of the two",
+            ));
+        }
+        self.token_in_place()?;
+        not_empty("security.token-file", self.token_file.as_ref())?;
+        match &self.tls {
+            Some(tls) => tls.validate(),
+            None => Ok(()),
+        }
+    }
+}
+
+fn not_empty(field: &str, path: Option<&PathBuf>) -> Result<(), ConfigError> {
+    match path {
+        Some(path) if path.as_os_str().is_empty() => {
+            Err(ConfigError::new(field, "is empty; expected a file"))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Tls {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let field = |name: &str| format!("security.tls.{name}");
+        let missing = |name: &str, of: &str| {
+            let problem = format!("missing; expected a PEM file beside {of}");
+            Err(ConfigError::new(field(name), problem))
+        };
+        let (cert, key) = (self.cert.as_ref(), self.key.as_ref());
+        match (cert, key) {
+            (None, None) => return missing("cert", "security.tls.key"),
+            (Some(_), None) => return missing("key", "security.tls.cert"),
+            (None, Some(_)) => return missing("cert", "security.tls.key"),
+            (Some(_), Some(_)) => {}
+        }
+        for (name, path) in [
+            ("cert", cert),
+            ("key", key),
+            ("client-ca", self.client_ca.as_ref()),
+            ("ca", self.ca.as_ref()),
+            ("front-door-client-ca", self.front_door_client_ca.as_ref()),
+        ] {
+            not_empty(&field(name), path)?;
+        }
+        if self.ports.is_empty() {
+            return Err(ConfigError::new(
+                field("ports"),
+                "names no port; expected some of \"front-door\", \"peers\", \"admin\", or no [security.tls]",
+            ));
+        }
+        for (n, port) in self.ports.iter().enumerate() {
+            if self.ports[..n].contains(port) {
+                let twice = format!("{:?} is listed twice", port.name());
+                return Err(ConfigError::new(field("ports"), twice));
+            }
+        }
+        let speaks = |port: Port| self.ports.contains(&port);
+        if self.client_ca.is_some() && !speaks(Port::Peers) && !speaks(Port::Admin) {
+            return Err(ConfigError::new(
+                field("client-ca"),
+                "neither the peers' nor the admin port is in security.tls.ports, so that nobody is asked for a certificate",
+            ));
+        }
+        if self.front_door_client_ca.is_some() && !speaks(Port::FrontDoor) {
+            return Err(ConfigError::new(
+                field("front-door-client-ca"),
+                "the front door is not in security.tls.ports, so that nobody is asked for a certificate",
+            ));
+        }
+        match &self.peer_name {
+            Some(name) => addresses::host_name(&field("peer-name"), name),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Config {
+    /// Refuses ports that anybody on another machine could ask, unless that is said to be meant.
+    pub(super) fn validate_exposure(&self) -> Result<(), ConfigError> {
+        if self.security.insecure {
+            return Ok(());
+        }
+        let gossip = match &self.cluster.discovery {
+            Some(Discovery::Gossip(gossip)) => Some(gossip.listen.to_string()),
+            _ => None,
+        };
+        let doors = [
+            (
+                Port::Peers.field(),
+                Port::Peers,
+                Some(self.node.peer_addr.clone()),
+            ),
+            (
+                Port::Admin.field(),
+                Port::Admin,
+                Some(self.node.admin_addr.clone()),
+            ),
+            // Whoever is let in there is let in by the peers' port.
+            ("cluster.discovery.listen", Port::Peers, gossip),
+        ];
+        for (field, port, address) in doors {
+            let Some(address) = address else { continue };
+            if addresses::is_loopback(&address) || self.security.is_proven(port) {
+                continue;
+            }
+            let plain = match self.security.tls_of(port) {
+                Some(tls) if tls.client_ca.is_some() => {
+                    " (with security.tls.accept-plain nobody needs a certificate)"
+                }
+                _ => "",
+            };
+            return Err(ConfigError::new(
+                field,
+                format!(
+                    "{address:?} can be reached from other machines, and whoever does can read and remove what is \
+                     cached{plain}; expected a token (security.token-file or GAGGLE_SECURITY__TOKEN), or mutual TLS \
+                     (security.tls with client-ca and {:?} among its ports), or, where the network is private, \
+                     security.insecure = true",
+                    port.name()
+                ),
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,241 @@
+//! Where each value comes from: the file, then the environment, then the flags, each laid over what came before.
+//!
+//! All three end in one TOML table, which is then read as a [`Config`]. Not with figment: it keeps no lines of a file, guesses
+//! the type of a variable from its text (a cluster named `12` would be a number) instead of asking the field's, and takes
+//! `_` and `-` in the name of a group for different characters.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use toml::de::{DeTable, DeValue};
+use toml::{Table, Value};
+
+use super::{Config, ConfigError, discovery, environment, origin};
+use crate::cli::Overrides;
+
+/// The names of a field and of the tables around it, outermost first.
+pub(super) type Path = Vec<String>;
+
+/// Where a value was set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// In the file, on that line.
+    File { name: String, line: usize },
+    /// By an environment variable of that name.
+    Environment(String),
+    /// By a flag of that name.
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { name, line } => write!(f, "{name}:{line}"),
+            Self::Environment(name) | Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// What a configuration is read from. Reading it opens nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    /// The file's name, for messages, and its text.
+    pub(crate) file: Option<(String, String)>,
+    /// The environment's variables, of which those matter that name a field.
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) flags: Overrides,
+}
+
+/// Where the values of a configuration were set. What is not in it is as by default.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sources {
+    set: BTreeMap<Path, Source>,
+}
+
+impl Sources {
+    pub(super) fn of(&self, path: &[String]) -> Option<&Source> {
+        self.set.get(path)
+    }
+
+    /// The error, with where the value came from that it is about.
+    pub(crate) fn explain(&self, failure: ConfigError) -> ConfigError {
+        match self.of_field(&failure.field) {
+            Some(source) => failure.set_by(source),
+            None => failure,
+        }
+    }
+
+    fn of_field(&self, field: &str) -> Option<&Source> {
+        // A member of a list is set with the list.
+        let field = field.split('[').next().unwrap_or(field);
+        let exact = self.set.iter().find(|(path, _)| path.join(".") == field);
+        let below = || {
+            let mut below = self.set.iter().filter(|(path, _)| {
+                let path = path.join(".");
+                path.strip_prefix(field)
+                    .is_some_and(|rest| rest.starts_with('.'))
+            });
+            // Of several it may be any.
+            below.next().filter(|_| below.next().is_none())
+        };
+        exact.or_else(below).map(|(_, source)| source)
+    }
+}
+
+/// The values laid over each other, and where each was set.
+#[derive(Default)]
+pub(super) struct Layers {
+    pub(super) table: Table,
+    pub(super) sources: Sources,
+}
+
+impl Layers {
+    /// # Errors
+    ///
+    /// If the file is no TOML, or a variable names no field.
+    pub(super) fn of(given: &Given) -> Result<Self, ConfigError> {
+        let mut layers = Self::default();
+        if let Some((name, text)) = &given.file {
+            layers.lay_file(name, text)?;
+        }
+        environment::lay(&mut layers, &given.environment)?;
+        for flag in given.flags.given() {
+            layers.set(&flag.path, flag.value, flag.source);
+        }
+        Ok(layers)
+    }
+
+    fn lay_file(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
+        self.table = toml::from_str(text).map_err(|failure| syntax_error(text, &failure))?;
+        let spanned = DeTable::parse(text).map_err(|failure| syntax_error(text, &failure))?;
+        let mut found = Vec::new();
+        leaves(spanned.get_ref(), &mut Vec::new(), &mut found);
+        for (path, at) in found {
+            let line = line_of(text, at);
+            let name = name.to_owned();
+            self.sources.set.insert(path, Source::File { name, line });
+        }
+        Ok(())
+    }
+
+    /// Sets a value over what there is. A table on the way that is none is replaced, so that the error is about its field.
+    pub(super) fn set(&mut self, path: &[String], value: Value, source: Source) {
+        let Some((last, tables)) = path.split_last() else {
+            return;
+        };
+        let mut table = &mut self.table;
+        for name in tables {
+            let inner = table
+                .entry(name.clone())
+                .or_insert_with(|| Value::Table(Table::new()));
+            if !inner.is_table() {
+                *inner = Value::Table(Table::new());
+            }
+            let Value::Table(inner) = inner else { return };
+            table = inner;
+        }
+        table.insert(last.clone(), value);
+        self.sources.set.retain(|set, _| !set.starts_with(path));
+        self.sources.set.insert(path.to_vec(), source);
+    }
+
+    /// The configuration that the layers make, not validated.
+    pub(super) fn read(&self) -> Result<Config, ConfigError> {
+        let table = Value::Table(self.table.clone());
+        serde_path_to_error::deserialize(table).map_err(|failure| {
+            let field = failure.path().to_string();
+            let inner = self.inside(&field);
+            let (field, problem) = inner.unwrap_or_else(|| (field, message(failure.inner())));
+            let field = if field == "." {
+                "the file".into()
+            } else {
+                field
+            };
+            self.sources.explain(ConfigError::new(field, problem))
+        })
+    }
+
+    /// As [`read`](Self::read), but of the fields only that whoever asks the node needs, so that others may be wrong.
+    pub(super) fn read_for_asking(&self) -> Result<Config, ConfigError> {
+        let mut needed = Table::new();
+        if let Some(security) = self.table.get("security") {
+            needed.insert("security".into(), security.clone());
+        }
+        if let Some(Value::Table(node)) = self.table.get("node") {
+            let fields = ["admin-addr", "advertise"].into_iter();
+            let node: Table = fields
+                .filter_map(|field| Some((field.to_owned(), node.get(field)?.clone())))
+                .collect();
+            needed.insert("node".into(), Value::Table(node));
+        }
+        let needed = Self {
+            table: needed,
+            sources: self.sources.clone(),
+        };
+        needed.read()
+    }
+
+    /// What is wrong inside of a table whose `kind` decides on its fields: the path ends at such a one.
+    fn inside(&self, field: &str) -> Option<(String, String)> {
+        let mut table = &self.table;
+        for name in field.split('.') {
+            table = table.get(name)?.as_table()?;
+        }
+        let mut fields = table.clone();
+        let kind = fields.remove("kind")?;
+        let problem = match (field.rsplit('.').next()?, kind.as_str()?) {
+            ("origin", "http") => problem_of::<origin::Http>(fields),
+            ("origin", "sqlite") => problem_of::<origin::Sqlite>(fields),
+            ("origin", "files") => problem_of::<origin::Files>(fields),
+            ("discovery", "dns") => problem_of::<discovery::Dns>(fields),
+            ("discovery", "gossip") => problem_of::<discovery::Gossip>(fields),
+            ("discovery", "file") => problem_of::<discovery::FileList>(fields),
+            _ => None,
+        };
+        problem.map(|(inner, problem)| (format!("{field}.{inner}"), problem))
+    }
+}
+
+fn problem_of<T: serde::de::DeserializeOwned>(fields: Table) -> Option<(String, String)> {
+    let read: Result<T, _> = serde_path_to_error::deserialize(Value::Table(fields));
+    let failure = read.err()?;
+    Some((failure.path().to_string(), message(failure.inner())))
+}
+
+fn message(failure: &toml::de::Error) -> String {
+    failure.message().to_owned()
+}
+
+/// The values of a table that are no tables, each with the offset of its name.
+fn leaves(table: &DeTable<'_>, path: &mut Path, found: &mut Vec<(Path, usize)>) {
+    for (name, value) in table {
+        path.push(name.get_ref().to_string());
+        match value.get_ref() {
+            DeValue::Table(inner) => leaves(inner, path, found),
+            _ => found.push((path.clone(), name.span().start)),
+        }
+        path.pop();
+    }
+}
+
+/// The line of an offset, from 1.
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
+    let before = text.get(..offset).unwrap_or(text);
+    1 + before.matches('\n').count()
+}
+
+/// A file that is no TOML has no field yet: the line must do. (Two tables of one name end here, too.)
+fn syntax_error(text: &str, failure: &toml::de::Error) -> ConfigError {
+    let line = failure.span().map_or(1, |span| line_of(text, span.start));
+    // Only a name is quoted: a value may be a secret.
+    let named = failure
+        .span()
+        .filter(|_| failure.message().contains("duplicate"))
+        .and_then(|span| text.get(span))
+        .filter(|named| !named.is_empty() && named.len() <= 80 && !named.contains('='))
+        .map_or_else(String::new, |named| format!(" at `{named}`"));
+    ConfigError::new(
+        format!("line {line}"),
+        format!("{}{named}", failure.message()),
+    )
+}

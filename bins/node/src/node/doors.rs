@@ -1,0 +1,119 @@
+//! Who is let in at the ports, and what this node shows at those of others: the credentials, as the parts that check and send
+//! them take them. All of them follow the credentials when these are read again.
+
+use std::sync::Arc;
+
+use gaggle_discovery_gossip::Keys;
+use gaggle_serve::ClientCertificate;
+use gaggle_tls::ClientCerts;
+use gaggle_token::Require;
+
+use crate::config::{Config, ConfigError, Credentials, Port, Security};
+
+/// TLS of a port, if it speaks that.
+pub(super) fn served(
+    security: &Security,
+    credentials: &Credentials,
+    port: Port,
+) -> Result<Option<gaggle_serve::Tls>, ConfigError> {
+    let Some(config) = security.tls_of(port) else {
+        return Ok(None);
+    };
+    let needed = |ca: bool| match ca {
+        true => ClientCerts::Required,
+        false => ClientCerts::None,
+    };
+    let (tls, certs) = match port {
+        Port::FrontDoor => {
+            let certs = needed(config.front_door_client_ca.is_some());
+            (&credentials.front_door, certs)
+        }
+        Port::Peers => (&credentials.tls, needed(config.client_ca.is_some())),
+        // Anybody may ask there whether the node is ready; `required` sees to the rest.
+        Port::Admin if config.client_ca.is_some() => (&credentials.tls, ClientCerts::Optional),
+        Port::Admin => (&credentials.tls, ClientCerts::None),
+    };
+    let Some(tls) = tls else {
+        return Ok(None);
+    };
+    let server = tls
+        .server(certs)
+        .map_err(|failure| ConfigError::new("security.tls", failure))?;
+    let tls = gaggle_serve::Tls::new(move || server.config()).accept_plain(config.accept_plain);
+    Ok(Some(tls))
+}
+
+/// What requests need at the peers' and the admin port.
+pub(super) fn required(security: &Security, credentials: &Credentials, port: Port) -> Require {
+    let mut require = Require::new(port.name());
+    if let Some(tokens) = &credentials.tokens {
+        require = require.token(tokens.clone());
+    }
+    // Where plain HTTP is taken, whoever comes by that has none.
+    let needs_certificate = security
+        .tls_of(port)
+        .is_some_and(|tls| tls.client_ca.is_some() && !tls.accept_plain);
+    if needs_certificate {
+        require = require.certificate(|head| head.extensions.get::<ClientCertificate>().is_some());
+    }
+    match port {
+        Port::Admin => require.exempt(["/livez", "/readyz"]),
+        _ => require,
+    }
+}
+
+/// How this node asks the others over HTTP.
+pub(super) fn http_client(
+    config: &Config,
+    credentials: &Credentials,
+) -> Result<gaggle_transport_http::ClientOptions, ConfigError> {
+    use gaggle_transport_http::{Authorization, ClientOptions, Tls};
+    Ok(ClientOptions {
+        authorization: credentials
+            .tokens
+            .clone()
+            .map(|tokens| Authorization::new(move || tokens.header())),
+        tls: credentials.tls.as_ref().map(|tls| {
+            let client = tls.client();
+            Tls::new(move |name| {
+                let peer = client.peer(name);
+                move || peer.config()
+            })
+        }),
+        ..config.cluster.http_client_options()?
+    })
+}
+
+/// How this node asks the others over gRPC.
+pub(super) fn grpc_client(
+    config: &Config,
+    credentials: &Credentials,
+) -> gaggle_transport_grpc::ClientOptions {
+    use gaggle_transport_grpc::{Authorization, ClientOptions, Tls};
+    ClientOptions {
+        authorization: credentials
+            .tokens
+            .clone()
+            .map(|tokens| Authorization::new(move || tokens.header())),
+        tls: credentials.tls.as_ref().map(|tls| {
+            let client = tls.client();
+            Tls::new(move |name| {
+                let peer = client.peer(name);
+                move || peer.config()
+            })
+        }),
+        ..config.cluster.grpc_client_options()
+    }
+}
+
+/// By what gossip is signed, if there is a token.
+pub(super) fn gossip_keys(credentials: &Credentials) -> Option<Keys> {
+    let tokens = credentials.tokens.clone()?;
+    Some(Arc::new(move || {
+        let tokens = tokens.all();
+        let bytes = tokens
+            .iter()
+            .map(|token| token.expose().as_bytes().to_vec());
+        bytes.collect()
+    }))
+}

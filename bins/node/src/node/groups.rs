@@ -1,0 +1,48 @@
+//! The groups, as the configuration has them: when they are made, and when they are changed.
+
+use std::sync::Arc;
+
+use gaggle_group::{
+    ByteBudget, Clock, Group, HotCopies, NoHotCopies, Origin, RequestRate, Sampled, Settings,
+};
+use gaggle_peers::Peers;
+
+use crate::config::{self, ConfigError};
+
+pub(super) fn build(
+    name: &str,
+    config: &config::Group,
+    origin: Arc<dyn Origin>,
+    peers: Peers,
+    in_flight: ByteBudget,
+) -> Result<Group, ConfigError> {
+    let settings = settings(config);
+    let group = Group::builder(name)
+        .capacity(settings.capacity)
+        .limits(settings.limits)
+        .freshness(settings.freshness)
+        .in_flight(in_flight)
+        .router(Arc::new(peers))
+        .origin_arc(origin)
+        .build()
+        .map_err(|failure| ConfigError::new(format!("groups.{name}"), failure))?;
+    group.set_hot_copies(hot_copies(config.hot_copies));
+    Ok(group)
+}
+
+/// All that [`Group::reconfigure`] takes.
+pub(super) fn settings(config: &config::Group) -> Settings {
+    let mut settings = Settings::default();
+    settings.capacity = config.capacity.0;
+    settings.limits = config.limits();
+    settings.freshness = config.freshness_policy();
+    settings
+}
+
+pub(super) fn hot_copies(policy: config::HotCopies) -> Arc<dyn HotCopies> {
+    match policy {
+        config::HotCopies::Sampled => Arc::new(Sampled::default()),
+        config::HotCopies::Rate => Arc::new(RequestRate::new(100, Clock::monotonic())),
+        config::HotCopies::Off => Arc::new(NoHotCopies),
+    }
+}

@@ -1,0 +1,198 @@
+//! Where the list of members comes from, and by which address this node is reached: the one place that knows the
+//! discoveries.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use gaggle_discovery_dns::DnsDiscovery;
+use gaggle_discovery_file::FileDiscovery;
+use gaggle_discovery_gossip::{Gossip, Me, State};
+use gaggle_peers::{Discovery, Peers, Settled, name_of};
+use tokio::net::{UdpSocket, lookup_host};
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::doors;
+use crate::config::{self, Config, ConfigError, Credentials};
+
+/// How long the way to a seed may take to be found.
+const LOOKUP: Duration = Duration::from_secs(5);
+
+/// How long others may take to hear that this node leaves, by gossip.
+const LEAVES: Duration = Duration::from_secs(2);
+
+/// Where the members come from.
+pub(super) enum Members {
+    /// A list that does not change.
+    Listed,
+    Dns(Box<DnsDiscovery>),
+    File(FileDiscovery),
+    Gossip(Gossip),
+}
+
+impl Members {
+    /// Opens the source, and finds the base URL by which other nodes reach this one, whose port for peers is at `addr`. That is
+    /// empty where this node listens on every address and has to find itself in a list.
+    pub(super) async fn open(
+        config: &Config,
+        credentials: &Credentials,
+        addr: SocketAddr,
+    ) -> Result<(Self, String), ConfigError> {
+        let address = own_address(config, addr).await?;
+        let https = config.peers_scheme() == "https";
+        let refused = |failure: &dyn Display| ConfigError::new("cluster.discovery", failure);
+        let members = match &config.cluster.discovery {
+            None => Self::Listed,
+            Some(config::Discovery::Dns(dns)) => {
+                let dns = DnsDiscovery::new(dns.options(addr.port(), https));
+                Self::Dns(Box::new(dns.map_err(|failure| refused(&failure))?))
+            }
+            Some(config::Discovery::File(file)) => {
+                let file = FileDiscovery::new(file.options());
+                Self::File(file.map_err(|failure| refused(&failure))?.https(https))
+            }
+            Some(config::Discovery::Gossip(gossip)) => {
+                let mut options = gossip.options(&config.cluster.name);
+                options.keys = doors::gossip_keys(credentials);
+                let name = config.node.name.clone();
+                let me = Me {
+                    name: name.unwrap_or_else(|| name_of(&address)),
+                    address: address.clone(),
+                    member: config.cluster.member,
+                };
+                let gossip = Gossip::start(options, me).await;
+                Self::Gossip(gossip.map_err(|failure| refused(&failure))?)
+            }
+        };
+        Ok((members, address))
+    }
+
+    fn discovery(&self) -> Option<&dyn Discovery> {
+        match self {
+            Self::Listed => None,
+            Self::Dns(dns) => Some(&**dns),
+            Self::File(file) => Some(file),
+            Self::Gossip(gossip) => Some(gossip),
+        }
+    }
+
+    /// Keeps the ring in step with the list. Never ends.
+    pub(super) async fn follow(&self, peers: &Peers) {
+        match self.discovery() {
+            Some(discovery) => peers.follow(discovery).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until the membership has come to rest, for `within` at most: nodes that start together would each be a ring of
+    /// their own.
+    ///
+    /// # Errors
+    ///
+    /// If this node has not found out by which address the others reach it.
+    pub(super) async fn settle(&self, peers: &Peers, within: Duration) -> Result<(), ConfigError> {
+        match peers.settle(self.discovery(), within).await {
+            Settled::Yes => {}
+            Settled::Unknown => {
+                let list = match self {
+                    Self::File(_) => "the nodes of cluster.discovery.path",
+                    _ => "cluster.peers",
+                };
+                let problem = format!(
+                    "missing: node.peer-addr stands for every address of this machine, and none of {list} has answered as \
+                     this node within {within:?}; expected the base URL by which the other nodes reach it"
+                );
+                return Err(ConfigError::new("node.advertise", problem));
+            }
+            _ => warn!(
+                within = ?within,
+                "not all nodes of the list have been heard, or it still changes; this node calls itself ready all the same"
+            ),
+        }
+        Ok(())
+    }
+
+    /// Says to those who gossip that this node answers.
+    pub(super) async fn ready(&self) {
+        if let Self::Gossip(gossip) = self {
+            gossip.set_state(State::Ready).await;
+        }
+    }
+
+    /// Says to those who gossip that this node leaves.
+    pub(super) async fn leave(&self) {
+        if let Self::Gossip(gossip) = self {
+            let all_know = gossip.leave(LEAVES).await;
+            info!(all_know, "told by gossip that this node leaves");
+        }
+    }
+}
+
+/// The base URL by which other nodes reach this one, whose port for peers is at `addr`. Empty where this node listens on
+/// every address and has to find itself in a list.
+pub(super) async fn own_address(config: &Config, addr: SocketAddr) -> Result<String, ConfigError> {
+    let scheme = config.peers_scheme();
+    if let Some(advertise) = &config.node.advertise {
+        return Ok(advertise.clone());
+    }
+    if !addr.ip().is_unspecified() {
+        return Ok(format!("{scheme}://{addr}"));
+    }
+    match &config.cluster.discovery {
+        None | Some(config::Discovery::File(_)) => Ok(String::new()),
+        Some(config::Discovery::Dns(dns)) => {
+            let dns = DnsDiscovery::new(dns.options(addr.port(), scheme == "https"))
+                .map_err(|failure| ConfigError::new("cluster.discovery", failure))?;
+            let own = dns.own_address().await.map_err(|failure| {
+                let problem = format!("none is given and none is found: {failure}");
+                ConfigError::new("node.advertise", problem)
+            })?;
+            Ok(dns.url_of(own.ip))
+        }
+        Some(config::Discovery::Gossip(gossip)) => {
+            let ip = way_to(&gossip.seeds).await?;
+            Ok(format!("{scheme}://{}", SocketAddr::new(ip, addr.port())))
+        }
+    }
+}
+
+/// The address that packets to the first of the seeds come from. Sends nothing.
+async fn way_to(seeds: &[String]) -> Result<std::net::IpAddr, ConfigError> {
+    let failed = |problem: String| {
+        ConfigError::new(
+            "node.advertise",
+            format!(
+                "missing: node.peer-addr stands for every address of this machine, and {problem}; expected the base URL by \
+                 which the other nodes reach this one"
+            ),
+        )
+    };
+    let Some(seed) = seeds.first() else {
+        return Err(failed("there is no seed to tell by".into()));
+    };
+    let way = async {
+        let mut last = std::io::Error::other("it has no address");
+        for to in lookup_host(seed).await? {
+            let from: SocketAddr = match to {
+                SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+                SocketAddr::V6(_) => ([0_u16; 8], 0).into(),
+            };
+            let socket = UdpSocket::bind(from).await?;
+            match socket.connect(to).await {
+                Ok(()) => return Ok(socket.local_addr()?.ip()),
+                Err(failure) => last = failure,
+            }
+        }
+        Err(last)
+    };
+    match timeout(LOOKUP, way).await {
+        Ok(Ok(ip)) => Ok(ip),
+        Ok(Err(failure)) => Err(failed(format!(
+            "no way leads to the seed {seed:?}: {failure}"
+        ))),
+        Err(_) => Err(failed(format!(
+            "the seed {seed:?} is not found within {LOOKUP:?}"
+        ))),
+    }
+}

@@ -1,0 +1,43 @@
+//! Why a file brought no list.
+
+use std::io;
+
+use crate::{MAX_BYTES, MAX_NODES};
+
+/// Why the file brought no list.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// It is missing, or cannot be read.
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    /// It is a directory, a device or a pipe.
+    #[error("it is not a regular file")]
+    NotAFile,
+    /// It is too large.
+    #[error("it has more than {MAX_BYTES} bytes")]
+    TooLarge,
+    /// It was different each time that it was read.
+    #[error("it is being written, and has not come to rest")]
+    Changing,
+    /// A line cannot be.
+    #[error("line {line}: {what}")]
+    Line {
+        /// Which; the first is 1.
+        line: usize,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// It is no JSON, or not of the right shape. Tells the line.
+    #[error("JSON: {0}")]
+    Json(#[source] serde_json::Error),
+    /// It lists nothing, and does not say that this is meant.
+    #[error("it lists no node; a line with the word none says that there is none")]
+    Empty,
+    /// It lists too many nodes.
+    #[error("it lists {0} nodes; at most {MAX_NODES} are taken")]
+    TooMany(usize),
+    /// Two entries contradict each other.
+    #[error("{0}")]
+    Twice(String),
+}

@@ -1,0 +1,101 @@
+//! Datagrams that are of no use: counted, and told of at most once a second.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The shortest time between two log lines.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Why a datagram had no effect, or was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Malformed,
+    OtherCluster,
+    Signature,
+    Replayed,
+    NoToken,
+    TooManyNodes,
+    TooLarge,
+    Network,
+}
+
+const REASONS: usize = 8;
+
+impl Reason {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Malformed => "received bytes that are no message",
+            Self::OtherCluster => "received a message of another cluster",
+            Self::Signature => "received a message without a valid signature",
+            Self::Replayed => "received a message for the second time, or one for another node",
+            Self::NoToken => "there is no token to sign a message with",
+            Self::TooManyNodes => "received news of more nodes than are taken",
+            Self::TooLarge => "a message is too large for a datagram",
+            Self::Network => "the network failed",
+        }
+    }
+}
+
+/// How many datagrams had no effect since the start, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// Not of the protocol.
+    pub malformed: u64,
+    /// Of a cluster with another name.
+    pub other_cluster: u64,
+    /// Without a signature, with one of no token that is accepted, or signed where no token is
+    /// set.
+    pub signature: u64,
+    /// Seen before, or meant for another node or an earlier start of this one.
+    pub replayed: u64,
+    /// Not sent, as there was no token to sign with.
+    pub no_token: u64,
+    /// Nodes left out, as [`MAX_NODES`](crate::MAX_NODES) are known.
+    pub too_many_nodes: u64,
+    /// Not sent, as it fitted in no datagram.
+    pub too_large: u64,
+    /// Failures of the network on this host.
+    pub network: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    counts: [AtomicU64; REASONS],
+    told: Mutex<Option<Instant>>,
+}
+
+impl Counters {
+    /// Counts, and logs unless it has just done so.
+    pub(crate) fn count(&self, reason: Reason, peer: Option<SocketAddr>, detail: &str) {
+        self.counts[reason as usize].fetch_add(1, Relaxed);
+        let now = Instant::now();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|last| now.duration_since(last) < EVERY) {
+            return;
+        }
+        *told = Some(now);
+        drop(told);
+        let peer = peer.map(tracing::field::display);
+        let dropped = self.snapshot();
+        tracing::warn!(peer, detail, ?dropped, "gossip: {}", reason.what());
+    }
+
+    pub(crate) fn snapshot(&self) -> Dropped {
+        let of = |reason: Reason| self.counts[reason as usize].load(Relaxed);
+        Dropped {
+            malformed: of(Reason::Malformed),
+            other_cluster: of(Reason::OtherCluster),
+            signature: of(Reason::Signature),
+            replayed: of(Reason::Replayed),
+            no_token: of(Reason::NoToken),
+            too_many_nodes: of(Reason::TooManyNodes),
+            too_large: of(Reason::TooLarge),
+            network: of(Reason::Network),
+        }
+    }
+}

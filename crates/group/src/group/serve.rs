@@ -1,0 +1,103 @@
+//! What peers ask for.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::Group;
+use crate::{Answer, Error, RemovalId};
+
+/// Whether a get may be passed on to the key's owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hop {
+    /// It comes from a program: it may be forwarded once.
+    First,
+    /// A node has forwarded it: it is answered here, whoever owns the key. Otherwise two nodes
+    /// that disagree about the ring would wait for each other.
+    Forwarded,
+}
+
+/// A request that another node, or a program by way of the peers' port, has sent.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Serve<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// Whether it may be passed on.
+    pub hop: Hop,
+    /// How long the asker waits; at most the load timeout.
+    pub wait: Option<Duration>,
+    /// Removals of the key that the asker knows ([`Fetch::removals`](crate::Fetch)): they are
+    /// applied before the answer.
+    pub removals: &'a [RemovalId],
+    /// Only what is in memory is of use ([`Fetch::kept_only`](crate::Fetch)): otherwise the answer
+    /// is [`Error::NotKept`].
+    pub kept_only: bool,
+}
+
+impl<'a> Serve<'a> {
+    /// A request that waits for as long as a load may take.
+    #[must_use]
+    pub fn new(key: &'a [u8], hop: Hop) -> Self {
+        Self {
+            key,
+            hop,
+            wait: None,
+            removals: &[],
+            kept_only: false,
+        }
+    }
+
+    /// The same for what is in memory alone, if so.
+    #[must_use]
+    pub fn kept_only(self, kept_only: bool) -> Self {
+        Self { kept_only, ..self }
+    }
+
+    /// The same, waiting for so long.
+    #[must_use]
+    pub fn within(self, wait: Option<Duration>) -> Self {
+        Self { wait, ..self }
+    }
+
+    /// The same from an asker that knows of these removals.
+    #[must_use]
+    pub fn after(self, removals: &'a [RemovalId]) -> Self {
+        Self { removals, ..self }
+    }
+}
+
+impl Group {
+    /// Answers a request that a peer has sent: what a transport's server calls. It waits at most
+    /// as long as the request says, and never longer than the load timeout.
+    ///
+    /// # Errors
+    ///
+    /// As [`find`](Self::find).
+    pub async fn serve(&self, request: Serve<'_>) -> Result<Answer, Error> {
+        let key = request.key;
+        self.inner.apply_to(key, request.removals);
+        if request.kept_only {
+            return self.serve_kept(key);
+        }
+        self.inner.counters.server_requests.fetch_add(1, Relaxed);
+        match self.cached(key) {
+            Some(hit) => Ok(hit),
+            None => {
+                let most = self.inner.settings().limits.longest_wait();
+                let wait = request.wait.map_or(most, |wait| wait.min(most));
+                Box::pin(self.miss(key, request.hop, wait)).await
+            }
+        }
+    }
+
+    /// A value that is fresh and in memory. No use of it: it is the asker's from now on.
+    fn serve_kept(&self, key: &[u8]) -> Result<Answer, Error> {
+        let vouched = self.inner.is_in_contact();
+        let kept = self.inner.tiers.peek(key).map(|kept| kept.answer);
+        kept.filter(|_| vouched)
+            .filter(|kept| kept.value.is_some() && !kept.is_stale())
+            .ok_or_else(|| Error::NotKept {
+                group: self.inner.name.clone(),
+            })
+    }
+}

@@ -1,0 +1,53 @@
+use super::terms::{self, Terms, Windows};
+use crate::clock::Deadline;
+use crate::{Clock, Life};
+
+/// What the lives of entries are lowered to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ceiling {
+    /// An entry that ends later than this
+    longest: Deadline,
+    /// ends then.
+    end: Deadline,
+    windows: Windows,
+}
+
+impl Ceiling {
+    /// A life that begins now.
+    pub(super) fn of(longest: &Life, clock: &Clock) -> Self {
+        let end = Deadline::after(longest.ttl, clock);
+        Self {
+            longest: end,
+            end,
+            windows: Windows::of(longest),
+        }
+    }
+
+    /// The same with another end for what ends too late.
+    pub(super) fn ending(self, end: Deadline) -> Self {
+        Self {
+            end: end.min(self.longest),
+            ..self
+        }
+    }
+
+    pub(super) fn lower(&self, deadline: Deadline) -> Deadline {
+        if deadline > self.longest {
+            self.end
+        } else {
+            deadline
+        }
+    }
+
+    /// Lowers the windows of the extras that bytes begin with.
+    pub(super) fn lower_windows(&self, bytes: &mut [u8]) {
+        let lower = terms::windows(bytes).at_most(self.windows);
+        terms::set_windows(bytes, lower);
+    }
+
+    /// Whether terms are of a longer life.
+    pub(super) fn is_below(&self, terms: Terms<'_>) -> bool {
+        let windows = terms::windows(terms.extras);
+        terms.deadline > self.longest || windows.at_most(self.windows) != windows
+    }
+}

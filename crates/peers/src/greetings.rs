@@ -1,0 +1,289 @@
+//! What others say of themselves, and where they see things otherwise than this node.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use gaggle_group::{Disagreement, Greeting, Hello, PROTOCOL, PeerError};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::identity::Me;
+use crate::membership::FEW;
+use crate::peers::Inner;
+
+/// How long two nodes may differ before that is said: a change takes its time to reach all.
+const DIFFERS_FOR: Duration = Duration::from_secs(5);
+/// What has not been heard for so long is forgotten.
+const FORGETS: Duration = Duration::from_secs(60);
+/// The most nodes of which that is remembered.
+const MOST: usize = 16_384;
+
+/// Who differs from this node, and how. By name, or by address where there is no name.
+#[derive(Default)]
+pub(crate) struct Differences {
+    by_node: Mutex<BTreeMap<Arc<str>, Differs>>,
+}
+
+struct Differs {
+    how: String,
+    since: Instant,
+    heard: Instant,
+    is_said: bool,
+}
+
+impl Differences {
+    /// A node has been heard; `how` it differs, if it does, and whether that is to be believed at once.
+    fn note(&self, node: &Arc<str>, how: Option<String>, at_once: bool) {
+        let now = Instant::now();
+        let mut by_node = self.lock();
+        let Some(how) = how else {
+            if by_node.remove(node).is_some_and(|differs| differs.is_said) {
+                info!(node = &**node, "a node agrees with this one again");
+            }
+            return;
+        };
+        if by_node.len() >= MOST && !by_node.contains_key(node) {
+            return;
+        }
+        let differs = by_node.entry(Arc::clone(node)).or_insert_with(|| Differs {
+            how: String::new(),
+            since: now,
+            heard: now,
+            is_said: false,
+        });
+        differs.heard = now;
+        differs.how = how;
+        let is_due = at_once || now.duration_since(differs.since) >= DIFFERS_FOR;
+        if is_due && !differs.is_said {
+            differs.is_said = true;
+            warn!(
+                node = &**node,
+                how = differs.how,
+                "a node disagrees with this one"
+            );
+        }
+    }
+
+    pub(crate) fn said(&self) -> Vec<Disagreement> {
+        let mut by_node = self.lock();
+        by_node.retain(|_, differs| differs.heard.elapsed() < FORGETS);
+        let said = by_node.iter().filter(|(_, differs)| differs.is_said);
+        said.map(|(node, differs)| Disagreement::new(Arc::clone(node), differs.how.clone()))
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Differs>> {
+        self.by_node.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Somebody answers at an address that this node asked: `name` is what it was taken for.
+    pub(crate) fn met(&self, name: &Arc<str>, address: &str, greeting: Greeting) {
+        let greeting = match greeting {
+            // Groups that are served without a membership.
+            Greeting::Node(hello) if hello.instance.id == 0 => Greeting::Nameless,
+            greeting => greeting,
+        };
+        let how = match &greeting {
+            Greeting::Node(hello) if hello.instance.id == self.instance.id => None,
+            Greeting::Node(hello) => self
+                .how_differs(hello)
+                .map(|how| (how, self.is_foreign(hello))),
+            Greeting::Stranger(answer) => {
+                let how = format!(
+                    "what answers at {address} is no node of Gaggle or groupcache: {answer}"
+                );
+                Some((how, true))
+            }
+            _ => None,
+        };
+        let (how, at_once) = how.map_or((None, false), |(how, at_once)| (Some(how), at_once));
+        self.differences.note(name, how, at_once);
+        let mut membership = self.membership();
+        let is_listed = membership.listed.iter().any(|node| node.address == address);
+        if !is_listed {
+            if let Greeting::Node(hello) = &greeting {
+                self.follower_is_called(address, &hello.name);
+            }
+            return;
+        }
+        self.recognise(address, &greeting);
+        let before = membership.met.get(address);
+        let is_news = before.is_none_or(|before| !says_the_same(before, &greeting));
+        membership.met.insert(address.to_owned(), greeting);
+        if is_news {
+            self.rebuild_or_warn(&mut membership);
+            self.moved.now();
+        }
+    }
+
+    /// The same. A large ring is not built by the executor's threads.
+    pub(crate) async fn met_elsewhere(
+        node: &Arc<Self>,
+        name: &Arc<str>,
+        address: &Arc<str>,
+        greeting: Greeting,
+    ) {
+        if node.view().nodes.len() <= FEW {
+            return node.met(name, address, greeting);
+        }
+        let (inner, name, address) = (Arc::clone(node), Arc::clone(name), Arc::clone(address));
+        let met = tokio::task::spawn_blocking(move || inner.met(&name, &address, greeting)).await;
+        if let Err(failure) = met {
+            warn!(error = %failure, "what a node said of itself is lost");
+        }
+    }
+
+    /// A node answers, and wants nothing of this one.
+    pub(crate) fn refused_by(&self, name: &Arc<str>, failure: &PeerError) {
+        self.differences.note(
+            name,
+            Some(format!("it refuses this node: {failure}")),
+            false,
+        );
+    }
+
+    /// This node has been found at an address.
+    fn recognise(&self, address: &str, greeting: &Greeting) {
+        let Greeting::Node(hello) = greeting else {
+            return;
+        };
+        if hello.instance.id != self.instance.id || !self.me().address.is_empty() {
+            return;
+        }
+        let name = match &self.options.name {
+            Some(name) => Arc::clone(name),
+            None => self.name_for(address),
+        };
+        info!(
+            node = &*name,
+            address, "this node has found itself in the list"
+        );
+        let me = Me {
+            name,
+            address: address.into(),
+        };
+        *self.me.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(me);
+    }
+
+    /// Another node has said of itself what it asks for.
+    pub(crate) fn greeted(&self, by: &Hello) {
+        if by.instance.id == self.instance.id || by.cluster != self.options.cluster {
+            return;
+        }
+        let view = self.view();
+        let name = match by.name.is_empty() {
+            true => Arc::clone(&by.address),
+            false => Arc::clone(&by.name),
+        };
+        if name.is_empty() {
+            return;
+        }
+        self.differences.note(&name, self.how_differs(by), false);
+        // A front end, or a member that this node's list lacks, has copies as any other.
+        if !by.address.is_empty() {
+            self.heard(&by.address, false, &view);
+            self.follower_is_called(&by.address, &by.name);
+            let mut membership = self.membership();
+            if membership
+                .damping
+                .is_there(|address| *address == *by.address)
+            {
+                self.refresh.notify_one();
+            }
+            // News of it need not wait for the next question who it is.
+            let is_known = membership.met.values().any(|met| match met {
+                Greeting::Node(hello) => hello.instance == by.instance,
+                _ => false,
+            });
+            let peer = view.get(&name).or_else(|| view.at(&by.address));
+            if let Some(peer) = peer.filter(|peer| !is_known || !peer.answers()) {
+                peer.probe();
+            }
+        }
+    }
+
+    fn follower_is_called(&self, address: &str, name: &str) {
+        if name.is_empty() || self.is_groupcache {
+            return;
+        }
+        self.followers
+            .is_called(address, name, || self.watch(name, address).ok());
+    }
+
+    fn is_foreign(&self, hello: &Hello) -> bool {
+        hello.cluster != self.options.cluster
+    }
+
+    fn how_differs(&self, hello: &Hello) -> Option<String> {
+        if self.is_foreign(hello) {
+            let (theirs, ours) = (&hello.cluster, &self.options.cluster);
+            return Some(format!(
+                "it is of the cluster {theirs:?}, this node of {ours:?}"
+            ));
+        }
+        let mut how = Vec::new();
+        let ours = self.hello();
+        if hello.profile != ours.profile {
+            how.push(format!(
+                "profile {} there, {} here",
+                hello.profile, ours.profile
+            ));
+        } else if hello.ring != ours.ring {
+            how.push(format!(
+                "ring {} of {} members there, {} of {} here",
+                hello.ring, hello.members, ours.ring, ours.members
+            ));
+        }
+        if hello.protocol != PROTOCOL {
+            how.push(format!(
+                "protocol version {} there, {PROTOCOL} here",
+                hello.protocol
+            ));
+        }
+        if !ours.groups.is_empty() && hello.groups != ours.groups {
+            how.push(format!(
+                "groups {:?} there, {:?} here",
+                hello.groups, ours.groups
+            ));
+        }
+        (!how.is_empty()).then(|| how.join("; "))
+    }
+
+    /// What this node says of itself.
+    pub(crate) fn hello(&self) -> Hello {
+        let (me, view) = (self.me(), self.view());
+        let mut hello = Hello::default();
+        hello.instance = self.instance;
+        hello.cluster = Arc::clone(&self.options.cluster);
+        hello.name = Arc::clone(&me.name);
+        hello.address = Arc::clone(&me.address);
+        hello.member = self.options.member;
+        hello.ring = view.digest.as_str().into();
+        hello.members = u32::try_from(view.nodes.len()).unwrap_or(u32::MAX);
+        hello.profile = match self.is_groupcache {
+            true => "groupcache".into(),
+            false => "gaggle".into(),
+        };
+        hello.protocol = PROTOCOL;
+        hello.groups.clone_from(&self.options.groups);
+        hello
+    }
+}
+
+/// Whether two greetings mean the same for the ring.
+fn says_the_same(before: &Greeting, now: &Greeting) -> bool {
+    match (before, now) {
+        (Greeting::Node(before), Greeting::Node(now)) => {
+            before.instance == now.instance
+                && before.cluster == now.cluster
+                && before.name == now.name
+                && before.member == now.member
+        }
+        (Greeting::Nameless, Greeting::Nameless)
+        | (Greeting::Stranger(_), Greeting::Stranger(_)) => true,
+        _ => false,
+    }
+}

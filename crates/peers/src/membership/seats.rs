@@ -1,0 +1,236 @@
+//! The ring of a list: who is behind each address, and by which name.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use gaggle_group::{Greeting, Hello};
+use tracing::{info, warn};
+
+use super::Membership;
+use crate::identity::Me;
+use crate::peers::Inner;
+use crate::view::View;
+use crate::watched::Watched;
+use crate::{Listed, PeersError, name_of};
+
+/// Who is behind an address of the list.
+#[derive(Debug, PartialEq, Eq)]
+enum Who {
+    Me,
+    /// A member of the ring, by its name. `since` orders the runs of one name: the latest has it.
+    Member {
+        name: Arc<str>,
+        since: u64,
+    },
+    /// A node that owns no keys: a front end, or one that is about to go. It is told of removals.
+    Listener {
+        name: Arc<str>,
+    },
+    /// No node of this cluster.
+    Stranger {
+        name: Arc<str>,
+    },
+}
+
+/// What a list comes to.
+#[derive(Default)]
+struct Seats {
+    /// The members but this node, by name.
+    members: BTreeMap<Arc<str>, (Arc<Watched>, u64)>,
+    /// Those that are told of removals all the same.
+    listeners: Vec<Arc<Watched>>,
+    handles: BTreeMap<String, Arc<Watched>>,
+}
+
+impl Inner {
+    /// Makes the ring of those who are listed and do not leave, if it is another one; whether it
+    /// is. Where all of them leave it stays as it is.
+    pub(crate) fn rebuild(&self, membership: &mut Membership) -> Result<bool, PeersError> {
+        let me = self.me();
+        let seats = self.seats(membership, &me)?;
+        let am_member = self.options.member && me.is_known();
+        let leaving = &membership.leaving;
+        let own = am_member.then(|| Arc::clone(&me.name)).into_iter();
+        let there = seats.members.keys().cloned().chain(own);
+        let there: Vec<Arc<str>> = there.filter(|name| !leaving.contains_key(name)).collect();
+        let nobody_stays = there.is_empty() && (am_member || !seats.members.is_empty());
+        let old = self.view();
+        // From the old ring: far cheaper than from nothing where little has changed.
+        let ring = match nobody_stays {
+            true => old.ring.clone(),
+            false => old.ring.with_members(there)?,
+        };
+        let mut nodes = Vec::with_capacity(ring.members().len());
+        for name in ring.members() {
+            nodes.push(match seats.members.get(name) {
+                Some((peer, _)) => Some(Arc::clone(peer)),
+                None if *name == me.name => None,
+                // Nobody stays, and the list has changed: those who are gone are asked all the same.
+                None => match old.get(name) {
+                    Some(peer) => Some(Arc::clone(peer)),
+                    None => return Ok(false),
+                },
+            });
+        }
+        let is_same = ring.members() == old.ring.members();
+        membership.handles = seats.handles;
+        let new = View::new(ring, nodes, seats.listeners, me);
+        if is_same && new.has_handles_of(&old) {
+            return Ok(false);
+        }
+        // Those that leave may still answer clients, and come back: they are told of removals for
+        // a while.
+        for peer in old.peers() {
+            if new.at(peer.address()).is_none() {
+                let address = peer.address();
+                self.followers
+                    .heard(address, false, || Some(Arc::clone(peer)));
+            }
+        }
+        // First: who loads by the new ring is to find the old one.
+        if self.hands_over && !is_same {
+            self.history.changes(&old, &new);
+        }
+        let standings = new.peers().map(|peer| Arc::clone(peer.standing()));
+        self.fleet.set(standings.collect());
+        if !is_same {
+            info!(members = new.nodes.len(), ring = %new.digest, "the ring has changed");
+        }
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        Ok(!is_same)
+    }
+
+    fn seats(&self, membership: &mut Membership, me: &Me) -> Result<Seats, PeersError> {
+        let mut seats = Seats::default();
+        let listed = std::mem::take(&mut membership.listed);
+        let filled = listed
+            .iter()
+            .try_for_each(|node| self.seat(node, membership, me, &mut seats));
+        membership.listed = listed;
+        filled.map(|()| seats)
+    }
+
+    fn seat(
+        &self,
+        node: &Listed,
+        membership: &mut Membership,
+        me: &Me,
+        seats: &mut Seats,
+    ) -> Result<(), PeersError> {
+        let who = self.who(node, membership.met.get(&node.address), me);
+        let name = match &who {
+            // Its own address is no peer, as this node spells it. Another spelling is asked now
+            // and then: another node may come to be there.
+            Who::Me if *node.address == *me.address => return Ok(()),
+            Who::Me => &me.name,
+            Who::Member { name, .. } | Who::Listener { name } | Who::Stranger { name } => name,
+        };
+        let peer = self.handle(membership, name, &node.address)?;
+        seats
+            .handles
+            .insert(node.address.clone(), Arc::clone(&peer));
+        match who {
+            Who::Me | Who::Stranger { .. } => {}
+            Who::Listener { .. } => seats.listeners.push(peer),
+            Who::Member { name, .. } if name == me.name && me.is_known() => {
+                if membership.ambiguous.insert(Arc::clone(&name)) {
+                    warn!(
+                        node = &*name,
+                        address = node.address,
+                        "another node goes by this node's name; it is left out"
+                    );
+                }
+            }
+            Who::Member { name, since } => match seats.members.get(&name) {
+                // One node under two addresses, or one that has moved: its earlier run may still be listed.
+                Some((_, other)) if *other >= since => {}
+                _ => {
+                    seats.members.insert(name, (peer, since));
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Who is there, as far as that is known.
+    fn who(&self, node: &Listed, met: Option<&Greeting>, me: &Me) -> Who {
+        let given = || match &node.name {
+            Some(name) => name.as_str().into(),
+            None => self.name_for(&node.address),
+        };
+        if *node.address == *me.address {
+            return Who::Me;
+        }
+        match met {
+            Some(Greeting::Node(hello)) => self.who_says(node, hello, given()),
+            // In a ring with golang/groupcache all nodes have the same list, and no more than that.
+            Some(Greeting::Stranger(_)) if !self.is_groupcache => Who::Stranger { name: given() },
+            _ => {
+                let name = given();
+                if name == me.name && me.is_known() && node.name.is_none() {
+                    return Who::Me;
+                }
+                Self::member_or_not(node, name, 0)
+            }
+        }
+    }
+
+    fn who_says(&self, node: &Listed, hello: &Hello, given: Arc<str>) -> Who {
+        if hello.instance.id == self.instance.id {
+            return Who::Me;
+        }
+        if hello.cluster != self.options.cluster {
+            return Who::Stranger { name: given };
+        }
+        // There the list's spelling is the name, for the others cannot ask.
+        let name = match hello.name.is_empty() || self.is_groupcache {
+            true => given,
+            false => Arc::clone(&hello.name),
+        };
+        match hello.member {
+            // One that does not know its name yet is none yet.
+            true if hello.name.is_empty() => Who::Listener { name },
+            true => Self::member_or_not(node, name, hello.instance.started),
+            false => Who::Listener { name },
+        }
+    }
+
+    fn member_or_not(node: &Listed, name: Arc<str>, since: u64) -> Who {
+        match node.leaving || node.member == Some(false) {
+            true => Who::Listener { name },
+            false => Who::Member { name, since },
+        }
+    }
+
+    /// The name that an address stands for in this ring.
+    pub(crate) fn name_for(&self, address: &str) -> Arc<str> {
+        match self.is_groupcache {
+            true => address.into(),
+            false => name_of(address).into(),
+        }
+    }
+
+    /// The handle of the node of that name at that address: the one that there is, if there is one.
+    fn handle(
+        &self,
+        membership: &Membership,
+        name: &str,
+        address: &str,
+    ) -> Result<Arc<Watched>, PeersError> {
+        let fits = |peer: &Arc<Watched>| peer.ring_name() == name && **peer.address() == *address;
+        let listed = membership.handles.get(address).cloned().filter(fits);
+        let left = || membership.leaving.get(name)?.peer.clone().filter(fits);
+        let followed = || self.followers.get(address).filter(fits);
+        let past = || self.history.get(name).filter(fits);
+        let known = listed.or_else(left).or_else(followed).or_else(past);
+        match known {
+            Some(peer) => Ok(peer),
+            None => self
+                .watch(name, address)
+                .map_err(|source| PeersError::Connect {
+                    address: address.to_owned(),
+                    source,
+                }),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Waiting for the membership to come to rest.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{Discovery, Peers};
+
+/// How often it is looked.
+const LOOKS_EVERY: Duration = Duration::from_millis(20);
+
+/// How the wait for the membership ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Settled {
+    /// All that are listed have been asked who they are, and no more have come for a while.
+    Yes,
+    /// The time is over; some have not been heard, or the list still changes.
+    Late,
+    /// This node has not found itself among those that are listed, and has no name.
+    Unknown,
+}
+
+impl Peers {
+    /// Waits until each node of the list has been asked who it is, and, if the list may grow, until
+    /// it has not done so for [`Options::quiet`](crate::Options); for `within` at most. To be waited for
+    /// before a node calls itself ready: nodes that start together would each be a ring of its own.
+    /// This node must answer its peers already, and [`follow`](Self::follow) must run.
+    pub async fn settle(&self, discovery: Option<&dyn Discovery>, within: Duration) -> Settled {
+        let grows = discovery.is_some_and(Discovery::grows);
+        let settled = async {
+            while !self.is_settled(grows) {
+                sleep(LOOKS_EVERY).await;
+            }
+        };
+        let is_in_time = timeout(within, settled).await.is_ok();
+        if !self.inner.knows_itself() {
+            Settled::Unknown
+        } else if is_in_time {
+            Settled::Yes
+        } else {
+            Settled::Late
+        }
+    }
+
+    fn is_settled(&self, grows: bool) -> bool {
+        let quiet = self.inner.options.quiet;
+        let is_quiet = !grows || self.inner.moved.at().elapsed() >= quiet;
+        let all_asked = {
+            let membership = self.inner.membership();
+            membership.handles.values().all(|peer| peer.is_judged())
+        };
+        is_quiet && all_asked && self.inner.knows_itself()
+    }
+}
+
+/// When the membership last changed.
+#[derive(Debug)]
+pub(crate) struct Moved(std::sync::Mutex<Instant>);
+
+impl Moved {
+    pub(crate) fn new() -> Self {
+        Self(std::sync::Mutex::new(Instant::now()))
+    }
+
+    pub(crate) fn now(&self) {
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
+    }
+
+    pub(crate) fn at(&self) -> Instant {
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

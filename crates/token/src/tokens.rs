@@ -1,0 +1,196 @@
+//! The tokens of a node, which may change while it runs.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+use subtle::Choice;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use crate::refusal::Refused;
+use crate::token::{LONGEST_TEXT, Token, TokenError, TokenProblem, bearer, hash};
+
+/// The shortest time between two looks at the file.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+
+/// The tokens that are accepted, of which the first is sent. All clones are one: what one of them is
+/// [set](Self::set) to or [reads](Self::reload) holds for each.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    current: Arc<RwLock<Arc<Current>>>,
+}
+
+#[derive(Debug)]
+struct Current {
+    /// Where they came from; `None` where it was no file.
+    path: Option<PathBuf>,
+    /// One or two.
+    tokens: Vec<Token>,
+}
+
+impl Tokens {
+    /// The tokens in a file. Blocks while it is read.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or does not hold one or two tokens. The error names the file and never
+    /// what is in it.
+    pub fn read(path: impl Into<PathBuf>) -> Result<Self, TokenError> {
+        let path = path.into();
+        let tokens = read(&path)?;
+        Ok(Self::of(Some(path), tokens))
+    }
+
+    /// The tokens in a text, such as an environment variable's: one or two lines, as in a file.
+    ///
+    /// # Errors
+    ///
+    /// If it does not hold one or two tokens.
+    pub fn parse(text: &str) -> Result<Self, TokenError> {
+        let tokens = Token::read_all(text.as_bytes()).map_err(|problem| TokenError {
+            path: None,
+            problem,
+        })?;
+        Ok(Self::of(None, tokens))
+    }
+
+    fn of(path: Option<PathBuf>, tokens: Vec<Token>) -> Self {
+        let current = Arc::new(Current { path, tokens });
+        Self {
+            current: Arc::new(RwLock::new(current)),
+        }
+    }
+
+    /// Takes over the tokens of another handle, and the file that they are from. The two stay two:
+    /// what the other reads later is not taken over.
+    pub fn set(&self, other: &Self) {
+        self.put(other.current());
+    }
+
+    /// Reads the file again; whether the tokens have changed. Without a file they never have. Blocks
+    /// while it is read.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be used. The tokens stay as they were.
+    pub fn reload(&self) -> Result<bool, TokenError> {
+        let known = self.current();
+        let Some(path) = known.path.as_deref() else {
+            return Ok(false);
+        };
+        let tokens = read(path)?;
+        let path = known.path.clone();
+        if tokens == known.tokens {
+            return Ok(false);
+        }
+        self.put(Arc::new(Current { path, tokens }));
+        Ok(true)
+    }
+
+    /// Reads the file again every so often, for as long as the future is polled. A change is logged;
+    /// a file that cannot be used is logged once, until it can be or something else is wrong with it.
+    /// Reading is done on a thread that may block. Where there is no file, it waits for one to be
+    /// [set](Self::set).
+    pub async fn watch(self, every: Duration) {
+        let mut ticks = interval(every.max(SHORTEST_PAUSE));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut known = None;
+        loop {
+            ticks.tick().await;
+            let tokens = self.clone();
+            let read = tokio::task::spawn_blocking(move || tokens.reload()).await;
+            // Err says that the runtime shuts down: this future ends with it.
+            let Ok(read) = read else { continue };
+            let failure = match read {
+                Ok(changed) => {
+                    if changed {
+                        let accepted = self.current().tokens.len();
+                        info!(accepted, "the cluster's token has changed");
+                    } else if known.is_some() {
+                        info!("the token file can be used again");
+                    }
+                    None
+                }
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(error) = &failure
+                && failure != known
+            {
+                warn!(%error, "the tokens stay as they were");
+            }
+            known = failure;
+        }
+    }
+
+    /// The value of `Authorization` with the first token, marked as sensitive. There is always a
+    /// first; the form is the one that a client's options take.
+    #[must_use]
+    pub fn header(&self) -> Option<HeaderValue> {
+        let current = self.current();
+        current.tokens.first().map(|token| token.header().clone())
+    }
+
+    /// The tokens that are accepted; the first is the one that is sent.
+    #[must_use]
+    pub fn all(&self) -> Vec<Token> {
+        self.current().tokens.clone()
+    }
+
+    /// Whether a request with these headers has one of the tokens, in constant time.
+    #[must_use]
+    pub fn accepts(&self, headers: &HeaderMap) -> bool {
+        self.check(headers).is_ok()
+    }
+
+    /// The same, with the reason.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::NoToken`] or [`Refused::WrongToken`].
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        let given = hash(bearer(headers).ok_or(Refused::NoToken)?);
+        let current = self.current();
+        let mut known = Choice::from(0);
+        for token in &current.tokens {
+            // All of them, whichever it is.
+            known |= token.has_hash(&given);
+        }
+        if known.into() {
+            Ok(())
+        } else {
+            Err(Refused::WrongToken)
+        }
+    }
+
+    fn current(&self) -> Arc<Current> {
+        // No foreign code runs under the lock: a poisoned state is a whole one.
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&current)
+    }
+
+    fn put(&self, new: Arc<Current>) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = new;
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<Token>, TokenError> {
+    let read = || {
+        // Looked at before it is opened: to open a pipe could wait for good.
+        if !fs::metadata(path)?.is_file() {
+            return Err(TokenProblem::NoFile);
+        }
+        let mut text = Vec::new();
+        let most = LONGEST_TEXT as u64 + 1;
+        File::open(path)?.take(most).read_to_end(&mut text)?;
+        Token::read_all(&text)
+    };
+    read().map_err(|problem| TokenError {
+        path: Some(path.to_owned()),
+        problem,
+    })
+}
