@@ -46,7 +46,10 @@ async fn the_demo_does_what_it_says() {
     let mut rings = Vec::new();
     for port in 9990..=9992 {
         let admin = ([127, 0, 0, 1], port).into();
-        assert_eq!(client.get(admin, "/readyz").await.status, 200);
+        until("a node to be ready", async || {
+            client.get(admin, "/readyz").await.status == 200
+        })
+        .await;
         rings.push(client.get(admin, "/status").await.json()["ring"].clone());
     }
     assert_eq!(rings[0]["members"].as_array().unwrap().len(), 3);

@@ -14,13 +14,17 @@
 mod support;
 
 mod bytes;
+mod changeover;
 mod check;
 mod configuration;
 mod demo;
 mod dialects;
+mod doors;
 mod faults;
+mod gossip;
 mod hanging;
 mod health;
+mod identity;
 mod keys;
 mod logging;
 mod matrix;

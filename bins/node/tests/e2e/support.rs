@@ -5,22 +5,29 @@ use std::fmt::Display;
 use tokio::sync::{Mutex, MutexGuard};
 
 pub(crate) mod backend;
+pub(crate) mod caller;
 pub(crate) mod client;
 pub(crate) mod cluster;
+pub(crate) mod config;
 pub(crate) mod load;
 pub(crate) mod machine;
 pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod steady;
+pub(crate) mod tls;
 pub(crate) mod wait;
 
 pub(crate) use backend::{Backend, Trouble};
+pub(crate) use caller::Caller;
 pub(crate) use client::Client;
 pub(crate) use cluster::{Cluster, Setup, loopback};
 pub(crate) use load::{Load, Outcome};
 pub(crate) use machine::{calm, promised};
 pub(crate) use origin::Origin;
 pub(crate) use process::{Node, Process, command};
+pub(crate) use steady::Steady;
+pub(crate) use tls::Ca;
 pub(crate) use wait::{PATIENCE, until};
 
 /// Tells of a row of the fault matrix (docs/promises.md) what is promised and what was seen.

@@ -2,6 +2,8 @@
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, StatusCode};
+use axum::response::IntoResponse as _;
 use gaggle_testkit::{Fault, Scope};
 use tokio::task::JoinHandle;
 

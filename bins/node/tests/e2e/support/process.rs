@@ -71,6 +71,12 @@ impl Process {
         self.log.borrow().iter().any(|line| line.contains(&message))
     }
 
+    /// How many lines of the log so far have that in them.
+    pub(crate) fn lines_with(&self, text: &str) -> usize {
+        let log = self.log.borrow();
+        log.iter().filter(|line| line.contains(text)).count()
+    }
+
     /// Sends a signal, by its name without SIG. Through the shell's own `kill`: without it, it would take unsafe code.
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();

@@ -21,25 +21,30 @@ pub(crate) async fn get(addr: SocketAddr, target: &str) -> Answer {
         answer
     };
     let answer = timeout(PATIENCE, exchange).await.unwrap();
-    let end = answer.windows(4).position(|at| at == b"\r\n\r\n").unwrap();
-    let mut head = std::str::from_utf8(&answer[..end]).unwrap().split("\r\n");
-    let status = head.next().unwrap().split(' ').nth(1).unwrap();
-    let mut headers = HeaderMap::new();
-    for line in head {
-        let (name, value) = line.split_once(": ").unwrap();
-        headers.append(
-            name.parse::<HeaderName>().unwrap(),
-            HeaderValue::from_str(value).unwrap(),
-        );
-    }
-    let answer = Answer {
-        status: status.parse().unwrap(),
-        headers,
-        body: answer[end + 4..].to_vec(),
-    };
+    let answer = read(&answer).unwrap();
     assert_eq!(
         answer.header("content-length"),
         answer.body.len().to_string()
     );
     answer
+}
+
+/// What came until the connection was closed, as an answer; `None` where it is none.
+pub(crate) fn read(answer: &[u8]) -> Option<Answer> {
+    let end = answer.windows(4).position(|at| at == b"\r\n\r\n")?;
+    let mut head = std::str::from_utf8(&answer[..end]).ok()?.split("\r\n");
+    let status = head.next()?.split(' ').nth(1)?;
+    let mut headers = HeaderMap::new();
+    for line in head {
+        let (name, value) = line.split_once(": ")?;
+        headers.append(
+            name.parse::<HeaderName>().ok()?,
+            HeaderValue::from_str(value).ok()?,
+        );
+    }
+    Some(Answer {
+        status: status.parse().ok()?,
+        headers,
+        body: answer[end + 4..].to_vec(),
+    })
 }

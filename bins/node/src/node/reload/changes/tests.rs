@@ -38,7 +38,9 @@ fn cases() -> Vec<Case> {
 fn leaves(path: &Path, table: &Table) -> Vec<Path> {
     match value_at(path, &mut table.clone()) {
         Value::Table(inner) => {
-            let below = inner.keys().map(|name| [path, &[name.clone()][..]].concat());
+            let below = inner
+                .keys()
+                .map(|name| [path, &[name.clone()][..]].concat());
             below.flat_map(|path| leaves(&path, table)).collect()
         }
         _ => vec![path.clone()],
@@ -57,8 +59,18 @@ fn value_at<'t>(path: &[String], table: &'t mut Table) -> &'t mut Value {
 /// The configuration with another value of that field, of whatever type it is.
 fn changed(table: &Table, path: &[String], before: &Config) -> Config {
     let texts = [
-        "7s", "7KiB", "group", "off", "json", "grpc", "groupcache", "raw", "blob", "ipv6",
-        "127.0.0.1:7", "other",
+        "7s",
+        "7KiB",
+        "group",
+        "off",
+        "json",
+        "grpc",
+        "groupcache",
+        "raw",
+        "blob",
+        "ipv6",
+        "127.0.0.1:7",
+        "other",
     ];
     let mut table = table.clone();
     let value = value_at(path, &mut table).clone();
@@ -149,7 +161,9 @@ fn a_database_gets_no_more_connections_than_it_was_opened_with() {
     assert_eq!(refusal(&group("2"), &group("1")), None);
     assert_eq!(refusal(&group("4"), &group("\"auto:50\"")), None);
     let http = |loads: &str| {
-        format!("[groups.a]\nmax-origin-loads = {loads}\norigin = {{ kind = \"http\", url = \"u\" }}")
+        format!(
+            "[groups.a]\nmax-origin-loads = {loads}\norigin = {{ kind = \"http\", url = \"u\" }}"
+        )
     };
     assert_eq!(refusal(&http("2"), &http("3")), None);
 }
@@ -173,7 +187,11 @@ fn copies_do_not_outlive_what_the_node_was_started_to_remember() {
 fn a_table_of_another_kind_is_one_field_and_so_is_one_that_comes_or_goes() {
     let http = "[groups.a.origin]\nkind = \"http\"\nurl = \"u\"";
     let files = "[groups.a.origin]\nkind = \"files\"\nroot = \"r\"";
-    let line = |field: &str| Some(format!("{field}: cannot change while the node runs; restart it for this"));
+    let line = |field: &str| {
+        Some(format!(
+            "{field}: cannot change while the node runs; restart it for this"
+        ))
+    };
     assert_eq!(refusal(http, files), line("groups.a.origin.kind"));
     let dns = "[cluster.discovery]\nkind = \"dns\"\nname = \"n\"";
     assert_eq!(refusal("", dns), line("cluster.discovery"));
@@ -193,16 +211,25 @@ fn the_first_of_several_is_named_and_the_others_are_counted() {
     );
     let more = format!("{more}\nprofile = \"groupcache\"");
     let refused = refusal("", &more).unwrap();
-    assert!(refused.ends_with("restart it for this and 2 more fields"), "{refused}");
+    assert!(
+        refused.ends_with("restart it for this and 2 more fields"),
+        "{refused}"
+    );
 }
 
 #[test]
 fn there_is_a_token_or_there_is_none() {
     let (none, token) = ("", "[security]\ntoken = \"a\"");
-    let (other, file) = ("[security]\ntoken = \"b\"", "[security]\ntoken-file = \"f\"");
+    let (other, file) = (
+        "[security]\ntoken = \"b\"",
+        "[security]\ntoken-file = \"f\"",
+    );
     for (before, after) in [(none, token), (file, none)] {
         let refused = refusal(before, after).unwrap();
-        assert!(refused.contains("whether there is a token cannot change"), "{refused}");
+        assert!(
+            refused.contains("whether there is a token cannot change"),
+            "{refused}"
+        );
     }
     for (before, after) in [(token, other), (token, file), (file, other)] {
         assert_eq!(refusal(before, after), None);

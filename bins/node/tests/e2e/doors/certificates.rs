@@ -1,0 +1,224 @@
+//! Certificates: none, expired, by another authority, for another name.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::support::cluster::free_ports;
+use crate::support::config::{Lines, peers};
+use crate::support::origin::value_of;
+use crate::support::tls::{Files, client};
+use crate::support::{Ca, Caller, Node, Origin, until};
+
+use super::TOM;
+
+/// What each of the ports is asked for, to see whether it answers.
+fn doors(node: &Node) -> [(&'static str, SocketAddr, &'static str); 3] {
+    [
+        ("peers", node.peer, TOM),
+        ("admin", node.admin, "/status"),
+        ("front door", node.api, "/v1/scores/Tom"),
+    ]
+}
+
+#[tokio::test]
+async fn each_certificate_that_is_no_good_is_refused_with_the_reason() {
+    let origin = Origin::of_everything().await;
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let me = free_ports(1)[0];
+    let ip = me.ip().to_string();
+    let (ca, programs, foreign) = (Ca::new("cluster"), Ca::new("programs"), Ca::new("foreign"));
+    let files = Files::new(dir, "node", &ca.issue(&[&ip]), &[&ca]);
+    let front = dir.join("programs.pem");
+    std::fs::write(&front, programs.pem()).unwrap();
+    let lines = Lines {
+        node: "log-interval = \"0s\"".into(),
+        cluster: peers(&[format!("https://{me}")]),
+        tables: format!("{}front-door-client-ca = {front:?}\n", files.table()),
+        ..Lines::default()
+    };
+    let node = lines.start(dir, "node", me, &origin).await;
+    let showing = |pair| Caller::over_tls(client(&[&ca], pair));
+    let (operator, program) = (ca.issue(&["operator"]), programs.issue(&["program"]));
+    let expired = [ca.expired(&["operator"]), programs.expired(&["program"])];
+    let stranger = foreign.issue(&["operator"]);
+
+    for (door, addr, target) in doors(&node) {
+        let is_front = door == "front door";
+        let (good, other) = if is_front { (&program, &operator) } else { (&operator, &program) };
+        let answer = showing(Some(good)).get(addr, target).await.unwrap();
+        assert_eq!(answer.status, 200, "{door}: {}", answer.text());
+        for (what, shown, alert) in [
+            ("expired", &expired[usize::from(is_front)], "CertificateExpired"),
+            ("by nobody's authority", &stranger, "UnknownCA"),
+            ("by the other port's authority", other, "UnknownCA"),
+        ] {
+            let refused = showing(Some(shown)).get(addr, target).await.unwrap_err();
+            assert!(refused.contains(alert), "{door}, {what}: {refused}");
+        }
+        let without = showing(None).get(addr, target).await;
+        match door {
+            // There are pages for everybody on that port, so that it has to be asked.
+            "admin" => {
+                let answer = without.unwrap();
+                assert_eq!(answer.status, 403);
+                assert_eq!(answer.text(), "a client certificate is required");
+                for (method, target) in [("DELETE", "/v1/scores/Tom"), ("POST", "/reload")] {
+                    assert_eq!(showing(None).status(addr, method, target).await, 403);
+                }
+                for page in ["/livez", "/readyz"] {
+                    assert_eq!(showing(None).status(addr, "GET", page).await, 200);
+                }
+            }
+            _ => {
+                let refused = without.unwrap_err();
+                assert!(refused.contains("CertificateRequired"), "{door}: {refused}");
+            }
+        }
+        // Who does not know the authority does not take the node for itself.
+        let careful = Caller::over_tls(client(&[&foreign], Some(good)));
+        let refused = careful.get(addr, target).await.unwrap_err();
+        assert!(refused.contains("UnknownIssuer"), "{door}: {refused}");
+    }
+    // The log has the reasons, too, if not each time.
+    until("reasons in the log", async || {
+        node.process.lines_with("a TLS handshake failed") > 0
+    })
+    .await;
+    assert_eq!(origin.asked().len(), 1, "{:?}", origin.asked());
+}
+
+#[tokio::test]
+async fn with_a_token_as_well_both_are_required() {
+    let origin = Origin::of_everything().await;
+    let dir = tempfile::tempdir().unwrap();
+    let me = free_ports(1)[0];
+    let ca = Ca::new("cluster");
+    let files = Files::new(dir.path(), "node", &ca.issue(&[&me.ip().to_string()]), &[&ca]);
+    let lines = Lines {
+        cluster: peers(&[format!("https://{me}")]),
+        tables: format!("[security]\ntoken = \"the-token-of-the-cluster\"\n{}", files.table()),
+        ..Lines::default()
+    };
+    let node = lines.start(dir.path(), "node", me, &origin).await;
+    let operator = ca.issue(&["operator"]);
+    let shown = Caller::over_tls(client(&[&ca], Some(&operator)));
+    let hidden = Caller::over_tls(client(&[&ca], None));
+    let token = |caller: &Caller| caller.clone().token("the-token-of-the-cluster");
+    for (addr, target) in [(node.peer, TOM), (node.admin, "/status")] {
+        assert_eq!(token(&shown).status(addr, "GET", target).await, 200);
+        assert_eq!(shown.status(addr, "GET", target).await, 401);
+    }
+    assert_eq!(token(&hidden).status(node.admin, "GET", "/status").await, 403);
+    token(&hidden).get(node.peer, TOM).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn plain_http_to_tls_and_tls_to_plain_http_are_told_what_is_wrong() {
+    let origin = Origin::of_everything().await;
+    let dir = tempfile::tempdir().unwrap();
+    let ports = free_ports(2);
+    let ca = Ca::new("cluster");
+    let name = ports[0].ip().to_string();
+    let files = Files::new(dir.path(), "node", &ca.issue(&[&name]), &[&ca]);
+    let start = async |n: usize, scheme: &str, tables: String| {
+        let lines = Lines {
+            cluster: peers(&[format!("{scheme}://{}", ports[n])]),
+            tables,
+            ..Lines::default()
+        };
+        let file = format!("node-{n}");
+        lines.start(dir.path(), &file, ports[n], &origin).await
+    };
+    let secure = start(0, "https", files.table()).await;
+    let plain = start(1, "http", String::new()).await;
+    for (door, addr, target) in doors(&secure) {
+        for method in ["GET", "POST", "DELETE"] {
+            let body = "x".repeat(100_000);
+            for body in ["", &body] {
+                let answer = Caller::plain().send(addr, method, target, body).await.unwrap();
+                assert_eq!(answer.status, 400, "{door}");
+                let line = "this port speaks TLS: use an https:// URL\n";
+                assert_eq!(answer.text(), line, "{door}");
+            }
+        }
+    }
+    let over_tls = Caller::over_tls(client(&[&ca], None));
+    for (door, addr, target) in doors(&plain) {
+        let refused = over_tls.get(addr, target).await.unwrap_err();
+        assert!(refused.contains("InvalidContentType"), "{door}: {refused}");
+        assert_eq!(Caller::plain().status(addr, "GET", target).await, 200, "{door}");
+    }
+}
+
+/// Two nodes that speak TLS, the second with a certificate for these names.
+async fn pair(dir: &Path, ca: &Ca, of_second: &str, peer_name: &str, origin: &Origin) -> Vec<Node> {
+    let ports = free_ports(2);
+    let listed: Vec<_> = ports.iter().map(|port| format!("https://{port}")).collect();
+    let names = [ports[0].ip().to_string(), of_second.to_owned()];
+    let mut nodes = Vec::new();
+    for (n, port) in ports.iter().enumerate() {
+        let file = format!("node-{n}");
+        let files = Files::new(dir, &file, &ca.issue(&[&names[n]]), &[ca]);
+        let lines = Lines {
+            cluster: peers(&listed),
+            tables: format!("{}{peer_name}", files.table()),
+            ..Lines::default()
+        };
+        nodes.push(lines.start(dir, &file, *port, origin).await);
+    }
+    nodes
+}
+
+#[tokio::test]
+async fn a_node_with_a_certificate_for_another_name_is_refused_by_its_peers() {
+    let origin = Origin::of_everything().await;
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Ca::new("cluster");
+    let nodes = pair(dir.path(), &ca, "other.internal", "", &origin).await;
+    let caller = Caller::over_tls(client(&[&ca], Some(&ca.issue(&["operator"]))));
+    // Asked for keys of its own and of the other: it loads those itself, and says why.
+    for n in 0..40 {
+        let key = format!("key-{n}");
+        let answer = caller.get(nodes[0].api, &format!("/v1/scores/{key}")).await;
+        let answer = answer.unwrap();
+        assert_eq!((answer.status, answer.body), (200, value_of(key.as_bytes())));
+    }
+    let line = nodes[0].process.logged("a peer failed; loading in its place").await;
+    let said = line["error"].as_str().unwrap();
+    assert!(
+        said.contains(nodes[1].ring_name().trim_start_matches("https://"))
+            && said.contains("not valid for name")
+            && said.contains("other.internal"),
+        "{said}"
+    );
+    let status = caller.json(nodes[0].admin, "/status").await;
+    let peers = status["ring"]["peers"].as_array().unwrap();
+    let of_other = peers.iter().find(|peer| peer["self"] == false).unwrap();
+    assert_eq!(of_other["requests"]["ok"], 0, "{of_other}");
+    assert!(of_other["requests"]["error"].as_u64().unwrap() > 0);
+    // The other one hears of it, too.
+    let heard = nodes[1].process.logged("a TLS handshake failed").await;
+    assert!(heard["reason"].as_str().unwrap().contains("refused"), "{heard}");
+}
+
+#[tokio::test]
+async fn a_common_name_is_enough_where_addresses_change() {
+    let origin = Origin::of_everything().await;
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Ca::new("cluster");
+    let peer_name = "peer-name = \"gaggle.internal\"\n";
+    let nodes = pair(dir.path(), &ca, "gaggle.internal", peer_name, &origin).await;
+    // Whoever asks the second by its address has to know that, too.
+    let operator = ca.issue(&["operator"]);
+    let caller = Caller::over_tls(client(&[&ca], Some(&operator)));
+    for n in 0..40 {
+        let target = format!("/v1/scores/key-{n}");
+        assert_eq!(caller.get(nodes[0].api, &target).await.unwrap().status, 200);
+    }
+    let status = caller.json(nodes[0].admin, "/status").await;
+    let peers = status["ring"]["peers"].as_array().unwrap();
+    let of_other = peers.iter().find(|peer| peer["self"] == false).unwrap();
+    assert!(of_other["requests"]["ok"].as_u64().unwrap() > 0, "{of_other}");
+    assert_eq!(of_other["requests"]["error"], 0, "{of_other}");
+}
