@@ -48,7 +48,8 @@ mod cluster;
 
 pub use cluster::{Cluster, ClusterBuilder, ClusterError, Embedded};
 pub use gaggle_group::{
-    Answer, Error, Group, Groups, Key, Limits, Loaded, Origin, Source, async_trait,
+    Answer, Error, FreshnessPolicy, Group, Groups, Key, Limits, Loaded, Origin, ReconfigureError,
+    Settings, Source, async_trait,
 };
 
 pub use gaggle_api_http as api_http;

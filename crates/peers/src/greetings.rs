@@ -17,7 +17,9 @@ const DIFFERS_FOR: Duration = Duration::from_secs(5);
 /// What has not been heard for so long is forgotten.
 const FORGETS: Duration = Duration::from_secs(60);
 /// The most nodes of which that is remembered.
-const MOST: usize = 16_384;
+const MOST: usize = 1_024;
+/// The longest text of a difference, in bytes.
+const MAX_HOW: usize = 512;
 
 /// Who differs from this node, and how. By name, or by address where there is no name.
 #[derive(Default)]
@@ -44,7 +46,10 @@ impl Differences {
             return;
         };
         if by_node.len() >= MOST && !by_node.contains_key(node) {
-            return;
+            by_node.retain(|_, differs| now.duration_since(differs.heard) < FORGETS);
+            if by_node.len() >= MOST {
+                return;
+            }
         }
         let differs = by_node.entry(Arc::clone(node)).or_insert_with(|| Differs {
             how: String::new(),
@@ -249,7 +254,9 @@ impl Inner {
                 hello.groups, ours.groups
             ));
         }
-        (!how.is_empty()).then(|| how.join("; "))
+        let mut how = how.join("; ");
+        how.truncate(how.floor_char_boundary(MAX_HOW));
+        (!how.is_empty()).then_some(how)
     }
 
     /// What this node says of itself.

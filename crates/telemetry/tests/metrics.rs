@@ -296,6 +296,7 @@ async fn every_name_is_there_from_the_first_scrape_on() {
         "gaggle_refreshes_total",
         "gaggle_removals_total",
         "gaggle_ring_info",
+        "gaggle_ring_disagreements",
         "gaggle_ring_members",
         "gaggle_server_requests_total",
         "gaggle_shed_total",

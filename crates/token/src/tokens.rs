@@ -87,8 +87,14 @@ impl Tokens {
         if tokens == known.tokens {
             return Ok(false);
         }
-        self.put(Arc::new(Current { path, tokens }));
-        Ok(true)
+        let new = Arc::new(Current { path, tokens });
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        // Another file may have been set meanwhile.
+        let is_news = Arc::ptr_eq(&current, &known);
+        if is_news {
+            *current = new;
+        }
+        Ok(is_news)
     }
 
     /// Reads the file again every so often, for as long as the future is polled. A change is logged;

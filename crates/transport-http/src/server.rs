@@ -11,7 +11,7 @@ use bytes::Bytes;
 use gaggle_group::{
     Answer, ByteBudget, Error, Group, Groups, Hold, Hop, Key, Notice, OverBudget, Scope, Serve,
 };
-use http::header::{CONTENT_TYPE, ORIGIN};
+use http::header::{ACCEPT_LANGUAGE, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, request};
 
 use self::body::Bounds;
@@ -105,10 +105,13 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
     response
 }
 
-/// Whether a web page sends the request: nodes send none of these. A page of any site can have a browser send requests to an
-/// address in its user's network, and by a name of its own it could read the answers, too.
+/// Whether a browser sends the request, for a web page: a page of any site can have one send requests to an address in its
+/// user's network, and by a name of its own that stands for this address it could read the answers, too. Browsers send
+/// `Accept-Language` with each request, and a page can change it but not leave it out; nodes send none of these.
 fn is_of_a_page(asked: &HeaderMap) -> bool {
-    asked.contains_key(ORIGIN) || asked.contains_key("sec-fetch-site")
+    asked.contains_key(ORIGIN)
+        || asked.contains_key(ACCEPT_LANGUAGE)
+        || asked.contains_key("sec-fetch-site")
 }
 
 impl Server {

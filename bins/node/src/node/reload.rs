@@ -184,3 +184,41 @@ async fn blocking<T: Send + 'static>(
         ReloadError::Unavailable(format!("the reload was broken off: {failure}"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn refused(door: &Door) -> String {
+        match door.reload().await {
+            Err(ReloadError::Unavailable(line)) => line,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_reads_nothing_again_says_so() {
+        let (door, asked) = door();
+        drop(asked);
+        assert!(refused(&door).await.starts_with("nothing is read again"));
+        assert_eq!(door.generation(), 1);
+    }
+
+    #[tokio::test]
+    async fn few_reloads_wait_and_all_of_them_hear_of_a_stop() {
+        let (door, asked) = door();
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..WAITING {
+            let door = door.clone();
+            waiting.spawn(async move { refused(&door).await });
+        }
+        while asked.0.len() < WAITING {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(refused(&door).await, "too many reloads wait already");
+        drop(asked);
+        for line in waiting.join_all().await {
+            assert!(line.starts_with("nothing is read again"), "{line}");
+        }
+    }
+}

@@ -62,7 +62,7 @@ async fn removed_everywhere(transport: &str) {
     let removed = told["removed"].as_array().unwrap().iter();
     let mut removed: Vec<_> = removed.map(|name| name.as_str().unwrap()).collect();
     removed.sort_unstable();
-    let mut names: Vec<_> = cluster.nodes.iter().map(|node| node.ring_name()).collect();
+    let mut names: Vec<_> = cluster.nodes.iter().map(Node::ring_name).collect();
     names.sort_unstable();
     assert_eq!(removed, names);
     assert_eq!(told["missed"].as_array().map(Vec::len), Some(0));

@@ -71,11 +71,12 @@ impl Monitor {
         let mut flaps = Flaps::new(self.options.damping);
         let mut greets_at = Instant::now();
         let mut has_answered = false;
+        let mut silence_is_said = false;
         loop {
             let wakes = self.wakes(greets_at).await;
             let before = self.answered.load(Relaxed);
             let began = Instant::now();
-            let pinged = match wakes {
+            let silent = match wakes {
                 Wakes::Greet => {
                     greets_at = began + self.until_next_greeting();
                     let greeted = self.greet().await;
@@ -90,20 +91,24 @@ impl Monitor {
                             continue;
                         }
                         // It may be about to start. The first request that wants it will tell.
-                        Greeted::Silent if !has_answered => {
+                        Greeted::Silent(why) if !has_answered => {
+                            if !silence_is_said {
+                                silence_is_said = true;
+                                info!(peer = &*self.name, why, "a peer does not answer yet");
+                            }
                             greets_at = began + self.options.probe_every;
                             continue;
                         }
-                        Greeted::Silent => false,
-                        Greeted::Unheard => self.ping().await,
+                        Greeted::Silent(why) => Some(why),
+                        Greeted::Unheard => self.ping().await.err(),
                     }
                 }
-                Wakes::Ping => self.ping().await,
+                Wakes::Ping => self.ping().await.err(),
             };
             // A peer with more work than processors may be late for a ping while it answers one
             // request after the other. To drop such a peer would send its work to the origin,
             // just when there is most of it.
-            let answers = pinged || self.answered.load(Relaxed) != before;
+            let answers = silent.is_none() || self.answered.load(Relaxed) != before;
             let was = *self.health.borrow();
             let up = flaps.note(answers, Instant::now());
             if was.answers != answers {
@@ -117,7 +122,7 @@ impl Monitor {
             });
             let peer = &*self.name;
             match (was.up, up) {
-                (true, false) => warn!(peer, "a peer is down"),
+                (true, false) => warn!(peer, why = silent, "a peer is down"),
                 (false, true) => info!(peer, "a peer is up again"),
                 _ if !was.answers && answers => {
                     info!(
@@ -154,7 +159,8 @@ impl Monitor {
         }
     }
 
-    async fn ping(&self) -> bool {
+    /// The error says why there was no answer.
+    async fn ping(&self) -> Result<(), String> {
         let began = Instant::now();
         let pinged = answers(&*self.peer, self.options.ping_timeout).await;
         self.standing.pinged(began.elapsed());
@@ -180,12 +186,13 @@ impl Monitor {
                 Inner::met_elsewhere(&node, &self.name, &self.address, greeting).await;
             }
             // As good as a ping.
-            Ok(Err(PeerError::Unavailable { .. })) | Err(_) => {
-                return match is_fair(began, limit) {
-                    true => Greeted::Silent,
-                    false => Greeted::Unheard,
-                };
+            Ok(Err(PeerError::Unavailable { .. })) | Err(_) if !is_fair(began, limit) => {
+                return Greeted::Unheard;
             }
+            Ok(Err(failure @ PeerError::Unavailable { .. })) => {
+                return Greeted::Silent(reason(&failure));
+            }
+            Err(_) => return Greeted::Silent(late(limit)),
             // It answers, and wants nothing of this node.
             Ok(Err(failure)) => node.refused_by(&self.name, &failure),
         }
@@ -206,8 +213,8 @@ impl Monitor {
 /// How a greeting has ended.
 enum Greeted {
     Answered,
-    /// As a ping without an answer.
-    Silent,
+    /// As a ping without an answer, and why.
+    Silent(String),
     /// This process did not run for a while.
     Unheard,
 }
@@ -220,22 +227,38 @@ fn is_fair(began: Instant, limit: Duration) -> bool {
 /// Pings whose verdict is not believed, in sequence, before one is.
 const UNFAIR_PINGS: usize = 3;
 
-/// Whether the peer answers a ping within `limit`.
+fn reason(failure: &PeerError) -> String {
+    match failure {
+        PeerError::Unavailable { reason, .. } | PeerError::Refused { reason, .. } => {
+            reason.to_string()
+        }
+        failure => failure.to_string(),
+    }
+}
+
+fn late(limit: Duration) -> String {
+    format!("no answer within {limit:?}")
+}
+
+/// Whether the peer answers a ping within `limit`; if not, why.
 ///
 /// A time-out that fires late says that this process did not run for a while: the answer may have
 /// been lying there all the time. On a machine that is short of processors that is no reason to
 /// give up on a peer, so the peer is pinged again.
-async fn answers(peer: &dyn Peer, limit: Duration) -> bool {
+async fn answers(peer: &dyn Peer, limit: Duration) -> Result<(), String> {
+    let mut why = String::new();
     for _ in 0..UNFAIR_PINGS {
         let started = Instant::now();
-        if matches!(timeout(limit, peer.ping()).await, Ok(Ok(()))) {
-            return true;
-        }
+        why = match timeout(limit, peer.ping()).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(failure)) => reason(&failure),
+            Err(_) => late(limit),
+        };
         if is_fair(started, limit) {
-            return false;
+            break;
         }
     }
-    false
+    Err(why)
 }
 
 #[cfg(test)]
@@ -289,21 +312,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_ping_that_this_process_slept_through_is_repeated() {
         let starved = Silent::new(2, 3 * LIMIT);
-        assert!(answers(&starved, LIMIT).await);
+        answers(&starved, LIMIT).await.unwrap();
         assert_eq!(starved.pings.load(Relaxed), 3);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_ping_that_was_waited_for_in_time_is_believed() {
         let dead = Silent::new(9, Duration::ZERO);
-        assert!(!answers(&dead, LIMIT).await);
+        assert_eq!(
+            answers(&dead, LIMIT).await.unwrap_err(),
+            "no answer within 300ms"
+        );
         assert_eq!(dead.pings.load(Relaxed), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn repetitions_are_bounded() {
         let dead = Silent::new(9, 3 * LIMIT);
-        assert!(!answers(&dead, LIMIT).await);
+        assert_eq!(
+            answers(&dead, LIMIT).await.unwrap_err(),
+            "no answer within 300ms"
+        );
         assert_eq!(dead.pings.load(Relaxed), UNFAIR_PINGS);
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use self::message::{HandOverMessage, PutMessage};
 use super::asker::{Asker, MAX_ERROR};
-use super::body;
+use super::{body, failure};
 use crate::encoding::PROTOBUF_TYPE;
 use crate::message::Parts;
 use crate::notices::{self, MAX_HANDED, MAX_REQUEST};
@@ -154,8 +154,11 @@ impl Asker {
             }
             // What golang/groupcache and its like say to a path without a group, and older nodes.
             _ if understood || status == StatusCode::BAD_REQUEST => {
-                body::start(response, MAX_ERROR, most).await;
-                Ok(Greeting::Nameless)
+                let said = body::start(response, MAX_ERROR, most).await;
+                match failure::speaks_tls(&said) {
+                    Some(reason) => Err(self.refused(reason)),
+                    None => Ok(Greeting::Nameless),
+                }
             }
             _ if status.is_server_error() => Err(self.refused(format!("status {status}"))),
             _ => {

@@ -61,6 +61,15 @@ fn sources(error: &impl Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(error.source(), |&error| error.source())
 }
 
+/// What a port of Gaggle's says to plain HTTP where it speaks TLS.
+const SPEAKS_TLS: &str = "this port speaks TLS";
+const USE_HTTPS: &str = "it speaks TLS: its address must begin with https://";
+
+/// Whether that is what was said.
+pub(super) fn speaks_tls(said: &[u8]) -> Option<&'static str> {
+    said.starts_with(SPEAKS_TLS.as_bytes()).then_some(USE_HTTPS)
+}
+
 /// What a peer says in other words than its own, which may hold a key in any form: `None` where it says nothing known here.
 /// What it said is logged at `debug`, where keys may be.
 pub(super) fn known(peer: &str, text: &[u8], key: &[u8]) -> Option<&'static str> {
@@ -68,6 +77,7 @@ pub(super) fn known(peer: &str, text: &[u8], key: &[u8]) -> Option<&'static str>
     let begins = |with: &str| text.trim_ascii().starts_with(with.as_bytes());
     [
         ("no such group", "it has no such group"),
+        (SPEAKS_TLS, USE_HTTPS),
         (
             "this node is of another cluster",
             "it is of another cluster",

@@ -72,6 +72,8 @@ async fn web_pages_may_not_ask() {
     for header in [
         "Origin: http://example.com\r\n",
         "Sec-Fetch-Site: same-origin\r\n",
+        "Accept-Language: en\r\n",
+        "Accept-Language: en\r\n",
     ] {
         for line in [
             "GET /_groupcache/echo/Tom",
@@ -108,4 +110,7 @@ async fn who_answers_is_told_apart() {
         Greeting::Stranger("404 Not Found".into())
     );
     assert!(matches!(hello(down).await, Err(PeerError::Refused { .. })));
+    let tls = "HTTP/1.1 400 Bad Request\r\ncontent-length: 21\r\n\r\nthis port speaks TLS:";
+    let refused = hello(tls).await.unwrap_err().to_string();
+    assert!(refused.contains("https://"), "{refused}");
 }

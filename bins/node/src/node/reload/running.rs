@@ -94,3 +94,72 @@ impl Running {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use gaggle_group::{Group, Peer, Router as _};
+    use gaggle_peers::{Options, Profile};
+    use gaggle_telemetry::{LogOptions, logging};
+    use gaggle_transport_http::{ClientOptions, HttpTransport};
+
+    use super::*;
+
+    fn config() -> Config {
+        let text =
+            "[cluster]\npeers = [\"http://127.0.0.1:1\"]\n[groups.a]\nttl = \"1h\"\n[groups.b]\n";
+        toml::from_str(text).unwrap()
+    }
+
+    fn running(config: &Config, log: Log) -> Running {
+        let http = HttpTransport::new(ClientOptions::default()).unwrap();
+        let connect = move |name: &str, url: &str| Ok(http.peer_named(name, url)? as Arc<dyn Peer>);
+        let options = Options::default();
+        let peers = Peers::new("http://127.0.0.1:1", Profile::Gaggle, options, connect).unwrap();
+        let group = |(name, config): (&String, &crate::config::Group)| {
+            let origin = Group::builder(name)
+                .origin_fn(|_| async { Ok::<_, String>(Some("value")) })
+                .build()
+                .unwrap();
+            origin.reconfigure(groups::settings(config)).unwrap();
+            origin
+        };
+        Running {
+            groups: Groups::new(config.groups.iter().map(group)).unwrap(),
+            peers,
+            credentials: Credentials::default(),
+            in_flight: ByteBudget::unlimited(),
+            log,
+        }
+    }
+
+    /// What the configuration's own check lets through can hardly be refused later. If it is all the same:
+    #[tokio::test]
+    async fn what_had_changed_before_a_part_refuses_is_changed_back() {
+        let (_dispatch, log) = logging::queued(&LogOptions::default(), std::io::sink()).unwrap();
+        let old = config();
+        let running = running(&old, log);
+        let group = |name: &str| running.groups.get(name).unwrap().settings();
+        let (a, b) = (group("a"), group("b"));
+
+        let mut new = config();
+        new.cluster.peers.push("http://127.0.0.1:2".into());
+        new.node.log_level = "debug".into();
+        new.groups.get_mut("a").unwrap().ttl = None;
+        let good = new.clone();
+        // No group can have that.
+        new.groups.get_mut("b").unwrap().capacity.0 = 0;
+        let none = Credentials::default();
+        let failure = running.take_over(&old, &new, &none).unwrap_err();
+        assert_eq!(failure.field, "groups.b");
+        assert_eq!((group("a"), group("b")), (a.clone(), b));
+        assert_eq!(running.peers.members().len(), 1);
+        assert_eq!(running.in_flight.limit(), u64::MAX);
+
+        assert_eq!(running.take_over(&old, &good, &none).unwrap(), [""; 0]);
+        assert_ne!(group("a"), a);
+        assert_eq!(running.peers.members().len(), 2);
+        assert_eq!(running.in_flight.limit(), good.node.max_in_flight.0);
+    }
+}

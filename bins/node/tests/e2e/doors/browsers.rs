@@ -46,9 +46,10 @@ async fn a_page_of_another_site_is_refused_with_the_token_and_without() {
             let answer = page.send(node.admin, method, target, "").await.unwrap();
             assert_eq!(answer.status, 403, "{name}: {value}: {method} {target}");
             // A browser is told of no right to read it, either.
-            let allowed = answer.headers.keys().any(|header| {
-                header.as_str().starts_with("access-control-")
-            });
+            let allowed = answer
+                .headers
+                .keys()
+                .any(|header| header.as_str().starts_with("access-control-"));
             assert!(!allowed);
             // Without the token nobody learns even that.
             let page = Caller::plain().header(name, value);
@@ -77,9 +78,18 @@ async fn a_page_of_another_site_is_refused_with_the_token_and_without() {
     scene.is_still_warm().await;
 
     // Names that nobody on the web can have, and this very port.
-    for host in ["localhost", "gaggle-0:9990", "gaggle.default.svc", "[::1]:9990"] {
+    for host in [
+        "localhost",
+        "gaggle-0:9990",
+        "gaggle.default.svc",
+        "[::1]:9990",
+    ] {
         let caller = own.clone().header("Host", host);
-        assert_eq!(caller.status(node.admin, "GET", "/status").await, 200, "{host}");
+        assert_eq!(
+            caller.status(node.admin, "GET", "/status").await,
+            200,
+            "{host}"
+        );
     }
     let same = own.header("Origin", &format!("http://{}", node.admin));
     assert_eq!(same.status(node.admin, "GET", "/status").await, 200);

@@ -38,7 +38,9 @@ async fn a_node_of_another_cluster_is_left_out_and_refused() {
         let how = format!("it is of the cluster {theirs:?}, this node of {ours:?}");
         let status = caller.json(node.admin, "/status").await;
         let told = status["ring"]["disagreements"].as_array().unwrap();
-        let of_it = told.iter().find(|told| told["node"] == stranger.ring_name());
+        let of_it = told
+            .iter()
+            .find(|told| told["node"] == stranger.ring_name());
         assert_eq!(of_it.unwrap()["how"], how, "{told:?}");
         let line = node.process.logged("a node disagrees with this one").await;
         assert_eq!(line["how"], how);
@@ -75,6 +77,10 @@ async fn a_node_of_another_cluster_is_left_out_and_refused() {
     assert!(keys.iter().all(|key| asked(key) == 2));
     // None of this was a failure to be retried.
     for node in &nodes {
-        assert!(!node.process.has_logged("a peer failed; loading in its place"));
+        assert!(
+            !node
+                .process
+                .has_logged("a peer failed; loading in its place")
+        );
     }
 }

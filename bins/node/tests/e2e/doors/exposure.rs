@@ -35,11 +35,31 @@ fn an_open_port_is_refused_with_a_line_that_says_both_ways() {
     let one_way = before.to_owned();
     let gossip = "[cluster.discovery]\nkind = \"gossip\"\nseeds = [\"10.0.0.1:7946\"]\nlisten = ";
     for (open, field, port) in [
-        ("[node]\npeer-addr = \"0.0.0.0:8001\"\n".to_owned(), "node.peer-addr", Some("peers")),
-        ("[node]\npeer-addr = \"[::]:8001\"\n".to_owned(), "node.peer-addr", Some("peers")),
-        ("[node]\nadmin-addr = \"0.0.0.0:9990\"\n".to_owned(), "node.admin-addr", Some("admin")),
-        ("[node]\nadmin-addr = \"node-1:9990\"\n".to_owned(), "node.admin-addr", Some("admin")),
-        (format!("{gossip}\"0.0.0.0:7946\"\n"), "cluster.discovery.listen", None),
+        (
+            "[node]\npeer-addr = \"0.0.0.0:8001\"\n".to_owned(),
+            "node.peer-addr",
+            Some("peers"),
+        ),
+        (
+            "[node]\npeer-addr = \"[::]:8001\"\n".to_owned(),
+            "node.peer-addr",
+            Some("peers"),
+        ),
+        (
+            "[node]\nadmin-addr = \"0.0.0.0:9990\"\n".to_owned(),
+            "node.admin-addr",
+            Some("admin"),
+        ),
+        (
+            "[node]\nadmin-addr = \"node-1:9990\"\n".to_owned(),
+            "node.admin-addr",
+            Some("admin"),
+        ),
+        (
+            format!("{gossip}\"0.0.0.0:7946\"\n"),
+            "cluster.discovery.listen",
+            None,
+        ),
     ] {
         let open = match field {
             // Such a node has to say by which address others reach it.
@@ -47,7 +67,10 @@ fn an_open_port_is_refused_with_a_line_that_says_both_ways() {
             _ => open,
         };
         let line = refused(dir, &open);
-        assert!(line.starts_with(&format!("gaggle-node: {field}: ")), "{line}");
+        assert!(
+            line.starts_with(&format!("gaggle-node: {field}: ")),
+            "{line}"
+        );
         for way in [
             "security.token-file",
             "GAGGLE_SECURITY__TOKEN",
@@ -61,7 +84,10 @@ fn an_open_port_is_refused_with_a_line_that_says_both_ways() {
         // TLS by itself keeps nobody out, and neither does a certificate that a plain request need not have.
         let https = open.replace("http://", "https://");
         let line = refused(dir, &format!("{https}{one_way}"));
-        assert!(line.starts_with(&format!("gaggle-node: {field}: ")), "{line}");
+        assert!(
+            line.starts_with(&format!("gaggle-node: {field}: ")),
+            "{line}"
+        );
         let line = refused(dir, &format!("{https}{mutual}accept-plain = true\n"));
         assert!(line.contains("accept-plain"), "{line}");
         if let Some(port) = port {
@@ -69,7 +95,10 @@ fn an_open_port_is_refused_with_a_line_that_says_both_ways() {
             // On the other port it is no proof for this one.
             let other = if port == "peers" { "admin" } else { "peers" };
             let line = refused(dir, &format!("{open}{mutual}ports = [{other:?}]\n"));
-            assert!(line.starts_with(&format!("gaggle-node: {field}: ")), "{line}");
+            assert!(
+                line.starts_with(&format!("gaggle-node: {field}: ")),
+                "{line}"
+            );
         }
     }
     // The front door is for everybody.

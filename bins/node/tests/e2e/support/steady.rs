@@ -3,9 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
+use std::time::Duration;
+
 use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::until;
+
+/// How often each program asks, at most: the machine has more to do than that.
+const PACE: Duration = Duration::from_millis(4);
 
 /// Programs that ask one thing after the other, until they are told to end.
 pub(crate) struct Steady {
@@ -31,7 +37,10 @@ impl Steady {
             let ask = ask.clone();
             asking.spawn(async move {
                 let mut failures = Vec::new();
+                let mut pace = interval(PACE);
+                pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 while !end.load(Relaxed) {
+                    pace.tick().await;
                     let n = next.fetch_add(1, Relaxed);
                     if let Err(failure) = ask(n).await {
                         failures.push(format!("request {n}: {failure}"));
@@ -59,7 +68,11 @@ impl Steady {
         let failures = self.asking.join_all().await.concat();
         let done = self.done.load(Relaxed);
         let first = &failures[..failures.len().min(10)];
-        assert!(failures.is_empty(), "{} of {done}: {first:#?}", failures.len());
+        assert!(
+            failures.is_empty(),
+            "{} of {done}: {first:#?}",
+            failures.len()
+        );
         done
     }
 }

@@ -72,7 +72,9 @@ pub(crate) fn client(trusted: &[&Ca], shown: Option<&Pair>) -> Arc<ClientConfig>
         .with_root_certificates(roots);
     Arc::new(match shown {
         None => config.with_no_client_auth(),
-        Some(pair) => config.with_client_auth_cert(pair.chain(), pair.key()).unwrap(),
+        Some(pair) => config
+            .with_client_auth_cert(pair.chain(), pair.key())
+            .unwrap(),
     })
 }
 

@@ -1,6 +1,96 @@
 use super::super::super::groups;
 use super::*;
-use crate::config::examples;
+
+/// Every field that may be left out is given here; the others are there by default. Not valid: it has both of what excludes
+/// each other.
+const EXAMPLE: &str = r#"
+[node]
+name = "name"
+advertise = "http://127.0.0.1:8001"
+drain-delay = "1s"
+[cluster]
+peers = ["http://127.0.0.1:8001"]
+[cluster.client]
+connect-timeout = "1s"
+remove-timeout = "1s"
+max-requests-per-peer = 1
+read-timeout = "1s"
+idle-per-peer = 1
+idle-timeout = "1s"
+unacknowledged-timeout = "1s"
+batching = true
+requests-at-once = 1
+smallest-batch = 1
+longest-batch-wait = "1s"
+max-waiting = 1
+keep-alive-interval = "1s"
+keep-alive-timeout = "1s"
+[security]
+token-file = "file"
+token = "token"
+[security.tls]
+cert = "file"
+key = "file"
+client-ca = "file"
+ca = "file"
+peer-name = "name"
+front-door-client-ca = "file"
+[groups.example]
+max-wait = "1s"
+origin-grace = "1s"
+ttl = "1s"
+negative-ttl = "1s"
+"#;
+
+/// The tables that have kinds, each kind once.
+const KINDS: [&str; 3] = [
+    r#"
+[groups.example.origin]
+kind = "http"
+url = "http://h/{key}"
+headers = { authorization = "secret" }
+[cluster.discovery]
+kind = "dns"
+name = "node"
+port = 1
+nameserver = "127.0.0.1:53"
+"#,
+    r#"
+[groups.example.origin]
+kind = "sqlite"
+path = "file"
+query = "SELECT ?1"
+acquire-timeout = "1s"
+[cluster.discovery]
+kind = "gossip"
+advertise = "127.0.0.1:7946"
+seeds = ["127.0.0.1:7947"]
+"#,
+    r#"
+[groups.example.origin]
+kind = "files"
+root = "root"
+[cluster.discovery]
+kind = "file"
+path = "file"
+"#,
+];
+
+fn examples() -> [Config; 3] {
+    KINDS.map(|kinds| read(&format!("{EXAMPLE}{kinds}")))
+}
+
+/// A field that is added and may be left out is missing in the text until it is put there.
+#[test]
+fn the_examples_leave_no_field_out() {
+    for example in examples() {
+        let shown = format!("{example:?}");
+        let missing = shown
+            .match_indices("None")
+            .map(|(at, _)| &shown[at.saturating_sub(40)..at]);
+        assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
+    }
+}
 
 /// An example with every field set, and the same with one field that is another.
 struct Case {
@@ -103,7 +193,7 @@ fn each_field_can_change_or_is_refused() {
     {
         let field = path.join(".");
         let changes = Changes::between(before, after).unwrap();
-        assert_eq!(changes.names(), [field.clone()]);
+        assert_eq!(changes.names(), std::slice::from_ref(&field));
         let refused = changes.refused(before, after);
         let can_change = CAN_CHANGE.iter().any(|like| is_like(path, like));
         assert_eq!(refused.is_none(), can_change, "{field}: {refused:?}");
