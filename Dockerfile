@@ -29,6 +29,9 @@ USER 65532:65532
 # The front door, the peers' port, and the admin endpoints.
 EXPOSE 9999 8001 9990
 STOPSIGNAL SIGTERM
+# Of the node and of its health check, which has to know where the admin port is and whether it speaks TLS. Whoever configures
+# otherwise sets this, or gives the flag to both.
+ENV GAGGLE_CONFIG=/etc/gaggle/gaggle.toml
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=2 CMD ["/usr/local/bin/gaggle-node", "health"]
 ENTRYPOINT ["/usr/local/bin/gaggle-node"]
-CMD ["serve", "--config", "/etc/gaggle/gaggle.toml"]
+CMD ["serve"]

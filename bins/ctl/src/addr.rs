@@ -1,7 +1,7 @@
 //! Where a node is.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use hyper::http::uri::Authority;
@@ -73,6 +73,17 @@ impl Addr {
         &self.authority
     }
 
+    /// Whether nobody on a network can read what is sent there: it goes over TLS, or stays on this machine. A name is taken
+    /// for another machine's, but for `localhost`.
+    pub(crate) fn is_private(&self) -> bool {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let name = host.strip_suffix('.').unwrap_or(host);
+        let ip = || host.parse::<IpAddr>().map(|ip| ip.to_canonical());
+        self.is_https
+            || name.eq_ignore_ascii_case("localhost")
+            || ip().is_ok_and(|ip| ip.is_loopback())
+    }
+
     /// The name that the node's certificate must have; `None` without TLS. `Err` for a name that no certificate can have.
     pub(crate) fn server_name(&self) -> Result<Option<ServerName<'static>>, &'static str> {
         if !self.is_https {
@@ -128,6 +139,33 @@ mod tests {
             "a b:1",
         ] {
             assert!(text.parse::<Addr>().is_err(), "{text}");
+        }
+    }
+    #[test]
+    fn a_network_reads_what_goes_to_another_machine_without_tls() {
+        let private = |text: &str| text.parse::<Addr>().unwrap().is_private();
+        for text in [
+            "127.0.0.1:1",
+            "127.9.9.9:1",
+            "0.0.0.0:1",
+            "[::1]:1",
+            "[::]:1",
+            "[::ffff:127.0.0.1]:1",
+            "LOCALHOST:1",
+            "localhost.:1",
+            "https://a:1",
+            "https://10.0.0.1:1",
+        ] {
+            assert!(private(text), "{text}");
+        }
+        for text in [
+            "10.0.0.1:1",
+            "http://a:1",
+            "[2001:db8::1]:1",
+            "[::ffff:10.0.0.1]:1",
+            "localhost.example:1",
+        ] {
+            assert!(!private(text), "{text}");
         }
     }
 }

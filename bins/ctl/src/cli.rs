@@ -47,6 +47,9 @@ pub(crate) struct AccessArgs {
     /// The file whose first line is the cluster's token, which admin endpoints may require; GAGGLECTL_TOKEN may hold the token
     #[arg(long, global = true, value_name = "PATH", env = "GAGGLECTL_TOKEN_FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Sends the token without TLS to other machines, too: whoever can read the network in between then has it
+    #[arg(long, global = true, env = "GAGGLECTL_PLAIN", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) plain: bool,
     /// The certificates (PEM) of those who may vouch for nodes at https:// addresses, in place of the public authorities
     #[arg(long, global = true, value_name = "PATH", env = "GAGGLECTL_CA")]
     pub(crate) ca: Option<PathBuf>,

@@ -33,6 +33,8 @@ pub(crate) struct Client {
     tls: Arc<ClientConfig>,
     /// The value of `Authorization`.
     token: Option<HeaderValue>,
+    /// Whether it may be read on the network.
+    plain: bool,
 }
 
 /// A request that is not sent yet.
@@ -95,12 +97,18 @@ impl Client {
             timeout,
             tls,
             token: None,
+            plain: false,
         }
     }
 
-    /// The same with a token in each request. Only the admin endpoints ask for one, and only they are shown it.
-    pub(crate) fn with_token(self, token: Option<HeaderValue>) -> Self {
-        Self { token, ..self }
+    /// The same with a token in each request. Only the admin endpoints ask for one, and only they are shown it; without TLS,
+    /// unless it may go in `plain`, only those of this machine.
+    pub(crate) fn with_token(self, token: Option<HeaderValue>, plain: bool) -> Self {
+        Self {
+            token,
+            plain,
+            ..self
+        }
     }
 
     pub(crate) fn tls(&self) -> &Arc<ClientConfig> {
@@ -120,6 +128,12 @@ impl Client {
 
     /// The same with headers and a body, where the request needs them.
     pub(crate) async fn send(&self, ask: Ask, addr: &Addr, limit: usize) -> Result<Reply, Failure> {
+        if self.token.is_some() && !self.plain && !addr.is_private() {
+            return Err(Failure::Usage(format!(
+                "{addr}: the token is not sent to another machine without TLS: write https:// before the address, or give \
+                 --plain where nobody else can read the network"
+            )));
+        }
         let exchange = self.exchange(ask, addr, limit);
         let reply = match time::timeout(self.timeout, exchange).await {
             Ok(reply) => reply.map_err(|lost| lost.told(limit)),

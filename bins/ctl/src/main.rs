@@ -52,7 +52,8 @@ async fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Get(_) => None,
         _ => access::token(access)?,
     };
-    let client = Client::new(cli.shared.timeout, access::tls(access)?).with_token(token);
+    let client =
+        Client::new(cli.shared.timeout, access::tls(access)?).with_token(token, access.plain);
     let verbose = cli.shared.verbose;
     match cli.command {
         Command::Get(args) => get::run(&client, &args, verbose).await,

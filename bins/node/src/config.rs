@@ -41,6 +41,7 @@ pub(crate) use drain::Drain;
 pub(crate) use error::{ConfigError, one_line};
 pub(crate) use group::{Group, HotCopies};
 pub(crate) use loads::OriginLoads;
+pub(crate) use members::HTTPS;
 pub(crate) use node::Node;
 pub(crate) use origin::{Origin, Sqlite};
 pub(crate) use security::{Port, Security};
@@ -94,10 +95,7 @@ fn given(args: &ServeArgs) -> Result<Given, ConfigError> {
     };
     let mut environment = Vec::new();
     for (name, value) in std::env::vars_os() {
-        let Some(name) = name
-            .to_str()
-            .filter(|name| environment::names_a_field(name))
-        else {
+        let Some(name) = name.to_str().filter(|name| environment::is_meant(name)) else {
             continue;
         };
         // Not its text: it may be a secret.

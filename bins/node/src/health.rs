@@ -63,7 +63,7 @@ fn own_address(admin_addr: &str) -> String {
 }
 
 /// Connections over TLS, where the admin port speaks that. They are made as by any other node: the certificate may be for the
-/// address that is dialled, the one that peers use, or the name that all nodes have in common.
+/// address that is dialled, the one that peers use, the node's name, or the one that all nodes have in common.
 fn tls_connector(config: &Config) -> anyhow::Result<Option<HttpsConnector<HttpConnector>>> {
     if config.security.tls_of(Port::Admin).is_none() {
         return Ok(None);
@@ -71,11 +71,9 @@ fn tls_connector(config: &Config) -> anyhow::Result<Option<HttpsConnector<HttpCo
     let Some(tls) = config.security.open_tls()? else {
         return Ok(None);
     };
-    let advertised = config.node.advertise.as_deref().unwrap_or_default();
-    let name = advertised
-        .split_once("://")
-        .map_or(advertised, |(_, host)| host);
-    let client = tls.client().peer(name).config();
+    let node = &config.node;
+    let names = [&node.advertise, &node.name].into_iter().flatten();
+    let client = tls.client().peer_named(names.map(String::as_str)).config();
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config((*client).clone())
         .https_only()

@@ -299,9 +299,24 @@ async fn own_address(local: SocketAddr, names: &[String]) -> Result<SocketAddr, 
         (!ip.is_unspecified()).then(|| SocketAddr::new(ip, local.port()))
     };
     let seeds = seeds::resolve(names).await;
-    seeds
-        .into_iter()
-        .chain(elsewhere)
-        .find_map(towards)
+    // A host's own name may stand for a loopback address there, where no other host reaches it.
+    let beyond = |address: &SocketAddr| !address.ip().is_loopback();
+    let found = seeds.iter().copied().filter_map(towards);
+    let mut beyond_loopback = found.filter(beyond);
+    beyond_loopback
+        .next()
+        .or_else(
+            || match seeds.is_empty() || names.iter().any(|name| !is_loopback(name)) {
+                true => elsewhere.into_iter().filter_map(towards).find(beyond),
+                false => None,
+            },
+        )
+        .or_else(|| seeds.iter().copied().chain(elsewhere).find_map(towards))
         .ok_or(StartError::Advertise { listen: local })
+}
+
+/// Whether it is written as an address of this host's alone.
+fn is_loopback(seed: &str) -> bool {
+    let address: Result<SocketAddr, _> = seed.parse();
+    address.is_ok_and(|address| address.ip().is_loopback()) || seed.starts_with("localhost:")
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::identity::Me;
-use crate::membership::FEW;
+use crate::membership::{FEW, Membership, Met, Weighed};
 use crate::peers::Inner;
 
 /// How long two nodes may differ before that is said: a change takes its time to reach all.
@@ -24,7 +24,16 @@ const MAX_HOW: usize = 512;
 /// Who differs from this node, and how. By name, or by address where there is no name.
 #[derive(Default)]
 pub(crate) struct Differences {
-    by_node: Mutex<BTreeMap<Arc<str>, Differs>>,
+    by_node: Mutex<BTreeMap<(Arc<str>, Side), Differs>>,
+}
+
+/// From whom a difference is known. Each is a matter of its own: two nodes may agree in one direction and not in the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Side {
+    /// This node asked the other.
+    Asked,
+    /// The other asked this node.
+    Told,
 }
 
 struct Differs {
@@ -36,22 +45,24 @@ struct Differs {
 
 impl Differences {
     /// A node has been heard; `how` it differs, if it does, and whether that is to be believed at once.
-    fn note(&self, node: &Arc<str>, how: Option<String>, at_once: bool) {
+    fn note(&self, node: &Arc<str>, side: Side, how: Option<String>, at_once: bool) {
         let now = Instant::now();
+        let key = (Arc::clone(node), side);
         let mut by_node = self.lock();
-        let Some(how) = how else {
-            if by_node.remove(node).is_some_and(|differs| differs.is_said) {
+        let Some(mut how) = how else {
+            if by_node.remove(&key).is_some_and(|differs| differs.is_said) {
                 info!(node = &**node, "a node agrees with this one again");
             }
             return;
         };
-        if by_node.len() >= MOST && !by_node.contains_key(node) {
+        how.truncate(how.floor_char_boundary(MAX_HOW));
+        if by_node.len() >= MOST && !by_node.contains_key(&key) {
             by_node.retain(|_, differs| now.duration_since(differs.heard) < FORGETS);
             if by_node.len() >= MOST {
                 return;
             }
         }
-        let differs = by_node.entry(Arc::clone(node)).or_insert_with(|| Differs {
+        let differs = by_node.entry(key).or_insert_with(|| Differs {
             how: String::new(),
             since: now,
             heard: now,
@@ -70,32 +81,84 @@ impl Differences {
         }
     }
 
+    /// Nobody goes by that name any more.
+    pub(crate) fn forget(&self, node: &str) {
+        self.lock().retain(|(name, _), _| **name != *node);
+    }
+
+    /// One for each node.
     pub(crate) fn said(&self) -> Vec<Disagreement> {
         let mut by_node = self.lock();
         by_node.retain(|_, differs| differs.heard.elapsed() < FORGETS);
         let said = by_node.iter().filter(|(_, differs)| differs.is_said);
-        said.map(|(node, differs)| Disagreement::new(Arc::clone(node), differs.how.clone()))
-            .collect()
+        let mut said: Vec<_> = said
+            .map(|((node, _), differs)| Disagreement::new(Arc::clone(node), differs.how.clone()))
+            .collect();
+        said.dedup_by(|one, other| one.node == other.node);
+        said
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Differs>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Arc<str>, Side), Differs>> {
         self.by_node.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inner {
     /// Somebody answers at an address that this node asked: `name` is what it was taken for.
-    pub(crate) fn met(&self, name: &Arc<str>, address: &str, greeting: Greeting) {
+    pub(crate) fn met(self: &Arc<Self>, name: &Arc<str>, address: &str, greeting: Greeting) {
         let greeting = match greeting {
             // Groups that are served without a membership.
             Greeting::Node(hello) if hello.instance.id == 0 => Greeting::Nameless,
             greeting => greeting,
         };
-        let how = match &greeting {
+        let mut membership = self.membership();
+        match membership.handles.get(address) {
+            Some(peer) if *peer.ring_name() == **name => {}
+            // Of an earlier ring, in which it went by another name.
+            Some(_) => return,
+            None => {
+                if let Greeting::Node(hello) = &greeting {
+                    self.follower_is_called(address, &hello.name);
+                }
+                return;
+            }
+        }
+        let mut differs = self.differs(address, &greeting);
+        let weighed = match membership.met.get_mut(address) {
+            Some(met) => met.weigh(greeting.clone()),
+            None => {
+                let met = Met::new(greeting.clone());
+                membership.met.insert(address.to_owned(), met);
+                Weighed::News
+            }
+        };
+        match weighed {
+            Weighed::Doubted => return,
+            Weighed::Ambiguous => {
+                let how =
+                    format!("several nodes answer at {address}; each needs an address of its own");
+                differs = Some((how, true));
+            }
+            Weighed::Same => {}
+            Weighed::News => {
+                self.recognise(&membership, address, &greeting);
+                self.returns(&mut membership, &greeting);
+                self.rebuild_or_warn(&mut membership);
+                self.moved.now();
+            }
+        }
+        let (how, at_once) = differs.map_or((None, false), |(how, at_once)| (Some(how), at_once));
+        self.differences.note(name, Side::Asked, how, at_once);
+    }
+
+    /// How what answers at an address differs from this node, and whether that is to be said at once.
+    fn differs(&self, address: &str, greeting: &Greeting) -> Option<(String, bool)> {
+        match greeting {
             Greeting::Node(hello) if hello.instance.id == self.instance.id => None,
-            Greeting::Node(hello) => self
-                .how_differs(hello)
-                .map(|how| (how, self.is_foreign(hello))),
+            Greeting::Node(hello) => {
+                let how = self.how_differs(hello)?;
+                Some((how, self.is_foreign(hello)))
+            }
             Greeting::Stranger(answer) => {
                 let how = format!(
                     "what answers at {address} is no node of Gaggle or groupcache: {answer}"
@@ -103,24 +166,21 @@ impl Inner {
                 Some((how, true))
             }
             _ => None,
-        };
-        let (how, at_once) = how.map_or((None, false), |(how, at_once)| (Some(how), at_once));
-        self.differences.note(name, how, at_once);
-        let mut membership = self.membership();
-        let is_listed = membership.listed.iter().any(|node| node.address == address);
-        if !is_listed {
-            if let Greeting::Node(hello) = &greeting {
-                self.follower_is_called(address, &hello.name);
-            }
-            return;
         }
-        self.recognise(address, &greeting);
-        let before = membership.met.get(address);
-        let is_news = before.is_none_or(|before| !says_the_same(before, &greeting));
-        membership.met.insert(address.to_owned(), greeting);
-        if is_news {
-            self.rebuild_or_warn(&mut membership);
-            self.moved.now();
+    }
+
+    /// A node has been met: one that has said that it leaves may have started again, elsewhere perhaps.
+    fn returns(self: &Arc<Self>, membership: &mut Membership, greeting: &Greeting) {
+        let Greeting::Node(hello) = greeting else {
+            return;
+        };
+        let leaving = membership.leaving.get(&hello.name);
+        let is_later = leaving.is_some_and(|leaving| {
+            let (said_by, met) = (leaving.instance, hello.instance);
+            said_by.id != 0 && said_by.id != met.id && said_by.started <= met.started
+        });
+        if is_later && hello.member {
+            self.take_back(membership, &hello.name);
         }
     }
 
@@ -143,19 +203,30 @@ impl Inner {
 
     /// A node answers, and wants nothing of this one.
     pub(crate) fn refused_by(&self, name: &Arc<str>, failure: &PeerError) {
-        self.differences.note(
-            name,
-            Some(format!("it refuses this node: {failure}")),
-            false,
-        );
+        let how = format!("it refuses this node: {failure}");
+        self.differences.note(name, Side::Asked, Some(how), false);
     }
 
-    /// This node has been found at an address.
-    fn recognise(&self, address: &str, greeting: &Greeting) {
+    /// This node has been found at an address. The first in the list counts, so that it is the same each time; in a ring
+    /// shared with golang/groupcache it is the list's spelling that counts.
+    fn recognise(&self, membership: &Membership, address: &str, greeting: &Greeting) {
         let Greeting::Node(hello) = greeting else {
             return;
         };
-        if hello.instance.id != self.instance.id || !self.me().address.is_empty() {
+        if hello.instance.id != self.instance.id {
+            return;
+        }
+        let known = self.me();
+        let place = |address: &str| {
+            let mut listed = membership.listed.iter();
+            listed.position(|node| node.address == address)
+        };
+        let is_better = match place(&known.address) {
+            _ if known.address.is_empty() => true,
+            None => self.is_groupcache,
+            Some(at) => self.was_told_no_address && place(address) < Some(at),
+        };
+        if !is_better {
             return;
         }
         let name = match &self.options.name {
@@ -186,27 +257,40 @@ impl Inner {
         if name.is_empty() {
             return;
         }
-        self.differences.note(&name, self.how_differs(by), false);
+        self.differences
+            .note(&name, Side::Told, self.how_differs(by), false);
+        if by.address.is_empty() {
+            return;
+        }
         // A front end, or a member that this node's list lacks, has copies as any other.
-        if !by.address.is_empty() {
-            self.heard(&by.address, false, &view);
-            self.follower_is_called(&by.address, &by.name);
-            let mut membership = self.membership();
-            if membership
-                .damping
-                .is_there(|address| *address == *by.address)
-            {
-                self.refresh.notify_one();
-            }
-            // News of it need not wait for the next question who it is.
-            let is_known = membership.met.values().any(|met| match met {
-                Greeting::Node(hello) => hello.instance == by.instance,
-                _ => false,
-            });
-            let peer = view.get(&name).or_else(|| view.at(&by.address));
-            if let Some(peer) = peer.filter(|peer| !is_known || !peer.answers()) {
-                peer.probe();
-            }
+        self.heard(&by.address, false, &view);
+        self.follower_is_called(&by.address, &by.name);
+        // Held while a ring is built: there will be another greeting.
+        let Some(mut membership) = self.try_membership() else {
+            return;
+        };
+        if membership
+            .damping
+            .is_there(|address| *address == *by.address)
+        {
+            self.refresh.notify_one();
+        }
+        // News of it need not wait for the next question who it is.
+        let is_known = membership.met.values().any(|met| match &met.greeting {
+            Greeting::Node(hello) => hello.instance == by.instance && hello.name == by.name,
+            _ => false,
+        });
+        let handles = || membership.handles.values();
+        let peer = handles()
+            .find(|peer| *peer.ring_name() == *name)
+            .or_else(|| handles().find(|peer| **peer.address() == *by.address));
+        match peer {
+            Some(peer) if !is_known || !peer.answers() => peer.probe(),
+            // Under which address it is listed is not known: each that has not told its name is asked.
+            None if !is_known => handles()
+                .filter(|peer| !peer.is_judged())
+                .for_each(|peer| peer.probe()),
+            _ => {}
         }
     }
 
@@ -215,7 +299,7 @@ impl Inner {
             return;
         }
         self.followers
-            .is_called(address, name, || self.watch(name, address).ok());
+            .is_called(address, name, || self.watch(name, address, true).ok());
     }
 
     fn is_foreign(&self, hello: &Hello) -> bool {
@@ -254,9 +338,7 @@ impl Inner {
                 hello.groups, ours.groups
             ));
         }
-        let mut how = how.join("; ");
-        how.truncate(how.floor_char_boundary(MAX_HOW));
-        (!how.is_empty()).then_some(how)
+        (!how.is_empty()).then(|| how.join("; "))
     }
 
     /// What this node says of itself.
@@ -277,20 +359,5 @@ impl Inner {
         hello.protocol = PROTOCOL;
         hello.groups.clone_from(&self.options.groups);
         hello
-    }
-}
-
-/// Whether two greetings mean the same for the ring.
-fn says_the_same(before: &Greeting, now: &Greeting) -> bool {
-    match (before, now) {
-        (Greeting::Node(before), Greeting::Node(now)) => {
-            before.instance == now.instance
-                && before.cluster == now.cluster
-                && before.name == now.name
-                && before.member == now.member
-        }
-        (Greeting::Nameless, Greeting::Nameless)
-        | (Greeting::Stranger(_), Greeting::Stranger(_)) => true,
-        _ => false,
     }
 }

@@ -1,10 +1,11 @@
 //! Nodes that say that they leave.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use gaggle_group::{Greeting, Router as _, Word};
+use gaggle_group::{Greeting, Instance, Router as _, Word};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
@@ -26,6 +27,8 @@ const TELLS_WITHIN: Duration = Duration::from_millis(500);
 pub(crate) struct Leaving {
     /// `None` for this node.
     pub(crate) peer: Option<Arc<Watched>>,
+    /// The run that has said so.
+    pub(crate) instance: Instance,
     /// Tells the task that watches over this from one that watched over an earlier one.
     serial: u64,
 }
@@ -37,8 +40,22 @@ impl Inner {
         if self.is_groupcache {
             return;
         }
-        let name = &*word.node;
         let mut membership = self.membership();
+        let (view, me) = (self.view(), self.me());
+        // Earlier releases called a node by its base URL, which may be a name still.
+        let is_name = *word.node == *me.name
+            || view.ring.members().contains(&word.node)
+            || membership.leaving.contains_key(&word.node);
+        let name = match word.node.contains("://") && !is_name {
+            true => self.name_for(&word.node),
+            false => Arc::clone(&word.node),
+        };
+        let is_mine = *name == *me.name;
+        if is_mine && word.instance.id != 0 && word.instance.id != self.instance.id {
+            // An earlier run of this node is gone, or about to go.
+            return;
+        }
+        let name = &*name;
         if !membership.is_latest(word) {
             debug!(
                 node = name,
@@ -50,12 +67,11 @@ impl Inner {
             self.stays(&mut membership, name);
             return;
         };
-        let view = self.view();
         let known = membership.leaving.get(name);
         let name: Arc<str> = name.into();
         let peer = match known {
             Some(leaving) => leaving.peer.clone(),
-            None if *name == *self.me().name => None,
+            None if is_mine => None,
             None => match view.get(&name) {
                 Some(peer) => Some(Arc::clone(peer)),
                 None => return,
@@ -63,7 +79,8 @@ impl Inner {
         };
         info!(node = &*name, "a node leaves");
         let until = Instant::now() + gone_within.min(LONGEST);
-        if self.take_out(&mut membership, &name, peer, until, true) {
+        let leaving = (peer, word.instance);
+        if self.take_out(&mut membership, &name, leaving, until, true) {
             self.rebuild_or_warn(&mut membership);
         }
     }
@@ -87,7 +104,7 @@ impl Inner {
         self: &Arc<Self>,
         membership: &mut Membership,
         name: &Arc<str>,
-        peer: Option<Arc<Watched>>,
+        (peer, instance): (Option<Arc<Watched>>, Instance),
         until: Instant,
         may_return: bool,
     ) -> bool {
@@ -97,9 +114,14 @@ impl Inner {
         let serial = self.serial();
         let (inner, node) = (Arc::downgrade(self), Arc::clone(name));
         let watched = peer.clone().filter(|_| may_return);
-        membership
-            .leaving
-            .insert(Arc::clone(name), Leaving { peer, serial });
+        membership.leaving.insert(
+            Arc::clone(name),
+            Leaving {
+                peer,
+                instance,
+                serial,
+            },
+        );
         runtime.spawn(async move {
             let came_back = async {
                 match watched {
@@ -142,7 +164,7 @@ impl Inner {
     }
 
     /// One that leaves and comes back again and again is taken back once in a damping interval.
-    fn take_back(self: &Arc<Self>, membership: &mut Membership, name: &Arc<str>) {
+    pub(crate) fn take_back(self: &Arc<Self>, membership: &mut Membership, name: &Arc<str>) {
         let now = Instant::now();
         let damping = self.options.damping.min(LONGEST);
         membership
@@ -152,7 +174,8 @@ impl Inner {
             let until = *last + damping;
             let leaving = membership.leaving.get(name);
             let peer = leaving.and_then(|leaving| leaving.peer.clone());
-            if self.take_out(membership, name, peer, until, false) {
+            let instance = leaving.map_or_else(Instance::default, |leaving| leaving.instance);
+            if self.take_out(membership, name, (peer, instance), until, false) {
                 return;
             }
         }
@@ -180,7 +203,7 @@ impl Membership {
             return true;
         }
         let last = self.words.get(&word.node).copied();
-        let met = self.met.values().filter_map(|met| match met {
+        let met = self.met.values().filter_map(|met| match &met.greeting {
             Greeting::Node(hello) if hello.name == word.node => Some((hello.instance, 0)),
             _ => None,
         });
@@ -194,6 +217,10 @@ impl Membership {
             });
         if is_late {
             return false;
+        }
+        if self.words.len() >= MOST_WORDS && last.is_none() {
+            let there: HashSet<&str> = self.handles.values().map(|peer| peer.ring_name()).collect();
+            self.words.retain(|name, _| there.contains(&**name));
         }
         if self.words.len() < MOST_WORDS || last.is_some() {
             self.words
@@ -212,7 +239,7 @@ impl Peers {
     /// Does nothing in a ring that is shared with golang/groupcache, nor on a node that is no
     /// member.
     pub async fn leave(&self, gone_within: Duration) -> usize {
-        if self.inner.is_groupcache || !self.inner.options.member {
+        if self.inner.is_groupcache || !self.inner.options.member || !self.inner.knows_itself() {
             return 0;
         }
         let word = self.word(Some(gone_within));

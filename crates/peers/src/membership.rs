@@ -1,12 +1,13 @@
 //! Who is in the ring: those that are listed, less those that leave.
 
 mod damping;
+mod met;
 mod seats;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use gaggle_group::{Greeting, Instance};
+use gaggle_group::Instance;
 use gaggle_ring::RingError;
 use tokio::time::Instant;
 use tracing::warn;
@@ -17,6 +18,7 @@ use crate::watched::Watched;
 use crate::{Listed, PeersError};
 pub(crate) use damping::Damping;
 use damping::Known;
+pub(crate) use met::{Met, Weighed};
 
 /// Lists up to so many nodes make a ring that is quickly built.
 pub(crate) const FEW: usize = 24;
@@ -30,7 +32,7 @@ pub(crate) struct Membership {
     /// it is spelled as this node spells it.
     pub(crate) handles: BTreeMap<String, Arc<Watched>>,
     /// Who answered last at an address that is listed.
-    pub(crate) met: BTreeMap<String, Greeting>,
+    pub(crate) met: BTreeMap<String, Met>,
     /// Those that have said that they leave, listed or not, by name.
     pub(crate) leaving: BTreeMap<Arc<str>, Leaving>,
     /// The last word of each name on whether it leaves.
@@ -42,6 +44,13 @@ pub(crate) struct Membership {
     put_off: Option<(Vec<Listed>, Instant)>,
     /// Names that two nodes go by, so that it is said once.
     ambiguous: HashSet<Arc<str>>,
+    /// Names that are reached at more than one of the addresses.
+    pub(crate) shared: HashSet<Arc<str>>,
+    born: Instant,
+    /// Whether the source has answered.
+    has_list: bool,
+    /// Whether it has come to rest once. Until then all new members are welcome.
+    pub(crate) has_settled: bool,
 }
 
 impl Membership {
@@ -56,7 +65,16 @@ impl Membership {
             damping,
             put_off: None,
             ambiguous: HashSet::new(),
+            shared: HashSet::new(),
+            born: Instant::now(),
+            has_list: false,
+            has_settled: false,
         }
+    }
+
+    /// Whether there is nothing to wait for: of a source that may `grow`, an answer that is believed as a whole.
+    pub(crate) fn is_whole(&self, grows: bool) -> bool {
+        (self.has_list || !grows) && self.put_off.is_none()
     }
 
     fn forget_unlisted(&mut self) {
@@ -120,6 +138,11 @@ impl Inner {
         // Takes effect only if the list can be a ring.
         let mut damping = membership.damping.clone();
         let now = Instant::now();
+        let is_starting =
+            !membership.has_settled && membership.born.elapsed() < self.options.damping;
+        if is_starting {
+            damping.welcome();
+        }
         let believed = damping.believe(&addresses, &in_force, &me.address, known, now);
         let entry = |address: &String| {
             let listed = nodes.iter().find(|node| node.address == *address);
@@ -136,6 +159,10 @@ impl Inner {
         match self.list(membership, list) {
             Ok(_) => {
                 membership.damping = damping;
+                if !membership.has_list {
+                    membership.has_list = true;
+                    self.moved.now();
+                }
                 membership.put_off = believed.due.map(|due| (nodes, due));
             }
             Err(failure) => {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError, Weak};
 
 use gaggle_group::{
     Disagreement, Hello, Instance, Member, Peer, PeerRequests, Previous, Route, Router, Word,
@@ -20,7 +20,7 @@ use crate::history::History;
 use crate::identity::{self, Me};
 use crate::membership::{Damping, Membership};
 use crate::settling::Moved;
-use crate::view::View;
+use crate::view::{Rest, View};
 use crate::watched::{Shared, Watched};
 use crate::{Connect, Discovery, Listed, Options, PeersError, name_of};
 
@@ -33,6 +33,8 @@ pub struct Peers {
 pub(crate) struct Inner {
     /// This run of this node.
     pub(crate) instance: Instance,
+    /// Whether it has to find itself in the list.
+    pub(crate) was_told_no_address: bool,
     pub(crate) me: RwLock<Arc<Me>>,
     pub(crate) options: Options,
     pub(crate) is_groupcache: bool,
@@ -84,13 +86,14 @@ impl Peers {
         let view = View::new(
             Ring::new(profile, members)?,
             nodes,
-            Vec::new(),
+            Rest::default(),
             Arc::clone(&me),
         );
         let (fleet, refresh) = (Arc::new(Fleet::default()), Arc::new(Notify::new()));
         let damping = Damping::new(options.damping);
         let inner = Arc::new_cyclic(|inner: &Weak<Inner>| Inner {
             instance: identity::instance(),
+            was_told_no_address: me.address.is_empty(),
             me: RwLock::new(me),
             is_groupcache,
             hands_over: options.member && !is_groupcache,
@@ -230,12 +233,12 @@ impl Router for Peers {
         // Called now and then, whether or not keys are loaded.
         self.inner.history.prune();
         let view = self.view();
-        let leaving = self.inner.leaving();
         let others = self.inner.followers.recent(self.inner.options.remember_for);
-        let known = view.peers().chain(&view.listeners).cloned();
+        let rest = &view.rest;
+        let known = view.peers().chain(&rest.listeners).chain(&rest.leaving);
         let mut addresses = HashSet::new();
         let mut listeners: Vec<Arc<dyn Peer>> = Vec::new();
-        for peer in known.chain(leaving).chain(others) {
+        for peer in known.cloned().chain(others) {
             if addresses.insert(Arc::clone(peer.address())) {
                 listeners.push(peer);
             }
@@ -273,7 +276,7 @@ impl Router for Peers {
             .inner
             .followers
             .addresses(self.inner.options.remember_for);
-        addresses.retain(|address| view.at(address).is_none());
+        addresses.retain(|address| !view.knows(address));
         addresses
     }
 
@@ -314,10 +317,13 @@ impl Inner {
         self.serial.fetch_add(1, Relaxed)
     }
 
-    fn leaving(&self) -> Vec<Arc<Watched>> {
-        let membership = self.membership();
-        let peers = membership.leaving.values();
-        peers.filter_map(|leaving| leaving.peer.clone()).collect()
+    /// The same, unless it is held: as while a ring is built.
+    pub(crate) fn try_membership(&self) -> Option<MutexGuard<'_, Membership>> {
+        match self.membership.try_lock() {
+            Ok(membership) => Some(membership),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     pub(crate) fn me(&self) -> Arc<Me> {
@@ -331,12 +337,11 @@ impl Inner {
 
     /// A node has been heard, or heard `of`. Members are told of removals in any case.
     pub(crate) fn heard(&self, address: &str, of: bool, view: &View) {
-        let is_known = view.at(address).is_some() || view.is_listener(address);
-        if is_known || *address == *self.me().address {
+        if view.knows(address) || *address == *self.me().address {
             return;
         }
         let name = self.name_for(address);
-        self.followers.heard(address, of, || match self.watch(&name, address) {
+        self.followers.heard(address, of, || match self.watch(&name, address, false) {
             Ok(peer) => Some(peer),
             Err(failure) => {
                 debug!(error = %failure, "a node that follows this one cannot be reached by the name that it gives");
@@ -349,8 +354,15 @@ impl Inner {
         &self,
         name: &str,
         address: &str,
+        is_met: bool,
     ) -> Result<Arc<Watched>, Box<dyn std::error::Error + Send + Sync>> {
         let peer = self.connect.connect(name, address)?;
-        Ok(Arc::new(Watched::new(peer, name, address, &self.shared)))
+        Ok(Arc::new(Watched::new(
+            peer,
+            name,
+            address,
+            is_met,
+            &self.shared,
+        )))
     }
 }

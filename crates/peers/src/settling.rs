@@ -9,11 +9,14 @@ use crate::{Discovery, Peers};
 /// How often it is looked.
 const LOOKS_EVERY: Duration = Duration::from_millis(20);
 
+/// How long a node has at least to find itself in a list.
+const FINDS_ITSELF: Duration = Duration::from_secs(2);
+
 /// How the wait for the membership ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Settled {
-    /// All that are listed have been asked who they are, and no more have come for a while.
+    /// All that are listed have said who they are or are down, and no more have come for a while.
     Yes,
     /// The time is over; some have not been heard, or the list still changes.
     Late,
@@ -33,7 +36,13 @@ impl Peers {
                 sleep(LOOKS_EVERY).await;
             }
         };
+        // To find itself a node has to ask, however little time there is for the others.
+        let within = match self.inner.knows_itself() {
+            true => within,
+            false => within.max(FINDS_ITSELF),
+        };
         let is_in_time = timeout(within, settled).await.is_ok();
+        self.inner.membership().has_settled = true;
         if !self.inner.knows_itself() {
             Settled::Unknown
         } else if is_in_time {
@@ -46,10 +55,12 @@ impl Peers {
     fn is_settled(&self, grows: bool) -> bool {
         let quiet = self.inner.options.quiet;
         let is_quiet = !grows || self.inner.moved.at().elapsed() >= quiet;
-        let all_asked = {
-            let membership = self.inner.membership();
-            membership.handles.values().all(|peer| peer.is_judged())
+        // Held while a ring is built.
+        let Some(membership) = self.inner.try_membership() else {
+            return false;
         };
+        let mut handles = membership.handles.values();
+        let all_asked = membership.is_whole(grows) && handles.all(|peer| peer.is_judged());
         is_quiet && all_asked && self.inner.knows_itself()
     }
 }

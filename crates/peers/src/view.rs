@@ -1,5 +1,6 @@
 //! The ring and its nodes at one time.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use gaggle_group::{Member, Peer, PeerRequests, Route};
@@ -12,12 +13,22 @@ use crate::watched::Watched;
 /// itself.
 const STAND_INS: usize = 3;
 
+/// Who is there beside the ring.
+#[derive(Default)]
+pub(crate) struct Rest {
+    /// Nodes of the list that are no members, and are told of removals.
+    pub(crate) listeners: Vec<Arc<Watched>>,
+    /// Nodes that have said that they leave.
+    pub(crate) leaving: Vec<Arc<Watched>>,
+    /// The base URLs by which the nodes of the list want to be reached, whatever the list says.
+    pub(crate) advertised: HashSet<Arc<str>>,
+}
+
 pub(crate) struct View {
     pub(crate) ring: Ring,
     /// In the ring's order; `None` is this node.
     pub(crate) nodes: Vec<Option<Arc<Watched>>>,
-    /// Nodes of the list that are no members, and are told of removals.
-    pub(crate) listeners: Vec<Arc<Watched>>,
+    pub(crate) rest: Rest,
     me: Arc<Me>,
     pub(crate) digest: String,
 }
@@ -26,14 +37,14 @@ impl View {
     pub(crate) fn new(
         ring: Ring,
         nodes: Vec<Option<Arc<Watched>>>,
-        listeners: Vec<Arc<Watched>>,
+        rest: Rest,
         me: Arc<Me>,
     ) -> Self {
         let digest = format!("{:016x}", ring.digest());
         Self {
             ring,
             nodes,
-            listeners,
+            rest,
             me,
             digest,
         }
@@ -89,9 +100,10 @@ impl View {
         self.peers().find(|peer| **peer.address() == *address)
     }
 
-    pub(crate) fn is_listener(&self, address: &str) -> bool {
-        let mut listeners = self.listeners.iter();
-        listeners.any(|peer| **peer.address() == *address)
+    /// Whether the node at that base URL is one of the list.
+    pub(crate) fn knows(&self, address: &str) -> bool {
+        let mut known = self.peers().chain(&self.rest.listeners);
+        self.rest.advertised.contains(address) || known.any(|peer| **peer.address() == *address)
     }
 
     /// Whether both ask the same nodes by the same handles.
@@ -102,7 +114,9 @@ impl View {
         let peers = |view: &Self| view.peers().cloned().collect::<Vec<_>>();
         self.me == other.me
             && same(&peers(self), &peers(other))
-            && same(&self.listeners, &other.listeners)
+            && same(&self.rest.listeners, &other.rest.listeners)
+            && same(&self.rest.leaving, &other.rest.leaving)
+            && self.rest.advertised == other.rest.advertised
     }
 
     /// Whether this node owns that key.

@@ -62,9 +62,19 @@ pub(crate) struct Shared {
 
 impl Watched {
     /// Watches `peer`. Needs a tokio runtime.
-    pub(crate) fn new(peer: Arc<dyn Peer>, name: &str, address: &str, shared: &Shared) -> Self {
+    /// One that has been `met` under another name is asked who it is when it is time for that, and otherwise at once.
+    pub(crate) fn new(
+        peer: Arc<dyn Peer>,
+        name: &str,
+        address: &str,
+        is_met: bool,
+        shared: &Shared,
+    ) -> Self {
         let (name, address): (Arc<str>, Arc<str>) = (name.into(), address.into());
-        let (sender, health) = watch::channel(Health::UNKNOWN);
+        let (sender, health) = watch::channel(Health {
+            asked: is_met,
+            ..Health::UNKNOWN
+        });
         let standing = Arc::new(Standing::new(&name));
         let [check, probe] = std::array::from_fn(|_| Arc::new(Notify::new()));
         let answered = Arc::new(AtomicU64::new(0));

@@ -2,14 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gaggle_group::{
     Entry, Fetch, Greeting, Hello, Notice, Peer, PeerError, Router, Word, async_trait,
 };
-use gaggle_peers::{Listed, Options, Peers, Profile, Settled, StaticList};
+use gaggle_peers::{
+    Discovery, DiscoveryError, Listed, Options, Peers, Profile, Settled, StaticList,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -368,4 +370,127 @@ async fn two_nodes_of_one_name_do_not_share_it() {
     tokio::time::sleep(SECOND).await;
     assert_eq!(names(&me), ["pod-0"]);
     assert!(me.members()[0].is_self);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_address_of_several_nodes_is_one_member_and_said_to_be_ambiguous() {
+    let net = Net::default();
+    let door = Options {
+        member: false,
+        ..Options::default()
+    };
+    let door = net.node("http://10.0.0.9:8001", &[], door);
+    let vip = "http://gaggle:8001";
+    let nodes =
+        [1, 2].map(|n| net.node(&format!("http://10.0.0.{n}:8001"), &[], Options::default()));
+    net.put(vip, Answers::As(nodes[0].clone()));
+    door.update([vip]).unwrap();
+    let mut rings = BTreeSet::new();
+    for second in 0..60 {
+        net.put(vip, Answers::As(nodes[second % 2].clone()));
+        tokio::time::sleep(SECOND).await;
+        rings.insert(door.digest());
+    }
+    assert!(rings.len() <= 2, "{} rings", rings.len());
+    assert_eq!(door.members().len(), 1);
+    let said = door.disagreements();
+    assert!(said[0].how.contains("several nodes"), "{said:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn word_of_an_earlier_run_of_its_own_name_does_not_concern_a_node() {
+    let net = Net::default();
+    let me = net.node("http://10.0.0.1:8001", &[], Options::default());
+    let other = net.node(
+        "http://10.0.0.2:8001",
+        &["http://10.0.0.2:8001"],
+        Options::default(),
+    );
+    me.update(["http://10.0.0.2:8001"]).unwrap();
+    me.leaves(&Word::new("10.0.0.1:8001", Some(60 * SECOND)).of(other.instance(), 1));
+    assert_eq!(names(&me).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_addresses_the_one_that_answers_is_used() {
+    let net = Net::default();
+    let me = net.node("http://10.0.0.1:8001", &[], Options::default());
+    let both = ["http://10.0.0.2:8001", "http://node-2:8001"];
+    let _other = net.node(both[0], &both, Options::default());
+    me.update(both).unwrap();
+    tokio::time::sleep(5 * SECOND).await;
+    for (gone, there) in [(both[0], both[1]), (both[1], both[0])] {
+        net.take(gone);
+        tokio::time::sleep(5 * SECOND).await;
+        let members = me.members();
+        let member = members.iter().find(|member| !member.is_self).unwrap();
+        assert_eq!((&*member.name, &*member.address), ("10.0.0.2:8001", there));
+        assert!(member.up);
+        net.put(gone, Answers::As(_other.clone()));
+        tokio::time::sleep(15 * SECOND).await;
+    }
+}
+
+/// A source that answers late, and with more and more.
+struct Late {
+    answers: Mutex<Vec<usize>>,
+}
+
+#[async_trait]
+impl Discovery for Late {
+    async fn members(&self) -> Result<Vec<Listed>, DiscoveryError> {
+        let size = match &mut *self.answers.lock().unwrap() {
+            answers if answers.len() > 1 => answers.remove(0),
+            answers => answers[0],
+        };
+        if size == 0 {
+            return Err(DiscoveryError {
+                what: "a test".into(),
+                source: Arc::new(std::io::Error::other("not yet")),
+            });
+        }
+        Ok((1..=size)
+            .map(|n| Listed::new(format!("http://10.0.0.{n}:8001")))
+            .collect())
+    }
+
+    async fn changed(&self) {
+        tokio::time::sleep(SECOND).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_membership_has_not_settled_before_there_is_a_list_nor_while_it_grows() {
+    let net = Net::default();
+    let me = net.node("http://10.0.0.1:8001", &[], Options::default());
+    let _others: Vec<Peers> = (2..=9)
+        .map(|n| format!("http://10.0.0.{n}:8001"))
+        .map(|address| net.node(&address, &[&address], Options::default()))
+        .collect();
+    let late = Arc::new(Late {
+        answers: Mutex::new(vec![0, 0, 0, 0, 2, 3, 4, 5, 6, 7, 8, 9]),
+    });
+    let (peers, source) = (me.clone(), Arc::clone(&late));
+    tokio::spawn(async move { peers.follow(&*source).await });
+    assert_eq!(me.settle(Some(&*late), 60 * SECOND).await, Settled::Yes);
+    assert_eq!(me.members().len(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_in_the_list_means_nothing_in_groupcaches_ring() {
+    let net = Net::default();
+    let wires = net.clone();
+    let connect = move |name: &str, address: &str| {
+        Ok(Arc::new(Wire {
+            net: wires.clone(),
+            name: name.to_owned(),
+            address: address.to_owned(),
+        }) as Arc<dyn Peer>)
+    };
+    let me = "http://10.0.0.1:8001";
+    let peers = Peers::new(me, Profile::GROUPCACHE, Options::default(), connect).unwrap();
+    peers
+        .update([Listed::new("http://10.0.0.2:8001").named("pod-2")])
+        .unwrap();
+    assert_eq!(names(&peers), ["http://10.0.0.2:8001", me]);
 }

@@ -267,7 +267,9 @@ impl Peer for MemoryPeer {
         let group = self.reach(true).await?;
         let router = group.router();
         router.greeted(from);
-        Ok(Greeting::Node(router.hello()))
+        let hello = router.hello();
+        self.way_back().await?;
+        Ok(Greeting::Node(hello))
     }
 
     async fn ping(&self) -> Result<(), PeerError> {

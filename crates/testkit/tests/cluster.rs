@@ -370,9 +370,8 @@ async fn a_group_joins_a_cluster_after_it_was_made() {
     let cluster = Cluster::new(1);
     let network = cluster.network().clone();
     network.attach("http://me", group.clone());
-    let connect = move |_: &str, to: &str| {
-        Ok(Arc::new(network.peer("http://me", to)) as Arc<dyn Peer>)
-    };
+    let connect =
+        move |_: &str, to: &str| Ok(Arc::new(network.peer("http://me", to)) as Arc<dyn Peer>);
     let peers = Peers::new("http://me", Profile::default(), Options::default(), connect).unwrap();
     peers.update([cluster.nodes()[0].name.as_str()]).unwrap();
     group.set_router(Arc::new(peers));

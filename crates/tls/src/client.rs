@@ -14,12 +14,12 @@ pub struct ClientTls {
     unnamed: PeerTls,
 }
 
-/// The configurations for connections to one server, which may have one name more than the host
-/// that is dialled. Cheap to clone; sessions are resumed among the connections of clones alone.
+/// The configurations for connections to one server, which may have other names than the host that
+/// is dialled. Cheap to clone; sessions are resumed among the connections of clones alone.
 #[derive(Clone)]
 pub struct PeerTls {
     tls: Tls,
-    name: Option<ServerName<'static>>,
+    names: Vec<ServerName<'static>>,
     current: Arc<Mutex<Option<Made>>>,
 }
 
@@ -31,7 +31,7 @@ struct Made {
 
 impl ClientTls {
     pub(crate) fn new(tls: Tls) -> Self {
-        let unnamed = PeerTls::new(tls.clone(), None);
+        let unnamed = PeerTls::new(tls.clone(), Vec::new());
         Self { tls, unnamed }
     }
 
@@ -47,16 +47,23 @@ impl ClientTls {
     /// nothing; then the host that is dialled has to be right.
     #[must_use]
     pub fn peer(&self, name: &str) -> PeerTls {
-        let name = ServerName::try_from(host(name).to_owned()).ok();
-        PeerTls::new(self.tls.clone(), name)
+        self.peer_named([name])
+    }
+
+    /// The same for a peer that is known by several names; its certificate may be for any of them.
+    #[must_use]
+    pub fn peer_named<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> PeerTls {
+        let names = names.into_iter();
+        let names = names.filter_map(|name| ServerName::try_from(host(name).to_owned()).ok());
+        PeerTls::new(self.tls.clone(), names.collect())
     }
 }
 
 impl PeerTls {
-    fn new(tls: Tls, name: Option<ServerName<'static>>) -> Self {
+    fn new(tls: Tls, names: Vec<ServerName<'static>>) -> Self {
         Self {
             tls,
-            name,
+            names,
             current: Arc::default(),
         }
     }
@@ -72,7 +79,7 @@ impl PeerTls {
             // A thread may come here late, with material from before a reload.
             Some(made) if made.generation >= material.generation => Arc::clone(&made.config),
             _ => {
-                let config = Arc::new(material.client(self.name.as_ref()));
+                let config = Arc::new(material.client(&self.names));
                 *current = Some(Made {
                     generation: material.generation,
                     config: Arc::clone(&config),
@@ -86,7 +93,7 @@ impl PeerTls {
 impl fmt::Debug for PeerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PeerTls")
-            .field("name", &self.name)
+            .field("names", &self.names)
             .field("tls", &self.tls)
             .finish_non_exhaustive()
     }

@@ -1,5 +1,5 @@
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -22,8 +22,11 @@ pub struct TlsFiles {
     /// The CAs, one or more, that clients' certificates are checked against.
     pub client_ca: Option<PathBuf>,
     /// The CAs that servers' certificates are checked against. Default: `client_ca`; without that,
-    /// the public CAs (Mozilla's, compiled in).
+    /// the public CAs.
     pub ca: Option<PathBuf>,
+    /// Whether servers' certificates may be by a public CA (Mozilla's list, compiled in), beside
+    /// those in `ca`. `client_ca` then counts for clients alone.
+    pub public_ca: bool,
     /// A DNS name or an IP address that a server's certificate may have instead of the host that
     /// was dialled.
     pub peer_name: Option<String>,
@@ -78,6 +81,10 @@ impl Contents {
 
 fn read(path: &Path) -> Result<FileText, TlsError> {
     let whole = || -> io::Result<Vec<u8>> {
+        // Looked at before it is opened: to open a pipe could wait for good.
+        if !fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
         let mut text = Vec::new();
         File::open(path)?.take(LONGEST + 1).read_to_end(&mut text)?;
         Ok(text)

@@ -29,8 +29,9 @@
 //!
 //! - Files, when they are read: whether there is a certificate and a key, whether they belong
 //!   together, and whether the certificate is valid now. A CA file with nothing valid in it is an
-//!   error as well. Each error is one line that names the file.
-//! - Servers, by a client: a chain to [`TlsFiles::ca`], and a certificate that is valid for one of
+//!   error as well. Each error is one line that names the file. Of the certificates between this
+//!   one and its CA, one that is not valid now is a warning in the log.
+//! - Servers, by a client: a chain to [`TlsFiles::ca`] or what stands for it, and a certificate that is valid for one of
 //!   the host that was dialled, the peer's name, and [`TlsFiles::peer_name`].
 //! - Clients, by a server that asks for a certificate: a chain to [`TlsFiles::client_ca`]. Whoever
 //!   has a certificate by this CA comes in, whatever its name.

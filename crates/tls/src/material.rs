@@ -11,6 +11,8 @@ use rustls::{
     sign::{CertifiedKey, SingleCertAndKey},
 };
 
+use tracing::warn;
+
 use crate::{
     ClientCerts, TlsError, TlsFiles,
     files::{Contents, FileText, Fingerprint},
@@ -57,12 +59,15 @@ impl Material {
         };
         let read = |file: &Option<FileText>| file.as_ref().map(|file| roots(file, now)).transpose();
         let client_roots = read(&contents.client_ca)?;
-        let roots = match (read(&contents.ca)?, &client_roots) {
-            (Some(roots), _) => roots,
-            (None, Some(roots)) => Arc::clone(roots),
-            (None, None) => Arc::new(RootCertStore {
-                roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-            }),
+        let own = read(&contents.ca)?;
+        let own = own.or_else(|| client_roots.clone().filter(|_| !files.public_ca));
+        let roots = match own {
+            Some(roots) if !files.public_ca => roots,
+            own => {
+                let mut roots = own.map_or_else(RootCertStore::empty, Arc::unwrap_or_clone);
+                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+                Arc::new(roots)
+            }
         };
         let peer_name = files.peer_name.as_deref().map(peer_name).transpose()?;
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
@@ -93,10 +98,9 @@ impl Material {
         }
     }
 
-    /// A configuration for connections to a server that may have that name, too.
-    pub(crate) fn client(&self, name: Option<&ServerName<'static>>) -> ClientConfig {
-        let names = [name, self.peer_name.as_ref()];
-        let names = names.into_iter().flatten().cloned().collect();
+    /// A configuration for connections to a server that may have one of those names, too.
+    pub(crate) fn client(&self, names: &[ServerName<'static>]) -> ClientConfig {
+        let names = names.iter().chain(&self.peer_name).cloned().collect();
         let verifier = PeerVerifier::new(Arc::clone(&self.verifier), names);
         let mut client = self.client.clone();
         client
@@ -190,12 +194,20 @@ fn identity(
 ) -> Result<(Arc<CertifiedKey>, SystemTime), TlsError> {
     let chain = certificates(cert)?;
     let mut not_after = None;
-    // Each of them has to be valid for the chain to be, and the earliest end is the chain's.
-    for certificate in &chain {
+    for (at, certificate) in chain.iter().enumerate() {
         let validity = Validity::of(certificate, &cert.path)?;
-        validity.check(now, &cert.path)?;
-        let end = validity.not_after();
-        not_after = Some(not_after.map_or(end, |not_after: SystemTime| not_after.min(end)));
+        match validity.check(now, &cert.path) {
+            Ok(()) => {
+                let end = validity.not_after();
+                not_after = Some(not_after.map_or(end, |not_after: SystemTime| not_after.min(end)));
+            }
+            Err(error) if at == 0 => return Err(error),
+            // Whoever checks the chain may find a way to its CA without it, as where a root was
+            // signed by an older one that has expired since.
+            Err(error) => {
+                warn!(certificate = at + 1, %error, "a certificate behind the first one is not valid now");
+            }
+        }
     }
     let secret = PrivateKeyDer::from_pem_slice(&key.text).map_err(|error| match error {
         rustls::pki_types::pem::Error::NoItemsFound => TlsError::NoKey {

@@ -79,7 +79,8 @@ impl Tls {
         Ok(true)
     }
 
-    /// Until when the certificate, and all that lead to its CA, are valid; `None` without one.
+    /// Until when the certificate is valid, and all behind it that were when it was read; `None`
+    /// without one.
     #[must_use]
     pub fn not_after(&self) -> Option<SystemTime> {
         self.material().not_after

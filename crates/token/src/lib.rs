@@ -27,7 +27,7 @@
 //! # The file
 //!
 //! One or two lines of 16 bytes or more of visible ASCII, without spaces; blanks around a line and
-//! empty lines do not count. [`Tokens::watch`] reads it again and again and takes over what has
+//! empty lines do not count, and [`PLACEHOLDER`] is no token. [`Tokens::watch`] reads it again and again and takes over what has
 //! changed; a file that cannot be used changes nothing. It must be a regular file, or a link to
 //! one, as Kubernetes mounts a Secret.
 //!
@@ -47,5 +47,5 @@ mod tokens;
 
 pub use refusal::Refused;
 pub use require::{Guarded, Require};
-pub use token::{Token, TokenError, TokenProblem};
+pub use token::{PLACEHOLDER, Token, TokenError, TokenProblem};
 pub use tokens::Tokens;

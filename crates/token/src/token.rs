@@ -13,6 +13,10 @@ const SHORTEST: usize = 16;
 /// The most bytes of a text with tokens.
 pub(crate) const LONGEST_TEXT: usize = 4 << 10;
 
+/// What a program prints in place of a token. It is never one itself: what was printed may be read
+/// again, and everybody knows it.
+pub const PLACEHOLDER: &str = "MASKED-MASKED-MASKED";
+
 /// A secret that the members of a cluster share. `Debug` does not show it.
 #[derive(Clone)]
 pub struct Token {
@@ -56,6 +60,12 @@ pub enum TokenProblem {
     /// A token that could be guessed.
     #[error("line {line} is shorter than {SHORTEST} bytes")]
     TooShort {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// A token that everybody knows.
+    #[error("line {line} is {PLACEHOLDER}, which is printed in place of a token")]
+    Placeholder {
         /// Counted from 1.
         line: usize,
     },
@@ -110,6 +120,9 @@ impl Token {
         }
         if text.len() < SHORTEST {
             return Err(TokenProblem::TooShort { line });
+        }
+        if text == PLACEHOLDER.as_bytes() {
+            return Err(TokenProblem::Placeholder { line });
         }
         let text = String::from_utf8_lossy(text).into_owned();
         let header = HeaderValue::try_from(format!("Bearer {text}"));

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gaggle_token::{Refused, Token, Tokens};
+use gaggle_token::{PLACEHOLDER, Refused, Token, Tokens};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use tempfile::TempDir;
@@ -51,6 +51,25 @@ fn the_first_is_sent_and_each_is_accepted() {
     let texts = tokens.all();
     let texts: Vec<_> = texts.iter().map(Token::expose).collect();
     assert_eq!(texts, [FIRST, SECOND]);
+}
+
+#[test]
+fn what_is_printed_in_place_of_a_token_is_none() {
+    for (text, line) in [
+        (PLACEHOLDER.to_owned(), "line 1"),
+        (format!("{FIRST}\n {PLACEHOLDER}\r\n"), "line 2"),
+    ] {
+        let (_dir, path) = file(&text);
+        for failure in [Tokens::read(path), Tokens::parse(&text)] {
+            let said = failure.unwrap_err().to_string();
+            assert!(said.contains(line), "{said}");
+        }
+    }
+    let (_dir, path) = file(FIRST);
+    let tokens = Tokens::read(&path).unwrap();
+    fs::write(&path, PLACEHOLDER).unwrap();
+    tokens.reload().unwrap_err();
+    assert!(tokens.accepts(&with(FIRST)) && !tokens.accepts(&with(PLACEHOLDER)));
 }
 
 #[test]

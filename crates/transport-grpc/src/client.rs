@@ -338,13 +338,9 @@ impl Peer for GrpcPeer {
                 Some(hello) => Ok(Greeting::Node(hello)),
                 None => Err(self.refused("it greets with nothing that can be read")),
             },
-            // An older peer answers pings, and something else does not.
+            // An older peer, one that speaks HTTP alone, or something else: gRPC cannot tell them apart.
             Err(Asked::Failed(status)) if status.code() == Code::Unimplemented => {
-                match self.ping().await {
-                    Ok(()) => Ok(Greeting::Nameless),
-                    Err(PeerError::Refused { reason, .. }) => Ok(Greeting::Stranger(reason)),
-                    Err(failure) => Err(failure),
-                }
+                Ok(Greeting::Nameless)
             }
             Err(asked) => Err(asked.into_error(&self.name)),
         }

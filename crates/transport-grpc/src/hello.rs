@@ -8,8 +8,9 @@ use gaggle_group::{Hello, Instance, Word};
 use crate::verdict::millis;
 use crate::wire as proto;
 
-/// The longest text, in bytes.
-pub(crate) const MAX_TEXT: usize = 256;
+/// The longest text, and the longest base URL, in bytes.
+const MAX_TEXT: usize = 256;
+const MAX_ADDRESS: usize = 512;
 /// The most groups that are read.
 const MAX_GROUPS: usize = 1_024;
 
@@ -34,7 +35,7 @@ pub(crate) fn read(hello: &proto::Hello) -> Option<Hello> {
     read.instance = instance(hello.instance);
     read.cluster = text(&hello.cluster)?;
     read.name = text(&hello.name)?;
-    read.address = text(&hello.address)?;
+    read.address = of_length(&hello.address, MAX_ADDRESS)?;
     read.member = hello.member;
     read.ring = text(&hello.ring)?;
     read.members = hello.members;
@@ -76,6 +77,10 @@ fn instance(instance: Option<proto::Instance>) -> Instance {
 }
 
 fn text(text: &str) -> Option<Arc<str>> {
-    let good = text.len() <= MAX_TEXT && !text.chars().any(char::is_control);
+    of_length(text, MAX_TEXT)
+}
+
+fn of_length(text: &str, most: usize) -> Option<Arc<str>> {
+    let good = text.len() <= most && !text.chars().any(char::is_control);
     good.then(|| text.into())
 }

@@ -83,6 +83,42 @@ async fn the_token_comes_from_a_file_or_the_environment() {
 }
 
 #[tokio::test]
+async fn another_machine_is_shown_the_token_over_tls_only_or_where_that_is_said() {
+    // For documentation: no machine has it. Nothing is sent, so nothing is waited for.
+    for args in [
+        &["owner", "Tom"][..],
+        &["stats"],
+        &["remove", "Tom"],
+        &["put", "Tom", "631"],
+    ] {
+        let mut ask = command(args);
+        ask.args(["--admin-addr", "192.0.2.1:9990"]);
+        let refused = run(ask.env("GAGGLECTL_TOKEN", TOKEN)).await;
+        assert_eq!(refused.code, 2, "{args:?}: {}", refused.stderr);
+        for part in ["192.0.2.1:9990", "without TLS", "https://", "--plain"] {
+            assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+        }
+        assert!(!refused.stderr.contains(TOKEN), "{}", refused.stderr);
+    }
+    // Tried, and so the failure is another one.
+    let ask = |addr: &str| {
+        let mut ask = command(["owner", "--timeout", "10ms", "--admin-addr", addr, "Tom"]);
+        ask.env("GAGGLECTL_TOKEN", TOKEN);
+        ask
+    };
+    let plain = "192.0.2.1:9990";
+    let said = [
+        run(ask(plain).arg("--plain")).await,
+        run(ask(plain).env("GAGGLECTL_PLAIN", "true")).await,
+        run(&mut ask("https://192.0.2.1:9990")).await,
+        run(ask(plain).env_remove("GAGGLECTL_TOKEN")).await,
+    ];
+    for tried in said {
+        tried.assert_fails(3, &["192.0.2.1:9990"]);
+    }
+}
+
+#[tokio::test]
 async fn a_front_door_is_not_shown_the_token() {
     let node = node().await;
     let args = ["get", "--api-addr", &node, "Tom"];

@@ -115,6 +115,7 @@ pub(crate) fn command(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Comm
         "CA",
         "CERT",
         "KEY",
+        "PLAIN",
     ] {
         command.env_remove(format!("GAGGLECTL_{name}"));
     }

@@ -1,11 +1,12 @@
 //! What the `security` table names, read from its files.
 
+use std::path::Path;
+
 use gaggle_tls::TlsFiles;
 use gaggle_token::Tokens;
 
 use super::ConfigError;
-use super::secret::Secret;
-use super::security::{Port, Security, Tls};
+use super::security::{PUBLIC, Port, Security, Tls};
 
 /// By what this node knows others, and what it shows them. Each can be read again while the node runs.
 #[derive(Debug, Clone, Default)]
@@ -50,13 +51,6 @@ impl Security {
                 .map(Some)
                 .map_err(|failure| ConfigError::new("security.token-file", failure));
         }
-        // Everybody knows that one.
-        if self.token.as_ref() == Some(&Secret::masked()) {
-            return Err(ConfigError::new(
-                "security.token",
-                "is what `check` prints in place of a token; expected the token itself",
-            ));
-        }
         self.token_in_place()
     }
 
@@ -77,13 +71,19 @@ fn load(files: TlsFiles) -> Result<gaggle_tls::Tls, ConfigError> {
 }
 
 impl Tls {
+    /// Whether peers' certificates are by a public authority.
+    fn is_public(&self) -> bool {
+        self.ca.as_deref() == Some(Path::new(PUBLIC))
+    }
+
     /// Of the peers' and the admin port.
     pub(crate) fn files(&self) -> TlsFiles {
         TlsFiles {
             cert: self.cert.clone(),
             key: self.key.clone(),
             client_ca: self.client_ca.clone(),
-            ca: self.ca.clone(),
+            ca: self.ca.clone().filter(|_| !self.is_public()),
+            public_ca: self.is_public(),
             peer_name: self.peer_name.clone(),
         }
     }

@@ -9,6 +9,9 @@
 //! case and with `_` for whatever is neither letter nor digit. If there is none, the variable makes one: a group is named as
 //! the variable spells it, in lower case if that has capitals only; a header in lower case and with `-` for `_`. A group with
 //! two underscores in a row in its name has no variables.
+//!
+//! A variable that begins with the name of a table and has too few underscores would be without an effect, and a node without
+//! its token: it is an error.
 
 use std::fmt::Display;
 
@@ -26,7 +29,7 @@ const BETWEEN: &str = "__";
 pub(super) fn lay(layers: &mut Layers, variables: &[(String, String)]) -> Result<(), ConfigError> {
     let mut named: Vec<_> = variables
         .iter()
-        .filter(|(name, _)| names_a_field(name))
+        .filter(|(name, _)| is_meant(name))
         .collect();
     if named.is_empty() {
         return Ok(());
@@ -34,18 +37,95 @@ pub(super) fn lay(layers: &mut Layers, variables: &[(String, String)]) -> Result
     // In whatever order the system has them, the same comes of it.
     named.sort();
     let fields = example::fields()?;
+    if let Some((variable, _)) = named.iter().find(|(name, _)| !names_a_field(name)) {
+        return Err(ConfigError::new(variable, misspelt(variable, &fields)));
+    }
     for (variable, text) in named {
         let (path, like) = field(variable, &fields, &layers.table)
             .map_err(|problem| ConfigError::new(variable, problem))?;
         let value = value(text, like)
             .map_err(|problem| ConfigError::new(path.join("."), problem).set_by(variable))?;
+        if let Some(other) = other_token(&path) {
+            // Empty, as an environment says "none".
+            if path == TOKEN_FILE && text.is_empty() {
+                layers.unset(&path);
+                continue;
+            }
+            // That of the environment is in place of the file's, whichever kind each is.
+            layers.unset_in_file(other);
+        }
         layers.set(&path, value, Source::Environment(variable.clone()));
     }
     Ok(())
 }
 
-/// Whether a variable is meant for this: those of other programs have no two underscores.
-pub(super) fn names_a_field(variable: &str) -> bool {
+const TOKEN: [&str; 2] = ["security", "token"];
+const TOKEN_FILE: [&str; 2] = ["security", "token-file"];
+
+/// Where the token may come from otherwise, for the two fields that say it.
+fn other_token(path: &[String]) -> Option<&'static [&'static str]> {
+    if path == TOKEN {
+        Some(&TOKEN_FILE)
+    } else if path == TOKEN_FILE {
+        Some(&TOKEN)
+    } else {
+        None
+    }
+}
+
+/// Whether a variable is meant for this.
+pub(super) fn is_meant(variable: &str) -> bool {
+    names_a_field(variable) || nearly_names_a_field(variable)
+}
+
+/// Whether a variable looks like a field's but for its underscores, or the case of `GAGGLE_`. Not those that Kubernetes sets for
+/// a service that is named like a table, such as `GAGGLE_NODE_PORT_8001_TCP_ADDR`.
+fn nearly_names_a_field(variable: &str) -> bool {
+    let variable = variable.to_ascii_uppercase();
+    let Some(rest) = variable.strip_prefix(PREFIX) else {
+        return false;
+    };
+    let rest = rest.trim_start_matches('_');
+    let tables = ["NODE", "CLUSTER", "SECURITY", "GROUPS"].into_iter();
+    let field = tables.filter_map(|table| rest.strip_prefix(table)?.strip_prefix('_'));
+    let of_service = |field: &str| {
+        let mut behind = field.split("PORT_").skip(1);
+        field == "PORT"
+            || field.ends_with("_PORT")
+            || field.ends_with("SERVICE_HOST")
+            || field.contains("SERVICE_PORT")
+            || behind.any(|number| number.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    field
+        .into_iter()
+        .any(|field| !field.is_empty() && !of_service(field))
+}
+
+/// What is wrong with a variable that nearly names a field, and how it may be meant.
+fn misspelt(variable: &str, fields: &Table) -> String {
+    fn all(table: &Table, name: &str, found: &mut Vec<String>) {
+        for (field, value) in table {
+            let name = format!("{name}{}", field.to_ascii_uppercase().replace('-', "_"));
+            match value {
+                Value::Table(inner) => all(inner, &format!("{name}{BETWEEN}"), found),
+                _ => found.push(name),
+            }
+        }
+    }
+    let squeezed = |name: &str| name.to_ascii_uppercase().replace('_', "");
+    let mut known = Vec::new();
+    all(fields, PREFIX, &mut known);
+    let meant = known
+        .into_iter()
+        .find(|name| squeezed(name) == squeezed(variable));
+    let meant = meant.unwrap_or_else(|| "GAGGLE_<TABLE>__<FIELD>".to_owned());
+    format!(
+        "names no field; expected {meant}, with two underscores between the names of tables and fields"
+    )
+}
+
+/// Whether a variable has the form of a field's: those of other programs have no two underscores.
+fn names_a_field(variable: &str) -> bool {
     variable
         .strip_prefix(PREFIX)
         .and_then(|rest| rest.find(BETWEEN))

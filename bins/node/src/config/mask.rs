@@ -5,45 +5,57 @@ use super::secret::MASKED;
 /// Where the key goes in the URL of an origin.
 const PLACE: &str = "{key}";
 
-/// The URL without what may be secret in it: of the user info the password, or else the name, and of the query each value
-/// but the place of the key. Works on any text, so that nothing is shown only because it is no URL.
+/// The URL without what may be secret in it: shown are its scheme, host and port, the names of parameters, and the place of the
+/// key. A secret can stand anywhere else, as the path of a webhook shows. Works on any text, so that nothing is shown only
+/// because it is no URL.
 pub(crate) fn url(text: &str) -> String {
-    let (scheme, rest) = match text.split_once("://") {
-        Some((scheme, rest)) => (format!("{scheme}://"), rest),
-        None => (String::new(), text),
+    let (scheme, rest) = split_scheme(text);
+    let (user, rest) = match rest.rsplit_once('@') {
+        None => ("", rest),
+        Some((user, host)) if !user.contains(['/', '\\', '?', '#']) => ("MASKED@", host),
+        // A password may hold these characters, or a query the `@`: there is no telling what is what.
+        Some(_) if text.contains(PLACE) => return format!("{scheme}{MASKED}/{PLACE}"),
+        Some(_) => return format!("{scheme}{MASKED}"),
     };
-    let (rest, fragment) = match rest.split_once('#') {
-        Some((rest, _)) => (rest, format!("#{MASKED}")),
-        None => (rest, String::new()),
-    };
-    let (rest, query) = match rest.split_once('?') {
-        Some((rest, query)) => (rest, format!("?{}", masked_query(query))),
-        None => (rest, String::new()),
-    };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let authority = match authority.rsplit_once('@') {
-        Some((user, host)) => format!("{}@{host}", masked_user(user)),
-        None => authority.to_owned(),
-    };
-    format!("{scheme}{authority}{path}{query}{fragment}")
+    let (rest, fragment) = split_at(rest, &['#']);
+    let (rest, query) = split_at(rest, &['?']);
+    let (host, path) = split_at(rest, &['/', '\\']);
+    let path: Vec<_> = path.split('/').map(masked_value).collect();
+    let query: Vec<_> = query.split('&').map(masked_parameter).collect();
+    let (path, query) = (path.join("/"), query.join("&"));
+    let fragment = if fragment.is_empty() { "" } else { "#MASKED" };
+    format!("{scheme}{user}{host}{path}{query}{fragment}")
 }
 
-fn masked_user(user: &str) -> String {
-    match user.split_once(':') {
-        Some((name, password)) if !password.is_empty() => format!("{name}:{MASKED}"),
-        // A token often stands where the name does, without a password.
-        _ => MASKED.to_owned(),
+/// The scheme of a URL, with the slashes behind it, however many there are: a parser forgives a wrong number.
+fn split_scheme(text: &str) -> (&str, &str) {
+    for scheme in ["https:", "http:"] {
+        let Some((start, rest)) = text.split_at_checked(scheme.len()) else {
+            continue;
+        };
+        if start.eq_ignore_ascii_case(scheme) {
+            let host = rest.trim_start_matches(['/', '\\']);
+            return text.split_at(text.len() - host.len());
+        }
     }
+    ("", text)
 }
 
-fn masked_query(query: &str) -> String {
-    let masked = query
-        .split('&')
-        .map(|parameter| match parameter.split_once('=') {
-            Some((name, value)) => format!("{}={}", name, masked_value(value)),
-            None => masked_value(parameter),
-        });
-    masked.collect::<Vec<_>>().join("&")
+/// What stands before the first of the characters, and the rest, which begins with it.
+fn split_at<'t>(text: &'t str, at: &[char]) -> (&'t str, &'t str) {
+    text.split_at(text.find(at).unwrap_or(text.len()))
+}
+
+/// `NAME=VALUE`, or what stands in its place; the first has the question mark.
+fn masked_parameter(parameter: &str) -> String {
+    let (mark, parameter) = match parameter.strip_prefix('?') {
+        Some(parameter) => ("?", parameter),
+        None => ("", parameter),
+    };
+    match parameter.split_once('=') {
+        Some((name, value)) => format!("{mark}{name}={}", masked_value(value)),
+        None => format!("{mark}{}", masked_value(parameter)),
+    }
 }
 
 fn masked_value(value: &str) -> String {
@@ -62,19 +74,48 @@ mod tests {
     fn what_may_be_secret_is_masked_and_the_rest_is_kept() {
         for (text, masked) in [
             ("http://h/{key}", "http://h/{key}"),
-            ("http://user:pw@h:1/{key}", "http://user:MASKED@h:1/{key}"),
+            ("http://user:pw@h:1/{key}", "http://MASKED@h:1/{key}"),
             ("http://tok@h/{key}", "http://MASKED@h/{key}"),
-            ("http://tok:@h/{key}", "http://MASKED@h/{key}"),
-            ("http://a@b:p@ss@h/{key}", "http://a@b:MASKED@h/{key}"),
-            ("http://h/x?q={key}&sig=s3", "http://h/x?q={key}&sig=MASKED"),
+            ("http://a@b:p@ss@h/{key}", "http://MASKED@h/{key}"),
+            (
+                "http://h/x?q={key}&sig=s3",
+                "http://h/MASKED?q={key}&sig=MASKED",
+            ),
             (
                 "http://h/?k=a{key}b&&e=",
                 "http://h/?k=MASKED{key}MASKED&&e=",
             ),
             ("http://h?{key}&flag", "http://h?{key}&MASKED"),
-            ("user:pw@h", "user:MASKED@h"),
+            ("user:pw@h", "MASKED@h"),
             ("http://h/{key}#s", "http://h/{key}#MASKED"),
+            (
+                "https://h:1/services/T0/s3cret/{key}.json",
+                "https://h:1/MASKED/MASKED/MASKED/{key}MASKED",
+            ),
+            ("http://h/", "http://h/"),
+            ("h:1", "h:1"),
             ("", ""),
+        ] {
+            assert_eq!(url(text), masked);
+        }
+    }
+
+    #[test]
+    fn a_password_is_masked_whatever_it_holds() {
+        for (text, masked) in [
+            ("http://user:p/w@h/{key}", "http://MASKED/{key}"),
+            ("http://user:p?w@h/{key}", "http://MASKED/{key}"),
+            ("http://user:p#w@h/{key}", "http://MASKED/{key}"),
+            ("http://user:p\\w@h/{key}", "http://MASKED/{key}"),
+            ("http://user:12/w@h", "http://MASKED"),
+            // What stands behind it may be of a query.
+            ("http://h/?a=x@y&sig=s3&k={key}", "http://MASKED/{key}"),
+            ("http:/user:pw@h/{key}", "http:/MASKED@h/{key}"),
+            ("HTTP:\\\\user:pw@h/{key}", "HTTP:\\\\MASKED@h/{key}"),
+            ("http:user:pw@h/{key}", "http:MASKED@h/{key}"),
+            ("user:pw://x@h", "MASKED"),
+            ("pw://x@h", "MASKED"),
+            ("http:///user:pw@h", "http:///MASKED@h"),
         ] {
             assert_eq!(url(text), masked);
         }

@@ -9,6 +9,10 @@ use super::{Config, ConfigError, Discovery, Profile};
 /// The longest name of a group, a node or a cluster.
 pub(super) const MAX_NAME: usize = 128;
 
+/// What is expected of an address where the peers' port speaks nothing but TLS. This node would send its token there, and take
+/// values from there, without a certificate.
+pub(crate) const HTTPS: &str = "https, as the peers' port speaks TLS, or security.tls.accept-plain = true while the cluster changes over";
+
 impl Config {
     /// The scheme by which peers are reached whose address has none, and this node by them: that of `node.advertise`; by
     /// default that of this node's own port for peers, and as long as this takes plain HTTP as well, that.
@@ -17,10 +21,7 @@ impl Config {
         let told = advertise.and_then(|url| url.split_once("://"));
         let is_https = match told {
             Some((scheme, _)) => scheme.eq_ignore_ascii_case("https"),
-            None => {
-                let tls = self.security.tls_of(Port::Peers);
-                tls.is_some_and(|tls| !tls.accept_plain)
-            }
+            None => !self.security.takes_plain(Port::Peers),
         };
         if is_https { "https" } else { "http" }
     }
@@ -50,18 +51,12 @@ impl Config {
             let url = addresses::peer_url("cluster.peers", peer, scheme)?;
             urls.push(("cluster.peers", peer, url));
         }
-        let plain = self
-            .security
-            .tls_of(Port::Peers)
-            .is_none_or(|tls| tls.accept_plain);
+        let plain = self.security.takes_plain(Port::Peers);
         for (field, text, url) in urls {
-            if field == "node.advertise" && !url.https && !plain {
+            if !url.https && !plain {
                 return Err(ConfigError::new(
                     field,
-                    format!(
-                        "{text:?} reaches nothing, as the peers' port speaks TLS; expected https, or \
-                         security.tls.accept-plain = true while the cluster changes over"
-                    ),
+                    format!("{text:?} is not reached over TLS; expected {HTTPS}"),
                 ));
             }
             if url.https && self.security.tls_of(Port::Peers).is_none() {

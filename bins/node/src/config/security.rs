@@ -22,6 +22,12 @@ pub(crate) struct Security {
     pub(crate) tls: Option<Tls>,
 }
 
+/// How a token is given.
+const TOKEN: &str = "security.token-file or GAGGLE_SECURITY__TOKEN";
+
+/// What `ca` is where peers' certificates are by a public authority.
+pub(super) const PUBLIC: &str = "public";
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Tls {
@@ -34,7 +40,7 @@ pub(crate) struct Tls {
     /// By what the certificates of clients of the peers' and the admin port are signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client_ca: Option<PathBuf>,
-    /// By what the peers' certificates are signed; by default `client_ca`, or else the public roots.
+    /// By what the peers' certificates are signed; by default `client_ca`. [`PUBLIC`] is no file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ca: Option<PathBuf>,
     /// A name that each node's certificate may have instead of its address.
@@ -102,6 +108,15 @@ impl Security {
     /// Whether requests to the peers' and the admin port need a token.
     pub(crate) fn has_token(&self) -> bool {
         self.token.is_some() || self.token_file.is_some()
+    }
+
+    /// Whether that port takes plain HTTP beside TLS, or instead of it. The front door does not where its clients have to show a
+    /// certificate: by plain HTTP nobody would need one, and there is no token in its stead.
+    pub(crate) fn takes_plain(&self, port: Port) -> bool {
+        self.tls_of(port).is_none_or(|tls| {
+            let checked = port == Port::FrontDoor && tls.front_door_client_ca.is_some();
+            tls.accept_plain && !checked
+        })
     }
 
     /// Whether whoever asks at that port has to prove who it is. A certificate that a plain request need not have proves
@@ -184,6 +199,15 @@ impl Tls {
                 "the front door is not in security.tls.ports, so that nobody is asked for a certificate",
             ));
         }
+        if speaks(Port::Peers) && self.ca.is_none() && self.client_ca.is_none() {
+            return Err(ConfigError::new(
+                field("ca"),
+                format!(
+                    "missing: without security.tls.client-ca nothing says by whom the peers' certificates are; expected \
+                     the PEM file of their authority, or {PUBLIC:?} where any public one does"
+                ),
+            ));
+        }
         match &self.peer_name {
             Some(name) => addresses::host_name(&field("peer-name"), name),
             None => Ok(()),
@@ -197,27 +221,12 @@ impl Config {
         if self.security.insecure {
             return Ok(());
         }
-        let gossip = match &self.cluster.discovery {
-            Some(Discovery::Gossip(gossip)) => Some(gossip.listen.to_string()),
-            _ => None,
-        };
         let doors = [
-            (
-                Port::Peers.field(),
-                Port::Peers,
-                Some(self.node.peer_addr.clone()),
-            ),
-            (
-                Port::Admin.field(),
-                Port::Admin,
-                Some(self.node.admin_addr.clone()),
-            ),
-            // Whoever is let in there is let in by the peers' port.
-            ("cluster.discovery.listen", Port::Peers, gossip),
+            (Port::Peers, &self.node.peer_addr),
+            (Port::Admin, &self.node.admin_addr),
         ];
-        for (field, port, address) in doors {
-            let Some(address) = address else { continue };
-            if addresses::is_loopback(&address) || self.security.is_proven(port) {
+        for (port, address) in doors {
+            if addresses::is_loopback(address) || self.security.is_proven(port) {
                 continue;
             }
             let plain = match self.security.tls_of(port) {
@@ -227,16 +236,30 @@ impl Config {
                 _ => "",
             };
             return Err(ConfigError::new(
-                field,
+                port.field(),
                 format!(
                     "{address:?} can be reached from other machines, and whoever does can read and remove what is \
-                     cached{plain}; expected a token (security.token-file or GAGGLE_SECURITY__TOKEN), or mutual TLS \
-                     (security.tls with client-ca and {:?} among its ports), or, where the network is private, \
-                     security.insecure = true",
+                     cached{plain}; expected a token ({TOKEN}), or mutual TLS (security.tls with client-ca and {:?} among \
+                     its ports), or, where the network is private, security.insecure = true",
                     port.name()
                 ),
             ));
         }
-        Ok(())
+        let Some(Discovery::Gossip(gossip)) = &self.cluster.discovery else {
+            return Ok(());
+        };
+        // Datagrams, of which no certificate says who sends them.
+        let listen = gossip.listen.to_string();
+        if addresses::is_loopback(&listen) || self.security.has_token() {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "cluster.discovery.listen",
+            format!(
+                "{listen:?} can be reached from other machines, and whoever does can say who is in the cluster; expected a \
+                 token ({TOKEN}), by which gossip is signed, as security.tls.client-ca is no proof for it, or, where the \
+                 network is private, security.insecure = true"
+            ),
+        ))
     }
 }

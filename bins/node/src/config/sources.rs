@@ -139,6 +139,33 @@ impl Layers {
         self.sources.set.insert(path.to_vec(), source);
     }
 
+    /// Has a field be as by default, whatever set it.
+    pub(super) fn unset(&mut self, path: &[impl AsRef<str>]) {
+        let Some((last, tables)) = path.split_last() else {
+            return;
+        };
+        let mut table = &mut self.table;
+        for name in tables {
+            let Some(Value::Table(inner)) = table.get_mut(name.as_ref()) else {
+                return;
+            };
+            table = inner;
+        }
+        table.remove(last.as_ref());
+        let path: Path = path.iter().map(|name| name.as_ref().to_owned()).collect();
+        self.sources.set.retain(|set, _| !set.starts_with(&path));
+    }
+
+    /// The same, if it is the file that has set it.
+    pub(super) fn unset_in_file(&mut self, path: &[&str]) {
+        let of_file = |(set, source): (&Path, &Source)| {
+            set.iter().eq(path) && matches!(source, Source::File { .. })
+        };
+        if self.sources.set.iter().any(of_file) {
+            self.unset(path);
+        }
+    }
+
     /// The configuration that the layers make, not validated.
     pub(super) fn read(&self) -> Result<Config, ConfigError> {
         let table = Value::Table(self.table.clone());
@@ -162,7 +189,7 @@ impl Layers {
             needed.insert("security".into(), security.clone());
         }
         if let Some(Value::Table(node)) = self.table.get("node") {
-            let fields = ["admin-addr", "advertise"].into_iter();
+            let fields = ["admin-addr", "advertise", "name"].into_iter();
             let node: Table = fields
                 .filter_map(|field| Some((field.to_owned(), node.get(field)?.clone())))
                 .collect();

@@ -39,7 +39,8 @@ pub(super) fn served(
     let server = tls
         .server(certs)
         .map_err(|failure| ConfigError::new("security.tls", failure))?;
-    let tls = gaggle_serve::Tls::new(move || server.config()).accept_plain(config.accept_plain);
+    let plain = security.takes_plain(port);
+    let tls = gaggle_serve::Tls::new(move || server.config()).accept_plain(plain);
     Ok(Some(tls))
 }
 
@@ -52,7 +53,7 @@ pub(super) fn required(security: &Security, credentials: &Credentials, port: Por
     // Where plain HTTP is taken, whoever comes by that has none.
     let needs_certificate = security
         .tls_of(port)
-        .is_some_and(|tls| tls.client_ca.is_some() && !tls.accept_plain);
+        .is_some_and(|tls| tls.client_ca.is_some() && !security.takes_plain(port));
     if needs_certificate {
         require = require.certificate(|head| head.extensions.get::<ClientCertificate>().is_some());
     }
@@ -60,6 +61,13 @@ pub(super) fn required(security: &Security, credentials: &Credentials, port: Por
         Port::Admin => require.exempt(["/livez", "/readyz"]),
         _ => require,
     }
+}
+
+/// By what peers' certificates are checked. Where the peers' port has no TLS there is nothing that says it, and an `https`
+/// address from a list is refused.
+fn peers_tls<'c>(config: &Config, credentials: &'c Credentials) -> Option<&'c gaggle_tls::Tls> {
+    let tls = credentials.tls.as_ref();
+    tls.filter(|_| config.security.tls_of(Port::Peers).is_some())
 }
 
 /// How this node asks the others over HTTP.
@@ -73,7 +81,7 @@ pub(super) fn http_client(
             .tokens
             .clone()
             .map(|tokens| Authorization::new(move || tokens.header())),
-        tls: credentials.tls.as_ref().map(|tls| {
+        tls: peers_tls(config, credentials).map(|tls| {
             let client = tls.client();
             Tls::new(move |name| {
                 let peer = client.peer(name);
@@ -95,7 +103,7 @@ pub(super) fn grpc_client(
             .tokens
             .clone()
             .map(|tokens| Authorization::new(move || tokens.header())),
-        tls: credentials.tls.as_ref().map(|tls| {
+        tls: peers_tls(config, credentials).map(|tls| {
             let client = tls.client();
             Tls::new(move |name| {
                 let peer = client.peer(name);

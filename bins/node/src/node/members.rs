@@ -2,7 +2,7 @@
 //! discoveries.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use gaggle_discovery_dns::DnsDiscovery;
@@ -157,8 +157,9 @@ pub(super) async fn own_address(config: &Config, addr: SocketAddr) -> Result<Str
     }
 }
 
-/// The address that packets to the first of the seeds come from. Sends nothing.
-async fn way_to(seeds: &[String]) -> Result<std::net::IpAddr, ConfigError> {
+/// The address that packets to the seeds come from. Sends nothing. A host's own name may stand for a loopback address there,
+/// where no other host reaches it: such an address is taken only if all seeds are written as one.
+async fn way_to(seeds: &[String]) -> Result<IpAddr, ConfigError> {
     let failed = |problem: String| {
         ConfigError::new(
             "node.advertise",
@@ -168,31 +169,42 @@ async fn way_to(seeds: &[String]) -> Result<std::net::IpAddr, ConfigError> {
             ),
         )
     };
-    let Some(seed) = seeds.first() else {
-        return Err(failed("there is no seed to tell by".into()));
+    let is_local = |seed: &String| {
+        let address: Result<SocketAddr, _> = seed.parse();
+        address.is_ok_and(|address| address.ip().is_loopback()) || seed.starts_with("localhost:")
     };
-    let way = async {
-        let mut last = std::io::Error::other("it has no address");
-        for to in lookup_host(seed).await? {
-            let from: SocketAddr = match to {
-                SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
-                SocketAddr::V6(_) => ([0_u16; 8], 0).into(),
-            };
-            let socket = UdpSocket::bind(from).await?;
-            match socket.connect(to).await {
-                Ok(()) => return Ok(socket.local_addr()?.ip()),
-                Err(failure) => last = failure,
+    let all_local = seeds.iter().all(is_local);
+    let mut problem = "there is no seed to tell by".to_owned();
+    for seed in seeds {
+        let found = match timeout(LOOKUP, lookup_host(seed)).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(failure)) => {
+                problem = format!("the seed {seed:?} is not found: {failure}");
+                continue;
+            }
+            Err(_) => {
+                problem = format!("the seed {seed:?} is not found within {LOOKUP:?}");
+                continue;
+            }
+        };
+        for to in found {
+            match from(to).await {
+                Ok(ip) if all_local || !ip.is_loopback() => return Ok(ip),
+                Ok(_) => problem = format!("the seed {seed:?} is this machine itself"),
+                Err(failure) => problem = format!("no way leads to the seed {seed:?}: {failure}"),
             }
         }
-        Err(last)
-    };
-    match timeout(LOOKUP, way).await {
-        Ok(Ok(ip)) => Ok(ip),
-        Ok(Err(failure)) => Err(failed(format!(
-            "no way leads to the seed {seed:?}: {failure}"
-        ))),
-        Err(_) => Err(failed(format!(
-            "the seed {seed:?} is not found within {LOOKUP:?}"
-        ))),
     }
+    Err(failed(problem))
+}
+
+/// The address that packets to another come from.
+async fn from(to: SocketAddr) -> std::io::Result<IpAddr> {
+    let any: SocketAddr = match to {
+        SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+        SocketAddr::V6(_) => ([0_u16; 8], 0).into(),
+    };
+    let socket = UdpSocket::bind(any).await?;
+    socket.connect(to).await?;
+    Ok(socket.local_addr()?.ip())
 }

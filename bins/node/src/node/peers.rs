@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use gaggle_group::{Groups, Peer};
-use gaggle_peers::{Connect, Peers, PeersError};
+use gaggle_peers::Peers;
 use gaggle_ring::Profile;
 use gaggle_transport_grpc::GrpcTransport;
 use gaggle_transport_http::HttpTransport;
 
 use super::doors;
-use crate::config::{self, Cluster, Config, ConfigError, Credentials, Transport};
+use crate::config::{self, Cluster, Config, ConfigError, Credentials, HTTPS, Port, Transport};
+
+/// Makes the handle of a peer of that name, at that base URL.
+type Handles = Arc<dyn Fn(&str, &str) -> Result<Arc<dyn Peer>, BoxError> + Send + Sync>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The ring of the configured members, and of this node, which is reached at that base URL.
 pub(super) fn ring(
@@ -17,34 +21,72 @@ pub(super) fn ring(
     credentials: &Credentials,
     address: &str,
 ) -> Result<Peers, ConfigError> {
-    let peers = match config.cluster.transport {
-        Transport::Http => {
-            let http = HttpTransport::new(doors::http_client(config, credentials)?)
-                .map_err(|failure| ConfigError::new("cluster.transport", failure))?;
-            connected(config, address, move |peer: &str, url: &str| {
-                Ok(http.peer_named(peer, url)? as Arc<dyn Peer>)
-            })
-        }
-        Transport::Grpc => {
-            let grpc = GrpcTransport::new(doors::grpc_client(config, credentials));
-            connected(config, address, move |peer: &str, url: &str| {
-                Ok(grpc.peer_named(peer, url)? as Arc<dyn Peer>)
-            })
-        }
-    }
-    .map_err(|failure| ConfigError::new("node.advertise", failure))?;
+    let peers = alone(config, address, handles(config, credentials)?)?;
     peers
         .update(config.peer_urls().iter().map(String::as_str))
         .map_err(|failure| ConfigError::new("cluster.peers", failure))?;
     Ok(peers)
 }
 
-fn connected(config: &Config, address: &str, connect: impl Connect) -> Result<Peers, PeersError> {
+/// The ring of this node alone, and for each of the members, each with the field that lists it, whether it could be asked.
+/// Nobody is asked: the others would hear of a node that does not start.
+pub(super) fn tried(
+    config: &Config,
+    credentials: &Credentials,
+    address: &str,
+    members: &[(&str, String)],
+) -> Result<Peers, ConfigError> {
+    let handles = handles(config, credentials)?;
+    let peers = alone(config, address, Arc::clone(&handles))?;
+    for (field, url) in members {
+        let refused = |failure| ConfigError::new(*field, format!("{url:?}: {failure}"));
+        handles(url, url).map_err(refused)?;
+    }
+    Ok(peers)
+}
+
+fn handles(config: &Config, credentials: &Credentials) -> Result<Handles, ConfigError> {
+    let plain = config.security.takes_plain(Port::Peers);
+    Ok(match config.cluster.transport {
+        Transport::Http => {
+            let http = HttpTransport::new(doors::http_client(config, credentials)?)
+                .map_err(|failure| ConfigError::new("cluster.transport", failure))?;
+            Arc::new(move |peer, url| {
+                over_tls(plain, url)?;
+                Ok(http.peer_named(peer, url)?)
+            })
+        }
+        Transport::Grpc => {
+            let grpc = GrpcTransport::new(doors::grpc_client(config, credentials));
+            Arc::new(move |peer, url| {
+                over_tls(plain, url)?;
+                Ok(grpc.peer_named(peer, url)?)
+            })
+        }
+    })
+}
+
+fn alone(config: &Config, address: &str, handles: Handles) -> Result<Peers, ConfigError> {
     let profile = match config.cluster.profile {
         config::Profile::Gaggle => Profile::Gaggle,
         config::Profile::Groupcache => Profile::GROUPCACHE,
     };
+    let connect = move |peer: &str, url: &str| handles(peer, url);
     Peers::new(address, profile, config.peers_options(), connect)
+        .map_err(|failure| ConfigError::new("node.advertise", failure))
+}
+
+/// Refuses an address without TLS, from whatever list, gossip or greeting, unless this node takes `plain` HTTP itself: whoever
+/// can write such an address there would be sent the token, and believed without a certificate.
+fn over_tls(plain: bool, url: &str) -> Result<(), String> {
+    let is_https = || {
+        let scheme = url.split_once("://");
+        scheme.is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("https"))
+    };
+    if plain || is_https() {
+        return Ok(());
+    }
+    Err(format!("it is not reached over TLS; expected {HTTPS}"))
 }
 
 /// What the peers' port answers: the HTTP protocol always, so that a node can be looked into with curl and a cluster can
@@ -57,4 +99,27 @@ pub(super) fn routes(config: &Cluster, groups: Groups) -> Result<axum::Router, C
             gaggle_transport_grpc::router(groups, config.grpc_server_options()).merge(http)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_peers_speak_tls_an_address_without_is_refused() {
+        for (url, plain, good) in [
+            ("https://a:1", false, true),
+            ("HTTPS://a:1", false, true),
+            ("http://a:1", false, false),
+            ("a:1", false, false),
+            ("http://a:1", true, true),
+            ("https://a:1", true, true),
+        ] {
+            let answer = over_tls(plain, url);
+            assert_eq!(answer.is_ok(), good, "{url} {plain}");
+            if let Err(failure) = answer {
+                assert!(failure.contains("accept-plain"), "{failure}");
+            }
+        }
+    }
 }

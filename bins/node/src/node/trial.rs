@@ -1,13 +1,18 @@
 //! A start that is tried and given up: what `gaggle-node check` does beyond reading the configuration.
 
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use gaggle_discovery_dns::DnsDiscovery;
 use gaggle_discovery_file::FileDiscovery;
-use gaggle_discovery_gossip::StartError;
-use gaggle_peers::Discovery as _;
+use gaggle_discovery_gossip::{Me, StartError};
+use gaggle_group::{ByteBudget, Groups, Origin};
+use gaggle_peers::{Discovery as _, Listed, Peers, name_of};
 use tokio::net::{UdpSocket, lookup_host};
 
-use super::members;
 use super::prepared::{Prepared, look_up};
+use super::{groups, members, peers};
 use crate::config::{Config, ConfigError, Discovery};
 
 /// Makes all that a start makes before the node takes part in the cluster, looks up the names by which it would find the
@@ -17,9 +22,16 @@ use crate::config::{Config, ConfigError, Discovery};
 ///
 /// The line with which a start would end, or a name that stands for nothing. A start goes on without that.
 pub(crate) async fn run(config: &Config) -> Result<(), ConfigError> {
-    let prepared = Prepared::of(config).await?;
-    let addr = prepared.listeners.peer.local_addr();
-    members::own_address(config, addr).await?;
+    let Prepared {
+        listeners,
+        credentials,
+        origins,
+    } = Prepared::of(config).await?;
+    let addr = listeners.peer.local_addr();
+    let address = members::own_address(config, addr).await?;
+    let found = try_discovery(config, addr, &address).await?;
+    let ring = peers::tried(config, &credentials, &address, &found)?;
+    try_groups(config, origins, &ring)?;
     let listed = config.listed()?;
     for (place, found) in look_up(&listed).await {
         if found.is_none_or(|found| found.is_empty()) {
@@ -29,19 +41,61 @@ pub(crate) async fn run(config: &Config) -> Result<(), ConfigError> {
             ));
         }
     }
+    Ok(())
+}
+
+/// The groups, and what the peers' port answers of them.
+fn try_groups(
+    config: &Config,
+    origins: Vec<Arc<dyn Origin>>,
+    ring: &Peers,
+) -> Result<(), ConfigError> {
+    let in_flight = ByteBudget::new(config.node.max_in_flight.0, ByteBudget::DEFAULT_MAX_WAIT);
+    let mut built = Vec::with_capacity(config.groups.len());
+    for ((name, group), origin) in config.groups.iter().zip(origins) {
+        let group = groups::build(name, group, origin, ring.clone(), in_flight.clone())?;
+        built.push(group);
+    }
+    let built = Groups::new(built).map_err(|failure| ConfigError::new("groups", failure))?;
+    peers::routes(&config.cluster, built).map(drop)
+}
+
+/// The source of members, for a node with its port for peers at `addr` that others reach at `address`: those that are in it
+/// now, each with the field that names the source.
+async fn try_discovery(
+    config: &Config,
+    addr: SocketAddr,
+    address: &str,
+) -> Result<Vec<(&'static str, String)>, ConfigError> {
+    let https = config.peers_scheme() == "https";
+    let found = |field, members: Vec<Listed>| {
+        let addresses = members.into_iter().map(|member| member.address);
+        addresses.map(|address| (field, address)).collect()
+    };
+    let refused = |field: &str, failure: &dyn Display| ConfigError::new(field, failure);
     match &config.cluster.discovery {
         Some(Discovery::Dns(dns)) => {
-            let refused =
-                |failure: &dyn std::fmt::Display| ConfigError::new("cluster.discovery", failure);
-            let discovery =
-                DnsDiscovery::new(dns.options(addr.port(), config.peers_scheme() == "https"))
-                    .map_err(|f| refused(&f))?;
-            discovery.members().await.map_err(|f| refused(&f))?;
+            let refused = |failure: &dyn Display| refused("cluster.discovery", failure);
+            let discovery = DnsDiscovery::new(dns.options(addr.port(), https));
+            let discovery = discovery.map_err(|failure| refused(&failure))?;
+            let members = discovery.members().await;
+            let members = members.map_err(|failure| refused(&failure))?;
+            Ok(found("cluster.discovery", members))
         }
         Some(Discovery::Gossip(gossip)) => {
+            let refused = |failure: StartError| refused("cluster.discovery", &failure);
+            let name = config.node.name.clone();
+            let me = Me {
+                name: name.unwrap_or_else(|| name_of(address)),
+                address: address.to_owned(),
+                member: config.cluster.member,
+            };
+            let options = gossip.options(&config.cluster.name);
+            options.validate().map_err(refused)?;
+            me.validate().map_err(refused)?;
             UdpSocket::bind(gossip.listen).await.map_err(|source| {
                 let address = gossip.listen;
-                ConfigError::new("cluster.discovery", StartError::Listen { address, source })
+                refused(StartError::Listen { address, source })
             })?;
             for seed in &gossip.seeds {
                 if let Err(failure) = lookup_host(seed).await {
@@ -49,15 +103,19 @@ pub(crate) async fn run(config: &Config) -> Result<(), ConfigError> {
                     return Err(ConfigError::new("cluster.discovery.seeds", problem));
                 }
             }
+            Ok(Vec::new())
         }
         Some(Discovery::File(list)) => {
-            let refused = |failure: &dyn std::fmt::Display| {
-                ConfigError::new("cluster.discovery.path", failure)
-            };
-            let discovery = FileDiscovery::new(list.options()).map_err(|f| refused(&f))?;
-            discovery.members().await.map_err(|f| refused(&f))?;
+            let refused = |failure: &dyn Display| refused("cluster.discovery.path", failure);
+            let discovery = FileDiscovery::new(list.options());
+            let discovery = discovery.map_err(|failure| refused(&failure))?.https(https);
+            let members = discovery.members().await;
+            let members = members.map_err(|failure| refused(&failure))?;
+            Ok(found("cluster.discovery.path", members))
         }
-        None => {}
+        None => {
+            let members = config.peer_urls().into_iter();
+            Ok(members.map(|url| ("cluster.peers", url)).collect())
+        }
     }
-    Ok(())
 }

@@ -69,7 +69,11 @@ struct Scene {
 }
 
 impl Scene {
-    async fn start(dir: &Path, caller: &Caller, lines: impl Fn(usize, &[SocketAddr]) -> Lines) -> Self {
+    async fn start(
+        dir: &Path,
+        caller: &Caller,
+        lines: impl Fn(usize, &[SocketAddr]) -> Lines,
+    ) -> Self {
         let mut scene = Self {
             nodes: Vec::new(),
             ports: free_ports(3),
@@ -91,7 +95,9 @@ impl Scene {
 
     async fn start_node(&self, n: usize, lines: &Lines) -> Node {
         let name = format!("node-{n}");
-        lines.start(&self.dir, &name, self.ports[n], &self.origin).await
+        lines
+            .start(&self.dir, &name, self.ports[n], &self.origin)
+            .await
     }
 
     async fn status(&self, n: usize) -> Value {
@@ -116,9 +122,9 @@ impl Scene {
                 rings.push(self.status(n).await["ring"].take());
             }
             hash = rings[0]["hash"].clone();
-            rings.iter().all(|ring| {
-                ring["hash"] == hash && ring["members"].as_array().unwrap().len() == 3
-            })
+            rings
+                .iter()
+                .all(|ring| ring["hash"] == hash && ring["members"].as_array().unwrap().len() == 3)
         })
         .await;
         hash
@@ -129,7 +135,11 @@ impl Scene {
         for (node, caller) in self.nodes.iter().zip(&self.callers) {
             let mut of_node = Vec::new();
             for key in 0..60 {
-                of_node.push(caller.owner(node.admin, format!("key-{key}").as_bytes()).await);
+                of_node.push(
+                    caller
+                        .owner(node.admin, format!("key-{key}").as_bytes())
+                        .await,
+                );
             }
             owners.push(of_node);
         }
@@ -168,7 +178,9 @@ impl Scene {
         for n in 0..3 {
             let status = self.status(n).await;
             let peers = status["ring"]["peers"].as_array().unwrap().iter();
-            sum += peers.map(|peer| peer["requests"][how].as_u64().unwrap()).sum::<u64>();
+            sum += peers
+                .map(|peer| peer["requests"][how].as_u64().unwrap())
+                .sum::<u64>();
         }
         sum
     }
@@ -182,7 +194,10 @@ async fn from_http_to_https_no_request_fails_and_no_key_moves() {
     // By `localhost`'s side of it: all nodes of a test share an address.
     let of_all = ca.issue(&["gaggle.internal"]);
     let step = |tls: Option<(&Files, bool)>, scheme: &str, n: usize, ports: &[SocketAddr]| {
-        let urls: Vec<_> = ports.iter().map(|port| format!("{scheme}://{port}")).collect();
+        let urls: Vec<_> = ports
+            .iter()
+            .map(|port| format!("{scheme}://{port}"))
+            .collect();
         let tls = tls.map_or_else(String::new, |(files, accept_plain)| {
             let table = files.table();
             format!("{table}peer-name = \"gaggle.internal\"\naccept-plain = {accept_plain}\n")
@@ -200,13 +215,22 @@ async fn from_http_to_https_no_request_fails_and_no_key_moves() {
     let ports = scene.ports.clone();
     let ip = ports[0].ip().to_string();
     let files: Vec<_> = (0..3)
-        .map(|n| Files::new(dir.path(), &format!("tls-{n}"), &ca.issue(&["gaggle.internal", &ip]), &[&ca]))
+        .map(|n| {
+            Files::new(
+                dir.path(),
+                &format!("tls-{n}"),
+                &ca.issue(&["gaggle.internal", &ip]),
+                &[&ca],
+            )
+        })
         .collect();
     let https = Caller::over_tls(client(&[&ca], Some(&of_all))).token(OLD);
     let (ring, owners) = (scene.ring().await, scene.owners().await);
     let load = scene.doors.load();
     load.more(KEYS).await;
-    for (number, accept_plain, scheme) in [(1, true, "http"), (2, true, "https"), (3, false, "https")] {
+    for (number, accept_plain, scheme) in
+        [(1, true, "http"), (2, true, "https"), (3, false, "https")]
+    {
         if number == 2 {
             // All nodes take both: programs change over.
             for n in 0..3 {
@@ -229,7 +253,12 @@ async fn from_http_to_https_no_request_fails_and_no_key_moves() {
     for n in 0..3 {
         scene.nobody_was_refused(n);
         let node = &scene.nodes[n];
-        assert_eq!(plain.status(node.peer, "GET", "/_groupcache/scores/key-1").await, 400);
+        assert_eq!(
+            plain
+                .status(node.peer, "GET", "/_groupcache/scores/key-1")
+                .await,
+            400
+        );
         let without = Caller::over_tls(client(&[&ca], None)).token(OLD);
         assert_eq!(without.status(node.admin, "GET", "/status").await, 403);
     }
@@ -240,19 +269,32 @@ async fn from_http_to_https_no_request_fails_and_no_key_moves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_rotated_by_its_files_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let files: Vec<_> = (0..3).map(|n| dir.path().join(format!("token-{n}"))).collect();
+    let files: Vec<_> = (0..3)
+        .map(|n| dir.path().join(format!("token-{n}")))
+        .collect();
     for file in &files {
         std::fs::write(file, OLD).unwrap();
     }
-    let lines = |n: usize, ports: &[SocketAddr]| Lines {
+    // Gossip is signed with the same tokens.
+    let udp = free_ports(3);
+    let lines = |n: usize, _: &[SocketAddr]| Lines {
         // Every get of another node's key is asked of it.
         group: "hot-copies = \"off\"".into(),
-        cluster: peers(&ports.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        cluster: format!(
+            "quiet = \"500ms\"\n[cluster.discovery]\nkind = \"gossip\"\nlisten = \"{}\"\nseeds = [\"{}\"]\n\
+             interval = \"100ms\"\ndead-after = \"2s\"\n",
+            udp[n], udp[0]
+        ),
         tables: format!("[security]\ntoken-file = {:?}", files[n]),
         ..Lines::default()
     };
     let mut scene = Scene::start(dir.path(), &Caller::plain().token(OLD), lines).await;
     let ring = scene.ring().await;
+    let rings: Vec<_> = scene
+        .nodes
+        .iter()
+        .map(|node| node.process.lines_with("the ring has changed"))
+        .collect();
     let load = scene.doors.load();
     load.more(100).await;
     let steps = [
@@ -267,7 +309,10 @@ async fn a_token_is_rotated_by_its_files_alone() {
         }
         until("all nodes to have looked at the file", async || {
             let changed = "the cluster's token has changed";
-            scene.nodes.iter().all(|node| node.process.lines_with(changed) == number + 1)
+            scene
+                .nodes
+                .iter()
+                .all(|node| node.process.lines_with(changed) == number + 1)
         })
         .await;
         for caller in &mut scene.callers {
@@ -287,7 +332,14 @@ async fn a_token_is_rotated_by_its_files_alone() {
     let old = Caller::plain().token(OLD);
     for n in 0..3 {
         scene.nobody_was_refused(n);
-        assert_eq!(old.status(scene.nodes[n].admin, "GET", "/status").await, 401);
+        let log = &scene.nodes[n].process;
+        assert_eq!(log.lines_with("without a valid signature"), 0, "node {n}");
+        // The ring stayed what it was once there were three.
+        assert_eq!(log.lines_with("the ring has changed"), rings[n], "node {n}");
+        assert_eq!(
+            old.status(scene.nodes[n].admin, "GET", "/status").await,
+            401
+        );
         let status = scene.status(n).await;
         assert_eq!(status["ring"]["disagreements"], Value::Array(vec![]));
     }
@@ -305,7 +357,12 @@ async fn certificates_and_their_authority_are_rotated_by_their_files_alone() {
         let of_node = Files::new(dir.path(), &name, &pair, &[&old]);
         let lines = Lines {
             group: "hot-copies = \"off\"".into(),
-            cluster: peers(&ports.iter().map(|port| format!("https://{port}")).collect::<Vec<_>>()),
+            cluster: peers(
+                &ports
+                    .iter()
+                    .map(|port| format!("https://{port}"))
+                    .collect::<Vec<_>>(),
+            ),
             tables: of_node.table(),
             ..Lines::default()
         };
@@ -364,12 +421,21 @@ async fn certificates_and_their_authority_are_rotated_by_their_files_alone() {
         until("requests over new connections", async || {
             for key in 0..20 {
                 let target = format!("/v1/scores/key-{key}");
-                assert_eq!(newest.get(scene.nodes[n].api, &target).await.unwrap().status, 200);
+                assert_eq!(
+                    newest
+                        .get(scene.nodes[n].api, &target)
+                        .await
+                        .unwrap()
+                        .status,
+                    200
+                );
             }
             let status = scene.status(n).await;
             let peers = status["ring"]["peers"].as_array().unwrap();
             let others: Vec<_> = peers.iter().filter(|peer| peer["self"] == false).collect();
-            others.iter().all(|peer| peer["up"] == true && peer["requests"]["ok"] != 0)
+            others
+                .iter()
+                .all(|peer| peer["up"] == true && peer["requests"]["ok"] != 0)
         })
         .await;
     }

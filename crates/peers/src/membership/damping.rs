@@ -115,6 +115,11 @@ impl Damping {
         Believed { members, due }
     }
 
+    /// Forgets how often there were new members: more of them come at once.
+    pub(crate) fn welcome(&mut self) {
+        self.growths.clear();
+    }
+
     /// A node has said that it is there: the next list that has it is believed. Whether that is
     /// news.
     pub(crate) fn is_there(&mut self, is_it: impl Fn(&str) -> bool) -> bool {

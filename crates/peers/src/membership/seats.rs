@@ -1,6 +1,6 @@
 //! The ring of a list: who is behind each address, and by which name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use gaggle_group::{Greeting, Hello};
@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::Membership;
 use crate::identity::Me;
 use crate::peers::Inner;
-use crate::view::View;
+use crate::view::{Rest, View};
 use crate::watched::Watched;
 use crate::{Listed, PeersError, name_of};
 
@@ -40,6 +40,9 @@ struct Seats {
     /// Those that are told of removals all the same.
     listeners: Vec<Arc<Watched>>,
     handles: BTreeMap<String, Arc<Watched>>,
+    /// Names that are reached at more than one address, or by more than one node.
+    shared: HashSet<Arc<str>>,
+    ambiguous: HashSet<Arc<str>>,
 }
 
 impl Inner {
@@ -73,8 +76,16 @@ impl Inner {
             });
         }
         let is_same = ring.members() == old.ring.members();
+        let leaving = membership.leaving.values();
+        let rest = Rest {
+            listeners: seats.listeners,
+            leaving: leaving.filter_map(|node| node.peer.clone()).collect(),
+            advertised: advertised(membership),
+        };
         membership.handles = seats.handles;
-        let new = View::new(ring, nodes, seats.listeners, me);
+        membership.shared = seats.shared;
+        membership.ambiguous = seats.ambiguous;
+        let new = View::new(ring, nodes, rest, me);
         if is_same && new.has_handles_of(&old) {
             return Ok(false);
         }
@@ -117,7 +128,8 @@ impl Inner {
         me: &Me,
         seats: &mut Seats,
     ) -> Result<(), PeersError> {
-        let who = self.who(node, membership.met.get(&node.address), me);
+        let met = membership.met.get(&node.address);
+        let who = self.who(node, met.map(|met| &met.greeting), me);
         let name = match &who {
             // Its own address is no peer, as this node spells it. Another spelling is asked now
             // and then: another node may come to be there.
@@ -132,31 +144,54 @@ impl Inner {
         match who {
             Who::Me | Who::Stranger { .. } => {}
             Who::Listener { .. } => seats.listeners.push(peer),
-            Who::Member { name, .. } if name == me.name && me.is_known() => {
-                if membership.ambiguous.insert(Arc::clone(&name)) {
-                    warn!(
-                        node = &*name,
-                        address = node.address,
-                        "another node goes by this node's name; it is left out"
-                    );
+            Who::Member { name, since } if name == me.name && me.is_known() => {
+                // One that has not been met may be this node.
+                if since > 0 {
+                    if !membership.ambiguous.contains(&name) {
+                        let address = &*node.address;
+                        warn!(
+                            node = &*name,
+                            address, "another node goes by this node's name; it is left out"
+                        );
+                    }
+                    seats.ambiguous.insert(name);
                 }
             }
-            Who::Member { name, since } => match seats.members.get(&name) {
-                // One node under two addresses, or one that has moved: its earlier run may still be listed.
-                Some((_, other)) if *other >= since => {}
-                _ => {
+            Who::Member { name, since } => {
+                // One node under two addresses, or one that has moved: its earlier run may still be listed. Rather one
+                // that answers, and of those the latest.
+                let is_better = match seats.members.get(&name) {
+                    Some((other, of_other)) => {
+                        seats.shared.insert(Arc::clone(&name));
+                        (peer.answers(), since) > (other.answers(), *of_other)
+                    }
+                    None => true,
+                };
+                if is_better {
                     seats.members.insert(name, (peer, since));
                 }
-            },
+            }
         }
         Ok(())
+    }
+
+    /// A peer has gone down or come up: where its name is reached at another address, too, that may be the better one.
+    pub(crate) fn reseat(self: &Arc<Self>, name: &Arc<str>) {
+        let name = Arc::clone(name);
+        self.beside(move |inner| {
+            let mut membership = inner.membership();
+            if membership.shared.contains(&name) {
+                inner.rebuild_or_warn(&mut membership);
+            }
+        });
     }
 
     /// Who is there, as far as that is known.
     fn who(&self, node: &Listed, met: Option<&Greeting>, me: &Me) -> Who {
         let given = || match &node.name {
-            Some(name) => name.as_str().into(),
-            None => self.name_for(&node.address),
+            // There the list's spelling of the address is the name, for the others cannot ask.
+            Some(name) if !self.is_groupcache => name.as_str().into(),
+            _ => self.name_for(&node.address),
         };
         if *node.address == *me.address {
             return Who::Me;
@@ -182,7 +217,6 @@ impl Inner {
         if hello.cluster != self.options.cluster {
             return Who::Stranger { name: given };
         }
-        // There the list's spelling is the name, for the others cannot ask.
         let name = match hello.name.is_empty() || self.is_groupcache {
             true => given,
             false => Arc::clone(&hello.name),
@@ -223,14 +257,29 @@ impl Inner {
         let followed = || self.followers.get(address).filter(fits);
         let past = || self.history.get(name).filter(fits);
         let known = listed.or_else(left).or_else(followed).or_else(past);
+        let renamed = membership.handles.get(address);
+        if let Some(renamed) = renamed.filter(|peer| !fits(peer)) {
+            self.differences.forget(renamed.ring_name());
+        }
+        let is_met = membership.met.contains_key(address);
         match known {
             Some(peer) => Ok(peer),
             None => self
-                .watch(name, address)
+                .watch(name, address, is_met)
                 .map_err(|source| PeersError::Connect {
                     address: address.to_owned(),
                     source,
                 }),
         }
     }
+}
+
+/// The base URLs by which the nodes of the list want to be reached.
+fn advertised(membership: &Membership) -> HashSet<Arc<str>> {
+    let met = membership.met.values();
+    let nodes = met.filter_map(|met| match &met.greeting {
+        Greeting::Node(hello) => Some(Arc::clone(&hello.address)),
+        _ => None,
+    });
+    nodes.collect()
 }

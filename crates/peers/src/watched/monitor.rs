@@ -1,10 +1,11 @@
 //! The task that pings a peer when asked to, and steadily while it is down.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use gaggle_group::{Peer, PeerError};
+use gaggle_group::{Greeting, Peer, PeerError};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
@@ -13,6 +14,10 @@ use super::flaps::Flaps;
 use super::standing::Standing;
 use crate::Options;
 use crate::peers::Inner;
+
+/// How many reasons are logged why a peer has never answered: there may be nobody at first, and then somebody whose
+/// certificate is no good.
+const MOST_SAID: usize = 4;
 
 /// What the monitor knows.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +29,7 @@ pub(crate) struct Health {
     /// Pings that have ended. Grows with each, so that a waiter can tell a new verdict from an
     /// old one.
     pub(crate) checks: u64,
-    /// Whether it has been asked who it is, answered or not.
+    /// Whether it has been asked who it is, and has answered or had the time to.
     pub(crate) asked: bool,
 }
 
@@ -69,9 +74,14 @@ impl Monitor {
     /// up again, and every `greet_every`. Never ends.
     pub(crate) async fn run(self) {
         let mut flaps = Flaps::new(self.options.damping);
-        let mut greets_at = Instant::now();
-        let mut has_answered = false;
-        let mut silence_is_said = false;
+        let first = Instant::now();
+        let is_met = self.health.borrow().asked;
+        let mut has_answered = is_met;
+        let mut greets_at = match is_met {
+            true => first + self.until_next_greeting(),
+            false => first,
+        };
+        let mut said = HashSet::new();
         loop {
             let wakes = self.wakes(greets_at).await;
             let before = self.answered.load(Relaxed);
@@ -79,24 +89,27 @@ impl Monitor {
             let silent = match wakes {
                 Wakes::Greet => {
                     greets_at = began + self.until_next_greeting();
-                    let greeted = self.greet().await;
-                    self.health.send_if_modified(|health| {
-                        let is_news = !health.asked;
-                        health.asked = true;
-                        is_news
-                    });
-                    match greeted {
+                    match self.greet().await {
                         Greeted::Answered => {
                             has_answered = true;
+                            self.has_been_asked();
+                            continue;
+                        }
+                        // It will know its name when it has asked itself.
+                        Greeted::Unnamed => {
+                            has_answered = true;
+                            greets_at = began + self.until_asked_again();
                             continue;
                         }
                         // It may be about to start. The first request that wants it will tell.
                         Greeted::Silent(why) if !has_answered => {
-                            if !silence_is_said {
-                                silence_is_said = true;
+                            if said.len() < MOST_SAID && said.insert(why.clone()) {
                                 info!(peer = &*self.name, why, "a peer does not answer yet");
                             }
-                            greets_at = began + self.options.probe_every;
+                            if first.elapsed() >= self.options.quiet {
+                                self.has_been_asked();
+                            }
+                            greets_at = began + self.until_asked_again();
                             continue;
                         }
                         Greeted::Silent(why) => Some(why),
@@ -135,6 +148,11 @@ impl Monitor {
             if !was.answers && answers {
                 // It may be another one now.
                 greets_at = Instant::now();
+            }
+            if was.answers != answers
+                && let Some(node) = self.node.upgrade()
+            {
+                node.reseat(&self.name);
             }
             if was.answers && !answers {
                 self.went_down.notify_one();
@@ -183,7 +201,12 @@ impl Monitor {
         };
         match asked {
             Ok(Ok(greeting)) => {
+                let is_unnamed =
+                    matches!(&greeting, Greeting::Node(hello) if hello.name.is_empty());
                 Inner::met_elsewhere(&node, &self.name, &self.address, greeting).await;
+                if is_unnamed {
+                    return Greeted::Unnamed;
+                }
             }
             // As good as a ping.
             Ok(Err(PeerError::Unavailable { .. })) | Err(_) if !is_fair(began, limit) => {
@@ -199,13 +222,27 @@ impl Monitor {
         Greeted::Answered
     }
 
-    /// Spread, so that nodes that started together do not ask together.
+    fn has_been_asked(&self) {
+        self.health
+            .send_if_modified(|health| !std::mem::replace(&mut health.asked, true));
+    }
+
     fn until_next_greeting(&self) -> Duration {
+        self.spread(self.options.greet_every)
+    }
+
+    /// The same for one that has not said who it is.
+    fn until_asked_again(&self) -> Duration {
+        self.spread(self.options.probe_every)
+    }
+
+    /// Spread, so that nodes that started together do not ask together, and all peers of a node
+    /// together are asked 100 times a second at most.
+    fn spread(&self, every: Duration) -> Duration {
         let node = self.node.upgrade();
         let peers = node.map_or(0, |node| node.view().nodes.len());
-        let at_most_100_a_second =
-            Duration::from_millis(10).saturating_mul(u32::try_from(peers).unwrap_or(u32::MAX));
-        let every = self.options.greet_every.max(at_most_100_a_second);
+        let peers = u32::try_from(peers).unwrap_or(u32::MAX);
+        let every = every.max(Duration::from_millis(10).saturating_mul(peers));
         every.mul_f64(0.8 + 0.4 * fastrand::f64())
     }
 }
@@ -213,6 +250,8 @@ impl Monitor {
 /// How a greeting has ended.
 enum Greeted {
     Answered,
+    /// It does not know its name yet.
+    Unnamed,
     /// As a ping without an answer, and why.
     Silent(String),
     /// This process did not run for a while.

@@ -43,7 +43,7 @@ fn watched(answering: bool) -> (Arc<Busy>, Watched) {
     };
     (
         busy.clone(),
-        Watched::new(busy, "busy", "http://busy", &shared),
+        Watched::new(busy, "busy", "http://busy", false, &shared),
     )
 }
 

@@ -66,6 +66,21 @@ fn a_file_that_is_wrong_is_named_with_what_is_wrong_with_it() {
     let expected = format!("{} cannot be read as PEM", path("cut.crt"));
     assert!(said.starts_with(&expected), "{said}");
 
+    // Never opened: that could wait for good.
+    #[cfg(unix)]
+    {
+        let mut files = dir.files();
+        files.ca = Some("/dev/null".into());
+        assert_eq!(
+            problem(files),
+            "cannot read /dev/null: it is no regular file"
+        );
+        std::os::unix::fs::symlink(dir.path("ca.crt"), dir.path("link.crt")).unwrap();
+        let mut files = dir.files();
+        files.ca = Some(dir.path("link.crt"));
+        Tls::load(files).unwrap();
+    }
+
     dir.write("long.crt", &"x".repeat(2 << 20));
     let mut files = dir.files();
     files.ca = Some(dir.path("long.crt"));
@@ -107,6 +122,25 @@ fn a_certificate_that_is_not_valid_now_is_refused() {
             .as_secs()
     };
     assert_eq!(seconds(not_after), seconds(end));
+}
+
+#[test]
+fn what_is_behind_the_certificate_may_be_out_of_date() {
+    let ca = Ca::new();
+    let now = SystemTime::now();
+    let leaf = ca.issue(&["a"]);
+    let dir = Dir::new(&ca, &leaf);
+    let end = Tls::load(dir.files()).unwrap().not_after().unwrap();
+    for (from, to) in [(now - 2 * DAY, now - DAY), (now + DAY, now + 2 * DAY)] {
+        let other = ca.issue_for(&["other"], from, to).cert;
+        dir.write("tls.crt", &format!("{}{other}", leaf.cert));
+        let tls = Tls::load(dir.files()).unwrap();
+        assert_eq!(tls.not_after(), Some(end), "of those that are valid");
+        // The first is the one that is shown.
+        dir.write("tls.crt", &format!("{other}{}", leaf.cert));
+        assert!(problem(dir.files()).starts_with("the certificate in "));
+        assert!(tls.reload().is_err());
+    }
 }
 
 #[test]

@@ -68,6 +68,41 @@ async fn a_server_may_have_the_dialled_name_the_peers_or_the_common_one() {
 }
 
 #[tokio::test]
+async fn a_peer_may_be_known_by_several_names() {
+    let ca = Ca::new();
+    for (name, good) in [("gaggle-0", true), ("node-1", true), ("other", false)] {
+        let (_dir, tls) = loaded(&ca, &[name]);
+        let server = tls.server(ClientCerts::None).unwrap().config();
+        let peer = tls
+            .client()
+            .peer_named(["https://node-1:8001", "not a name", "gaggle-0"]);
+        let connected = connect(server, peer.config(), "127.0.0.1").await;
+        assert_eq!(connected.is_ok(), good, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn where_public_cas_sign_servers_the_ca_of_clients_does_not() {
+    let ca = Ca::new();
+    let (dir, tls) = loaded(&ca, &["localhost"]);
+    let with = |ca: Option<&str>| {
+        let files = TlsFiles {
+            ca: ca.map(|name| dir.path(name)),
+            public_ca: true,
+            ..dir.files()
+        };
+        Tls::load(files).unwrap().client().config()
+    };
+    let server = tls.server(ClientCerts::Required).unwrap().config();
+    let failed = connect(server.clone(), with(None), "localhost").await;
+    let failed = failed.unwrap_err();
+    assert!(failed.client.contains("UnknownIssuer"), "{failed:?}");
+    connect(server, with(Some("ca.crt")), "localhost")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_server_by_another_ca_is_refused_whatever_its_name() {
     let (ca, foreign) = (Ca::new(), Ca::new());
     let (_server, server) = loaded(&foreign, &["localhost"]);

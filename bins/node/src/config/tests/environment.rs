@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::environment::is_meant;
 use crate::config::example;
 
 fn with(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -222,6 +223,83 @@ fn a_variable_that_names_no_field_is_an_error() {
     ] {
         with(SCORES, &[(other, "x")]).unwrap();
     }
+}
+
+#[test]
+fn a_variable_with_an_underscore_too_few_is_an_error_that_says_how_it_is_written() {
+    for (variable, meant) in [
+        ("GAGGLE_SECURITY_TOKEN", "GAGGLE_SECURITY__TOKEN,"),
+        ("GAGGLE_SECURITY_TOKEN_FILE", "GAGGLE_SECURITY__TOKEN_FILE,"),
+        (
+            "GAGGLE_SECURITY_TLS_CLIENT_CA",
+            "GAGGLE_SECURITY__TLS__CLIENT_CA,",
+        ),
+        ("GAGGLE_CLUSTER_NAME", "GAGGLE_CLUSTER__NAME,"),
+        ("GAGGLE_NODE_PEER_ADDR", "GAGGLE_NODE__PEER_ADDR,"),
+        ("GAGGLE_GROUPS_SCORES_TTL", "GAGGLE_<TABLE>__<FIELD>,"),
+        ("GAGGLE_NODE_PEER_ADRR", "GAGGLE_<TABLE>__<FIELD>,"),
+        ("GAGGLE_security_token", "GAGGLE_SECURITY__TOKEN,"),
+        ("gaggle_security_token", "GAGGLE_SECURITY__TOKEN,"),
+        ("gaggle_security__token", "GAGGLE_SECURITY__TOKEN,"),
+        ("GAGGLE__SECURITY__TOKEN", "GAGGLE_SECURITY__TOKEN,"),
+    ] {
+        let line = refused(SCORES, &[(variable, "hunter2")]);
+        assert!(
+            line.starts_with(&format!("{variable}: ")) && line.contains(meant),
+            "{line}"
+        );
+        assert!(!line.contains("hunter2"), "{line}");
+        assert!(is_meant(variable), "{variable}");
+    }
+    // As Kubernetes has them in each pod, for services named gaggle-node and gaggle-cluster-peers.
+    for other in [
+        "GAGGLE_NODE_SERVICE_HOST",
+        "GAGGLE_NODE_SERVICE_PORT",
+        "GAGGLE_NODE_SERVICE_PORT_PEERS",
+        "GAGGLE_NODE_PORT",
+        "GAGGLE_NODE_PORT_8001_TCP",
+        "GAGGLE_NODE_PORT_8001_TCP_ADDR",
+        "GAGGLE_CLUSTER_PEERS_SERVICE_HOST",
+        "GAGGLE_CLUSTER_PEERS_SERVICE_PORT_HTTP",
+        "GAGGLE_CLUSTER_PEERS_PORT",
+        "GAGGLE_CLUSTER_PEERS_PORT_8001_TCP_PROTO",
+        "GAGGLE_NODES",
+        "GAGGLE_NODE",
+        "GAGGLE_PEER_ADDR",
+        "GAGGLE_CONFIG",
+        "GAGGLECTL_TOKEN",
+    ] {
+        assert!(!is_meant(other), "{other}");
+    }
+}
+
+#[test]
+fn the_token_of_the_environment_is_in_place_of_the_files() {
+    let token = "0123456789abcdef";
+    let sources = |file: &str, variables: &[(&str, &str)]| {
+        let security = with(&format!("[security]\n{file}\n{SCORES}"), variables)?.security;
+        let token = security.token.map(|token| token.reveal().to_owned());
+        Ok::<_, ConfigError>((token, security.token_file))
+    };
+    let (in_file, in_place) = ("token-file = \"a\"", "token = \"fedcba9876543210\"");
+    let by_text = ("GAGGLE_SECURITY__TOKEN", token);
+    let by_path = ("GAGGLE_SECURITY__TOKEN_FILE", "b");
+    let none = ("GAGGLE_SECURITY__TOKEN_FILE", "");
+    let text = || Some(token.to_owned());
+    let path = || Some("b".into());
+    assert_eq!(sources(in_file, &[by_text]).unwrap(), (text(), None));
+    assert_eq!(sources(in_place, &[by_path]).unwrap(), (None, path()));
+    assert_eq!(sources(in_file, &[by_path]).unwrap(), (None, path()));
+    assert_eq!(sources(in_file, &[none]).unwrap(), (None, None));
+    assert_eq!(sources("", &[none]).unwrap(), (None, None));
+    assert_eq!(sources(in_file, &[by_text, none]).unwrap(), (text(), None));
+    let kept = Some("fedcba9876543210".to_owned());
+    assert_eq!(sources(in_place, &[none]).unwrap(), (kept, None));
+    // Two of one place are still one too many, and a token that is none is no way to say "none".
+    let line = sources("", &[by_text, by_path]).unwrap_err();
+    assert_eq!(line.field, "security.token");
+    let line = sources(in_file, &[("GAGGLE_SECURITY__TOKEN", "")]).unwrap_err();
+    assert_eq!(line.field, "security.token");
 }
 
 #[test]

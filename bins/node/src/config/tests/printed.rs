@@ -104,6 +104,10 @@ proptest! {
             format!("http://name:{password}@h/{{key}}"),
             format!("https://{user}@h/a?b={around}{{key}}"),
             format!("http://h/{{key}}#{fragment}"),
+            format!("http://name:{password}/{fragment}@h/{{key}}"),
+            format!("http:/name:{password}@h/{{key}}"),
+            format!("http://h/?a=b@c&sig={query}&k={{key}}"),
+            format!("https://h/hooks/{around}/{{key}}/{user}"),
         ];
         for (n, url) in urls.into_iter().enumerate() {
             let http = origin::Http {

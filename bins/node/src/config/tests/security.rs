@@ -42,7 +42,7 @@ fn a_port_that_others_reach_needs_a_proof() {
         ),
         (
             "admin-addr = \"0.0.0.0:9990\"",
-            "[security.tls]\ncert = \"c\"\nkey = \"k\"",
+            "[security.tls]\ncert = \"c\"\nkey = \"k\"\nca = \"public\"",
             Some("node.admin-addr"),
         ),
         (
@@ -63,6 +63,17 @@ fn a_port_that_others_reach_needs_a_proof() {
         (
             "",
             "[cluster.discovery]\nkind = \"gossip\"\nlisten = \"127.0.0.1:7946\"",
+            None,
+        ),
+        // No certificate says who sends a datagram.
+        (
+            "",
+            "[cluster.discovery]\nkind = \"gossip\"\n[security.tls]\ncert = \"c\"\nkey = \"k\"\nclient-ca = \"ca\"",
+            Some("cluster.discovery.listen"),
+        ),
+        (
+            "",
+            "[cluster.discovery]\nkind = \"gossip\"\n[security]\ninsecure = true",
             None,
         ),
         (
@@ -124,7 +135,19 @@ fn what_makes_no_tls_is_refused_by_name() {
             "security.tls.front-door-client-ca",
         ),
         (
-            "[security.tls]\ncert = \"c\"\nkey = \"k\"\npeer-name = \"a b\"",
+            "[security.tls]\ncert = \"c\"\nkey = \"k\"",
+            "security.tls.ca",
+        ),
+        (
+            "[security.tls]\ncert = \"c\"\nkey = \"k\"\nports = [\"peers\"]",
+            "security.tls.ca",
+        ),
+        (
+            "[security.tls]\ncert = \"c\"\nkey = \"k\"\nca = \"\"",
+            "security.tls.ca",
+        ),
+        (
+            "[security.tls]\ncert = \"c\"\nkey = \"k\"\nca = \"ca\"\npeer-name = \"a b\"",
             "security.tls.peer-name",
         ),
         (
@@ -133,6 +156,14 @@ fn what_makes_no_tls_is_refused_by_name() {
         ),
         ("[security]\ntoken-file = \"\"", "security.token-file"),
         ("[security]\ntoken = \"\"", "security.token"),
+        (
+            "[security]\ntoken = \"MASKED-MASKED-MASKED\"",
+            "security.token",
+        ),
+        (
+            "[security]\ntoken = \"0123456789abcdef\\nMASKED-MASKED-MASKED\"",
+            "security.token",
+        ),
         (
             "[security]\ntoken = \"with a space in it, yes\"",
             "security.token",
@@ -146,7 +177,10 @@ fn what_makes_no_tls_is_refused_by_name() {
 
 #[test]
 fn peers_without_a_scheme_are_reached_as_this_node_is() {
-    let peers = "[cluster]\npeers = [\"10.0.0.1\", \"[2001:db8::1]:8001\", \"http://Node-3:80\"]";
+    let list = |third: &str| {
+        format!("[cluster]\npeers = [\"10.0.0.1\", \"[2001:db8::1]:8001\", \"{third}\"]")
+    };
+    let peers = &list("http://Node-3:80");
     let plain = of("", peers).unwrap();
     assert_eq!(
         plain.peer_urls(),
@@ -163,7 +197,16 @@ fn peers_without_a_scheme_are_reached_as_this_node_is() {
         .map(ToString::to_string)
         .collect();
     assert_eq!(listed, ["10.0.0.1:80", "[2001:db8::1]:8001", "node-3:80"]);
-    let tls = of("", &format!("{MUTUAL}\n{peers}")).unwrap();
+    let line = of("", &format!("{MUTUAL}\n{peers}")).unwrap_err();
+    assert_eq!(line.field, "cluster.peers");
+    assert!(
+        line.problem
+            .starts_with("\"http://Node-3:80\" is not reached"),
+        "{line}"
+    );
+    let changing = format!("{MUTUAL}\naccept-plain = true\n{peers}");
+    assert_eq!(of("", &changing).unwrap().peer_urls()[0], "http://10.0.0.1");
+    let tls = of("", &format!("{MUTUAL}\n{}", list("https://Node-3"))).unwrap();
     assert_eq!(tls.peer_urls()[0], "https://10.0.0.1");
     assert_eq!(tls.listed().unwrap()[0].port, 443);
     assert!(tls.security.tls_of(Port::Peers).is_some());
@@ -251,10 +294,54 @@ fn a_node_that_is_told_its_name_is_in_its_list() {
 fn what_stands_for_a_token_in_print_is_none() {
     let config = of("", "[security]\ntoken = \"0123456789abcdef\"").unwrap();
     config.security.open().unwrap();
-    let printed = as_printed(&config);
-    let line = printed.security.open().unwrap_err().to_string();
+    let printed = config.masked().unwrap();
+    let line = parse(&printed, &Overrides::default()).unwrap_err();
+    assert_eq!(line.field, "security.token");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    std::fs::write(&path, "0123456789abcdef\nMASKED-MASKED-MASKED\n").unwrap();
+    let config = of("", &format!("[security]\ntoken-file = {path:?}")).unwrap();
+    let line = config.security.open().unwrap_err();
     assert!(
-        line.starts_with("security.token: is what `check` prints"),
+        line.field == "security.token-file" && line.problem.contains("line 2"),
         "{line}"
     );
+}
+
+#[test]
+fn peers_certificates_are_by_the_authority_that_is_named() {
+    let files = |lines: &str| {
+        let tables = format!("[security.tls]\ncert = \"c\"\nkey = \"k\"\n{lines}");
+        of("", &tables).unwrap().security.tls.unwrap().files()
+    };
+    let given = |lines: &str| {
+        let files = files(lines);
+        (files.ca, files.client_ca, files.public_ca)
+    };
+    let ca = || Some("ca".into());
+    assert_eq!(given("ca = \"ca\""), (ca(), None, false));
+    assert_eq!(given("client-ca = \"ca\""), (None, ca(), false));
+    assert_eq!(given("ca = \"public\""), (None, None, true));
+    let both = "ca = \"public\"\nclient-ca = \"ca\"";
+    assert_eq!(given(both), (None, ca(), true));
+    let file = "ca = \"./public\"";
+    assert_eq!(given(file), (Some("./public".into()), None, false));
+    // Nobody is asked over TLS.
+    for ports in ["\"front-door\"", "\"admin\"", "\"front-door\", \"admin\""] {
+        given(&format!("ports = [{ports}]"));
+    }
+}
+
+#[test]
+fn a_front_door_that_checks_certificates_takes_no_plain_http() {
+    let takes = |lines: &str| {
+        let config = of("", &format!("{MUTUAL}\n{lines}")).unwrap();
+        let ports = [Port::FrontDoor, Port::Peers, Port::Admin];
+        ports.map(|port| config.security.takes_plain(port))
+    };
+    assert_eq!(takes(""), [false; 3]);
+    assert_eq!(takes("accept-plain = true"), [true; 3]);
+    let checked = "accept-plain = true\nfront-door-client-ca = \"ca\"";
+    assert_eq!(takes(checked), [false, true, true]);
+    assert_eq!(takes("ports = [\"peers\"]"), [true, false, true]);
 }

@@ -32,7 +32,7 @@ fn an_open_port_is_refused_with_a_line_that_says_both_ways() {
     let token = format!("[security]\ntoken-file = {token:?}\n");
     let mutual = files.table();
     let (before, _) = mutual.split_once("client-ca").unwrap();
-    let one_way = before.to_owned();
+    let one_way = format!("{before}ca = {:?}\n", files.ca);
     let gossip = "[cluster.discovery]\nkind = \"gossip\"\nseeds = [\"10.0.0.1:7946\"]\nlisten = ";
     for (open, field, port) in [
         (
@@ -71,12 +71,15 @@ fn an_open_port_is_refused_with_a_line_that_says_both_ways() {
             line.starts_with(&format!("gaggle-node: {field}: ")),
             "{line}"
         );
+        let mutual_tls = port.map(|_| "client-ca");
         for way in [
             "security.token-file",
             "GAGGLE_SECURITY__TOKEN",
-            "client-ca",
             "security.insecure = true",
-        ] {
+        ]
+        .into_iter()
+        .chain(mutual_tls)
+        {
             assert!(line.contains(way), "{way}: {line}");
         }
         accepted(dir, &format!("{open}[security]\ninsecure = true"));
@@ -89,12 +92,23 @@ fn an_open_port_is_refused_with_a_line_that_says_both_ways() {
             "{line}"
         );
         let line = refused(dir, &format!("{https}{mutual}accept-plain = true\n"));
-        assert!(line.contains("accept-plain"), "{line}");
+        assert!(
+            line.starts_with(&format!("gaggle-node: {field}: ")),
+            "{line}"
+        );
         if let Some(port) = port {
+            assert!(line.contains("accept-plain"), "{line}");
             accepted(dir, &format!("{https}{mutual}"));
             // On the other port it is no proof for this one.
             let other = if port == "peers" { "admin" } else { "peers" };
             let line = refused(dir, &format!("{open}{mutual}ports = [{other:?}]\n"));
+            assert!(
+                line.starts_with(&format!("gaggle-node: {field}: ")),
+                "{line}"
+            );
+        } else {
+            // Datagrams show no certificate.
+            let line = refused(dir, &format!("{https}{mutual}"));
             assert!(
                 line.starts_with(&format!("gaggle-node: {field}: ")),
                 "{line}"

@@ -119,12 +119,12 @@ async fn no_path_leads_out_of_its_place() {
             );
         }
     }
-    // By any spelling of the admin port's own paths only what is right removes anything.
+    // By another spelling of the admin port's paths nothing is removed.
     for target in [
-        "/v1/scores/../scores/Tom",
         "//v1/scores/Tom",
         "/v1//scores/Tom",
         "/x/../v1/scores/Tom",
+        "/v1%2Fscores/Tom",
     ] {
         let status = caller.status(node.admin, "DELETE", target).await;
         assert!([400, 404, 405].contains(&status), "{target}: {status}");

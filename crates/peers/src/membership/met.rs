@@ -1,0 +1,121 @@
+//! Who answered at an address.
+
+use gaggle_group::Greeting;
+
+/// How many times in sequence something else than a node has to answer where a node did, before it is believed: a
+/// proxy may say for a moment what no node would.
+const DOUBTS: u8 = 3;
+/// How many earlier runs at an address are remembered.
+const EARLIER: usize = 16;
+
+/// Who answered last at an address, and who before that.
+pub(crate) struct Met {
+    pub(crate) greeting: Greeting,
+    /// The runs that were there before the present one. A run that has ended does not come back.
+    earlier: Vec<u64>,
+    doubts: u8,
+}
+
+/// What to make of an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Weighed {
+    Same,
+    News,
+    /// It is not believed yet.
+    Doubted,
+    /// A run that another one had followed: several nodes answer at the address.
+    Ambiguous,
+}
+
+impl Met {
+    pub(crate) fn new(greeting: Greeting) -> Self {
+        Self {
+            greeting,
+            earlier: Vec::new(),
+            doubts: 0,
+        }
+    }
+
+    /// Takes an answer in.
+    pub(crate) fn weigh(&mut self, answer: Greeting) -> Weighed {
+        let weighed = match (&self.greeting, &answer) {
+            (Greeting::Node(known), Greeting::Node(hello)) => {
+                let (known, id) = (known.instance.id, hello.instance.id);
+                if known != id && self.earlier.contains(&id) {
+                    return Weighed::Ambiguous;
+                }
+                if known != id {
+                    self.earlier.push(known);
+                    let over = self.earlier.len().saturating_sub(EARLIER);
+                    self.earlier.drain(..over);
+                }
+                match says_the_same(&self.greeting, &answer) {
+                    true => Weighed::Same,
+                    false => Weighed::News,
+                }
+            }
+            (Greeting::Node(_), _) if self.doubts + 1 < DOUBTS => {
+                self.doubts += 1;
+                return Weighed::Doubted;
+            }
+            _ if says_the_same(&self.greeting, &answer) => Weighed::Same,
+            _ => Weighed::News,
+        };
+        self.doubts = 0;
+        self.greeting = answer;
+        weighed
+    }
+}
+
+/// Whether two greetings mean the same for the ring.
+fn says_the_same(before: &Greeting, now: &Greeting) -> bool {
+    match (before, now) {
+        (Greeting::Node(before), Greeting::Node(now)) => {
+            before.instance == now.instance
+                && before.cluster == now.cluster
+                && before.name == now.name
+                && before.address == now.address
+                && before.member == now.member
+        }
+        (Greeting::Nameless, Greeting::Nameless)
+        | (Greeting::Stranger(_), Greeting::Stranger(_)) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gaggle_group::{Hello, Instance};
+
+    use super::*;
+
+    fn node(id: u64) -> Greeting {
+        let mut hello = Hello::default();
+        hello.instance = Instance { started: 1, id };
+        Greeting::Node(hello)
+    }
+
+    #[test]
+    fn a_node_that_starts_again_is_news_and_one_that_comes_back_is_another_beside_it() {
+        let mut met = Met::new(node(1));
+        assert_eq!(met.weigh(node(1)), Weighed::Same);
+        assert_eq!(met.weigh(node(2)), Weighed::News);
+        assert_eq!(met.weigh(node(1)), Weighed::Ambiguous);
+        assert_eq!(met.weigh(node(2)), Weighed::Same);
+        assert_eq!(met.weigh(node(3)), Weighed::News);
+    }
+
+    #[test]
+    fn what_is_no_node_is_believed_when_it_repeats() {
+        let mut met = Met::new(node(1));
+        let page = || Greeting::Stranger("404 Not Found".into());
+        assert_eq!(met.weigh(page()), Weighed::Doubted);
+        assert_eq!(met.weigh(Greeting::Nameless), Weighed::Doubted);
+        assert_eq!(met.weigh(node(1)), Weighed::Same);
+        assert_eq!(met.weigh(page()), Weighed::Doubted);
+        assert_eq!(met.weigh(page()), Weighed::Doubted);
+        assert_eq!(met.weigh(page()), Weighed::News);
+        assert_eq!(met.weigh(page()), Weighed::Same);
+        assert_eq!(met.weigh(node(1)), Weighed::News);
+    }
+}
