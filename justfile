@@ -30,7 +30,7 @@ soak MINUTES:
 
 # Every crate builds and tests alone, with its own features only
 alone:
-    for crate in lru ring singleflight limiter serve group peers transport-http transport-grpc api-http telemetry origin-sql origin-http origin-files; do \
+    for crate in lru ring singleflight limiter tls token serve group peers discovery-dns discovery-file discovery-gossip transport-http transport-grpc api-http telemetry origin-sql origin-http origin-files; do \
         cargo check -q -p gaggle-$crate || exit 1; \
     done
     cargo check -q -p gaggle --no-default-features

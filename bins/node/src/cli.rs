@@ -33,7 +33,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct ServeArgs {
-    /// The configuration file, in TOML; every field can be set by GAGGLE_<TABLE>__<FIELD> as well, such as
+    /// The configuration file, in TOML; every field can be set by GAGGLE_TABLE__FIELD as well, such as
     /// GAGGLE_GROUPS__SCORES__TTL
     #[arg(long, value_name = "FILE", env = "GAGGLE_CONFIG")]
     pub(crate) config: Option<PathBuf>,

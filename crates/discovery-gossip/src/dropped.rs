@@ -1,4 +1,4 @@
-//! Datagrams that are of no use: counted, and told of at most once a second.
+//! Datagrams that are of no use: counted, and told of at most once a second for each reason.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The shortest time between two log lines.
+/// The shortest time between two log lines of one reason: one that is frequent hides no other.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Why a datagram had no effect, or was not sent.
@@ -66,7 +66,7 @@ pub struct Dropped {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     counts: [AtomicU64; REASONS],
-    told: Mutex<Option<Instant>>,
+    told: Mutex<[Option<Instant>; REASONS]>,
 }
 
 impl Counters {
@@ -75,10 +75,11 @@ impl Counters {
         self.counts[reason as usize].fetch_add(1, Relaxed);
         let now = Instant::now();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_some_and(|last| now.duration_since(last) < EVERY) {
+        let last = &mut told[reason as usize];
+        if last.is_some_and(|last| now.duration_since(last) < EVERY) {
             return;
         }
-        *told = Some(now);
+        *last = Some(now);
         drop(told);
         let peer = peer.map(tracing::field::display);
         let dropped = self.snapshot();

@@ -74,7 +74,7 @@
 //! address is believed, so keep that to a private network.
 //!
 //! In both cases a message is read with bounds, and what is not understood to the last byte is
-//! dropped, counted ([`Gossip::dropped`]) and logged at most once a second: at most [`MAX_NODES`]
+//! dropped, counted ([`Gossip::dropped`]) and logged at most once a second for each reason: at most [`MAX_NODES`]
 //! nodes, names of up to [`MAX_NAME`] bytes, base URLs of up to [`MAX_ADDRESS`] and of nothing
 //! else, no values but these four. No node can tell what another one is, unless that one has said
 //! nothing newer. Another cluster's nodes at the same address are ignored, token or not.

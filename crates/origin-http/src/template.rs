@@ -97,12 +97,14 @@ impl Template {
     }
 }
 
-/// The template for errors and logs: without its query, which may hold a secret.
+/// The template for errors and logs: scheme, host and port. A path or a query may hold a secret, and so may what stands before
+/// an `@`, wherever that is.
 pub(crate) fn public_part(url: &str) -> String {
-    match url.split_once('?') {
-        Some((path, _)) => format!("{path}?…"),
-        None => url.to_owned(),
-    }
+    let Some((scheme, rest)) = url.split_once("://").filter(|_| !url.contains('@')) else {
+        return "…".to_owned();
+    };
+    let host = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    format!("{scheme}://{host}/…")
 }
 
 fn check_authority(uri: &Uri) -> Result<(), String> {
@@ -259,11 +261,16 @@ mod tests {
     }
 
     #[test]
-    fn the_public_part_has_no_query() {
-        assert_eq!(public_part("http://h/{key}"), "http://h/{key}");
-        assert_eq!(
-            public_part("http://h/a?token=secret&k={key}"),
-            "http://h/a?…"
-        );
+    fn the_public_part_is_where_the_origin_is() {
+        for (url, shown) in [
+            ("http://h/{key}", "http://h/…"),
+            ("https://h:1/hooks/secret/{key}", "https://h:1/…"),
+            ("http://h/a?token=secret&k={key}", "http://h/…"),
+            ("https://[::1]?{key}", "https://[::1]/…"),
+            ("http://user:se/cret@h/{key}", "…"),
+            ("secret", "…"),
+        ] {
+            assert_eq!(public_part(url), shown);
+        }
     }
 }

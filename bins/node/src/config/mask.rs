@@ -38,7 +38,11 @@ fn split_scheme(text: &str) -> (&str, &str) {
             return text.split_at(text.len() - host.len());
         }
     }
-    ("", text)
+    match text.find("://") {
+        // Of whatever is no URL of the web, what stands before that may be a name and a password.
+        Some(at) if !text.contains('@') => text.split_at(at + "://".len()),
+        _ => ("", text),
+    }
 }
 
 /// What stands before the first of the characters, and the rest, which begins with it.
@@ -94,6 +98,7 @@ mod tests {
             ),
             ("http://h/", "http://h/"),
             ("h:1", "h:1"),
+            ("ftp://h/p", "ftp://h/MASKED"),
             ("", ""),
         ] {
             assert_eq!(url(text), masked);

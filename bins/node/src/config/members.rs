@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use gaggle_ring::Ring;
+
 use super::addresses::{self, Place};
 use super::security::Port;
 use super::{Config, ConfigError, Discovery, Profile};
@@ -92,6 +94,16 @@ impl Config {
             }
         }
         let places = self.listed()?;
+        if places.len() > Ring::MAX_MEMBERS {
+            return Err(ConfigError::new(
+                "cluster.peers",
+                format!(
+                    "{} are too many; expected at most {}",
+                    places.len(),
+                    Ring::MAX_MEMBERS
+                ),
+            ));
+        }
         let mut seen = HashSet::new();
         for (place, peer) in places.iter().zip(&self.cluster.peers) {
             if !seen.insert(place) {

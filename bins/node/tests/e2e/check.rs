@@ -1,7 +1,8 @@
 //! `gaggle-node check`: what it tries, and what it prints.
 
 use crate::configuration::{GOOD, complaint, run, write};
-use crate::support::loopback;
+use crate::support::tls::Files;
+use crate::support::{Ca, loopback};
 
 #[test]
 fn check_prints_everything_and_what_it_prints_is_a_configuration() {
@@ -54,14 +55,28 @@ fn check_prints_everything_and_what_it_prints_is_a_configuration() {
         );
     }
     assert!(!printed.contains("hunter2"), "{printed}");
-    // Said again by a file, it is the same.
+    // Said again by a file, it is the same, once that has a token: what stands for it is none.
+    let line = complaint(&run(
+        &[
+            "check",
+            "--offline",
+            "--config",
+            &write(dir.path(), &printed),
+        ],
+        &[],
+    ));
+    assert!(
+        line.starts_with("gaggle-node: security.token: ") && line.contains("MASKED"),
+        "{line}"
+    );
+    let usable = printed.replace("MASKED-MASKED-MASKED", "hunter2-hunter2-hunter2");
     let values = |printed: &str| -> String {
         let values = printed
             .lines()
             .map(|line| line.split("  # ").next().unwrap_or(line));
         values.collect::<Vec<_>>().join("\n")
     };
-    let again = check(&write(dir.path(), &printed), &[]);
+    let again = check(&write(dir.path(), &usable), &[]);
     assert_eq!(values(&again), values(&printed));
 }
 
@@ -118,6 +133,43 @@ fn check_tries_what_a_start_would_and_offline_does_not() {
         let offline = check(&text, &["--offline"]);
         assert_eq!(offline.status.code(), Some(0), "{offline:?}");
     }
+}
+
+#[test]
+fn a_listed_address_without_tls_is_refused_where_peers_speak_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let ip = loopback();
+    let ca = Ca::new("cluster");
+    let files = Files::new(dir.path(), "node", &ca.issue(&["gaggle.internal"]), &[&ca]);
+    let members = dir.path().join("members");
+    let check = |members_are: &str, tls: &str| {
+        std::fs::write(&members, members_are).unwrap();
+        let text = format!(
+            "[node]\npeer-addr = \"{ip}:0\"\napi-addr = \"{ip}:0\"\nadmin-addr = \"{ip}:0\"\n\
+             [cluster.discovery]\nkind = \"file\"\npath = {members:?}\n{}{tls}\n{GOOD}",
+            files.table()
+        );
+        run(&["check", "--config", &write(dir.path(), &text)], &[])
+    };
+    let (plain, https) = (
+        "http://10.0.0.2:8001\n",
+        "https://10.0.0.2:8001\n10.0.0.3:8001\n",
+    );
+    let line = complaint(&check(plain, ""));
+    assert!(
+        line.starts_with("gaggle-node: cluster.discovery.path: \"http://10.0.0.2:8001\""),
+        "{line}"
+    );
+    assert!(line.contains("accept-plain"), "{line}");
+    for good in [check(https, ""), check(plain, "accept-plain = true")] {
+        assert_eq!(good.status.code(), Some(0), "{good:?}");
+    }
+    // Without TLS at the peers' port nothing says by whom a certificate may be.
+    let line = complaint(&check(https, "ports = [\"admin\"]"));
+    assert!(
+        line.starts_with("gaggle-node: cluster.discovery.path: \"https://10.0.0.2:8001\""),
+        "{line}"
+    );
 }
 
 #[test]

@@ -172,10 +172,18 @@ fn what_only_a_start_can_find_is_named_too() {
         ),
         (
             format!(
-                "{}[security.tls]\ncert = {absent:?}\nkey = {absent:?}",
+                "{}[security.tls]\ncert = {absent:?}\nkey = {absent:?}\nca = \"public\"",
                 of(HTTP)
             ),
             "security.tls",
+        ),
+        // What gossip itself refuses.
+        (
+            format!(
+                "{}[cluster.discovery]\nkind = \"gossip\"\nlisten = \"{ip}:0\"\nadvertise = \"[2001:db8::1]:7946\"",
+                of(HTTP)
+            ),
+            "cluster.discovery",
         ),
         (
             with("peer-addr = \"198.51.100.1:8001\"")
@@ -200,6 +208,25 @@ fn what_only_a_start_can_find_is_named_too() {
     }
     // The file is not made by looking for it.
     assert!(!absent.exists());
+}
+
+#[test]
+fn a_variable_that_nearly_names_a_field_is_not_overlooked() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = write(dir.path(), GOOD);
+    for (variable, meant) in [
+        ("GAGGLE_SECURITY_TOKEN", "GAGGLE_SECURITY__TOKEN"),
+        ("gaggle_node_name", "GAGGLE_NODE__NAME"),
+    ] {
+        for command in [&["serve"][..], &["check"], &["check", "--offline"]] {
+            let args = [command, &["--config", &config]].concat();
+            let line = complaint(&run(&args, &[(variable, "hunter2-hunter2-hunter2")]));
+            assert!(
+                line.starts_with(&format!("gaggle-node: {variable}: ")) && line.contains(meant),
+                "{line}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use axum::http::HeaderName;
 use tempfile::TempDir;
 
 use crate::support::cluster::free_ports;
@@ -162,7 +163,7 @@ async fn without_a_token_of_the_cluster_nobody_is_answered() {
                     expected.contains(&&*text),
                     "{what}: {method} {target}: {text}"
                 );
-                let headers: Vec<_> = answer.headers.keys().map(|name| name.as_str()).collect();
+                let headers: Vec<_> = answer.headers.keys().map(HeaderName::as_str).collect();
                 let known = [
                     "content-type",
                     "x-content-type-options",

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::support::cluster::free_ports;
-use crate::support::config::Lines;
+use crate::support::config::{Lines, PATIENT};
 use crate::support::origin::value_of;
 use crate::support::{Caller, Client, Node, Origin, busy, until};
 
@@ -29,7 +29,7 @@ impl Gossips<'_> {
             node: format!("name = {name:?}"),
             cluster: format!(
                 "{cluster}\n[cluster.discovery]\nkind = \"gossip\"\nlisten = \"{udp}\"\nseeds = [\"{seed}\"]\n\
-                 interval = \"100ms\"\ndead-after = \"1s\"\n"
+                 interval = \"100ms\"\ndead-after = \"1s\"\n{PATIENT}"
             ),
             tables: security.into(),
             ..Lines::default()

@@ -136,6 +136,10 @@ async fn over_tls_a_node_is_known_by_its_name_and_asked_with_its_own_certificate
     };
     let advertised = "advertise = \"https://node-1:8001\"";
     assert_eq!(ask(advertised, &table), (Some(0), String::new()));
+    // The name in the ring is one that peers take.
+    assert_eq!(ask("name = \"node-1\"", &table), (Some(0), String::new()));
+    let both = "name = \"node-1\"\nadvertise = \"https://node-2:8001\"";
+    assert_eq!(ask(both, &table), (Some(0), String::new()));
     let common = format!("{table}peer-name = \"node-1\"\n");
     assert_eq!(ask("", &common), (Some(0), String::new()));
 

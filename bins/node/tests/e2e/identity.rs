@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::configuration::{GOOD, complaint, run, write};
 use crate::support::cluster::free_ports;
-use crate::support::config::{Lines, localhost_ports, peers};
+use crate::support::config::{Lines, PATIENT, localhost_ports, peers};
 use crate::support::origin::value_of;
 use crate::support::tls::replace;
 use crate::support::{Caller, Client, Node, Origin, PATIENCE, busy, loopback, until};
@@ -78,7 +78,7 @@ async fn spelled_in_many_ways(ip: Ipv4Addr) {
     let mut nodes = Vec::new();
     for (n, list) in lists.iter().enumerate() {
         let lines = Lines {
-            cluster: peers(list),
+            cluster: format!("{}{PATIENT}", peers(list)),
             tables: format!("[security]\ntoken = {TOKEN:?}"),
             ..Lines::default()
         };
@@ -181,6 +181,7 @@ fn by_file(path: &Path) -> String {
 
 #[tokio::test]
 async fn a_named_node_that_returns_under_another_address_owns_what_it_owned() {
+    let _busy = busy().await;
     let origin = Origin::of_everything().await;
     let dir = tempfile::tempdir().unwrap();
     let ports = free_ports(4);
@@ -189,7 +190,7 @@ async fn a_named_node_that_returns_under_another_address_owns_what_it_owned() {
     let start = async |n: usize, port: SocketAddr| {
         let lines = Lines {
             node: format!("name = \"cache-{n}\""),
-            cluster: by_file(&members),
+            cluster: by_file(&members) + PATIENT,
             ..Lines::default()
         };
         lines

@@ -241,7 +241,7 @@ fn a_variable_with_an_underscore_too_few_is_an_error_that_says_how_it_is_written
         ("GAGGLE_security_token", "GAGGLE_SECURITY__TOKEN,"),
         ("gaggle_security_token", "GAGGLE_SECURITY__TOKEN,"),
         ("gaggle_security__token", "GAGGLE_SECURITY__TOKEN,"),
-        ("GAGGLE__SECURITY__TOKEN", "GAGGLE_SECURITY__TOKEN,"),
+        ("GAGGLE__SECURITY_TOKEN", "GAGGLE_SECURITY__TOKEN,"),
     ] {
         let line = refused(SCORES, &[(variable, "hunter2")]);
         assert!(

@@ -240,3 +240,15 @@ fn a_name_with_a_newline_leaves_one_line() {
         );
     }
 }
+
+#[test]
+fn a_ring_has_a_largest_number_of_members() {
+    let list = |count: usize| {
+        let peers: Vec<_> = (0..count).map(|n| format!("\"node-{n}:1\"")).collect();
+        parsed(&format!("[cluster]\npeers = [{}]", peers.join(",")))
+    };
+    let most = gaggle_ring::Ring::MAX_MEMBERS;
+    list(most).unwrap();
+    let line = list(most + 1).unwrap_err().to_string();
+    assert!(line.starts_with("cluster.peers: "), "{line}");
+}

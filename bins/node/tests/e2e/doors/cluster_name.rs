@@ -1,12 +1,13 @@
 //! A node of another cluster at an address of this one.
 
 use crate::support::cluster::free_ports;
-use crate::support::config::{Lines, peers};
+use crate::support::config::{Lines, PATIENT, peers};
 use crate::support::origin::value_of;
-use crate::support::{Caller, Client, Origin, until};
+use crate::support::{Caller, Client, Origin, busy, until};
 
 #[tokio::test]
 async fn a_node_of_another_cluster_is_left_out_and_refused() {
+    let _busy = busy().await;
     let origin = Origin::of_everything().await;
     let dir = tempfile::tempdir().unwrap();
     let ports = free_ports(3);
@@ -14,7 +15,7 @@ async fn a_node_of_another_cluster_is_left_out_and_refused() {
     let mut nodes = Vec::new();
     for (n, name) in ["east", "east", "west"].iter().enumerate() {
         let lines = Lines {
-            cluster: format!("name = {name:?}\n{}", peers(&listed)),
+            cluster: format!("name = {name:?}\n{}{PATIENT}", peers(&listed)),
             ..Lines::default()
         };
         let file = format!("node-{n}");

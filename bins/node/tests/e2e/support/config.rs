@@ -66,6 +66,10 @@ pub(crate) fn localhost_ports(count: usize) -> Vec<u16> {
     ports.filter(free).take(count).collect()
 }
 
+/// Behind all else of `[cluster]`, where a test counts loads: a busy machine may hold a node up for longer than a peer has to
+/// show a sign of life, and then others load what it owns.
+pub(crate) const PATIENT: &str = "[cluster.health]\nping-timeout = \"10s\"\n";
+
 /// How nodes list each other.
 pub(crate) fn peers(listed: &[impl AsRef<str>]) -> String {
     let listed: Vec<_> = listed.iter().map(AsRef::as_ref).collect();
