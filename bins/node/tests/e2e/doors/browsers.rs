@@ -56,6 +56,16 @@ async fn a_page_of_another_site_is_refused_with_the_token_and_without() {
             assert_eq!(page.status(node.admin, method, target).await, 401);
         }
     }
+    // Nor by what a proxy would be asked.
+    for target in [
+        "http://evil.example/status",
+        "http://evil.example:9990/livez/../status",
+    ] {
+        let answer = own.get(node.admin, target).await.unwrap();
+        assert_eq!(answer.status, 421, "{target}");
+        let both = own.clone().header("Host", "evil.example");
+        assert_eq!(both.status(node.admin, "GET", target).await, 421);
+    }
     // A browser that asks first is told nothing that lets it go on.
     let asks = own.clone().header("Origin", "https://evil.example");
     let asks = asks.header("Access-Control-Request-Method", "DELETE");
