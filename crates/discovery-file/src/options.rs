@@ -10,7 +10,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// Which file is read, and how often it is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileOptions {
-    /// The file; symbolic links are followed anew each time. Has no default.
+    /// The file; symbolic links are followed each time. Has no default.
     pub path: PathBuf,
     /// How long to wait between two looks. 10 ms to an hour; default 1 s.
     pub every: Duration,

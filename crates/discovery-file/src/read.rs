@@ -91,7 +91,7 @@ pub(crate) async fn read(path: &Path) -> Result<Content, FileError> {
 }
 
 /// The file at rest: as it was written no less than `every` ago, or as it was found twice, `every`
-/// apart. One that is written in place would else be taken half.
+/// apart. One that is written in place could otherwise be read half written.
 pub(crate) async fn read_at_rest(path: &Path, every: Duration) -> Result<Content, FileError> {
     let mut content = read(path).await?;
     for _ in 1..TRIES {

@@ -175,7 +175,7 @@ impl Seal {
             return Opened::Nothing;
         }
         if header.to != self.session {
-            // A hello is not answered: two nodes would go on with it for ever.
+            // A hello is not answered: two nodes would go on with it without end.
             return match kind {
                 Kind::Hello => Opened::Dropped(Reason::Replayed),
                 _ => self.hello(header.from),

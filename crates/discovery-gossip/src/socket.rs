@@ -64,7 +64,7 @@ impl GossipSocket {
         vec![0; MAX_DATAGRAM]
     }
 
-    /// Nothing that goes wrong here is for ever, and chitchat would end with an error.
+    /// Nothing that goes wrong here lasts, and chitchat would end with an error.
     async fn transmit(&self, to: SocketAddr, datagram: &[u8]) {
         if let Err(failure) = self.datagrams.send(to, datagram).await {
             self.counters

@@ -3,7 +3,7 @@
 //! A datagram may come from anyone. chitchat's own decoder believes any number of nodes, any
 //! length of keys and values, and blocks that grow three thousand times when they are unpacked;
 //! and what it believes can stop it (it asserts that the versions of a delta agree). So each
-//! message is read here first and written anew from what was understood. The format is version 0
+//! message is read here first and written again from what was understood. The format is version 0
 //! of chitchat's, which is stable between its releases.
 
 mod read;

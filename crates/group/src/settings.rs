@@ -1,4 +1,4 @@
-//! What of a group can be set, and set anew while it serves.
+//! What of a group can be set, and changed while it serves.
 
 use std::time::Duration;
 

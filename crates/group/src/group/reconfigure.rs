@@ -95,7 +95,7 @@ impl Inner {
             self.tiers.set_capacity(settings.capacity);
         }
         // Last: what a load has just brought by the settings before is either seen here, or
-        // committed anew by these (see `settle`).
+        // committed again by these (see `settle`).
         self.shorten(&settings.freshness, &before.freshness);
         Ok(())
     }
