@@ -1,8 +1,8 @@
 //! Values from the files below one directory.
 //!
 //! A key is a path relative to the root; the value is the file's content, whole. [`FilesOrigin`]
-//! opens the root once and looks every key up from that handle, so that no key leads outside: not
-//! by `..`, not as an absolute path, not by a symbolic link.
+//! opens the root and looks every key up from that handle, so that no key leads outside: not by
+//! `..`, not as an absolute path, not by a symbolic link.
 //!
 //! ```
 //! use gaggle_group::{Content, Key, Load, Origin};
@@ -35,6 +35,7 @@
 //! | a link that leads outside, even by way of an absolute path that ends below the root; a loop of links | a failure |
 //! | no permission, an I/O error | a failure |
 //! | a file over the limit | [`OriginError::TooLarge`](gaggle_group::OriginError::TooLarge) |
+//! | a root that is gone | a failure, until it is back |
 //!
 //! A failure's text names the root, and is for the log of the node that loads. Clients and other
 //! nodes are not told it.
@@ -54,6 +55,19 @@
 //!
 //! A file that is written while it is read has no metadata, so that it is read again.
 //!
+//! # Another directory at the root's path
+//!
+//! The path of the root may be, or lead by way of, a symbolic link that is turned to another
+//! directory, as Kubernetes does with `..data` and as deployments do with `current`. A load that
+//! comes a second or more after the last look at the path looks again, by device and inode, and
+//! goes on below the directory that is there now. A file that is not found is looked for once more
+//! below that one at once, so that a tree that is removed once it is replaced never makes its
+//! files "not found". Where there is no directory any more, loads fail until there is one.
+//!
+//! Entity tags below a later root have the time of the change at their end: those of the files
+//! before it match none of them, whatever their lengths and times. What a root was turned to while
+//! no node ran is not known; there the length and the time decide.
+//!
 //! # Memory
 //!
 //! A file of 4 KiB or more draws on [`Load::budget`](gaggle_group::Load::budget) for its length
@@ -72,8 +86,9 @@
 //!   Tools that set the time back make such changes (`cp -p`, `rsync -t`, `touch -r`), and so do
 //!   two writes within one tick of the file system's clock, a few milliseconds on Linux. A remove
 //!   of the key makes the group read the file again.
-//! * The root is the directory that was opened. If it is moved, it is still read; if another takes
-//!   its place, that one is not. Symbolic links *below* the root are followed again on each load.
+//! * For up to a second after a root is turned, files of the one before may be read. After it, each
+//!   stale value is read again once. Symbolic links *below* the root are followed again on each
+//!   load.
 //! * A file system that ignores case, or that normalises Unicode, makes aliases that this crate
 //!   does not see.
 //! * Hidden files are served like all others: the root should hold nothing else than values.
@@ -81,6 +96,7 @@
 mod origin;
 mod path;
 mod reading;
+mod root;
 mod state;
 
 pub use origin::{FilesOrigin, OpenError};

@@ -8,19 +8,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cap_fs_ext::OpenOptionsSyncExt as _;
-use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptions};
-use gaggle_group::{ByteBudget, Field, Load, Loaded, Origin, OriginError, Reservation};
+use cap_std::fs::OpenOptions;
+use gaggle_group::{
+    ByteBudget, Field, Load, Loaded, Origin, OriginError, OriginFault, Reservation,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::path::path_of;
 use crate::reading::{Abandoned, Found, Reading, Step};
+use crate::root::{Lost, Opened, Root};
 use crate::state::State;
 
 /// The files below one directory. A clone shares the directory's handle.
 #[derive(Clone)]
 pub struct FilesOrigin {
     root: Arc<Root>,
+    reads: Arc<Semaphore>,
 }
 
 /// Why the root could not be opened.
@@ -31,13 +34,6 @@ pub struct OpenError {
     pub root: PathBuf,
     /// What the system said.
     pub source: io::Error,
-}
-
-struct Root {
-    dir: Dir,
-    /// For errors only.
-    path: PathBuf,
-    reads: Arc<Semaphore>,
 }
 
 /// A failure of a load, with what the system or the runtime said.
@@ -53,25 +49,28 @@ struct Failure {
 /// them all.
 const MAX_READS: usize = 64;
 
+/// How often a file is looked for that is not there while the root becomes another one each time.
+const MAX_ROOTS: usize = 4;
+
 impl FilesOrigin {
     /// Opens `root`, which must be a directory. Blocks for one look-up in the file system.
     pub fn open(root: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let path = root.as_ref().to_path_buf();
-        match Dir::open_ambient_dir(&path, ambient_authority()) {
-            Ok(dir) => Ok(Self {
-                root: Arc::new(Root {
-                    dir,
-                    path,
-                    reads: Arc::new(Semaphore::new(MAX_READS)),
-                }),
+        let path = root.as_ref();
+        match Root::open(path) {
+            Ok(root) => Ok(Self {
+                root: Arc::new(root),
+                reads: Arc::new(Semaphore::new(MAX_READS)),
             }),
-            Err(source) => Err(OpenError { root: path, source }),
+            Err(source) => Err(OpenError {
+                root: path.to_path_buf(),
+                source,
+            }),
         }
     }
 
     /// The root, as it was given to [`open`](Self::open).
     pub fn root(&self) -> &Path {
-        &self.root.path
+        self.root.given()
     }
 }
 
@@ -132,13 +131,13 @@ impl FilesOrigin {
         let known = load.stale.and_then(|stale| stale.get(Field::ETag));
         let known = known.map(<[u8]>::to_vec);
         let root = Arc::clone(&self.root);
-        let place = Arc::clone(&root.reads).acquire_owned().await;
+        let place = Arc::clone(&self.reads).acquire_owned().await;
         let turn = Turn {
             place: Arc::new(place.map_err(|error| self.failed(error))?),
             abandoned: Abandoned::default(),
         };
         let mut step = turn
-            .run(move |abandoned| root.look(&path, max_value, known.as_deref(), abandoned))
+            .run(move |abandoned| look(&root, &path, max_value, known.as_deref(), abandoned))
             .await;
         let mut reserved: Option<Reservation> = None;
         loop {
@@ -162,78 +161,96 @@ impl FilesOrigin {
 
 impl FilesOrigin {
     fn failed(&self, source: impl Into<Box<dyn Error + Send + Sync>>) -> OriginError {
+        let source = source.into();
+        let inner = source
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        let fault = if inner.is_some_and(<dyn Error + Send + Sync>::is::<Lost>) {
+            OriginFault::Unreachable
+        } else {
+            OriginFault::Other
+        };
         OriginError::failed(Failure {
-            root: self.root.path.clone(),
-            source: source.into(),
+            root: self.root.given().to_path_buf(),
+            source,
         })
+        .known_as(fault)
     }
 }
 
 impl fmt::Debug for FilesOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FilesOrigin")
-            .field("root", &self.root.path)
+            .field("root", &self.root.given())
             .finish()
     }
 }
 
-impl Root {
-    /// Looks a file up and reads it if it is small, unless it is in the state that the entity tag
-    /// `known` tells of. Blocks.
-    fn look(
-        &self,
-        path: &Path,
-        max_value: u64,
-        known: Option<&[u8]>,
-        abandoned: &Abandoned,
-    ) -> io::Result<Step> {
-        self.look_if_there(path, max_value, known, abandoned)
-            .or_else(|error| {
-                if names_nothing(&error) {
-                    Ok(Step::Done(Found::Nothing))
-                } else {
-                    Err(error)
-                }
-            })
+/// Looks a file up and reads it if it is small, unless it is in the state that the entity tag
+/// `known` tells of. Blocks.
+fn look(
+    root: &Root,
+    path: &Path,
+    max_value: u64,
+    known: Option<&[u8]>,
+    abandoned: &Abandoned,
+) -> io::Result<Step> {
+    let mut opened = root.current().map_err(io::Error::other)?;
+    for _ in 0..MAX_ROOTS {
+        let error = match look_below(&opened, path, max_value, known, abandoned) {
+            Err(error) => error,
+            found => return found,
+        };
+        // Nothing is there, or can be read, in a directory that has been removed: what counts is
+        // the one that the path names by now.
+        let now = root.look().map_err(io::Error::other)?;
+        if !Arc::ptr_eq(&opened, &now) {
+            opened = now;
+        } else if names_nothing(&error) {
+            return Ok(Step::Done(Found::Nothing));
+        } else {
+            return Err(error);
+        }
     }
+    Err(io::Error::other("the root is another one at each look"))
+}
 
-    fn look_if_there(
-        &self,
-        path: &Path,
-        max_value: u64,
-        known: Option<&[u8]>,
-        abandoned: &Abandoned,
-    ) -> io::Result<Step> {
-        // Looked at before it is opened, as opening a device can have effects. What takes its
-        // place in between is caught by the second look, at what was opened; without `nonblock`, a
-        // FIFO that did would hang the open.
-        if !self.dir.metadata(path)?.is_file() {
-            return Ok(Step::Done(Found::Nothing));
-        }
-        let file = self
-            .dir
-            .open_with(path, OpenOptions::new().read(true).nonblock(true))?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Ok(Step::Done(Found::Nothing));
-        }
-        if metadata.len() > max_value {
-            return Ok(Step::Done(Found::TooLarge(Some(metadata.len()))));
-        }
-        let state = State::of(&metadata);
-        if let Some(state) = &state
-            && known == Some(state.entity_tag().as_bytes())
-        {
-            return Ok(Step::Done(Found::Unchanged(state.metadata())));
-        }
-        let reading = Reading::of(file, state, metadata.len());
-        // What is below that draws on no budget.
-        if metadata.len() < ByteBudget::SMALL as u64 {
-            let room = reading.room(max_value);
-            return reading.go_on(room, max_value, abandoned);
-        }
-        Ok(Step::More(reading))
+fn look_below(
+    root: &Opened,
+    path: &Path,
+    max_value: u64,
+    known: Option<&[u8]>,
+    abandoned: &Abandoned,
+) -> io::Result<Step> {
+    // Looked at before it is opened, as opening a device can have effects. What takes its
+    // place in between is caught by the second look, at what was opened; without `nonblock`, a
+    // FIFO that did would hang the open.
+    if !root.dir.metadata(path)?.is_file() {
+        return Ok(Step::Done(Found::Nothing));
     }
+    let file = root
+        .dir
+        .open_with(path, OpenOptions::new().read(true).nonblock(true))?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Ok(Step::Done(Found::Nothing));
+    }
+    if metadata.len() > max_value {
+        return Ok(Step::Done(Found::TooLarge(Some(metadata.len()))));
+    }
+    let state = State::of(&metadata, root.edition);
+    if let Some(state) = &state
+        && known == Some(state.entity_tag().as_bytes())
+    {
+        return Ok(Step::Done(Found::Unchanged(state.metadata())));
+    }
+    let reading = Reading::of(file, state, root.edition, metadata.len());
+    // What is below that draws on no budget.
+    if metadata.len() < ByteBudget::SMALL as u64 {
+        let room = reading.room(max_value);
+        return reading.go_on(room, max_value, abandoned);
+    }
+    Ok(Step::More(reading))
 }
 
 /// Whether the error says that there is no file of this name, rather than that looking failed.

@@ -36,6 +36,8 @@ pub(crate) struct Reading {
     file: File,
     /// Its state when it was opened.
     state: Option<State>,
+    /// Of the root that it lies below.
+    edition: Option<u64>,
     stated: u64,
     value: Vec<u8>,
     /// The byte behind `value`, once one was found.
@@ -43,10 +45,11 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    pub(crate) fn of(file: File, state: Option<State>, stated: u64) -> Self {
+    pub(crate) fn of(file: File, state: Option<State>, edition: Option<u64>, stated: u64) -> Self {
         Self {
             file,
             state,
+            edition,
             stated,
             value: Vec::new(),
             next: None,
@@ -105,7 +108,7 @@ impl Reading {
         self.value.shrink_to_fit();
         // A file that was written meanwhile may have been read half old, half new. No tag may say
         // later that this is it.
-        let settled = State::of(&self.file.metadata()?) == self.state;
+        let settled = State::of(&self.file.metadata()?, self.edition) == self.state;
         let metadata = self.state.filter(|_| settled).map(|state| state.metadata());
         Ok(Step::Done(Found::Value(
             self.value,
@@ -149,8 +152,8 @@ mod tests {
         std::fs::write(dir.path().join("f"), vec![7; len]).unwrap();
         let root = Dir::open_ambient_dir(dir.path(), ambient_authority()).unwrap();
         let file = root.open("f").unwrap();
-        let state = State::of(&file.metadata().unwrap());
-        (dir, Reading::of(file, state, len as u64))
+        let state = State::of(&file.metadata().unwrap(), None);
+        (dir, Reading::of(file, state, None, len as u64))
     }
 
     fn append(dir: &tempfile::TempDir, len: usize) {

@@ -9,29 +9,39 @@ use httpdate::fmt_http_date;
 /// The first second that an HTTP date cannot write: that of the year 10000.
 const END_OF_DATES: Duration = Duration::from_secs(253_402_300_800);
 
-/// A file's length and when it was last written.
+/// A file's length and when it was last written, and which root it lies below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct State {
     len: u64,
     modified: SystemTime,
+    edition: Option<u64>,
 }
 
 impl State {
     /// `None` where the system does not know when a file was written.
-    pub(crate) fn of(metadata: &fs::Metadata) -> Option<Self> {
+    pub(crate) fn of(metadata: &fs::Metadata, edition: Option<u64>) -> Option<Self> {
         Some(Self {
             len: metadata.len(),
             modified: metadata.modified().ok()?.into_std(),
+            edition,
         })
     }
 
     /// `"LENGTH-NANOSECONDS"`. The date of last modification has whole seconds only, and a file
     /// may change twice in one.
+    ///
+    /// Below a root that has taken the place of another one it is `"LENGTH-NANOSECONDS-EDITION"`:
+    /// tools that unpack a tree set times, so that two trees can have files of the same length
+    /// and time that are not the same.
     pub(crate) fn entity_tag(&self) -> String {
         let len = self.len;
-        match self.modified.duration_since(SystemTime::UNIX_EPOCH) {
-            Ok(since) => format!("\"{len}-{}\"", since.as_nanos()),
-            Err(before) => format!("\"{len}--{}\"", before.duration().as_nanos()),
+        let modified = match self.modified.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => format!("{}", since.as_nanos()),
+            Err(before) => format!("-{}", before.duration().as_nanos()),
+        };
+        match self.edition {
+            None => format!("\"{len}-{modified}\""),
+            Some(edition) => format!("\"{len}-{modified}-{edition:x}\""),
         }
     }
 
@@ -54,7 +64,11 @@ mod tests {
     use super::*;
 
     fn modified(modified: SystemTime) -> (String, Option<String>) {
-        let state = State { len: 7, modified };
+        let state = State {
+            len: 7,
+            modified,
+            edition: None,
+        };
         let metadata = state.metadata();
         let get = |field| Some(String::from_utf8(metadata.get(field)?.to_vec()).unwrap());
         assert_eq!(get(Field::ETag), Some(state.entity_tag()));

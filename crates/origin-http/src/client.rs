@@ -10,13 +10,16 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tower::Service;
 use tower::util::MapResponse;
 
+use crate::addresses::Resolver;
 use crate::traffic::Watched;
 use crate::{HttpOptions, OptionsError};
 
 #[cfg(feature = "tls")]
-type Inner = hyper_rustls::HttpsConnector<HttpConnector>;
+type Inner = hyper_rustls::HttpsConnector<Plain>;
 #[cfg(not(feature = "tls"))]
-type Inner = HttpConnector;
+type Inner = Plain;
+
+type Plain = HttpConnector<Resolver>;
 
 type Stream = <Inner as Service<hyper::Uri>>::Response;
 type WatchedStream = TokioIo<Watched<TokioIo<Stream>>>;
@@ -44,8 +47,12 @@ pub(crate) struct Factory {
 }
 
 impl Factory {
-    pub(crate) fn new(options: &HttpOptions, https: bool) -> Result<Self, OptionsError> {
-        let mut http = HttpConnector::new();
+    pub(crate) fn new(
+        options: &HttpOptions,
+        https: bool,
+        resolver: Resolver,
+    ) -> Result<Self, OptionsError> {
+        let mut http = HttpConnector::new_with_resolver(resolver);
         http.set_connect_timeout(Some(options.connect_timeout));
         http.set_nodelay(true);
         http.set_keepalive(Some(KEEPALIVE));
@@ -94,7 +101,7 @@ fn watched(stream: Stream) -> WatchedStream {
 /// A provider and roots of one's own, so that neither a process-wide provider nor the machine's
 /// certificates are needed.
 #[cfg(feature = "tls")]
-fn with_tls(mut http: HttpConnector, _https: bool) -> Result<Inner, String> {
+fn with_tls(mut http: Plain, _https: bool) -> Result<Inner, String> {
     use std::sync::Arc;
 
     use rustls::{ClientConfig, RootCertStore, crypto};
@@ -116,7 +123,7 @@ fn with_tls(mut http: HttpConnector, _https: bool) -> Result<Inner, String> {
 }
 
 #[cfg(not(feature = "tls"))]
-fn with_tls(http: HttpConnector, https: bool) -> Result<Inner, String> {
+fn with_tls(http: Plain, https: bool) -> Result<Inner, String> {
     if https {
         return Err("https needs the feature `tls` of gaggle-origin-http, which is off".to_owned());
     }

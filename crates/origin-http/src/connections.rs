@@ -263,10 +263,12 @@ impl Patience {
 mod tests {
     use super::*;
     use crate::HttpOptions;
+    use crate::addresses::Resolver;
 
     #[tokio::test(start_paused = true)]
     async fn connections_are_given_up_once_a_second_and_once_a_generation() {
-        let factory = Factory::new(&HttpOptions::default(), false).unwrap();
+        let resolver = Resolver::new(true);
+        let factory = Factory::new(&HttpOptions::default(), false, resolver).unwrap();
         let connections = Connections::new(factory);
         let number = || connections.kept.read().unwrap().number;
         connections.give_up(0);

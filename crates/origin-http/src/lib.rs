@@ -39,10 +39,25 @@
 //! told the status, or that there was no connection, no answer in time or no whole one, and nothing else
 //! ([`OriginFault`](gaggle_group::OriginFault)).
 //!
-//! A key that would leave `.` or `..` as a whole segment of the path is a failure and is not asked
-//! for: encoded or not, such a segment means another path to most servers and proxies (RFC 3986,
-//! section 5.2.4). A template that puts the key in the query, or that adds a letter to it
-//! (`/v-{key}`), has no such keys.
+//! # What is refused
+//!
+//! * **Keys that lead to another path.** Where the key stands in the path, one that has or makes a
+//!   segment `.` or `..` is a failure and is not asked for: most servers and proxies find another
+//!   path by it (RFC 3986, section 5.2.4), and many decode first, so that `..%2Fadmin` is `/admin`
+//!   to nginx. It is looked for in the key as it is and decoded up to four times over (`%2e%2e`,
+//!   `%252e`), with `/` and `\` between segments, and before path parameters (`..;x`). A key in the
+//!   query is not looked at, and a letter beside it (`/v-{key}`) makes `..` itself a key like any
+//!   other. [`Allow::dot_segments`] lets all of them through.
+//! * **Addresses that are no service's**: link-local ones (`169.254.0.0/16`, `fe80::/10`) and those
+//!   of the metadata services of clouds, also where they are embedded in an IPv6 address. They are
+//!   taken out of what a name is resolved to, and connections are made to what is left: it is not
+//!   the name that is looked at, nor an earlier answer for it. A URL with such an address itself is
+//!   an error at start. [`Allow::link_local`] lets them through. Loopback and private addresses are
+//!   what origins have.
+//!
+//! The reason stands in the log; clients are not told the address.
+//!
+//! # TLS
 //!
 //! The feature `tls`, on by default, adds https: rustls with *ring*, HTTP/1.1, and Mozilla's root
 //! certificates compiled in, so that a container needs no certificate files.
@@ -130,6 +145,7 @@
 //! * A body with neither `Content-Length` nor chunks ends where the connection does, so that its
 //!   truncation cannot be told. HTTP/1.0 servers send such bodies.
 
+mod addresses;
 mod body;
 mod buffer;
 mod cache_control;
@@ -142,8 +158,9 @@ mod options;
 mod origin;
 #[cfg(test)]
 mod properties;
+mod segments;
 mod template;
 mod traffic;
 
-pub use options::{HttpOptions, OptionsError};
+pub use options::{Allow, HttpOptions, OptionsError};
 pub use origin::HttpOrigin;

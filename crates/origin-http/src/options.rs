@@ -61,6 +61,19 @@ impl fmt::Debug for HttpOptions {
     }
 }
 
+/// What is refused unless it is allowed: for
+/// [`HttpOrigin::allowing`](crate::HttpOrigin::allowing). Nothing is allowed by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// Keys in the path that have or make a segment `.` or `..` in any decoding, such as `../a`
+    /// or `%2e%2e`. Allow them only where the service takes the key as it is, as an object store
+    /// does.
+    pub dot_segments: bool,
+    /// Link-local addresses (`169.254.0.0/16`, `fe80::/10`), and those of the metadata services of
+    /// clouds. Loopback and private addresses need no allowance.
+    pub link_local: bool,
+}
+
 /// An option that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("http origin: {field}: {reason}")]

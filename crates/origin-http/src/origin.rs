@@ -13,6 +13,7 @@ use hyper::header::HeaderMap;
 use hyper::{Request, Response, StatusCode, Uri};
 use tokio::time::timeout;
 
+use crate::addresses::{Resolver, check_host};
 use crate::body::{Bounds, Unread, read_whole};
 use crate::client::Factory;
 use crate::connections::{Connections, Exchange};
@@ -20,7 +21,7 @@ use crate::error::Failure;
 use crate::freshness::hint;
 use crate::metadata::{ask_for_changes, is_about_another, metadata, renewed};
 use crate::template::{Template, public_part};
-use crate::{HttpOptions, OptionsError};
+use crate::{Allow, HttpOptions, OptionsError};
 
 /// The most that is read of a body that is no value, so that its connection can be used again.
 const MAX_DRAINED: u64 = 16 << 10;
@@ -48,18 +49,31 @@ struct Inner {
 impl HttpOrigin {
     /// Checks the options and makes a client. Nothing is asked yet: a service that is down is a
     /// failure of loads.
+    pub fn new(options: HttpOptions) -> Result<Self, OptionsError> {
+        Self::allowing(options, Allow::default())
+    }
+
+    /// The same, and allows what is refused otherwise.
     #[allow(
         clippy::needless_pass_by_value,
         reason = "options are written in place"
     )]
-    pub fn new(options: HttpOptions) -> Result<Self, OptionsError> {
-        let template = Template::parse(&options.url).map_err(|reason| OptionsError {
+    pub fn allowing(options: HttpOptions, allow: Allow) -> Result<Self, OptionsError> {
+        let refused = |reason| OptionsError {
             field: "url",
             reason,
-        })?;
+        };
+        let mut template = Template::parse(&options.url).map_err(refused)?;
+        if allow.dot_segments {
+            template = template.with_dot_segments();
+        }
+        if !allow.link_local {
+            check_host(template.host()).map_err(|error| refused(error.to_string()))?;
+        }
         options.check_timeouts()?;
         let headers = options.header_map()?;
-        let factory = Factory::new(&options, template.is_https())?;
+        let resolver = Resolver::new(!allow.link_local);
+        let factory = Factory::new(&options, template.is_https(), resolver)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 template,

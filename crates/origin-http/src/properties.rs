@@ -254,7 +254,10 @@ fn check_template(template: &str, key: &[u8]) {
     let uri = match parsed.uri(key) {
         Ok(uri) => uri.to_string(),
         Err(Unaskable::DotSegment) => {
-            assert!(key.len() <= 2 && key.iter().all(|&byte| byte == b'.'));
+            // Nothing is refused for nothing, and all can be allowed.
+            assert!(key.is_empty() || key.iter().any(|byte| b"./\\%;".contains(byte)));
+            let parsed = Template::parse(template).unwrap().with_dot_segments();
+            assert_ne!(parsed.uri(key), Err(Unaskable::DotSegment));
             return;
         }
         Err(Unaskable::TooLong { len }) => {
@@ -279,6 +282,17 @@ fn check_template(template: &str, key: &[u8]) {
     );
     assert_eq!(percent_decode_str(middle).collect::<Vec<_>>(), key);
 
+    // As servers that decode once, or twice, before they look at the segments.
+    if !before.contains('?') {
+        let key_path = format!("{}{middle}{}", segment_before(before), segment_after(after));
+        let once = percent_decode_str(&key_path).collect::<Vec<_>>();
+        let twice = percent_encoding::percent_decode(&once).collect::<Vec<_>>();
+        for decoded in [key_path.into_bytes(), once, twice] {
+            let mut segments = decoded.split(|byte| b"/\\".contains(byte));
+            assert!(segments.all(|it| it != b"." && it != b".."), "{uri}");
+        }
+    }
+
     // As browsers and many servers read it: without dot segments, encoded or not.
     let (read, plain) = (url::Url::parse(&uri), url::Url::parse(&plain));
     if let (Ok(read), Ok(plain)) = (read, plain) {
@@ -287,6 +301,16 @@ fn check_template(template: &str, key: &[u8]) {
         let segments = |url: &url::Url| url.path_segments().unwrap().count();
         assert_eq!(segments(&read), segments(&plain), "{uri}");
     }
+}
+
+/// What the segment of the key begins with.
+fn segment_before(before: &str) -> &str {
+    before.rsplit('/').next().unwrap()
+}
+
+/// What it ends with.
+fn segment_after(after: &str) -> &str {
+    after.split(['/', '?']).next().unwrap()
 }
 
 #[test]

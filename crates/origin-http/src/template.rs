@@ -4,6 +4,8 @@ use hyper::Uri;
 use hyper::http::uri::Scheme;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
+use crate::segments::Around;
+
 /// All but the unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -19,15 +21,17 @@ pub(crate) struct Template {
     before: String,
     after: String,
     https: bool,
-    /// How many dots the key's path segment has by itself; `None` where no key can make it `.` or
-    /// `..`.
-    dots: Option<usize>,
+    host: String,
+    /// `None` where no key can make a dot segment, or each may.
+    around: Option<Around>,
 }
 
 /// Why a key cannot be asked for.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unaskable {
-    #[error("the key would make a path segment of dots alone, which means another path")]
+    #[error(
+        "the key has or makes a path segment of dots alone, by which servers find another path"
+    )]
     DotSegment,
     #[error("the key would make a URL of {len} bytes, which is too long")]
     TooLong { len: usize },
@@ -63,12 +67,13 @@ impl Template {
         {
             return Err(format!("must have {PLACE} in its path or query"));
         }
-        check_authority(&uri)?;
+        let host = check_authority(&uri)?;
         Ok(Self {
             before: before.to_owned(),
             after: after.to_owned(),
             https,
-            dots: dots_around(before, after),
+            host,
+            around: Around::of(before, after),
         })
     }
 
@@ -76,13 +81,23 @@ impl Template {
         self.https
     }
 
+    /// As it is written, an IPv6 address with its brackets.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The same with whatever keys there are.
+    pub(crate) fn with_dot_segments(self) -> Self {
+        Self {
+            around: None,
+            ..self
+        }
+    }
+
     /// The URL of `key`.
     pub(crate) fn uri(&self, key: &[u8]) -> Result<Uri, Unaskable> {
-        let only_dots = key.iter().all(|&byte| byte == b'.');
-        if self
-            .dots
-            .is_some_and(|dots| only_dots && matches!(dots + key.len(), 1 | 2))
-        {
+        let around = self.around.as_ref();
+        if around.is_some_and(|it| it.makes_dot_segment(key)) {
             return Err(Unaskable::DotSegment);
         }
         let url = format!(
@@ -107,7 +122,8 @@ pub(crate) fn public_part(url: &str) -> String {
     format!("{scheme}://{host}/…")
 }
 
-fn check_authority(uri: &Uri) -> Result<(), String> {
+/// Its host.
+fn check_authority(uri: &Uri) -> Result<String, String> {
     let Some(authority) = uri
         .authority()
         .filter(|authority| !authority.host().is_empty())
@@ -121,22 +137,7 @@ fn check_authority(uri: &Uri) -> Result<(), String> {
     if !portless && authority.port_u16().is_none_or(|port| port == 0) {
         return Err("has a port that is not a number from 1 to 65535".to_owned());
     }
-    Ok(())
-}
-
-fn dots_around(before: &str, after: &str) -> Option<usize> {
-    if before.contains('?') {
-        return None;
-    }
-    let head = before.rsplit('/').next().unwrap_or_default();
-    let tail = after.split(['/', '?']).next().unwrap_or_default();
-    let around = format!("{head}{tail}")
-        .to_ascii_lowercase()
-        .replace("%2e", ".");
-    around
-        .bytes()
-        .all(|byte| byte == b'.')
-        .then_some(around.len())
+    Ok(authority.host().to_owned())
 }
 
 #[cfg(test)]
@@ -187,6 +188,10 @@ mod tests {
             ("http://h/.{key}", "."),
             ("http://h/%2E{key}", "."),
             ("http://h/{key}%2e/x", "."),
+            ("http://h/{key}", "../a"),
+            ("http://h/{key}", "..\\a"),
+            ("http://h/{key}", "%2E%2E"),
+            ("http://h/{key}", "%252e"),
         ] {
             assert_eq!(
                 target(template, key.as_bytes()),
@@ -200,13 +205,14 @@ mod tests {
     fn dots_that_are_no_dot_segment_are_asked_for() {
         for (template, key, path) in [
             ("http://h/{key}", "...", "/..."),
-            ("http://h/{key}", "../a", "/..%2Fa"),
-            ("http://h/{key}", "%2E%2E", "/%252E%252E"),
+            ("http://h/{key}", "..a/b", "/..a%2Fb"),
+            ("http://h/{key}", "%2E%2Ea", "/%252E%252Ea"),
             ("http://h/v-{key}", "..", "/v-.."),
             ("http://h/{key}.json", "..", "/...json"),
             ("http://h/.{key}", "..", "/..."),
             ("http://h/?key={key}", "..", "/?key=.."),
             ("http://h/?a=/{key}", "..", "/?a=/.."),
+            ("http://h/?a={key}", "../%2e", "/?a=..%2F%252e"),
         ] {
             assert_eq!(
                 target(template, key.as_bytes()).unwrap(),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use gaggle_origin_http::{HttpOptions, HttpOrigin};
+use gaggle_origin_http::{Allow, HttpOptions, HttpOrigin};
 
 #[test]
 fn an_option_that_cannot_work_is_an_error_that_names_it() {
@@ -20,6 +20,9 @@ fn an_option_that_cannot_work_is_an_error_that_names_it() {
         ("url", HttpOptions::default()),
         ("url", url("http://h/")),
         ("url", url("ftp://h/{key}")),
+        ("url", url("http://169.254.169.254/latest/{key}")),
+        ("url", url("http://[fe80::1]:80/{key}")),
+        ("url", url("http://[::ffff:169.254.169.254]/{key}")),
         (
             "connect_timeout",
             HttpOptions {
@@ -60,6 +63,21 @@ fn an_option_that_cannot_work_is_an_error_that_names_it() {
         assert_eq!(error.field, field, "{error}");
         assert!(error.to_string().contains(field) && !error.to_string().contains("secret"));
     }
+}
+
+#[test]
+fn a_link_local_host_can_be_allowed() {
+    let options = HttpOptions {
+        url: "http://169.254.169.254/latest/{key}".to_owned(),
+        ..HttpOptions::default()
+    };
+    let error = HttpOrigin::new(options.clone()).unwrap_err();
+    assert!(error.reason.contains("link-local"), "{error}");
+    let allow = Allow {
+        link_local: true,
+        ..Allow::default()
+    };
+    assert!(HttpOrigin::allowing(options, allow).is_ok());
 }
 
 #[cfg(not(feature = "tls"))]

@@ -2,7 +2,7 @@
 
 /// Why a database could not be made an origin. The text names the database and says what it
 /// answered.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The database could not be opened or connected to.

@@ -60,10 +60,32 @@
 //! that loads. Clients and other nodes are told no more than its
 //! [`OriginFault`](gaggle_group::OriginFault).
 //!
+//! # Another file at the path
+//!
+//! * **Another file takes its place**, by a rename over it or by a link that is turned. A load
+//!   that comes a second or more after the last look at the path waits for another one, which
+//!   compares device and inode. A new file is opened and its query checked; loads that have begun
+//!   end on the old one. Writes to the file itself show at once, as ever.
+//! * **There is none any more**: loads fail, and are never "not found", until there is one. The
+//!   same holds of a file that cannot be used, such as one that is still being copied: write it
+//!   under another name, and rename it.
+//! * **It has a `-wal` file.** SQLite takes that for the new file's, whosesoever it is. Replace
+//!   only what is in no use by a writer, by a database that is whole in its one file.
+//! * A pool of its owner's ([`SqliteOrigin::from_pool`]) is not followed.
+//!
+//! # A directory without write permission
+//!
+//! To read a database in WAL mode SQLite needs a `-shm` file beside it. Where it can neither open
+//! nor make one, and no `-wal` file holds changes, the database is read as one that nobody changes
+//! (`immutable=1`). It is opened again within a second after its length, its time of writing or
+//! its `-wal` file has changed; a load that meets the change itself may fail or bring what was half
+//! written. Changes in a `-wal` file that cannot be read are an error that names it, since without
+//! them old rows would be served.
+//!
 //! # Bounds
 //!
 //! * A load waits for a connection for [`acquire_timeout`](SqliteOptions::acquire_timeout), and
-//!   then fails and says so.
+//!   then fails and says so. It waits no longer for a look at the path.
 //! * A dropped load's statement ends: SQLite looks every 1,000 instructions whether the load is
 //!   still waited for. Its connection is of use again some milliseconds later.
 //! * Where the first column is stored, and not computed, its length is asked for first: a value

@@ -1,0 +1,87 @@
+//! What is not asked for: keys that lead to another path, and addresses that are no service's.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use axum::response::IntoResponse as _;
+use bytes::Bytes;
+use gaggle_group::{Content, Key, Load, Origin, OriginError, OriginFault};
+use gaggle_origin_http::{HttpOptions, HttpOrigin};
+use support::{LIMIT, origin, serve};
+
+async fn load(origin: &HttpOrigin, key: &str) -> Result<Option<Bytes>, OriginError> {
+    let key = Key::copy_from_slice(key.as_bytes());
+    match origin.load(Load::new(&key, LIMIT)).await?.content {
+        Content::Value(value) => Ok(Some(value)),
+        Content::Absent => Ok(None),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_servers_would_read_as_another_path_is_refused_unasked() {
+    let (address, seen) = serve(|_| "value".into_response()).await;
+    let in_path = origin(address);
+    for key in [
+        ".",
+        "..",
+        "../admin",
+        "a/../b",
+        "..\\admin",
+        "%2e%2e",
+        "..%2Fadmin",
+        "%252e%252e",
+        "..;/a",
+    ] {
+        let Err(OriginError::Failed(error)) = load(&in_path, key).await else {
+            panic!("{key} was asked for");
+        };
+        let text = error.to_string();
+        assert!(text.contains("dots") && !text.contains("admin"), "{text}");
+    }
+    assert!(seen.targets.lock().unwrap().is_empty());
+
+    let url = format!("http://{address}/?key={{key}}");
+    let in_query = HttpOrigin::new(HttpOptions {
+        url,
+        ..HttpOptions::default()
+    })
+    .unwrap();
+    for (key, encoded) in [("..", ".."), ("../admin", "..%2Fadmin"), ("%2e", "%252e")] {
+        assert_eq!(load(&in_query, key).await.unwrap().unwrap(), "value");
+        assert_eq!(seen.last_target(), format!("/?key={encoded}"));
+    }
+}
+
+/// The system's resolver reads numbers as addresses, as it does names: with no name server needed.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_address_is_refused_by_what_is_connected_to_and_not_by_the_name() {
+    let (address, seen) = serve(|_| "value".into_response()).await;
+    let named = |host: &str| HttpOptions {
+        url: format!("http://{host}:{}/{{key}}", address.port()),
+        ..HttpOptions::default()
+    };
+    // 127.0.0.1, which is nobody's to refuse.
+    let loopback = HttpOrigin::new(named("2130706433")).unwrap();
+    assert_eq!(load(&loopback, "k").await.unwrap().unwrap(), "value");
+    assert_eq!(seen.targets.lock().unwrap().len(), 1);
+
+    for host in ["2852039166", "0xa9fea9fe", "169.16689662"] {
+        let origin = HttpOrigin::new(named(host)).unwrap();
+        let Err(OriginError::Failed(error)) = load(&origin, "Zebedee").await else {
+            panic!("{host} was asked");
+        };
+        let text = error.to_string();
+        assert!(
+            text.contains("169.254.169.254, which is link-local"),
+            "{text}"
+        );
+        assert!(!text.contains("Zebedee"), "{text}");
+        assert_eq!(error.fault(), OriginFault::Unreachable);
+        assert!(
+            !error.fault().to_string().contains("169"),
+            "clients are told the address"
+        );
+    }
+}
