@@ -10,7 +10,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use gaggle_group::{Error, Group, OverBudget, Overload};
+use gaggle_group::{Error, Group, OriginFault, OverBudget, Overload};
 use serde::Serialize;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -149,6 +149,9 @@ pub(crate) fn status(error: &Error) -> StatusCode {
         Error::NotFound { .. } => StatusCode::NOT_FOUND,
         Error::KeyTooLong { .. } => StatusCode::URI_TOO_LONG,
         Error::ValueTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::Origin { source, .. } if source.fault() == OriginFault::Key => {
+            StatusCode::BAD_REQUEST
+        }
         Error::Origin { .. } | Error::Panicked { .. } | Error::Owner { .. } => {
             StatusCode::BAD_GATEWAY
         }
@@ -239,6 +242,15 @@ mod tests {
                     source: OriginError::failed("down"),
                 },
                 502,
+                None,
+            ),
+            (
+                Error::Origin {
+                    group: g(),
+                    peer: None,
+                    source: OriginError::failed("no").known_as(OriginFault::Key),
+                },
+                400,
                 None,
             ),
             (

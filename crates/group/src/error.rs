@@ -232,6 +232,9 @@ pub struct Public<'a>(&'a Error);
 impl std::fmt::Display for Public<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
+            Error::Origin { group, source, .. } if source.fault() == OriginFault::Key => {
+                write!(f, "group {group}: the origin takes no such key")
+            }
             Error::Origin { group, source, .. } => {
                 write!(f, "group {group}: the origin failed: {}", source.fault())
             }

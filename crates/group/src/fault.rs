@@ -31,6 +31,8 @@ pub enum OriginFault {
     Busy,
     /// The load panicked.
     Panicked,
+    /// It takes no such key, and was not asked: the request is at fault, not the origin.
+    Key,
 }
 
 /// A failure as an origin gave it. Its text and its causes are those of the error that was given.
@@ -84,7 +86,7 @@ const OTHER: &str = "the reason is in the log of the node that asked it";
 const STATUS: &str = "answered ";
 
 /// The texts of those that have no number.
-const TEXTS: [(OriginFault, &str); 7] = [
+const TEXTS: [(OriginFault, &str); 8] = [
     (OriginFault::Other, OTHER),
     (OriginFault::Unreachable, "cannot be connected to"),
     (OriginFault::TimedOut, "timed out"),
@@ -92,6 +94,7 @@ const TEXTS: [(OriginFault, &str); 7] = [
     (OriginFault::Unusable, "its answer cannot be used"),
     (OriginFault::Busy, "all connections to it are in use"),
     (OriginFault::Panicked, "the load panicked"),
+    (OriginFault::Key, "it takes no such key"),
 ];
 
 impl fmt::Display for OriginFault {

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use gaggle_group::{
-    Error, FreshnessPolicy, Group, Key, Limits, Load, Loaded, Origin, OriginError, Overload,
-    async_trait,
+    Error, FreshnessPolicy, Group, Key, Limits, Load, Loaded, Origin, OriginError, OriginFault,
+    Overload, async_trait,
 };
 use gaggle_testkit::{CountingOrigin, tokio_clock};
 use tokio::sync::watch;
@@ -231,4 +231,28 @@ async fn a_load_in_the_queue_that_nobody_waits_for_is_not_begun() {
     assert_eq!(origin.begun.load(SeqCst), 3);
     // Nobody is left in the way of the next.
     assert!(group.get("gone 1").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_the_origin_does_not_take_keep_nobody_from_it() {
+    let group = Group::builder("things")
+        .origin_fn(|key: Key| async move {
+            match &*key {
+                b"bad" => Err(OriginError::failed("no").known_as(OriginFault::Key)),
+                _ => Ok(Some("value")),
+            }
+        })
+        .clock(tokio_clock())
+        .build()
+        .unwrap();
+    for _ in 0..200 {
+        let refused = group.get("bad").await.unwrap_err();
+        assert_eq!(
+            refused.public().to_string(),
+            "group things: the origin takes no such key"
+        );
+        sleep(Duration::from_secs(2)).await;
+    }
+    assert!(!group.stats().origin_queue.breaker_open);
+    assert_eq!(group.get("good").await.unwrap(), "value");
 }

@@ -95,7 +95,7 @@ impl Origin for HttpOrigin {
         let uri = inner
             .template
             .uri(load.key)
-            .map_err(|error| inner.failure("").caused_by(error).told(OriginFault::Other))?;
+            .map_err(|error| inner.failure("").caused_by(error).told(OriginFault::Key))?;
         let mut answer = inner.ask(&uri, load.stale).await?;
         if let Some(stale) = load.stale
             && answer.was_conditional

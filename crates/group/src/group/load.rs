@@ -13,7 +13,8 @@ use crate::fault::Whole;
 use crate::stats::LoadEnd;
 use crate::tiers::Tier;
 use crate::{
-    Answer, Content, Entry, Error, Hint, Key, Load, Loaded, Metadata, OriginError, Overload, Source,
+    Answer, Content, Entry, Error, Hint, Key, Load, Loaded, Metadata, OriginError, OriginFault,
+    Overload, Source,
 };
 
 impl Inner {
@@ -102,8 +103,14 @@ impl Inner {
                 origin.load(load).await
             }
         };
-        let failed =
-            |outcome: &Result<Loaded, OriginError>| matches!(outcome, Err(OriginError::Failed(_)));
+        let failed = |outcome: &Result<Loaded, OriginError>| {
+            let failure = outcome.as_ref().err();
+            // A key that it does not take says nothing about the origin: whoever asks for such keys must not
+            // keep others from it.
+            failure.is_some_and(|failure| {
+                matches!(failure, OriginError::Failed(_)) && failure.fault() != OriginFault::Key
+            })
+        };
         let asked = permit.run(limits.load_timeout, work, failed).await;
         let Loaded {
             content,
@@ -189,8 +196,12 @@ impl Inner {
                 retry_after: over.retry_after,
             },
             source @ OriginError::Failed(_) => {
-                // All of it: whoever asked is told no more than what kind of failure it is.
-                warn!(group = %self.name, error = %Whole(&source), "the origin failed");
+                if source.fault() == OriginFault::Key {
+                    debug!(group = %self.name, error = %Whole(&source), "the origin takes no such key");
+                } else {
+                    // All of it: whoever asked is told no more than what kind of failure it is.
+                    warn!(group = %self.name, error = %Whole(&source), "the origin failed");
+                }
                 Error::Origin {
                     group,
                     peer: None,
