@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gaggle_origin_http::HttpOptions;
+use gaggle_origin_http::{Allow, HttpOptions};
 use gaggle_origin_sql::SqliteOptions;
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +103,10 @@ pub(crate) struct Http {
     pub(crate) idle_timeout: Span,
     /// Whether the answers' own freshness counts.
     pub(crate) honour_freshness: bool,
+    /// Whether keys that come to `.` or `..` in the path are asked for.
+    pub(crate) allow_dot_segments: bool,
+    /// Whether link-local addresses and those of clouds' metadata services are connected to.
+    pub(crate) allow_link_local: bool,
     /// Sent with each request.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) headers: BTreeMap<String, Secret>,
@@ -110,7 +114,7 @@ pub(crate) struct Http {
 
 impl Default for Http {
     fn default() -> Self {
-        let options = HttpOptions::default();
+        let (options, allow) = (HttpOptions::default(), Allow::default());
         Self {
             url: options.url,
             connect_timeout: Span(options.connect_timeout),
@@ -118,6 +122,8 @@ impl Default for Http {
             max_idle_connections: options.max_idle_connections,
             idle_timeout: Span(options.idle_timeout),
             honour_freshness: options.honour_freshness,
+            allow_dot_segments: allow.dot_segments,
+            allow_link_local: allow.link_local,
             headers: BTreeMap::new(),
         }
     }
@@ -145,6 +151,14 @@ impl Http {
             max_idle_connections: self.max_idle_connections,
             idle_timeout: self.idle_timeout.0,
             honour_freshness: self.honour_freshness,
+        }
+    }
+
+    /// What is refused unless it is allowed.
+    pub(crate) fn allow(&self) -> Allow {
+        Allow {
+            dot_segments: self.allow_dot_segments,
+            link_local: self.allow_link_local,
         }
     }
 }
@@ -176,7 +190,7 @@ impl Origin {
                 bounds::timeout(&field("read-timeout"), http.read_timeout)?;
                 bounds::at_most_a_day(&field("idle-timeout"), http.idle_timeout)?;
                 // Asks nobody: it checks the template and the headers.
-                gaggle_origin_http::HttpOrigin::new(http.options())
+                gaggle_origin_http::HttpOrigin::allowing(http.options(), http.allow())
                     .map(drop)
                     .map_err(|failure| {
                         ConfigError::new(field(&failure.field.replace('_', "-")), failure.reason)

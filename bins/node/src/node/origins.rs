@@ -20,7 +20,7 @@ pub(super) async fn open(group: &str, config: &Group) -> Result<Arc<dyn Origin>,
             Arc::new(opened.map_err(|failure| ConfigError::new(field(""), failure))?)
         }
         config::Origin::Http(http) => Arc::new(
-            HttpOrigin::new(http.options())
+            HttpOrigin::allowing(http.options(), http.allow())
                 .map_err(|failure| ConfigError::new(field(".url"), failure))?,
         ),
         config::Origin::Files(files) => Arc::new(
