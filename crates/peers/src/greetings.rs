@@ -134,18 +134,18 @@ impl Inner {
         };
         match weighed {
             Weighed::Doubted => return,
-            Weighed::Ambiguous => {
-                let how =
-                    format!("several nodes answer at {address}; each needs an address of its own");
-                differs = Some((how, true));
-            }
-            Weighed::Same => {}
+            Weighed::Ambiguous | Weighed::Same => {}
             Weighed::News => {
                 self.recognise(&membership, address, &greeting);
                 self.returns(&mut membership, &greeting);
                 self.rebuild_or_warn(&mut membership);
                 self.moved.now();
             }
+        }
+        if membership.met.get(address).is_some_and(Met::is_ambiguous) {
+            let how =
+                format!("several nodes answer at {address}; each needs an address of its own");
+            differs = Some((how, true));
         }
         let (how, at_once) = differs.map_or((None, false), |(how, at_once)| (Some(how), at_once));
         self.differences.note(name, Side::Asked, how, at_once);

@@ -41,7 +41,9 @@
 //! * Addresses of one node are one member. The latest run of a name has it, so that a node which
 //!   returns under another address keeps its keys.
 //! * A front end is no member of the ring, and is told of removals.
-//! * A node of another [cluster](Options::cluster), and what is no node at all, is left out.
+//! * A node of another [cluster](Options::cluster), and what is no node at all, is left out. Where a
+//!   node answered before, that takes three such answers in sequence.
+//! * An address at which several nodes answer in turn is one of them, and is reported.
 //!
 //! Until an address has answered it is taken for a member by the name that it stands for. Where nodes
 //! spell the address of a node differently that has never been up, their rings differ until it is.

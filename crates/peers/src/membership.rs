@@ -4,7 +4,7 @@ mod damping;
 mod met;
 mod seats;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use gaggle_group::Instance;
@@ -144,17 +144,13 @@ impl Inner {
             damping.welcome();
         }
         let believed = damping.believe(&addresses, &in_force, &me.address, known, now);
-        let entry = |address: &String| {
-            let listed = nodes.iter().find(|node| node.address == *address);
-            let before = || {
-                membership
-                    .listed
-                    .iter()
-                    .find(|node| node.address == *address)
-            };
-            listed.or_else(before).cloned()
-        };
-        let list = believed.members.iter().filter_map(entry).collect();
+        // What the source says now goes before what it said.
+        let known = membership.listed.iter().chain(&nodes);
+        let known: HashMap<&str, &Listed> = known.map(|node| (&*node.address, node)).collect();
+        let believed_nodes = believed.members.iter();
+        let list = believed_nodes
+            .filter_map(|address| known.get(&**address).copied().cloned())
+            .collect();
         membership.put_off = None;
         match self.list(membership, list) {
             Ok(_) => {

@@ -69,7 +69,7 @@ pub(super) fn reached(field: &str, text: &str) -> Result<Place, ConfigError> {
 
 fn can_be_reached(field: &str, text: &str, place: &Place) -> Result<(), ConfigError> {
     let problem = if place.ip().is_some_and(|ip| ip.is_unspecified()) {
-        "stands for every address of a machine, and no other node can reach it; expected the address that they use"
+        "is an unspecified address, which no other node can reach; expected the address that they use"
     } else if place.port == 0 {
         "has port 0, and no other node can reach it; expected the port that they use"
     } else {

@@ -88,7 +88,7 @@ impl Config {
             if self.node.advertise.is_none() && unspecified && gossip.seeds.is_empty() {
                 return Err(ConfigError::new(
                     "node.advertise",
-                    "missing: node.peer-addr stands for every address of this machine, and there is no seed to tell by \
+                    "missing: node.peer-addr is an unspecified address, and there is no seed to tell by \
                      which of them others reach it; expected the base URL that they use",
                 ));
             }

@@ -100,7 +100,7 @@ impl Members {
                     _ => "cluster.peers",
                 };
                 let problem = format!(
-                    "missing: node.peer-addr stands for every address of this machine, and none of {list} has answered as \
+                    "missing: node.peer-addr is an unspecified address, and none of {list} has answered as \
                      this node within {within:?}; expected the base URL by which the other nodes reach it"
                 );
                 return Err(ConfigError::new("node.advertise", problem));
@@ -164,7 +164,7 @@ async fn way_to(seeds: &[String]) -> Result<IpAddr, ConfigError> {
         ConfigError::new(
             "node.advertise",
             format!(
-                "missing: node.peer-addr stands for every address of this machine, and {problem}; expected the base URL by \
+                "missing: node.peer-addr is an unspecified address, and {problem}; expected the base URL by \
                  which the other nodes reach this one"
             ),
         )

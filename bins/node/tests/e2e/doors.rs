@@ -139,7 +139,7 @@ async fn without_a_token_of_the_cluster_nobody_is_answered() {
                     ("PUT", "/v1/scores/Tom"),
                     ("POST", "/v1/scores/remove"),
                     ("POST", "/reload"),
-                    // Only those two are for everybody, and only as they are spelled.
+                    // Only those two need no authentication, and only in that spelling.
                     ("GET", "/livez/"),
                     ("GET", "//livez"),
                     ("GET", "/livez/../status"),

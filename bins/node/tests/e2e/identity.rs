@@ -162,8 +162,9 @@ async fn a_node_that_is_not_in_its_list_does_not_start() {
     let stderr = String::from_utf8(ended.stderr).unwrap();
     let last = stderr.lines().last().unwrap();
     assert!(
-        last.starts_with("gaggle-node: node.advertise: missing: node.peer-addr stands for every address of this machine")
-            && last.contains("none of cluster.peers has answered as this node within 500ms")
+        last.starts_with(
+            "gaggle-node: node.advertise: missing: node.peer-addr is an unspecified address"
+        ) && last.contains("none of cluster.peers has answered as this node within 500ms")
             && last.ends_with("expected the base URL by which the other nodes reach it"),
         "{stderr}"
     );

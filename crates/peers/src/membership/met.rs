@@ -1,10 +1,15 @@
 //! Who answered at an address.
 
+use std::time::Duration;
+
 use gaggle_group::Greeting;
+use tokio::time::Instant;
 
 /// How many times in sequence something else than a node has to answer where a node did, before it is believed: a
 /// proxy may say for a moment what no node would.
 const DOUBTS: u8 = 3;
+/// For how long an address counts as that of several nodes after the last sign of it: each of them answers now and then.
+const AMBIGUOUS_FOR: Duration = Duration::from_secs(60);
 /// How many earlier runs at an address are remembered.
 const EARLIER: usize = 16;
 
@@ -14,6 +19,8 @@ pub(crate) struct Met {
     /// The runs that were there before the present one. A run that has ended does not come back.
     earlier: Vec<u64>,
     doubts: u8,
+    /// When one of them last answered after it had been followed by another.
+    ambiguous: Option<Instant>,
 }
 
 /// What to make of an answer.
@@ -33,7 +40,14 @@ impl Met {
             greeting,
             earlier: Vec::new(),
             doubts: 0,
+            ambiguous: None,
         }
+    }
+
+    /// Whether several nodes answer at the address.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.ambiguous
+            .is_some_and(|at| at.elapsed() < AMBIGUOUS_FOR)
     }
 
     /// Takes an answer in.
@@ -42,6 +56,7 @@ impl Met {
             (Greeting::Node(known), Greeting::Node(hello)) => {
                 let (known, id) = (known.instance.id, hello.instance.id);
                 if known != id && self.earlier.contains(&id) {
+                    self.ambiguous = Some(Instant::now());
                     return Weighed::Ambiguous;
                 }
                 if known != id {

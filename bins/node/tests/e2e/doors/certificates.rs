@@ -69,7 +69,7 @@ async fn each_certificate_that_is_no_good_is_refused_with_the_reason() {
         }
         let without = showing(None).get(addr, target).await;
         match door {
-            // There are pages for everybody on that port, so that it has to be asked.
+            // The admin port has pages without authentication, so the refusal is an HTTP status.
             "admin" => {
                 let answer = without.unwrap();
                 assert_eq!(answer.status, 403);

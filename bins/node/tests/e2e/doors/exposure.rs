@@ -115,6 +115,6 @@ fn an_open_port_is_refused_with_a_line_that_says_both_ways() {
             );
         }
     }
-    // The front door is for everybody.
+    // The front door needs no authentication.
     accepted(dir, "[node]\napi-addr = \"0.0.0.0:9999\"");
 }
