@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use self::flight::Outcome;
+use self::gather::Gathering;
 use self::reconfigure::limiter_options;
 use crate::builder::Parts;
 use crate::failures::Failures;
@@ -23,6 +24,7 @@ use crate::{Answer, Clock, Error, GroupBuilder, HotCopies, Key, Router, Settings
 mod fetch;
 mod flight;
 mod follow;
+mod gather;
 mod hand_over;
 mod load;
 mod many;
@@ -63,8 +65,12 @@ struct Inner {
     /// Read on misses only, and never across an await.
     router: RwLock<Arc<dyn Router>>,
     counters: Counters,
+    /// What follows the changes of the origin's source.
+    follower: Mutex<Option<snapshot::AskFollower>>,
     /// How many loads ask the origin, who waits for that, and who is shed.
     origin_limiter: Limiter,
+    /// Loads that wait to ask the origin, where it takes several keys at once.
+    gathering: Gathering,
     /// Requests to previous owners.
     hand_over_slots: Semaphore,
     /// What bodies under way, and answers that are being written, draw on. Shared by the groups of a process.
@@ -91,7 +97,12 @@ impl Group {
     pub(crate) fn from_parts(parts: Parts) -> Self {
         Self {
             inner: Arc::new(Inner {
-                origin_limiter: Limiter::new(limiter_options(&parts.name, &parts.settings.limits)),
+                origin_limiter: Limiter::new(limiter_options(
+                    &parts.name,
+                    &parts.settings.limits,
+                    parts.origin.max_batch(),
+                )),
+                gathering: Gathering::default(),
                 hand_over_slots: Semaphore::new(HAND_OVER_SLOTS),
                 in_flight: parts.in_flight,
                 name: parts.name,
@@ -105,6 +116,7 @@ impl Group {
                 hot_copies: RwLock::new(parts.hot_copies),
                 router: RwLock::new(parts.router),
                 counters: Counters::default(),
+                follower: Mutex::default(),
                 loads: Flights::with_options(FlightOptions {
                     count_waiters: true,
                     ..FlightOptions::default()

@@ -77,12 +77,15 @@ pub use hello::{Greeting, Hello, Instance, PROTOCOL, Word};
 pub use hot::{HotCopies, NoHotCopies, RequestRate, Sampled};
 pub use metadata::{BadMetadata, Field, Metadata};
 pub use origin::{Load, Origin, OriginFn};
-pub use party::{Guest, Party};
+pub use party::{Guest, Invitation, Party};
 pub use peer::{Fetch, HandOver, Peer, PeerError, Put, Verdict};
 pub use removal::{BadRemovalId, Known, News, Notice, RemovalId, Scope};
 pub use router::{Disagreement, LocalOnly, Member, PeerRequests, Route, Router};
 pub use settings::{Limits, ReconfigureError, Settings};
-pub use stats::{CacheStats, HISTOGRAM_BOUNDS, Histogram, LoadStats, OriginQueue, Stats};
+pub use stats::{
+    CacheStats, FollowState, FollowStats, HISTOGRAM_BOUNDS, Histogram, LoadStats, OriginQueue,
+    Stats,
+};
 pub use store::{Cached, Inserted, LruStore, Store, StoreStats};
 
 pub use async_trait::async_trait;

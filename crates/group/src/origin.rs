@@ -17,6 +17,27 @@ use crate::{Key, Loaded, Metadata, OriginError};
 pub trait Origin: Send + Sync + 'static {
     /// Loads what there is of a key: a value, or [`Loaded::absent`].
     async fn load(&self, load: Load<'_>) -> Result<Loaded, OriginError>;
+
+    /// The most keys that [`load_many`](Self::load_many) takes at once. 1, the default: it is never called, and each key is a
+    /// load of its own.
+    fn max_batch(&self) -> usize {
+        1
+    }
+
+    /// Loads several keys in one request to the source: one outcome for each load, in their order. A group calls it with at
+    /// most [`max_batch`](Self::max_batch) loads that came together, or that waited together for a slot of
+    /// [`max_origin_loads`](crate::Limits::max_origin_loads), of which it takes one. A
+    /// key may be among them twice, where it was removed meanwhile. What fails for one key should fail for that key alone;
+    /// what fails for all is told for each.
+    ///
+    /// The default loads one after the other.
+    async fn load_many(&self, loads: &[Load<'_>]) -> Vec<Result<Loaded, OriginError>> {
+        let mut outcomes = Vec::with_capacity(loads.len());
+        for load in loads {
+            outcomes.push(self.load(*load).await);
+        }
+        outcomes
+    }
 }
 
 /// One load.

@@ -1,12 +1,12 @@
-//! Fetches that leave together.
+//! Fetches, or loads, that leave together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// The fetches that one call makes of one peer at the same time: a countdown that tells a transport when all of them have
-/// reached it, so that they can share a request.
+/// The fetches that one call makes of one peer at the same time, or its loads of one origin: a countdown that tells when all of
+/// them have come, so that they can share a request.
 ///
 /// Each fetch has a [`Guest`] of the party with it. While the party itself is there, more may be invited; once it is
 /// dropped and every guest has arrived or is gone, the party is complete.
@@ -28,7 +28,14 @@ pub struct Party {
     shared: Arc<Shared>,
 }
 
-/// One fetch of a [`Party`]. Dropped, it is waited for no longer.
+/// Leave to send [guests](Guest) to a [`Party`], for those that do not keep it open. A guest that comes once the party is
+/// complete is waited for by none of those before.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    shared: Arc<Shared>,
+}
+
+/// One fetch or load of a [`Party`]. Dropped, it is waited for no longer.
 #[derive(Debug)]
 pub struct Guest {
     shared: Arc<Shared>,
@@ -55,11 +62,21 @@ impl Party {
 
     /// One more guest to wait for.
     pub fn invite(&self) -> Guest {
-        self.shared.missing.fetch_add(1, Ordering::Relaxed);
-        Guest {
+        self.shared.one_more()
+    }
+
+    /// Leave to invite guests.
+    pub fn invitation(&self) -> Invitation {
+        Invitation {
             shared: Arc::clone(&self.shared),
-            arrived: AtomicBool::new(false),
         }
+    }
+}
+
+impl Invitation {
+    /// One more guest to wait for.
+    pub fn accept(&self) -> Guest {
+        self.shared.one_more()
     }
 }
 
@@ -111,6 +128,14 @@ impl Drop for Guest {
 }
 
 impl Shared {
+    fn one_more(self: &Arc<Self>) -> Guest {
+        self.missing.fetch_add(1, Ordering::Relaxed);
+        Guest {
+            shared: Arc::clone(self),
+            arrived: AtomicBool::new(false),
+        }
+    }
+
     fn one_less(&self) {
         if self.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.complete.notify_waiters();

@@ -86,6 +86,12 @@ pub trait Router: Send + Sync + 'static {
         Route::Standby
     }
 
+    /// Whether it falls to this node to do what one node of the cluster does for all: the owner of that name, or while it is
+    /// down the same other one on every node that knows. Two nodes may think so for a moment, as with every question of health.
+    fn leads(&self, what: &[u8]) -> bool {
+        self.is_mine(what)
+    }
+
     /// The node that kept `key` before the ring changed lately, if it is another one than this and can be asked. It is asked
     /// before the origin.
     fn previous_owner(&self, key: &[u8]) -> Option<Previous> {

@@ -55,6 +55,62 @@ pub struct Stats {
     pub absent: CacheStats,
     /// The bytes that all of them may hold together.
     pub limit_bytes: u64,
+    /// Requests to the origin that asked for more than one key.
+    pub origin_batches: u64,
+    /// The keys that they asked for.
+    pub origin_batched: u64,
+    /// What follows the group's source, if anything does.
+    pub follow: Option<FollowStats>,
+}
+
+/// How something that follows the changes of a group's source is doing: [`Group::set_follow_stats`](crate::Group::set_follow_stats).
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct FollowStats {
+    /// What it does now.
+    pub state: FollowState,
+    /// For how long the oldest change that it knows to exist has not been applied everywhere; zero if there is none, `None`
+    /// where it cannot tell.
+    pub lag: Option<Duration>,
+    /// How many bytes of its log the source still has to keep for it, where it has such a log.
+    pub behind_bytes: Option<u64>,
+    /// Changes that it was told of.
+    pub changes: u64,
+    /// Keys that it removed.
+    pub keys_removed: u64,
+    /// Values that it put in place of removed ones.
+    pub values_put: u64,
+    /// Times that it removed the whole group, as it could not know what had changed, or as all of it had.
+    pub group_removals: u64,
+    /// Times that it lost the source, or could not reach it.
+    pub failures: u64,
+}
+
+/// What a follower of a group's source does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FollowState {
+    /// Another node of the cluster follows; this one takes over when that one is down.
+    #[default]
+    Standby,
+    /// It makes a connection to the source.
+    Connecting,
+    /// It is told of changes as they happen.
+    Following,
+    /// It cannot reach the source, and tries again.
+    Failing,
+}
+
+impl FollowState {
+    /// The state in one word, as a metric's label has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Standby => "standby",
+            Self::Connecting => "connecting",
+            Self::Following => "following",
+            Self::Failing => "failing",
+        }
+    }
 }
 
 /// Who asks the origin, and who waits to.
@@ -147,6 +203,8 @@ pub(crate) struct Counters {
     pub(crate) taken_over: AtomicU64,
     pub(crate) hedges: AtomicU64,
     pub(crate) in_flight: AtomicUsize,
+    pub(crate) origin_batches: AtomicU64,
+    pub(crate) origin_batched: AtomicU64,
     pub(crate) origin: LoadCounters,
     pub(crate) peer: LoadCounters,
 }

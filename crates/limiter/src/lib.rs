@@ -66,8 +66,8 @@
 //! closes, two failures that are half of all outcomes open it again. [`BreakerOptions`] has these.
 //!
 //! The target is the time in which four are started, at least 20 ms; what can be started within a
-//! time is the limit by the mean time for which a slot is held (Little's law). Before the first
-//! work ends nothing is known of that, and only [`max_queue`](Options::max_queue) bounds the
+//! time is the limit, times the pieces that [share a slot](Options::per_slot), by the mean time for
+//! which a slot is held (Little's law). Before the first work ends nothing is known of that, and only [`max_queue`](Options::max_queue) bounds the
 //! queue. Rates are looked at every 100 ms, when somebody comes or work ends.
 //!
 //! With [`Limit::Auto`] the limit follows the latency: it grows while the work takes no longer

@@ -17,6 +17,9 @@ pub struct Options {
     pub max_wait: Duration,
     /// The most that wait, whatever the rate at which work is started. 10,000 by default.
     pub max_queue: usize,
+    /// How many pieces of work may share a slot: one that is started may [take others
+    /// along](crate::Permit::take_along) that wait. By that much more of them wait. 1 by default.
+    pub per_slot: usize,
     /// How long work that was given up keeps its slot at most. Then it is dropped, and what was
     /// worked on is believed to be done with it. Five seconds by default.
     pub grace: Duration,
@@ -31,6 +34,7 @@ impl Default for Options {
             limit: Limit::Fixed(256),
             max_wait: Duration::from_secs(1),
             max_queue: 10_000,
+            per_slot: 1,
             grace: Duration::from_secs(5),
             breaker: Some(BreakerOptions::default()),
         }

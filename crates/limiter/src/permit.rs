@@ -85,6 +85,13 @@ impl Permit {
         })
     }
 
+    /// So many that waited for slots of their own are worked on in this one: they count as started, and
+    /// their [`Acquire`](crate::Acquire)s are to be dropped. At most
+    /// [`Options::per_slot`](crate::Options::per_slot), with this one.
+    pub fn take_along(&self, others: usize) {
+        self.shared.state().take_along(others);
+    }
+
     fn grace(&self) -> Duration {
         self.shared.state().grace()
     }

@@ -74,9 +74,9 @@ impl<T> Queue<T> {
         self.flow.now.came += 1;
     }
 
-    /// Counts somebody who is started.
-    pub(crate) fn count_started(&mut self) {
-        self.flow.now.started += 1;
+    /// Counts those who are started.
+    pub(crate) fn count_started(&mut self, count: u64) {
+        self.flow.now.started += count;
     }
 
     /// Counts somebody who is refused for want of room or time.

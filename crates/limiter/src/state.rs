@@ -73,6 +73,8 @@ pub(crate) struct State<T> {
     ceiling: Ceiling,
     max_wait: Duration,
     max_queue: usize,
+    /// The most that are started with one slot.
+    per_slot: usize,
     grace: Duration,
     in_use: usize,
     given_up: usize,
@@ -92,6 +94,7 @@ impl<T> State<T> {
             ceiling: Ceiling::new(options.limit, now),
             max_wait: options.max_wait.min(LONGEST),
             max_queue: options.max_queue,
+            per_slot: options.per_slot.max(1),
             grace: options.grace,
             in_use: 0,
             given_up: 0,
@@ -193,6 +196,13 @@ impl<T> State<T> {
         self.queue.count_refused();
         self.counters.refused_busy += 1;
         self.busy()
+    }
+
+    /// So many are worked on in a slot that another has taken.
+    pub(crate) fn take_along(&mut self, others: usize) {
+        let others = others as u64;
+        self.counters.started += others;
+        self.queue.count_started(others);
     }
 
     pub(crate) fn count_unwanted(&mut self) {
@@ -308,7 +318,7 @@ impl<T> State<T> {
     fn start(&mut self, now: Instant, probe: bool) -> Slot {
         self.in_use += 1;
         self.counters.started += 1;
-        self.queue.count_started();
+        self.queue.count_started(1);
         Slot {
             started: now,
             probe,
@@ -388,7 +398,10 @@ impl<T> State<T> {
         let (max_wait, max_queue) = (self.max_wait, self.max_queue);
         self.held.map_or_else(
             || Rules::unmeasured(max_wait, max_queue),
-            |held| Rules::measured(max_wait, max_queue, limit as f64 / held.max(1e-6)),
+            |held| {
+                let rate = limit as f64 * self.per_slot as f64 / held.max(1e-6);
+                Rules::measured(max_wait, max_queue, rate)
+            },
         )
     }
 }

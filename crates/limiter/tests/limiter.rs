@@ -190,6 +190,39 @@ async fn what_nobody_wants_any_more_takes_no_room() {
     assert_eq!(counts(&limiter), (1, 0, 1));
 }
 
+/// How many of 200 that come at once may wait, where a slot is held for 100 ms and a wait of 1 s is allowed; and how many count as
+/// started once the next slot has taken along what it may.
+async fn room(per_slot: usize) -> (usize, u64) {
+    let limiter = Limiter::new(Options {
+        limit: Limit::Fixed(1),
+        per_slot,
+        breaker: None,
+        ..Options::default()
+    });
+    let held = permit(&limiter).await;
+    held.run(SECOND, sleep(100 * MS), never_failed)
+        .await
+        .unwrap();
+    let held = permit(&limiter).await;
+    let mut others: Vec<_> = (0..200).map(|_| limiter.acquire(|| true)).collect();
+    for other in &mut others {
+        let _ = poll_once(other).await;
+    }
+    let waiting = limiter.stats().queued;
+    held.take_along(per_slot - 1);
+    (waiting, limiter.stats().started)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_shares_a_slot_makes_room_for_more_to_wait() {
+    let (alone, started) = room(1).await;
+    assert_eq!(started, 2);
+    assert!((1..=10).contains(&alone), "{alone}");
+    let (shared, started) = room(16).await;
+    assert_eq!(started, 17);
+    assert!(shared >= 15 * alone, "{shared} instead of {alone}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn late_work_keeps_its_slot_until_it_ends() {
     let limiter = limiter(1);

@@ -217,6 +217,10 @@ impl Router for Peers {
         self.view().is_mine(key)
     }
 
+    fn leads(&self, what: &[u8]) -> bool {
+        self.view().leads(what)
+    }
+
     fn members(&self) -> Vec<Member> {
         self.view().members()
     }

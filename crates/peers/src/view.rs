@@ -70,6 +70,18 @@ impl View {
         self.live(key, 1)
     }
 
+    /// Whether this node is the first of those that are up, from the owner of that name on.
+    pub(crate) fn leads(&self, what: &[u8]) -> bool {
+        let Some(owner) = self.ring.owner_index(what) else {
+            // In a ring without members there is nobody else.
+            return true;
+        };
+        let (before, from) = self.nodes.split_at(owner);
+        let mut in_turn = from.iter().chain(before);
+        let first = in_turn.find(|node| node.as_ref().is_none_or(|peer| peer.is_usable()));
+        first.is_some_and(Option::is_none)
+    }
+
     /// The owner and its stand-ins, as far as they are up: that one of them, from 0.
     fn live(&self, key: &[u8], nth: usize) -> Route {
         // golang/groupcache would route such a request on by its own ring, to the very owner that

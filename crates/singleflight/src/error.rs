@@ -30,7 +30,8 @@ pub enum FlightError {
 }
 
 impl FlightError {
-    pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Self {
+    /// What waiters are told of a panic with this payload, as [`std::panic::catch_unwind`] brings it.
+    pub fn panicked(payload: &(dyn Any + Send)) -> Self {
         let message = match (
             payload.downcast_ref::<&'static str>(),
             payload.downcast_ref::<String>(),

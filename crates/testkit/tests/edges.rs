@@ -21,8 +21,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["gaggle-limiter", "gaggle-lru", "gaggle-singleflight"],
     ),
     ("gaggle-peers", &["gaggle-group", "gaggle-ring"]),
-    ("gaggle-transport-http", &["gaggle-group"]),
-    ("gaggle-transport-grpc", &["gaggle-group"]),
+    ("gaggle-proto", &["gaggle-group"]),
+    ("gaggle-transport-http", &["gaggle-group", "gaggle-proto"]),
+    ("gaggle-transport-grpc", &["gaggle-group", "gaggle-proto"]),
+    ("gaggle-follow", &["gaggle-group"]),
     ("gaggle-api-http", &["gaggle-group"]),
     ("gaggle-telemetry", &["gaggle-group"]),
 ];
@@ -30,7 +32,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 /// Families by prefix, for crates that are yet to come.
 const FAMILIES: &[(&str, &[&str])] = &[
     ("gaggle-origin-", &["gaggle-group"]),
-    ("gaggle-transport-", &["gaggle-group"]),
+    ("gaggle-follow-", &["gaggle-follow", "gaggle-group"]),
+    ("gaggle-transport-", &["gaggle-group", "gaggle-proto"]),
     ("gaggle-discovery-", &["gaggle-peers"]),
 ];
 
@@ -40,6 +43,7 @@ const COMPOSERS: &[&str] = &[
     "gaggle-node",
     "gagglectl",
     "gaggle-testkit",
+    "gaggle-testservers",
     "gaggle-benches",
 ];
 

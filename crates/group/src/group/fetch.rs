@@ -112,7 +112,7 @@ impl Inner {
                     return Err(self.deadline(limits.longest_wait()));
                 }
                 // Through the table of loads: a request that a peer forwards to us may be loading the same key.
-                match timeout_at(until, self.join_load(key, copied)).await {
+                match timeout_at(until, self.join_load(key, None, copied)).await {
                     Ok(loaded) => self.landed(loaded),
                     Err(_) => Err(self.deadline(limits.longest_wait())),
                 }
@@ -192,7 +192,7 @@ impl Inner {
             }
             Route::Theirs(_) => Brought::Theirs(first.await),
             Route::Mine | Route::Standby => {
-                let load = self.join_load(fetch.key, false);
+                let load = self.join_load(fetch.key, None, false);
                 match select(&mut first, load).await {
                     Either::Left((answer, _)) => Brought::Theirs(answer),
                     Either::Right((loaded, _)) => match self.landed(loaded) {

@@ -11,23 +11,29 @@ use tokio::time::Instant;
 use super::Inner;
 use crate::stats::{Counters, LoadCounters, LoadEnd};
 use crate::tiers::Tier;
-use crate::{Answer, Cached, Entry, Error, Freshness, Key, Overload, Party, Peer};
+use crate::{Answer, Cached, Entry, Error, Freshness, Invitation, Key, Overload, Party, Peer};
 
 /// What a flight brings to everyone who waits for it.
 pub(super) type Outcome = Result<Answer, Error>;
 
 impl Inner {
-    /// Joins the load of `key` from the origin, or starts it. With `newer`, a value that is due to be loaded again does not
-    /// do.
-    pub(super) fn join_load(self: &Arc<Self>, key: &[u8], newer: bool) -> Waiter<Outcome> {
+    /// Joins the load of `key` from the origin, or starts it; then it is one of that party. With `newer`, a value that is due
+    /// to be loaded again does not do.
+    pub(super) fn join_load(
+        self: &Arc<Self>,
+        key: &[u8],
+        party: Option<&Invitation>,
+        newer: bool,
+    ) -> Waiter<Outcome> {
         self.loads.join(key, |ticket| {
             let (inner, key) = (Arc::clone(self), Key::copy_from_slice(key));
             let running = InFlight::enter(self);
+            let guest = party.map(Invitation::accept);
             async move {
                 let _running = running?;
                 match inner.look_again(&key, newer) {
                     Ok(found) => Ok(found),
-                    Err(old) => inner.load(&key, &ticket, old, newer).await,
+                    Err(old) => inner.load(&key, &ticket, old, newer, guest).await,
                 }
             }
         })
@@ -182,9 +188,13 @@ pub(super) struct LoadTimer<'a> {
 
 impl<'a> LoadTimer<'a> {
     pub(super) fn start(counters: &'a LoadCounters) -> Self {
+        Self::since(counters, Instant::now())
+    }
+
+    pub(super) fn since(counters: &'a LoadCounters, started: Instant) -> Self {
         Self {
             counters,
-            started: Instant::now(),
+            started,
             end: LoadEnd::Error,
         }
     }

@@ -13,7 +13,7 @@ use super::flight::exactly;
 use super::{Group, Inner};
 use crate::settings::AGES;
 use crate::tiers::Tier;
-use crate::{Cached, Cursor, Entry, Fetch, HandOver, Key, Known, Peer, Previous, Route};
+use crate::{Cached, Cursor, Entry, Fetch, Guest, HandOver, Key, Known, Peer, Previous, Route};
 
 /// How many entries, and how many bytes of them, are read and sent at a time.
 const PART_ENTRIES: usize = 512;
@@ -95,9 +95,13 @@ impl Inner {
         take
     }
 
-    /// What the node that kept the key before the ring changed has of it. In a flight, before the origin is asked.
-    pub(super) async fn ask_previous(&self, key: &Key) -> Option<Entry> {
+    /// What the node that kept the key before the ring changed has of it. In a flight, before the origin is asked. Loads that
+    /// came with this one do not wait for that.
+    pub(super) async fn ask_previous(&self, key: &Key, guest: Option<&Guest>) -> Option<Entry> {
         let Previous { peer, worth } = self.router().previous_owner(key)?;
+        if let Some(guest) = guest {
+            guest.arrive();
+        }
         // Callers wait for the origin, too.
         let settings = self.settings();
         let limits = &settings.limits;

@@ -1,6 +1,5 @@
 //! A load from the origin, in a flight.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use gaggle_limiter::Refused;
@@ -8,12 +7,13 @@ use gaggle_singleflight::Ticket;
 use tracing::{debug, warn};
 
 use super::Inner;
-use super::flight::{LoadTimer, Outcome, Printable, exactly};
+use super::flight::{Outcome, Printable, exactly};
+use super::gather::{Asked, Unanswered, Wish};
 use crate::fault::Whole;
 use crate::stats::LoadEnd;
 use crate::tiers::Tier;
 use crate::{
-    Answer, Content, Entry, Error, Hint, Key, Load, Loaded, Metadata, OriginError, OriginFault,
+    Answer, Content, Entry, Error, Guest, Hint, Key, Loaded, Metadata, OriginError, OriginFault,
     Overload, Source,
 };
 
@@ -24,19 +24,20 @@ impl Inner {
         ticket: &Ticket<Key, Outcome>,
         old: Option<Box<Answer>>,
         refresh: bool,
+        guest: Option<Guest>,
     ) -> Outcome {
         if refresh {
             self.counters.refreshes.fetch_add(1, Relaxed);
         }
         if old.is_none()
-            && let Some(entry) = self.ask_previous(key).await
+            && let Some(entry) = self.ask_previous(key, guest.as_ref()).await
         {
             self.commit(key, ticket, &entry);
             return Ok(Answer::new(entry, Source::Peer));
         }
         // Only where a stale value can be served meanwhile: other keys are asked for again with each get.
         let failed = old.is_some().then(|| FailedUnless::new(self, key));
-        let loaded = self.ask_origin(key, ticket, old, refresh).await;
+        let loaded = self.ask_origin(key, ticket, old, refresh, guest).await;
         if let Some(failed) = failed {
             failed.unless(!loaded.as_ref().is_err_and(Error::is_failure));
         }
@@ -78,52 +79,37 @@ impl Inner {
         ticket: &Ticket<Key, Outcome>,
         old: Option<Box<Answer>>,
         refresh: bool,
+        guest: Option<Guest>,
     ) -> Result<(Entry, Hint), Error> {
-        let settings = self.settings();
-        let limits = &settings.limits;
-        let permit = {
-            let ticket = ticket.clone();
-            // A load in the background has no waiters from the start.
-            let wanted = move || refresh || !ticket.give_up();
-            let asked = self.origin_limiter.acquire(wanted).await;
-            asked.map_err(|refused| self.refused(&refused))?
-        };
-        let timer = LoadTimer::start(&self.counters.origin);
         let stale = old.as_ref().map(|old| old.metadata.clone());
         let stale = stale.filter(Metadata::has_validators);
         let may_be_unchanged = stale.is_some();
+        let wish = Wish {
+            key: key.clone(),
+            stale,
+            ticket: ticket.clone(),
+            refresh,
+        };
         debug!(node = %self.me(), group = %self.name, key = %Printable(key), "asking the origin");
-        let work = {
-            // It may outlive this flight: the origin is at work on it, whether or not anybody waits.
-            let (origin, key) = (Arc::clone(&self.origin), key.clone());
-            let (budget, max_value) = (self.in_flight.clone(), limits.max_value);
-            async move {
-                let mut load = Load::new(&key, max_value).within(&budget);
-                load.stale = stale.as_ref();
-                origin.load(load).await
+        let asked = match self.origin.max_batch() {
+            0 | 1 => self.ask_alone(wish).await,
+            most => self.ask_together(wish, guest, most).await,
+        };
+        let Asked { timer, outcome } = asked.map_err(|refused| self.refused(&refused))?;
+        let loaded = match outcome {
+            Ok(loaded) => loaded,
+            Err(Unanswered::Late) => {
+                let after = self.settings().limits.load_timeout;
+                warn!(group = %self.name, ?after, "the origin did not answer in time");
+                return Err(self.deadline(after));
             }
+            Err(Unanswered::Panicked(panicked)) => return Err(self.flight_failed(panicked)),
         };
-        let failed = |outcome: &Result<Loaded, OriginError>| {
-            let failure = outcome.as_ref().err();
-            // A key that it does not take says nothing about the origin: whoever asks for such keys must not
-            // keep others from it.
-            failure.is_some_and(|failure| {
-                matches!(failure, OriginError::Failed(_)) && failure.fault() != OriginFault::Key
-            })
-        };
-        let asked = permit.run(limits.load_timeout, work, failed).await;
         let Loaded {
             content,
             freshness,
             metadata,
-        } = match asked {
-            Ok(Ok(loaded)) => loaded,
-            Ok(Err(failure)) => return Err(self.origin_failed(failure)),
-            Err(_) => {
-                warn!(group = %self.name, after = ?limits.load_timeout, "the origin did not answer in time");
-                return Err(self.deadline(limits.load_timeout));
-            }
-        };
+        } = loaded.map_err(|failure| self.origin_failed(failure))?;
         let (value, metadata) = match content {
             Content::Value(value) => (Some(value), metadata),
             Content::Absent => (None, metadata),

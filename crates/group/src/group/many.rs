@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::Group;
 use super::flight::Outcome;
-use crate::{Answer, Error, Party, Peer};
+use crate::{Answer, Error, Invitation, Party, Peer};
 
 /// How a key of many is to be answered.
 enum Begun {
@@ -17,10 +17,25 @@ enum Begun {
     Later(Waiter<Outcome>),
 }
 
-/// The parties of one call, by the address of the peer's handle. Should a new handle take over the address of an old one
-/// during the call, the two peers' guests wait for each other, and that is all.
+/// The parties of one call.
 #[derive(Default)]
-pub(super) struct Parties(BTreeMap<*const (), Party>);
+pub(super) struct Parties {
+    /// By the address of the peer's handle. Should a new handle take over the address of an old one during the call, the two
+    /// peers' guests wait for each other, and that is all.
+    fetches: BTreeMap<*const (), Party>,
+    /// Open while this is there.
+    loads: Option<(Party, Invitation)>,
+}
+
+/// What a get begins together with.
+pub(super) enum Together<'a> {
+    /// Nothing that is known of.
+    Alone,
+    /// Other gets of one call.
+    Call(&'a mut Parties),
+    /// Other gets that a peer has sent in one request.
+    Request(&'a Invitation),
+}
 
 impl Group {
     /// The values of many keys, in their order. Each fails by itself; those that are not in memory are loaded side by
@@ -59,7 +74,7 @@ impl Group {
                 Some(hit) => Begun::Now(Ok(hit)),
                 None => {
                     let route = || router.route(key);
-                    match self.inner.join(key, route, Some(&mut parties)) {
+                    match self.inner.join(key, route, Together::Call(&mut parties)) {
                         Ok(waiter) => Begun::Later(waiter),
                         Err(error) => Begun::Now(Err(error)),
                     }
@@ -71,6 +86,15 @@ impl Group {
 
 impl Parties {
     pub(super) fn of(&mut self, peer: &Arc<dyn Peer>) -> &Party {
-        self.0.entry(Arc::as_ptr(peer).cast()).or_default()
+        self.fetches.entry(Arc::as_ptr(peer).cast()).or_default()
+    }
+
+    pub(super) fn loads(&mut self) -> &Invitation {
+        let open = || {
+            let party = Party::new();
+            let invitation = party.invitation();
+            (party, invitation)
+        };
+        &self.loads.get_or_insert_with(open).1
     }
 }

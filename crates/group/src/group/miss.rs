@@ -9,9 +9,9 @@ use gaggle_singleflight::{FlightError, Waiter};
 use tokio::time::timeout;
 
 use super::flight::Outcome;
-use super::many::Parties;
+use super::many::Together;
 use super::{Group, Hop, Inner};
-use crate::{Answer, Error, Route};
+use crate::{Answer, Error, Invitation, Route};
 
 impl Group {
     /// Boxed, so that a hit does not carry the room that a miss needs.
@@ -20,10 +20,16 @@ impl Group {
         key: &'a [u8],
     ) -> Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>> {
         let wait = self.inner.settings().limits.longest_wait();
-        Box::pin(self.miss(key, Hop::First, wait))
+        Box::pin(self.miss(key, Hop::First, wait, None))
     }
 
-    pub(super) async fn miss(&self, key: &[u8], hop: Hop, wait: Duration) -> Result<Answer, Error> {
+    pub(super) async fn miss(
+        &self,
+        key: &[u8],
+        hop: Hop,
+        wait: Duration,
+        party: Option<&Invitation>,
+    ) -> Result<Answer, Error> {
         let inner = &self.inner;
         if let Some(stale) = inner.stale_for_now(key) {
             return Ok(stale);
@@ -32,29 +38,50 @@ impl Group {
             Hop::First => inner.router().route(key),
             Hop::Forwarded => Route::Mine,
         };
-        let waiter = inner.join(key, route, None)?;
+        let waiter = inner.join(key, route, party.map_or(Together::Alone, Together::Request))?;
         let answer = inner.wait(waiter, wait).await;
         inner.or_stale(key, answer)
     }
 }
 
 impl Inner {
+    /// Whether the origin takes several keys in one request.
+    pub(super) fn loads_together(&self) -> bool {
+        self.origin.max_batch() > 1
+    }
+
     /// Joins the flight of a key that is not in memory, or starts it.
     pub(super) fn join(
         self: &Arc<Self>,
         key: &[u8],
         route: impl FnOnce() -> Route,
-        parties: Option<&mut Parties>,
+        together: Together<'_>,
     ) -> Result<Waiter<Outcome>, Error> {
         self.counters.misses.fetch_add(1, Relaxed);
         self.check_key(key)?;
         let waiter = match route() {
             Route::Theirs(peer) => {
                 self.hot_copies().asked(key);
-                let party = parties.map(|parties| parties.of(&peer));
-                self.join_fetch(key, peer, party, false)
+                match together {
+                    Together::Call(parties) => {
+                        let party = parties.of(&peer);
+                        self.join_fetch(key, peer, Some(party), false)
+                    }
+                    Together::Alone | Together::Request(_) => {
+                        self.join_fetch(key, peer, None, false)
+                    }
+                }
             }
-            Route::Mine | Route::Standby => self.join_load(key, false),
+            Route::Mine | Route::Standby => {
+                let party = match together {
+                    // Nothing is gained where each key is a request of its own.
+                    _ if !self.loads_together() => None,
+                    Together::Alone => None,
+                    Together::Call(parties) => Some(parties.loads()),
+                    Together::Request(party) => Some(party),
+                };
+                self.join_load(key, party, false)
+            }
         };
         if !waiter.led() {
             self.counters.collapsed.fetch_add(1, Relaxed);
@@ -101,7 +128,7 @@ impl Inner {
         // The flight goes on without a waiter.
         drop(match self.router().route(key) {
             Route::Theirs(peer) => self.join_fetch(key, peer, None, true),
-            Route::Mine | Route::Standby => self.join_load(key, true),
+            Route::Mine | Route::Standby => self.join_load(key, None, true),
         });
     }
 
@@ -140,13 +167,15 @@ impl Inner {
 
     /// What a flight came to, with the flight's own failures told in the group's terms.
     pub(super) fn landed(&self, outcome: Result<Outcome, FlightError>) -> Outcome {
-        outcome.unwrap_or_else(|failure| {
-            let group = self.name.clone();
-            Err(match failure {
-                FlightError::Panicked { message } => Error::Panicked { group, message },
-                _ => Error::Cancelled { group },
-            })
-        })
+        outcome.unwrap_or_else(|failure| Err(self.flight_failed(failure)))
+    }
+
+    pub(super) fn flight_failed(&self, failure: FlightError) -> Error {
+        let group = self.name.clone();
+        match failure {
+            FlightError::Panicked { message } => Error::Panicked { group, message },
+            _ => Error::Cancelled { group },
+        }
     }
 
     pub(super) fn deadline(&self, after: Duration) -> Error {

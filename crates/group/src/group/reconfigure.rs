@@ -87,8 +87,9 @@ impl Inner {
             .settings
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Arc::clone(&settings);
-        let limiter = limiter_options(&self.name, &settings.limits);
-        if limiter != limiter_options(&self.name, &before.limits) {
+        let options = |limits| limiter_options(&self.name, limits, self.origin.max_batch());
+        let limiter = options(&settings.limits);
+        if limiter != options(&before.limits) {
             self.origin_limiter.set_options(&limiter);
         }
         if resized {
@@ -127,7 +128,7 @@ impl Inner {
 }
 
 /// How many loads ask the origin, and when.
-pub(super) fn limiter_options(name: &str, limits: &Limits) -> Options {
+pub(super) fn limiter_options(name: &str, limits: &Limits, max_batch: usize) -> Options {
     let most = limits.max_origin_loads;
     Options {
         name: name.into(),
@@ -139,6 +140,7 @@ pub(super) fn limiter_options(name: &str, limits: &Limits) -> Options {
         max_wait: limits.wait_for_origin(),
         // Flights are counted already.
         max_queue: limits.max_loads,
+        per_slot: max_batch,
         grace: limits.grace(),
         breaker: limits.circuit_breaker.then(BreakerOptions::default),
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::Group;
-use crate::{Answer, Error, RemovalId};
+use crate::{Answer, Error, Invitation, RemovalId};
 
 /// Whether a get may be passed on to the key's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Serve<'a> {
     /// Only what is in memory is of use ([`Fetch::kept_only`](crate::Fetch)): otherwise the answer
     /// is [`Error::NotKept`].
     pub kept_only: bool,
+    /// The other gets of the same request, with which a load may ask the origin.
+    pub party: Option<&'a Invitation>,
 }
 
 impl<'a> Serve<'a> {
@@ -44,7 +46,16 @@ impl<'a> Serve<'a> {
             wait: None,
             removals: &[],
             kept_only: false,
+            party: None,
         }
+    }
+
+    /// The same as one of the gets of a request that asks for several keys. The party must stay
+    /// open until each of them has been polled once. Only of use where the group
+    /// [loads together](Group::loads_together).
+    #[must_use]
+    pub fn with(self, party: Option<&'a Invitation>) -> Self {
+        Self { party, ..self }
     }
 
     /// The same for what is in memory alone, if so.
@@ -67,6 +78,12 @@ impl<'a> Serve<'a> {
 }
 
 impl Group {
+    /// Whether the group's origin takes several keys in one request
+    /// ([`Origin::max_batch`](crate::Origin::max_batch)).
+    pub fn loads_together(&self) -> bool {
+        self.inner.loads_together()
+    }
+
     /// Answers a request that a peer has sent: what a transport's server calls. It waits at most
     /// as long as the request says, and never longer than the load timeout.
     ///
@@ -85,7 +102,7 @@ impl Group {
             None => {
                 let most = self.inner.settings().limits.longest_wait();
                 let wait = request.wait.map_or(most, |wait| wait.min(most));
-                Box::pin(self.miss(key, request.hop, wait)).await
+                Box::pin(self.miss(key, request.hop, wait, request.party)).await
             }
         }
     }

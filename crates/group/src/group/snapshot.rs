@@ -1,13 +1,24 @@
 //! The counters, as one sees them from outside.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 
 use gaggle_limiter::BreakerState;
 
-use super::Group;
-use crate::{CacheStats, OriginQueue, Stats, Store};
+use super::{Group, Inner};
+use crate::{CacheStats, FollowStats, OriginQueue, Stats, Store};
+
+/// Asks something that follows the group's source how it is doing.
+pub(super) type AskFollower = Arc<dyn Fn() -> FollowStats + Send + Sync>;
 
 impl Group {
+    /// Has [`stats`](Self::stats) ask something that follows the changes of the group's source how it is doing. It must answer
+    /// at once.
+    pub fn set_follow_stats(&self, ask: impl Fn() -> FollowStats + Send + Sync + 'static) {
+        let follower = &self.inner.follower;
+        *follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(ask));
+    }
+
     /// A snapshot of the counters.
     pub fn stats(&self) -> Stats {
         let inner = &self.inner;
@@ -43,7 +54,21 @@ impl Group {
             main,
             hot,
             limit_bytes: inner.tiers.capacity(),
+            origin_batches: counters.origin_batches.load(Relaxed),
+            origin_batched: counters.origin_batched.load(Relaxed),
+            follow: inner.follow_stats(),
         }
+    }
+}
+
+impl Inner {
+    fn follow_stats(&self) -> Option<FollowStats> {
+        let ask = self
+            .follower
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        ask.map(|ask| ask())
     }
 }
 

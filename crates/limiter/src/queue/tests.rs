@@ -55,7 +55,7 @@ impl Script {
 
     fn starts(&mut self) -> Option<u32> {
         let item = self.queue.pop()?;
-        self.queue.count_started();
+        self.queue.count_started(1);
         Some(item)
     }
 }

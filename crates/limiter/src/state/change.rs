@@ -19,6 +19,7 @@ impl<T> State<T> {
     ) {
         self.max_wait = options.max_wait.min(LONGEST);
         self.max_queue = options.max_queue;
+        self.per_slot = options.per_slot.max(1);
         self.grace = options.grace;
         self.set_breaker(now, options.breaker.as_ref(), random);
         self.set_limit(now, options.limit, effects);

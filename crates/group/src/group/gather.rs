@@ -1,0 +1,333 @@
+//! Loads that ask the origin together.
+//!
+//! Each load that comes to ask an origin which takes several keys at once enters a list, and waits for a slot as any other
+//! does. The one that is given a slot takes others along that are in the list: those that came with it, as of one `get_many` or
+//! one batch of a peer, and those that wait for a slot. A load that comes alone while there are slots asks at once, alone.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
+use gaggle_limiter::{ByteBudget, Permit, Refused};
+use gaggle_singleflight::{FlightError, Ticket};
+use tokio::sync::oneshot::{self, error::RecvError};
+use tokio::time::Instant;
+
+use super::Inner;
+use super::flight::{LoadTimer, Outcome};
+use crate::{Guest, Key, Load, Loaded, Metadata, OriginError, OriginFault};
+
+/// The loads that wait to ask the origin, oldest first. As many as loads are under way, at most.
+#[derive(Default)]
+pub(super) struct Gathering {
+    list: Mutex<List>,
+}
+
+#[derive(Default)]
+struct List {
+    waiting: VecDeque<Waiting>,
+    next: u64,
+}
+
+/// A load that waits.
+struct Waiting {
+    id: u64,
+    wish: Wish,
+    /// Whether it waits for a slot of its own.
+    queued: bool,
+    /// What it is told when another one has asked for it.
+    told: oneshot::Sender<Told>,
+}
+
+/// What a load asks the origin for.
+pub(super) struct Wish {
+    pub(super) key: Key,
+    /// What is known of a value that is still here.
+    pub(super) stale: Option<Metadata>,
+    pub(super) ticket: Ticket<Key, Outcome>,
+    /// In the background: it has no waiters from the start.
+    pub(super) refresh: bool,
+}
+
+impl Wish {
+    /// Whether anybody still waits for it. After `false` nobody can begin to.
+    fn is_wanted(&self) -> bool {
+        self.refresh || !self.ticket.give_up()
+    }
+
+    /// The same question, to be asked without it.
+    fn wanted(&self) -> impl Fn() -> bool + Send + use<> {
+        let (ticket, refresh) = (self.ticket.clone(), self.refresh);
+        move || refresh || !ticket.give_up()
+    }
+
+    fn load<'a>(&'a self, max_value: u64, budget: &'a ByteBudget) -> Load<'a> {
+        let mut load = Load::new(&self.key, max_value).within(budget);
+        load.stale = self.stale.as_ref();
+        load
+    }
+}
+
+/// What the origin brought for a load, or why it brought nothing.
+pub(super) struct Asked<'a> {
+    /// Has run since the request began.
+    pub(super) timer: LoadTimer<'a>,
+    pub(super) outcome: Result<Result<Loaded, OriginError>, Unanswered>,
+}
+
+/// Why the origin brought nothing, not even a failure.
+#[derive(Clone)]
+pub(super) enum Unanswered {
+    /// It took longer than a load may.
+    Late,
+    /// The load that asked for this one as well panicked.
+    Panicked(FlightError),
+}
+
+/// What a load is told that another has taken along.
+enum Told {
+    Unwanted,
+    Asked {
+        since: Instant,
+        outcome: Result<Result<Loaded, OriginError>, Unanswered>,
+    },
+}
+
+/// A place in the list, which is given up when this is dropped.
+struct Place<'a> {
+    gathering: &'a Gathering,
+    id: u64,
+}
+
+impl Gathering {
+    fn list(&self) -> MutexGuard<'_, List> {
+        // Nothing panics in the middle of a change.
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self, wish: Wish) -> (Place<'_>, oneshot::Receiver<Told>) {
+        let (told, answer) = oneshot::channel();
+        let mut list = self.list();
+        let id = list.next;
+        list.next += 1;
+        list.waiting.push_back(Waiting {
+            id,
+            wish,
+            queued: false,
+            told,
+        });
+        drop(list);
+        (
+            Place {
+                gathering: self,
+                id,
+            },
+            answer,
+        )
+    }
+}
+
+impl Place<'_> {
+    /// Notes that it waits for a slot of its own from now on, unless another has taken it along.
+    fn queue(&self) {
+        let mut list = self.gathering.list();
+        if let Ok(at) = list.waiting.binary_search_by_key(&self.id, |one| one.id)
+            && let Some(own) = list.waiting.get_mut(at)
+        {
+            own.queued = true;
+        }
+    }
+
+    /// Takes the load itself out of the list, unless another has taken it along.
+    fn take(&self) -> Option<Waiting> {
+        let mut list = self.gathering.list();
+        // Their numbers grow.
+        let at = list.waiting.binary_search_by_key(&self.id, |one| one.id);
+        at.ok().and_then(|at| list.waiting.remove(at))
+    }
+
+    /// Takes itself out, and up to `most` others.
+    fn take_with(&self, most: usize) -> Option<(Waiting, Vec<Waiting>)> {
+        let mut list = self.gathering.list();
+        let at = list.waiting.binary_search_by_key(&self.id, |one| one.id);
+        let own = at.ok().and_then(|at| list.waiting.remove(at))?;
+        let most = most.min(list.waiting.len());
+        let others = list.waiting.drain(..most).collect();
+        Some((own, others))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        // Outside of the lock: it may be the last to hold a key.
+        drop(self.take());
+    }
+}
+
+impl Inner {
+    /// Asks the origin for a key by itself, as soon as it may be asked.
+    pub(super) async fn ask_alone(&self, wish: Wish) -> Result<Asked<'_>, Refused> {
+        let permit = self.origin_limiter.acquire(wish.wanted()).await?;
+        let timer = LoadTimer::start(&self.counters.origin);
+        let settings = self.settings();
+        let limits = &settings.limits;
+        let work = {
+            // It may outlive this flight: the origin is at work on it, whether or not anybody waits.
+            let (origin, budget) = (Arc::clone(&self.origin), self.in_flight.clone());
+            let max_value = limits.max_value;
+            async move { origin.load(wish.load(max_value, &budget)).await }
+        };
+        let asked = permit.run(limits.load_timeout, work, counts_against_the_origin);
+        let outcome = asked.await.map_err(|_| Unanswered::Late);
+        Ok(Asked { timer, outcome })
+    }
+
+    /// Asks the origin for a key, by itself or with others, as soon as it may be asked.
+    pub(super) async fn ask_together(
+        &self,
+        wish: Wish,
+        guest: Option<Guest>,
+        most: usize,
+    ) -> Result<Asked<'_>, Refused> {
+        let wanted = wish.wanted();
+        let (place, mut told) = self.gathering.enter(wish);
+        if let Some(guest) = guest {
+            guest.arrive();
+            let all_here = pin!(guest.all_here());
+            if let Either::Left((told, _)) = select(&mut told, all_here).await {
+                return self.told(told);
+            }
+        }
+        // First what it is told: most of those that come together need no slot of their own.
+        place.queue();
+        let slot = self.origin_limiter.acquire(wanted);
+        match select(&mut told, slot).await {
+            Either::Left((told, _)) => self.told(told),
+            Either::Right((Ok(permit), _)) => match place.take_with(most - 1) {
+                Some((own, others)) => Ok(self.ask_for_all(permit, own, others).await),
+                None => {
+                    // Another has taken it along in this moment.
+                    drop(permit);
+                    self.told(told.await)
+                }
+            },
+            Either::Right((Err(refused), _)) => match place.take() {
+                Some(_) => Err(refused),
+                None => self.told(told.await),
+            },
+        }
+    }
+
+    /// Asks for one key and those that are taken along. Tells each of the others what became of it.
+    async fn ask_for_all(&self, permit: Permit, own: Waiting, others: Vec<Waiting>) -> Asked<'_> {
+        let (timer, since) = (LoadTimer::start(&self.counters.origin), Instant::now());
+        let mut wishes = vec![own.wish];
+        let mut listeners = Vec::with_capacity(others.len());
+        let mut queued = 0;
+        for Waiting {
+            wish,
+            told,
+            queued: waited,
+            ..
+        } in others
+        {
+            if wish.is_wanted() {
+                queued += usize::from(waited);
+                wishes.push(wish);
+                listeners.push(told);
+            } else {
+                tell(told, Told::Unwanted);
+            }
+        }
+        if wishes.len() > 1 {
+            let count = wishes.len() as u64;
+            self.counters.origin_batches.fetch_add(1, Relaxed);
+            self.counters.origin_batched.fetch_add(count, Relaxed);
+        }
+        permit.take_along(queued);
+        let settings = self.settings();
+        let limits = &settings.limits;
+        let work = {
+            let (origin, budget) = (Arc::clone(&self.origin), self.in_flight.clone());
+            let max_value = limits.max_value;
+            async move {
+                let loads = wishes.iter().map(|wish| wish.load(max_value, &budget));
+                let loads: Vec<_> = loads.collect();
+                match loads.as_slice() {
+                    [load] => vec![origin.load(*load).await],
+                    loads => one_each(origin.load_many(loads).await, loads.len()),
+                }
+            }
+        };
+        // An origin that brings some of them works.
+        let failed = |outcomes: &Vec<Result<Loaded, OriginError>>| {
+            outcomes.iter().any(counts_against_the_origin) && outcomes.iter().all(Result::is_err)
+        };
+        let run = AssertUnwindSafe(permit.run(limits.load_timeout, work, failed));
+        let unanswered = match run.catch_unwind().await {
+            Ok(Ok(outcomes)) => {
+                let mut outcomes = outcomes.into_iter();
+                let own = outcomes.next().unwrap_or_else(|| Err(miscounted()));
+                for (told, outcome) in listeners.into_iter().zip(outcomes) {
+                    let outcome = Ok(outcome);
+                    tell(told, Told::Asked { since, outcome });
+                }
+                let outcome = Ok(own);
+                return Asked { timer, outcome };
+            }
+            Ok(Err(_)) => Unanswered::Late,
+            Err(panic) => Unanswered::Panicked(FlightError::panicked(&*panic)),
+        };
+        for told in listeners {
+            let outcome = Err(unanswered.clone());
+            tell(told, Told::Asked { since, outcome });
+        }
+        let outcome = Err(unanswered);
+        Asked { timer, outcome }
+    }
+
+    fn told(&self, told: Result<Told, RecvError>) -> Result<Asked<'_>, Refused> {
+        match told {
+            Ok(Told::Asked { since, outcome }) => Ok(Asked {
+                timer: LoadTimer::since(&self.counters.origin, since),
+                outcome,
+            }),
+            // Without a word the load that took it along was dropped, as when the runtime shuts down.
+            Ok(Told::Unwanted) | Err(_) => Err(Refused::Unwanted),
+        }
+    }
+}
+
+fn tell(listener: oneshot::Sender<Told>, told: Told) {
+    // One that does not listen any more was dropped, and has no use for it.
+    let _ = listener.send(told);
+}
+
+/// Whether the breaker is to know of it. A key that the origin does not take says nothing about the origin: whoever asks for
+/// such keys must not keep others from it.
+fn counts_against_the_origin(outcome: &Result<Loaded, OriginError>) -> bool {
+    let failure = outcome.as_ref().err();
+    failure.is_some_and(|failure| {
+        matches!(failure, OriginError::Failed(_)) && failure.fault() != OriginFault::Key
+    })
+}
+
+/// As many outcomes as there were loads, whatever the origin gave.
+fn one_each(
+    outcomes: Vec<Result<Loaded, OriginError>>,
+    count: usize,
+) -> Vec<Result<Loaded, OriginError>> {
+    if outcomes.len() == count {
+        return outcomes;
+    }
+    // Which is whose cannot be known.
+    (0..count).map(|_| Err(miscounted())).collect()
+}
+
+fn miscounted() -> OriginError {
+    OriginError::failed("it brought another number of outcomes than it was asked for")
+}
