@@ -33,8 +33,14 @@ impl Metrics {
     /// The metrics of these groups and of the rings they are in.
     pub fn new(groups: Groups, build: BuildInfo) -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Snapshots { groups, build }));
+        Self::register(groups, build, &mut registry);
         Self { registry }
+    }
+
+    /// Adds them to a registry of the program's own, to stand on one page with its other metrics. For the names to stay
+    /// `gaggle_…`, the registry must have no prefix.
+    pub fn register(groups: Groups, build: BuildInfo, registry: &mut Registry) {
+        registry.register_collector(Box::new(Snapshots { groups, build }));
     }
 
     /// And those of the program's log.

@@ -3,10 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{Group, Groups, Hop, Member, Peer, PeerRequests, Route, Router, Serve};
+use gaggle_group::{
+    FollowState, FollowStats, Group, Groups, Hop, Member, Peer, PeerRequests, Route, Router, Serve,
+};
 use gaggle_telemetry::{BuildInfo, LogOptions, Metrics};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 
 /// A page, parsed: the values of the samples by name and labels, and the type of each family.
 struct Page {
@@ -263,6 +268,7 @@ async fn counts_are_those_of_known_gets() {
 async fn every_name_is_there_from_the_first_scrape_on() {
     let scores = group("scores");
     scores.set_router(Arc::new(Three));
+    scores.set_follow_stats(follow_stats);
     let text = metrics([scores]).encode();
     let page = Page::parse(&text);
     let expected = [
@@ -274,6 +280,14 @@ async fn every_name_is_there_from_the_first_scrape_on() {
         "gaggle_cache_limit_bytes",
         "gaggle_evictions_total",
         "gaggle_gets_total",
+        "gaggle_follow_behind_bytes",
+        "gaggle_follow_changes_total",
+        "gaggle_follow_failures_total",
+        "gaggle_follow_group_removals_total",
+        "gaggle_follow_keys_removed_total",
+        "gaggle_follow_lag_seconds",
+        "gaggle_follow_state",
+        "gaggle_follow_values_put_total",
         "gaggle_hedges_total",
         "gaggle_hits_total",
         "gaggle_in_flight_bytes",
@@ -287,6 +301,8 @@ async fn every_name_is_there_from_the_first_scrape_on() {
         "gaggle_loads_in_flight",
         "gaggle_loads_total",
         "gaggle_not_modified_total",
+        "gaggle_origin_batched_keys_total",
+        "gaggle_origin_batches_total",
         "gaggle_origin_loads_given_up",
         "gaggle_origin_loads_limit",
         "gaggle_origin_loads_running",
@@ -309,6 +325,59 @@ async fn every_name_is_there_from_the_first_scrape_on() {
     assert_eq!(page.names(), BTreeSet::from(expected));
     assert_eq!(page.types["gaggle_load_seconds"], "histogram");
     assert_eq!(page.types["gaggle_peer_up"], "gauge");
+}
+
+fn follow_stats() -> FollowStats {
+    let mut stats = FollowStats::default();
+    stats.state = FollowState::Following;
+    stats.lag = Some(Duration::from_millis(1_500));
+    stats.behind_bytes = Some(4_096);
+    stats.changes = 7;
+    stats
+}
+
+#[tokio::test]
+async fn a_follower_of_the_source_tells_how_it_is_doing() {
+    let (scores, users) = (group("scores"), group("users"));
+    scores.set_follow_stats(follow_stats);
+    let mut registry = Registry::default();
+    let orders = Counter::<u64>::default();
+    orders.inc_by(3);
+    registry.register("shop_orders", "Of the program's own", orders);
+    let build = BuildInfo {
+        version: "1".into(),
+    };
+    let groups = Groups::new([scores, users]).unwrap();
+    Metrics::register(groups, build, &mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let page = Page::parse(&text);
+    for (series, value) in [
+        (
+            "gaggle_follow_state{group=\"scores\",state=\"following\"}",
+            1.0,
+        ),
+        (
+            "gaggle_follow_state{group=\"scores\",state=\"failing\"}",
+            0.0,
+        ),
+        (
+            "gaggle_follow_lag_seconds{group=\"scores\"}",
+            1.5,
+        ),
+        (
+            "gaggle_follow_behind_bytes{group=\"scores\"}",
+            4_096.0,
+        ),
+        (
+            "gaggle_follow_changes_total{group=\"scores\"}",
+            7.0,
+        ),
+    ] {
+        assert_eq!(page.get(series), value, "{series}");
+    }
+    let of_users = |series: &&String| series.contains("follow") && series.contains("users");
+    assert_eq!(page.samples.keys().filter(of_users).count(), 0);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::response::Response;
 use gaggle_group::{
-    ByteBudget, CacheStats, Contact, Group, LoadStats, Member, PeerRequests, Stats,
+    ByteBudget, CacheStats, Contact, FollowStats, Group, LoadStats, Member, PeerRequests, Stats,
 };
 use serde::Serialize;
 
@@ -102,6 +102,38 @@ struct Counters {
     taken_over: u64,
     hedges: u64,
     unvouched_drops: u64,
+    origin_batches: u64,
+    origin_batched: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    follow: Option<Follow>,
+}
+
+/// What follows the changes of the group's source.
+#[derive(Serialize)]
+struct Follow {
+    state: &'static str,
+    lag_seconds: Option<f64>,
+    behind_bytes: Option<u64>,
+    changes: u64,
+    keys_removed: u64,
+    values_put: u64,
+    group_removals: u64,
+    failures: u64,
+}
+
+impl From<&FollowStats> for Follow {
+    fn from(stats: &FollowStats) -> Self {
+        Self {
+            state: stats.state.as_str(),
+            lag_seconds: stats.lag.map(|lag| lag.as_secs_f64()),
+            behind_bytes: stats.behind_bytes,
+            changes: stats.changes,
+            keys_removed: stats.keys_removed,
+            values_put: stats.values_put,
+            group_removals: stats.group_removals,
+            failures: stats.failures,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -266,6 +298,9 @@ impl From<Stats> for Counters {
             taken_over: stats.taken_over,
             hedges: stats.hedges,
             unvouched_drops: stats.unvouched_drops,
+            origin_batches: stats.origin_batches,
+            origin_batched: stats.origin_batched,
+            follow: stats.follow.as_ref().map(Follow::from),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The admin endpoints that tell of the node.
 
+use std::time::Duration;
+
 use gaggle_api_http::Readiness;
+use gaggle_group::{FollowState, FollowStats};
 use serde_json::json;
 
 use crate::cluster::{SELF, client, client_with, group, peer, until};
@@ -84,6 +87,9 @@ async fn status_tells_of_node_ring_and_groups() {
         ("taken_over", json!(0)),
         ("hedges", json!(0)),
         ("unvouched_drops", json!(0)),
+        ("origin_batches", json!(0)),
+        ("origin_batched", json!(0)),
+        ("follow", json!(null)),
         ("contacts", json!([])),
     ] {
         assert_eq!(scores[counter], value, "{counter}");
@@ -97,6 +103,24 @@ async fn status_tells_of_node_ring_and_groups() {
     assert_eq!(scores["evictions_total"]["main"], none);
     assert!(scores["cache_bytes"]["main"].as_u64().unwrap() >= 6);
     assert_eq!(status["groups"]["users"]["gets_total"], 0);
+}
+
+#[tokio::test]
+async fn status_tells_what_follows_the_source() {
+    let scores = group("scores", &[]);
+    scores.set_follow_stats(|| {
+        let mut stats = FollowStats::default();
+        stats.state = FollowState::Failing;
+        stats.lag = Some(Duration::from_millis(250));
+        stats.failures = 3;
+        stats
+    });
+    let status = client([scores]).get("/status").await.json();
+    let expected = json!({
+        "state": "failing", "lag_seconds": 0.25, "behind_bytes": null, "changes": 0,
+        "keys_removed": 0, "values_put": 0, "group_removals": 0, "failures": 3,
+    });
+    assert_eq!(status["groups"]["scores"]["follow"], expected);
 }
 
 #[tokio::test(start_paused = true)]

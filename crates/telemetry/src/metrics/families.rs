@@ -57,6 +57,22 @@ impl Families<'_> {
         Ok(())
     }
 
+    /// A gauge of durations.
+    pub(super) fn seconds<'a, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Labels<'a, N>, f64)>,
+    ) -> fmt::Result {
+        let mut family = self
+            .encoder
+            .encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in samples {
+            family.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
     /// One sample of value 1 for each text, which is its label's value.
     pub(super) fn info<'a>(
         &mut self,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use gaggle_group::{ByteBudget, CacheStats, Groups, LoadStats, Member, Router, Stats};
+use gaggle_group::{
+    ByteBudget, CacheStats, FollowState, FollowStats, Groups, LoadStats, Member, Router, Stats,
+};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
@@ -35,6 +37,7 @@ impl Collector for Snapshots {
         gets(&mut families, &groups)?;
         loads(&mut families, &groups)?;
         origins(&mut families, &groups)?;
+        followers(&mut families, &groups)?;
         in_flight(&mut families, &self.groups)?;
         removals(&mut families, &groups)?;
         caches(&mut families, &groups)?;
@@ -172,6 +175,16 @@ fn origins(families: &mut Families<'_>, groups: &Stated) -> fmt::Result {
         per_group(groups, |stats| stats.origin_queue.breaker_opened),
     )?;
     families.counter(
+        "gaggle_origin_batches",
+        "Requests to the origin that asked for more than one key.",
+        per_group(groups, |stats| stats.origin_batches),
+    )?;
+    families.counter(
+        "gaggle_origin_batched_keys",
+        "The keys that they asked for.",
+        per_group(groups, |stats| stats.origin_batched),
+    )?;
+    families.counter(
         "gaggle_taken_over",
         "Values that came from the node that kept their keys before the ring changed.",
         per_group(groups, |stats| stats.taken_over),
@@ -181,6 +194,74 @@ fn origins(families: &mut Families<'_>, groups: &Stated) -> fmt::Result {
         "Requests to a second node, as the first was late.",
         per_group(groups, |stats| stats.hedges),
     )
+}
+
+/// What follows the changes of the groups' sources. A group without that has no samples.
+fn followers(families: &mut Families<'_>, groups: &Stated) -> fmt::Result {
+    let states = [
+        FollowState::Standby,
+        FollowState::Connecting,
+        FollowState::Following,
+        FollowState::Failing,
+    ];
+    families.gauge(
+        "gaggle_follow_state",
+        "Whether this node follows the changes of the group's source: 1 for the state that it is in, 0 for others.",
+        per_follower(groups).flat_map(|(group, follow)| {
+            states.map(|state| {
+                let labels = [("group", group), ("state", state.as_str())];
+                (labels, u64::from(follow.state == state))
+            })
+        }),
+    )?;
+    families.seconds(
+        "gaggle_follow_lag_seconds",
+        "For how long the oldest known change of the source has not been applied on every node, in seconds.",
+        per_follower(groups)
+            .filter_map(|(group, follow)| Some(([("group", group)], follow.lag?.as_secs_f64()))),
+    )?;
+    families.gauge(
+        "gaggle_follow_behind_bytes",
+        "Bytes of its log that the source keeps for this node.",
+        per_follower(groups)
+            .filter_map(|(group, follow)| Some(([("group", group)], follow.behind_bytes?))),
+    )?;
+    let mut counter = |name, help, value: fn(&FollowStats) -> u64| {
+        let samples = per_follower(groups);
+        let samples = samples.map(|(group, follow)| ([("group", group)], value(follow)));
+        families.counter(name, help, samples)
+    };
+    counter(
+        "gaggle_follow_changes",
+        "Changes that the source told.",
+        |follow| follow.changes,
+    )?;
+    counter(
+        "gaggle_follow_keys_removed",
+        "Keys removed as the source had changed.",
+        |follow| follow.keys_removed,
+    )?;
+    counter(
+        "gaggle_follow_values_put",
+        "Values put in place of removed ones, as the source told them.",
+        |follow| follow.values_put,
+    )?;
+    counter(
+        "gaggle_follow_group_removals",
+        "Times that the whole group was removed, as it could not be known what had changed, or all had.",
+        |follow| follow.group_removals,
+    )?;
+    counter(
+        "gaggle_follow_failures",
+        "Times that the source was lost, or could not be reached.",
+        |follow| follow.failures,
+    )
+}
+
+fn per_follower(groups: &Stated) -> impl Iterator<Item = (&str, &FollowStats)> {
+    groups
+        .iter()
+        .filter_map(|(group, stats)| Some((&**group, stats.follow.as_ref()?)))
 }
 
 /// The groups of a process share one budget.
