@@ -30,7 +30,7 @@ soak MINUTES:
 
 # Every crate builds and tests alone, with its own features only
 alone:
-    for crate in lru ring singleflight limiter tls token serve group peers discovery-dns discovery-file discovery-gossip transport-http transport-grpc api-http telemetry origin-sql origin-http origin-files; do \
+    for crate in lru ring singleflight limiter tls token serve group peers proto discovery-dns discovery-file discovery-gossip transport-http transport-grpc api-http telemetry origin-sql origin-http origin-files; do \
         cargo check -q -p gaggle-$crate || exit 1; \
     done
     cargo check -q -p gaggle --no-default-features
@@ -71,3 +71,41 @@ deny:
     cargo deny check
 
 ci: test fmt lint doc loom model alone bench-smoke examples
+
+# Packages every crate that is published, and checks them all as they would be downloaded: with nothing beside them but each other
+package:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    rm -rf target/package/*.crate target/unpacked
+    # Offline: with the index it takes a minute more, and what the lock file names was downloaded to build the workspace.
+    cargo package --offline --workspace --allow-dirty --no-verify --exclude gaggle-benches --exclude gaggle-testservers
+    mkdir target/unpacked
+    # With new times (-m): the packages' own never change, and cargo would take what it knows from the last run.
+    for crate in target/package/*.crate; do tar -xzmf "$crate" -C target/unpacked; done
+    cp Cargo.lock target/unpacked
+    {
+        printf '[workspace]\nresolver = "3"\nmembers = ["*"]\n\n'
+        # As in the workspace, so that dependencies need not be compiled again.
+        sed -n '/^\[profile\.dev\]/,/^$/p' Cargo.toml
+        printf '\n[patch.crates-io]\n'
+        for folder in target/unpacked/*/; do
+            folder=$(basename "$folder")
+            for file in README.md LICENSE-APACHE LICENSE-MIT; do
+                test -s "target/unpacked/$folder/$file" || { echo "$folder has no $file" >&2; exit 1; }
+            done
+            name=${folder%-[0-9]*}
+            # Nothing depends on the programs.
+            test -f "target/unpacked/$folder/src/main.rs" || printf '%s = { path = "%s" }\n' "$name" "$folder"
+        done
+    } > target/unpacked/Cargo.toml
+    cargo check --manifest-path target/unpacked/Cargo.toml --target-dir target --workspace --all-targets --all-features
+
+# Changes of public interfaces since a revision that a version number does not announce (needs cargo-semver-checks; nothing is published yet)
+semver SINCE="HEAD~1":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if ! cargo semver-checks --version 2>/dev/null; then
+        echo "SKIPPED: cargo-semver-checks is not installed, so public interfaces were NOT compared (cargo install --locked cargo-semver-checks)" >&2
+        exit 0
+    fi
+    cargo semver-checks --workspace --exclude gaggle-benches --exclude gaggle-testservers --baseline-rev "{{SINCE}}"

@@ -1,19 +1,18 @@
-//! Generates the messages and the service of `proto/gaggle.proto`, without a system `protoc`: protox compiles the file,
-//! prost-build writes the messages, tonic-build the client and the server.
+//! Generates the client and the server of the services that gaggle-proto describes. The messages are gaggle-proto's own.
 
 use std::error::Error;
 
-use prost_build::Config;
+use gaggle_proto::FILE_DESCRIPTOR_SET;
+use prost::Message;
+use prost_types::FileDescriptorSet;
 use tonic_build::manual::{Builder, Method, Service};
 
-const PROTO: &str = "../../proto/gaggle.proto";
-const INCLUDE: &str = "../../proto";
-/// Where `src/wire.rs` puts the messages.
+/// Where `src/wire.rs` has the messages.
 const MESSAGES: &str = "crate::wire";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo::rerun-if-changed={PROTO}");
-    let files = protox::compile([PROTO], [INCLUDE])?;
+    println!("cargo::rerun-if-changed=build.rs");
+    let files = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET)?;
     let mut services = Vec::new();
     for file in &files.file {
         for service in &file.service {
@@ -34,7 +33,6 @@ fn main() -> Result<(), Box<dyn Error>> {
             services.push(built.build());
         }
     }
-    Config::new().bytes(["."]).compile_fds(files)?;
     // Without tonic's own transport: the client gets its channel, and the server its port, from elsewhere.
     Builder::new().build_transport(false).compile(&services);
     Ok(())

@@ -29,6 +29,8 @@ pub(crate) enum Command {
     /// Checks a configuration as a start would and prints it in full, with where each value was set and secrets masked;
     /// exits with 0 if it is good and 2 if not
     Check(CheckArgs),
+    /// Prints the SQL that sets a PostgreSQL database up, so that groups can follow its changes
+    FollowSql(FollowSqlArgs),
 }
 
 #[derive(Debug, Default, Args)]
@@ -49,6 +51,14 @@ pub(crate) struct CheckArgs {
     /// to run it
     #[arg(long)]
     pub(crate) offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FollowSqlArgs {
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+    /// The group whose source is to be followed [default: all that follow one]
+    pub(crate) group: Option<String>,
 }
 
 /// What the command line and the environment may say over the file.

@@ -23,6 +23,7 @@ mod cli;
 mod config;
 mod demo;
 mod descriptors;
+mod follow_sql;
 mod health;
 mod node;
 mod signals;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve(args),
         Command::Health(args) => return health::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::FollowSql(args) => follow_sql::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

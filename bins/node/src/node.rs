@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::Request;
@@ -23,6 +23,7 @@ use crate::config::{Config, ConfigError, Drain, Port};
 use crate::systemd::Systemd;
 
 mod doors;
+mod followers;
 mod groups;
 mod listeners;
 mod members;
@@ -32,6 +33,7 @@ mod prepared;
 pub(crate) mod reload;
 pub(crate) mod trial;
 
+use followers::{Feeds, Followers};
 use listeners::Listeners;
 use members::Members;
 use prepared::Prepared;
@@ -42,6 +44,7 @@ pub(crate) struct Node {
     listeners: Listeners,
     peer_routes: axum::Router,
     groups: Groups,
+    feeds: Feeds,
     admin: axum::Router,
     readiness: Readiness,
     peers: Peers,
@@ -71,6 +74,7 @@ impl Node {
             listeners,
             credentials,
             origins,
+            feeds,
         } = Prepared::of(config).await?;
         let addr = listeners.peer.local_addr();
         let (members, address) = Members::open(config, &credentials, addr).await?;
@@ -115,6 +119,7 @@ impl Node {
             config: Arc::new(config.clone()),
             reload,
             groups,
+            feeds,
             admin,
             listeners,
             readiness,
@@ -209,6 +214,7 @@ impl Node {
             following.spawn(reloader.run())
         });
         let leaving = self.groups.clone();
+        let (followed, feeds) = (self.groups.clone(), self.feeds);
         let front_door = gaggle_api_http::front_service(self.groups, self.front);
         let serving = async {
             tokio::join!(
@@ -217,10 +223,14 @@ impl Node {
             );
             close.send_replace(Phase::Closed);
         };
+        let followers = Mutex::new(None);
         let settling = async {
             systemd.status("waiting for the other members");
             self.members.settle(&self.peers, self.settle).await?;
             self.members.ready().await;
+            // Who follows is a question of the ring.
+            let started = Followers::start(feeds, &followed);
+            *followers.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
             let (node, members) = (self.peers.me(), self.peers.members().len());
             info!(%node, members, ring = %self.peers.digest(), "the node is ready");
             self.readiness.set_ready(true);
@@ -255,7 +265,14 @@ impl Node {
             info!(delay = ?self.drain.delay, "stopping");
             self.readiness.set_ready(false);
             let closing = Instant::now() + self.drain.delay;
+            let let_go = async {
+                let started = followers.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(followers) = started {
+                    followers.stop().await;
+                }
+            };
             tokio::join!(
+                let_go,
                 self.members.leave(),
                 leave(&self.peers, &leaving, self.drain.whole(), closing),
             );

@@ -27,8 +27,8 @@ pub(crate) struct Applied {
 pub(crate) async fn apply(group: &Group, plan: Plan, progress: &Progress) -> Applied {
     let mut applied = Applied::default();
     if plan.all {
+        applied.note(group.remove_group().await);
         Progress::count(&progress.group_removals, 1);
-        applied.note( group.remove_group().await);
     }
     let mut keys = plan.keys;
     if !plan.puts.is_empty() {
@@ -53,7 +53,7 @@ pub(crate) async fn apply(group: &Group, plan: Plan, progress: &Progress) -> App
             match outcome {
                 Ok(removal) => {
                     Progress::count(&progress.values_put, 1);
-                    applied.note( removal);
+                    applied.note(removal);
                 }
                 Err((key, unsure)) => {
                     if unsure {
@@ -65,8 +65,8 @@ pub(crate) async fn apply(group: &Group, plan: Plan, progress: &Progress) -> App
         }
     }
     if !keys.is_empty() {
+        applied.note(group.remove_many(&keys).await);
         Progress::count(&progress.keys_removed, keys.len());
-        applied.note( group.remove_many(&keys).await);
     }
     applied
 }
@@ -81,8 +81,8 @@ impl Applied {
 /// Removes keys that may have been given a value that is not their latest one.
 pub(crate) async fn remove_all(group: &Group, keys: &[Key], progress: &Progress) {
     for some in keys.chunks(1_024) {
-        Progress::count(&progress.keys_removed, some.len());
         let removal = group.remove_many(some).await;
+        Progress::count(&progress.keys_removed, some.len());
         if !removal.missed.is_empty() {
             debug!(group = %group.name(), nodes = removal.missed.len(), "nodes are to learn of removals later");
         }
@@ -92,7 +92,9 @@ pub(crate) async fn remove_all(group: &Group, keys: &[Key], progress: &Progress)
 /// For how long a value is served that was put now: as one that was loaded now.
 fn freshness(policy: &FreshnessPolicy) -> Freshness {
     let jitter = policy.ttl_jitter.clamp(0.0, 1.0);
-    let ttl = policy.ttl.map(|ttl| ttl.mul_f64(1.0 - jitter * fastrand::f64()));
+    let ttl = policy
+        .ttl
+        .map(|ttl| ttl.mul_f64(1.0 - jitter * fastrand::f64()));
     Freshness::until(ttl)
         .stale_while_revalidate(policy.stale_while_revalidate)
         .stale_if_error(policy.stale_if_error)
@@ -113,7 +115,10 @@ mod tests {
         };
         let put = freshness(&policy);
         let ttl = put.ttl.unwrap();
-        assert!(ttl >= Duration::from_secs(90) && ttl <= Duration::from_secs(100), "{ttl:?}");
+        assert!(
+            ttl >= Duration::from_secs(90) && ttl <= Duration::from_secs(100),
+            "{ttl:?}"
+        );
         assert_eq!(put.error_window(), Duration::from_secs(7));
         assert_eq!(freshness(&FreshnessPolicy::default()).ttl, None);
     }

@@ -42,7 +42,9 @@ impl Missing {
     /// It was not told of a removal of so many bytes.
     pub(crate) fn missed(&mut self, name: &Arc<str>, bytes: usize) {
         let node = self.nodes.entry(Arc::clone(name)).or_default();
-        node.bytes = node.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        node.bytes = node
+            .bytes
+            .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
     /// Forgets all but those that are still waited for.
@@ -66,14 +68,18 @@ impl Missing {
         }
         let now = Instant::now();
         let listeners = router.listeners();
-        let mut there: BTreeSet<Arc<str>> =
-            listeners.iter().map(|peer| Arc::from(peer.name())).collect();
+        let mut there: BTreeSet<Arc<str>> = listeners
+            .iter()
+            .map(|peer| Arc::from(peer.name()))
+            .collect();
         there.extend(router.members().into_iter().map(|member| member.name));
         for (name, node) in &mut self.nodes {
             node.gone = !there.contains(name);
             let ago = contacts.iter().find(|contact| contact.peer == *name);
             let ago = ago.and_then(|contact| contact.heard);
-            let Some(at) = ago.and_then(|ago| now.checked_sub(ago)) else { continue };
+            let Some(at) = ago.and_then(|ago| now.checked_sub(ago)) else {
+                continue;
+            };
             node.heard = Some(match node.heard {
                 Some((since, last)) if at.saturating_duration_since(last) <= GAP => (since, at),
                 _ => (at, at),
@@ -87,7 +93,9 @@ impl Missing {
         if missed_at.elapsed() >= DROPS_AFTER {
             return true;
         }
-        let Some(node) = self.nodes.get(name) else { return false };
+        let Some(node) = self.nodes.get(name) else {
+            return false;
+        };
         let rounds = u32::try_from(node.bytes / TOLD_AT_ONCE).unwrap_or(u32::MAX);
         let enough = IN_CONTACT_FOR + ASKS_WITHIN.saturating_mul(rounds);
         let in_contact = node.heard.is_some_and(|(since, last)| {

@@ -18,8 +18,8 @@ pub trait Feed: Send + 'static {
     async fn open(&mut self) -> Result<Opened, FeedError>;
 
     /// Waits for changes, and brings those that have come: at most about 1,024 or 256 KiB of them
-    /// at a time, so that a large transaction is taken in parts while the source waits. Safe to drop
-    /// at any await, without losing a change.
+    /// at a time, so that a large transaction is taken in parts while the source waits. Safe to
+    /// drop at any await, without losing a change.
     async fn next(&mut self) -> Result<Batch, FeedError>;
 
     /// Every change up to that position has been applied on every node: the source need not tell
@@ -47,7 +47,8 @@ pub enum Opened {
     /// Every change since the confirmed position will be told.
     Complete,
     /// Changes before this moment may never be told, for this reason: the whole group has to be
-    /// removed.
+    /// removed. To be said again by each [`open`](Feed::open) until a position has been
+    /// [confirmed](Feed::confirm), as the node that was told may have told nobody else.
     Missed(String),
 }
 

@@ -187,7 +187,11 @@ impl<F: Feed> Runner<F> {
             self.progress.failures.fetch_add(1, Relaxed);
             self.complaints.failed(error);
         }
-        let state = if failing { FollowState::Failing } else { FollowState::Connecting };
+        let state = if failing {
+            FollowState::Failing
+        } else {
+            FollowState::Connecting
+        };
         self.progress.enter(state);
         let until = Instant::now() + self.pauses.next(longest);
         while Instant::now() < until && self.turn.look() {

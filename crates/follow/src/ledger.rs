@@ -13,9 +13,9 @@ const TOGETHER: Duration = Duration::from_secs(1);
 
 /// The batches that were read and may not be confirmed yet, in their order.
 ///
-/// It holds positions and names of nodes, no keys. What is finished within a second is one entry, and
-/// nothing is held back for much longer than ten minutes: there are some hundred entries at most,
-/// beside those under way.
+/// It holds positions and names of nodes, no keys. What is finished within a second is one entry,
+/// and nothing is held back for much longer than ten minutes: there are some hundred entries at
+/// most, beside those under way.
 #[derive(Default)]
 pub(crate) struct Ledger {
     entries: VecDeque<Entry>,
@@ -73,14 +73,20 @@ impl Ledger {
 
     /// Makes an entry and the one before it one, if both are finished and it was within a second.
     fn merge(&mut self, at: usize) {
-        let Some(before) = at.checked_sub(1) else { return };
+        let Some(before) = at.checked_sub(1) else {
+            return;
+        };
         let finished = |at: usize| self.entries.get(at).and_then(|entry| entry.finished);
-        let (Some(first), Some(second)) = (finished(before), finished(at)) else { return };
+        let (Some(first), Some(second)) = (finished(before), finished(at)) else {
+            return;
+        };
         let (begin, end) = (first.0.min(second.0), first.1.max(second.1));
         if end.duration_since(begin) > TOGETHER {
             return;
         }
-        let Some(later) = self.entries.remove(at) else { return };
+        let Some(later) = self.entries.remove(at) else {
+            return;
+        };
         let entry = &mut self.entries[before];
         entry.finished = Some((begin, end));
         entry.position = later.position.or(entry.position);
@@ -139,7 +145,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn positions_are_clear_in_order_only() {
         let mut ledger = Ledger::default();
-        let ids: Vec<_> = (1..=4).map(|n| ledger.begin(at(n), Duration::ZERO)).collect();
+        let ids: Vec<_> = (1..=4)
+            .map(|n| ledger.begin(at(n), Duration::ZERO))
+            .collect();
         for id in [ids[2], ids[1], ids[3]] {
             ledger.finish(id, NONE);
             assert_eq!(ledger.clear(), None);
@@ -152,7 +160,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_middle_of_a_transaction_is_no_position() {
         let mut ledger = Ledger::default();
-        let (first, middle) = (ledger.begin(at(1), Duration::ZERO), ledger.begin(None, Duration::ZERO));
+        let (first, middle) = (
+            ledger.begin(at(1), Duration::ZERO),
+            ledger.begin(None, Duration::ZERO),
+        );
         ledger.finish(middle, NONE);
         ledger.finish(first, NONE);
         assert_eq!(ledger.clear(), at(1));
@@ -171,9 +182,15 @@ mod tests {
             tokio::time::advance(2 * TOGETHER).await;
         }
         assert_eq!(ledger.clear(), at(1));
-        assert_eq!(ledger.missed().collect::<Vec<_>>(), [&Arc::<str>::from("b")]);
+        assert_eq!(
+            ledger.missed().collect::<Vec<_>>(),
+            [&Arc::<str>::from("b")]
+        );
         let (arrived, age) = ledger.oldest().unwrap();
-        assert_eq!((arrived.elapsed(), age), (4 * TOGETHER, Duration::from_secs(2)));
+        assert_eq!(
+            (arrived.elapsed(), age),
+            (4 * TOGETHER, Duration::from_secs(2))
+        );
         ledger.review(|_, _| false);
         assert_eq!(ledger.clear(), at(1));
         ledger.review(|name, at| &**name == "b" && at.elapsed() == 4 * TOGETHER);
@@ -188,7 +205,11 @@ mod tests {
             ledger.finish(id, [Arc::from("b")]);
             tokio::time::advance(Duration::from_millis(5)).await;
         }
-        assert!(ledger.len() <= 101, "{} entries for 100 seconds", ledger.len());
+        assert!(
+            ledger.len() <= 101,
+            "{} entries for 100 seconds",
+            ledger.len()
+        );
         let latest = Instant::now() - Duration::from_millis(5);
         ledger.review(|_, at| at < latest);
         assert_eq!(ledger.len(), 1, "the latest miss counts");

@@ -67,7 +67,11 @@ impl Plan {
     /// The bytes of its keys and values.
     pub(crate) fn bytes(&self) -> usize {
         let keys: usize = self.keys.iter().map(Bytes::len).sum();
-        let puts: usize = self.puts.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let puts: usize = self
+            .puts
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum();
         keys + puts
     }
 }
@@ -81,12 +85,21 @@ mod tests {
     }
 
     fn put(name: &'static str, value: &'static str) -> Change {
-        Change::Put(Key::from_static(name.as_bytes()), Bytes::from_static(value.as_bytes()))
+        Change::Put(
+            Key::from_static(name.as_bytes()),
+            Bytes::from_static(value.as_bytes()),
+        )
     }
 
     #[test]
     fn the_last_change_of_a_key_counts() {
-        let plan = Plan::of(vec![key("a"), put("a", "1"), put("a", "2"), put("b", "1"), key("b")]);
+        let plan = Plan::of(vec![
+            key("a"),
+            put("a", "1"),
+            put("a", "2"),
+            put("b", "1"),
+            key("b"),
+        ]);
         assert_eq!(plan.puts, [("a".into(), "2".into())]);
         assert_eq!(plan.keys, ["b"]);
         assert_eq!((plan.key_count(), plan.bytes()), (2, 3));
@@ -94,7 +107,13 @@ mod tests {
 
     #[test]
     fn the_groups_removal_stands_for_those_of_all_keys_and_for_earlier_values() {
-        let plan = Plan::of(vec![key("a"), put("b", "1"), Change::All, key("c"), put("d", "1")]);
+        let plan = Plan::of(vec![
+            key("a"),
+            put("b", "1"),
+            Change::All,
+            key("c"),
+            put("d", "1"),
+        ]);
         assert!(plan.all && plan.keys.is_empty());
         assert_eq!(plan.puts, [("d".into(), "1".into())]);
 

@@ -106,7 +106,9 @@ impl<'a, F: Feed> Session<'a, F> {
             self.start(id, Plan::everything(), true);
         }
         let end = loop {
-            let Err(end) = self.step(turn).await else { continue };
+            let Err(end) = self.step(turn).await else {
+                continue;
+            };
             break end;
         };
         self.wind_up(&end).await;
@@ -171,10 +173,15 @@ impl<'a, F: Feed> Session<'a, F> {
             if lost.load(SeqCst) {
                 settle(&group, put.to_vec(), &progress);
             }
-            Done { id, keys, bytes, applied }
+            Done {
+                id,
+                keys,
+                bytes,
+                applied,
+            }
         };
-        // A task of its own in that of the set, as dropping the set must not end it: a value that is
-        // on its way has to be waited for.
+        // A task of its own inside that of the set, as dropping the set must not end it: a value
+        // that is on its way has to be waited for.
         let apply = tokio::spawn(apply);
         self.work.spawn(async move {
             match apply.await {
@@ -188,13 +195,16 @@ impl<'a, F: Feed> Session<'a, F> {
         let done = done.map_err(|failure| {
             let panic = failure.try_into_panic();
             let text = panic.as_deref().map_or("it was cancelled", text_of);
-            End::Failed(FeedError::new(format!("changes could not be applied: {text}")))
+            End::Failed(FeedError::new(format!(
+                "changes could not be applied: {text}"
+            )))
         })?;
         self.keys -= done.keys;
         self.bytes -= done.bytes;
         for name in &done.applied.missed {
             debug!(group = %self.group.name(), node = %name, "a node is to learn of a removal later");
-            self.missing.missed(name, done.bytes + (done.keys + 1) * OVERHEAD);
+            self.missing
+                .missed(name, done.bytes + (done.keys + 1) * OVERHEAD);
         }
         self.ledger.finish(done.id, done.applied.missed);
         settle(self.group, done.applied.unsure, self.progress);
@@ -232,7 +242,9 @@ impl<'a, F: Feed> Session<'a, F> {
     }
 
     async fn confirm(&mut self, position: Option<Position>, turn: &mut Turn) -> Result<(), End> {
-        let Some(position) = position else { return Ok(()) };
+        let Some(position) = position else {
+            return Ok(());
+        };
         select! {
             biased;
             // The feed is closed next.
@@ -268,7 +280,11 @@ impl<'a, F: Feed> Session<'a, F> {
         if !ended {
             // What is under way sees this when it ends.
             self.lost.store(true, SeqCst);
-            let mut keys = self.alone.take().map(|keys| keys.to_vec()).unwrap_or_default();
+            let mut keys = self
+                .alone
+                .take()
+                .map(|keys| keys.to_vec())
+                .unwrap_or_default();
             if failed {
                 keys.extend(self.recent.take());
             }

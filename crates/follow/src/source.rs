@@ -40,7 +40,10 @@ impl<F: Feed> Source<F> {
     }
 
     pub(crate) async fn confirm(&mut self, position: Position) -> Result<(), FeedError> {
-        let confirmed = timeout(CONFIRMS_WITHIN, caught("confirm", self.feed.confirm(position)));
+        let confirmed = timeout(
+            CONFIRMS_WITHIN,
+            caught("confirm", self.feed.confirm(position)),
+        );
         let confirmed = confirmed.await;
         confirmed.unwrap_or_else(|_| Err(too_long("confirm", CONFIRMS_WITHIN)))
     }
@@ -75,7 +78,9 @@ async fn caught<T>(
     let outcome = AssertUnwindSafe(call).catch_unwind().await;
     outcome.unwrap_or_else(|panic| {
         let text = text_of(&*panic);
-        Err(FeedError::new(format!("the feed panicked in `{what}`: {text}")))
+        Err(FeedError::new(format!(
+            "the feed panicked in `{what}`: {text}"
+        )))
     })
 }
 

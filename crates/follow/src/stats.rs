@@ -38,7 +38,10 @@ impl Progress {
     pub(crate) fn enter(&self, state: FollowState) {
         let mut now = self.now();
         if now.state != state {
-            *now = Now { state, ..Now::default() };
+            *now = Now {
+                state,
+                ..Now::default()
+            };
         }
     }
 

@@ -5,53 +5,112 @@
 //! defaults that are good to begin with. Each part is a crate of its own and can be used without the rest.
 //!
 //! ```
-//! use bytes::Bytes;
-//!
+//! # #[cfg(all(feature = "cluster", feature = "typed"))]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let scores = gaggle::Group::builder("scores")
+//! use gaggle::{Cluster, TypedGroup};
+//!
+//! #[derive(serde::Serialize, serde::Deserialize)]
+//! struct User { name: String, points: u32 }
+//!
+//! let users: TypedGroup<u64, User> = TypedGroup::builder("users")
 //!     .capacity(64 << 20)
-//!     .origin_fn(|key: Bytes| async move {
-//!         // Ask the database here: Ok(Some(value)), Ok(None) for "no such key", or Err.
-//!         Ok::<_, std::io::Error>((key == "Tom").then_some("630"))
+//!     .origin_fn(|id: u64| async move {
+//!         // Ask the database here: Ok(Some(user)), Ok(None) for "no such user", or Err.
+//!         Ok::<_, std::io::Error>((id == 7).then(|| User { name: "Tom".into(), points: 630 }))
 //!     })
 //!     .build()?;
-//! assert_eq!(scores.get("Tom").await?, "630");
+//! assert_eq!(users.get(&7).await?.points, 630);
 //!
 //! // Two more lines, and it is shared. (Port 0 is for this example; peers need one they know.)
 //! let peers = ["http://127.0.0.1:8001"];
 //! # let peers: [&str; 0] = [];
-//! let cluster = gaggle::Cluster::join(peers).serve("127.0.0.1:0", [scores.clone()]).await?;
+//! let cluster = Cluster::join(peers).serve("127.0.0.1:0", [&users]).await?;
 //!
-//! assert_eq!(scores.get("Tom").await?, "630");
+//! assert_eq!(users.get(&7).await?.name, "Tom");
 //! cluster.leave().await;
+//! # Ok(()) }
+//! # #[cfg(not(all(feature = "cluster", feature = "typed")))]
+//! # fn main() {}
+//! ```
+//!
+//! Bytes are what a group holds. A program that only passes them on takes the plain [`Group`]:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let pages = gaggle::Group::builder("pages")
+//!     .origin_fn(|key: bytes::Bytes| async move {
+//!         Ok::<_, std::io::Error>((key == "home").then_some("<h1>Home</h1>"))
+//!     })
+//!     .build()?;
+//! assert_eq!(pages.get("home").await?, "<h1>Home</h1>");
 //! # Ok(()) }
 //! ```
 //!
 //! # Where to look
 //!
-//! | for | see |
-//! |---|---|
-//! | the group: gets, limits, statistics, the traits to implement | [`Group`], [`group`] |
-//! | a cluster of programs | [`Cluster`], [`peers`], [`transport_http`] |
-//! | the front door and the admin endpoints, as axum routers | [`api_http`] |
-//! | one layer by itself | [`lru`], [`ring`], [`singleflight`], [`serve`] |
-//! | ready-made origins, members from DNS, a file or gossip | the cargo features `origin-http`, `origin-files`, `origin-sql`, `discovery-dns`, `discovery-file`, `discovery-gossip` |
-//! | gRPC, metrics, TLS, tokens | the cargo features `grpc`, `telemetry`, `tls`, `token` |
+//! | for | see | feature |
+//! |---|---|---|
+//! | the group: gets, limits, statistics, the traits to implement | [`Group`], [`group`] | |
+//! | keys and values with types | `TypedGroup`, `typed` | `typed`; `typed-postcard`, `typed-prost` |
+//! | a cluster of programs | `Cluster`, `peers`, `ring`, `serve`, `transport_http` | `cluster` |
+//! | TLS and tokens between its members | `ClusterBuilder::tls`, `ClusterBuilder::token` | `tls`, `token` |
+//! | members from DNS, a file or gossip | `Peers::follow` | `discovery-dns`, `discovery-file`, `discovery-gossip` |
+//! | the front door and the admin endpoints, as axum routers | `api_http` | `api` |
+//! | ready-made origins | `origin_http`, `origin_files`, `origin_sql`, `origin_object` | `origin-http`, `origin-files`, `origin-sql` (SQLite), `origin-postgres`, `origin-mysql`, `origin-object` (S3), `origin-object-gcp`, `origin-object-azure` |
+//! | removals as a source changes | `follow`, `follow_files`, `follow_postgres` | `follow`, `follow-files`, `follow-postgres` |
+//! | logs and metrics | `telemetry` | `telemetry` |
+//! | gRPC between members | `transport_grpc` | `grpc` |
+//! | one layer by itself | [`lru`], [`limiter`], [`singleflight`] | |
+//!
+//! `cluster`, `api`, `typed`, `origin-http` and `origin-files` are on by default. With none of them, this is a cache for
+//! one process with a quarter of the dependencies.
+//!
+//! For tests there is the crate `gaggle-testkit`: clusters in memory, under paused time.
 //!
 //! # Trade-offs
 //!
-//! [`Cluster`] speaks HTTP and takes a list of members. For gRPC, or members from elsewhere, put the parts together as it
-//! does: its source is a page long.
+//! `Cluster` speaks HTTP and takes a list of members, which `Cluster::peers` changes at any time or follows from a
+//! `Discovery`. For gRPC put the parts together as it does: its source is a few pages long.
 
+#[cfg(feature = "cluster")]
 mod cluster;
 
+#[cfg(feature = "cluster")]
 pub use cluster::{Cluster, ClusterBuilder, ClusterError, Embedded};
+
 pub use gaggle_group::{
-    Answer, Error, FreshnessPolicy, Group, Groups, Key, Limits, Loaded, Origin, ReconfigureError,
-    Settings, Source, async_trait,
+    Answer, BuildError, ByteBudget, CacheStats, Clock, Contact, Content, DuplicateGroup, Entry,
+    Error, Fetch, Field, FollowState, FollowStats, Freshness, FreshnessPolicy, Group, GroupBuilder,
+    Groups, HandedOver, Histogram, Hop, HotCopies, Invitation, Key, Known, Limits, Load, LoadStats,
+    Loaded, LocalOnly, LruStore, Member, Metadata, Missed, News, NoHotCopies, Notice, Origin,
+    OriginError, OriginFailure, OriginFault, OriginFn, OriginQueue, OverBudget, Overload, Party,
+    Peer, PeerError, PeerRequests, Public, ReconfigureError, Removal, RemovalId, RequestRate,
+    Route, Router, Sampled, Scope, Serve, Settings, Source, Stats, Store, StoreStats, Verdict,
+    async_trait,
+};
+pub use gaggle_group::{Hint, Put};
+
+#[cfg(feature = "cluster")]
+pub use gaggle_peers::{Discovery, DiscoveryError, Listed, Peers, PeersError, StaticList};
+#[cfg(feature = "cluster")]
+pub use gaggle_ring::Profile;
+#[cfg(feature = "cluster")]
+pub use gaggle_serve::{Drained, ServeError};
+#[cfg(feature = "tls")]
+pub use gaggle_tls::{ClientCerts, Tls, TlsError, TlsFiles};
+#[cfg(feature = "token")]
+pub use gaggle_token::{TokenError, Tokens};
+#[cfg(feature = "cluster")]
+pub use gaggle_transport_http::{BasePath, BasePathError, ClientError, ClientOptions};
+#[cfg(feature = "typed")]
+pub use gaggle_typed::{
+    BadKey, ByText, Codec, Found, FromKey, Json, OnMismatch, ToKey, TypedAnswer, TypedBuilder,
+    TypedError, TypedGroup, TypedOptions, TypedOrigin, TypedStats, text_key,
 };
 
+#[cfg(feature = "api")]
 pub use gaggle_api_http as api_http;
 #[cfg(feature = "discovery-dns")]
 pub use gaggle_discovery_dns as discovery_dns;
@@ -59,6 +118,12 @@ pub use gaggle_discovery_dns as discovery_dns;
 pub use gaggle_discovery_file as discovery_file;
 #[cfg(feature = "discovery-gossip")]
 pub use gaggle_discovery_gossip as discovery_gossip;
+#[cfg(feature = "follow")]
+pub use gaggle_follow as follow;
+#[cfg(feature = "follow-files")]
+pub use gaggle_follow_files as follow_files;
+#[cfg(feature = "follow-postgres")]
+pub use gaggle_follow_postgres as follow_postgres;
 pub use gaggle_group as group;
 pub use gaggle_limiter as limiter;
 pub use gaggle_lru as lru;
@@ -66,10 +131,25 @@ pub use gaggle_lru as lru;
 pub use gaggle_origin_files as origin_files;
 #[cfg(feature = "origin-http")]
 pub use gaggle_origin_http as origin_http;
-#[cfg(feature = "origin-sql")]
+#[cfg(any(
+    feature = "origin-object",
+    feature = "origin-object-gcp",
+    feature = "origin-object-azure"
+))]
+pub use gaggle_origin_object as origin_object;
+#[cfg(any(
+    feature = "origin-sql",
+    feature = "origin-postgres",
+    feature = "origin-mysql"
+))]
 pub use gaggle_origin_sql as origin_sql;
+#[cfg(feature = "cluster")]
 pub use gaggle_peers as peers;
+#[cfg(feature = "cluster")]
+pub use gaggle_proto as proto;
+#[cfg(feature = "cluster")]
 pub use gaggle_ring as ring;
+#[cfg(feature = "cluster")]
 pub use gaggle_serve as serve;
 pub use gaggle_singleflight as singleflight;
 #[cfg(feature = "telemetry")]
@@ -80,4 +160,7 @@ pub use gaggle_tls as tls;
 pub use gaggle_token as token;
 #[cfg(feature = "grpc")]
 pub use gaggle_transport_grpc as transport_grpc;
+#[cfg(feature = "cluster")]
 pub use gaggle_transport_http as transport_http;
+#[cfg(feature = "typed")]
+pub use gaggle_typed as typed;

@@ -69,6 +69,75 @@ async fn three_members_load_each_key_once_and_each_key_comes_from_its_owner() {
 }
 
 #[tokio::test]
+async fn a_front_end_owns_nothing_and_asks_the_members() {
+    let loads = Loads::default();
+    let groups = [squares(&loads), squares(&loads)];
+    let clusters = join(&groups).await;
+    let members: Vec<String> = clusters
+        .iter()
+        .map(|cluster| cluster.address().to_string())
+        .collect();
+    let own = Loads::default();
+    let front = squares(&own);
+    let cluster = Cluster::join(members)
+        .member(false)
+        .name("front")
+        .serve("127.0.0.1:0", [front.clone()])
+        .await
+        .unwrap();
+    assert_eq!(&*cluster.name(), "front");
+    for n in 0..50_u64 {
+        assert!(!front.router().is_mine(n.to_string().as_bytes()));
+        assert_eq!(front.get(n.to_string()).await.unwrap(), (n * n).to_string());
+    }
+    assert!(own.lock().unwrap().is_empty(), "its origin is not asked");
+    assert_eq!(loads.lock().unwrap().len(), 50);
+    let shown = format!("{cluster:?}");
+    assert!(
+        shown.contains("members: 2") && shown.contains("squares"),
+        "{shown}"
+    );
+}
+
+#[cfg(feature = "typed")]
+#[tokio::test]
+async fn typed_groups_are_shared_as_others_are() {
+    use gaggle::TypedGroup;
+    let none: [&str; 0] = [];
+    let start = async || {
+        let squares: TypedGroup<u64, u64> = TypedGroup::builder("squares")
+            .origin_fn(|n: u64| async move { Ok::<_, std::io::Error>(Some(n * n)) })
+            .build()
+            .unwrap();
+        let cluster = Cluster::join(none)
+            .serve("127.0.0.1:0", [&squares])
+            .await
+            .unwrap();
+        (cluster, squares)
+    };
+    let nodes = [start().await, start().await];
+    let members: Vec<String> = nodes
+        .iter()
+        .map(|(cluster, _)| cluster.address().to_string())
+        .collect();
+    for (cluster, _) in &nodes {
+        cluster.peers().update(members.iter().cloned()).unwrap();
+    }
+    let mut from_peers = 0;
+    for n in 0..50_u64 {
+        for (_, squares) in &nodes {
+            let answer = squares.lookup(&n).await.unwrap();
+            assert_eq!(*answer.value.unwrap(), n * n);
+            from_peers += u32::from(answer.source == Source::Peer);
+        }
+    }
+    assert_eq!(
+        from_peers, 50,
+        "each key is another node's for one of the two"
+    );
+}
+
+#[tokio::test]
 async fn a_member_that_leaves_costs_the_others_no_error() {
     let loads = Loads::default();
     let groups = [squares(&loads), squares(&loads)];

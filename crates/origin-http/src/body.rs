@@ -31,13 +31,13 @@ pub(crate) enum Unread<E> {
     Broken(E),
 }
 
-/// Reads the whole body into an allocation of its size, and calls `heard` with each piece. What a
-/// body says of its length is reserved in the budget at once, and allocated as it comes.
-pub(crate) async fn read_whole<B>(
+/// Reads the whole body, and calls `heard` with each piece. What a body says of its length is
+/// reserved in the budget at once, and allocated as it comes.
+pub(crate) async fn fill<'a, B>(
     mut body: B,
-    bounds: Bounds<'_>,
+    bounds: Bounds<'a>,
     mut heard: impl FnMut(),
-) -> Result<Bytes, Unread<B::Error>>
+) -> Result<Buffer<'a>, Unread<B::Error>>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -56,7 +56,7 @@ where
         let piece = match timeout(patience, body.frame()).await {
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
             Ok(Some(Err(error))) => return Err(Unread::Broken(error)),
-            Ok(None) => return Ok(buffer.finish()),
+            Ok(None) => return Ok(buffer),
             Err(elapsed) => return Err(Unread::Silent(elapsed)),
         };
         if (buffer.len() + piece.len()) as u64 > limit {

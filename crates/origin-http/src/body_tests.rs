@@ -10,6 +10,15 @@ use hyper::body::{Frame, SizeHint};
 
 use super::*;
 
+/// Reads a body into an allocation of its size.
+async fn read_whole<B: Body<Data = Bytes> + Unpin>(
+    body: B,
+    bounds: Bounds<'_>,
+    heard: impl FnMut(),
+) -> Result<Bytes, Unread<B::Error>> {
+    fill(body, bounds, heard).await.map(Buffer::finish)
+}
+
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn bounds(limit: u64) -> Bounds<'static> {

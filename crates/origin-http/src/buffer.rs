@@ -72,6 +72,12 @@ impl<'a> Buffer<'a> {
         }
     }
 
+    /// The bytes as they are, and what is reserved for them.
+    #[cfg(feature = "batch")]
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Option<Reservation>) {
+        (self.bytes, self.reserved)
+    }
+
     /// The bytes in an allocation of their size. An allocator may shrink one in place and leave it
     /// as large as it was, so that what has much room to spare is copied.
     pub(crate) fn finish(self) -> Bytes {

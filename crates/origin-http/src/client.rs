@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -25,7 +25,7 @@ type Stream = <Inner as Service<hyper::Uri>>::Response;
 type WatchedStream = TokioIo<Watched<TokioIo<Stream>>>;
 type Connector = MapResponse<Inner, fn(Stream) -> WatchedStream>;
 
-pub(crate) type Client = legacy::Client<Connector, Empty<Bytes>>;
+pub(crate) type Client = legacy::Client<Connector, Full<Bytes>>;
 
 /// How long sent bytes may go without an acknowledgement before the system gives a connection up,
 /// where the system can (Linux). A host that is there acknowledges within a round trip, however
@@ -40,6 +40,7 @@ const KEEPALIVE: Duration = Duration::from_secs(1);
 const KEEPALIVE_RETRIES: u32 = 2;
 
 /// Makes clients that each have connections of their own.
+#[derive(Clone)]
 pub(crate) struct Factory {
     connector: Connector,
     idle_timeout: Duration,
@@ -60,10 +61,7 @@ impl Factory {
         http.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
         #[cfg(target_os = "linux")]
         http.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-        let connector = with_tls(http, https).map_err(|reason| OptionsError {
-            field: "url",
-            reason,
-        })?;
+        let connector = with_tls(http, options, https)?;
         Ok(Self {
             connector: MapResponse::new(connector, watched),
             idle_timeout: options.idle_timeout,
@@ -98,34 +96,33 @@ fn watched(stream: Stream) -> WatchedStream {
     TokioIo::new(Watched::new(TokioIo::new(stream)))
 }
 
-/// A provider and roots of one's own, so that neither a process-wide provider nor the machine's
-/// certificates are needed.
 #[cfg(feature = "tls")]
-fn with_tls(mut http: Plain, _https: bool) -> Result<Inner, String> {
-    use std::sync::Arc;
-
-    use rustls::{ClientConfig, RootCertStore, crypto};
-
+fn with_tls(mut http: Plain, options: &HttpOptions, https: bool) -> Result<Inner, OptionsError> {
     http.enforce_http(false);
-    let roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let tls = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("no TLS: {error}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = crate::tls::client_config(options, https)?;
     Ok(hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
+        .with_tls_config(config)
         .https_or_http()
         .enable_http1()
         .wrap_connector(http))
 }
 
 #[cfg(not(feature = "tls"))]
-fn with_tls(http: Plain, https: bool) -> Result<Inner, String> {
+fn with_tls(http: Plain, options: &HttpOptions, https: bool) -> Result<Inner, OptionsError> {
     if https {
-        return Err("https needs the feature `tls` of gaggle-origin-http, which is off".to_owned());
+        let is_https = |url: &str| {
+            url.get(..6)
+                .is_some_and(|it| it.eq_ignore_ascii_case("https:"))
+        };
+        let field = if is_https(&options.url) {
+            "url"
+        } else if options.fallbacks.iter().any(|url| is_https(url)) {
+            "fallbacks"
+        } else {
+            "batch.url"
+        };
+        let reason = "https needs the feature `tls` of gaggle-origin-http, which is off";
+        return Err(OptionsError::new(field, reason));
     }
     Ok(http)
 }

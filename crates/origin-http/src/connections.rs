@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use hyper_util::client::legacy;
@@ -36,6 +36,17 @@ pub(crate) struct Connections {
     answers: AtomicU64,
 }
 
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    pub(crate) error: legacy::Error,
+    /// Whether nothing of an answer had come when the connection ended: the same request may be
+    /// sent again.
+    pub(crate) unheard: bool,
+    /// Whether it was sent a second time already.
+    pub(crate) twice: bool,
+}
+
 struct Generation {
     number: u64,
     client: Client,
@@ -62,8 +73,8 @@ impl Connections {
     /// [`Exchange`] is to be kept while the body is read.
     pub(crate) async fn send(
         &self,
-        mut request: impl FnMut() -> Request<Empty<Bytes>>,
-    ) -> Result<(Response<Incoming>, Exchange<'_>), legacy::Error> {
+        mut request: impl FnMut() -> Request<Full<Bytes>>,
+    ) -> Result<(Response<Incoming>, Exchange<'_>), Unanswered> {
         let (number, client) = {
             let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
             (kept.number, kept.client.clone())
@@ -74,7 +85,7 @@ impl Connections {
             Err(error) => error,
         };
         if !exchange.was_closed_by_the_service(&error) {
-            return Err(error);
+            return Err(Unanswered::once(error));
         }
         tracing::debug!(%error, "a kept connection was closed as a request left; trying again");
         if is_orderly(&error) {
@@ -85,8 +96,13 @@ impl Connections {
             drop(exchange);
         }
         let mut exchange = Exchange::new(self, number);
-        let answer = exchange.ask(&self.unkept, request()).await?;
-        Ok((answer, exchange))
+        match exchange.ask(&self.unkept, request()).await {
+            Ok(answer) => Ok((answer, exchange)),
+            Err(error) => Err(Unanswered {
+                twice: true,
+                ..Unanswered::once(error)
+            }),
+        }
     }
 
     /// Gives up the kept connections of that generation, unless that was done a moment ago.
@@ -111,12 +127,30 @@ impl Connections {
     }
 }
 
+impl Unanswered {
+    fn once(error: legacy::Error) -> Self {
+        let traffic = error.connect_info().and_then(Traffic::of);
+        // A request that was canceled had not left, so that its connection heard nothing of it.
+        let unheard = traffic.is_some_and(|it| it.is_unanswered()) || was_canceled(&error);
+        Self {
+            error,
+            unheard,
+            twice: false,
+        }
+    }
+}
+
+fn was_canceled(error: &legacy::Error) -> bool {
+    below(error).is_some_and(hyper::Error::is_canceled)
+}
+
+fn below(error: &legacy::Error) -> Option<&hyper::Error> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
 /// Whether the service closed the connection rather than reset it.
 fn is_orderly(error: &legacy::Error) -> bool {
-    let cause = std::error::Error::source(error);
-    cause
-        .and_then(|cause| cause.downcast_ref::<hyper::Error>())
-        .is_some_and(hyper::Error::is_incomplete_message)
+    below(error).is_some_and(hyper::Error::is_incomplete_message)
 }
 
 /// One request and its answer. Dropped before its end, it tells the connections whether a kept one
@@ -153,7 +187,7 @@ impl<'a> Exchange<'a> {
     async fn ask(
         &mut self,
         client: &Client,
-        mut request: Request<Empty<Bytes>>,
+        mut request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, legacy::Error> {
         self.connection = Some(capture_connection(&mut request));
         let patience = &self.connections.patience;

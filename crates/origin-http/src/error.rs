@@ -1,8 +1,27 @@
-//! Why a load failed.
+//! Why an option cannot be used, and why a load failed.
 
 use std::error::Error;
 
 use gaggle_group::{OriginError, OriginFault};
+
+/// An option that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("http origin: {field}: {reason}")]
+pub struct OptionsError {
+    /// The field of [`HttpOptions`](crate::HttpOptions); of its batch, `batch.` and the field.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl OptionsError {
+    pub(crate) fn new(field: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            field,
+            reason: reason.into(),
+        }
+    }
+}
 
 /// What lies below a failure, whoever said it.
 type Cause = Box<dyn Error + Send + Sync>;

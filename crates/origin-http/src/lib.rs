@@ -1,4 +1,4 @@
-//! Values from an HTTP service: a GET of a URL that the key is put into.
+//! Values from an HTTP service: a GET of a URL that the key is put into, or a POST of several keys.
 //!
 //! ```
 //! use gaggle_group::{Content, Key, Load, Origin};
@@ -35,9 +35,37 @@
 //! | no connection, a silence over the timeout, a body that breaks off | a failure |
 //! | a body over the limit | [`OriginError::TooLarge`](gaggle_group::OriginError::TooLarge), from its `Content-Length` where there is one |
 //!
-//! The text of a failure is for the log of the node that loads: it has the URL without its query. Clients and other nodes are
-//! told the status, or that there was no connection, no answer in time or no whole one, and nothing else
-//! ([`OriginFault`](gaggle_group::OriginFault)).
+//! The text of a failure is for the log of the node that loads: it has the scheme, host and port of
+//! the URL. Clients and other nodes are told the status, or that there was no connection, no answer
+//! in time or no whole one, and nothing else ([`OriginFault`](gaggle_group::OriginFault)).
+//!
+//! # Options
+//!
+//! Each is a field of [`HttpOptions`]; an error at start names it ([`OptionsError::field`]).
+//!
+//! | field | default | what it sets |
+//! |---|---|---|
+//! | `url` | must be set | the template that is asked |
+//! | `fallbacks` | none | further templates for the same values, at most 16 |
+//! | `balance` | `First` | which URL a load asks first; `RoundRobin` takes turns |
+//! | `headers` | none | headers of each request |
+//! | `bearer` | none | a token, as text or from a file that is rotated |
+//! | `trust` | `Platform` | whose certificates count: the machine's, or `Mozilla`'s |
+//! | `ca` | none | a PEM file of authorities, which alone are trusted then |
+//! | `client_cert`, `client_key` | none | PEM files of the certificate to show, and its key |
+//! | `connect_timeout` | 1 s | the wait for a connection, TLS excluded |
+//! | `read_timeout` | 10 s | the longest silence; the head of an answer has both of these |
+//! | `total_timeout` | none | the whole of a load, with retries and other URLs |
+//! | `retries` | 1 | how often a load is tried again, at most 10 |
+//! | `max_idle_connections` | 32 | connections to each URL that are kept while idle |
+//! | `idle_timeout` | 4 s | how long they are kept |
+//! | `honour_freshness` | on | whether the answer says for how long it is served |
+//! | `batch` | none | how several keys are asked for at once, see [below](#batches) |
+//!
+//! | feature | on by default | what it adds |
+//! |---|---|---|
+//! | `tls` | yes | https: rustls with *ring*, rustls-native-certs, webpki-roots |
+//! | `batch` | no | [`HttpOptions::batch`]: `serde_json`, base64 |
 //!
 //! # What is refused
 //!
@@ -57,10 +85,85 @@
 //!
 //! The reason stands in the log; clients are not told the address.
 //!
-//! # TLS
+//! # Who asks, and whom
 //!
-//! The feature `tls`, on by default, adds https: rustls with *ring*, HTTP/1.1, and Mozilla's root
-//! certificates compiled in, so that a container needs no certificate files.
+//! * **A token** is sent as `Authorization: Bearer` to each URL of the options and nowhere else:
+//!   redirects are not followed. [`BearerSource::File`] is looked at before a request, at most once
+//!   a second, and read again when its time, length or inode has changed. The requests that meet
+//!   such a look wait for it, 250 ms at most. While the file is gone, empty or otherwise no token,
+//!   the last one is kept, and one warning is logged. A token is never in an error, in a log or in
+//!   `Debug`. Over `http://` anybody on the way can read it.
+//! * **TLS** is rustls with *ring*, for HTTP/1.1. By default the authorities of the machine are
+//!   trusted, which `SSL_CERT_FILE` and `SSL_CERT_DIR` can name; where there are none, as in a
+//!   container without certificate files, Mozilla's, which are compiled in. With
+//!   [`ca`](HttpOptions::ca) the authorities in that file are trusted and no others: a private
+//!   service has no use for the public ones, each of which could vouch for an impostor. For both,
+//!   put both into the file.
+//! * **A client certificate** ([`client_cert`](HttpOptions::client_cert)) is shown to services
+//!   that ask for one.
+//!
+//! Files of certificates and keys are read at start.
+//!
+//! # Retries and other URLs
+//!
+//! A load is idempotent, so that it may be tried again. What has failed decides:
+//!
+//! | failure | the same URL | another URL |
+//! |---|---|---|
+//! | no connection; one that ended before the first byte of an answer | again | yes |
+//! | 502, 504; 503 | again; 503 after its `Retry-After` | yes |
+//! | any other status over 499, but 501 and 505 | no | yes |
+//! | no answer in time; one that broke off in its head | no | yes |
+//! | any other status; a body that broke off or stopped | no | no |
+//!
+//! * **Another URL** is asked at once, without using up [`retries`](HttpOptions::retries), if its
+//!   last answer was good and the load has not asked it yet. A 404 is an answer, wherever it comes
+//!   from. A key that is refused for one of the templates is refused for all.
+//! * **A URL that failed is left** for 3 s, by all loads, after one failed connection, or after
+//!   three other failures in a row. Then one load asks it, and the others follow if that load gets
+//!   an answer. A load that was given up after 250 ms or more without an answer counts as a
+//!   failure. If all URLs have failed, the one whose failure is the longest ago is asked. A change
+//!   is logged.
+//! * **The same URL** is asked again after a wait of 25 to 100 ms, chosen at random, or after the
+//!   `Retry-After` of a 503. There is no retry whose wait would not end within
+//!   [`total_timeout`](HttpOptions::total_timeout), or, without one, within a second.
+//! * **The retry budget** bounds what retries add: one for every ten loads, and ten saved up, for
+//!   single loads and batches together. A service that always fails is asked a tenth more often by
+//!   them, whatever `retries` is. URLs whose last answer was a failure draw on it as well.
+//! * A kept connection that the service closed as the request left costs no budget, see
+//!   [below](#connections).
+//!
+//! A silent URL costs its `read_timeout`. For a load to reach another URL after that, keep it below
+//! `total_timeout` and below the group's own timeout.
+//!
+//! # Batches
+//!
+//! With [`HttpOptions::batch`], loads that come together are one request
+//! ([`Origin::load_many`](gaggle_group::Origin::load_many)): a POST to
+//! [`BatchOptions::url`] with `Content-Type: application/json`, the headers and the token.
+//!
+//! | field | default | what it sets |
+//! |---|---|---|
+//! | `url` | must be set | the URL, without a place for keys |
+//! | `fallbacks` | none | further URLs for the same |
+//! | `max_keys` | 100 | keys in one request, 1 to 1024 |
+//! | `body` | `{"keys":{keys}}` | JSON in which an array of strings takes the place of `{keys}` |
+//! | `answer` | `Array` | `Array`: a value for each key, in their order; `Object`: values by keys |
+//! | `values` | `Text` | what strings are: `Text`, or `Base64` for any bytes |
+//! | `timeout` | `total_timeout` | the whole of a batch |
+//!
+//! * `null` says that there is no such key, and so does a key that an object does not have. A
+//!   string is its text or its bytes. Any other JSON value is its text exactly as the service wrote
+//!   it: numbers keep their digits, objects their spaces.
+//! * The batch must be a read. It is tried again where a GET is.
+//! * The freshness of the answer is that of each value. Its validators and its content type belong
+//!   to the batch, so that values from it have no metadata, and stale ones are loaded in full.
+//! * A value over its limit, or a string that is not base64, fails for its key alone. An answer of
+//!   another length or shape, or one that is longer than such values can be in JSON, fails for all.
+//!   So does any status but 200; 404, 405 and 501 say that `batch.url` is wrong. No key is then
+//!   loaded by itself instead: that would hide the setting, and be a hundred times the load.
+//! * Keys that are not UTF-8 are loaded by a GET each, eight at a time. Keys with dot segments are
+//!   taken: a body has no path.
 //!
 //! # Freshness
 //!
@@ -109,9 +212,9 @@
 //!
 //! * **The service closes a kept connection just as a request leaves.** A load over a kept
 //!   connection that ends without a byte of an answer, by a close, a reset or a failed write, is
-//!   tried once again, over a new connection and within the same time. (The client underneath does
-//!   so by itself only where nothing of the request had been written.) A load over a new
-//!   connection is not, nor one whose answer had begun.
+//!   tried once again at once, over a new connection and within the same time, even with no
+//!   retries left; it counts as one of them. (The client underneath does so by itself only where
+//!   nothing of the request had been written.) One whose answer had begun is not.
 //! * **The path goes silent**: the packets of established connections are lost, while new ones
 //!   come about. Kept connections are dropped, so that the next load makes a new one, when a kept
 //!   one is reset without a byte of an answer; when a body stops for a second and is given up; and
@@ -136,9 +239,17 @@
 //!
 //! * Proxies from the environment, redirects, compression and HTTP/2 are not used: one request
 //!   goes to one place.
-//! * A failed request is not retried, except over a kept connection as told above. A retry belongs
-//!   to whoever waits for the value.
-//! * Certificates signed by a private authority are not accepted.
+//! * A silence is not retried at the same URL, nor is a body that broke off: the group's waiters
+//!   have waited long by then, and the service may still be at work.
+//! * With one URL a failing service is asked all the same, by each load: a circuit breaker belongs
+//!   to the group, which knows what it has to serve instead.
+//! * The standing of URLs is one process's own: each node finds out by itself.
+//! * Certificates and keys are not read again while a node runs: a restart takes new ones. A token
+//!   file is.
+//! * The machine's roots and Mozilla's are not used together, so that an authority that the machine
+//!   has removed stays removed.
+//! * A batch's answer is in memory twice for a moment, as JSON and as values, of which the budget
+//!   counts the first.
 //! * A 404 has no metadata, and is not revalidated: asking again costs the same.
 //! * Each value is copied once, to an allocation of its own size: a cache keeps it long, and a
 //!   slice of a read buffer would keep the buffer too.
@@ -146,6 +257,10 @@
 //!   truncation cannot be told. HTTP/1.0 servers send such bodies.
 
 mod addresses;
+mod answer;
+#[cfg(feature = "batch")]
+mod batch;
+mod bearer;
 mod body;
 mod buffer;
 mod cache_control;
@@ -158,9 +273,19 @@ mod options;
 mod origin;
 #[cfg(test)]
 mod properties;
+mod retry;
 mod segments;
+mod service;
+mod setup;
+mod standing;
 mod template;
+#[cfg(feature = "tls")]
+mod tls;
 mod traffic;
+mod upstream;
+mod url;
 
-pub use options::{Allow, HttpOptions, OptionsError};
+pub use bearer::BearerSource;
+pub use error::OptionsError;
+pub use options::{Allow, Balance, BatchAnswer, BatchOptions, BatchValues, HttpOptions, Trust};
 pub use origin::HttpOrigin;

@@ -1,28 +1,63 @@
 //! What to ask, with which bounds.
 
+mod batch;
+
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE, USER_AGENT,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 
-use crate::template::public_part;
+pub use self::batch::{BatchAnswer, BatchOptions, BatchValues};
+use crate::bearer::Bearer;
+use crate::url::public_part;
+use crate::{BearerSource, OptionsError};
+
+/// The most retries of a load.
+const MAX_RETRIES: u32 = 10;
+/// The most URLs for one thing.
+const MAX_FALLBACKS: usize = 16;
 
 /// Which URL to ask, and how.
 #[derive(Clone)]
 pub struct HttpOptions {
     /// An `http` or `https` URL with `{key}` exactly once, in its path or its query.
     pub url: String,
+    /// Other URLs for the same values, each like `url`: asked where the ones before it have
+    /// failed, or in turn with them, as `balance` says. Headers and the token go to each of them.
+    /// None, and at most 16.
+    pub fallbacks: Vec<String>,
+    /// Which URL a load asks first. [`Balance::First`].
+    pub balance: Balance,
     /// Headers for each request, as name and value. Values are not shown by `Debug`.
     pub headers: Vec<(String, String)>,
+    /// A token, sent as `Authorization: Bearer` with each request. None.
+    pub bearer: Option<BearerSource>,
+    /// Whose certificates are trusted over https where no `ca` is given. [`Trust::Platform`].
+    pub trust: Trust,
+    /// A PEM file with the certificates of the authorities that are trusted over https, and no
+    /// others are. Read at start. None.
+    pub ca: Option<PathBuf>,
+    /// A PEM file with the certificate that is shown to a service over https, and those between it
+    /// and its authority. Read at start; needs `client_key`. None.
+    pub client_cert: Option<PathBuf>,
+    /// A PEM file with the key of `client_cert`. None.
+    pub client_key: Option<PathBuf>,
     /// The longest that a connection may take to come about. 1 s.
     pub connect_timeout: Duration,
     /// The longest silence while an answer is waited for or read. 10 s.
     pub read_timeout: Duration,
-    /// The most connections that are kept open while idle. 32. (How many are busy is for the group
-    /// to bound.)
+    /// The longest that a load may take, with all connections, retries and other URLs, until its
+    /// last byte. None: each try is bounded by the other two, and the load by its group.
+    pub total_timeout: Option<Duration>,
+    /// How often a load may be tried again where that is safe and the retry budget allows it. 1,
+    /// and at most 10. Another URL that is in good standing is asked beyond that.
+    pub retries: u32,
+    /// The most connections to each URL that are kept open while idle. 32. (How many are busy is
+    /// for the group to bound.)
     pub max_idle_connections: usize,
     /// How long a connection is kept open while idle; zero keeps none. 4 s, as it is best below
     /// what the service does: many close after 5 s (Node.js, Apache, Uvicorn).
@@ -30,18 +65,31 @@ pub struct HttpOptions {
     /// Whether an answer's `Cache-Control`, `Expires`, `Age` and `Vary` set for how long it may be
     /// served, as for any shared cache. Where off, the group decides alone. On.
     pub honour_freshness: bool,
+    /// How several keys are asked for in one request. None: each key is a request. Needs the
+    /// feature `batch`.
+    pub batch: Option<BatchOptions>,
 }
 
 impl Default for HttpOptions {
     fn default() -> Self {
         Self {
             url: String::new(),
+            fallbacks: Vec::new(),
+            balance: Balance::default(),
             headers: Vec::new(),
+            bearer: None,
+            trust: Trust::default(),
+            ca: None,
+            client_cert: None,
+            client_key: None,
             connect_timeout: Duration::from_secs(1),
             read_timeout: Duration::from_secs(10),
+            total_timeout: None,
+            retries: 1,
             max_idle_connections: 32,
             idle_timeout: Duration::from_secs(4),
             honour_freshness: true,
+            batch: None,
         }
     }
 }
@@ -51,14 +99,52 @@ impl fmt::Debug for HttpOptions {
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("HttpOptions")
             .field("url", &public_part(&self.url))
+            .field("fallbacks", &public_parts(&self.fallbacks))
+            .field("balance", &self.balance)
             .field("headers", &headers)
+            .field("bearer", &self.bearer)
+            .field("trust", &self.trust)
+            .field("ca", &self.ca)
+            .field("client_cert", &self.client_cert)
+            .field("client_key", &self.client_key)
             .field("connect_timeout", &self.connect_timeout)
             .field("read_timeout", &self.read_timeout)
+            .field("total_timeout", &self.total_timeout)
+            .field("retries", &self.retries)
             .field("max_idle_connections", &self.max_idle_connections)
             .field("idle_timeout", &self.idle_timeout)
             .field("honour_freshness", &self.honour_freshness)
+            .field("batch", &self.batch)
             .finish()
     }
+}
+
+fn public_parts(urls: &[String]) -> Vec<String> {
+    urls.iter().map(|url| public_part(url)).collect()
+}
+
+/// Which of several URLs a load asks first. One that has failed of late is passed over in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Balance {
+    /// The first one, and the others in their order where it has failed.
+    #[default]
+    First,
+    /// Each in turn.
+    RoundRobin,
+}
+
+/// Whose certificates are trusted over https.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Trust {
+    /// Those of the authorities that the machine trusts: its store, or the files that
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Where it has none, as in a container without
+    /// files, Mozilla's. Read at start.
+    #[default]
+    Platform,
+    /// Those of the authorities that Mozilla trusts, compiled in.
+    Mozilla,
 }
 
 /// What is refused unless it is allowed: for
@@ -74,16 +160,6 @@ pub struct Allow {
     pub link_local: bool,
 }
 
-/// An option that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("http origin: {field}: {reason}")]
-pub struct OptionsError {
-    /// The field of [`HttpOptions`].
-    pub field: &'static str,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
 /// Headers that belong to the connection, not to whoever asks.
 const RESERVED: [HeaderName; 6] = [
     CONNECTION,
@@ -95,25 +171,71 @@ const RESERVED: [HeaderName; 6] = [
 ];
 
 impl HttpOptions {
-    pub(crate) fn check_timeouts(&self) -> Result<(), OptionsError> {
-        let timeouts = [
-            ("connect_timeout", self.connect_timeout),
-            ("read_timeout", self.read_timeout),
+    /// Checks what needs neither files nor URLs.
+    pub(crate) fn check(&self) -> Result<(), OptionsError> {
+        let mut timeouts = vec![
+            ("connect_timeout", Some(self.connect_timeout)),
+            ("read_timeout", Some(self.read_timeout)),
+            ("total_timeout", self.total_timeout),
         ];
-        match timeouts.into_iter().find(|(_, timeout)| timeout.is_zero()) {
-            Some((field, _)) => Err(OptionsError {
-                field,
-                reason: "must be more than zero".to_owned(),
-            }),
-            None => Ok(()),
+        if let Some(batch) = &self.batch {
+            batch.check()?;
+            timeouts.push(("batch.timeout", batch.timeout));
+        }
+        for (field, timeout) in timeouts {
+            if timeout.is_some_and(|timeout| timeout.is_zero()) {
+                return Err(OptionsError::new(field, "must be more than zero"));
+            }
+        }
+        if self.retries > MAX_RETRIES {
+            let reason = format!("must be at most {MAX_RETRIES}");
+            return Err(OptionsError::new("retries", reason));
+        }
+        check_fallbacks("fallbacks", &self.fallbacks)?;
+        match (&self.client_cert, &self.client_key) {
+            (Some(_), None) => Err(OptionsError::new(
+                "client_key",
+                "is missing, and client_cert is set",
+            )),
+            (None, Some(_)) => Err(OptionsError::new(
+                "client_cert",
+                "is missing, and client_key is set",
+            )),
+            _ => Ok(()),
         }
     }
 
-    pub(crate) fn header_map(&self) -> Result<HeaderMap, OptionsError> {
-        let refused = |reason| OptionsError {
-            field: "headers",
-            reason,
+    /// Checks that what is for https alone has a use. `https` is whether any URL needs it.
+    pub(crate) fn check_tls(&self, https: bool) -> Result<(), OptionsError> {
+        let for_https = [("ca", &self.ca), ("client_cert", &self.client_cert)];
+        let set = for_https.into_iter().find(|(_, file)| file.is_some());
+        match set {
+            Some((field, _)) if !https => Err(OptionsError::new(
+                field,
+                "is for https, and no URL begins with https://",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The token, read from where it comes from.
+    pub(crate) fn token(&self) -> Result<Option<Bearer>, OptionsError> {
+        let Some(source) = &self.bearer else {
+            return Ok(None);
         };
+        let is_authorization = |name: &str| name.eq_ignore_ascii_case(AUTHORIZATION.as_str());
+        if self.headers.iter().any(|(name, _)| is_authorization(name)) {
+            let reason = "headers has an Authorization too, and a request has one";
+            return Err(OptionsError::new("bearer", reason));
+        }
+        let bearer = Bearer::new(source);
+        bearer
+            .map(Some)
+            .map_err(|reason| OptionsError::new("bearer", reason))
+    }
+
+    pub(crate) fn header_map(&self) -> Result<HeaderMap, OptionsError> {
+        let refused = |reason: String| OptionsError::new("headers", reason);
         let mut map = HeaderMap::new();
         for (name, value) in &self.headers {
             let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
@@ -142,4 +264,12 @@ impl HttpOptions {
             )));
         Ok(map)
     }
+}
+
+fn check_fallbacks(field: &'static str, urls: &[String]) -> Result<(), OptionsError> {
+    if urls.len() > MAX_FALLBACKS {
+        let reason = format!("must be at most {MAX_FALLBACKS}");
+        return Err(OptionsError::new(field, reason));
+    }
+    Ok(())
 }

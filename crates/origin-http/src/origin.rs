@@ -1,4 +1,4 @@
-//! The origin: a GET for each load.
+//! The origin: a GET for each load, or a POST for several.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,48 +7,46 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use gaggle_group::{Hint, Load, Loaded, Metadata, Origin, OriginError, OriginFault};
-use http_body_util::Empty;
-use hyper::body::Incoming;
-use hyper::header::HeaderMap;
-use hyper::{Request, Response, StatusCode, Uri};
-use tokio::time::timeout;
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::{Method, StatusCode, Uri};
+use tokio::time::{Instant, timeout_at};
 
-use crate::addresses::{Resolver, check_host};
-use crate::body::{Bounds, Unread, read_whole};
-use crate::client::Factory;
-use crate::connections::{Connections, Exchange};
+use crate::answer::Answer;
+use crate::bearer::Bearer;
 use crate::error::Failure;
 use crate::freshness::hint;
 use crate::metadata::{ask_for_changes, is_about_another, metadata, renewed};
-use crate::template::{Template, public_part};
-use crate::{Allow, HttpOptions, OptionsError};
-
-/// The most that is read of a body that is no value, so that its connection can be used again.
-const MAX_DRAINED: u64 = 16 << 10;
-/// The most of it that is logged, in bytes.
-const MAX_LOGGED: usize = 200;
+use crate::service::Service;
+use crate::template::{Template, Unaskable};
+use crate::upstream::Ask;
+use crate::{Allow, HttpOptions, OptionsError, setup};
 
 /// A service asked over HTTP. A clone shares the connections.
 #[derive(Clone)]
 pub struct HttpOrigin {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    template: Template,
-    /// The template without its query, for errors and logs.
-    name: String,
-    headers: HeaderMap,
-    connections: Connections,
-    /// The longest wait for an answer to begin: a connection is part of it.
-    head_timeout: Duration,
-    read_timeout: Duration,
-    honour_freshness: bool,
+pub(crate) struct Inner {
+    /// One for each URL of the service.
+    pub(crate) templates: Vec<Template>,
+    pub(crate) service: Service,
+    pub(crate) common: Common,
+    pub(crate) total_timeout: Option<Duration>,
+    #[cfg(feature = "batch")]
+    pub(crate) batch: Option<crate::batch::Batch>,
+}
+
+/// What all requests have in common.
+pub(crate) struct Common {
+    pub(crate) headers: HeaderMap,
+    pub(crate) bearer: Option<Bearer>,
+    pub(crate) honour_freshness: bool,
 }
 
 impl HttpOrigin {
-    /// Checks the options and makes a client. Nothing is asked yet: a service that is down is a
-    /// failure of loads.
+    /// Checks the options, reads the files that they name, and makes a client. Nothing is asked
+    /// yet: a service that is down is a failure of loads.
     pub fn new(options: HttpOptions) -> Result<Self, OptionsError> {
         Self::allowing(options, Allow::default())
     }
@@ -59,32 +57,7 @@ impl HttpOrigin {
         reason = "options are written in place"
     )]
     pub fn allowing(options: HttpOptions, allow: Allow) -> Result<Self, OptionsError> {
-        let refused = |reason| OptionsError {
-            field: "url",
-            reason,
-        };
-        let mut template = Template::parse(&options.url).map_err(refused)?;
-        if allow.dot_segments {
-            template = template.with_dot_segments();
-        }
-        if !allow.link_local {
-            check_host(template.host()).map_err(|error| refused(error.to_string()))?;
-        }
-        options.check_timeouts()?;
-        let headers = options.header_map()?;
-        let resolver = Resolver::new(!allow.link_local);
-        let factory = Factory::new(&options, template.is_https(), resolver)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                template,
-                name: public_part(&options.url),
-                headers,
-                connections: Connections::new(factory),
-                head_timeout: options.connect_timeout.saturating_add(options.read_timeout),
-                read_timeout: options.read_timeout,
-                honour_freshness: options.honour_freshness,
-            }),
-        })
+        setup::origin(&options, allow)
     }
 }
 
@@ -92,182 +65,152 @@ impl HttpOrigin {
 impl Origin for HttpOrigin {
     async fn load(&self, load: Load<'_>) -> Result<Loaded, OriginError> {
         let inner = &*self.inner;
-        let uri = inner
-            .template
-            .uri(load.key)
-            .map_err(|error| inner.failure("").caused_by(error).told(OriginFault::Key))?;
-        let mut answer = inner.ask(&uri, load.stale).await?;
-        if let Some(stale) = load.stale
-            && answer.was_conditional
-            && answer.response.status() == StatusCode::NOT_MODIFIED
-        {
-            answer.exchange.end();
-            if !is_about_another(answer.response.headers(), stale) {
-                return Ok(inner.unchanged(answer.response.headers(), stale));
-            }
-            answer = inner.ask(&uri, None).await?;
-        }
-        match answer.response.status() {
-            StatusCode::OK => inner.value(answer, load).await,
-            StatusCode::NOT_FOUND | StatusCode::GONE => {
-                let freshness = inner.freshness(answer.response.headers());
-                inner.drain(answer).await;
-                Ok(Loaded::absent().with_freshness(freshness))
-            }
-            StatusCode::NOT_MODIFIED if !answer.was_conditional => Err(inner
-                .failure("answered 304 Not Modified to a request that had no conditions")
-                .told(OriginFault::Status(304))),
-            _ => Err(inner.refusal(answer).await),
-        }
+        let time = Time::of("total_timeout", inner.total_timeout);
+        time.bound(inner.name(), inner.load(load, time.until)).await
     }
-}
 
-/// An answer whose body is still to be read.
-struct Answer<'a> {
-    response: Response<Incoming>,
-    exchange: Exchange<'a>,
-    /// Whether the request asked for a value only if that differs from the one known.
-    was_conditional: bool,
+    #[cfg(feature = "batch")]
+    fn max_batch(&self) -> usize {
+        let batch = self.inner.batch.as_ref();
+        batch.map_or(1, |batch| batch.max_keys)
+    }
+
+    #[cfg(feature = "batch")]
+    async fn load_many(&self, loads: &[Load<'_>]) -> Vec<Result<Loaded, OriginError>> {
+        crate::batch::load_many(self, loads).await
+    }
 }
 
 impl fmt::Debug for HttpOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpOrigin")
-            .field("url", &self.inner.name)
+            .field("url", &self.inner.name())
             .finish_non_exhaustive()
     }
 }
 
 impl Inner {
-    /// Asks for the value, where one is known by `stale` only if it differs from that.
-    async fn ask(&self, uri: &Uri, stale: Option<&Metadata>) -> Result<Answer<'_>, OriginError> {
+    fn name(&self) -> &str {
+        let first = self.service.upstreams.first();
+        first.map_or("", |upstream| &upstream.name)
+    }
+
+    async fn load(&self, load: Load<'_>, until: Option<Instant>) -> Result<Loaded, OriginError> {
+        let uris = self.uris(load.key).map_err(|error| {
+            let failure = Failure::new(self.name(), "").caused_by(error);
+            failure.told(OriginFault::Key)
+        })?;
+        let (mut answer, mut conditional) = self.ask(&uris, load.stale, until).await?;
+        if let Some(stale) = load.stale
+            && conditional
+            && answer.status() == StatusCode::NOT_MODIFIED
+        {
+            let headers = answer.end();
+            if !is_about_another(&headers, stale) {
+                return Ok(Loaded::not_modified()
+                    .with_freshness(self.common.freshness(&headers))
+                    .with_metadata(renewed(&headers, stale)));
+            }
+            (answer, conditional) = self.ask(&uris, None, until).await?;
+        }
+        match answer.status() {
+            StatusCode::OK => {
+                let freshness = self.common.freshness(answer.headers());
+                let metadata = metadata(answer.headers());
+                Ok(Loaded::value(answer.value(load).await?)
+                    .with_freshness(freshness)
+                    .with_metadata(metadata))
+            }
+            StatusCode::NOT_FOUND | StatusCode::GONE => {
+                let freshness = self.common.freshness(answer.headers());
+                answer.drain().await;
+                Ok(Loaded::absent().with_freshness(freshness))
+            }
+            StatusCode::NOT_MODIFIED if !conditional => Err(answer
+                .failure("answered 304 Not Modified to a request that had no conditions")
+                .told(OriginFault::Status(304))),
+            _ => Err(answer.refusal("").await),
+        }
+    }
+
+    /// The key's URLs. It is refused where any of them cannot be asked for, so that no answer
+    /// depends on which of them are up.
+    fn uris(&self, key: &[u8]) -> Result<Vec<Uri>, Unaskable> {
+        self.templates.iter().map(|it| it.uri(key)).collect()
+    }
+
+    /// Asks for the value, where one is known by `stale` only if it differs from that; whether that
+    /// was a condition of the request.
+    async fn ask(
+        &self,
+        uris: &[Uri],
+        stale: Option<&Metadata>,
+        until: Option<Instant>,
+    ) -> Result<(Answer<'_>, bool), OriginError> {
+        let mut headers = self.common.headers().await;
+        let conditional = stale.is_some_and(|stale| ask_for_changes(&mut headers, stale));
+        let ask = Ask {
+            method: Method::GET,
+            headers,
+            body: Bytes::new(),
+            until,
+        };
+        let answer = self.service.ask(&ask, uris).await?;
+        Ok((answer, conditional))
+    }
+}
+
+impl Common {
+    /// The headers of a request that leaves now.
+    pub(crate) async fn headers(&self) -> HeaderMap {
         let mut headers = self.headers.clone();
-        let was_conditional = stale.is_some_and(|stale| ask_for_changes(&mut headers, stale));
-        let request = || {
-            let mut request = Request::new(Empty::<Bytes>::new());
-            request.uri_mut().clone_from(uri);
-            request.headers_mut().clone_from(&headers);
-            request
-        };
-        match timeout(self.head_timeout, self.connections.send(request)).await {
-            Ok(Ok((response, exchange))) => Ok(Answer {
-                response,
-                exchange,
-                was_conditional,
-            }),
-            Ok(Err(error)) => {
-                let fault = if error.is_connect() {
-                    OriginFault::Unreachable
-                } else {
-                    OriginFault::BrokeOff
-                };
-                Err(self.failure("").caused_by(error).told(fault))
-            }
-            Err(elapsed) => {
-                let reason = format!("no answer within {:?}", self.head_timeout);
-                Err(self
-                    .failure(reason)
-                    .caused_by(elapsed)
-                    .told(OriginFault::TimedOut))
-            }
+        if let Some(bearer) = &self.bearer {
+            headers.insert(AUTHORIZATION, bearer.header().await);
         }
+        headers
     }
 
-    async fn value(&self, answer: Answer<'_>, load: Load<'_>) -> Result<Loaded, OriginError> {
-        let Answer {
-            response,
-            mut exchange,
-            ..
-        } = answer;
-        let freshness = self.freshness(response.headers());
-        let metadata = metadata(response.headers());
-        let bounds = Bounds {
-            limit: load.max_value,
-            patience: self.read_timeout,
-            budget: load.budget,
-        };
-        let read = read_whole(response.into_body(), bounds, || exchange.heard()).await;
-        if !matches!(read, Err(Unread::Silent(_))) {
-            exchange.end();
-        }
-        match read {
-            Ok(value) => Ok(Loaded::value(value)
-                .with_freshness(freshness)
-                .with_metadata(metadata)),
-            Err(Unread::TooLarge { len }) => Err(OriginError::TooLarge {
-                len,
-                limit: load.max_value,
-            }),
-            Err(Unread::OverBudget(over)) => Err(over.into()),
-            Err(Unread::Silent(elapsed)) => {
-                let reason = format!("no more of the body within {:?}", self.read_timeout);
-                Err(self
-                    .failure(reason)
-                    .caused_by(elapsed)
-                    .told(OriginFault::TimedOut))
-            }
-            Err(Unread::Broken(error)) => Err(self
-                .failure("the body broke off")
-                .caused_by(error)
-                .told(OriginFault::BrokeOff)),
-        }
-    }
-
-    fn unchanged(&self, headers: &HeaderMap, stale: &Metadata) -> Loaded {
-        Loaded::not_modified()
-            .with_freshness(self.freshness(headers))
-            .with_metadata(renewed(headers, stale))
-    }
-
-    fn freshness(&self, headers: &HeaderMap) -> Hint {
+    pub(crate) fn freshness(&self, headers: &HeaderMap) -> Hint {
         if self.honour_freshness {
             hint(headers, SystemTime::now())
         } else {
             Hint::default()
         }
     }
-
-    /// The failure that another status is. The body is logged and not part of it: services like to
-    /// repeat the key there.
-    async fn refusal(&self, answer: Answer<'_>) -> OriginError {
-        let status = answer.response.status();
-        let body = self.drain(answer).await;
-        tracing::debug!(url = %self.name, %status, body = %excerpt(&body), "the origin refused");
-        let note = if status.is_redirection() {
-            ", and redirects are not followed"
-        } else {
-            ""
-        };
-        self.failure(format!("answered {status}{note}"))
-            .told(OriginFault::Status(status.as_u16()))
-    }
-
-    /// Reads what is left of a short body, without which its connection could not be used again.
-    async fn drain(&self, answer: Answer<'_>) -> Bytes {
-        let Answer {
-            response,
-            mut exchange,
-            ..
-        } = answer;
-        let bounds = Bounds {
-            limit: MAX_DRAINED,
-            patience: self.read_timeout,
-            budget: None,
-        };
-        let read = read_whole(response.into_body(), bounds, || exchange.heard()).await;
-        if !matches!(read, Err(Unread::Silent(_))) {
-            exchange.end();
-        }
-        read.unwrap_or_default()
-    }
-
-    fn failure(&self, reason: impl Into<String>) -> Failure {
-        Failure::new(&self.name, reason)
-    }
 }
 
-/// The beginning of a body, fit for a log.
-fn excerpt(body: &[u8]) -> String {
-    let start = &body[..body.len().min(MAX_LOGGED)];
-    String::from_utf8_lossy(start).escape_debug().collect()
+/// The time for the whole of something, from now on.
+#[derive(Clone, Copy)]
+pub(crate) struct Time {
+    /// The option that sets it.
+    field: &'static str,
+    limit: Option<Duration>,
+    pub(crate) until: Option<Instant>,
+}
+
+impl Time {
+    pub(crate) fn of(field: &'static str, limit: Option<Duration>) -> Self {
+        Self {
+            field,
+            limit,
+            until: limit.and_then(|limit| Instant::now().checked_add(limit)),
+        }
+    }
+
+    /// What `work` brings, or a failure of the origin `name` once the time is over.
+    pub(crate) async fn bound<T>(
+        &self,
+        name: &str,
+        work: impl Future<Output = Result<T, OriginError>>,
+    ) -> Result<T, OriginError> {
+        let Some(until) = self.until else {
+            return work.await;
+        };
+        timeout_at(until, work).await.unwrap_or_else(|elapsed| {
+            let limit = self.limit.unwrap_or_default();
+            let reason = format!("not done within {} ({limit:?})", self.field);
+            let failure = Failure::new(name, reason).caused_by(elapsed);
+            Err(failure.told(OriginFault::TimedOut))
+        })
+    }
 }

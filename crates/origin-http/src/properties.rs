@@ -13,7 +13,8 @@ use proptest::prelude::*;
 use crate::cache_control::{CacheControl, MAX_SECONDS};
 use crate::freshness::hint;
 use crate::metadata::metadata;
-use crate::template::{Template, Unaskable, public_part};
+use crate::template::{Template, Unaskable};
+use crate::url::public_part;
 
 /// The inputs of one folder of the corpus.
 fn corpus(folder: &str) -> Vec<Vec<u8>> {

@@ -1,10 +1,10 @@
 //! The URL with a place for the key.
 
 use hyper::Uri;
-use hyper::http::uri::Scheme;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use crate::segments::Around;
+use crate::url::{Site, check_text, host, is_https, parse};
 
 /// All but the unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -20,8 +20,7 @@ const PLACE: &str = "{key}";
 pub(crate) struct Template {
     before: String,
     after: String,
-    https: bool,
-    host: String,
+    site: Site,
     /// `None` where no key can make a dot segment, or each may.
     around: Option<Around>,
 }
@@ -46,44 +45,26 @@ impl Template {
         if after.contains(PLACE) {
             return Err(format!("must contain {PLACE} only once"));
         }
-        let literal = || before.chars().chain(after.chars());
-        if let Some(odd) = literal().find(|c| !c.is_ascii_graphic() || "{}<>\"\\^`|".contains(*c)) {
-            return Err(format!("has {odd:?}, which must be percent-encoded"));
-        }
-        if literal().any(|c| c == '#') {
-            return Err("has a fragment, which is never sent".to_owned());
-        }
-        let uri: Uri = format!("{before}k{after}")
-            .parse()
-            .map_err(|error| format!("is not a URL: {error}"))?;
-        let https = match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTP => false,
-            Some(scheme) if *scheme == Scheme::HTTPS => true,
-            _ => return Err("must begin with http:// or https://".to_owned()),
-        };
+        check_text(before.chars().chain(after.chars()))?;
+        let uri = parse(&format!("{before}k{after}"))?;
+        let https = is_https(&uri)?;
         if !before
             .split_once("://")
             .is_some_and(|(_, rest)| rest.contains(['/', '?']))
         {
             return Err(format!("must have {PLACE} in its path or query"));
         }
-        let host = check_authority(&uri)?;
+        let host = host(&uri)?;
         Ok(Self {
             before: before.to_owned(),
             after: after.to_owned(),
-            https,
-            host,
+            site: Site { https, host },
             around: Around::of(before, after),
         })
     }
 
-    pub(crate) fn is_https(&self) -> bool {
-        self.https
-    }
-
-    /// As it is written, an IPv6 address with its brackets.
-    pub(crate) fn host(&self) -> &str {
-        &self.host
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
     }
 
     /// The same with whatever keys there are.
@@ -110,34 +91,6 @@ impl Template {
         // All else was checked with the template.
         Uri::try_from(url).map_err(|_| Unaskable::TooLong { len })
     }
-}
-
-/// The template for errors and logs: scheme, host and port. A path or a query may hold a secret, and so may what stands before
-/// an `@`, wherever that is.
-pub(crate) fn public_part(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://").filter(|_| !url.contains('@')) else {
-        return "…".to_owned();
-    };
-    let host = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
-    format!("{scheme}://{host}/…")
-}
-
-/// Its host.
-fn check_authority(uri: &Uri) -> Result<String, String> {
-    let Some(authority) = uri
-        .authority()
-        .filter(|authority| !authority.host().is_empty())
-    else {
-        return Err("has no host".to_owned());
-    };
-    if authority.as_str().contains('@') {
-        return Err("has a user or password, which belong in a header".to_owned());
-    }
-    let portless = authority.as_str() == authority.host();
-    if !portless && authority.port_u16().is_none_or(|port| port == 0) {
-        return Err("has a port that is not a number from 1 to 65535".to_owned());
-    }
-    Ok(authority.host().to_owned())
 }
 
 #[cfg(test)]
@@ -262,21 +215,7 @@ mod tests {
 
     #[test]
     fn the_scheme_is_told_in_any_case() {
-        assert!(Template::parse("HTTPS://h/{key}").unwrap().is_https());
-        assert!(!Template::parse("http://h/{key}").unwrap().is_https());
-    }
-
-    #[test]
-    fn the_public_part_is_where_the_origin_is() {
-        for (url, shown) in [
-            ("http://h/{key}", "http://h/…"),
-            ("https://h:1/hooks/secret/{key}", "https://h:1/…"),
-            ("http://h/a?token=secret&k={key}", "http://h/…"),
-            ("https://[::1]?{key}", "https://[::1]/…"),
-            ("http://user:se/cret@h/{key}", "…"),
-            ("secret", "…"),
-        ] {
-            assert_eq!(public_part(url), shown);
-        }
+        assert!(Template::parse("HTTPS://h/{key}").unwrap().site().https);
+        assert!(!Template::parse("http://h/{key}").unwrap().site().https);
     }
 }

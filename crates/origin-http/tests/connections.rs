@@ -94,10 +94,15 @@ async fn a_load_is_tried_again_only_once() {
 }
 
 #[tokio::test]
-async fn a_load_over_a_new_connection_is_not_tried_again() {
+async fn without_retries_a_load_over_a_new_connection_is_not_tried_again() {
     for end in [Do::Close, Do::CloseUnread, Do::Reset] {
         let mut service = Scripted::start(vec![vec![end]]).await;
-        assert!(load(&origin(service.address)).await.is_err());
+        let origin = HttpOrigin::new(HttpOptions {
+            retries: 0,
+            ..options(service.address)
+        })
+        .unwrap();
+        assert!(load(&origin).await.is_err());
         assert_eq!((service.connections(), service.requests()), (1, 1));
     }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use gaggle_group::Hint;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Column as _, Row as _, TypeInfo as _, ValueRef as _};
+#[cfg(feature = "sqlite")]
+use sqlx::{Column as _, Row as _, TypeInfo as _, ValueRef as _, sqlite::SqliteRow};
 
+#[cfg(feature = "sqlite")]
 use crate::error::said;
 
 /// The longest that a number is taken to mean, 68 years: it is what HTTP allows, and leaves room
@@ -13,6 +14,7 @@ use crate::error::said;
 const LONGEST: Duration = Duration::from_secs((1 << 31) - 1);
 
 /// What the second column of a row says; the group decides where there is none, or it is `NULL`.
+#[cfg(feature = "sqlite")]
 pub(crate) fn hint(row: &SqliteRow) -> Result<Hint, String> {
     let Some(column) = row.columns().get(1) else {
         return Ok(Hint::default());
@@ -34,6 +36,12 @@ pub(crate) fn hint(row: &SqliteRow) -> Result<Hint, String> {
         other => return Err(unusable(other)),
     };
     Ok(for_seconds(seconds.map_err(|error| said(&error))?))
+}
+
+/// What a number of seconds means, if there is one.
+#[cfg(feature = "_server")]
+pub(crate) fn hint_of(seconds: Option<f64>) -> Hint {
+    seconds.map_or_else(Hint::default, for_seconds)
 }
 
 fn for_seconds(seconds: f64) -> Hint {

@@ -116,11 +116,28 @@
 //!   Comparing with an `INTEGER` column works, since SQLite converts text there; a `BLOB` column
 //!   needs [`KeyType::Blob`].
 
+#[cfg(any(feature = "sqlite", feature = "_server"))]
+mod columns;
 mod error;
+#[cfg(any(feature = "sqlite", feature = "_server"))]
 mod freshness;
 mod key;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "_server")]
+mod server;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
 pub use error::OpenError;
 pub use key::KeyType;
+#[cfg(feature = "mysql")]
+pub use mysql::MysqlOrigin;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresOrigin;
+#[cfg(feature = "_server")]
+pub use server::ServerOptions;
+#[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteOrigin};

@@ -1,39 +1,62 @@
 //! A cluster in memory.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gaggle_group::{Clock, Group, GroupBuilder, Peer};
+use gaggle_group::{Clock, Group, GroupBuilder, Groups, Peer};
 use gaggle_peers::{Listed, Options, Peers, Profile};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::{CountingOrigin, Network};
 
-/// Nodes of one group, `things`, that share one origin and one network. Values age by tokio's
-/// time, so that a test under paused time moves them, too.
+mod builder;
+
+pub use builder::ClusterBuilder;
+use builder::Plan;
+
+/// Nodes that have the same groups, one origin and one network. Values age by tokio's time, so that
+/// a test under paused time moves them, too.
 pub struct Cluster {
     nodes: Vec<Node>,
     network: Network,
     origin: CountingOrigin,
     members: usize,
-    build: Box<dyn Fn(GroupBuilder) -> GroupBuilder>,
+    plan: Plan,
 }
 
 /// One node of a [`Cluster`].
 pub struct Node {
     /// Its base URL, and its name in the ring.
     pub name: String,
-    /// Its part of the group.
+    /// Its part of the first group.
     pub group: Group,
+    /// Its part of all groups.
+    pub groups: Groups,
     /// Its view of the ring.
     pub peers: Peers,
-    follows: JoinHandle<()>,
+    follows: Vec<JoinHandle<()>>,
+}
+
+impl Node {
+    /// Its part of the group of that name.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such group.
+    #[allow(clippy::panic)] // a test wants to fail here
+    pub fn part_of(&self, group: &str) -> &Group {
+        let part = self.groups.get(group);
+        part.unwrap_or_else(|| panic!("no group is named {group}"))
+    }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.follows.abort();
+        for follows in &self.follows {
+            follows.abort();
+        }
     }
 }
 
@@ -44,12 +67,17 @@ pub fn tokio_clock() -> Clock {
 }
 
 impl Cluster {
-    /// `size` nodes with a group of defaults each. Needs a tokio runtime.
+    /// Starts a cluster of `members` nodes that make up a ring.
+    pub fn builder(members: usize) -> ClusterBuilder {
+        ClusterBuilder::new(members)
+    }
+
+    /// `size` nodes with a group `things` of defaults each. Needs a tokio runtime.
     pub fn new(size: usize) -> Self {
         Self::with(size, |builder| builder)
     }
 
-    /// `size` nodes whose groups are built by `build`.
+    /// `size` nodes whose groups, named `things`, are built by `build`.
     ///
     /// # Panics
     ///
@@ -68,18 +96,8 @@ impl Cluster {
         front_ends: usize,
         build: impl Fn(GroupBuilder) -> GroupBuilder + 'static,
     ) -> Self {
-        let mut cluster = Self {
-            nodes: Vec::new(),
-            network: Network::default(),
-            origin: CountingOrigin::default(),
-            members,
-            build: Box::new(build),
-        };
-        for at in 0..members + front_ends {
-            let node = cluster.start(at);
-            cluster.nodes.push(node);
-        }
-        cluster
+        let builder = Self::builder(members).front_ends(front_ends);
+        builder.group("things", build).start()
     }
 
     /// Ends a node as a crash would, and starts it again with nothing in memory.
@@ -132,24 +150,26 @@ impl Cluster {
         let options = Options {
             member: at < self.members,
             name: Some(name.as_str().into()),
-            ..Options::default()
+            ..self.plan.options.clone()
         };
         let (wires, from) = (self.network.clone(), name.clone());
         let connect = move |_: &str, to: &str| Ok(Arc::new(wires.peer(&from, to)) as Arc<dyn Peer>);
         let peers = Peers::new(name.as_str(), Profile::default(), options, connect);
         let peers = peers.expect("a base URL");
         peers.update(self.listed()).expect("base URLs");
-        let builder = Group::builder("things")
-            .origin(self.origin.clone())
-            .clock(tokio_clock())
-            .router(Arc::new(peers.clone()));
-        let group = (self.build)(builder).build().expect("a valid group");
-        self.network.attach(&name, group.clone());
-        let follower = group.clone();
+        let groups = self.plan.groups(&self.origin, &peers);
+        for group in groups.iter() {
+            self.network.attach(&name, group.clone());
+        }
+        let follow = |group: &Group| {
+            let group = group.clone();
+            tokio::spawn(async move { group.follow().await })
+        };
         Node {
-            follows: tokio::spawn(async move { follower.follow().await }),
+            follows: groups.iter().map(follow).collect(),
+            group: self.plan.first(&groups).clone(),
+            groups,
             name,
-            group,
             peers,
         }
     }
@@ -177,12 +197,12 @@ impl Cluster {
         &self.network
     }
 
-    /// The origin that they share, unless their groups have another.
+    /// The origin that they share, except for groups that were given another.
     pub fn origin(&self) -> &CountingOrigin {
         &self.origin
     }
 
-    /// The node that owns `key`.
+    /// The node that owns `key`, in every group.
     ///
     /// # Panics
     ///
@@ -196,5 +216,37 @@ impl Cluster {
             .iter()
             .find(|node| *node.name == *owner)
             .expect("an owner in the cluster")
+    }
+
+    /// A node that does not own `key`, and so has to ask the one that does.
+    ///
+    /// # Panics
+    ///
+    /// If there is one node only.
+    #[allow(clippy::expect_used)] // a test wants to fail here
+    pub fn asker_of(&self, key: impl AsRef<[u8]>) -> &Node {
+        let owner = &self.owner_of(key).name;
+        let mut nodes = self.nodes.iter();
+        nodes
+            .find(|node| node.name != *owner)
+            .expect("a cluster of at least two nodes")
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("nodes", &self.nodes)
+            .field("members", &self.members)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }

@@ -1,35 +1,66 @@
-//! Fakes and an in-memory cluster for Gaggle's own tests. A dev-dependency only.
+//! Clusters for tests: in one process, in memory, under paused time.
 //!
-//! * [`CountingOrigin`]: an origin that counts what it is asked, and that can be held up or made to fail.
-//! * [`Cluster`]: nodes of one group in one process, joined by a [`Network`] whose links can be cut or made to hang.
+//! A program that shares values through Gaggle has cases that are hard to bring about with real
+//! processes: the node that owns a key is cut off, hangs, or has just been restarted; the origin
+//! fails; a value is past its time. Here each of them is one line, and a test of minutes takes
+//! milliseconds.
+//!
+//! * [`Cluster`]: nodes with the groups of your choice, joined by a [`Network`] whose links can be
+//!   cut, slowed or made to hang.
+//! * [`CountingOrigin`]: an origin that counts what it is asked, and can be slow, fail or hang; by
+//!   itself or in front of your own.
+//! * [`tokio_clock`]: makes a group's values age by tokio's time, which a test can move.
 //! * [`Proxy`]: a TCP proxy between real processes, with a [`Fault`] that is switched at run time.
 //!
 //! ```
+//! use std::time::Duration;
 //! use gaggle_testkit::{Cluster, Link};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() {
-//! let cluster = Cluster::new(3);
-//! for node in cluster.nodes() {
-//!     assert_eq!(node.group.get("Tom").await.unwrap(), "value of Tom");
-//! }
-//! assert_eq!(cluster.origin().loads_of("Tom"), 1);
+//! // In a test: #[tokio::test(start_paused = true)]
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), gaggle_group::Error> {
+//! let cluster = Cluster::builder(3)
+//!     .group("users", |group| group.ttl(Some(Duration::from_secs(60))))
+//!     .group("teams", |group| group)
+//!     .start();
+//! cluster.origin().put("7", "Tom");
+//! let (owner, asker) = (cluster.owner_of("7"), cluster.asker_of("7"));
+//! assert_eq!(asker.part_of("users").get("7").await?, "Tom");
+//! assert_eq!(owner.part_of("users").get("7").await?, "Tom");
+//! assert_eq!(cluster.origin().loads_of("7"), 1);           // asked once for the whole cluster
 //!
-//! cluster.network().isolate(cluster.nodes()[0].name.as_ref(), Link::Refused);
-//! # }
+//! tokio::time::advance(Duration::from_secs(61)).await;     // past its ttl, in no time
+//! cluster.network().isolate(&owner.name, Link::Lost);      // and the owner does not answer
+//! assert_eq!(asker.part_of("users").get("7").await?, "Tom");
+//! assert_eq!(cluster.origin().loads_of("7"), 2);           // so that another node has loaded it
+//! # Ok(()) }
 //! ```
+//!
+//! # Paused time
+//!
+//! Time is tokio's, that of values too. Under `#[tokio::test(start_paused = true)]`, which needs
+//! tokio's feature `test-util`, it stands still while anything can run, and goes to the next timer
+//! at once when nothing can: a wait of a minute takes no time, and `tokio::time::advance` moves it by
+//! hand. A ttl is shortened by chance, by a tenth at most, unless
+//! [`ttl_jitter`](gaggle_group::FreshnessPolicy::ttl_jitter) is 0.
+//!
+//! # A program's own groups
+//!
+//! `Cluster::builder(3).group("users", ...)` gives each node's builder to a function. A program whose
+//! set-up takes a `GroupBuilder` and gives one back is tested as it is. To count and to fail what its
+//! own origin does, put that behind a [`CountingOrigin::over`].
 //!
 //! # Trade-offs
 //!
-//! A message between two nodes is a function call: nothing of the wire format is exercised. Time is tokio's, that of values
-//! too, so a test under `start_paused` waits for nothing, and one `advance` moves everything.
+//! A message between two nodes is a function call: nothing of the wire format is exercised. All nodes
+//! share one process and one clock.
 
 mod cluster;
 mod network;
 mod origin;
 mod proxy;
 
-pub use cluster::{Cluster, Node, tokio_clock};
+pub use cluster::{Cluster, ClusterBuilder, Node, tokio_clock};
 pub use network::{Link, MemoryPeer, Mutant, Network};
 pub use origin::CountingOrigin;
 pub use proxy::{Counters, Fault, Proxy, Scope};

@@ -1,17 +1,19 @@
 //! Links between nodes of one process.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gaggle_group::{
-    Entry, Error, Fetch, Greeting, Group, HandOver, Hello, Hop, Known, News, Notice, Peer,
-    PeerError, Put, Serve, Verdict, Word, async_trait,
-};
-use tokio::time::sleep;
+use gaggle_group::Group;
+
+mod peer;
+
+pub use peer::MemoryPeer;
 
 /// The state of the link from one node to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Link {
     /// Requests arrive.
     #[default]
@@ -22,6 +24,9 @@ pub enum Link {
     Lost,
     /// Pings are answered, other requests are lost: a node whose work hangs.
     Stuck,
+    /// Requests arrive, and each message takes that long, one way: a distant node, or a path that is
+    /// overloaded.
+    Slow(Duration),
 }
 
 /// Which node can reach which, how long messages take, and what becomes of them. A cheap-clone
@@ -44,7 +49,8 @@ pub enum Mutant {
 
 #[derive(Default)]
 struct Wiring {
-    groups: HashMap<String, Group>,
+    /// What answers at each node: its groups, by name.
+    nodes: HashMap<String, HashMap<Arc<str>, Group>>,
     links: HashMap<(String, String), Link>,
     /// How long a message takes at most, one way, and what it is drawn by.
     longest: Duration,
@@ -53,14 +59,17 @@ struct Wiring {
 }
 
 impl Network {
-    /// Lets requests to `name` arrive at `group`.
+    /// Lets requests to `name` arrive at `group`, beside the groups of other names that it has. One of
+    /// the same name is replaced.
     pub fn attach(&self, name: &str, group: Group) {
-        self.wiring().groups.insert(name.to_owned(), group);
+        let mut wiring = self.wiring();
+        let groups = wiring.nodes.entry(name.to_owned()).or_default();
+        groups.insert(Arc::clone(group.name()), group);
     }
 
     /// Nothing answers at `name` any more, as when the process has died.
     pub fn detach(&self, name: &str) {
-        self.wiring().groups.remove(name);
+        self.wiring().nodes.remove(name);
     }
 
     /// From now on each message takes up to `longest`, one way, as drawn from `seed`; and answers
@@ -94,7 +103,7 @@ impl Network {
     pub fn isolate(&self, name: &str, link: Link) {
         let mut wiring = self.wiring();
         let others: Vec<String> = wiring
-            .groups
+            .nodes
             .keys()
             .filter(|other| *other != name)
             .cloned()
@@ -114,11 +123,15 @@ impl Network {
         }
     }
 
-    /// How long the next message takes; `None` where messages take no time.
-    fn draw(&self) -> Option<Duration> {
+    /// How long the next message takes from one node to another; `None` where it takes no time.
+    fn draw(&self, from: &str, to: &str) -> Option<Duration> {
+        let slow = match self.link(from, to) {
+            Link::Slow(slow) => slow,
+            _ => Duration::ZERO,
+        };
         let mut wiring = self.wiring();
         if wiring.longest.is_zero() {
-            return None;
+            return (!slow.is_zero()).then_some(slow);
         }
         // xorshift64 (G. Marsaglia, 2003).
         let mut random = wiring.random;
@@ -127,7 +140,7 @@ impl Network {
         random ^= random << 17;
         wiring.random = random;
         let most = u64::try_from(wiring.longest.as_micros()).unwrap_or(u64::MAX);
-        Some(Duration::from_micros(random % most.max(1)))
+        Some(slow + Duration::from_micros(random % most.max(1)))
     }
 
     fn is(&self, mutant: Mutant) -> bool {
@@ -139,140 +152,12 @@ impl Network {
     }
 }
 
-/// A [`Peer`] at the other end of a link.
-pub struct MemoryPeer {
-    network: Network,
-    from: String,
-    to: String,
-}
-
-impl MemoryPeer {
-    async fn reach(&self, pinging: bool) -> Result<Group, PeerError> {
-        if let Some(delay) = self.network.draw() {
-            sleep(delay).await;
-        }
-        let link = {
-            let link = self.network.link(&self.from, &self.to);
-            let wiring = self.network.wiring();
-            match (link, wiring.groups.get(&self.to)) {
-                (Link::Up, Some(group)) => return Ok(group.clone()),
-                (Link::Stuck, Some(group)) if pinging => return Ok(group.clone()),
-                (link, _) => link,
-            }
-        };
-        self.lost(link).await
-    }
-
-    /// The answer's way. It is lost where the link has been cut meanwhile, if messages take time.
-    async fn way_back(&self) -> Result<(), PeerError> {
-        let Some(delay) = self.network.draw() else {
-            return Ok(());
-        };
-        sleep(delay).await;
-        match self.network.link(&self.from, &self.to) {
-            Link::Up => Ok(()),
-            link => self.lost(link).await,
-        }
-    }
-
-    async fn lost<T>(&self, link: Link) -> Result<T, PeerError> {
-        if matches!(link, Link::Lost | Link::Stuck) {
-            std::future::pending::<()>().await;
-        }
-        Err(PeerError::Unavailable {
-            peer: self.to.as_str().into(),
-            reason: "connection refused".into(),
-        })
-    }
-
-    fn failed(&self, failure: &Error) -> PeerError {
-        let peer = self.to.as_str().into();
-        match Verdict::of(failure) {
-            Some(verdict) => PeerError::Verdict { peer, verdict },
-            None => PeerError::Refused {
-                peer,
-                reason: failure.to_string().into(),
-            },
-        }
-    }
-}
-
-#[async_trait]
-impl Peer for MemoryPeer {
-    fn name(&self) -> &str {
-        &self.to
-    }
-
-    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
-        let group = self.reach(false).await?;
-        let request = Serve::new(fetch.key, Hop::Forwarded)
-            .within(Some(fetch.deadline))
-            .kept_only(fetch.kept_only)
-            .after(if self.network.is(Mutant::NoFence) {
-                &[]
-            } else {
-                fetch.removals
-            });
-        let answer = group.serve(request).await;
-        self.way_back().await?;
-        answer
-            .map(gaggle_group::Answer::into_entry)
-            .map_err(|failure| self.failed(&failure))
-    }
-
-    async fn remove(&self, _group: &str, notice: &Notice) -> Result<(), PeerError> {
-        let group = self.reach(false).await?;
-        if !self.network.is(Mutant::DeafNow) || !notice.id.number.is_multiple_of(4) {
-            group.apply(notice);
-        }
-        self.way_back().await
-    }
-
-    async fn put(&self, put: Put<'_>) -> Result<(), PeerError> {
-        let group = self.reach(false).await?;
-        let done = group.accept(put.key, put.entry, put.removal);
-        self.way_back().await?;
-        done.map_err(|failure| self.failed(&failure))
-    }
-
-    async fn news(
-        &self,
-        _group: &str,
-        known: &Known,
-        follower: &str,
-    ) -> Result<Option<News>, PeerError> {
-        let group = self.reach(false).await?;
-        if self.network.is(Mutant::NoCatchUp) {
-            return Ok(None);
-        }
-        let news = group.news(known, Some(follower));
-        self.way_back().await?;
-        Ok(Some(news))
-    }
-
-    async fn hand_over(&self, hand_over: HandOver<'_>) -> Result<u64, PeerError> {
-        let group = self.reach(false).await?;
-        let kept = group.take_over(hand_over.entries.to_vec(), hand_over.known);
-        self.way_back().await?;
-        Ok(kept)
-    }
-
-    async fn leaving(&self, word: &Word) -> Result<(), PeerError> {
-        let group = self.reach(false).await?;
-        group.router().leaves(word);
-        self.way_back().await
-    }
-
-    async fn hello(&self, from: &Hello) -> Result<Greeting, PeerError> {
-        let group = self.reach(true).await?;
-        let router = group.router();
-        router.greeted(from);
-        let hello = router.hello();
-        self.way_back().await?;
-        Ok(Greeting::Node(hello))
-    }
-
-    async fn ping(&self) -> Result<(), PeerError> {
-        self.reach(true).await.map(|_| ())
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wiring = self.wiring();
+        f.debug_struct("Network")
+            .field("nodes", &wiring.nodes.keys())
+            .field("links", &wiring.links)
+            .finish_non_exhaustive()
     }
 }

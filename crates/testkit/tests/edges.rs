@@ -27,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gaggle-follow", &["gaggle-group"]),
     ("gaggle-api-http", &["gaggle-group"]),
     ("gaggle-telemetry", &["gaggle-group"]),
+    ("gaggle-typed", &["gaggle-group", "gaggle-lru"]),
 ];
 
 /// Families by prefix, for crates that are yet to come.

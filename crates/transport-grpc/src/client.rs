@@ -10,6 +10,7 @@ use gaggle_group::{
     Entry, Fetch, Greeting, HandOver, Hello, Key, Known, News, Notice, Peer, PeerError, Put, Scope,
     Word,
 };
+use gaggle_proto::{MAX_HANDED, MAX_NEWS, hello, notices, terms, verdict};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::Code;
@@ -18,14 +19,13 @@ use self::call::timed;
 use self::outcome::Asked;
 use self::pool::Pool;
 use self::security::Security;
+use crate::BaseUrlError;
 use crate::wire::{
-    GetRequest, HandOverRequest, HandedOver, HelloRequest, MAX_HANDED, MAX_NEWS, MAX_REQUEST,
-    NewsRequest, PingRequest, PutRequest, RemoveRequest, max_answer,
+    GetRequest, HandOverRequest, HandedOver, HelloRequest, MAX_REQUEST, NewsRequest, PingRequest,
+    PutRequest, RemoveRequest, max_answer,
 };
-use crate::{BaseUrlError, hello, notices, terms, verdict};
 
 mod answers;
-mod authorization;
 pub(crate) mod base_url;
 mod call;
 pub(crate) mod outcome;
@@ -34,9 +34,9 @@ mod security;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub use authorization::Authorization;
+pub use gaggle_proto::credentials::Authorization;
 #[cfg(feature = "tls")]
-pub use tls::Tls;
+pub use gaggle_proto::credentials::Tls;
 
 /// How peers are asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,7 +235,7 @@ impl Peer for GrpcPeer {
             )
             .await
             .map_err(|asked| asked.into_error(&self.name))?;
-        match answer.failure.map(verdict::from_wire) {
+        match answer.failure.map(verdict::read) {
             None => Ok(()),
             Some(Some(verdict)) => Err(self.verdict(verdict)),
             Some(None) => Err(self.refused("it failed in a way that is not known here")),

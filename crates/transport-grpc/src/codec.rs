@@ -3,20 +3,17 @@
 use std::marker::PhantomData;
 
 use bytes::{Buf, Bytes};
+use gaggle_proto::{MAX_HANDED, MAX_LISTED, count};
 use prost::Message;
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use tonic::codec::{Codec, DecodeBuf, Decoder};
 use tonic::{Code, Status};
 use tonic_prost::ProstEncoder;
 
 use crate::wire::{
     GetRequest, GetResponse, HandOverRequest, HandOverResponse, HelloRequest, HelloResponse,
-    LeavingRequest, LeavingResponse, MAX_HANDED, MAX_REQUEST, NewsRequest, NewsResponse,
-    PingRequest, PingResponse, PutRequest, PutResponse, RemoveRequest, RemoveResponse,
+    LeavingRequest, LeavingResponse, MAX_REQUEST, NewsRequest, NewsResponse, PingRequest,
+    PingResponse, PutRequest, PutResponse, RemoveRequest, RemoveResponse,
 };
-
-/// The most elements of a field in one message: an element may take two bytes there and many times as many in memory.
-const MAX_LISTED: usize = 1 << 18;
 
 /// What a message may be like.
 pub(crate) trait Bounds {
@@ -138,47 +135,4 @@ pub(crate) fn decode<U: Message + Default + Bounds>(bytes: Bytes) -> Result<U, S
         }
     }
     U::decode(bytes).map_err(bad)
-}
-
-/// How often a field is in the message.
-fn count(mut message: &[u8], path: &[u32]) -> Result<usize, prost::DecodeError> {
-    let Some((&field, inner)) = path.split_first() else {
-        return Ok(0);
-    };
-    let mut found = 0;
-    while message.has_remaining() {
-        let (number, kind) = decode_key(&mut message)?;
-        if number != field || kind != WireType::LengthDelimited {
-            skip_field(kind, number, &mut message, DecodeContext::default())?;
-            continue;
-        }
-        let len = usize::try_from(decode_varint(&mut message)?).unwrap_or(usize::MAX);
-        let Some((element, rest)) = message.split_at_checked(len) else {
-            // Decoding it says what is wrong.
-            return Ok(found);
-        };
-        message = rest;
-        found += if inner.is_empty() {
-            1
-        } else {
-            count(element, inner)?
-        };
-    }
-    Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_are_counted_where_they_are() {
-        // Field 3 with fields 2, 2 and 1 in it; a number in field 1; an empty field 3.
-        let message = b"\x1a\x06\x12\x00\x12\x00\x0a\x00\x08\x05\x1a\x00";
-        assert_eq!(count(message, &[3]).unwrap(), 2);
-        assert_eq!(count(message, &[3, 2]).unwrap(), 2);
-        assert_eq!(count(message, &[3, 1]).unwrap(), 1);
-        assert_eq!(count(message, &[1]).unwrap(), 0);
-        assert!(count(b"\xff", &[1]).is_err());
-    }
 }

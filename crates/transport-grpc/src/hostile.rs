@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gaggle_group::{ByteBudget, Group, Groups, Limits, PeerError};
+use gaggle_proto::notices;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -12,6 +13,7 @@ use prost::Message;
 use tokio::runtime::Builder;
 use tonic::{Code, Request, Status};
 
+use crate::ServerOptions;
 use crate::client::outcome::fetched;
 use crate::codec::{Bounds, decode};
 use crate::server::Served;
@@ -21,7 +23,6 @@ use crate::wire::{
     LeavingRequest, NewsRequest, NewsResponse, Notice, PutRequest, RemovalId, RemoveRequest, Value,
     get_response::Result as Outcome,
 };
-use crate::{ServerOptions, notices};
 
 /// As many cases as `PROPTEST_CASES` says. What fails belongs into the corpus, so nothing else is
 /// kept of it.

@@ -1,8 +1,8 @@
 //! The peer seam of Gaggle over gRPC: a client and a server on tonic.
 //!
 //! [`GrpcTransport`] makes peers that a group asks ([`gaggle_group::Peer`]); [`router`] answers them. The service is
-//! `gaggle.peer.v1.Peers` of `proto/gaggle.proto`. It says what Gaggle's HTTP transport says, and the read path cannot
-//! tell the two apart: that is why this crate depends on `gaggle-group` alone of all of Gaggle.
+//! `gaggle.peer.v1.Peers` of `gaggle.proto` in gaggle-proto. It says what Gaggle's HTTP transport says, and the read path cannot
+//! tell the two apart: that is why this crate depends on `gaggle-group` and the messages in `gaggle-proto` alone of all of Gaggle.
 //!
 //! ```
 //! use std::time::Duration;
@@ -92,12 +92,9 @@ mod client;
 mod codec;
 mod counted;
 mod deadline;
-mod hello;
 #[cfg(test)]
 mod hostile;
-mod notices;
 mod server;
-mod terms;
 mod verdict;
 mod wire;
 

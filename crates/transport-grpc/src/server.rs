@@ -7,21 +7,22 @@ use axum::extract::{Request as HttpRequest, State};
 use axum::http::HeaderName;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response as HttpResponse;
-use gaggle_group::{Answer, ByteBudget, Entry, Error, Group, Groups, Hop, Key, Serve};
+use gaggle_group::{Answer, ByteBudget, Entry, Error, Group, Groups, Hop, Key, Serve, Verdict};
+use gaggle_proto::{MAX_NEWS, hello, notices, terms};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use crate::client::base_url;
 use crate::counted::{Counted, Held, Reserved};
 use crate::deadline::time_to_work;
+use crate::verdict;
 use crate::wire::peers_server::{Peers, PeersServer};
 use crate::wire::{
-    self, Failure, GetRequest, GetResponse, HandOverRequest, HandOverResponse, HandedOver,
-    HelloRequest, HelloResponse, LeavingRequest, LeavingResponse, MAX_NEWS, NewsRequest,
-    NewsResponse, NotFound, NotKept, PingRequest, PingResponse, PutRequest, PutResponse,
-    RemoveRequest, RemoveResponse, get_response::Result as Outcome,
+    self, GetRequest, GetResponse, HandOverRequest, HandOverResponse, HandedOver, HelloRequest,
+    HelloResponse, LeavingRequest, LeavingResponse, NewsRequest, NewsResponse, NotFound, NotKept,
+    PingRequest, PingResponse, PutRequest, PutResponse, RemoveRequest, RemoveResponse,
+    get_response::Result as Outcome,
 };
-use crate::{hello, notices, terms, verdict};
 
 /// How peers are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,8 +168,11 @@ impl Peers for Served {
                 answer
             }
             Err(over) => {
-                let kind = Some(verdict::shed(0, over.retry_after));
-                answer(Outcome::Failure(Failure { kind }))
+                let shed = Verdict::Shed {
+                    limit: 0,
+                    retry_after: over.retry_after,
+                };
+                answer(Outcome::Failure(verdict::failure(shed)?))
             }
         })
     }
@@ -211,7 +215,7 @@ impl Peers for Served {
         let entry = terms::entry(entry, wire::owned).map_err(invalid)?;
         let failure = match group.accept(&key, &entry, id) {
             Ok(()) => None,
-            Err(error) => Some(verdict::to_wire(&error)?),
+            Err(error) => Some(verdict::of(&error)?),
         };
         Ok(Response::new(PutResponse { failure }))
     }
@@ -297,7 +301,7 @@ fn outcome(answer: Result<Answer, Error>, max_value: u64) -> Result<Outcome, Sta
         Ok(answer) => answer,
         Err(Error::NotKept { .. }) => return Ok(Outcome::NotKept(NotKept {})),
         Err(Error::NotFound { .. }) => return Ok(Outcome::NotFound(NotFound::default())),
-        Err(error) => return verdict::to_wire(&error).map(Outcome::Failure),
+        Err(error) => return verdict::of(&error).map(Outcome::Failure),
     };
     let (freshness, metadata) = (answer.freshness, &answer.metadata);
     let Some(value) = answer.value else {
@@ -305,10 +309,14 @@ fn outcome(answer: Result<Answer, Error>, max_value: u64) -> Result<Outcome, Sta
     };
     let len = value.len() as u64;
     if len > max_value {
-        let kind = Some(verdict::value_too_large(Some(len), max_value));
-        return Ok(Outcome::Failure(Failure { kind }));
+        let too_large = Verdict::ValueTooLarge {
+            len: Some(len),
+            limit: max_value,
+        };
+        return verdict::failure(too_large).map(Outcome::Failure);
     }
-    Ok(Outcome::Value(terms::put_value(value, freshness, metadata)))
+    let terms = terms::of_value(freshness, metadata);
+    Ok(Outcome::Value(terms::join(value, terms)))
 }
 
 fn invalid(error: impl std::fmt::Display) -> Status {

@@ -1,97 +1,49 @@
-//! A failure that the owner stands for, from its group to the wire and from the wire to the asker.
+//! A failure that the owner stands for, as a message.
 
-use std::time::Duration;
-
-use gaggle_group::{Error, OriginFault, Verdict};
+use gaggle_group::{Error, Verdict};
+use gaggle_proto::verdict;
 use tonic::Status;
 
-use crate::wire::{
-    Deadline, Failure, KeyTooLong, OriginFailed, Shed, ValueTooLarge, account, failure::Kind,
-};
+use crate::wire::Failure;
 
 /// What the owner's error is on the wire, apart from "not found", which is no failure.
 ///
 /// # Errors
 ///
 /// The status of an error that the owner does not stand for: the asker may find the value elsewhere.
-pub(crate) fn to_wire(error: &Error) -> Result<Failure, Status> {
-    let kind = match error {
-        Error::Origin { source, .. } => origin_failed(source.fault().to_string()),
-        Error::Panicked { .. } => origin_failed(OriginFault::Panicked.to_string()),
-        Error::ValueTooLarge { len, limit, .. } => value_too_large(*len, *limit),
-        Error::KeyTooLong { limit, .. } => Kind::KeyTooLong(KeyTooLong {
-            limit: *limit as u64,
-        }),
-        Error::Deadline { after, .. } => Kind::Deadline(Deadline {
-            after_ms: millis(*after),
-        }),
-        Error::Shed {
-            why, retry_after, ..
-        } => shed(why.loads(), *retry_after),
+pub(crate) fn of(error: &Error) -> Result<Failure, Status> {
+    let verdict = match error {
         // Its runtime shuts down: it will not answer this, but another can.
         Error::Cancelled { .. } => return Err(Status::unavailable(error.public().to_string())),
-        _ => return Err(Status::internal(error.public().to_string())),
+        // What another node said is no verdict of this one.
+        Error::Owner { .. } => None,
+        _ => Verdict::of(error),
     };
-    Ok(Failure { kind: Some(kind) })
+    let failure = verdict.and_then(verdict::put);
+    failure.ok_or_else(|| Status::internal(error.public().to_string()))
 }
 
-/// A value that is over the limit.
-pub(crate) fn value_too_large(len: Option<u64>, limit: u64) -> Kind {
-    Kind::ValueTooLarge(ValueTooLarge { len, limit })
-}
-
-/// There is no room.
-pub(crate) fn shed(limit: usize, retry_after: Duration) -> Kind {
-    Kind::Shed(Shed {
-        limit: limit as u64,
-        retry_after_ms: millis(retry_after),
-    })
-}
-
-fn origin_failed(message: String) -> Kind {
-    Kind::OriginFailed(OriginFailed {
-        message: account(message),
-    })
-}
-
-/// The owner's verdict; `None` if it is of a kind that this release does not know.
-pub(crate) fn from_wire(failure: Failure) -> Option<Verdict> {
-    Some(match failure.kind? {
-        Kind::OriginFailed(OriginFailed { message }) => Verdict::OriginFailed { message },
-        Kind::ValueTooLarge(ValueTooLarge { len, limit }) => Verdict::ValueTooLarge { len, limit },
-        Kind::KeyTooLong(KeyTooLong { limit }) => Verdict::KeyTooLong { limit: size(limit) },
-        Kind::Deadline(Deadline { after_ms }) => Verdict::Deadline {
-            after: Duration::from_millis(after_ms),
-        },
-        Kind::Shed(Shed {
-            limit,
-            retry_after_ms,
-        }) => Verdict::Shed {
-            limit: size(limit),
-            retry_after: Duration::from_millis(retry_after_ms),
-        },
-    })
-}
-
-/// Whole milliseconds, rounded down: a time to live never grows on its way.
-pub(crate) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn size(limit: u64) -> usize {
-    usize::try_from(limit).unwrap_or(usize::MAX)
+/// The verdict on the wire.
+///
+/// # Errors
+///
+/// The status for one that has no form there.
+pub(crate) fn failure(verdict: Verdict) -> Result<Failure, Status> {
+    verdict::put(verdict).ok_or_else(|| Status::internal("a failure that cannot be told"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
-    use gaggle_group::{OriginError, Overload};
+    use gaggle_group::{OriginError, OriginFault, Overload, PeerError};
+    use gaggle_proto::verdict::read;
 
     use super::*;
 
     fn across(error: &Error) -> Option<Verdict> {
-        from_wire(to_wire(error).unwrap())
+        read(of(error).unwrap())
     }
 
     #[test]
@@ -157,9 +109,16 @@ mod tests {
     }
 
     #[test]
-    fn a_load_that_was_cancelled_is_nothing_to_stand_for() {
-        let status = to_wire(&Error::Cancelled { group: "g".into() }).unwrap_err();
+    fn some_failures_are_nothing_to_stand_for() {
+        let status = of(&Error::Cancelled { group: "g".into() }).unwrap_err();
         assert_eq!(status.code(), tonic::Code::Unavailable);
-        assert_eq!(from_wire(Failure { kind: None }), None);
+        let owner = Error::Owner {
+            group: "g".into(),
+            source: PeerError::Unavailable {
+                peer: "http://peer".into(),
+                reason: "gone".into(),
+            },
+        };
+        assert_eq!(of(&owner).unwrap_err().code(), tonic::Code::Internal);
     }
 }

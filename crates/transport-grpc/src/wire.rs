@@ -1,4 +1,4 @@
-//! What travels: the generated messages and service, and the bounds of a message.
+//! What travels: the messages, the generated service, and the bounds of a message.
 
 use bytes::Bytes;
 
@@ -6,12 +6,6 @@ use bytes::Bytes;
 /// twice as many. Known to both sides, so that a client never sends what a server
 /// would not read, and an "out of range" can only be about the answer.
 pub(crate) const MAX_REQUEST: usize = 1 << 20;
-
-/// The most entries in a request that hands over.
-pub(crate) const MAX_HANDED: usize = 1 << 10;
-
-/// The most that an answer with removals takes, in bytes.
-pub(crate) const MAX_NEWS: usize = 4 << 20;
 
 /// The most that an answer adds to its value, in bytes: tags, lengths, the time to live, or a failure's account.
 pub(crate) const ENVELOPE: usize = 8 << 10;
@@ -53,11 +47,17 @@ pub(crate) fn owned(value: Bytes) -> Bytes {
     }
 }
 
-pub(crate) use generated::*;
+pub(crate) use gaggle_proto::peer::*;
+pub(crate) use service::*;
 
-#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all)]
-mod generated {
-    include!(concat!(env!("OUT_DIR"), "/gaggle.peer.v1.rs"));
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    reason = "generated"
+)]
+mod service {
     include!(concat!(env!("OUT_DIR"), "/gaggle.peer.v1.Peers.rs"));
 }
 

@@ -2,12 +2,11 @@
 
 use bytes::{BufMut, BytesMut};
 use gaggle_group::Verdict;
+use gaggle_proto::peer::batch_answer::Result as Kind;
+use gaggle_proto::peer::{BatchAnswer, NotKept, Refused, Separately};
+use gaggle_proto::terms::Terms;
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
-
-use crate::proto::batch_answer::Result as Kind;
-use crate::proto::{BatchAnswer, NotKept, Refused, Separately};
-use crate::terms::Terms;
 
 mod failure;
 mod frames;
@@ -91,8 +90,9 @@ pub(crate) fn put_value(index: u32, value: &[u8], terms: &Terms, out: &mut Bytes
 
 #[cfg(test)]
 mod tests {
+    use gaggle_proto::terms::split;
+
     use super::*;
-    use crate::terms::split;
 
     #[test]
     fn a_value_is_written_as_prost_reads_it() {

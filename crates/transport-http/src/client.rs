@@ -8,7 +8,6 @@ use reqwest::Url;
 use crate::{BasePath, Encoding};
 
 mod asker;
-mod authorization;
 mod batch;
 mod body;
 mod control;
@@ -22,10 +21,10 @@ mod send;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub use authorization::Authorization;
-pub use peer::HttpPeer;
+pub use gaggle_proto::credentials::Authorization;
 #[cfg(feature = "tls")]
-pub use tls::Tls;
+pub use gaggle_proto::credentials::Tls;
+pub use peer::HttpPeer;
 
 /// How a client asks.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use gaggle_group::{RemovalId, Verdict};
+use gaggle_proto::millis;
+use gaggle_proto::notices::MAX_CARRIED;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue};
-
-use crate::notices::MAX_CARRIED;
 
 /// Request: a node has forwarded this, and it is not to be forwarded again.
 pub(crate) const FORWARDED: HeaderName = HeaderName::from_static("gaggle-forwarded");
@@ -104,11 +104,6 @@ pub(crate) fn removal(headers: &HeaderMap) -> Result<Option<RemovalId>, BadRemov
     };
     let name = value.to_str().ok().and_then(|name| name.parse().ok());
     name.map(Some).ok_or(BadRemoval(REMOVAL))
-}
-
-/// Whole milliseconds, rounded down.
-pub(crate) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How the owner of a key came to have no value.

@@ -99,7 +99,7 @@
 //!
 //! **Batches** are Gaggle's own. A server says `gaggle-batch: 1` in every answer to a request that is marked
 //! `gaggle-forwarded: 1`. A client that has seen this in the peer's last answer may send `POST {base path}` with the header
-//! `gaggle-batch: 1` and a `BatchRequest` (`proto/batch.proto`): at most 1,024 keys and 1 MiB, each key with a group, a
+//! `gaggle-batch: 1` and a `BatchRequest` (`batch.proto` in gaggle-proto): at most 1,024 keys and 1 MiB, each key with a group, a
 //! limit and a deadline of its own. Every one is answered as a forward. The answer is 200, `gaggle-batch: 1`, and one
 //! `BatchAnswer` for each key behind its length, in the order in which they become ready, so that a slow key holds up none
 //! of the others. Values are protobuf here, whatever the ring's encoding is.
@@ -123,7 +123,7 @@
 //! peer more than few large ones.
 //!
 //! **Control requests** are Gaggle's own, too: `POST {base path}` with `gaggle-control: 1` and a `ControlRequest`
-//! (`proto/control.proto`). It is one of
+//! (`control.proto` in gaggle-proto). It is one of
 //!
 //! * a removal of any number of keys, or of the whole group;
 //! * a value for the receiver to keep as the key's owner, with the name of the removal that goes with it;
@@ -206,16 +206,14 @@
 
 mod base_path;
 mod batch;
+mod bounds;
 mod client;
 mod encoding;
 mod escape;
 mod headers;
-mod hello;
 #[cfg(test)]
 mod hostile;
 mod message;
-mod notices;
-mod proto;
 mod room;
 mod server;
 mod terms;

@@ -7,21 +7,12 @@ use std::vec;
 use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
 use gaggle_group::{ByteBudget, Hold};
+use gaggle_proto::groupcache::GetResponse;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::Encoding;
-
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    reason = "generated; GetRequest is never sent over HTTP"
-)]
-mod proto {
-    include!(concat!(env!("OUT_DIR"), "/groupcachepb.rs"));
-}
 
 /// The most bytes that a message takes beside the value: a tag and a length, `minute_qps`, and a field or two that other
 /// versions add (mailgun's `expire`).
@@ -112,7 +103,7 @@ pub(crate) fn decode(encoding: Encoding, body: Vec<u8>) -> Result<Bytes, prost::
     let body = Bytes::from(body);
     let value = match encoding {
         Encoding::Raw => body,
-        Encoding::Protobuf => proto::GetResponse::decode(body)?.value.unwrap_or_default(),
+        Encoding::Protobuf => GetResponse::decode(body)?.value.unwrap_or_default(),
     };
     Ok(kept(value, held))
 }

@@ -11,14 +11,15 @@ use bytes::Bytes;
 use gaggle_group::{
     Answer, ByteBudget, Error, Group, Groups, Hold, Hop, Key, Notice, OverBudget, Scope, Serve,
 };
+use gaggle_proto::notices::MAX_KEY;
+use gaggle_proto::terms::{Terms, of_value};
 use http::header::{ACCEPT_LANGUAGE, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, request};
 
 use self::body::Bounds;
 use self::refusal::Refusal;
 use crate::escape::unescape;
-use crate::notices::MAX_KEY;
-use crate::terms::{self, Terms};
+use crate::terms;
 use crate::{BasePath, Encoding, headers, message};
 
 mod batch;
@@ -212,7 +213,7 @@ impl Server {
                 None => {
                     let hold = hold(group, &value).await;
                     let hold = hold.map_err(Refusal::NoRoom)?;
-                    let terms = terms::of_value(freshness, &metadata);
+                    let terms = of_value(freshness, &metadata);
                     return Ok(self.found(value, hold, &terms));
                 }
                 Some((len, limit)) => Error::ValueTooLarge {

@@ -1,18 +1,11 @@
-//! For how long an answer may be served, and its metadata, as both headers and messages say it.
+//! For how long an answer may be served, and its metadata, as headers say it.
 
-use std::time::Duration;
-
-use bytes::Bytes;
-use gaggle_group::{Entry, Freshness, Metadata};
+use gaggle_group::{BadMetadata, Freshness, Metadata};
+use gaggle_proto::terms::{Terms, of_value};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::escape::{escape, unescape};
-use crate::headers::{BadNumber, millis, number};
-use crate::proto::{self, NotFound, Value};
-
-/// What is said of an answer beside the value. As a message these are the fields of a `NotFound`; a `Value` and an `Entry`
-/// have the same ones beside the value.
-pub(crate) type Terms = NotFound;
+use crate::headers::{BadNumber, number};
 
 /// How much longer the value, or the absence, is fresh.
 const TTL_MS: HeaderName = HeaderName::from_static("gaggle-ttl-ms");
@@ -32,20 +25,7 @@ pub(crate) enum BadTerms {
     #[error(transparent)]
     Number(#[from] BadNumber),
     #[error("its metadata cannot be read")]
-    Metadata,
-}
-
-/// What is said of an answer with a value.
-pub(crate) fn of_value(freshness: Freshness, metadata: &Metadata) -> Terms {
-    // Without a ttl the value is fresh without an end, and what would come afterwards means nothing.
-    let window = |window: Duration| freshness.ttl.map_or(0, |_| millis(window));
-    Terms {
-        ttl_ms: freshness.ttl.map(millis),
-        stale_while_revalidate_ms: window(freshness.revalidate_window()),
-        stale_if_error_ms: window(freshness.error_window()),
-        age_ms: metadata.age().map(millis),
-        metadata: metadata.as_bytes().clone(),
-    }
+    Metadata(#[from] BadMetadata),
 }
 
 /// What is said of an absence. One that is not to be kept needs no words.
@@ -55,45 +35,6 @@ pub(crate) fn of_absence(freshness: Freshness, metadata: &Metadata) -> Terms {
         terms.ttl_ms = None;
     }
     terms
-}
-
-/// A value under these terms.
-pub(crate) fn value(value: Bytes, terms: &Terms) -> Result<Entry, BadTerms> {
-    let entry = Entry::value(value);
-    Ok(entry
-        .with_freshness(freshness(terms).unwrap_or_default())
-        .with_metadata(metadata(terms)?))
-}
-
-/// An absence under these terms; of no use beyond this answer where they have no ttl.
-pub(crate) fn absence(terms: &Terms) -> Result<Entry, BadTerms> {
-    let gone = Freshness::for_ttl(Duration::ZERO);
-    Ok(Entry::absent()
-        .with_freshness(freshness(terms).unwrap_or(gone))
-        .with_metadata(metadata(terms)?))
-}
-
-fn freshness(terms: &Terms) -> Option<Freshness> {
-    let ms = Duration::from_millis;
-    Some(
-        Freshness::for_ttl(ms(terms.ttl_ms?))
-            .stale_while_revalidate(ms(terms.stale_while_revalidate_ms))
-            .stale_if_error(ms(terms.stale_if_error_ms)),
-    )
-}
-
-fn metadata(terms: &Terms) -> Result<Metadata, BadTerms> {
-    let bytes = &terms.metadata;
-    if bytes.len() > Metadata::MAX_LEN {
-        return Err(BadTerms::Metadata);
-    }
-    // Copied: a few short facts must not hold on to the network's buffer.
-    let metadata = Metadata::from_bytes(Bytes::copy_from_slice(bytes));
-    let metadata = metadata.map_err(|_| BadTerms::Metadata)?;
-    Ok(match terms.age_ms {
-        Some(age) => metadata.with_age(Duration::from_millis(age)),
-        None => metadata,
-    })
 }
 
 /// Adds the headers that say so.
@@ -134,63 +75,20 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<Terms, BadTerms> {
     }
     if let Some(escaped) = headers.get(METADATA) {
         if escaped.len() > 3 * Metadata::MAX_LEN {
-            return Err(BadTerms::Metadata);
+            return Err(BadTerms::Metadata(BadMetadata));
         }
-        let bytes = unescape(escaped.as_bytes()).map_err(|_| BadTerms::Metadata)?;
+        let bytes = unescape(escaped.as_bytes()).map_err(|_| BadMetadata)?;
         terms.metadata = bytes.into();
     }
     Ok(terms)
 }
 
-/// The value and the terms of a message.
-pub(crate) fn split(message: Value) -> (Bytes, Terms) {
-    let terms = Terms {
-        ttl_ms: message.ttl_ms,
-        stale_while_revalidate_ms: message.stale_while_revalidate_ms,
-        stale_if_error_ms: message.stale_if_error_ms,
-        age_ms: message.age_ms,
-        metadata: message.metadata,
-    };
-    (message.value, terms)
-}
-
-/// An entry as a message, without its value. Unlike in an answer, an absence without a ttl is one without an end.
-pub(crate) fn entry_head(entry: &Entry) -> proto::Entry {
-    let terms = of_value(entry.freshness, &entry.metadata);
-    proto::Entry {
-        value: None,
-        ttl_ms: terms.ttl_ms,
-        stale_while_revalidate_ms: terms.stale_while_revalidate_ms,
-        stale_if_error_ms: terms.stale_if_error_ms,
-        age_ms: terms.age_ms,
-        metadata: terms.metadata,
-    }
-}
-
-/// The entry that a message tells of, with `own` to be made of its value.
-pub(crate) fn entry(
-    message: proto::Entry,
-    own: impl FnOnce(Bytes) -> Bytes,
-) -> Result<Entry, BadTerms> {
-    let terms = Terms {
-        ttl_ms: message.ttl_ms,
-        stale_while_revalidate_ms: message.stale_while_revalidate_ms,
-        stale_if_error_ms: message.stale_if_error_ms,
-        age_ms: message.age_ms,
-        metadata: message.metadata,
-    };
-    let entry = match message.value {
-        Some(value) => Entry::value(own(value)),
-        None => Entry::absent(),
-    };
-    Ok(entry
-        .with_freshness(freshness(&terms).unwrap_or_default())
-        .with_metadata(metadata(&terms)?))
-}
-
 #[cfg(test)]
 mod tests {
-    use gaggle_group::Field;
+    use std::time::Duration;
+
+    use gaggle_group::{Entry, Field};
+    use gaggle_proto::terms::{absence, value};
 
     use super::*;
 
@@ -242,14 +140,18 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(TTL_MS, 1_u64.into());
             headers.insert(name, text.parse().unwrap());
-            read(&headers).and_then(|terms| value("a".into(), &terms))
+            read(&headers).and_then(|terms| Ok(value("a".into(), &terms)?))
         };
         for name in [TTL_MS, STALE_WHILE_REVALIDATE_MS, STALE_IF_ERROR_MS, AGE_MS] {
             let bad = BadTerms::Number(BadNumber(name.clone()));
             assert_eq!(with(name, "-1"), Err(bad));
         }
         for bad in ["%0", "%01", &"%00".repeat(1_025), &"a".repeat(4_000)] {
-            assert_eq!(with(METADATA, bad), Err(BadTerms::Metadata), "{bad}");
+            assert_eq!(
+                with(METADATA, bad),
+                Err(BadTerms::Metadata(BadMetadata)),
+                "{bad}"
+            );
         }
     }
 

@@ -169,6 +169,7 @@ fn field<'f>(variable: &str, fields: &'f Table, file: &Table) -> Result<(Path, &
 enum Free {
     Groups,
     Headers,
+    Options,
 }
 
 fn is_free(path: &[String]) -> Option<Free> {
@@ -178,6 +179,11 @@ fn is_free(path: &[String]) -> Option<Free> {
             if groups == "groups" && origin == "origin" && headers == "headers" =>
         {
             Some(Free::Headers)
+        }
+        [groups, _, origin, options]
+            if groups == "groups" && origin == "origin" && options == "options" =>
+        {
+            Some(Free::Options)
         }
         _ => None,
     }

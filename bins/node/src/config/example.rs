@@ -8,19 +8,20 @@ use toml::{Table, Value};
 use super::client::Client;
 use super::cluster::Cluster;
 use super::discovery::{Discovery, Dns, FileList, Gossip};
+use super::follow::{Follow, Notify, Replication, Table as Followed, Watch};
 use super::group::Group;
 use super::node::Node;
-use super::origin::{Files, Http, Origin, Sqlite};
+use super::origin::{Batch, Files, Http, Object, Origin, Server, Sqlite};
 use super::secret::Secret;
 use super::security::{Security, Tls};
-use super::units::Span;
+use super::units::{Size, Span};
 use super::{Config, ConfigError};
 
 /// A table with every field of a configuration, of whatever kinds its tables are.
 pub(super) fn fields() -> Result<Table, ConfigError> {
     let mut all = Table::new();
-    for (origin, discovery) in kinds() {
-        let config = config(origin, discovery);
+    for (origin, discovery, follow) in kinds() {
+        let config = config(origin, discovery, follow);
         let table = Table::try_from(config)
             .map_err(|failure| ConfigError::new("the configuration", failure))?;
         merge(&mut all, table);
@@ -47,13 +48,98 @@ fn file() -> Option<PathBuf> {
     Some("file".into())
 }
 
-/// Each kind of both once, in whatever company.
-pub(super) fn kinds() -> [(Origin, Discovery); 3] {
-    let http = Http {
+fn text() -> Option<Secret> {
+    Some(Secret::new("secret"))
+}
+
+fn http() -> Http {
+    Http {
         url: "http://h/{key}".into(),
         headers: [("authorization".to_owned(), Secret::new("secret"))].into(),
+        fallbacks: vec!["http://i/{key}".into()],
+        total_timeout: SPAN,
+        token: text(),
+        token_file: file(),
+        ca: file(),
+        client_cert: file(),
+        client_key: file(),
+        batch: Some(Batch {
+            url: "http://h/batch".into(),
+            fallbacks: vec!["http://i/batch".into()],
+            timeout: SPAN,
+            ..Batch::default()
+        }),
         ..Http::default()
-    };
+    }
+}
+
+fn server() -> Server {
+    Server {
+        url: "postgres://h/d".into(),
+        url_file: file(),
+        password: text(),
+        password_file: file(),
+        replicas: vec!["postgres://i/d".into()],
+        query: "SELECT $1".into(),
+        acquire_timeout: SPAN,
+        statement_timeout: SPAN,
+        ca: file(),
+        ..Server::default()
+    }
+}
+
+fn object() -> Object {
+    Object {
+        url: "s3://bucket".into(),
+        endpoint: Some("http://h".into()),
+        region: Some("region".into()),
+        access_key_id: text(),
+        secret_access_key: text(),
+        secret_access_key_file: file(),
+        token: text(),
+        token_file: file(),
+        options: [("aws_request_payer".to_owned(), Secret::new("true"))].into(),
+        parallel_from: Some(Size(8 << 20)),
+        ..Object::default()
+    }
+}
+
+fn tables() -> Vec<Followed> {
+    vec![Followed {
+        table: "table".into(),
+        key: "{id}".into(),
+        payload: Some("value".into()),
+    }]
+}
+
+fn replication() -> Replication {
+    Replication {
+        url: "postgres://h/d".into(),
+        url_file: file(),
+        password: text(),
+        password_file: file(),
+        ca: file(),
+        slot: "slot".into(),
+        tables: tables(),
+        ..Replication::default()
+    }
+}
+
+fn notify() -> Notify {
+    Notify {
+        url: "postgres://h/d".into(),
+        url_file: file(),
+        password: text(),
+        password_file: file(),
+        ca: file(),
+        channel: "channel".into(),
+        tables: tables(),
+        ..Notify::default()
+    }
+}
+
+/// Each kind of all of them, in whatever company.
+pub(super) fn kinds() -> [(Origin, Discovery, Follow); 6] {
     let sqlite = Sqlite {
         path: "file".into(),
         query: "SELECT ?1".into(),
@@ -62,6 +148,10 @@ pub(super) fn kinds() -> [(Origin, Discovery); 3] {
     };
     let files = Files {
         root: "root".into(),
+    };
+    let watch = Watch {
+        root: file(),
+        everywhere: false,
     };
     let dns = Dns {
         name: "node".into(),
@@ -79,20 +169,28 @@ pub(super) fn kinds() -> [(Origin, Discovery); 3] {
         path: "file".into(),
         ..FileList::default()
     };
+    let (dns, gossip, list) = (
+        Discovery::Dns(dns),
+        Discovery::Gossip(gossip),
+        Discovery::File(list),
+    );
     [
-        (Origin::Http(http), Discovery::Dns(dns)),
-        (Origin::Sqlite(sqlite), Discovery::Gossip(gossip)),
-        (Origin::Files(files), Discovery::File(list)),
+        (Origin::Http(http()), dns.clone(), Follow::Postgres(replication())),
+        (Origin::Sqlite(sqlite), gossip, Follow::PostgresNotify(notify())),
+        (Origin::Files(files), list, Follow::Files(watch)),
+        (Origin::Postgres(server()), dns.clone(), Follow::Postgres(replication())),
+        (Origin::Mysql(server()), dns.clone(), Follow::Postgres(replication())),
+        (Origin::Object(object()), dns, Follow::Postgres(replication())),
     ]
 }
 
 /// Not valid: it has both of what excludes each other.
-pub(super) fn config(origin: Origin, discovery: Discovery) -> Config {
+pub(super) fn config(origin: Origin, discovery: Discovery, follow: Follow) -> Config {
     Config {
         node: node(),
         cluster: cluster(discovery),
         security: security(),
-        groups: [("example".to_owned(), group(origin))].into(),
+        groups: [("example".to_owned(), group(origin, follow))].into(),
     }
 }
 
@@ -179,9 +277,10 @@ fn security() -> Security {
     }
 }
 
-fn group(origin: Origin) -> Group {
+fn group(origin: Origin, follow: Follow) -> Group {
     let Group {
         origin: _,
+        follow: _,
         max_wait: _,
         origin_grace: _,
         ttl: _,
@@ -207,6 +306,7 @@ fn group(origin: Origin) -> Group {
     } = Group::default();
     Group {
         origin: Some(origin),
+        follow: Some(follow),
         max_wait: SPAN,
         origin_grace: SPAN,
         ttl: SPAN,

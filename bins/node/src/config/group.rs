@@ -4,7 +4,7 @@ use gaggle_group::{FreshnessPolicy, Limits};
 use serde::{Deserialize, Serialize};
 
 use super::units::{Size, Span};
-use super::{Origin, OriginLoads};
+use super::{Follow, Origin, OriginLoads};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -51,6 +51,9 @@ pub(crate) struct Group {
     pub(crate) freshness: Freshness,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) origin: Option<Origin>,
+    /// What tells that the origin's source has changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) follow: Option<Follow>,
 }
 
 impl Default for Group {
@@ -81,6 +84,7 @@ impl Default for Group {
             refresh_ahead: policy.refresh_ahead,
             freshness: Freshness::default(),
             origin: None,
+            follow: None,
         }
     }
 }
@@ -123,12 +127,12 @@ impl Group {
     /// has. What waits for one of those would wait outside of the group's queue.
     fn most_loads(&self) -> usize {
         let most = self.max_origin_loads.most;
-        match &self.origin {
-            Some(Origin::Sqlite(sqlite)) => {
-                most.min(usize::try_from(sqlite.max_connections).unwrap_or(usize::MAX))
-            }
-            _ => most,
-        }
+        let connections = match &self.origin {
+            Some(Origin::Sqlite(sqlite)) => sqlite.max_connections,
+            Some(Origin::Postgres(server) | Origin::Mysql(server)) => server.all_connections(),
+            _ => return most,
+        };
+        most.min(usize::try_from(connections).unwrap_or(usize::MAX))
     }
 }
 

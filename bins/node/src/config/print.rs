@@ -18,9 +18,18 @@ impl Config {
             let turn = group.limits().wait_for_origin();
             group.max_wait.get_or_insert_with(|| turn.into());
             let as_it_is = group.clone();
-            if let Some(Origin::Sqlite(sqlite)) = &mut group.origin {
-                let waits = sqlite.options(&as_it_is).acquire_timeout;
-                sqlite.acquire_timeout.get_or_insert_with(|| waits.into());
+            match &mut group.origin {
+                Some(Origin::Sqlite(sqlite)) => {
+                    let waits = sqlite.options(&as_it_is).acquire_timeout;
+                    sqlite.acquire_timeout.get_or_insert_with(|| waits.into());
+                }
+                Some(Origin::Postgres(server) | Origin::Mysql(server)) => {
+                    let waits = server.acquire_timeout(&as_it_is);
+                    let works = server.statement_timeout(&as_it_is);
+                    server.acquire_timeout.get_or_insert_with(|| waits.into());
+                    server.statement_timeout.get_or_insert_with(|| works.into());
+                }
+                _ => {}
             }
         }
         Ok(config)
@@ -31,6 +40,9 @@ impl Config {
         for group in self.groups.values_mut() {
             if let Some(origin) = &mut group.origin {
                 origin.mask();
+            }
+            if let Some(follow) = &mut group.follow {
+                follow.mask();
             }
         }
         if let Some(token) = &mut self.security.token {

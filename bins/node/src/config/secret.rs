@@ -1,9 +1,14 @@
 //! Text that is never printed, and what takes its place.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
+
+use super::ConfigError;
 
 /// What stands where a secret stood.
 pub(super) const MASKED: &str = "MASKED";
@@ -27,6 +32,37 @@ impl Secret {
     pub(super) fn masked() -> Self {
         // As long as a token, and refused where one is read.
         Self(gaggle_token::PLACEHOLDER.to_owned())
+    }
+}
+
+/// The longest secret that is read from a file.
+const LONGEST: u64 = 64 << 10;
+
+/// What a file holds, without the space around it. Blocks for as long as reading it takes. The error shows nothing of it.
+pub(super) fn read_file(field: &str, path: &Path) -> Result<String, ConfigError> {
+    let refused = |problem: String| {
+        let problem = format!("{}: {problem}", path.display());
+        Err(ConfigError::new(field, problem))
+    };
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
+    match read {
+        Err(failure) => refused(failure.to_string()),
+        Ok(read) if read as u64 > LONGEST => refused(format!("longer than {LONGEST} bytes")),
+        Ok(_) if text.trim().is_empty() => refused("empty".to_owned()),
+        Ok(_) => Ok(text.trim().to_owned()),
+    }
+}
+
+/// A secret that is given as it is, or in a file.
+pub(super) fn one_of(
+    field: &str,
+    given: Option<&Secret>,
+    file: Option<&Path>,
+) -> Result<Option<String>, ConfigError> {
+    match file {
+        Some(path) => read_file(field, path).map(Some),
+        None => Ok(given.map(|secret| secret.reveal().to_owned())),
     }
 }
 

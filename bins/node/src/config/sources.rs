@@ -10,7 +10,7 @@ use std::fmt;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
-use super::{Config, ConfigError, discovery, environment, origin};
+use super::{Config, ConfigError, discovery, environment, follow, origin};
 use crate::cli::Overrides;
 
 /// The names of a field and of the tables around it, outermost first.
@@ -213,7 +213,12 @@ impl Layers {
         let problem = match (field.rsplit('.').next()?, kind.as_str()?) {
             ("origin", "http") => problem_of::<origin::Http>(fields),
             ("origin", "sqlite") => problem_of::<origin::Sqlite>(fields),
+            ("origin", "postgres" | "mysql") => problem_of::<origin::Server>(fields),
+            ("origin", "object") => problem_of::<origin::Object>(fields),
             ("origin", "files") => problem_of::<origin::Files>(fields),
+            ("follow", "postgres") => problem_of::<follow::Replication>(fields),
+            ("follow", "postgres-notify") => problem_of::<follow::Notify>(fields),
+            ("follow", "files") => problem_of::<follow::Watch>(fields),
             ("discovery", "dns") => problem_of::<discovery::Dns>(fields),
             ("discovery", "gossip") => problem_of::<discovery::Gossip>(fields),
             ("discovery", "file") => problem_of::<discovery::FileList>(fields),

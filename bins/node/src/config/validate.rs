@@ -264,6 +264,10 @@ impl Group {
                 format!("{max_key} bytes are too many; expected at most 16KiB"),
             ));
         }
-        origin.validate(&field("origin"))
+        origin.validate(&field("origin"))?;
+        match &self.follow {
+            Some(follow) => follow.validate(&field("follow"), Some(origin)),
+            None => Ok(()),
+        }
     }
 }

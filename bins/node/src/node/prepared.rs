@@ -10,6 +10,7 @@ use tokio::net::lookup_host;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::followers::{self, Feeds};
 use super::listeners::Listeners;
 use super::origins;
 use crate::config::{Config, ConfigError, Credentials, Place, is_own};
@@ -22,6 +23,7 @@ pub(super) struct Prepared {
     pub(super) credentials: Credentials,
     /// One for each group, in their order.
     pub(super) origins: Vec<Arc<dyn Origin>>,
+    pub(super) feeds: Feeds,
 }
 
 impl Prepared {
@@ -42,6 +44,7 @@ impl Prepared {
             listeners,
             credentials,
             origins: opened,
+            feeds: followers::prepare(config)?,
         })
     }
 }

@@ -26,6 +26,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), ConfigError> {
         listeners,
         credentials,
         origins,
+        feeds: _,
     } = Prepared::of(config).await?;
     let addr = listeners.peer.local_addr();
     let address = members::own_address(config, addr).await?;

@@ -29,7 +29,11 @@ async fn on_the_other_side_of_a_partition_another_node_follows() {
     for node in world.others(leader) {
         assert!(!held[node], "those on this side have been told");
     }
-    assert_eq!(world.source.confirmed(), 1, "the node that is cut off has not");
+    assert_eq!(
+        world.source.confirmed(),
+        1,
+        "the node that is cut off has not"
+    );
     assert!(matches!(
         world.stats(leader).state,
         FollowState::Connecting | FollowState::Failing
@@ -54,10 +58,16 @@ async fn the_last_node_goes_on_by_itself() {
     for node in world.others(leader) {
         world.kill(node);
     }
-    eventually("it lets go", 10 * SECOND, || world.source.holder().is_none()).await;
+    eventually("it lets go", 10 * SECOND, || {
+        world.source.holder().is_none()
+    })
+    .await;
     sleep(4 * SECOND).await;
     assert_eq!(world.source.holder(), None);
-    eventually("it goes on", 10 * SECOND, || world.source.holder() == Some(leader)).await;
+    eventually("it goes on", 10 * SECOND, || {
+        world.source.holder() == Some(leader)
+    })
+    .await;
     // Once is enough.
     let opened = world.source.state().opened;
     sleep(120 * SECOND).await;

@@ -14,13 +14,25 @@ async fn a_feed_that_cannot_be_opened_is_tried_until_it_can() {
         world.source.set(trouble, true);
         sleep(25 * SECOND).await;
         let stats = world.stats(leader);
-        assert_eq!((stats.state, stats.lag), (FollowState::Failing, None), "{trouble:?}");
-        assert!(stats.failures >= 2 && stats.failures < 20, "{trouble:?}: {}", stats.failures);
+        assert_eq!(
+            (stats.state, stats.lag),
+            (FollowState::Failing, None),
+            "{trouble:?}"
+        );
+        assert!(
+            stats.failures >= 2 && stats.failures < 20,
+            "{trouble:?}: {}",
+            stats.failures
+        );
         assert_eq!(world.source.state().opened, 0);
         let end = world.source.write(&[("a", None)], false);
         world.source.set(trouble, false);
         world.is_confirmed(end, 20 * SECOND).await;
-        assert_eq!(world.stats(leader).state, FollowState::Following, "{trouble:?}");
+        assert_eq!(
+            world.stats(leader).state,
+            FollowState::Following,
+            "{trouble:?}"
+        );
     }
 }
 
@@ -55,7 +67,10 @@ async fn a_feed_that_does_not_close_is_left_behind() {
         let leader = world.is_followed().await;
         world.source.set(trouble, true);
         world.source.kick();
-        eventually("it is noticed", 3 * SECOND, || world.stats(leader).failures == 1).await;
+        eventually("it is noticed", 3 * SECOND, || {
+            world.stats(leader).failures == 1
+        })
+        .await;
         let end = world.source.write(&[("a", None)], false);
         world.is_confirmed(end, 10 * SECOND).await;
     }
@@ -87,5 +102,8 @@ async fn a_source_that_another_node_holds_is_no_failure_at_first() {
     world.source.kick();
     let began = Instant::now();
     world.is_followed().await;
-    assert!(began.elapsed() < 2 * SECOND, "it is tried often, as it may be free at any time");
+    assert!(
+        began.elapsed() < 2 * SECOND,
+        "it is tried often, as it may be free at any time"
+    );
 }

@@ -26,7 +26,9 @@ async fn a_node_that_was_missed_holds_back_the_confirmation_until_it_is_in_conta
         let lag = world.stats(leader).lag.unwrap();
         assert!(lag > 29 * SECOND && lag <= 30 * SECOND, "{lag:?}");
 
-        let later = world.source.write(&[("b", Some("1")), ("c", Some("1"))], false);
+        let later = world
+            .source
+            .write(&[("b", Some("1")), ("c", Some("1"))], false);
         eventually("it goes on meanwhile", 3 * SECOND, || {
             world.stats(leader).keys_removed == 4
         })
@@ -82,7 +84,11 @@ async fn after_ten_minutes_nobody_is_waited_for() {
     world.is_confirmed(first, 10 * SECOND).await;
     assert_eq!(world.source.confirmed(), first);
     sleep(50 * SECOND).await;
-    assert_eq!(world.source.confirmed(), first, "each for its own ten minutes");
+    assert_eq!(
+        world.source.confirmed(),
+        first,
+        "each for its own ten minutes"
+    );
     world.is_confirmed(second, 15 * SECOND).await;
 }
 
@@ -95,10 +101,16 @@ async fn a_node_that_is_no_longer_there_is_not_waited_for() {
     let end = world.source.write(&[("a", Some("1"))], false);
     sleep(5 * SECOND).await;
     assert_eq!(world.source.confirmed(), 0);
-    let names = world.others(other).into_iter().map(|node| world.cluster.nodes()[node].name.clone());
+    let names = world
+        .others(other)
+        .into_iter()
+        .map(|node| world.cluster.nodes()[node].name.clone());
     let names: Vec<_> = names.collect();
     for node in world.others(other) {
-        world.cluster.nodes()[node].peers.update(names.clone()).unwrap();
+        world.cluster.nodes()[node]
+            .peers
+            .update(names.clone())
+            .unwrap();
     }
     // For as long as it may still hold copies it is told of removals, as one that follows.
     world.is_confirmed(end, 100 * SECOND).await;

@@ -12,6 +12,7 @@ mod cut_off;
 mod failing;
 mod following;
 mod held_back;
+mod logs;
 mod model;
 mod source;
 mod values;

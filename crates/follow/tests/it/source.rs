@@ -5,10 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_follow::{Batch, Change, Feed, FeedError, Opened, Position};
+use gaggle_follow::Change;
 use gaggle_group::{Key, Load, Loaded, Origin, OriginError, async_trait};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
+
+mod feed;
+
+pub(crate) use feed::SourceFeed;
 
 /// What a call of a feed does instead of its work, for as long as it is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +53,7 @@ pub(crate) struct State {
     connections: u64,
     /// Nodes that cannot reach the source.
     pub(crate) cut: BTreeSet<usize>,
-    /// Why the next one who opens is told that it may have missed changes.
+    /// Why whoever opens is told that it may have missed changes, until it confirms any.
     pub(crate) missed: Option<String>,
     pub(crate) trouble: BTreeSet<Trouble>,
     /// Changes in a batch, at most.
@@ -86,17 +90,6 @@ impl Source {
         self.inner.state.lock().unwrap()
     }
 
-    /// A feed for that node.
-    pub(crate) fn feed(&self, node: usize) -> SourceFeed {
-        SourceFeed {
-            source: self.clone(),
-            node,
-            connection: None,
-            cursor: 0,
-            dead: Arc::default(),
-        }
-    }
-
     /// A transaction: these values are in the source, and its changes in the log. With `puts` the
     /// log has the values, too.
     pub(crate) fn write(&self, values: &[(&str, Option<&str>)], puts: bool) -> u64 {
@@ -123,7 +116,9 @@ impl Source {
             let mut state = self.state();
             let last = changes.len() - 1;
             let entries = changes.into_iter().enumerate();
-            state.log.extend(entries.map(|(at, change)| (change, at == last)));
+            state
+                .log
+                .extend(entries.map(|(at, change)| (change, at == last)));
             state.log.len() as u64
         };
         self.touch();
@@ -203,132 +198,6 @@ impl Origin for Source {
             self.state().values.get(load.key).cloned()
         };
         Ok(value.map_or_else(Loaded::absent, Into::into))
-    }
-}
-
-pub(crate) struct SourceFeed {
-    source: Source,
-    node: usize,
-    connection: Option<u64>,
-    cursor: usize,
-    /// Set once its node has been killed: nothing that it does has an effect any more.
-    pub(crate) dead: Arc<std::sync::atomic::AtomicBool>,
-}
-
-impl SourceFeed {
-    async fn is_alive(&self) {
-        if self.dead.load(std::sync::atomic::Ordering::SeqCst) {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    fn is_connected(&self, state: &State) -> Result<(), FeedError> {
-        let holder = state.holder.map(|(connection, _)| connection);
-        if self.connection.is_none() || holder != self.connection {
-            return Err(FeedError::new("the connection is lost"));
-        }
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Feed for SourceFeed {
-    async fn open(&mut self) -> Result<Opened, FeedError> {
-        self.is_alive().await;
-        assert!(!self.source.has(Trouble::OpenPanics), "open panics");
-        if self.source.has(Trouble::OpenHangs) {
-            std::future::pending::<()>().await;
-        }
-        self.source.takes_time().await;
-        let mut state = self.source.state();
-        if state.trouble.contains(&Trouble::OpenFails) || state.cut.contains(&self.node) {
-            return Err(FeedError::new("no route to the source"));
-        }
-        if state.holder.is_some() {
-            return Err(FeedError::held_elsewhere("the slot is active"));
-        }
-        state.connections += 1;
-        state.opened += 1;
-        self.connection = Some(state.connections);
-        state.holder = Some((state.connections, self.node));
-        if let Some(reason) = state.missed.take() {
-            state.confirmed = state.log.len() as u64;
-            self.cursor = state.log.len();
-            return Ok(Opened::Missed(reason));
-        }
-        self.cursor = if state.forgets_unconfirmed {
-            state.read
-        } else {
-            usize::try_from(state.confirmed).unwrap()
-        };
-        Ok(Opened::Complete)
-    }
-
-    async fn next(&mut self) -> Result<Batch, FeedError> {
-        let mut changed = self.source.inner.changed.subscribe();
-        loop {
-            self.is_alive().await;
-            assert!(!self.source.has(Trouble::NextPanics), "next panics");
-            {
-                let mut state = self.source.state();
-                self.is_connected(&state)?;
-                if state.trouble.contains(&Trouble::NextFails) {
-                    return Err(FeedError::new("the log cannot be read"));
-                }
-                let until = state.log.len().min(self.cursor + state.most);
-                if self.cursor < until {
-                    let part = &state.log[self.cursor..until];
-                    let ended = part.iter().rposition(|(_, end)| *end);
-                    let position = ended.map(|at| Position((self.cursor + at + 1) as u64));
-                    let changes: Vec<_> = part.iter().map(|(change, _)| change.clone()).collect();
-                    state.handed_out += changes.len();
-                    self.cursor = until;
-                    state.read = until;
-                    return Ok(Batch { changes, position, age: Some(Duration::ZERO) });
-                }
-            }
-            changed.changed().await.unwrap();
-        }
-    }
-
-    async fn confirm(&mut self, position: Position) -> Result<(), FeedError> {
-        self.is_alive().await;
-        if self.source.has(Trouble::ConfirmHangs) {
-            std::future::pending::<()>().await;
-        }
-        let on_confirm = {
-            let mut state = self.source.state();
-            self.is_connected(&state)?;
-            if state.trouble.contains(&Trouble::ConfirmFails) {
-                return Err(FeedError::new("the position is not taken"));
-            }
-            assert!(position.0 > state.confirmed, "{position:?} after {}", state.confirmed);
-            assert!(position.0 <= self.cursor as u64, "{position:?} was not read");
-            state.confirmed = position.0;
-            state.on_confirm.clone()
-        };
-        if let Some(check) = on_confirm {
-            check(position.0);
-        }
-        Ok(())
-    }
-
-    async fn close(&mut self) {
-        self.is_alive().await;
-        assert!(!self.source.has(Trouble::ClosePanics), "close panics");
-        if self.source.has(Trouble::CloseHangs) {
-            std::future::pending::<()>().await;
-        }
-        let mut state = self.source.state();
-        if self.is_connected(&state).is_ok() {
-            state.holder = None;
-        }
-        self.connection = None;
-    }
-
-    fn behind_bytes(&self) -> Option<u64> {
-        let state = self.source.state();
-        Some(state.log.len() as u64 - state.confirmed)
     }
 }
 

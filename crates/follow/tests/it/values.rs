@@ -12,7 +12,10 @@ use crate::source::eventually;
 use crate::world::{SECOND, World};
 
 fn put(key: &str, value: &str) -> Change {
-    Change::Put(Key::copy_from_slice(key.as_bytes()), Bytes::copy_from_slice(value.as_bytes()))
+    Change::Put(
+        Key::copy_from_slice(key.as_bytes()),
+        Bytes::copy_from_slice(value.as_bytes()),
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -27,18 +30,33 @@ async fn values_and_removals_of_a_key_are_applied_in_order() {
             let gone = n % 7 == 2;
             let value = format!("{n}");
             let value = (!gone).then_some(value.as_str());
-            end = world.source.write(&[("a", value), ("b", value), ("c", Some("kept"))], true);
+            end = world
+                .source
+                .write(&[("a", value), ("b", value), ("c", Some("kept"))], true);
             if n % 20 == 0 {
                 sleep(Duration::from_millis(70)).await;
             }
         }
         world.is_confirmed(end, 120 * SECOND).await;
         let owner = world.cluster.owner_of("a").name.clone();
-        let owner = world.cluster.nodes().iter().position(|node| node.name == owner).unwrap();
-        assert_eq!(world.cached(owner, "a").as_deref(), Some("59"), "batches of {most}");
+        let owner = world
+            .cluster
+            .nodes()
+            .iter()
+            .position(|node| node.name == owner)
+            .unwrap();
+        assert_eq!(
+            world.cached(owner, "a").as_deref(),
+            Some("59"),
+            "batches of {most}"
+        );
         for node in world.cluster.nodes() {
             for (key, value) in [("a", "59"), ("b", "59"), ("c", "kept")] {
-                assert_eq!(node.group.get(key).await.unwrap(), value, "batches of {most}");
+                assert_eq!(
+                    node.group.get(key).await.unwrap(),
+                    value,
+                    "batches of {most}"
+                );
             }
         }
         let stats = world.stats(world.leader());
@@ -77,7 +95,10 @@ async fn a_value_that_cannot_be_kept_removes_its_key() {
     let leader = world.is_followed().await;
     world.is_confirmed(1, 5 * SECOND).await;
     world.load("a").await;
-    let end = world.source.append(vec![put("a", "more than ten bytes"), put(&"k".repeat(2_000), "1")]);
+    let end = world.source.append(vec![
+        put("a", "more than ten bytes"),
+        put(&"k".repeat(2_000), "1"),
+    ]);
     world.is_confirmed(end, 5 * SECOND).await;
     assert_eq!(world.holds("a"), [false; 3]);
     let stats = world.stats(leader);
@@ -119,13 +140,22 @@ async fn what_was_put_just_before_the_source_was_lost_is_removed_as_it_may_be_ol
     world.is_confirmed(end, 5 * SECOND).await;
     assert!(world.holds("a").contains(&true));
     world.source.kick();
-    eventually("it is removed", 5 * SECOND, || !world.holds("a").contains(&true)).await;
+    eventually("it is removed", 5 * SECOND, || {
+        !world.holds("a").contains(&true)
+    })
+    .await;
 
     let end = world.source.write(&[("a", Some("2"))], true);
     world.is_confirmed(end, 5 * SECOND).await;
     sleep(6 * SECOND).await;
     world.source.kick();
-    eventually("it is followed again", 5 * SECOND, || world.source.holder() == Some(leader)).await;
+    eventually("it is followed again", 5 * SECOND, || {
+        world.source.holder() == Some(leader)
+    })
+    .await;
     sleep(3 * SECOND).await;
-    assert!(world.holds("a").contains(&true), "what was put long before is not removed");
+    assert!(
+        world.holds("a").contains(&true),
+        "what was put long before is not removed"
+    );
 }

@@ -8,7 +8,7 @@ use gaggle_follow::{Follower, Options};
 use gaggle_group::{FollowState, FollowStats, Group, GroupBuilder, Sampled};
 use gaggle_testkit::{Cluster, Link};
 
-use crate::source::{Source, eventually};
+use crate::source::{Source, SourceFeed, eventually};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 const LEADS: &[u8] = b"follow:things";
@@ -38,7 +38,11 @@ impl World {
         let source = Source::default();
         let origin = source.clone();
         let cluster = Cluster::with(nodes, move |builder| {
-            build(builder.origin(origin.clone()).hot_copies(Sampled { one_in: 1 }))
+            build(
+                builder
+                    .origin(origin.clone())
+                    .hot_copies(Sampled { one_in: 1 }),
+            )
         });
         let mut world = Self {
             cluster,
@@ -54,7 +58,7 @@ impl World {
     }
 
     fn start(&self, node: usize) -> Running {
-        let feed = self.source.feed(node);
+        let feed = SourceFeed::new(&self.source, node);
         let dead = Arc::clone(&feed.dead);
         let follower = Follower::start(self.group(node), feed, self.options.clone());
         Running { follower, dead }
@@ -83,19 +87,30 @@ impl World {
 
     /// Waits until the leader follows.
     pub(crate) async fn is_followed(&self) -> usize {
-        let follows = || self.source.holder().is_some_and(|node| self.stats(node).state == FollowState::Following);
+        let follows = || {
+            self.source
+                .holder()
+                .is_some_and(|node| self.stats(node).state == FollowState::Following)
+        };
         eventually("a node follows", 10 * SECOND, follows).await;
         self.source.holder().unwrap()
     }
 
     pub(crate) async fn is_confirmed(&self, position: u64, within: Duration) {
-        eventually("it is confirmed", within, || self.source.confirmed() >= position).await;
+        eventually("it is confirmed", within, || {
+            self.source.confirmed() >= position
+        })
+        .await;
     }
 
     pub(crate) fn link(&self, a: usize, b: usize, link: Link) {
         let nodes = self.cluster.nodes();
-        self.cluster.network().set(&nodes[a].name, &nodes[b].name, link);
-        self.cluster.network().set(&nodes[b].name, &nodes[a].name, link);
+        self.cluster
+            .network()
+            .set(&nodes[a].name, &nodes[b].name, link);
+        self.cluster
+            .network()
+            .set(&nodes[b].name, &nodes[a].name, link);
     }
 
     pub(crate) fn isolate(&self, node: usize, link: Link) {
@@ -118,6 +133,11 @@ impl World {
     pub(crate) fn restart(&mut self, node: usize) {
         self.cluster.restart(node);
         self.source.set_cut(node, false);
+        self.follow(node);
+    }
+
+    /// Has a node follow that does not.
+    pub(crate) fn follow(&mut self, node: usize) {
         let running = self.start(node);
         self.followers[node] = Some(running);
     }

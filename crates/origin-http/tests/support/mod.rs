@@ -1,6 +1,7 @@
 //! Servers for tests, on a port of their own.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod batches;
 pub(crate) mod scripted;
 
 use std::collections::HashSet;
@@ -13,7 +14,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use gaggle_origin_http::{HttpOptions, HttpOrigin};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 pub(crate) const LIMIT: u64 = 1 << 20;
 
@@ -73,6 +74,20 @@ pub(crate) async fn serve_raw(reply: &'static [u8], then_close: bool) -> SocketA
         }
     });
     address
+}
+
+/// An address where nobody listens until the socket does.
+pub(crate) fn closed() -> (SocketAddr, TcpSocket) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    (socket.local_addr().unwrap(), socket)
+}
+
+/// Begins to listen there, and answers every request with `body`.
+pub(crate) fn open(socket: TcpSocket, body: &'static str) {
+    let listener = socket.listen(128).unwrap();
+    let app = Router::new().fallback(move || std::future::ready(body));
+    tokio::spawn(async move { axum::serve(listener, app).await });
 }
 
 pub(crate) fn options(address: SocketAddr) -> HttpOptions {

@@ -127,7 +127,8 @@ async fn follow(mut stream: TcpStream, script: Vec<Do>, came: mpsc::UnboundedSen
 /// Whether there was one.
 async fn read_request(stream: &mut TcpStream) -> bool {
     let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
+    // A body may follow, in the same packet: nothing is done with it.
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
         match stream.read_buf(&mut request).await {
             Ok(1..) => {}
             _ => return false,

@@ -9,8 +9,9 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
 use tokio::time::timeout;
 
-use super::query::{Lookup, usable};
+use super::query::Lookup;
 use super::running::{Answer, first_row};
+use crate::columns::usable;
 use crate::error::{Failure, said};
 use crate::freshness::hint;
 use crate::{KeyType, OpenError};

@@ -9,6 +9,7 @@ use sqlx::{
 };
 
 use crate::KeyType;
+use crate::columns::usable;
 use crate::error::said;
 use crate::key::Parameter;
 
@@ -159,14 +160,4 @@ async fn prepare(
 ) -> Result<SqliteStatement, sqlx::Error> {
     let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
     connection.prepare(sql).await
-}
-
-/// Whether so many columns have a meaning; if not, why.
-pub(super) fn usable(columns: usize) -> Result<(), String> {
-    if (1..=2).contains(&columns) {
-        return Ok(());
-    }
-    Err(format!(
-        "it returns {columns} columns, where one or two are needed: the value, and the seconds for which it is fresh"
-    ))
 }

@@ -10,7 +10,7 @@ use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::transport::{Channel, Error};
 
-use super::authorization::Authorization;
+use super::Authorization;
 use crate::counted::Counted;
 use crate::server::CLUSTER;
 

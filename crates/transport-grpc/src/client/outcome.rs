@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gaggle_group::{Entry, OverBudget, PeerError, Verdict};
+use gaggle_proto::{terms, verdict};
 use tonic::{Code, Status};
 
 use crate::wire::{GetResponse, account, get_response::Result as Outcome, owned};
-use crate::{terms, verdict};
 
 /// Why a call brought no answer.
 pub(super) enum Asked {
@@ -157,13 +157,14 @@ pub(crate) fn fetched(
                 let reason = format!("a value of {len} bytes, where {max_value} were asked for");
                 return Err(refused(&reason));
             }
-            terms::value(message, owned).map_err(|bad| refused(&bad.to_string()))
+            let (value, terms) = terms::split(message);
+            terms::value(owned(value), &terms).map_err(|bad| refused(&bad.to_string()))
         }
         Some(Outcome::NotFound(terms)) => {
             terms::absence(&terms).map_err(|bad| refused(&bad.to_string()))
         }
         Some(Outcome::NotKept(_)) => Err(verdict(Verdict::NotKept)),
-        Some(Outcome::Failure(failure)) => Err(verdict::from_wire(failure).map_or_else(
+        Some(Outcome::Failure(failure)) => Err(verdict::read(failure).map_or_else(
             || refused("it failed in a way that is not known here"),
             verdict,
         )),

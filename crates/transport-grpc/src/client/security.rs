@@ -11,7 +11,7 @@ pub(super) enum Security {
     /// Not at all.
     Plain,
     #[cfg(feature = "tls")]
-    Tls(tls::Current),
+    Tls(gaggle_proto::credentials::CurrentConfig),
 }
 
 /// What the next connection is made with.

@@ -1,54 +1,11 @@
 //! Connections to peers over TLS.
 
-use std::fmt;
 use std::sync::Arc;
 
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::ClientConfig;
 use tonic::transport::{Channel, Endpoint};
-
-/// The configuration for a peer's next connection.
-pub(super) type Current = Arc<dyn Fn() -> Arc<ClientConfig> + Send + Sync>;
-
-/// Where the TLS configurations for connections to peers come from, so that certificates and CAs can be changed while they are
-/// in use. Two are equal if they are clones of one.
-#[derive(Clone)]
-pub struct Tls(Arc<dyn Fn(&str) -> Current + Send + Sync>);
-
-impl Tls {
-    /// `peers` is given a peer's name in the ring, once. What it returns is asked before each request, and must not block: while
-    /// it gives the same `Arc`, the connection is kept; with another one, requests that begin make a connection of their own,
-    /// and those under way end on theirs.
-    ///
-    /// The peer's certificate is for the configuration to check: against the host of the base URL, which is the name that
-    /// rustls is given, or the name in the ring. ALPN is set here.
-    pub fn new<F, C>(peers: F) -> Self
-    where
-        F: Fn(&str) -> C + Send + Sync + 'static,
-        C: Fn() -> Arc<ClientConfig> + Send + Sync + 'static,
-    {
-        Self(Arc::new(move |name| Arc::new(peers(name))))
-    }
-
-    pub(super) fn peer(&self, name: &str) -> Current {
-        (self.0)(name)
-    }
-}
-
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tls(..)")
-    }
-}
-
-impl PartialEq for Tls {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Tls {}
 
 /// A channel with no connection yet. The endpoint's time to connect includes the handshake.
 pub(super) fn channel(endpoint: &Endpoint, config: &ClientConfig) -> Channel {

@@ -1,59 +1,31 @@
-//! Verdicts as messages.
-
-use std::time::Duration;
+//! Verdicts as messages, with an origin's account on one line of bounded length.
 
 use gaggle_group::Verdict;
+use gaggle_proto::peer::Failure;
+use gaggle_proto::verdict;
 
 use crate::escape::one_line;
-use crate::headers::millis;
-use crate::proto::failure::Kind;
-use crate::proto::{Deadline, Failure, KeyTooLong, OriginFailed, Shed, ValueTooLarge};
 
 /// The longest account of an origin's failure, in bytes.
 const MAX_TEXT: usize = 1 << 10;
 
 /// The verdict on the wire; `None` if it is of a kind that this version cannot tell.
 pub(super) fn write(verdict: Verdict) -> Option<Failure> {
-    let kind = match verdict {
-        Verdict::OriginFailed { message } => Kind::OriginFailed(OriginFailed {
-            message: one_line(message.as_bytes(), MAX_TEXT),
-        }),
-        Verdict::ValueTooLarge { len, limit } => Kind::ValueTooLarge(ValueTooLarge { len, limit }),
-        Verdict::KeyTooLong { limit } => Kind::KeyTooLong(KeyTooLong {
-            limit: limit as u64,
-        }),
-        Verdict::Deadline { after } => Kind::Deadline(Deadline {
-            after_ms: millis(after),
-        }),
-        Verdict::Shed { limit, retry_after } => Kind::Shed(Shed {
-            limit: limit as u64,
-            retry_after_ms: millis(retry_after),
-        }),
-        _ => return None,
-    };
-    Some(Failure { kind: Some(kind) })
+    verdict::put(bounded(verdict))
 }
 
 /// The verdict that came; `None` if it is of a kind unknown here.
 pub(crate) fn read(failure: Failure) -> Option<Verdict> {
-    let size = |limit| usize::try_from(limit).unwrap_or(usize::MAX);
-    Some(match failure.kind? {
-        Kind::OriginFailed(OriginFailed { message }) => Verdict::OriginFailed {
+    verdict::read(failure).map(bounded)
+}
+
+fn bounded(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::OriginFailed { message } => Verdict::OriginFailed {
             message: one_line(message.as_bytes(), MAX_TEXT),
         },
-        Kind::ValueTooLarge(ValueTooLarge { len, limit }) => Verdict::ValueTooLarge { len, limit },
-        Kind::KeyTooLong(KeyTooLong { limit }) => Verdict::KeyTooLong { limit: size(limit) },
-        Kind::Deadline(Deadline { after_ms }) => Verdict::Deadline {
-            after: Duration::from_millis(after_ms),
-        },
-        Kind::Shed(Shed {
-            limit,
-            retry_after_ms,
-        }) => Verdict::Shed {
-            limit: size(limit),
-            retry_after: Duration::from_millis(retry_after_ms),
-        },
-    })
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -61,30 +33,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_verdict_reads_back_as_it_was_written() {
-        for verdict in [
-            Verdict::OriginFailed {
-                message: "disk on fire".into(),
-            },
-            Verdict::ValueTooLarge {
-                len: Some(9),
-                limit: u64::MAX,
-            },
-            Verdict::ValueTooLarge {
-                len: None,
-                limit: 0,
-            },
-            Verdict::KeyTooLong { limit: 1_024 },
-            Verdict::Deadline {
-                after: Duration::from_millis(250),
-            },
-            Verdict::Shed {
-                limit: 7,
-                retry_after: Duration::from_millis(1_500),
-            },
-        ] {
-            assert_eq!(read(write(verdict.clone()).unwrap()), Some(verdict));
-        }
+    fn an_account_is_one_line_of_bounded_length_on_both_sides() {
+        let failed = |message: String| Verdict::OriginFailed { message };
+        let long = failed(format!("disk\non fire{}", "!".repeat(MAX_TEXT)));
+        let short = failed(format!("disk on fire{}", "!".repeat(MAX_TEXT - 12)));
+        let sent = write(long.clone()).unwrap();
+        assert_eq!(Some(sent.clone()), verdict::put(short.clone()));
+        assert_eq!(read(sent), Some(short.clone()));
+        assert_eq!(read(verdict::put(long).unwrap()), Some(short));
+    }
+
+    #[test]
+    fn other_verdicts_travel_as_they_are() {
+        let verdict = Verdict::KeyTooLong { limit: 1_024 };
+        assert_eq!(read(write(verdict.clone()).unwrap()), Some(verdict));
+        assert_eq!(write(Verdict::NotKept), None);
         assert_eq!(read(Failure { kind: None }), None);
     }
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gaggle_group::{Entry, Fetch, Key, PeerError, RemovalId};
+use gaggle_proto::millis;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Request, Response, Url};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
-use super::authorization::Authorization;
+use super::Authorization;
 use super::body;
 use super::pool::Pool;
 use super::queue::{Entered, Queue};
@@ -89,7 +90,7 @@ impl Asker {
         let _slot = self.slot(until).await?;
         let left = fetch.deadline.saturating_sub(began.elapsed());
         let headers = request.headers_mut();
-        headers.insert(headers::DEADLINE_MS, headers::millis(useful(left)).into());
+        headers.insert(headers::DEADLINE_MS, millis(useful(left)).into());
         headers.insert(headers::MAX_VALUE, fetch.max_value.into());
         headers::put_removals(fetch.removals, headers);
         if fetch.kept_only {

@@ -6,7 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{ByteBudget, Entry, OverBudget, PeerError, Reservation, Verdict};
+use gaggle_group::{BadMetadata, ByteBudget, Entry, OverBudget, PeerError, Reservation, Verdict};
+use gaggle_proto::millis;
+use gaggle_proto::notices::put_id;
+use gaggle_proto::peer::batch_answer::Result as Kind;
+use gaggle_proto::peer::{BatchAnswer, BatchItem, BatchRequest, Value};
+use gaggle_proto::terms;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
 use prost::Message;
@@ -21,10 +26,6 @@ use super::{body, failure};
 use crate::batch::{self, Frames};
 use crate::encoding::PROTOBUF_TYPE;
 use crate::headers;
-use crate::notices::put_id;
-use crate::proto::batch_answer::Result as Kind;
-use crate::proto::{BatchAnswer, BatchItem, BatchRequest, Value};
-use crate::terms::{self, BadTerms};
 
 /// How long before its deadline a get learns that it was not sent, so that it does not take that
 /// for silence.
@@ -113,7 +114,7 @@ impl<'a> Batch<'a> {
             group: std::mem::take(&mut item.group),
             key: item.key.clone(),
             max_value: Some(item.max_value),
-            deadline_ms: Some(headers::millis(useful(item.until - now))),
+            deadline_ms: Some(millis(useful(item.until - now))),
             removals: item.removals.iter().map(|id| put_id(*id)).collect(),
             kept_only: item.kept_only,
         });
@@ -269,7 +270,7 @@ impl<'a> Batch<'a> {
         self.understood(terms::value(Bytes::copy_from_slice(&value), &terms))
     }
 
-    fn understood(&self, entry: Result<Entry, BadTerms>) -> Result<Entry, PeerError> {
+    fn understood(&self, entry: Result<Entry, BadMetadata>) -> Result<Entry, PeerError> {
         entry.map_err(|bad| self.asker.refused(format!("status 200, but {bad}")))
     }
 

@@ -8,6 +8,11 @@ use futures_util::future::try_join_all;
 use gaggle_group::{
     Greeting, HandOver, Hello, Key, Known, News, Notice, PeerError, Put, Scope, Word,
 };
+use gaggle_proto::peer::control_request::Request as Kind;
+use gaggle_proto::peer::{
+    ControlRequest, HandOverResponse, HelloRequest, HelloResponse, NewsRequest, RemoveRequest,
+};
+use gaggle_proto::{MAX_HANDED, MAX_NEWS, hello, notices};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
 use prost::Message;
@@ -17,14 +22,10 @@ use tokio::time::Instant;
 use self::message::{HandOverMessage, PutMessage};
 use super::asker::{Asker, MAX_ERROR};
 use super::{body, failure};
+use crate::bounds::{MAX_REQUEST, read_news};
 use crate::encoding::PROTOBUF_TYPE;
+use crate::headers;
 use crate::message::Parts;
-use crate::notices::{self, MAX_HANDED, MAX_REQUEST};
-use crate::proto::control_request::Request as Kind;
-use crate::proto::{
-    ControlRequest, HandOverResponse, HelloRequest, HelloResponse, NewsRequest, RemoveRequest,
-};
-use crate::{headers, hello};
 
 mod message;
 
@@ -185,10 +186,8 @@ impl Asker {
         let Some(response) = self.control(request).await? else {
             return Ok(None);
         };
-        let body = self
-            .control_body(response, notices::MAX_NEWS, began)
-            .await?;
-        match notices::read_news(body) {
+        let body = self.control_body(response, MAX_NEWS as u64, began).await?;
+        match read_news(body) {
             Ok(news) => Ok(Some(news)),
             Err(bad) => Err(self.refused(format!("status 200, but {bad}"))),
         }

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gaggle_group::{Key, PeerError};
+use gaggle_proto::peer::batch_answer::Result as Kind;
+use gaggle_proto::peer::{self, BatchAnswer, NewsResponse, NotFound, NotKept, Value};
+use gaggle_proto::terms::{absence, value as entry};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -17,11 +20,10 @@ use super::asker::Asker;
 use super::batch::Batch;
 use super::queue::{Brought, Item};
 use crate::batch::Frames;
+use crate::bounds::read_news;
 use crate::headers::Reported;
 use crate::hostile::{cases, corpus, nearly};
-use crate::proto::batch_answer::Result as Kind;
-use crate::proto::{self, BatchAnswer, NewsResponse, NotFound, NotKept, Value};
-use crate::{ClientOptions, Encoding, message, notices, terms};
+use crate::{ClientOptions, Encoding, message, terms};
 
 /// The most bytes of value that are asked for.
 const MAX_VALUE: u64 = 100;
@@ -99,7 +101,7 @@ fn value(body: &[u8]) {
 }
 
 fn news(body: &[u8]) {
-    if let Ok(news) = notices::read_news(Bytes::copy_from_slice(body)) {
+    if let Ok(news) = read_news(Bytes::copy_from_slice(body)) {
         assert!(news.notices.len() + news.unlisted.len() <= body.len());
         assert!(news.followers.len() <= 256);
     }
@@ -129,12 +131,12 @@ fn answers() -> Vec<Vec<u8>> {
 }
 
 fn told() -> Vec<Vec<u8>> {
-    let id = proto::RemovalId {
+    let id = peer::RemovalId {
         issuer: 7,
         number: 1,
     };
     let news = NewsResponse {
-        notices: vec![proto::Notice {
+        notices: vec![peer::Notice {
             id: Some(id),
             keys: vec!["a".into()],
             all: false,
@@ -212,8 +214,8 @@ proptest! {
             }
         }
         if let Ok(read) = terms::read(&map) {
-            let _ = terms::value(Bytes::new(), &read);
-            let _ = terms::absence(&read);
+            let _ = entry(Bytes::new(), &read);
+            let _ = absence(&read);
         }
         let _ = Reported::read(&map, &text);
     }

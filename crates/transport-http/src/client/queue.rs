@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gaggle_group::{ByteBudget, Entry, Fetch, Guest, Key, PeerError, RemovalId};
+use gaggle_proto::notices::MAX_CARRIED;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -33,7 +34,6 @@ use self::waiting::First;
 use super::Batching;
 use super::asker::Asker;
 use crate::batch::{MAX_ITEMS, MAX_REQUEST};
-use crate::notices::MAX_CARRIED;
 
 mod waiting;
 

@@ -8,7 +8,14 @@ use std::vec;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use gaggle_group::{Answer, ByteBudget, Error, Groups, Hold, Hop, Reservation, Serve, Verdict};
+use gaggle_group::{
+    Answer, ByteBudget, Error, Group, Groups, Hold, Hop, Invitation, Party, Reservation, Serve,
+    Verdict,
+};
+use gaggle_proto::count;
+use gaggle_proto::notices::carried;
+use gaggle_proto::peer::{BatchItem, BatchRequest};
+use gaggle_proto::terms::{Terms, of_value};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use hyper::body::{Body as HttpBody, Frame};
@@ -19,11 +26,10 @@ use super::body::{self, Bounds};
 use super::refusal::{Refusal, no_group, shed};
 use super::{hold, over};
 use crate::batch::{self, MAX_ITEMS, MAX_REQUEST, Valueless};
+use crate::bounds::check_count;
 use crate::encoding::PROTOBUF_TYPE;
 use crate::message::held;
-use crate::notices::{carried, check_count, count};
-use crate::proto::{BatchItem, BatchRequest};
-use crate::terms::{self, Terms};
+use crate::terms::of_absence;
 
 /// Answers gathered into one chunk, in bytes: a write of its own for each would cost more than the copy.
 const CHUNK: usize = 64 << 10;
@@ -111,12 +117,20 @@ impl Answers {
     /// written.
     fn fill(&mut self, chunk: &mut Chunk, cx: &mut Context<'_>) {
         self.write_loaded(chunk, cx);
+        // Those that begin now can ask an origin together, where one takes several keys.
+        let party = self.groups.iter().any(Group::loads_together);
+        let party = party.then(Party::new);
         while self.has_room(chunk) {
             let Some(item) = self.items.next() else { break };
             let index = self.begun;
             self.begun += 1;
             // What is in memory is ready at once, and spares a task.
-            let mut serving = Box::pin(serve(self.groups.clone(), item, index));
+            let mut serving = Box::pin(serve(
+                self.groups.clone(),
+                item,
+                index,
+                party.as_ref().map(Party::invitation),
+            ));
             match serving.as_mut().poll(cx) {
                 Poll::Ready(ready) => self.write(ready, chunk),
                 Poll::Pending => {
@@ -191,7 +205,7 @@ impl HttpBody for Answers {
     }
 }
 
-async fn serve(groups: Groups, item: BatchItem, index: u32) -> Ready {
+async fn serve(groups: Groups, item: BatchItem, index: u32, party: Option<Invitation>) -> Ready {
     let Some(group) = groups.get(&item.group) else {
         let reason = no_group(item.group.as_bytes());
         return (index, Err(Valueless::Refused(reason)));
@@ -202,7 +216,7 @@ async fn serve(groups: Groups, item: BatchItem, index: u32) -> Ready {
         Err(bad) => return (index, Err(Valueless::Refused(bad.to_string()))),
     };
     let request = Serve::new(&item.key, Hop::Forwarded);
-    let request = request.within(wait).after(&removals);
+    let request = request.within(wait).after(&removals).with(party.as_ref());
     let outcome = match group.serve(request.kept_only(item.kept_only)).await {
         Ok(Answer {
             value,
@@ -210,7 +224,7 @@ async fn serve(groups: Groups, item: BatchItem, index: u32) -> Ready {
             metadata,
             ..
         }) => match value.map(|value| (over(value.len(), item.max_value), value)) {
-            None => Err(Valueless::NotFound(terms::of_absence(freshness, &metadata))),
+            None => Err(Valueless::NotFound(of_absence(freshness, &metadata))),
             Some((Some((len, limit)), _)) => Err(Valueless::Failed(Verdict::ValueTooLarge {
                 len: Some(len),
                 limit,
@@ -223,7 +237,7 @@ async fn serve(groups: Groups, item: BatchItem, index: u32) -> Ready {
                 Ok(hold) => Ok(Found {
                     value,
                     hold,
-                    terms: terms::of_value(freshness, &metadata),
+                    terms: of_value(freshness, &metadata),
                 }),
                 Err(over) => Err(Valueless::Failed(shed(&over))),
             },

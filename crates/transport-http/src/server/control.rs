@@ -5,23 +5,23 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use gaggle_group::{Entry, Group, Groups, Key};
+use gaggle_proto::peer::control_request::Request as Kind;
+use gaggle_proto::peer::{
+    ControlRequest, HandOverRequest, HandOverResponse, HandedOver, HelloRequest, HelloResponse,
+    LeavingRequest, NewsRequest, PutRequest, RemoveRequest,
+};
+use gaggle_proto::{MAX_HANDED, count, hello, notices, terms};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use prost::Message;
 
 use super::body::{self, Bounds};
 use super::refusal::Refusal;
+use crate::bounds::{BadNotice, MAX_REQUEST, check_count};
 use crate::client::is_base_url;
 use crate::encoding::PROTOBUF_TYPE;
+use crate::headers;
 use crate::message::kept;
-use crate::notices::{self, BadNotice, MAX_HANDED, MAX_REQUEST, check_count, count};
-use crate::proto::control_request::Request as Kind;
-use crate::proto::{
-    ControlRequest, HandOverRequest, HandOverResponse, HandedOver, HelloRequest, HelloResponse,
-    LeavingRequest, NewsRequest, PutRequest, RemoveRequest,
-};
-use crate::terms;
-use crate::{headers, hello};
 
 /// Fields whose elements are counted before they are decoded: a removal's keys, and the removals
 /// that an asker knows, and one who hands over, and a node's groups.
@@ -96,7 +96,7 @@ async fn answered(
 fn remove(groups: &Groups, message: RemoveRequest) -> Result<Response, Refusal> {
     let group = group(groups, &message.group)?;
     let notice = message.notice.ok_or(Refusal::Malformed)?;
-    let notice = notices::notice(&notice).map_err(Refusal::Notice)?;
+    let notice = notices::notice(&notice).map_err(Refusal::notice)?;
     group.apply(&notice);
     Ok(Response::new(Body::empty()))
 }
@@ -107,10 +107,10 @@ fn put(groups: &Groups, message: PutRequest, held: usize) -> Result<Response, Re
         return Err(Refusal::Malformed);
     };
     if message.key.len() > notices::MAX_KEY {
-        return Err(Refusal::Notice(BadNotice::KeyTooLong));
+        return Err(Refusal::notice(notices::BadNotice::KeyTooLong));
     }
-    let id = notices::id(id).map_err(Refusal::Notice)?;
-    let entry = terms::entry(entry, |value| kept(value, held)).map_err(Refusal::Terms)?;
+    let id = notices::id(id).map_err(Refusal::notice)?;
+    let entry = terms::entry(entry, |value| kept(value, held)).map_err(Refusal::terms)?;
     let key = &message.key;
     if let Err(error) = group.accept(key, &entry, id) {
         let key = key.to_vec();
@@ -133,9 +133,9 @@ fn hand_over(groups: &Groups, message: HandOverRequest) -> Result<Response, Refu
 fn handed(handed: HandedOver) -> Result<(Key, Entry), Refusal> {
     let entry = handed.entry.ok_or(Refusal::Malformed)?;
     if handed.key.len() > notices::MAX_KEY {
-        return Err(Refusal::Notice(BadNotice::KeyTooLong));
+        return Err(Refusal::notice(notices::BadNotice::KeyTooLong));
     }
-    let entry = terms::entry(entry, |value| value).map_err(Refusal::Terms)?;
+    let entry = terms::entry(entry, |value| value).map_err(Refusal::terms)?;
     Ok((Key::copy_from_slice(&handed.key), entry))
 }
 

@@ -7,6 +7,11 @@ use axum::extract::{Request, State};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use gaggle_group::{ByteBudget, Group, Groups, Limits};
+use gaggle_proto::peer::control_request::Request as Kind;
+use gaggle_proto::peer::{
+    self, BatchAnswer, BatchItem, BatchRequest, ControlRequest, HandOverRequest, HandedOver,
+    HelloRequest, LeavingRequest, NewsRequest, PutRequest, RemoveRequest,
+};
 use http::{HeaderName, HeaderValue, Method, Uri};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -16,11 +21,6 @@ use tokio::runtime::{Builder, Runtime};
 use super::*;
 use crate::batch::{Frames, MAX_ITEMS};
 use crate::hostile::{cases, corpus, nearly};
-use crate::proto::control_request::Request as Kind;
-use crate::proto::{
-    self, BatchAnswer, BatchItem, BatchRequest, ControlRequest, HandOverRequest, HandedOver,
-    HelloRequest, LeavingRequest, NewsRequest, PutRequest, RemoveRequest,
-};
 
 const BUDGET: u64 = 4 << 20;
 
@@ -141,8 +141,8 @@ fn item(group: &str, key: &str) -> BatchItem {
     }
 }
 
-fn id() -> proto::RemovalId {
-    proto::RemovalId {
+fn id() -> peer::RemovalId {
+    peer::RemovalId {
         issuer: 7,
         number: 1,
     }
@@ -158,13 +158,13 @@ fn batches() -> Vec<Vec<u8>> {
 }
 
 fn controls() -> Vec<Vec<u8>> {
-    let entry = Some(proto::Entry {
+    let entry = Some(peer::Entry {
         value: Some("630".into()),
         ttl_ms: Some(5),
-        ..proto::Entry::default()
+        ..peer::Entry::default()
     });
     let group = || "g".to_owned();
-    let instance = Some(proto::Instance {
+    let instance = Some(peer::Instance {
         started_ms: 1,
         id: 2,
     });
@@ -172,7 +172,7 @@ fn controls() -> Vec<Vec<u8>> {
         Kind::Remove(RemoveRequest {
             group: group(),
             key: Bytes::new(),
-            notice: Some(proto::Notice {
+            notice: Some(peer::Notice {
                 id: Some(id()),
                 keys: vec!["a".into(), "b".into()],
                 all: false,
@@ -204,11 +204,11 @@ fn controls() -> Vec<Vec<u8>> {
             number: 3,
         }),
         Kind::Hello(HelloRequest {
-            hello: Some(proto::Hello {
+            hello: Some(peer::Hello {
                 instance,
                 name: "node:80".into(),
                 groups: vec!["g".into()],
-                ..proto::Hello::default()
+                ..peer::Hello::default()
             }),
         }),
     ];

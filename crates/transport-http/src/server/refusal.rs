@@ -3,16 +3,18 @@
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use gaggle_group::{Error, OverBudget, Verdict};
+use gaggle_group::{BadMetadata, Error, OverBudget, Verdict};
+use gaggle_proto::terms::Terms;
+use gaggle_proto::{MAX_HANDED, notices};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode as Status};
 
 use super::body::Unread;
 use crate::batch::{MAX_ITEMS, MAX_REQUEST};
+use crate::bounds::BadNotice;
 use crate::escape::one_line;
 use crate::headers::{BadNumber, BadRemoval, Reported};
-use crate::notices::{BadNotice, MAX_HANDED};
-use crate::terms::{self, BadTerms, Terms};
+use crate::terms::{self, BadTerms};
 
 /// The longest text of an error, in bytes.
 const MAX_TEXT: usize = 1 << 10;
@@ -61,6 +63,16 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// Of a message that tells of no removal, or out of bounds.
+    pub(super) fn notice(bad: notices::BadNotice) -> Self {
+        Self::Notice(bad.into())
+    }
+
+    /// Of a value whose terms cannot be read.
+    pub(super) fn terms(bad: BadMetadata) -> Self {
+        Self::Terms(bad.into())
+    }
+
     /// Of a request whose body was not read; `too_long` if that is why.
     pub(super) fn unread(unread: Unread, too_long: Self) -> Self {
         match unread {

@@ -1,11 +1,12 @@
 //! The keys of one call travel in one request, if their owner is known to take batches.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use gaggle_group::{
-    Entry, Error, Fetch, Group, Guest, Key, Limits, Party, Peer, PeerError, Source,
+    Entry, Error, Fetch, Group, Guest, Key, Limits, Load, Loaded, Origin, OriginError, Party, Peer,
+    PeerError, Source, async_trait,
 };
 use gaggle_transport_http::{Batching, ClientOptions, HttpPeer};
 use tokio::task::{JoinHandle, yield_now};
@@ -68,6 +69,41 @@ async fn party(peer: &HttpPeer, group: &str, keys: &[Key]) -> Vec<Result<Entry, 
     timeout(LONG, join_all(gets))
         .await
         .expect("all are answered")
+}
+
+/// Takes a hundred keys at once, and counts for how many it was asked each time.
+#[derive(Clone, Default)]
+struct ByTheHundred(Arc<Mutex<Vec<usize>>>);
+
+#[async_trait]
+impl Origin for ByTheHundred {
+    async fn load(&self, load: Load<'_>) -> Result<Loaded, OriginError> {
+        self.0.lock().unwrap().push(1);
+        Ok(Loaded::from(load.key.clone()))
+    }
+
+    fn max_batch(&self) -> usize {
+        100
+    }
+
+    async fn load_many(&self, loads: &[Load<'_>]) -> Vec<Result<Loaded, OriginError>> {
+        self.0.lock().unwrap().push(loads.len());
+        let value = |load: &Load<'_>| Ok(Loaded::from(load.key.clone()));
+        loads.iter().map(value).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_keys_of_one_call_are_loaded_in_one_request() {
+    let origin = ByTheHundred::default();
+    let group = Group::builder("echo").origin(origin.clone());
+    let (server, _asked) = counting([group.build().unwrap()]).await;
+    let asking = asking("echo", batching(server, patient()).await);
+    origin.0.lock().unwrap().clear();
+    let keys = keys(150);
+    let answers = timeout(LONG, asking.get_many(&keys)).await.unwrap();
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(*origin.0.lock().unwrap(), [100, 50]);
 }
 
 async fn a_hundred_keys() {

@@ -77,8 +77,8 @@ fn every_field_has_a_variable() {
         }
     }
     let mut count = 0;
-    for (origin, discovery) in example::kinds() {
-        let mut config = example::config(origin, discovery);
+    for (origin, discovery, follow) in example::kinds() {
+        let mut config = example::config(origin, discovery, follow);
         // What excludes each other.
         config.cluster.peers.clear();
         config.security.token = None;

@@ -127,8 +127,8 @@ proptest! {
 
 #[test]
 fn all_fields_of_each_kind_are_printed_and_read_back() {
-    for (origin, discovery) in example::kinds() {
-        let mut config = example::config(origin, discovery);
+    for (origin, discovery, follow) in example::kinds() {
+        let mut config = example::config(origin, discovery, follow);
         config.cluster.peers.clear();
         config.cluster.client = Default::default();
         config.security.token = None;

@@ -139,6 +139,8 @@ fn more_connections(started: &Group, new: &Group) -> Option<String> {
         (Some(Origin::Sqlite(_)), Some(Origin::Sqlite(sqlite))) => {
             Some(sqlite.options(group).max_connections)
         }
+        (Some(Origin::Postgres(_)), Some(Origin::Postgres(server)))
+        | (Some(Origin::Mysql(_)), Some(Origin::Mysql(server))) => Some(server.connections(group)),
         _ => None,
     };
     let (opened, wanted) = (connections(started)?, connections(new)?);

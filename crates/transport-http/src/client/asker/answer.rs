@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gaggle_group::{Entry, Fetch, OverBudget, PeerError, Verdict};
+use gaggle_proto::terms::{Terms, absence, value as entry};
 use http::header::CONTENT_TYPE;
 use reqwest::Response;
 use tokio::time::Instant;
@@ -15,7 +16,7 @@ use crate::client::pool::Attempt;
 use crate::encoding::PROTOBUF_TYPE;
 use crate::escape::one_line;
 use crate::headers::Reported;
-use crate::terms::{self, Terms};
+use crate::terms;
 use crate::{Encoding, message};
 
 /// When to try a peer again that is asked for as much as it may be.
@@ -59,7 +60,7 @@ impl Asker {
         if len > max_value {
             return Err(self.oversized(len, max_value));
         }
-        terms::value(value, terms).map_err(|bad| self.refused(format!("status 200, but {bad}")))
+        entry(value, terms).map_err(|bad| self.refused(format!("status 200, but {bad}")))
     }
 
     /// What it means that the body of an answer to a request of then was not read.
@@ -108,7 +109,7 @@ impl Asker {
         let text = body::start(response, MAX_ERROR, self.options.read_timeout).await;
         match Reported::read(&headers, &one_line(text.trim_ascii(), 1 << 10)) {
             Ok(Some(Reported::NotFound)) => terms::read(&headers)
-                .and_then(|terms| terms::absence(&terms))
+                .and_then(|terms| Ok(absence(&terms)?))
                 .map_err(|bad| self.refused(format!("status {status}, but {bad}"))),
             Ok(Some(Reported::Failed(verdict))) => Err(self.verdict(verdict)),
             Ok(None) => Err(match failure::known(&self.name, &text, key) {

@@ -3,12 +3,12 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use gaggle_group::{Entry, HandOver, Put};
+use gaggle_proto::peer::{HandOverRequest, HandedOver, PutRequest};
+use gaggle_proto::{notices, peer, terms};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
 use crate::message::SMALL;
-use crate::proto::{HandOverRequest, HandedOver, PutRequest};
-use crate::{notices, proto, terms};
 
 /// A value for the peer to keep.
 pub(super) struct PutMessage {
@@ -80,14 +80,17 @@ impl HandOverMessage {
 /// An entry as a field of a message.
 struct Field<'a> {
     number: u32,
-    head: proto::Entry,
+    head: peer::Entry,
     value: Option<&'a Bytes>,
     len: usize,
 }
 
 impl<'a> Field<'a> {
     fn new(number: u32, entry: &'a Entry) -> Self {
-        let head = terms::entry_head(entry);
+        let head = peer::Entry {
+            value: None,
+            ..terms::put_entry(entry)
+        };
         let value = entry.value.as_ref();
         let len = head.encoded_len() + value.map_or(0, |value| within(value.len()));
         Self {
@@ -158,10 +161,10 @@ mod tests {
     use std::time::Duration;
 
     use gaggle_group::{Entry, Field, Freshness, Key, Known, Metadata, RemovalId};
+    use gaggle_proto::peer::ControlRequest;
+    use gaggle_proto::peer::control_request::Request as Kind;
 
     use super::*;
-    use crate::proto::ControlRequest;
-    use crate::proto::control_request::Request as Kind;
 
     #[test]
     fn a_value_is_written_as_prost_reads_it() {

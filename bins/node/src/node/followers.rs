@@ -1,0 +1,98 @@
+//! What follows the changes of the groups' sources: the one place that knows the kinds.
+
+use futures_util::future::join_all;
+use gaggle_follow::{Follower, Options};
+use gaggle_follow_files::FilesFeed;
+use gaggle_follow_postgres::{NotifyFeed, OptionsError, ReplicationFeed};
+use gaggle_group::{Group, Groups};
+
+use crate::config::{Config, ConfigError, Follow, Origin};
+
+/// A feed that was made and has asked nobody yet.
+pub(super) enum Feed {
+    Replication(Box<ReplicationFeed>),
+    Notify(Box<NotifyFeed>),
+    Files { feed: FilesFeed, everywhere: bool },
+}
+
+/// The feeds of the groups that have one, by the groups' names.
+pub(super) type Feeds = Vec<(String, Feed)>;
+
+/// Makes them: checks their options and reads their files.
+pub(super) fn prepare(config: &Config) -> Result<Feeds, ConfigError> {
+    let mut feeds = Feeds::new();
+    for (name, group) in &config.groups {
+        if let Some(follow) = &group.follow {
+            let feed = feed(name, follow, group.origin.as_ref())?;
+            feeds.push((name.clone(), feed));
+        }
+    }
+    Ok(feeds)
+}
+
+fn feed(group: &str, follow: &Follow, origin: Option<&Origin>) -> Result<Feed, ConfigError> {
+    let field = |field: &str| format!("groups.{group}.follow.{field}");
+    let table = format!("groups.{group}.origin");
+    let origin_at = origin.map(|origin| (origin, table.as_str()));
+    let refused = |failure: OptionsError| {
+        ConfigError::new(format!("groups.{group}.follow"), failure)
+    };
+    Ok(match follow {
+        Follow::Postgres(replication) => {
+            let options = replication.options(origin_at, field)?;
+            Feed::Replication(Box::new(
+                ReplicationFeed::new(options, group).map_err(refused)?,
+            ))
+        }
+        Follow::PostgresNotify(notify) => {
+            let options = notify.options(origin_at, field)?;
+            Feed::Notify(Box::new(NotifyFeed::new(options, group).map_err(refused)?))
+        }
+        Follow::Files(watch) => {
+            let root = match (&watch.root, origin) {
+                (Some(root), _) => root,
+                (None, Some(Origin::Files(files))) => &files.root,
+                (None, _) => return Err(ConfigError::new(field("root"), "missing")),
+            };
+            let feed = FilesFeed::new(root)
+                .map_err(|failure| ConfigError::new(field("root"), failure))?;
+            Feed::Files {
+                feed,
+                everywhere: watch.everywhere,
+            }
+        }
+    })
+}
+
+/// Those that follow.
+pub(super) struct Followers(Vec<Follower>);
+
+impl Followers {
+    /// Has each feed followed, by whichever node it falls to.
+    pub(super) fn start(feeds: Feeds, groups: &Groups) -> Self {
+        let start = |(name, feed): (String, Feed)| Some(feed.start(groups.get(&name)?.clone()));
+        Self(feeds.into_iter().filter_map(start).collect())
+    }
+
+    /// Lets go of the sources, so that other nodes can follow them. Takes a few seconds at most.
+    pub(super) async fn stop(self) {
+        join_all(self.0.into_iter().map(Follower::stop)).await;
+    }
+}
+
+impl Feed {
+    fn start(self, group: Group) -> Follower {
+        let options = Options::default();
+        match self {
+            Self::Replication(feed) => Follower::start(group, *feed, options),
+            Self::Notify(feed) => Follower::start(group, *feed, options),
+            Self::Files { feed, everywhere } => {
+                let options = Options {
+                    everywhere,
+                    ..options
+                };
+                Follower::start(group, feed, options)
+            }
+        }
+    }
+}

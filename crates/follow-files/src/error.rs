@@ -1,0 +1,78 @@
+//! Why a directory cannot be watched.
+
+use std::io;
+use std::path::PathBuf;
+
+use gaggle_follow::FeedError;
+use notify::ErrorKind;
+
+/// Why a directory cannot be watched.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{}: {source}", path.display())]
+    Root { path: PathBuf, source: io::Error },
+    #[error("{} is no directory", path.display())]
+    NoDirectory { path: PathBuf },
+    #[error(
+        "the limit of watched directories is reached{}; raise fs.inotify.max_user_watches",
+        at(paths)
+    )]
+    WatchLimit { paths: Vec<PathBuf> },
+    #[error(
+        "no more watchers can be made ({source}); raise fs.inotify.max_user_instances or the limit of open files"
+    )]
+    InstanceLimit { source: io::Error },
+    #[error("watching failed: {0}")]
+    Watch(#[source] notify::Error),
+    #[error("the feed is not open")]
+    Closed,
+    #[error("looking at changed files failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+fn at(paths: &[PathBuf]) -> String {
+    let first = paths.first();
+    first.map_or_else(String::new, |path| format!(" at {}", path.display()))
+}
+
+impl From<notify::Error> for Error {
+    fn from(error: notify::Error) -> Self {
+        // The process has as many descriptors, or the user as many watchers, as they may have.
+        const EMFILE: i32 = 24;
+        match error.kind {
+            ErrorKind::MaxFilesWatch => Self::WatchLimit { paths: error.paths },
+            ErrorKind::Io(source) if source.raw_os_error() == Some(EMFILE) => {
+                Self::InstanceLimit { source }
+            }
+            _ => Self::Watch(error),
+        }
+    }
+}
+
+impl From<Error> for FeedError {
+    fn from(error: Error) -> Self {
+        Self::new(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limits_are_named() {
+        let full = notify::Error::new(ErrorKind::MaxFilesWatch).add_path("/srv/pages".into());
+        assert_eq!(
+            Error::from(full).to_string(),
+            "the limit of watched directories is reached at /srv/pages; raise fs.inotify.max_user_watches"
+        );
+        let full = notify::Error::io(io::Error::from_raw_os_error(24));
+        assert!(
+            Error::from(full)
+                .to_string()
+                .contains("fs.inotify.max_user_instances")
+        );
+        let other = notify::Error::io(io::Error::from_raw_os_error(13));
+        assert!(matches!(Error::from(other), Error::Watch(_)));
+    }
+}

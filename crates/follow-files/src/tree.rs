@@ -1,0 +1,269 @@
+//! A directory that is watched, with all that is below it.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gaggle_group::Key;
+use notify::{Config, ErrorKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tracing::debug;
+
+use crate::error::Error;
+use crate::key::key_of;
+use crate::links::Links;
+use crate::pending::{Pending, Scope, Seen, Taken};
+
+/// Files of new directories that are told one by one, at most. Beyond them everything counts as
+/// changed.
+const FILES: usize = 8_192;
+
+/// What has changed.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) keys: Vec<Key>,
+    /// Everything may have changed.
+    pub(crate) all: bool,
+    /// The path of the root leads to another directory now.
+    pub(crate) turned: bool,
+}
+
+/// A tree that is watched. All of its methods block.
+pub(crate) struct Tree {
+    scope: Scope,
+    id: Id,
+    /// Directories below the root. Once one is gone, nothing else tells that it was one.
+    dirs: HashSet<PathBuf>,
+    links: Links,
+    watcher: RecommendedWatcher,
+    pending: Arc<Pending>,
+}
+
+impl Tree {
+    /// Watches the directory at that path, and all that are below it.
+    pub(crate) fn open(given: &Path, pending: &Arc<Pending>) -> Result<Self, Error> {
+        let lost = |source| Error::Root {
+            path: given.to_owned(),
+            source,
+        };
+        let real = fs::canonicalize(given).map_err(lost)?;
+        let id = Id::of(&real).map_err(lost)?;
+        if !real.is_dir() {
+            return Err(Error::NoDirectory { path: real });
+        }
+        let scope = Scope {
+            given: given.to_owned(),
+            real,
+        };
+        let (noted, within) = (Arc::clone(pending), scope.clone());
+        let note = move |event| noted.note(&within, event);
+        // Links are not followed: a directory that is watched by two paths is told by one of them.
+        let config = Config::default().with_follow_symlinks(false);
+        let mut watcher = RecommendedWatcher::new(note, config)?;
+        watch_parent(&mut watcher, &scope)?;
+        watcher.watch(&scope.real, RecursiveMode::Recursive)?;
+        let mut tree = Self {
+            scope,
+            id,
+            dirs: HashSet::new(),
+            links: Links::default(),
+            watcher,
+            pending: Arc::clone(pending),
+        };
+        let root = tree.scope.real.clone();
+        tree.read(root, &mut None).map_err(lost)?;
+        // What lies there now was not there before it was opened, or may have changed since.
+        Ok(tree)
+    }
+
+    /// Whether the path of the root still leads to this directory.
+    fn is_current(&self) -> bool {
+        Id::of(&self.scope.given).is_ok_and(|id| id == self.id)
+    }
+
+    /// Looks at what was seen to change.
+    pub(crate) fn look(&mut self, taken: Taken) -> Result<Found, Error> {
+        if let Some(failure) = taken.failure {
+            return Err(failure.into());
+        }
+        let turned = !self.is_current();
+        if turned || taken.everything {
+            // Where events were dropped, there may be directories that are not watched.
+            *self = Self::open(&self.scope.given, &self.pending)?;
+            return Ok(Found {
+                all: true,
+                turned,
+                keys: Vec::new(),
+            });
+        }
+        let mut found = Found::default();
+        for (path, seen) in taken.paths {
+            self.look_at(path, seen, &mut found)?;
+        }
+        if found.all {
+            found.keys.clear();
+        }
+        Ok(found)
+    }
+
+    fn look_at(&mut self, path: PathBuf, seen: Seen, found: &mut Found) -> Result<(), Error> {
+        let was_dir = self.dirs.contains(&path);
+        let was_link = self.links.remove_at(&path);
+        let now = fs::symlink_metadata(&path).map(|metadata| metadata.file_type());
+        let is_dir = now.as_ref().is_ok_and(fs::FileType::is_dir);
+        if was_dir && (seen.gone || !is_dir) {
+            // Which files were below it is not known.
+            found.all = true;
+            self.dirs.retain(|dir| !dir.starts_with(&path));
+            self.links.remove(&path);
+        }
+        if is_dir {
+            return if seen.appeared || !was_dir {
+                self.adopt(path, found)
+            } else {
+                Ok(())
+            };
+        }
+        let is_link = now.is_ok_and(|kind| kind.is_symlink());
+        if is_link {
+            self.link(&path);
+        }
+        // What lies below a link to a directory has other names than those that are told.
+        found.all |= was_link.is_some_and(|target| self.dirs.contains(&target));
+        found.all |= is_link && path.is_dir();
+        self.tell(&path, found);
+        Ok(())
+    }
+
+    /// Adds the keys by which a path can be asked for.
+    fn tell(&self, path: &Path, found: &mut Found) {
+        let Some(names) = self.links.names_of(path) else {
+            found.all = true;
+            return;
+        };
+        for name in names {
+            let relative = name.strip_prefix(&self.scope.real);
+            found.keys.extend(relative.ok().and_then(key_of));
+        }
+        found.all |= found.keys.len() > FILES;
+        if found.all {
+            found.keys.clear();
+        }
+    }
+
+    /// A directory has appeared: watches it, then tells what it has, as that may have been made
+    /// before the watch began.
+    fn adopt(&mut self, path: PathBuf, found: &mut Found) -> Result<(), Error> {
+        match self.watcher.watch(&path, RecursiveMode::Recursive) {
+            Ok(()) => {}
+            Err(error) if is_gone(&error) => {
+                // What it had, and for how long, was not seen.
+                found.all = true;
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let mut files = Some(Vec::new());
+        if let Err(error) = self.read(path, &mut files) {
+            debug!(%error, "a directory went away while it was read");
+            found.all = true;
+        }
+        // Too many to be told one by one.
+        let Some(files) = files else {
+            found.all = true;
+            return Ok(());
+        };
+        for file in files {
+            self.tell(&file, found);
+        }
+        Ok(())
+    }
+
+    /// Takes note of the directories and the links from there on. Adds the files to `files`, where
+    /// there is such a list; there is none any more where they are too many.
+    fn read(&mut self, from: PathBuf, files: &mut Option<Vec<PathBuf>>) -> io::Result<()> {
+        let mut todo = vec![from];
+        while let Some(dir) = todo.pop() {
+            for entry in fs::read_dir(&dir)? {
+                let entry = entry?;
+                let (path, kind) = (entry.path(), entry.file_type()?);
+                if kind.is_dir() {
+                    todo.push(path);
+                    continue;
+                }
+                if kind.is_symlink() {
+                    self.link(&path);
+                }
+                if let Some(list) = files {
+                    list.push(path);
+                    if list.len() > FILES {
+                        *files = None;
+                    }
+                }
+            }
+            self.dirs.insert(dir);
+        }
+        Ok(())
+    }
+
+    /// Takes note of a link, if it leads to somewhere below the root: no key leads outside.
+    fn link(&mut self, path: &Path) {
+        if let Ok(target) = fs::canonicalize(path)
+            && target.starts_with(&self.scope.real)
+        {
+            self.links.insert(path.to_owned(), target);
+        }
+    }
+}
+
+/// Watches the directory in which the root's path is an entry, perhaps a link that is turned. That
+/// is sooner than the next look, and not needed for it.
+fn watch_parent(watcher: &mut RecommendedWatcher, scope: &Scope) -> Result<(), Error> {
+    // A link that lies in the directory to which it leads: the parent is watched with the tree.
+    let parent = scope.given.parent();
+    let parent = parent.filter(|parent| {
+        fs::canonicalize(parent).is_ok_and(|parent| !parent.starts_with(&scope.real))
+    });
+    let Some(parent) = parent else { return Ok(()) };
+    match watcher.watch(parent, RecursiveMode::NonRecursive) {
+        Err(error) if matches!(error.kind, ErrorKind::MaxFilesWatch) => Err(error.into()),
+        Err(error) => {
+            debug!(%error, "the directory above the root cannot be watched");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(error) => {
+            matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            )
+        }
+        _ => false,
+    }
+}
+
+/// Which directory it is, whatever its path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Id(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] PathBuf);
+
+impl Id {
+    #[cfg(unix)]
+    fn of(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let metadata = fs::metadata(path)?;
+        Ok(Self((metadata.dev(), metadata.ino())))
+    }
+
+    #[cfg(not(unix))]
+    fn of(path: &Path) -> io::Result<Self> {
+        fs::canonicalize(path).map(Self)
+    }
+}

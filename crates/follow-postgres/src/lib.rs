@@ -1,0 +1,154 @@
+//! Follows changes of PostgreSQL, so that cached values are removed as their rows change.
+//!
+//! Two feeds implement [`gaggle_follow::Feed`]:
+//!
+//! * [`ReplicationFeed`] reads the server's log by logical replication (the plugin `pgoutput`, a
+//!   publication, a durable slot). The server keeps what was not confirmed, so that no change is
+//!   missed, also of a time in which nobody followed. PostgreSQL 12 or later, `wal_level = logical`.
+//! * [`NotifyFeed`] listens to a channel that triggers notify. It needs no setting of the server and
+//!   no right beyond a log-in. What happens while it is not connected is lost, and each connect
+//!   therefore removes the whole group.
+//!
+//! ```no_run
+//! use gaggle_follow::{Feed as _, Opened};
+//! use gaggle_follow_postgres::{ReplicationFeed, ReplicationOptions, TableMap, replication_sql};
+//!
+//! # async fn follow() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = ReplicationOptions {
+//!     url: "postgres://gaggle@db.example/app?sslmode=verify-full".into(),
+//!     password: Some(std::fs::read_to_string("/run/secrets/db")?.trim().into()),
+//!     tables: vec![TableMap::new("players", "player:{id}")],
+//!     ..ReplicationOptions::default()
+//! };
+//! // What to run in the database, once.
+//! print!("{}", replication_sql(&options, "scores")?);
+//!
+//! let mut feed = ReplicationFeed::new(options, "scores")?;
+//! if let Opened::Missed(why) = feed.open().await? {
+//!     println!("{why}: remove everything");
+//! }
+//! loop {
+//!     let batch = feed.next().await?;
+//!     for change in &batch.changes {
+//!         println!("{change:?}");
+//!     }
+//!     if let Some(position) = batch.position {
+//!         feed.confirm(position).await?;
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! # Keys
+//!
+//! A [`TableMap`] makes a key of a row's columns: `{id}`, `user:{id}`, `{tenant}/{id}`. An insert
+//! tells its key, because it may have been cached as absent; an update tells it too, and the key that
+//! the row had where that was another; a delete tells the key that the row had. A truncated table is
+//! a change of everything ([`Change::All`](gaggle_follow::Change::All)). With
+//! [`payload`](TableMap::payload) inserts and updates carry the value.
+//!
+//! The key that a row had is known only if its columns are in the table's *replica identity*, which
+//! is the primary key unless it was changed. [`ReplicationFeed`] refuses a table where one is not,
+//! when it opens and whenever the table changes, and says which `ALTER TABLE … REPLICA IDENTITY`
+//! helps. `REPLICA IDENTITY FULL` writes the whole old row to the log at each update and delete.
+//!
+//! # Setting up
+//!
+//! [`replication_sql`] and [`notify_sql`] print the statements, which can be run again. For
+//! replication they are, in short:
+//!
+//! ```sql
+//! -- postgresql.conf: wal_level = logical (a restart), max_slot_wal_keep_size = '10GB' (a reload)
+//! CREATE ROLE gaggle LOGIN REPLICATION;
+//! CREATE PUBLICATION gaggle FOR TABLE players WITH (publish_via_partition_root = true);
+//! ```
+//!
+//! The slot is created when a feed first opens. Creating it waits for the transactions that run; a
+//! transaction that stays open for hours delays it as long.
+//!
+//! **Privileges.** A replication feed needs `LOGIN`, `REPLICATION`, `CONNECT` on the database and a
+//! line of `pg_hba.conf` for the database (not for `replication`, which is of physical replication). A
+//! role with `REPLICATION` can read every change of every table that is published: give it to this
+//! user alone. A notify feed needs `LOGIN` and `CONNECT`. Whoever owns the tables sets up
+//! publications and triggers.
+//!
+//! **The log.** A slot holds the server's log back until changes are confirmed. While nobody follows,
+//! the log grows and in the end fills the disk. `max_slot_wal_keep_size` bounds that: beyond it the
+//! server gives the slot up, the next open creates another one, and says
+//! [`Opened::Missed`](gaggle_follow::Opened::Missed). Drop the slot of a group that is not followed any
+//! more. Alert on `pg_replication_slots.wal_status` other than `reserved`.
+//!
+//! # The URL
+//!
+//! `postgres://user:password@host:port/database` with these parameters: `sslmode` (`disable`, `prefer`,
+//! `require`, `verify-ca`, `verify-full`), `sslrootcert`, `sslcert` and `sslkey` (files in PEM, read at
+//! each connect), `host` (also the directory of a Unix socket), `port`, `user`, `password`, `dbname`,
+//! `application_name`. `prefer`, the default, and `require` take any certificate. Whoever can change
+//! the network's packets can then read the changes; use `verify-full`. Passwords are sent by
+//! SCRAM-SHA-256 or MD5, and in clear text over verified TLS or a Unix socket only. Errors and `Debug`
+//! show the user, host, port and database, and never the password.
+//!
+//! # What a feed does in which case
+//!
+//! | case | [`ReplicationFeed`] |
+//! |---|---|
+//! | the slot is new, or was lost | `Opened::Missed`, at each opening until a position is confirmed |
+//! | another server, or another timeline of it (a promoted standby, a restored backup) than this feed saw before | `Opened::Missed` |
+//! | another connection holds the slot | [`SlotInUse`], as the source of the error |
+//! | a large transaction | bounded batches without a position, and the position with or after the last one; the server waits |
+//! | nobody asks for the next batch | the server is told every [`status_interval`](ReplicationOptions::status_interval) that this side lives |
+//! | the server says nothing for [`silence_timeout`](ReplicationOptions::silence_timeout), although it is asked to answer | an error |
+//! | nothing happens in the tables | the slot moves on with the server's log by itself, once all changes are confirmed |
+//! | the server is told to stop | it waits for what is not confirmed, 5 seconds at most where the feed has read all; then an error |
+//! | a change of a row longer than [`max_row`](ReplicationOptions::max_row) | a change of everything, and a warning |
+//! | a column of a key is renamed or dropped, the table is renamed | an error that names it, until the options or the table are changed |
+//! | another table takes the name | a change of everything |
+//! | a table of the publication that is not mapped | ignored, with one warning |
+//! | a key column is `NULL` | the row has no key |
+//! | a long value that an update did not change | its payload is not sent: the key is removed |
+//!
+//! # Trade-offs
+//!
+//! * Messages, SCRAM and MD5 come from `postgres-protocol`, the layer below `tokio-postgres`; the
+//!   connection, TLS and the replication stream are this crate's own. `tokio-postgres` and `sqlx` have no
+//!   replication. `pgwire-replication` and `pg_walstream` bring a second cryptographic library (aws-lc),
+//!   and the former neither notices a server that vanished nor bounds what it buffers in bytes.
+//! * No channel binding (`SCRAM-SHA-256-PLUS`), no GSSAPI, and one host in the URL. A cluster of servers
+//!   needs a name or an address that follows the primary.
+//! * A slot lives on one server. After a failover it is missing (before PostgreSQL 17, or without
+//!   `failover` slots), a new one is created, and the group is removed.
+//! * A node that dies after it has created a slot and before it has removed the group leaves a slot that
+//!   looks complete. What was cached before the slot was created may then stay until it expires.
+//! * [`behind_bytes`](gaggle_follow::Feed::behind_bytes) knows the end of the log when the feed was opened
+//!   and what the server has sent since. While the server reads through a backlog, newer log does not
+//!   count yet.
+//! * Each followed group decodes the server's log by a process of its own.
+//! * DDL is not in the stream: a dropped table, a dropped or detached partition and a rewritten column
+//!   remove nothing. `TRUNCATE` of a single partition is not told under its table. Remove the group by
+//!   hand.
+//! * Sequences, large objects, unlogged tables and materialised views are not in the stream.
+//! * A notice's payload has less than 8,000 bytes; a longer key is told as a change of everything. A
+//!   transaction with many changes fills the server's queue of notices (8 GB), and each costs the writer a
+//!   call of the trigger. A `bytea` column comes as `\x…` in a notice, as bytes by replication. Triggers
+//!   do not fire for what a subscription applies, unless they are set to `ENABLE ALWAYS`.
+//! * `LISTEN` and replication need a session of their own: connect to the server, not to a pooler such as
+//!   PgBouncer in transaction mode.
+
+mod error;
+mod lsn;
+mod names;
+mod notify;
+mod options;
+mod pgoutput;
+mod replication;
+mod sql;
+mod template;
+mod wire;
+
+pub use error::{OptionsError, PostgresError, ServerError, SlotInUse};
+pub use notify::NotifyFeed;
+pub use options::{NotifyOptions, ReplicationOptions, TableMap};
+pub use replication::ReplicationFeed;
+pub use sql::{notify_sql, replication_sql};
+
+use template::KeyTemplate;

@@ -1,0 +1,11 @@
+//! Following by logical replication.
+
+mod batch;
+mod changes;
+mod feed;
+mod prepare;
+mod slot;
+mod stream;
+mod tables;
+
+pub use feed::ReplicationFeed;

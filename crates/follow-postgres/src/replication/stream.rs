@@ -1,0 +1,381 @@
+//! The task that owns the connection while changes stream in.
+//!
+//! It reads no further than a batch and the channel hold, so that a large transaction waits in the
+//! server. It tells the server that it lives all the while, as the server ends a connection from
+//! which nothing has come for its `wal_sender_timeout`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::BufMut as _;
+use gaggle_follow::{Batch, Change};
+use postgres_protocol::message::frontend;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use super::batch::Pending;
+use super::changes::Translator;
+use crate::PostgresError;
+use crate::lsn::Lsn;
+use crate::pgoutput::{Logical, Streamed, table_of_row};
+use crate::wire::{Connection, Message};
+
+/// How long the server may take to end its side once it is told to.
+const GOODBYE: Duration = Duration::from_millis(500);
+/// The time between two answers to a server that asks again at once.
+const BETWEEN_ANSWERS: Duration = Duration::from_millis(100);
+/// For how long a server that shuts down waits for what is not confirmed.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+/// From 1970 to 2000, in seconds.
+const EPOCH: u64 = 946_684_800;
+
+/// What the feed and its task tell each other.
+#[derive(Debug)]
+pub(super) struct Progress {
+    confirmed: AtomicU64,
+    sent: AtomicU64,
+    /// Whether nothing is missing, as far as the confirmed position.
+    is_proven: AtomicBool,
+    changed: Notify,
+}
+
+impl Progress {
+    pub(super) fn new(confirmed: Lsn, sent: Lsn, is_proven: bool) -> Self {
+        Self {
+            confirmed: confirmed.0.into(),
+            sent: sent.0.into(),
+            is_proven: is_proven.into(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Whoever applies the changes has applied all up to here.
+    pub(super) fn confirm(&self, position: Lsn) {
+        self.is_proven.store(true, Ordering::Release);
+        self.advance(position);
+    }
+
+    fn advance(&self, position: Lsn) {
+        let before = self.confirmed.fetch_max(position.0, Ordering::AcqRel);
+        if before < position.0 {
+            self.changed.notify_one();
+        }
+    }
+
+    fn confirmed(&self) -> Lsn {
+        Lsn(self.confirmed.load(Ordering::Acquire))
+    }
+
+    /// How far the server's log is known to reach beyond what is confirmed.
+    pub(super) fn behind(&self) -> u64 {
+        let sent = self.sent.load(Ordering::Acquire);
+        sent.saturating_sub(self.confirmed().0)
+    }
+}
+
+/// How the stream is followed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    pub(super) max_batch: usize,
+    pub(super) max_row: usize,
+    pub(super) status_interval: Duration,
+    pub(super) silence_timeout: Duration,
+}
+
+pub(super) struct Stream {
+    connection: Connection,
+    translator: Translator,
+    pace: Pace,
+    progress: Arc<Progress>,
+    batches: mpsc::Sender<Batch>,
+    pending: Pending,
+    /// The transaction whose changes are coming.
+    transaction: Option<Transaction>,
+    /// The end of the last transaction of which changes were handed out.
+    last_change: Lsn,
+    /// The last position that was handed out, or will be.
+    reached: Lsn,
+    /// Whether a position without changes is to be handed out.
+    is_position_due: bool,
+    next_status: Instant,
+    last_answer: Option<Instant>,
+    insistence: Option<Insistence>,
+    last_word: Instant,
+}
+
+/// The server asks for an answer again and again: it wants to shut down, and waits until all that
+/// it has sent is confirmed.
+#[derive(Debug)]
+struct Insistence {
+    at: Lsn,
+    since: Instant,
+    last: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Transaction {
+    committed: i64,
+    has_changes: bool,
+}
+
+impl Stream {
+    /// On a connection that the server streams on already.
+    pub(super) fn new(
+        mut connection: Connection,
+        translator: Translator,
+        pace: Pace,
+        progress: Arc<Progress>,
+        batches: mpsc::Sender<Batch>,
+    ) -> Self {
+        // Both rows of an update, and what surrounds them.
+        connection.keep_up_to(pace.max_row);
+        Self {
+            connection,
+            translator,
+            pace,
+            progress,
+            batches,
+            pending: Pending::new(pace.max_batch),
+            transaction: None,
+            last_change: Lsn::default(),
+            reached: Lsn::default(),
+            // The first position is waited for, where it has to be proved that nothing is missing.
+            is_position_due: true,
+            next_status: Instant::now(),
+            last_answer: None,
+            insistence: None,
+            last_word: Instant::now(),
+        }
+    }
+
+    /// Follows until it is told to stop, or nobody takes batches any more, or it fails. The server
+    /// has let go of the slot when it returns, as a rule.
+    pub(super) async fn run(
+        mut self,
+        mut stop: oneshot::Receiver<()>,
+    ) -> Result<(), PostgresError> {
+        let followed = self.follow(&mut stop).await;
+        if followed.is_ok() {
+            // What was confirmed last need not come again.
+            self.tell(false).await?;
+            frontend::copy_done(self.connection.outgoing());
+            self.connection.end(GOODBYE).await;
+        }
+        followed
+    }
+
+    async fn follow(&mut self, stop: &mut oneshot::Receiver<()>) -> Result<(), PostgresError> {
+        let batches = self.batches.clone();
+        loop {
+            // What is here already goes into the same batch.
+            while !self.pending.is_full()
+                && let Some(message) = self.connection.buffered()?
+            {
+                self.take(message).await?;
+            }
+            let is_full = self.pending.is_full();
+            let is_ready =
+                self.pending.has_changes() || self.is_position_due && self.pending.has_position();
+            tokio::select! {
+                biased;
+                _ = &mut *stop => return Ok(()),
+                () = batches.closed() => return Ok(()),
+                () = sleep_until(self.next_status) => {
+                    self.is_position_due = true;
+                    self.tell(true).await?;
+                }
+                () = self.progress.changed.notified() => {
+                    self.settle();
+                    self.tell(false).await?;
+                }
+                permit = batches.reserve(), if is_ready => {
+                    let Ok(permit) = permit else { return Ok(()) };
+                    permit.send(self.pending.take());
+                    self.is_position_due = false;
+                    // There was no reading while it was full.
+                    if is_full {
+                        self.last_word = Instant::now();
+                    }
+                }
+                read = self.connection.fill(), if !is_full => {
+                    read?;
+                    self.last_word = Instant::now();
+                }
+                () = sleep_until(self.last_word + self.pace.silence_timeout), if !is_full => {
+                    return Err(PostgresError::Silent(self.pace.silence_timeout));
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, message: Message) -> Result<(), PostgresError> {
+        match message {
+            Message::CopyData(data) => match Streamed::parse(&data)? {
+                Streamed::Data { end, sent, data } => {
+                    self.heard(end);
+                    self.apply(Logical::parse(data)?, end, sent)
+                }
+                Streamed::Keepalive { end, reply } => {
+                    self.heard(end);
+                    if self.transaction.is_none() {
+                        self.reach(end);
+                    }
+                    if reply {
+                        self.answer(end).await?;
+                    }
+                    Ok(())
+                }
+            },
+            Message::CopyDataCut { beginning, length } => {
+                if let Streamed::Data { end, data, .. } = Streamed::parse(&beginning)? {
+                    self.heard(end);
+                    self.skip(data, length)?;
+                }
+                Ok(())
+            }
+            Message::Error(error) => Err(PostgresError::Server(error)),
+            Message::ReadyForQuery => Err(PostgresError::Closed),
+            _ => Ok(()),
+        }
+    }
+
+    fn apply(&mut self, message: Logical<'_>, at: Lsn, sent: i64) -> Result<(), PostgresError> {
+        match message {
+            Logical::Begin { committed } => {
+                self.transaction = Some(Transaction {
+                    committed,
+                    has_changes: false,
+                });
+            }
+            Logical::Commit { end } => {
+                let ended = self.transaction.take();
+                if ended.is_some_and(|transaction| transaction.has_changes) {
+                    self.last_change = end;
+                    self.reached = end;
+                    self.pending.reach(end);
+                } else {
+                    self.reach(end);
+                }
+            }
+            change => {
+                let pending = &mut self.pending;
+                let mut added = false;
+                self.translator.apply(change, at, &mut |change| {
+                    pending.add(change);
+                    added = true;
+                })?;
+                if added {
+                    self.added(Some(sent));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A change of a row that was too long to be kept.
+    fn skip(&mut self, beginning: &[u8], length: usize) -> Result<(), PostgresError> {
+        let table = table_of_row(beginning)?;
+        let table = table
+            .ok_or_else(|| PostgresError::protocol(format!("{length} bytes that are not a row")))?;
+        if self.translator.is_followed(table) {
+            tracing::warn!(
+                bytes = length,
+                max_row = self.pace.max_row,
+                "a change of a row is longer than max_row, and counts as a change of everything"
+            );
+            self.pending.add(Change::All);
+            self.added(None);
+        }
+        Ok(())
+    }
+
+    fn added(&mut self, sent: Option<i64>) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.has_changes = true;
+            if let Some(sent) = sent {
+                let age = sent.saturating_sub(transaction.committed);
+                let age = u64::try_from(age).unwrap_or_default();
+                self.pending.aged(Duration::from_micros(age));
+            }
+        }
+    }
+
+    fn heard(&mut self, end: Lsn) {
+        self.progress.sent.fetch_max(end.0, Ordering::AcqRel);
+    }
+
+    /// The log holds nothing for us up to here.
+    fn reach(&mut self, end: Lsn) {
+        if end > self.reached {
+            self.reached = end;
+            self.pending.reach(end);
+            self.settle();
+        }
+    }
+
+    /// Where every change that was handed out has been confirmed, what came after the last one
+    /// needs nobody's confirmation: an idle database's log is freed, and a server that shuts down,
+    /// which waits for us to have all, does not wait long.
+    fn settle(&mut self) {
+        if self.transaction.is_none()
+            && self.progress.is_proven.load(Ordering::Acquire)
+            && self.progress.confirmed() >= self.last_change
+            && let Some(position) = self.pending.take_position()
+        {
+            self.progress.advance(position);
+        }
+    }
+
+    /// The server wants to hear from us. A server that shuts down asks again as soon as it is
+    /// answered, until all is confirmed. It is not kept from it for long: what was not confirmed
+    /// comes again.
+    async fn answer(&mut self, end: Lsn) -> Result<(), PostgresError> {
+        let now = Instant::now();
+        let before = self.insistence.take();
+        let before = before.filter(|b| b.at == end && now < b.last + 10 * BETWEEN_ANSWERS);
+        let since = before.map_or(now, |before| before.since);
+        if now > since + SHUTDOWN {
+            return Err(PostgresError::ShuttingDown);
+        }
+        self.insistence = Some(Insistence {
+            at: end,
+            since,
+            last: now,
+        });
+        match self.last_answer {
+            Some(last) if now < last + BETWEEN_ANSWERS => {
+                self.next_status = self.next_status.min(last + BETWEEN_ANSWERS);
+                Ok(())
+            }
+            _ => {
+                self.last_answer = Some(now);
+                self.tell(false).await
+            }
+        }
+    }
+
+    /// Tells the server how far we are.
+    async fn tell(&mut self, ask: bool) -> Result<(), PostgresError> {
+        let flushed = self.progress.confirmed().0;
+        let written = self.progress.sent.load(Ordering::Acquire).max(flushed);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now
+            .unwrap_or_default()
+            .saturating_sub(Duration::from_secs(EPOCH));
+        let out = self.connection.outgoing();
+        out.put_u8(b'd');
+        out.put_u32(4 + 34);
+        out.put_u8(b'r');
+        out.put_u64(written);
+        out.put_u64(flushed);
+        out.put_u64(flushed);
+        out.put_u64(u64::try_from(now.as_micros()).unwrap_or_default());
+        out.put_u8(ask.into());
+        let limit = self.pace.silence_timeout;
+        let told = tokio::time::timeout(limit, self.connection.flush()).await;
+        told.map_err(|_| PostgresError::Silent(limit))??;
+        self.next_status = Instant::now() + self.pace.status_interval;
+        Ok(())
+    }
+}

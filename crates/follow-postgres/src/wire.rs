@@ -1,0 +1,11 @@
+//! A connection to PostgreSQL: where to, TLS, log-in, and messages.
+
+mod connection;
+mod login;
+mod message;
+mod target;
+mod tls;
+
+pub(crate) use connection::{Connection, Row};
+pub(crate) use message::Message;
+pub(crate) use target::Target;

@@ -1,0 +1,135 @@
+//! How often a request may be sent again, and when.
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+use httpdate::parse_http_date;
+use hyper::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use tokio::time::Instant;
+
+/// What a token of the budget is worth, in parts.
+const TOKEN: u32 = 10;
+/// The most tokens that are saved up.
+const BURST: u32 = 10;
+/// How long to wait before a retry, in milliseconds: spread, so that loads that failed together do
+/// not come again together.
+const BACKOFF: std::ops::RangeInclusive<u64> = 25..=100;
+/// The longest wait that a service may ask for where a load has no time of its own.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// How many retries an origin is worth: one for every ten loads, and ten saved up from better
+/// times. An origin that always fails is asked a tenth more often by them, and not a multiple.
+pub(crate) struct RetryBudget {
+    parts: AtomicU32,
+}
+
+impl RetryBudget {
+    pub(crate) fn new() -> Self {
+        Self {
+            parts: AtomicU32::new(BURST * TOKEN),
+        }
+    }
+
+    /// A load has begun.
+    pub(crate) fn asked(&self) {
+        let more = |parts| (parts < BURST * TOKEN).then_some(parts + 1);
+        // It may be full already.
+        let _ = self.parts.fetch_update(Relaxed, Relaxed, more);
+    }
+
+    /// Takes one retry, if there is one left.
+    pub(crate) fn take(&self) -> bool {
+        let less = |parts: u32| parts.checked_sub(TOKEN);
+        self.parts.fetch_update(Relaxed, Relaxed, less).is_ok()
+    }
+}
+
+/// How long to wait before a load is tried again that must be over by `until`; `None` if that is
+/// too long. `asked_for` is what the service has asked for.
+pub(crate) fn wait(asked_for: Option<Duration>, until: Option<Instant>) -> Option<Duration> {
+    let backoff = Duration::from_millis(fastrand::u64(BACKOFF));
+    let wait = asked_for.map_or(backoff, |asked_for| asked_for.max(backoff));
+    let room = until.map_or(LONGEST_WAIT, |until| {
+        until.saturating_duration_since(Instant::now())
+    });
+    (wait < room).then_some(wait)
+}
+
+/// The `Retry-After` of an answer (RFC 9110, section 10.2.3); what is neither a number nor a date
+/// is ignored.
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let seconds = text.parse().unwrap_or(u64::MAX);
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = parse_http_date(text).ok()?;
+    let made = headers.get(DATE).and_then(date).unwrap_or(now);
+    Some(at.duration_since(made).unwrap_or_default())
+}
+
+fn date(value: &HeaderValue) -> Option<SystemTime> {
+    parse_http_date(value.to_str().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn there_are_ten_retries_and_one_more_for_ten_loads() {
+        let budget = RetryBudget::new();
+        let taken = (0..100).filter(|_| budget.take()).count();
+        assert_eq!(taken, 10);
+        let taken = (0..1_000).filter(|_| {
+            budget.asked();
+            budget.take()
+        });
+        assert_eq!(taken.count(), 100);
+        (0..1_000).for_each(|_| budget.asked());
+        let taken = (0..100).filter(|_| budget.take()).count();
+        assert_eq!(taken, 10, "no more are saved up");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_is_spread_and_fits_into_the_time_that_is_left() {
+        let ms = Duration::from_millis;
+        for _ in 0..100 {
+            let waited = wait(None, None).unwrap();
+            assert!((ms(25)..=ms(100)).contains(&waited));
+        }
+        let until = |left| Some(Instant::now() + left);
+        assert_eq!(wait(None, until(ms(25))), None);
+        assert_eq!(wait(Some(ms(3_000)), until(ms(3_001))), Some(ms(3_000)));
+        assert_eq!(wait(Some(ms(3_000)), until(ms(3_000))), None);
+        assert_eq!(wait(Some(ms(1_000)), None), None);
+        assert!(wait(Some(ms(0)), None).unwrap() >= ms(25));
+        assert_eq!(wait(Some(Duration::MAX), until(ms(10_000))), None);
+    }
+
+    #[test]
+    fn a_retry_after_is_a_number_or_a_date() {
+        let date = |after: u64| httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(after));
+        let read = |text: &str, made: Option<u64>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            if let Some(made) = made {
+                headers.insert(DATE, date(made).parse().unwrap());
+            }
+            retry_after(&headers, UNIX_EPOCH + Duration::from_secs(1_000))
+        };
+        let secs = |secs| Some(Duration::from_secs(secs));
+        assert_eq!(read("0", None), secs(0));
+        assert_eq!(read(" 120 ", None), secs(120));
+        assert_eq!(read("99999999999999999999999", None), secs(u64::MAX));
+        assert_eq!(read(&date(1_007), None), secs(7));
+        assert_eq!(read(&date(1_007), Some(1_002)), secs(5));
+        assert_eq!(read(&date(7), Some(1_002)), secs(0));
+        for odd in ["", "-1", "1.5", "soon"] {
+            assert_eq!(read(odd, None), None, "{odd}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), UNIX_EPOCH), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! Values from the objects of a bucket: Amazon S3 and what speaks its protocol, Google Cloud
+//! Storage, Azure Blob Storage, or a local directory.
+//!
+//! The key is put into a template and is the object's name; the value is the object, whole.
+//! [`ObjectOrigin::new`] makes a client for a URL, and [`ObjectOrigin::from_store`] takes any
+//! [`ObjectStore`](object_store::ObjectStore) that a program has already:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use gaggle_group::{Content, Key, Load, Origin};
+//! use gaggle_origin_object::object_store::{ObjectStoreExt, memory::InMemory, path::Path};
+//! use gaggle_origin_object::{ObjectOptions, ObjectOrigin};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = Arc::new(InMemory::new());
+//! store.put(&Path::parse("scores/users/Tom.json")?, "630".into()).await?;
+//!
+//! let origin = ObjectOrigin::from_store(store, ObjectOptions {
+//!     url: "memory:///scores".to_owned(), // as in s3://bucket/scores, for `new`
+//!     path: "users/{key}.json".to_owned(),
+//!     ..ObjectOptions::default()
+//! })?;
+//! let found = origin.load(Load::new(&Key::from("Tom"), 1024)).await?;
+//! assert_eq!(found.content, Content::Value("630".into()));
+//! // Asked again with what was said of the object, the store does not send it again.
+//! let again = Key::from("Tom");
+//! let again = origin.load(Load::new(&again, 1024).with_stale(&found.metadata)).await?;
+//! assert_eq!(again.content, Content::NotModified);
+//! let found = origin.load(Load::new(&Key::from("Kesa"), 1024)).await?;
+//! assert_eq!(found.content, Content::Absent);
+//! # Ok(()) }
+//! ```
+//!
+//! # Services
+//!
+//! | URL | feature | keys |
+//! |---|---|---|
+//! | `s3://bucket/prefix` | `aws`, on by default | `access_key_id`, `secret_access_key`, and a session `token` |
+//! | `gs://bucket/prefix` | `gcp` | a bearer `token`, or `google_service_account` in `options` |
+//! | `az://container/prefix` | `azure` | the account as `access_key_id`, its key as `secret_access_key`, or a bearer `token` |
+//! | `file:///directory` | `fs` | |
+//!
+//! A service that speaks the protocol of S3 is named by `endpoint`: MinIO, Ceph, Cloudflare R2.
+//! `http://` needs `allow_http`.
+//!
+//! Where neither a secret, a token nor `anonymous` is given, keys come from where the `object_store`
+//! crate looks for them: the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`, with all that those say,
+//! endpoints included), web identity tokens, container credentials, and then the instance's metadata
+//! service, which the client asks over HTTP at its link-local address. Where they are given, the
+//! environment is not read.
+//!
+//! Opening asks nobody, so that a service that is down delays no start and no permission to list
+//! is needed: a bucket that is not there, or wrong keys, are failures of loads. Only a directory must
+//! be there.
+//!
+//! # What a key names
+//!
+//! The object's name is the prefix, a slash, and `path` with the key in the place of `{key}`, byte
+//! for byte: a slash in a key is a slash in the name, and nothing is encoded in it. (The URL of a
+//! request is, as the protocol says.) No key names an object outside of the prefix, and no two keys
+//! name the same object.
+//!
+//! These are failures ([`OriginFault::Key`](gaggle_group::OriginFault::Key)) and are not asked for:
+//!
+//! | key | why |
+//! |---|---|
+//! | one that is not UTF-8 | no object has such a name, and an encoded one would be another key's |
+//! | control characters | requests for them do not pass everywhere |
+//! | an empty segment: `/a`, `a//b`, `a/`, or an empty key where it is a segment alone | some stores take `a//b` for `a/b` |
+//! | a segment `.` or `..`, between `/` or `\`, as it is or decoded up to four times (`%2e%2e`, `..%2f`) | proxies and stores over file systems resolve it |
+//! | a name over 1024 bytes | the services' limit |
+//!
+//! # What an answer means
+//!
+//! | answer | meaning |
+//! |---|---|
+//! | the object | the value is its bytes, as stored: a compressed object stays compressed |
+//! | 404 | not found |
+//! | 404 with `NoSuchBucket` or `ContainerNotFound` | a failure |
+//! | 304, where the request had a condition | the value kept by the group is still right |
+//! | any other status, redirects included | a failure; 408, 429 and 5xx after the retries |
+//! | no connection, a silence over `read_timeout`, a load over `timeout` | a failure |
+//! | a body that breaks off | what is left of the same object is asked for; a failure after the retries |
+//! | an object over the limit | [`OriginError::TooLarge`](gaggle_group::OriginError::TooLarge), from the length that is told before the body, which is not read |
+//!
+//! A failure's text is for the log of the node that loads. It has the bucket, the template, and the
+//! service's word for the error (`AccessDenied`), but neither the key nor a secret. Clients and
+//! other nodes are told the [`OriginFault`](gaggle_group::OriginFault) alone.
+//!
+//! S3 answers 403 instead of 404 to those who may not list the bucket (`s3:ListBucket`). An absent
+//! key is then a failure and is asked for each time: grant that permission, if keys are often
+//! absent.
+//!
+//! # Metadata, freshness and revalidation
+//!
+//! A value's [`Metadata`](gaggle_group::Metadata) has the object's `Content-Type`,
+//! `Content-Encoding`, `ETag` and `Last-Modified`. The `Cache-Control` that is stored with an object
+//! sets for how long its value may be served, as for any shared cache: `max-age`, `s-maxage`,
+//! `no-store`, `no-cache`, `private`, `must-revalidate`, `proxy-revalidate`,
+//! `stale-while-revalidate`, `stale-if-error`. With `honour_freshness` off the group decides
+//! alone, as it does where an object has none.
+//!
+//! A stale value is asked for with `If-None-Match`, or with `If-Modified-Since` where it has no
+//! tag.
+//!
+//! # Memory
+//!
+//! A value of 4 KiB or more draws on [`Load::budget`](gaggle_group::Load::budget) for its length
+//! before any of it is read. The buffer grows as bytes come. What is read of answers that are no
+//! objects is at most 256 KiB.
+//!
+//! # Large objects
+//!
+//! Objects of `parallel_from` bytes or more that have a strong entity tag are read in `parts` parts
+//! of `part_size` at a time: the first answer from its beginning on, the others by ranges from the
+//! end. Each range is asked for with `If-Match`, and its tag and length are compared, so that no
+//! value is made of two versions. Where the object has become another one, it is read from the start
+//! once more, and a second change is a failure.
+//!
+//! It is off by default, as it pays only where the service or the way to it limits each
+//! connection, and costs a request for each part. Measured twice with the default part size and four
+//! parts, objects of 8 to 64 MiB, and a server in the same process, on two cores busy with other work:
+//! where answers were paced, eleven of twelve medians were 0.5 to 0.8 of the time of one request (one
+//! was 1.6); where nothing limited a connection, they were 0.8 to 1.7. Measure before use.
+//!
+//! # Trade-offs
+//!
+//! * One object is one request: object stores read no batches, so that `max_batch` stays 1.
+//! * HTTP/1.1, without proxies. Certificates are checked against Mozilla's roots, which are compiled
+//!   in: a service with a private authority cannot be reached over https. The HTTP client is
+//!   this crate's own, over hyper and rustls with ring, and not that of `object_store`, whose
+//!   `reqwest` would bring a second provider of cryptography and change other clients in the program.
+//! * The `object_store` crate repeats a request that failed up to `retries` times, with pauses that
+//!   grow from 100 ms to 1 s. A failure is known that much later, and `timeout` bounds the whole.
+//! * A read in parts allocates the object's length at once, reserved in the budget, and drops the
+//!   connection of its first answer.
+//! * Each value is copied once into an allocation of its own size.
+//! * Commas in quoted strings of a `Cache-Control` split it. At worst a value is kept for a shorter
+//!   time.
+//! * Keys that are not UTF-8, or end in a slash, cannot be objects here, though some services allow
+//!   them.
+//! * `file://` is for tests and for programs that read a bucket elsewhere: it follows symbolic links,
+//!   those that lead outside included, opens FIFOs, and reads pieces of 8 KiB. For a
+//!   directory of one's own, `gaggle-origin-files` is faster and stays inside.
+#![cfg_attr(
+    not(any(feature = "aws", feature = "gcp", feature = "azure")),
+    allow(dead_code, reason = "much is for the services alone")
+)]
+
+mod buffer;
+#[cfg(feature = "cloud")]
+mod client;
+mod failure;
+mod freshness;
+mod metadata;
+mod options;
+mod origin;
+mod parts;
+mod place;
+mod seen;
+mod store;
+mod template;
+
+pub use object_store;
+pub use options::{ObjectOptions, OptionsError};
+pub use origin::ObjectOrigin;

@@ -1,0 +1,258 @@
+//! The query for MySQL and MariaDB: what is checked of it, and how it is asked.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use gaggle_group::Key;
+use sqlx::error::DatabaseError;
+use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlStatement};
+use sqlx::{
+    AssertSqlSafe, Column as _, Either, Executor as _, Row as _, SqlSafeStr as _, SqlStr,
+    Statement as _, TypeInfo as _,
+};
+
+use super::connect;
+use crate::KeyType;
+use crate::columns::{not_seconds, usable};
+use crate::error::said;
+use crate::server::sql::{Flavour, Statement};
+use crate::server::{Dialect, Kind, Row, ServerOptions, Session, Unusable};
+
+/// A query that was checked.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    wrapped: Wrapped,
+    /// The statements for 1, 2, 4… keys, each made when it is first needed.
+    statements: [OnceLock<SqlStr>; SIZES],
+    key_type: KeyType,
+    max_batch: usize,
+}
+
+/// 1, 2, 4… 1,024 keys.
+const SIZES: usize = 11;
+
+impl Dialect for Lookup {
+    type Connection = MySqlConnection;
+    type Address = MySqlConnectOptions;
+
+    fn address(url: &str, options: &ServerOptions) -> Result<MySqlConnectOptions, String> {
+        connect::address(url, options)
+    }
+
+    async fn connect(
+        address: &MySqlConnectOptions,
+        session: Session,
+    ) -> Result<MySqlConnection, sqlx::Error> {
+        connect::connect(address, session).await
+    }
+
+    async fn check(
+        connection: &mut MySqlConnection,
+        query: &str,
+        key_type: KeyType,
+        max_batch: usize,
+    ) -> Result<Self, Unusable> {
+        let statement = Statement::read(query, Flavour::Mysql)?;
+        let described = prepare(connection, &statement.text).await?;
+        let parameters = match described.parameters() {
+            Some(Either::Left(types)) => types.len(),
+            Some(Either::Right(count)) => count,
+            None => 0,
+        };
+        if parameters != 1 {
+            let reason =
+                format!("it has {parameters} parameters, where one is needed: the key, as ?");
+            return Err(reason.into());
+        }
+        let wrapped = Wrapped::of(connection, statement.text, &described).await?;
+        if let Err(error) = prepare(connection, &wrapped.statement(1)).await {
+            return Err(match error {
+                Unusable::Query(reason) => format!("it must be a single SELECT: {reason}").into(),
+                failed @ Unusable::Failed(_) => failed,
+            });
+        }
+        Ok(Self {
+            wrapped,
+            statements: Default::default(),
+            key_type,
+            max_batch,
+        })
+    }
+
+    fn max_batch(&self) -> usize {
+        self.max_batch
+    }
+
+    fn without_batches(&mut self) {
+        self.max_batch = 1;
+    }
+
+    async fn look_up(
+        &self,
+        connection: &mut MySqlConnection,
+        keys: &[Key],
+        room: u64,
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        // Few sizes of statements, so that each connection has few to keep. What is over is asked
+        // for the key NULL, which equals none.
+        let size = keys.len().next_power_of_two();
+        let mut query = sqlx::query::<MySql>(self.statement(size));
+        for at in 0..size {
+            query = query.bind(room);
+            query = match (keys.get(at), self.key_type) {
+                (Some(key), KeyType::Text) => {
+                    let text = std::str::from_utf8(key);
+                    query.bind(text.map_err(|error| sqlx::Error::Encode(error.into()))?)
+                }
+                (Some(key), KeyType::Blob) => query.bind(&key[..]),
+                (None, _) => query.bind(None::<&str>),
+            };
+        }
+        let rows = query.fetch_all(connection).await?;
+        rows.iter().map(row).collect()
+    }
+
+    fn kind(error: &dyn DatabaseError) -> Kind {
+        connect::kind(error)
+    }
+
+    fn ends_when_closed(connection: &MySqlConnection) -> Option<Duration> {
+        connect::ends_when_closed(connection)
+    }
+}
+
+impl Lookup {
+    fn statement(&self, size: usize) -> SqlStr {
+        let make = || sql(self.wrapped.statement(size));
+        let kept = self.statements.get(size.trailing_zeros() as usize);
+        kept.map_or_else(make, |kept| kept.get_or_init(make).clone())
+    }
+}
+
+/// What the wrapped statements return: which key, whether the value is `NULL`, its length, the
+/// value, the seconds.
+fn row(row: &MySqlRow) -> Result<Row, sqlx::Error> {
+    let of: i64 = row.try_get_unchecked(0)?;
+    let is_null: i64 = row.try_get_unchecked(1)?;
+    let len: Option<i64> = row.try_get_unchecked(2)?;
+    let value: Option<&[u8]> = row.try_get_unchecked(3)?;
+    if is_null == 0 && len.is_none() {
+        let reason = "a value is longer than the server's max_allowed_packet";
+        return Err(sqlx::Error::Decode(reason.into()));
+    }
+    Ok(Row {
+        of: usize::try_from(of).unwrap_or(usize::MAX),
+        len: len.map(|len| len.try_into().unwrap_or(0)),
+        value: value.map(Bytes::copy_from_slice),
+        seconds: row.try_get_unchecked(4)?,
+    })
+}
+
+/// How a query is wrapped, by its columns.
+#[derive(Debug)]
+struct Wrapped {
+    query: String,
+    value: &'static str,
+    seconds: &'static str,
+    names: &'static str,
+}
+
+/// Bytes as they are; numbers and times as their text.
+const BINARY: &str = "CAST(gaggle_value AS BINARY)";
+/// Text, whatever its character set.
+const TEXT: &str = "CONVERT(gaggle_value USING utf8mb4)";
+/// Bits, which would be bytes.
+const NUMBER: &str = "CAST(gaggle_value + 0 AS CHAR)";
+/// Where nothing is known. It takes the server five times as long.
+const ANYTHING: &str = "CAST(IF(CHARSET(gaggle_value) = 'binary', CAST(gaggle_value AS BINARY), \
+                        CONVERT(gaggle_value USING utf8mb4)) AS BINARY)";
+
+impl Wrapped {
+    async fn of(
+        connection: &mut MySqlConnection,
+        query: String,
+        described: &MySqlStatement,
+    ) -> Result<Self, Unusable> {
+        let columns = described.columns();
+        usable(columns.len())?;
+        let (seconds, names) = match columns.get(1) {
+            None => ("NULL", "gaggle_value"),
+            Some(seconds) => {
+                let kind = seconds.type_info().name();
+                if !is_number(kind) {
+                    return Err(not_seconds(seconds.name(), kind).into());
+                }
+                ("gaggle_seconds + 0e0", "gaggle_value, gaggle_seconds")
+            }
+        };
+        let mut wrapped = Self {
+            query,
+            value: ANYTHING,
+            seconds,
+            names,
+        };
+        wrapped.value = match columns[0].type_info().name() {
+            "BIT" => NUMBER,
+            "JSON" => TEXT,
+            _ => match wrapped.charset(connection).await.as_deref() {
+                Some("binary") => BINARY,
+                Some(_) => TEXT,
+                None => ANYTHING,
+            },
+        };
+        Ok(wrapped)
+    }
+
+    /// The character set of the value, if the server can tell it. The type that the driver is told
+    /// does not: a text that is compared byte by byte looks like bytes there.
+    async fn charset(&self, connection: &mut MySqlConnection) -> Option<String> {
+        let Self { query, names, .. } = self;
+        // A maximum, so that there is a row even if the query brings none.
+        let text = format!(
+            "WITH gaggle_row({names}) AS (\n{query}\n) SELECT CHARSET(MAX(gaggle_value)) FROM gaggle_row"
+        );
+        let asked = sqlx::query_scalar(sql(text)).bind("");
+        // What is wrong with the query shows when it is tried.
+        asked.fetch_one(connection).await.ok()
+    }
+
+    /// The statement for so many keys. Its parameters are for each of them the most bytes that its
+    /// value may have, and the key. The line break ends a comment on the query's last line. Each
+    /// subselect has a `WITH` of its own, to name the columns: MariaDB takes 64 in one clause.
+    fn statement(&self, keys: usize) -> String {
+        let Self {
+            query,
+            value,
+            seconds,
+            names,
+        } = self;
+        let firsts = (0..keys).map(|at| {
+            format!(
+                "(SELECT {at}, gaggle_value IS NULL, OCTET_LENGTH({value}), \
+                 CASE WHEN OCTET_LENGTH({value}) <= ? THEN {value} END, {seconds}\n\
+                 FROM (WITH gaggle_row({names}) AS (\n{query}\n)\n\
+                 SELECT * FROM gaggle_row) AS gaggle_first LIMIT 1)"
+            )
+        });
+        firsts.collect::<Vec<_>>().join("\nUNION ALL\n")
+    }
+}
+
+fn is_number(kind: &str) -> bool {
+    let kind = kind.trim_end_matches(" UNSIGNED");
+    kind.ends_with("INT") || ["BOOLEAN", "DECIMAL", "FLOAT", "DOUBLE", "NULL"].contains(&kind)
+}
+
+async fn prepare(connection: &mut MySqlConnection, text: &str) -> Result<MySqlStatement, Unusable> {
+    let prepared = connection.prepare(sql(text.to_owned())).await;
+    prepared.map_err(|error| match error {
+        sqlx::Error::Database(_) => Unusable::Query(said(&error)),
+        error => Unusable::Failed(error),
+    })
+}
+
+fn sql(text: String) -> SqlStr {
+    // Shared, as each look-up takes it.
+    AssertSqlSafe(Arc::<str>::from(text)).into_sql_str()
+}

@@ -1,0 +1,18 @@
+//! What the databases behind a network share: options, connections, replicas, and the load.
+
+mod ask;
+mod batch;
+mod dialect;
+mod failure;
+mod key;
+mod open;
+mod options;
+mod origin;
+mod pool;
+mod replicas;
+mod reserved;
+pub(crate) mod sql;
+
+pub(crate) use dialect::{Dialect, Kind, Row, Session, Unusable};
+pub use options::ServerOptions;
+pub(crate) use origin::Remote;

@@ -1,0 +1,92 @@
+//! A statement, and what becomes of its connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gaggle_group::Key;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use super::failure::Trouble;
+use super::pool::Lease;
+use super::reserved::Reserved;
+use super::{Dialect, Kind, Row};
+
+/// How much longer than the server's own limit a statement is waited for.
+const BEYOND: Duration = Duration::from_secs(2);
+/// How long a statement that nobody waits for may go on: its connection is then still of use.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What a statement was to bring, and the bytes reserved for it.
+pub(super) type Answer = (Result<Vec<Row>, Trouble>, Option<Reserved>);
+
+/// Runs a statement in a task of its own, so that its connection is never given back in the middle
+/// of it: whoever waits may leave. The reserved bytes stay reserved until the statement has ended.
+pub(super) async fn look_up<D: Dialect>(
+    lease: Lease<D>,
+    lookup: Arc<D>,
+    keys: Arc<[Key]>,
+    room: u64,
+    limit: Duration,
+    reserved: Option<Reserved>,
+) -> Answer {
+    let (answering, answer) = oneshot::channel();
+    tokio::spawn(run(lease, lookup, keys, room, limit, reserved, answering));
+    // The task answers unless the runtime is shutting down.
+    answer.await.unwrap_or((Err(Trouble::Ended), None))
+}
+
+async fn run<D: Dialect>(
+    mut lease: Lease<D>,
+    lookup: Arc<D>,
+    keys: Arc<[Key]>,
+    room: u64,
+    limit: Duration,
+    reserved: Option<Reserved>,
+    mut answering: oneshot::Sender<Answer>,
+) {
+    let ends_when_closed = D::ends_when_closed(&lease.connection);
+    let limit = limit + BEYOND;
+    let outcome = tokio::select! {
+        biased;
+        outcome = timeout(limit, lookup.look_up(&mut lease.connection, &keys, room)) => outcome,
+        ends_within = abandoned(&mut answering, ends_when_closed) => {
+            return lease.abandon(ends_within).await;
+        }
+    };
+    let outcome = match outcome {
+        Ok(Ok(rows)) => {
+            lease.give_back();
+            Ok(rows)
+        }
+        Ok(Err(error)) => {
+            let trouble = Trouble::Failed(error);
+            if trouble.kind::<D>() == Kind::Broken {
+                drop(lease);
+            } else {
+                lease.give_back();
+            }
+            Err(trouble)
+        }
+        Err(_) => {
+            lease.close();
+            Err(Trouble::TooLong(limit))
+        }
+    };
+    // Nobody may wait any more; the connection has been cared for.
+    let _ = answering.send((outcome, reserved));
+}
+
+/// Waits until nobody waits for the answer, where the server can be made to end the statement by
+/// closing its connection: within which time it does.
+async fn abandoned(
+    answering: &mut oneshot::Sender<Answer>,
+    ends_when_closed: Option<Duration>,
+) -> Duration {
+    let Some(ends_within) = ends_when_closed else {
+        return std::future::pending().await;
+    };
+    answering.closed().await;
+    sleep(PATIENCE).await;
+    ends_within
+}

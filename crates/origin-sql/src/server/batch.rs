@@ -1,0 +1,156 @@
+//! The load of several keys in one statement.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use gaggle_group::{Key, Load, Loaded, OriginError};
+
+use super::dialect::Row;
+use super::origin::IN_PASSING;
+use super::reserved::Reserved;
+use super::{Dialect, Kind, Remote};
+
+/// The most bytes of values that one statement may bring, over all its keys.
+const IN_BATCH: u64 = 8 << 20;
+
+type Outcome = Result<Loaded, OriginError>;
+
+/// Several loads under way.
+struct Batch<'a> {
+    loads: &'a [Load<'a>],
+    /// Of those keys that can be asked for, which load each is of.
+    of: Vec<usize>,
+    keys: Vec<Key>,
+    outcomes: Vec<Option<Outcome>>,
+    /// Rows whose values have not come, or have come when there was no room for them.
+    left: Vec<(usize, Row)>,
+    reserved: Reserved,
+}
+
+impl<D: Dialect> Remote<D> {
+    pub(crate) fn max_batch(&self) -> usize {
+        self.lookup.max_batch()
+    }
+
+    pub(crate) async fn load_many(&self, loads: &[Load<'_>]) -> Vec<Outcome> {
+        let mut batch = Batch::new(loads);
+        for (of, load) in loads.iter().enumerate() {
+            match self.check_key(load.key) {
+                Ok(()) => batch.add(of, load.key),
+                Err(error) => batch.set(of, Err(error)),
+            }
+        }
+        let most = self.max_batch();
+        let mut ranges: Vec<Range<usize>> = (0..batch.keys.len())
+            .step_by(most)
+            .map(|from| from..batch.keys.len().min(from + most))
+            .collect();
+        // The last is looked up first, which makes no difference.
+        while let Some(range) = ranges.pop() {
+            let room = batch.room(&range);
+            let keys = Arc::from(&batch.keys[range.clone()]);
+            let unanswered = match self.rows(keys, room, &mut batch.reserved).await {
+                Ok(rows) => {
+                    batch.take(&range, rows).await;
+                    continue;
+                }
+                Err(unanswered) => unanswered,
+            };
+            match unanswered.kind {
+                // Some row is at fault: the others are found without it.
+                Kind::Data | Kind::Key if range.len() > 1 => {
+                    let middle = range.start + range.len() / 2;
+                    ranges.extend([range.start..middle, middle..range.end]);
+                }
+                Kind::Data | Kind::Key => batch.fail(range, &unanswered.error),
+                // All are at fault, and would be again.
+                _ => {
+                    batch.fail(range, &unanswered.error);
+                    for range in std::mem::take(&mut ranges) {
+                        batch.fail(range, &unanswered.error);
+                    }
+                }
+            }
+        }
+        for (of, row) in std::mem::take(&mut batch.left) {
+            let outcome = self.settle(&loads[of], row, &mut batch.reserved).await;
+            batch.set(of, outcome);
+        }
+        batch.into_outcomes()
+    }
+}
+
+impl<'a> Batch<'a> {
+    fn new(loads: &'a [Load<'a>]) -> Self {
+        let budget = loads.iter().find_map(|load| load.budget);
+        Self {
+            loads,
+            of: Vec::with_capacity(loads.len()),
+            keys: Vec::with_capacity(loads.len()),
+            outcomes: loads.iter().map(|_| None).collect(),
+            left: Vec::new(),
+            reserved: Reserved::nothing(budget),
+        }
+    }
+
+    fn add(&mut self, of: usize, key: &Key) {
+        self.of.push(of);
+        self.keys.push(key.clone());
+    }
+
+    fn set(&mut self, of: usize, outcome: Outcome) {
+        self.outcomes[of] = Some(outcome);
+    }
+
+    fn fail(&mut self, range: Range<usize>, error: &OriginError) {
+        for at in range {
+            self.set(self.of[at], Err(error.clone()));
+        }
+    }
+
+    /// The longest value that may come for each of these keys.
+    fn room(&self, range: &Range<usize>) -> u64 {
+        let limits = self.of[range.clone()].iter();
+        let limit = limits.map(|of| self.loads[*of].max_value).min();
+        let share = IN_BATCH / (range.len() as u64).max(1);
+        IN_PASSING.min(share).min(limit.unwrap_or(0))
+    }
+
+    /// Takes the rows of these keys.
+    async fn take(&mut self, range: &Range<usize>, rows: Vec<Row>) {
+        for at in range.clone() {
+            // Until a row says otherwise.
+            self.set(self.of[at], Ok(Loaded::absent()));
+        }
+        for mut row in rows {
+            // A row of none of these keys fills a statement up.
+            let Some(of) = range
+                .clone()
+                .nth(row.of)
+                .and_then(|at| self.of.get(at).copied())
+            else {
+                continue;
+            };
+            let freshness = crate::freshness::hint_of(row.seconds);
+            let Some(len) = row.len else {
+                self.set(of, Ok(Loaded::absent().with_freshness(freshness)));
+                continue;
+            };
+            match row.value.take() {
+                Some(value) if self.reserved.add_at_once(len).await => {
+                    self.set(of, Ok(Loaded::value(value).with_freshness(freshness)));
+                }
+                _ => self.left.push((of, row)),
+            }
+        }
+    }
+
+    fn into_outcomes(self) -> Vec<Outcome> {
+        // Each has been set: a load is refused, answered, failed, or left and then settled.
+        let missing = || Err(OriginError::failed("the database gave no outcome"));
+        let outcomes = self.outcomes.into_iter();
+        outcomes
+            .map(|outcome| outcome.unwrap_or_else(missing))
+            .collect()
+    }
+}

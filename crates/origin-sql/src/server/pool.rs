@@ -1,0 +1,219 @@
+//! The connections to one server.
+//!
+//! A pool of our own, not the driver's: that one asks a refused connection again until the time to
+//! wait for a connection is over, so that a server that is down looks like one whose connections
+//! are all in use, and takes connections back in the middle of a statement.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sqlx::Connection as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+
+use super::failure::{Trouble, kind, text};
+use super::{Dialect, Kind, ServerOptions, Session};
+
+/// How long a server may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+pub(super) struct Pool<D: Dialect> {
+    shared: Arc<Shared<D>>,
+}
+
+struct Shared<D: Dialect> {
+    name: String,
+    address: D::Address,
+    session: Session,
+    max_connections: u32,
+    acquire_timeout: Duration,
+    idle_timeout: Duration,
+    max_lifetime: Duration,
+    slots: Arc<Semaphore>,
+    /// The one used last is at the end.
+    idle: Mutex<Vec<Idle<D>>>,
+}
+
+struct Idle<D: Dialect> {
+    connection: D::Connection,
+    opened: Instant,
+    since: Instant,
+}
+
+/// A connection for one statement, or some. Dropped, the connection is closed.
+pub(super) struct Lease<D: Dialect> {
+    pub(super) connection: D::Connection,
+    /// Whether others have used it before, so that it may be dead without anybody's knowing.
+    pub(super) used_before: bool,
+    opened: Instant,
+    pool: Arc<Shared<D>>,
+    slot: OwnedSemaphorePermit,
+}
+
+impl<D: Dialect> Pool<D> {
+    pub(super) fn new(name: String, address: D::Address, options: &ServerOptions) -> Self {
+        let shared = Arc::new(Shared {
+            name,
+            address,
+            session: Session {
+                connect_timeout: options.connect_timeout,
+                statement_timeout: options.statement_timeout,
+            },
+            max_connections: options.max_connections,
+            acquire_timeout: options.acquire_timeout,
+            idle_timeout: options.idle_timeout,
+            max_lifetime: options.max_lifetime,
+            slots: Arc::new(Semaphore::new(options.max_connections as usize)),
+            idle: Mutex::new(Vec::new()),
+        });
+        close_idle(&shared);
+        Self { shared }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    pub(super) fn session(&self) -> Session {
+        self.shared.session
+    }
+
+    /// Leases a connection: one that is idle, or a new one. A `fresh` one is new in any case.
+    pub(super) async fn lease(&self, fresh: bool) -> Result<Lease<D>, Trouble> {
+        let shared = &self.shared;
+        let acquired = Arc::clone(&shared.slots).acquire_owned();
+        let Ok(Ok(slot)) = timeout(shared.acquire_timeout, acquired).await else {
+            return Err(Trouble::AllInUse {
+                waited: shared.acquire_timeout,
+                connections: shared.max_connections,
+            });
+        };
+        let lease = |connection, opened, used_before| Lease {
+            connection,
+            used_before,
+            opened,
+            pool: Arc::clone(shared),
+            slot,
+        };
+        if !fresh && let Some(idle) = shared.take_idle() {
+            return Ok(lease(idle.connection, idle.opened, true));
+        }
+        let connection = shared.connect().await?;
+        Ok(lease(connection, Instant::now(), false))
+    }
+
+    /// Closes all connections that are idle: one of them was dead, so that others may be.
+    pub(super) fn forget_idle(&self) {
+        let idle = std::mem::take(&mut *self.shared.idle());
+        for idle in idle {
+            goodbye::<D>(idle.connection, None);
+        }
+    }
+}
+
+impl<D: Dialect> Shared<D> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle<D>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_of_use(&self, idle: &Idle<D>) -> bool {
+        idle.since.elapsed() < self.idle_timeout && idle.opened.elapsed() < self.max_lifetime
+    }
+
+    fn take_idle(&self) -> Option<Idle<D>> {
+        loop {
+            let idle = self.idle().pop()?;
+            if self.is_of_use(&idle) {
+                return Some(idle);
+            }
+            goodbye::<D>(idle.connection, None);
+        }
+    }
+
+    async fn connect(&self) -> Result<D::Connection, Trouble> {
+        let limit = self.session.connect_timeout;
+        match timeout(limit, D::connect(&self.address, self.session)).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) if kind::<D>(&error) == Kind::Busy => Err(Trouble::Failed(error)),
+            Ok(Err(error)) => Err(Trouble::Unreachable(text::<D>(&error))),
+            Err(_) => Err(Trouble::Unreachable(format!("no connection within {limit:?}"))),
+        }
+    }
+}
+
+impl<D: Dialect> Lease<D> {
+    /// Gives the connection back. It must not be in the middle of anything.
+    pub(super) fn give_back(self) {
+        let Self {
+            connection,
+            opened,
+            pool,
+            slot,
+            ..
+        } = self;
+        pool.idle().push(Idle {
+            connection,
+            opened,
+            since: Instant::now(),
+        });
+        // After it, so that who gets the slot finds the connection.
+        drop(slot);
+    }
+
+    /// Closes a connection, and keeps its slot until the server has ended its statement.
+    pub(super) async fn abandon(self, ends_within: Duration) {
+        let Self {
+            connection, slot, ..
+        } = self;
+        drop(connection);
+        tokio::time::sleep(ends_within).await;
+        drop(slot);
+    }
+
+    /// Closes a connection that may be in the middle of something.
+    pub(super) fn close(self) {
+        goodbye::<D>(self.connection, Some(self.slot));
+    }
+}
+
+/// Tells the server that the connection ends, and closes it.
+fn goodbye<D: Dialect>(connection: D::Connection, slot: Option<OwnedSemaphorePermit>) {
+    // Outside of a runtime it is closed without a word.
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(async move {
+            // Nothing follows from a failure: the connection is closed all the same.
+            let _ = timeout(GOODBYE, connection.close()).await;
+            drop(slot);
+        });
+    }
+}
+
+/// Closes from time to time what is idle for too long, until the pool is gone.
+fn close_idle<D: Dialect>(shared: &Arc<Shared<D>>) {
+    let pool = Arc::downgrade(shared);
+    let every = shared.idle_timeout.min(shared.max_lifetime);
+    let every = every.clamp(Duration::from_millis(100), Duration::from_secs(60));
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(every).await;
+            let Some(pool) = pool.upgrade() else {
+                return;
+            };
+            let mut of_no_use = Vec::new();
+            {
+                let mut idle = pool.idle();
+                for one in std::mem::take(&mut *idle) {
+                    let list = if pool.is_of_use(&one) {
+                        &mut *idle
+                    } else {
+                        &mut of_no_use
+                    };
+                    list.push(one);
+                }
+            }
+            for idle in of_no_use {
+                goodbye::<D>(idle.connection, None);
+            }
+        }
+    });
+}

@@ -1,0 +1,116 @@
+//! Which server is asked: a replica, or the primary.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Dialect;
+use super::failure::Trouble;
+use super::pool::{Lease, Pool};
+
+/// How long a replica that cannot be reached is left alone.
+const LEFT_ALONE: Duration = Duration::from_secs(5);
+
+pub(super) struct Servers<D: Dialect> {
+    primary: Pool<D>,
+    replicas: Vec<Replica<D>>,
+    next: AtomicUsize,
+}
+
+struct Replica<D: Dialect> {
+    pool: Pool<D>,
+    /// Until when it is not asked.
+    left_until: Mutex<Option<Instant>>,
+}
+
+impl<D: Dialect> Servers<D> {
+    pub(super) fn new(primary: Pool<D>, replicas: Vec<Pool<D>>) -> Self {
+        let replica = |pool| Replica {
+            pool,
+            left_until: Mutex::new(None),
+        };
+        Self {
+            primary,
+            replicas: replicas.into_iter().map(replica).collect(),
+            next: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn primary(&self) -> &Pool<D> {
+        &self.primary
+    }
+
+    /// A connection to the primary, or where that cannot be reached to a replica, and what it is
+    /// to.
+    pub(super) async fn lease_from_any(&self) -> Result<(Lease<D>, &Pool<D>), Trouble> {
+        let trouble = match self.primary.lease(false).await {
+            Ok(lease) => return Ok((lease, &self.primary)),
+            Err(trouble) => trouble,
+        };
+        for replica in &self.replicas {
+            if let Ok(lease) = replica.pool.lease(false).await {
+                return Ok((lease, &replica.pool));
+            }
+        }
+        Err(trouble)
+    }
+
+    /// A connection to the next replica that can be reached, or where none can to the primary, and
+    /// what it is to.
+    pub(super) async fn lease(&self, fresh: bool) -> Result<(Lease<D>, &Pool<D>), (Trouble, &str)> {
+        let first = match self.replicas.len() {
+            0 => 0,
+            count => self.next.fetch_add(1, Relaxed) % count,
+        };
+        let (before, from) = self.replicas.split_at(first);
+        for replica in from.iter().chain(before) {
+            if !replica.may_be_asked() {
+                continue;
+            }
+            match replica.pool.lease(fresh).await {
+                Ok(lease) => {
+                    replica.is_there();
+                    return Ok((lease, &replica.pool));
+                }
+                Err(Trouble::Unreachable(reason)) => {
+                    tracing::warn!(replica = replica.pool.name(), %reason, "a replica cannot be reached");
+                    replica.leave();
+                }
+                Err(trouble) => return Err((trouble, replica.pool.name())),
+            }
+        }
+        let lease = self.primary.lease(fresh).await;
+        match lease {
+            Ok(lease) => Ok((lease, &self.primary)),
+            Err(trouble) => Err((trouble, self.primary.name())),
+        }
+    }
+}
+
+impl<D: Dialect> Replica<D> {
+    /// Whether it is its turn. Where it was left alone, one load asks it, and the others go on
+    /// without it until that has got an answer.
+    fn may_be_asked(&self) -> bool {
+        let mut left_until = self.left_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match *left_until {
+            None => true,
+            Some(until) if now < until => false,
+            Some(_) => {
+                *left_until = Some(now + LEFT_ALONE);
+                true
+            }
+        }
+    }
+
+    fn is_there(&self) {
+        *self.left_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn leave(&self) {
+        let until = Instant::now() + LEFT_ALONE;
+        *self.left_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+}

@@ -1,0 +1,179 @@
+//! A peer that is reached by a function call.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use gaggle_group::{
+    Entry, Error, Fetch, Greeting, Group, HandOver, Hello, Hop, Known, News, Notice, Peer,
+    PeerError, Put, Serve, Verdict, Word, async_trait,
+};
+use tokio::time::sleep;
+
+use super::{Link, Mutant, Network};
+
+/// A [`Peer`] at the other end of a link.
+#[derive(Debug)]
+pub struct MemoryPeer {
+    pub(super) network: Network,
+    pub(super) from: String,
+    pub(super) to: String,
+}
+
+impl MemoryPeer {
+    /// The group of that name, or where the request is for the node as such, any.
+    async fn reach(&self, group: Option<&str>) -> Result<Group, PeerError> {
+        if let Some(delay) = self.network.draw(&self.from, &self.to) {
+            sleep(delay).await;
+        }
+        let link = {
+            let link = self.network.link(&self.from, &self.to);
+            let arrives = match link {
+                Link::Up | Link::Slow(_) => true,
+                Link::Stuck => group.is_none(),
+                Link::Refused | Link::Lost => false,
+            };
+            let wiring = self.network.wiring();
+            match wiring.nodes.get(&self.to).filter(|_| arrives) {
+                Some(groups) => return self.find(groups, group),
+                None => link,
+            }
+        };
+        self.lost(link).await
+    }
+
+    fn find(
+        &self,
+        groups: &HashMap<Arc<str>, Group>,
+        name: Option<&str>,
+    ) -> Result<Group, PeerError> {
+        let found = match name {
+            Some(name) => groups.get(name),
+            None => groups.values().next(),
+        };
+        found.cloned().ok_or_else(|| PeerError::Refused {
+            peer: self.to.as_str().into(),
+            reason: "it has no such group".into(),
+        })
+    }
+
+    /// The node as such, unless it is [stuck](Link::Stuck).
+    async fn reach_working(&self) -> Result<Group, PeerError> {
+        match self.network.link(&self.from, &self.to) {
+            Link::Stuck => self.lost(Link::Stuck).await,
+            _ => self.reach(None).await,
+        }
+    }
+
+    /// The answer's way. It is lost where the link has been cut meanwhile, if messages take time.
+    async fn way_back(&self) -> Result<(), PeerError> {
+        let Some(delay) = self.network.draw(&self.from, &self.to) else {
+            return Ok(());
+        };
+        sleep(delay).await;
+        match self.network.link(&self.from, &self.to) {
+            Link::Up | Link::Slow(_) => Ok(()),
+            link => self.lost(link).await,
+        }
+    }
+
+    async fn lost<T>(&self, link: Link) -> Result<T, PeerError> {
+        if matches!(link, Link::Lost | Link::Stuck) {
+            std::future::pending::<()>().await;
+        }
+        Err(PeerError::Unavailable {
+            peer: self.to.as_str().into(),
+            reason: "connection refused".into(),
+        })
+    }
+
+    fn failed(&self, failure: &Error) -> PeerError {
+        let peer = self.to.as_str().into();
+        match Verdict::of(failure) {
+            Some(verdict) => PeerError::Verdict { peer, verdict },
+            None => PeerError::Refused {
+                peer,
+                reason: failure.to_string().into(),
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl Peer for MemoryPeer {
+    fn name(&self) -> &str {
+        &self.to
+    }
+
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
+        let group = self.reach(Some(fetch.group)).await?;
+        let request = Serve::new(fetch.key, Hop::Forwarded)
+            .within(Some(fetch.deadline))
+            .kept_only(fetch.kept_only)
+            .after(if self.network.is(Mutant::NoFence) {
+                &[]
+            } else {
+                fetch.removals
+            });
+        let answer = group.serve(request).await;
+        self.way_back().await?;
+        answer
+            .map(gaggle_group::Answer::into_entry)
+            .map_err(|failure| self.failed(&failure))
+    }
+
+    async fn remove(&self, group: &str, notice: &Notice) -> Result<(), PeerError> {
+        let group = self.reach(Some(group)).await?;
+        if !self.network.is(Mutant::DeafNow) || !notice.id.number.is_multiple_of(4) {
+            group.apply(notice);
+        }
+        self.way_back().await
+    }
+
+    async fn put(&self, put: Put<'_>) -> Result<(), PeerError> {
+        let group = self.reach(Some(put.group)).await?;
+        let done = group.accept(put.key, put.entry, put.removal);
+        self.way_back().await?;
+        done.map_err(|failure| self.failed(&failure))
+    }
+
+    async fn news(
+        &self,
+        group: &str,
+        known: &Known,
+        follower: &str,
+    ) -> Result<Option<News>, PeerError> {
+        let group = self.reach(Some(group)).await?;
+        if self.network.is(Mutant::NoCatchUp) {
+            return Ok(None);
+        }
+        let news = group.news(known, Some(follower));
+        self.way_back().await?;
+        Ok(Some(news))
+    }
+
+    async fn hand_over(&self, hand_over: HandOver<'_>) -> Result<u64, PeerError> {
+        let group = self.reach(Some(hand_over.group)).await?;
+        let kept = group.take_over(hand_over.entries.to_vec(), hand_over.known);
+        self.way_back().await?;
+        Ok(kept)
+    }
+
+    async fn leaving(&self, word: &Word) -> Result<(), PeerError> {
+        let group = self.reach_working().await?;
+        group.router().leaves(word);
+        self.way_back().await
+    }
+
+    async fn hello(&self, from: &Hello) -> Result<Greeting, PeerError> {
+        let group = self.reach(None).await?;
+        let router = group.router();
+        router.greeted(from);
+        let hello = router.hello();
+        self.way_back().await?;
+        Ok(Greeting::Node(hello))
+    }
+
+    async fn ping(&self) -> Result<(), PeerError> {
+        self.reach(None).await.map(|_| ())
+    }
+}

@@ -1,0 +1,427 @@
+//! The typed view of a group.
+
+use std::borrow::{Borrow, Cow};
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use bytes::Bytes;
+use gaggle_group::{Answer, Entry, Error, Freshness, Group, Metadata, Removal};
+
+use crate::kept::Kept;
+use crate::origin::described;
+use crate::reloads::{Reloads, Turn};
+use crate::{Codec, FromKey, Json, ToKey, TypedAnswer, TypedBuilder, TypedError};
+
+/// A group whose keys and values have types. A cheap-clone handle; all clones are one group.
+///
+/// Keys are given as the key type or as what it borrows as, such as `str` for `String`.
+pub struct TypedGroup<K, V, C = Json> {
+    inner: Arc<Inner<V, C>>,
+    key: PhantomData<fn(K) -> K>,
+}
+
+struct Inner<V, C> {
+    group: Group,
+    codec: C,
+    kept: Option<Kept<V>>,
+    on_mismatch: OnMismatch,
+    reloads: Reloads,
+    decoded: AtomicU64,
+    reloaded: AtomicU64,
+}
+
+/// How a typed group treats what it decodes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TypedOptions {
+    /// How many bytes decoded values may take, besides what the group holds, with the bytes that they
+    /// were decoded from. A decoded value is taken for as much as its bytes and its type's size.
+    /// Default 0: each hit is decoded.
+    pub keep_decoded: u64,
+    /// What becomes of a value that cannot be decoded.
+    pub on_mismatch: OnMismatch,
+}
+
+/// What becomes of a value that cannot be decoded, as after a release that has changed its type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnMismatch {
+    /// It is removed on every node and loaded again, once for a get. A node removes a key for that
+    /// reason once in ten seconds at most, and up to 1,024 keys in that time.
+    #[default]
+    Reload,
+    /// The get fails.
+    Fail,
+}
+
+/// What a typed group has done so far, beside the [statistics](Group::stats) of its group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TypedStats {
+    /// Values decoded.
+    pub decoded: u64,
+    /// Hits that a kept value saved from being decoded.
+    pub kept_hits: u64,
+    /// Values kept decoded at present.
+    pub kept_entries: usize,
+    /// What they take, in bytes, as far as that is known.
+    pub kept_bytes: u64,
+    /// Values that were removed and loaded again because they could not be decoded.
+    pub reloaded: u64,
+}
+
+impl<K: Send + 'static, V: Send + 'static> TypedGroup<K, V> {
+    /// Starts a group of that name, with values in JSON; [`TypedBuilder::codec`] changes that.
+    pub fn builder(name: impl Into<String>) -> TypedBuilder<K, V> {
+        TypedBuilder::over(Group::builder(name))
+    }
+}
+
+impl<K, V, C> TypedGroup<K, V, C> {
+    /// The group itself: bytes, statistics, settings, and what a cluster shares.
+    pub fn group(&self) -> &Group {
+        &self.inner.group
+    }
+}
+
+impl<K, V, C> TypedGroup<K, V, C>
+where
+    K: FromKey,
+    V: Send + Sync + 'static,
+    C: Codec<V>,
+{
+    /// A typed view of a group whose values are in the codec's form, and whose keys are written as
+    /// `K` writes them.
+    pub fn over(group: Group, codec: C, options: TypedOptions) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                group,
+                codec,
+                kept: (options.keep_decoded > 0).then(|| Kept::new(options.keep_decoded)),
+                on_mismatch: options.on_mismatch,
+                reloads: Reloads::default(),
+                decoded: AtomicU64::new(0),
+                reloaded: AtomicU64::new(0),
+            }),
+            key: PhantomData,
+        }
+    }
+
+    /// The value of `key`.
+    ///
+    /// # Errors
+    ///
+    /// One that [is "not found"](TypedError::is_not_found) if the origin has no such key; otherwise
+    /// why there is no value.
+    pub async fn get<Q>(&self, key: &Q) -> Result<Arc<V>, TypedError>
+    where
+        K: Borrow<Q>,
+        Q: ToKey + ?Sized,
+    {
+        let value = self.inner.lookup(&key.to_key()).await?.value;
+        value.ok_or_else(|| {
+            let group = Arc::clone(self.group().name());
+            Error::NotFound { group }.into()
+        })
+    }
+
+    /// The value of `key`, or `None` if the origin has no such key.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no answer.
+    pub async fn find<Q>(&self, key: &Q) -> Result<Option<Arc<V>>, TypedError>
+    where
+        K: Borrow<Q>,
+        Q: ToKey + ?Sized,
+    {
+        Ok(self.inner.lookup(&key.to_key()).await?.value)
+    }
+
+    /// What there is of `key`, for how long it may be served, and where it came from.
+    ///
+    /// # Errors
+    ///
+    /// As [`find`](Self::find).
+    pub async fn lookup<Q>(&self, key: &Q) -> Result<TypedAnswer<V>, TypedError>
+    where
+        K: Borrow<Q>,
+        Q: ToKey + ?Sized,
+    {
+        self.inner.lookup(&key.to_key()).await
+    }
+
+    /// What there is of `key` if it is in memory, may be served and can be decoded: synchronous,
+    /// without I/O or waiting.
+    pub fn cached<Q>(&self, key: &Q) -> Option<TypedAnswer<V>>
+    where
+        K: Borrow<Q>,
+        Q: ToKey + ?Sized,
+    {
+        let key = key.to_key();
+        let hit = self.group().cached(&key)?;
+        // Where it cannot be decoded, a get has it loaded again.
+        self.inner.decode(&key, hit).ok()
+    }
+
+    /// The values of many keys, in their order; `None` where the origin has no such key. Each fails
+    /// by itself. The caller bounds their number.
+    pub async fn get_many<Q>(&self, keys: &[Q]) -> Vec<Result<Option<Arc<V>>, TypedError>>
+    where
+        K: Borrow<Q>,
+        Q: ToKey,
+    {
+        let keys: Vec<Cow<'_, [u8]>> = keys.iter().map(ToKey::to_key).collect();
+        let answers = self.inner.lookup_many(&keys).await;
+        answers
+            .into_iter()
+            .map(|answer| answer.map(|answer| answer.value))
+            .collect()
+    }
+
+    /// Gives the owner of `key` a value to keep, for as long as the group's
+    /// [policy](gaggle_group::FreshnessPolicy) says, and removes the key everywhere else.
+    ///
+    /// # Errors
+    ///
+    /// If the codec cannot write the value, and otherwise as [`Group::put`].
+    pub async fn put<Q>(&self, key: &Q, value: &V) -> Result<Removal, TypedError>
+    where
+        K: Borrow<Q>,
+        Q: ToKey + ?Sized,
+    {
+        let policy = self.group().freshness();
+        let freshness = Freshness::until(policy.ttl)
+            .stale_while_revalidate(policy.stale_while_revalidate)
+            .stale_if_error(policy.stale_if_error);
+        self.put_for(key, value, freshness).await
+    }
+
+    /// The same for so long.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    pub async fn put_for<Q>(
+        &self,
+        key: &Q,
+        value: &V,
+        freshness: Freshness,
+    ) -> Result<Removal, TypedError>
+    where
+        K: Borrow<Q>,
+        Q: ToKey + ?Sized,
+    {
+        let (inner, key) = (&self.inner, key.to_key());
+        let bytes = inner.encode(&key, value)?;
+        let entry = Entry::value(bytes)
+            .with_freshness(freshness)
+            .with_metadata(described(&inner.codec, Metadata::default()));
+        Ok(inner.group.put(&key, entry).await?)
+    }
+
+    /// Removes `key` on every node.
+    pub async fn remove<Q>(&self, key: &Q) -> Removal
+    where
+        K: Borrow<Q>,
+        Q: ToKey + ?Sized,
+    {
+        self.inner.remove_many(&[key.to_key()]).await
+    }
+
+    /// Removes all of these keys on every node.
+    pub async fn remove_many<Q>(&self, keys: &[Q]) -> Removal
+    where
+        K: Borrow<Q>,
+        Q: ToKey,
+    {
+        let keys: Vec<Cow<'_, [u8]>> = keys.iter().map(ToKey::to_key).collect();
+        self.inner.remove_many(&keys).await
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> TypedStats {
+        let inner = &self.inner;
+        let mut stats = TypedStats {
+            decoded: inner.decoded.load(Relaxed),
+            reloaded: inner.reloaded.load(Relaxed),
+            ..TypedStats::default()
+        };
+        if let Some(kept) = &inner.kept {
+            stats.kept_hits = kept.hits();
+            stats.kept_entries = kept.len();
+            stats.kept_bytes = kept.bytes();
+        }
+        stats
+    }
+}
+
+impl<V: Send + Sync + 'static, C: Codec<V>> Inner<V, C> {
+    async fn lookup(&self, key: &[u8]) -> Result<TypedAnswer<V>, TypedError> {
+        let answer = self.group.lookup(key).await?;
+        match self.decode(key, answer) {
+            Err(mismatch) if self.on_mismatch == OnMismatch::Reload => {
+                if self.clear(&[key]).await.contains(&false) {
+                    return Err(mismatch);
+                }
+                let again = self.group.lookup(key).await?;
+                self.decode(key, again).map_err(TypedError::reloaded)
+            }
+            decoded => decoded,
+        }
+    }
+
+    async fn lookup_many(
+        &self,
+        keys: &[impl AsRef<[u8]>],
+    ) -> Vec<Result<TypedAnswer<V>, TypedError>> {
+        let answers = self.group.get_many(keys).await;
+        let mut decoded: Vec<_> = keys
+            .iter()
+            .zip(answers)
+            .map(|(key, answer)| self.decode(key.as_ref(), answer?))
+            .collect();
+        if self.on_mismatch == OnMismatch::Reload {
+            self.reload(keys, &mut decoded).await;
+        }
+        decoded
+    }
+
+    /// Looks once more at those keys whose values could not be decoded.
+    async fn reload(
+        &self,
+        keys: &[impl AsRef<[u8]>],
+        decoded: &mut [Result<TypedAnswer<V>, TypedError>],
+    ) {
+        let mismatches = decoded.iter().zip(keys).enumerate();
+        let (mut at, again): (Vec<usize>, Vec<&[u8]>) = mismatches
+            .filter(|(_, (answer, _))| matches!(answer, Err(TypedError::Decode { .. })))
+            .map(|(number, (_, key))| (number, key.as_ref()))
+            .unzip();
+        if at.is_empty() {
+            return;
+        }
+        let mut cleared = self.clear(&again).await.into_iter();
+        at.retain(|_| cleared.next() == Some(true));
+        let again: Vec<&[u8]> = at.iter().map(|number| keys[*number].as_ref()).collect();
+        let answers = self.group.get_many(&again).await;
+        for ((number, key), answer) in at.into_iter().zip(again).zip(answers) {
+            decoded[number] = answer
+                .map_err(TypedError::from)
+                .and_then(|answer| self.decode(key, answer).map_err(TypedError::reloaded));
+        }
+    }
+
+    /// Removes the keys whose turn it is, and waits for those that other callers remove. For each
+    /// key, whether it is worth another look.
+    async fn clear(&self, keys: &[&[u8]]) -> Vec<bool> {
+        let (mut mine, mut removing, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        let mut cleared = Vec::with_capacity(keys.len());
+        for key in keys {
+            let turn = self.reloads.turn(key);
+            cleared.push(!matches!(turn, Turn::Leave));
+            match turn {
+                Turn::Remove(turn) => {
+                    mine.push(*key);
+                    removing.push(turn);
+                }
+                Turn::Wait(done) => others.push(done),
+                Turn::Leave => {}
+            }
+        }
+        if !mine.is_empty() {
+            self.reloaded.fetch_add(mine.len() as u64, Relaxed);
+            // Where a node was missed, the second look shows whether that matters.
+            let _ = self.remove_many(&mine).await;
+        }
+        drop(removing);
+        for mut done in others {
+            // Nothing is ever sent: the error is the end of the removal, which has a deadline.
+            let _ = done.changed().await;
+        }
+        cleared
+    }
+
+    fn decode(&self, key: &[u8], answer: Answer) -> Result<TypedAnswer<V>, TypedError> {
+        let is_hit = answer.source.is_hit();
+        let value = match &answer.value {
+            Some(bytes) => Some(self.value_of(key, bytes, is_hit)?),
+            None => None,
+        };
+        Ok(TypedAnswer {
+            value,
+            freshness: answer.freshness,
+            metadata: answer.metadata,
+            source: answer.source,
+            collapsed: answer.collapsed,
+            failed_over: answer.failed_over,
+        })
+    }
+
+    /// Keeps what hits decode: what is asked for once leaves no trace.
+    fn value_of(&self, key: &[u8], bytes: &Bytes, is_hit: bool) -> Result<Arc<V>, TypedError> {
+        let kept = self.kept.as_ref();
+        if let Some(value) = kept.and_then(|kept| kept.get(key, bytes)) {
+            return Ok(value);
+        }
+        self.decoded.fetch_add(1, Relaxed);
+        let decoded = self.codec.decode(bytes);
+        let value = Arc::new(decoded.map_err(|source| TypedError::Decode {
+            group: Arc::clone(self.group.name()),
+            codec: self.codec.name(),
+            key_len: key.len(),
+            value_len: bytes.len(),
+            reloaded: false,
+            source: Arc::new(source),
+        })?);
+        if let Some(kept) = kept.filter(|_| is_hit) {
+            kept.keep(key, bytes, &value);
+        }
+        Ok(value)
+    }
+
+    fn encode(&self, key: &[u8], value: &V) -> Result<Bytes, TypedError> {
+        self.codec
+            .encode(value)
+            .map_err(|source| TypedError::Encode {
+                group: Arc::clone(self.group.name()),
+                codec: self.codec.name(),
+                key_len: key.len(),
+                source: Arc::new(source),
+            })
+    }
+
+    async fn remove_many(&self, keys: &[impl AsRef<[u8]>]) -> Removal {
+        if let Some(kept) = &self.kept {
+            for key in keys {
+                kept.remove(key.as_ref());
+            }
+        }
+        self.group.remove_many(keys).await
+    }
+}
+
+impl<K, V, C> Clone for TypedGroup<K, V, C> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            key: PhantomData,
+        }
+    }
+}
+
+impl<K, V, C> fmt::Debug for TypedGroup<K, V, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypedGroup")
+            .field("name", self.group().name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a cluster shares of it.
+impl<K, V, C> From<&TypedGroup<K, V, C>> for Group {
+    fn from(typed: &TypedGroup<K, V, C>) -> Self {
+        typed.group().clone()
+    }
+}
