@@ -38,7 +38,9 @@ pub(crate) fn run(args: &FollowSqlArgs) -> anyhow::Result<()> {
         }
     }
     if text.is_empty() {
-        bail!("no group follows PostgreSQL; expected a table such as [groups.NAME.follow] with kind = \"postgres\"");
+        bail!(
+            "no group follows PostgreSQL; expected a table such as [groups.NAME.follow] with kind = \"postgres\""
+        );
     }
     write!(io::stdout(), "{text}").context("the statements cannot be printed")
 }

@@ -266,7 +266,10 @@ impl Node {
             self.readiness.set_ready(false);
             let closing = Instant::now() + self.drain.delay;
             let let_go = async {
-                let started = followers.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let started = followers
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
                 if let Some(followers) = started {
                     followers.stop().await;
                 }

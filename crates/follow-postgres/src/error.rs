@@ -61,6 +61,9 @@ pub enum PostgresError {
     /// The connection broke.
     #[error("the connection to PostgreSQL broke: {0}")]
     Broken(io::Error),
+    /// A message to the server cannot be written, as when a name contains a zero byte.
+    #[error("a message to PostgreSQL cannot be written: {0}")]
+    Unsendable(io::Error),
     /// The server ended the connection.
     #[error("PostgreSQL closed the connection")]
     Closed,

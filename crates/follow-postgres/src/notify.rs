@@ -88,7 +88,7 @@ impl Listening {
             Message::Notification {
                 channel: on,
                 payload,
-            } if on == channel.as_bytes() => self.add(payload),
+            } if on == channel.as_bytes() => self.add(&payload),
             Message::ReadyForQuery => self.answer_by = None,
             Message::Error(error) => return Err(PostgresError::Server(error)),
             _ => {}
@@ -96,7 +96,7 @@ impl Listening {
         Ok(())
     }
 
-    fn add(&mut self, payload: Bytes) {
+    fn add(&mut self, payload: &[u8]) {
         if payload.is_empty() {
             if self.changes.last() != Some(&Change::All) {
                 self.changes.push(Change::All);
@@ -106,7 +106,7 @@ impl Listening {
         self.bytes += payload.len();
         // A copy, as the payload lies in a buffer with much else.
         self.changes
-            .push(Change::Key(Bytes::copy_from_slice(&payload)));
+            .push(Change::Key(Bytes::copy_from_slice(payload)));
     }
 
     async fn next(

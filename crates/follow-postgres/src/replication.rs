@@ -4,6 +4,7 @@ mod batch;
 mod changes;
 mod feed;
 mod prepare;
+mod progress;
 mod slot;
 mod stream;
 mod tables;

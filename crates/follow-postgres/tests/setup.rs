@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::slice::from_ref;
+
 use gaggle_follow::{Feed, Opened};
 use gaggle_follow_postgres::{ReplicationFeed, ReplicationOptions, TableMap, replication_sql};
 use gaggle_testservers::{Postgres, PostgresOptions, Tls};
@@ -28,14 +30,14 @@ async fn an_error_says_what_to_run() {
          CREATE TABLE p (id int, day int, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);",
     );
     let a = table("a", "{id}");
-    let error = refused(&db, &[a.clone()]).await;
+    let error = refused(&db, from_ref(&a)).await;
     assert!(error.contains("no publication gaggle"), "{error}");
     db.psql(advice(&error));
     db.psql("ALTER PUBLICATION gaggle SET (publish = 'insert, delete')");
-    let error = refused(&db, &[a.clone()]).await;
+    let error = refused(&db, from_ref(&a)).await;
     assert!(error.contains("leaves out update and truncate"), "{error}");
     db.psql(advice(&error));
-    open(&mut db.feed(&[a.clone()])).await;
+    open(&mut db.feed(from_ref(&a))).await;
 
     let b = table("b", "{id}");
     let error = refused(&db, &[a.clone(), b.clone()]).await;
@@ -47,7 +49,7 @@ async fn an_error_says_what_to_run() {
     let error = refused(&db, &[a, b.clone()]).await;
     assert!(error.contains("replica identity"), "{error}");
     db.psql(advice(&error));
-    open(&mut db.feed(&[b.clone()])).await;
+    open(&mut db.feed(from_ref(&b))).await;
     db.psql("ALTER TABLE b REPLICA IDENTITY NOTHING");
     assert!(refused(&db, &[b]).await.contains("replica identity"));
     // A column that is not in the primary key.
@@ -61,7 +63,7 @@ async fn an_error_says_what_to_run() {
 
     let p = table("p", "{id}");
     db.psql("ALTER PUBLICATION gaggle ADD TABLE p");
-    let error = refused(&db, &[p.clone()]).await;
+    let error = refused(&db, from_ref(&p)).await;
     assert!(error.contains("has partitions"), "{error}");
     db.psql(advice(&error));
     open(&mut db.feed(&[p])).await;

@@ -235,9 +235,7 @@ async fn a_slot_has_one_follower() {
     // Also in the middle of a large transaction that nobody takes.
     db.psql("INSERT INTO players SELECT generate_series(1, 300000)");
     within(one.next()).await.unwrap();
-    let begun = Instant::now();
-    one.close().await;
-    assert!(begun.elapsed() < Duration::from_secs(2));
+    within(one.close()).await;
     assert_eq!(open_at_last(&mut two).await, Opened::Complete);
 }
 

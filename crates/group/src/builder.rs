@@ -11,7 +11,7 @@ use gaggle_lru::Clock;
 use crate::tiers::Tiers;
 use crate::{
     FreshnessPolicy, Group, HotCopies, Limits, Loaded, LocalOnly, LruStore, Origin, OriginFn,
-    Router, Sampled, Settings, Store,
+    Propagation, Router, Sampled, Settings, Store,
 };
 
 /// Why a group cannot be made.
@@ -61,6 +61,7 @@ pub struct GroupBuilder {
     hot_copies: Arc<dyn HotCopies>,
     stores: Option<(Arc<dyn Store>, Arc<dyn Store>)>,
     in_flight: Option<ByteBudget>,
+    propagation: Option<Arc<dyn Propagation>>,
 }
 
 /// What a group is made of, checked.
@@ -73,6 +74,7 @@ pub(crate) struct Parts {
     pub(crate) router: Arc<dyn Router>,
     pub(crate) hot_copies: Arc<dyn HotCopies>,
     pub(crate) in_flight: ByteBudget,
+    pub(crate) propagation: Option<Arc<dyn Propagation>>,
 }
 
 impl GroupBuilder {
@@ -86,6 +88,7 @@ impl GroupBuilder {
             hot_copies: Arc::new(Sampled::default()),
             stores: None,
             in_flight: None,
+            propagation: None,
         }
     }
 
@@ -168,6 +171,13 @@ impl GroupBuilder {
         self
     }
 
+    /// What takes traces to the peers that are asked, and on from those that ask. Default: nothing does, and each node has
+    /// traces of its own.
+    pub fn propagation(mut self, propagation: Arc<dyn Propagation>) -> Self {
+        self.propagation = Some(propagation);
+        self
+    }
+
     /// The group.
     ///
     /// # Errors
@@ -201,6 +211,7 @@ impl GroupBuilder {
             router: self.router,
             hot_copies: self.hot_copies,
             in_flight: self.in_flight.unwrap_or_else(ByteBudget::unlimited),
+            propagation: self.propagation,
         }))
     }
 }

@@ -19,7 +19,7 @@ use crate::freshness::Expiries;
 use crate::removal::log::Log;
 use crate::stats::Counters;
 use crate::tiers::Remembered;
-use crate::{Answer, Clock, Error, GroupBuilder, HotCopies, Key, Router, Settings};
+use crate::{Answer, Clock, Error, GroupBuilder, HotCopies, Key, Propagation, Router, Settings};
 
 mod fetch;
 mod flight;
@@ -33,6 +33,7 @@ mod reconfigure;
 mod removal;
 mod serve;
 mod snapshot;
+mod spans;
 
 pub use follow::Contact;
 pub use hand_over::HandedOver;
@@ -75,6 +76,7 @@ struct Inner {
     hand_over_slots: Semaphore,
     /// What bodies under way, and answers that are being written, draw on. Shared by the groups of a process.
     in_flight: ByteBudget,
+    propagation: Option<Arc<dyn Propagation>>,
     /// Loads from the origin. Whatever path leads there, at most one runs for a key.
     loads: Flights<Key, Outcome>,
     /// Fetches from the owners of keys. Apart from `loads`, so that a request which a peer has forwarded to us never
@@ -105,6 +107,7 @@ impl Group {
                 gathering: Gathering::default(),
                 hand_over_slots: Semaphore::new(HAND_OVER_SLOTS),
                 in_flight: parts.in_flight,
+                propagation: parts.propagation,
                 name: parts.name,
                 settings: RwLock::new(Arc::new(parts.settings)),
                 reconfiguring: Mutex::default(),
@@ -189,6 +192,16 @@ impl Group {
             Some(hit) => Ok(hit),
             None => self.begin_miss(key).await,
         }
+    }
+
+    /// What there is of `key`, where [`cached`](Self::cached) has just had nothing: [`lookup`](Self::lookup) without its first
+    /// look into memory. For callers that do something with each miss, such as opening a span around it.
+    ///
+    /// # Errors
+    ///
+    /// As [`find`](Self::find).
+    pub async fn lookup_missed(&self, key: impl AsRef<[u8]>) -> Result<Answer, Error> {
+        self.begin_miss(key.as_ref()).await
     }
 
     /// What there is of `key` if it is in memory and may be served: synchronous, without I/O or waiting. Counts as a get only

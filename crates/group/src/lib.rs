@@ -31,8 +31,18 @@
 //!
 //! This crate owns those traits and knows no implementation of a peer, a ring or a wire format.
 //!
+//! # Spans
+//!
+//! What a get waits for has spans of the `tracing` crate, at `debug` and under a target of their own ([`SPAN_TARGET`]). A
+//! flight's span is a child of the span in which it was started, and the spans of others who wait for it are linked to it
+//! (`follows_from`). What the origin logs stands inside of its span `origin`. With a [`Propagation`]
+//! ([`GroupBuilder::propagation`]) the trace goes on at the owner of the key. Hits have no span, and cost nothing more.
+//!
 //! # Trade-offs
 //!
+//! * A span ends when those that began inside of it have ended: that of a load that was given up lasts as long as the origin is
+//!   still at work on it.
+//! * Whoever joins a flight in the very moment in which it starts may not be linked to it.
 //! * Values are immutable and whole: there is no partial read, no compare-and-swap. A changed origin shows after the
 //!   time to live, or after [`Group::remove`].
 //! * A load runs as a task of its own, so a group needs a tokio runtime, and a value must be `Send`.
@@ -63,6 +73,7 @@ mod settings;
 mod stats;
 mod store;
 mod tiers;
+mod trace;
 
 pub use answer::{Answer, Source};
 pub use builder::{BuildError, GroupBuilder};
@@ -87,6 +98,7 @@ pub use stats::{
     Stats,
 };
 pub use store::{Cached, Inserted, LruStore, Store, StoreStats};
+pub use trace::{BadTraceParent, Propagation, SPAN_TARGET, TraceParent};
 
 pub use async_trait::async_trait;
 pub use gaggle_limiter::{ByteBudget, Hold, OverBudget, Reservation};

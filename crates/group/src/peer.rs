@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use gaggle_limiter::ByteBudget;
 
 use crate::{
-    Entry, Error, Greeting, Guest, Hello, Key, Known, News, Notice, OriginFault, RemovalId, Word,
+    Entry, Error, Greeting, Guest, Hello, Key, Known, News, Notice, OriginFault, RemovalId,
+    TraceParent, Word,
 };
 
 /// A node that can be asked for the keys it owns. A transport implements it.
@@ -121,6 +122,9 @@ pub struct Fetch<'a> {
     /// What bodies under way draw on: a transport reserves what it is about to read, and is
     /// [shed](Verdict::Shed) where there is no room in time.
     pub budget: Option<&'a ByteBudget>,
+    /// The trace that the request belongs to. A transport passes it on where its protocol can
+    /// ([`Serve::trace`](crate::Serve)).
+    pub trace: Option<TraceParent>,
 }
 
 impl<'a> Fetch<'a> {
@@ -136,6 +140,7 @@ impl<'a> Fetch<'a> {
             removals: &[],
             kept_only: false,
             budget: None,
+            trace: None,
         }
     }
 
@@ -164,6 +169,12 @@ impl<'a> Fetch<'a> {
     #[must_use]
     pub fn within(self, budget: Option<&'a ByteBudget>) -> Self {
         Self { budget, ..self }
+    }
+
+    /// The same as part of a trace.
+    #[must_use]
+    pub fn traced(self, trace: Option<TraceParent>) -> Self {
+        Self { trace, ..self }
     }
 }
 

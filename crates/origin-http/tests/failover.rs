@@ -199,6 +199,31 @@ async fn a_primary_that_is_silent_is_left_even_if_loads_are_given_up_sooner() {
 }
 
 #[tokio::test]
+async fn while_one_load_finds_out_whether_a_url_is_back_the_others_leave_it() {
+    let mut script = vec![vec![Do::Close]; 3];
+    script.push(vec![Do::Nothing]);
+    let mut primary = Scripted::start(script).await;
+    let (other, _, _) = named("other").await;
+    let origin = over(&[primary.address, other], |it| it.read_timeout = BOUND * 10);
+    for _ in 0..3 {
+        assert_eq!(load(&origin, "Tom").await.unwrap().unwrap(), "other");
+        primary.asked().await;
+    }
+    time_passes(LEFT_FOR).await;
+    let finding_out = {
+        let origin = origin.clone();
+        tokio::spawn(async move { load(&origin, "Tom").await })
+    };
+    primary.asked().await;
+    for _ in 0..10 {
+        let loaded = tokio::time::timeout(BOUND, load(&origin, "Tom")).await;
+        assert_eq!(loaded.unwrap().unwrap().unwrap(), "other");
+    }
+    assert_eq!(primary.requests(), 4);
+    finding_out.abort();
+}
+
+#[tokio::test]
 async fn a_silent_primary_costs_its_time_and_no_error() {
     let mut silent = Scripted::start(vec![vec![Do::Nothing]]).await;
     let (other, _, _) = named("other").await;

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use gaggle_group::{Load, Loaded, Origin, OriginError};
 
 use self::query::Lookup;
-use crate::server::{Remote, ServerOptions};
 use crate::OpenError;
+use crate::server::{Remote, ServerOptions};
 
 /// A query of a PostgreSQL database. A clone shares the connections.
 #[derive(Clone)]

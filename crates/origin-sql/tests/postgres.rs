@@ -81,13 +81,19 @@ async fn every_type_is_its_text_and_bytea_its_bytes() {
         ("0.1::float4", b"0.1"),
         ("'NaN'::float8", b"NaN"),
         ("true", b"true"),
-        ("'2024-01-02 03:04:05.678+02'::timestamptz", b"2024-01-02 01:04:05.678+00"),
+        (
+            "'2024-01-02 03:04:05.678+02'::timestamptz",
+            b"2024-01-02 01:04:05.678+00",
+        ),
         ("'2024-01-02 03:04:05'::timestamp", b"2024-01-02 03:04:05"),
         ("'2024-01-02'::date", b"2024-01-02"),
         ("'1 day 2 hours'::interval", b"1 day 02:00:00"),
         ("'{\"b\":1,  \"a\":2}'::json", b"{\"b\":1,  \"a\":2}"),
         ("'{\"b\":1,  \"a\":2}'::jsonb", b"{\"a\": 2, \"b\": 1}"),
-        ("'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid", b"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+        (
+            "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid",
+            b"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+        ),
         ("ARRAY[1,2]", b"{1,2}"),
         ("'happy'::mood", b"happy"),
         ("ROW(1,'a')::pair", b"(1,a)"),
@@ -120,13 +126,20 @@ async fn a_database_in_another_encoding_gives_utf_8() {
         "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
     );
     let database = Database("latin");
-    database.sql("CREATE TABLE scores (key text, value text); INSERT INTO scores VALUES ('ü', 'ö')");
+    database
+        .sql("CREATE TABLE scores (key text, value text); INSERT INTO scores VALUES ('ü', 'ö')");
     let origin = database.open(QUERY).await;
     assert_eq!(text(&origin, "ü").await.as_deref(), Some("ö"));
     let of = key("ü");
     let refused = origin.load(Load::new(&of, 1)).await.unwrap_err();
     assert!(
-        matches!(refused, OriginError::TooLarge { len: Some(2), limit: 1 }),
+        matches!(
+            refused,
+            OriginError::TooLarge {
+                len: Some(2),
+                limit: 1
+            }
+        ),
         "{refused:?}"
     );
 }
@@ -140,7 +153,9 @@ async fn null_and_no_row_are_not_found_and_the_second_column_is_the_freshness() 
          ('minus', 'x', -1), ('group', 'x', NULL), ('null', NULL, 5), ('empty', '', NULL),
          ('long', 'x', 1e20), ('endless', 'x', 'Infinity'), ('nan', 'x', 'NaN')",
     );
-    let origin = database.open("SELECT value, seconds FROM scores WHERE key = $1").await;
+    let origin = database
+        .open("SELECT value, seconds FROM scores WHERE key = $1")
+        .await;
     let seconds = |seconds| Hint::ttl(Duration::from_secs_f64(seconds));
     let expected = [
         ("Tom", Some("630"), seconds(60.0)),
@@ -230,7 +245,9 @@ async fn keys_can_be_bytes_or_cast_to_the_type_of_their_column() {
     assert_eq!(values, [Some("bytes".into()), Some("630".into()), None]);
     assert_eq!(text(&origin, b"\xFF\0").await.as_deref(), Some("bytes"));
 
-    let origin = database.open("SELECT value FROM numbers WHERE key = $1::bigint").await;
+    let origin = database
+        .open("SELECT value FROM numbers WHERE key = $1::bigint")
+        .await;
     assert_eq!(origin.max_batch(), 128);
     assert_eq!(text(&origin, "7").await.as_deref(), Some("seven"));
     let error = load(&origin, "secret").await.unwrap_err();
@@ -256,22 +273,45 @@ async fn a_query_that_cannot_be_used_is_refused_at_open() {
         ("SELECT value FROM scores", "no parameter"),
         ("SELECT value FROM scores WHERE key = '$1'", "no parameter"),
         ("SELECT value FROM scores WHERE key = $2", "$2"),
-        ("SELECT value FROM scores WHERE key = $1 AND value <> $2", "$2"),
+        (
+            "SELECT value FROM scores WHERE key = $1 AND value <> $2",
+            "$2",
+        ),
         ("SELECT * FROM scores WHERE key = $1", "3 columns"),
-        ("SELECT value, key FROM scores WHERE key = $1", "\"key\" is TEXT"),
+        (
+            "SELECT value, key FROM scores WHERE key = $1",
+            "\"key\" is TEXT",
+        ),
         ("SELECT 1; SELECT $1", "more than one statement"),
         ("DELETE FROM scores WHERE key = $1", "0 columns"),
-        ("DELETE FROM scores WHERE key = $1 RETURNING value", "must be a single SELECT"),
-        ("WITH d AS (DELETE FROM scores WHERE key = $1 RETURNING value) SELECT value FROM d", "must be a single SELECT"),
-        ("SELECT value FROM scores WHERE key = $1 ) AS r(v); --", "syntax error"),
-        ("SELECT value FROM scores WHERE length(key) = $1", "integer = text"),
+        (
+            "DELETE FROM scores WHERE key = $1 RETURNING value",
+            "must be a single SELECT",
+        ),
+        (
+            "WITH d AS (DELETE FROM scores WHERE key = $1 RETURNING value) SELECT value FROM d",
+            "must be a single SELECT",
+        ),
+        (
+            "SELECT value FROM scores WHERE key = $1 ) AS r(v); --",
+            "syntax error",
+        ),
+        (
+            "SELECT value FROM scores WHERE length(key) = $1",
+            "integer = text",
+        ),
         ("", "no statement"),
     ] {
         let said = database.refusal(query).await;
         assert!(said.contains(reason), "{query}: {said}");
     }
-    let url = postgres().url_of("refusals").replace(&format!("gaggle:{PASSWORD}"), "reader:pw");
-    let options = ServerOptions { url, ..database.options(QUERY) };
+    let url = postgres()
+        .url_of("refusals")
+        .replace(&format!("gaggle:{PASSWORD}"), "reader:pw");
+    let options = ServerOptions {
+        url,
+        ..database.options(QUERY)
+    };
     let said = PostgresOrigin::open(options).await.unwrap_err().to_string();
     assert!(said.contains("permission denied"), "{said}");
 }
@@ -285,13 +325,22 @@ async fn a_server_that_cannot_be_used_is_named_without_the_password() {
     let wrong = "wrong-horse";
     let cases = [
         (
-            good.url.replace(&format!(":{}/", postgres().port()), &format!(":{port}/")),
+            good.url
+                .replace(&format!(":{}/", postgres().port()), &format!(":{port}/")),
             None,
             "cannot be reached",
         ),
-        (good.url.clone(), Some(wrong), "password authentication failed"),
+        (
+            good.url.clone(),
+            Some(wrong),
+            "password authentication failed",
+        ),
         (postgres().url_of("no_such"), None, "no_such"),
-        (good.url.replace("postgres://", "mysql://"), None, "must begin with postgres://"),
+        (
+            good.url.replace("postgres://", "mysql://"),
+            None,
+            "must begin with postgres://",
+        ),
         (good.url.clone() + "?sslmode=verify-full", None, "TLS"),
         (good.url.clone() + "?sslmode=nonsense", None, "nonsense"),
     ];
@@ -331,18 +380,48 @@ async fn queries_of_many_shapes_can_be_wrapped_also_for_batches() {
     );
     for (query, expected) in [
         ("SELECT value FROM scores WHERE key = $1;", "630"),
-        ("SELECT value FROM scores WHERE key = $1 -- the score", "630"),
-        ("SELECT value FROM scores WHERE key = $1; -- ; the score", "630"),
-        ("/* $2 ; */ SELECT value /* ' */ FROM scores WHERE key = $1", "630"),
-        ("SELECT value FROM log WHERE key = $1 ORDER BY at DESC", "new"),
-        ("SELECT value FROM log WHERE key = $1 ORDER BY at LIMIT 1", "old"),
+        (
+            "SELECT value FROM scores WHERE key = $1 -- the score",
+            "630",
+        ),
+        (
+            "SELECT value FROM scores WHERE key = $1; -- ; the score",
+            "630",
+        ),
+        (
+            "/* $2 ; */ SELECT value /* ' */ FROM scores WHERE key = $1",
+            "630",
+        ),
+        (
+            "SELECT value FROM log WHERE key = $1 ORDER BY at DESC",
+            "new",
+        ),
+        (
+            "SELECT value FROM log WHERE key = $1 ORDER BY at LIMIT 1",
+            "old",
+        ),
         ("SELECT value, value::int FROM scores WHERE key = $1", "630"),
-        ("SELECT a.value FROM scores a JOIN log b USING (key) WHERE b.key = $1", "630"),
-        ("WITH s AS (SELECT * FROM scores WHERE key = $1) SELECT value FROM s", "630"),
+        (
+            "SELECT a.value FROM scores a JOIN log b USING (key) WHERE b.key = $1",
+            "630",
+        ),
+        (
+            "WITH s AS (SELECT * FROM scores WHERE key = $1) SELECT value FROM s",
+            "630",
+        ),
         ("SELECT count(*) FROM log WHERE key = $1", "3"),
-        ("SELECT string_agg(value, ',' ORDER BY at) FROM log WHERE key = $1 GROUP BY key", "old,middle,new"),
-        ("SELECT value FROM scores WHERE key = $1 UNION ALL SELECT 'default'", "630"),
-        ("SELECT row_to_json(s) FROM scores s WHERE key = $1", r#"{"key":"Tom","value":"630","seconds":1}"#),
+        (
+            "SELECT string_agg(value, ',' ORDER BY at) FROM log WHERE key = $1 GROUP BY key",
+            "old,middle,new",
+        ),
+        (
+            "SELECT value FROM scores WHERE key = $1 UNION ALL SELECT 'default'",
+            "630",
+        ),
+        (
+            "SELECT row_to_json(s) FROM scores s WHERE key = $1",
+            r#"{"key":"Tom","value":"630","seconds":1}"#,
+        ),
         ("SELECT score($1)", "630"),
         ("SELECT '$1' || $1", "$1Tom"),
         ("SELECT value FROM scores WHERE key = ANY(ARRAY[$1])", "630"),
@@ -350,7 +429,11 @@ async fn queries_of_many_shapes_can_be_wrapped_also_for_batches() {
     ] {
         let origin = database.open(query).await;
         assert_eq!(origin.max_batch(), 128, "{query}");
-        assert_eq!(text(&origin, "Tom").await.as_deref(), Some(expected), "{query}");
+        assert_eq!(
+            text(&origin, "Tom").await.as_deref(),
+            Some(expected),
+            "{query}"
+        );
         for outcome in many(&origin, &["Tom", "Tom", "Tom"]).await {
             let value = value_of(outcome.unwrap());
             assert_eq!(value.as_deref(), Some(expected.as_bytes()), "{query}");
@@ -369,7 +452,9 @@ async fn queries_of_many_shapes_can_be_wrapped_also_for_batches() {
 #[ignore = "needs PostgreSQL: deploy/databases/install"]
 async fn a_value_over_the_limit_does_not_cross_the_wire() {
     let database = Database::new("large");
-    database.sql("INSERT INTO scores VALUES ('huge', repeat('7', 50000000)), ('fits', repeat('分', 300000))");
+    database.sql(
+        "INSERT INTO scores VALUES ('huge', repeat('7', 50000000)), ('fits', repeat('分', 300000))",
+    );
     let wire = Counting::before(postgres().port()).await;
     let mut options = database.options(QUERY);
     options.url = options.url.replace(
@@ -380,12 +465,21 @@ async fn a_value_over_the_limit_does_not_cross_the_wire() {
     let of = key("huge");
     let refused = origin.load(Load::new(&of, 8 << 20)).await.unwrap_err();
     assert!(
-        matches!(refused, OriginError::TooLarge { len: Some(50_000_000), .. }),
+        matches!(
+            refused,
+            OriginError::TooLarge {
+                len: Some(50_000_000),
+                ..
+            }
+        ),
         "{refused:?}"
     );
     let loads = [Load::new(&of, 8 << 20), Load::new(&of, 8 << 20)];
     for outcome in origin.load_many(&loads).await {
-        assert!(matches!(outcome, Err(OriginError::TooLarge { .. })), "{outcome:?}");
+        assert!(
+            matches!(outcome, Err(OriginError::TooLarge { .. })),
+            "{outcome:?}"
+        );
     }
     assert!(wire.received() < 64 << 10, "{}", wire.received());
 
@@ -396,7 +490,10 @@ async fn a_value_over_the_limit_does_not_cross_the_wire() {
     let loaded = origin.load(Load::new(&of, limit)).await.unwrap();
     assert_eq!(value_of(loaded).unwrap().len(), 900_000);
     let refused = origin.load(Load::new(&of, limit - 1)).await.unwrap_err();
-    assert!(matches!(refused, OriginError::TooLarge { .. }), "{refused:?}");
+    assert!(
+        matches!(refused, OriginError::TooLarge { .. }),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -407,11 +504,18 @@ async fn values_draw_on_the_budget_and_wait_for_it_without_a_connection() {
         "INSERT INTO scores VALUES ('small', repeat('7', 100)), ('medium', repeat('7', 50000)),
          ('large', repeat('7', 1048576)), ('larger', repeat('7', 1048577))",
     );
-    let options = ServerOptions { max_connections: 1, ..database.options(QUERY) };
+    let options = ServerOptions {
+        max_connections: 1,
+        ..database.options(QUERY)
+    };
     let origin = PostgresOrigin::open(options).await.unwrap();
     let mib = 1 << 20;
     let budget = ByteBudget::new(mib, Duration::ZERO);
-    for (of, len, peak) in [("small", 100, 0), ("medium", 50_000, 50_000), ("large", mib, mib)] {
+    for (of, len, peak) in [
+        ("small", 100, 0),
+        ("medium", 50_000, 50_000),
+        ("large", mib, mib),
+    ] {
         let of = key(of);
         let loaded = origin.load(Load::new(&of, u64::MAX).within(&budget)).await;
         assert_eq!(value_of(loaded.unwrap()).unwrap().len() as u64, len);
@@ -423,10 +527,15 @@ async fn values_draw_on_the_budget_and_wait_for_it_without_a_connection() {
     assert_eq!(budget.used(), 0);
     // In a batch, what is too much fails alone.
     let keys = ["small", "larger", "medium"].map(key);
-    let loads = keys.each_ref().map(|of| Load::new(of, u64::MAX).within(&budget));
+    let loads = keys
+        .each_ref()
+        .map(|of| Load::new(of, u64::MAX).within(&budget));
     let outcomes = origin.load_many(&loads).await;
     assert!(outcomes[0].is_ok() && outcomes[2].is_ok(), "{outcomes:?}");
-    assert!(matches!(outcomes[1], Err(OriginError::OverBudget(_))), "{outcomes:?}");
+    assert!(
+        matches!(outcomes[1], Err(OriginError::OverBudget(_))),
+        "{outcomes:?}"
+    );
     assert_eq!(budget.used(), 0);
 
     let budget = ByteBudget::new(mib, BOUND);
@@ -443,7 +552,10 @@ async fn values_draw_on_the_budget_and_wait_for_it_without_a_connection() {
     assert_eq!(text(&origin, "small").await.unwrap().len(), 100);
     drop(all);
     let [large, medium] = waiting;
-    assert_eq!((large.await.unwrap(), medium.await.unwrap()), (1 << 20, 50_000));
+    assert_eq!(
+        (large.await.unwrap(), medium.await.unwrap()),
+        (1 << 20, 50_000)
+    );
     assert_eq!((budget.used(), budget.refused()), (0, 0));
 }
 
@@ -464,7 +576,10 @@ async fn a_batch_brings_what_single_loads_bring() {
     );
     let query = "SELECT value, seconds FROM log WHERE key = $1 ORDER BY at DESC";
     for max_batch in [128, 7] {
-        let options = ServerOptions { max_batch, ..database.options(query) };
+        let options = ServerOptions {
+            max_batch,
+            ..database.options(query)
+        };
         let origin = PostgresOrigin::open(options).await.unwrap();
         assert_eq!(origin.max_batch(), max_batch);
         let mut random = fastrand::Rng::with_seed(3);
@@ -480,7 +595,9 @@ async fn a_batch_brings_what_single_loads_bring() {
 async fn a_row_that_fails_fails_alone() {
     let database = Database::new("failing");
     database.sql("INSERT INTO scores SELECT 'k' || n, n, 1 FROM generate_series(0, 199) n");
-    let origin = database.open("SELECT 1000 / (value::int - 77) FROM scores WHERE key = $1").await;
+    let origin = database
+        .open("SELECT 1000 / (value::int - 77) FROM scores WHERE key = $1")
+        .await;
     let keys: Vec<String> = (0..128).map(|n| format!("k{n}")).collect();
     for (n, outcome) in many(&origin, &keys).await.into_iter().enumerate() {
         if n == 77 {
@@ -507,12 +624,17 @@ async fn a_row_that_fails_fails_alone() {
 /// Waits until nobody is connected to a database, whose statistics are complete then.
 async fn all_closed(database: &str) {
     let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'");
-    until("all connections are closed", async || postgres().psql(&sql) == "0").await;
+    until("all connections are closed", async || {
+        postgres().psql(&sql) == "0"
+    })
+    .await;
 }
 
 /// How many transactions a database has run. Each statement of an origin is one.
 fn statements(database: &str) -> u64 {
-    let sql = format!("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = '{database}'");
+    let sql = format!(
+        "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = '{database}'"
+    );
     postgres().psql(&sql).parse().unwrap()
 }
 
@@ -562,7 +684,10 @@ async fn the_statement_of_a_dropped_load_ends_and_its_connection_comes_free() {
         load.abort();
     }
     until("both end", async || postgres().psql(running) == "0").await;
-    until("a connection comes free", async || load(&origin, "quick").await.is_ok()).await;
+    until("a connection comes free", async || {
+        load(&origin, "quick").await.is_ok()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -693,7 +818,10 @@ async fn a_statement_that_breaks_off_is_told_so() {
 async fn loads_go_to_replicas_in_turn_and_to_the_primary_where_none_is_there() {
     let [primary, a, b] = ["primary_one", "replica_a", "replica_b"].map(Database::new);
     for database in [&primary, &a, &b] {
-        database.sql(&format!("INSERT INTO scores VALUES ('where', '{}')", database.0));
+        database.sql(&format!(
+            "INSERT INTO scores VALUES ('where', '{}')",
+            database.0
+        ));
     }
     let url = |database: &Database| postgres().url_of(database.0);
     let closed = format!("postgres://gaggle:x@127.0.0.1:{}/d", closed_port().await);
@@ -714,7 +842,10 @@ async fn loads_go_to_replicas_in_turn_and_to_the_primary_where_none_is_there() {
         places
     };
     let both = open(&url(&primary), &[&url(&a), &url(&b)]).await.unwrap();
-    assert_eq!(places(&both).await, ["replica_a", "replica_a", "replica_b", "replica_b"]);
+    assert_eq!(
+        places(&both).await,
+        ["replica_a", "replica_a", "replica_b", "replica_b"]
+    );
     let one = open(&url(&primary), &[&closed, &url(&b)]).await.unwrap();
     assert_eq!(places(&one).await, ["replica_b"; 4]);
     let none = open(&url(&primary), &[&closed, &closed]).await.unwrap();
@@ -754,10 +885,19 @@ async fn certificates_are_verified() {
 
     let (other, _) = certificates();
     let wrong = [
-        ServerOptions { ca_pem: Some(other.into_bytes()), ..options.clone() },
-        ServerOptions { ca_pem: None, ..options.clone() },
+        ServerOptions {
+            ca_pem: Some(other.into_bytes()),
+            ..options.clone()
+        },
+        ServerOptions {
+            ca_pem: None,
+            ..options.clone()
+        },
         // The certificate is for another name.
-        ServerOptions { url: options.url.replace("localhost", "127.0.0.1"), ..options.clone() },
+        ServerOptions {
+            url: options.url.replace("localhost", "127.0.0.1"),
+            ..options.clone()
+        },
     ];
     for options in wrong {
         let error = PostgresOrigin::open(options).await.unwrap_err();
@@ -798,7 +938,10 @@ async fn a_batch_uses_the_index_of_the_key_column() {
         many(&origin, &keys).await;
     }
     let log = server.log();
-    let plans: Vec<&str> = log.split("LOG:").filter(|entry| entry.contains("Function Scan on unnest")).collect();
+    let plans: Vec<&str> = log
+        .split("LOG:")
+        .filter(|entry| entry.contains("Function Scan on unnest"))
+        .collect();
     assert!(plans.len() >= 10, "{log}");
     for plan in plans {
         assert!(plan.contains("Index Scan using scores_pkey"), "{plan}");
@@ -812,7 +955,10 @@ async fn a_batch_uses_the_index_of_the_key_column() {
 async fn batches_need_fewer_statements() {
     let database = Database::new("measured");
     database.sql("INSERT INTO scores SELECT 'k' || n, repeat('7', 100), 60 FROM generate_series(1, 10000) n; ANALYZE scores");
-    let options = ServerOptions { acquire_timeout: BOUND, ..database.options(QUERY) };
+    let options = ServerOptions {
+        acquire_timeout: BOUND,
+        ..database.options(QUERY)
+    };
     let origin = PostgresOrigin::open(options).await.unwrap();
     let keys: Vec<Key> = (1..=10_000).map(|n| key(format!("k{n}"))).collect();
     let started = std::time::Instant::now();
@@ -836,7 +982,9 @@ async fn batches_need_fewer_statements() {
     let batches = started.elapsed();
     drop(origin);
     all_closed("measured").await;
-    println!("10,000 keys: {singles:?} alone (64 at once), {batches:?} in batches of 128 (one at a time)");
+    println!(
+        "10,000 keys: {singles:?} alone (64 at once), {batches:?} in batches of 128 (one at a time)"
+    );
     println!("statements in all: {}", statements("measured"));
     assert!(statements("measured") < 10_000 + 79 + 150);
 }

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use crate::FlightError;
@@ -22,6 +23,10 @@ pub(crate) struct Flight<V> {
     pub(crate) current: AtomicBool,
     /// Whether anyone asks how many wait. Where nobody does, joining takes no lock of the flight's.
     counted: bool,
+    /// What the load says of itself to those who join; 0 is nothing.
+    ///
+    /// Always std's, also in a model: nothing is decided by it here.
+    tag: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -47,6 +52,7 @@ impl<V> Flight<V> {
             outcome: OnceLock::new(),
             current: AtomicBool::new(true),
             counted,
+            tag: AtomicU64::new(0),
             state: Mutex::new(State {
                 waiting: 1,
                 ..State::default()
@@ -56,6 +62,14 @@ impl<V> Flight<V> {
 
     pub(crate) fn outcome(&self) -> Option<&Outcome<V>> {
         self.outcome.get()
+    }
+
+    pub(crate) fn tag(&self) -> u64 {
+        self.tag.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_tag(&self, tag: u64) {
+        self.tag.store(tag, Ordering::Relaxed);
     }
 
     /// Counts one more waiter. The caller holds the lock of the shard in which it found the

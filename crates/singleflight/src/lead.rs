@@ -97,6 +97,19 @@ impl<K, V> Ticket<K, V> {
         lull.is_some_and(|lull| self.table.abandon(self.hash, &self.flight, lull))
     }
 
+    /// Says something of the load to those who join it: a number of the caller's choice, such as the
+    /// identity of a span, for [`Waiter::tag`](crate::Waiter::tag). 0, which it is at first, means
+    /// nothing. Whoever joins before this call does not see it.
+    pub fn set_tag(&self, tag: u64) {
+        self.flight.set_tag(tag);
+    }
+
+    /// What [`set_tag`](Self::set_tag) was last called with; 0 before.
+    #[must_use]
+    pub fn tag(&self) -> u64 {
+        self.flight.tag()
+    }
+
     /// Runs `then` if the flight is still its key's current one: not forgotten, not abandoned, not
     /// over. No [`forget`](crate::Flights::forget) of the key happens while `then` runs. Returns
     /// what `then` returns, or `None` if it was not run.

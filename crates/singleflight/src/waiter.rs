@@ -36,6 +36,13 @@ impl<V> Waiter<V> {
     pub fn led(&self) -> bool {
         self.led
     }
+
+    /// What the load has said of itself by [`Ticket::set_tag`](crate::Ticket::set_tag); 0 if nothing
+    /// yet.
+    #[must_use]
+    pub fn tag(&self) -> u64 {
+        self.flight.tag()
+    }
 }
 
 impl<V: Clone> Future for Waiter<V> {

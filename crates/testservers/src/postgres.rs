@@ -55,10 +55,7 @@ impl Postgres {
                 return server;
             }
         }
-        panic!(
-            "PostgreSQL does not start:\n{}",
-            server.home.end_of_log()
-        );
+        panic!("PostgreSQL does not start:\n{}", server.home.end_of_log());
     }
 
     /// `postgres://USER:PASSWORD@127.0.0.1:PORT/DATABASE`.

@@ -1,7 +1,7 @@
 //! A server's process, its directory, and its end.
 
 use std::fs::{self, File};
-use std::io::{Write as _};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;

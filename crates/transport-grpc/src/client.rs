@@ -20,6 +20,7 @@ use self::outcome::Asked;
 use self::pool::Pool;
 use self::security::Security;
 use crate::BaseUrlError;
+use crate::trace;
 use crate::wire::{
     GetRequest, HandOverRequest, HandedOver, HelloRequest, MAX_REQUEST, NewsRequest, PingRequest,
     PutRequest, RemoveRequest, max_answer,
@@ -174,7 +175,8 @@ impl Peer for GrpcPeer {
         let answer = self
             .counted(budget, Some(&self.slots), fetch.deadline, |client, left| {
                 let mut client = client.max_decoding_message_size(most);
-                let request = timed(message.clone(), left);
+                let mut request = timed(message.clone(), left);
+                trace::put(fetch.trace, request.metadata_mut());
                 async move { client.get(request).await }
             })
             .await

@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status};
 use crate::client::base_url;
 use crate::counted::{Counted, Held, Reserved};
 use crate::deadline::time_to_work;
+use crate::trace;
 use crate::verdict;
 use crate::wire::peers_server::{Peers, PeersServer};
 use crate::wire::{
@@ -136,6 +137,7 @@ impl Served {
 impl Peers for Served {
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
         let wait = time_to_work(request.metadata(), self.options.answer_ahead);
+        let trace = trace::read(request.metadata());
         let GetRequest {
             group,
             key,
@@ -145,7 +147,10 @@ impl Peers for Served {
         } = request.into_inner();
         let removals = notices::carried(removals).map_err(invalid)?;
         let request = Serve::new(&key, Hop::Forwarded).within(wait);
-        let request = request.after(&removals).kept_only(kept_only);
+        let request = request
+            .after(&removals)
+            .kept_only(kept_only)
+            .traced(trace);
         let group = self.group(&group)?;
         let outcome = outcome(group.serve(request).await, max_value.unwrap_or(u64::MAX))?;
         let len = match &outcome {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gaggle_group::{RemovalId, Verdict};
+use gaggle_group::{RemovalId, TraceParent, Verdict};
 use gaggle_proto::millis;
 use gaggle_proto::notices::MAX_CARRIED;
 use http::header::RETRY_AFTER;
@@ -26,6 +26,8 @@ pub(crate) const CLUSTER: HeaderName = HeaderName::from_static("gaggle-cluster")
 pub(crate) const KEPT: HeaderName = HeaderName::from_static("gaggle-kept");
 /// Request: removals of the key that the asker knows.
 pub(crate) const REMOVALS: HeaderName = HeaderName::from_static("gaggle-removals");
+/// Request: the trace that it belongs to (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// DELETE: the removal's name.
 pub(crate) const REMOVAL: HeaderName = HeaderName::from_static("gaggle-removal");
 /// Answer to DELETE: the copies are gone.
@@ -94,6 +96,24 @@ pub(crate) fn put_removals(removals: &[RemovalId], headers: &mut HeaderMap) {
     // Digits and spaces can stand in any header.
     if let Ok(names) = HeaderValue::try_from(names) {
         headers.insert(REMOVALS, names);
+    }
+}
+
+/// The trace that a request belongs to. What cannot be read, or is there twice, is no trace, and no reason to refuse a get.
+pub(crate) fn trace(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let value = values.next()?;
+    values
+        .next()
+        .is_none()
+        .then(|| TraceParent::parse(value.as_bytes()))?
+}
+
+/// Adds the trace that a request belongs to.
+pub(crate) fn put_trace(trace: Option<TraceParent>, headers: &mut HeaderMap) {
+    // Digits and dashes can stand in any header.
+    if let Some(Ok(trace)) = trace.map(|trace| HeaderValue::try_from(trace.to_string())) {
+        headers.insert(TRACEPARENT, trace);
     }
 }
 
@@ -250,6 +270,24 @@ mod tests {
         assert_eq!(removal(&headers), Ok(None));
         headers.insert(REMOVAL, HeaderValue::from_static("x"));
         assert_eq!(removal(&headers), Err(BadRemoval(REMOVAL)));
+    }
+
+    #[test]
+    fn a_trace_reads_back_and_what_is_none_is_passed_over() {
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let mut headers = HeaderMap::new();
+        put_trace(None, &mut headers);
+        assert!(headers.is_empty());
+        assert_eq!(trace(&headers), None);
+        put_trace(Some(text.parse().unwrap()), &mut headers);
+        assert_eq!(headers[TRACEPARENT], text);
+        assert_eq!(trace(&headers), Some(text.parse().unwrap()));
+        headers.append(TRACEPARENT, headers[TRACEPARENT].clone());
+        assert_eq!(trace(&headers), None, "which of them?");
+        for bad in [&b""[..], b"00", b"\xff\xff", &[b'0'; 9_000]] {
+            headers.insert(TRACEPARENT, HeaderValue::from_bytes(bad).unwrap());
+            assert_eq!(trace(&headers), None);
+        }
     }
 
     #[test]

@@ -47,6 +47,7 @@
 //! | `gaggle-key: K` | the key, escaped; read only where no `/` follows the group |
 //! | `gaggle-removals: ID ID` | removals of the key that the asker knows: they are applied before the answer. At most 8 are read |
 //! | `gaggle-kept: 1` | only what is in the receiver's memory is of use: otherwise it answers `not-kept`, and loads nothing |
+//! | `traceparent: T` | the trace that it belongs to ([W3C Trace Context](https://www.w3.org/TR/trace-context/)); what cannot be read is passed over |
 //! | `gaggle-removal: ID` | with `DELETE`: the name of the removal |
 //! | `gaggle-batch: 1` | with `POST {base path}`: the body asks for many keys |
 //! | `gaggle-control: 1` | with `POST {base path}`: the body is a control request |
@@ -100,7 +101,7 @@
 //! **Batches** are Gaggle's own. A server says `gaggle-batch: 1` in every answer to a request that is marked
 //! `gaggle-forwarded: 1`. A client that has seen this in the peer's last answer may send `POST {base path}` with the header
 //! `gaggle-batch: 1` and a `BatchRequest` (`batch.proto` in gaggle-proto): at most 1,024 keys and 1 MiB, each key with a group, a
-//! limit and a deadline of its own. Every one is answered as a forward. The answer is 200, `gaggle-batch: 1`, and one
+//! limit, a deadline and a trace of its own. Every one is answered as a forward. The answer is 200, `gaggle-batch: 1`, and one
 //! `BatchAnswer` for each key behind its length, in the order in which they become ready, so that a slow key holds up none
 //! of the others. Values are protobuf here, whatever the ring's encoding is.
 //!

@@ -175,13 +175,84 @@ pub(super) fn kinds() -> [(Origin, Discovery, Follow); 6] {
         Discovery::File(list),
     );
     [
-        (Origin::Http(http()), dns.clone(), Follow::Postgres(replication())),
-        (Origin::Sqlite(sqlite), gossip, Follow::PostgresNotify(notify())),
+        (
+            Origin::Http(http()),
+            dns.clone(),
+            Follow::Postgres(replication()),
+        ),
+        (
+            Origin::Sqlite(sqlite),
+            gossip,
+            Follow::PostgresNotify(notify()),
+        ),
         (Origin::Files(files), list, Follow::Files(watch)),
-        (Origin::Postgres(server()), dns.clone(), Follow::Postgres(replication())),
-        (Origin::Mysql(server()), dns.clone(), Follow::Postgres(replication())),
-        (Origin::Object(object()), dns, Follow::Postgres(replication())),
+        (
+            Origin::Postgres(server()),
+            dns.clone(),
+            Follow::Postgres(replication()),
+        ),
+        (
+            Origin::Mysql(server()),
+            dns.clone(),
+            Follow::Postgres(replication()),
+        ),
+        (
+            Origin::Object(object()),
+            dns,
+            Follow::Postgres(replication()),
+        ),
     ]
+}
+
+/// Leaves one of each two fields that exclude each other: the text itself, or the file that holds it.
+#[cfg(test)]
+pub(super) fn choose(config: &mut Config, files: bool) {
+    fn one<T, U>(text: &mut Option<T>, file: &mut Option<U>, files: bool) {
+        if files {
+            *text = None;
+        } else {
+            *file = None;
+        }
+    }
+    fn url(text: &mut String, file: &mut Option<PathBuf>, files: bool) {
+        if files {
+            text.clear();
+        } else {
+            *file = None;
+        }
+    }
+    for group in config.groups.values_mut() {
+        match &mut group.origin {
+            Some(Origin::Http(http)) => one(&mut http.token, &mut http.token_file, files),
+            Some(Origin::Object(object)) => {
+                let (key, file) = (
+                    &mut object.secret_access_key,
+                    &mut object.secret_access_key_file,
+                );
+                one(key, file, files);
+                one(&mut object.token, &mut object.token_file, files);
+            }
+            Some(Origin::Postgres(server) | Origin::Mysql(server)) => {
+                url(&mut server.url, &mut server.url_file, files);
+                one(&mut server.password, &mut server.password_file, files);
+            }
+            _ => {}
+        }
+        match &mut group.follow {
+            Some(Follow::Postgres(follow)) => {
+                url(&mut follow.url, &mut follow.url_file, files);
+                one(&mut follow.password, &mut follow.password_file, files);
+            }
+            Some(Follow::PostgresNotify(follow)) => {
+                for table in &mut follow.tables {
+                    table.payload = None;
+                }
+                url(&mut follow.url, &mut follow.url_file, files);
+                one(&mut follow.password, &mut follow.password_file, files);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Not valid: it has both of what excludes each other.

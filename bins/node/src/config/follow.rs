@@ -289,7 +289,11 @@ impl Given<'_> {
         let has_url = self.has_url() || matches!(origin, Some(Origin::Postgres(_)));
         check_credentials(
             field,
-            if has_url && !self.has_url() { "of the origin" } else { self.url },
+            if has_url && !self.has_url() {
+                "of the origin"
+            } else {
+                self.url
+            },
             self.url_file.is_some(),
             two_passwords,
         )
@@ -363,8 +367,13 @@ fn check_tables(tables: &[Table], field: impl Fn(&str) -> String) -> Result<(), 
     if tables.is_empty() {
         return missing("missing; expected such as [{ table = \"users\", key = \"{id}\" }]");
     }
-    if tables.iter().any(|table| table.table.is_empty() || table.key.is_empty()) {
-        return missing("each needs a table and a key, such as { table = \"users\", key = \"{id}\" }");
+    if tables
+        .iter()
+        .any(|table| table.table.is_empty() || table.key.is_empty())
+    {
+        return missing(
+            "each needs a table and a key, such as { table = \"users\", key = \"{id}\" }",
+        );
     }
     Ok(())
 }

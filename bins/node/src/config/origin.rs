@@ -13,8 +13,8 @@ use super::ConfigError;
 
 pub(crate) use http::{Batch, Http, refused};
 pub(crate) use object::Object;
-pub(super) use server::check_credentials;
 pub(crate) use server::Server;
+pub(super) use server::check_credentials;
 pub(crate) use sqlite::Sqlite;
 
 /// The `origin` table of a group. `kind` chooses the variant, and each variant refuses the fields

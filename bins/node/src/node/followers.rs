@@ -34,9 +34,8 @@ fn feed(group: &str, follow: &Follow, origin: Option<&Origin>) -> Result<Feed, C
     let field = |field: &str| format!("groups.{group}.follow.{field}");
     let table = format!("groups.{group}.origin");
     let origin_at = origin.map(|origin| (origin, table.as_str()));
-    let refused = |failure: OptionsError| {
-        ConfigError::new(format!("groups.{group}.follow"), failure)
-    };
+    let refused =
+        |failure: OptionsError| ConfigError::new(format!("groups.{group}.follow"), failure);
     Ok(match follow {
         Follow::Postgres(replication) => {
             let options = replication.options(origin_at, field)?;
@@ -54,8 +53,8 @@ fn feed(group: &str, follow: &Follow, origin: Option<&Origin>) -> Result<Feed, C
                 (None, Some(Origin::Files(files))) => &files.root,
                 (None, _) => return Err(ConfigError::new(field("root"), "missing")),
             };
-            let feed = FilesFeed::new(root)
-                .map_err(|failure| ConfigError::new(field("root"), failure))?;
+            let feed =
+                FilesFeed::new(root).map_err(|failure| ConfigError::new(field("root"), failure))?;
             Feed::Files {
                 feed,
                 everywhere: watch.everywhere,

@@ -35,8 +35,9 @@ pub(super) async fn open(group: &str, config: &Group) -> Result<Arc<dyn Origin>,
                 .map_err(|failure| config::refused(&failure, field))?,
         ),
         config::Origin::Object(object) => Arc::new(
-            ObjectOrigin::new(object.options(field)?)
-                .map_err(|failure| ConfigError::new(field(&option(failure.field)), failure.reason))?,
+            ObjectOrigin::new(object.options(field)?).map_err(|failure| {
+                ConfigError::new(field(&option(failure.field)), failure.reason)
+            })?,
         ),
         config::Origin::Files(files) => Arc::new(
             FilesOrigin::open(&files.root)

@@ -11,7 +11,8 @@ use tokio::task::JoinHandle;
 
 use super::changes::Translator;
 use super::prepare::{self, Found, Server};
-use super::stream::{Pace, Progress, Stream};
+use super::progress::Progress;
+use super::stream::{Pace, Stream};
 use crate::lsn::Lsn;
 use crate::options::{self, ReplicationOptions, Table};
 use crate::wire::{Connection, Target};

@@ -5,17 +5,17 @@
 //! which nothing has come for its `wal_sender_timeout`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::BufMut as _;
 use gaggle_follow::{Batch, Change};
 use postgres_protocol::message::frontend;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::batch::Pending;
 use super::changes::Translator;
+use super::progress::Progress;
 use crate::PostgresError;
 use crate::lsn::Lsn;
 use crate::pgoutput::{Logical, Streamed, table_of_row};
@@ -29,50 +29,6 @@ const BETWEEN_ANSWERS: Duration = Duration::from_millis(100);
 const SHUTDOWN: Duration = Duration::from_secs(5);
 /// From 1970 to 2000, in seconds.
 const EPOCH: u64 = 946_684_800;
-
-/// What the feed and its task tell each other.
-#[derive(Debug)]
-pub(super) struct Progress {
-    confirmed: AtomicU64,
-    sent: AtomicU64,
-    /// Whether nothing is missing, as far as the confirmed position.
-    is_proven: AtomicBool,
-    changed: Notify,
-}
-
-impl Progress {
-    pub(super) fn new(confirmed: Lsn, sent: Lsn, is_proven: bool) -> Self {
-        Self {
-            confirmed: confirmed.0.into(),
-            sent: sent.0.into(),
-            is_proven: is_proven.into(),
-            changed: Notify::new(),
-        }
-    }
-
-    /// Whoever applies the changes has applied all up to here.
-    pub(super) fn confirm(&self, position: Lsn) {
-        self.is_proven.store(true, Ordering::Release);
-        self.advance(position);
-    }
-
-    fn advance(&self, position: Lsn) {
-        let before = self.confirmed.fetch_max(position.0, Ordering::AcqRel);
-        if before < position.0 {
-            self.changed.notify_one();
-        }
-    }
-
-    fn confirmed(&self) -> Lsn {
-        Lsn(self.confirmed.load(Ordering::Acquire))
-    }
-
-    /// How far the server's log is known to reach beyond what is confirmed.
-    pub(super) fn behind(&self) -> u64 {
-        let sent = self.sent.load(Ordering::Acquire);
-        sent.saturating_sub(self.confirmed().0)
-    }
-}
 
 /// How the stream is followed.
 #[derive(Debug, Clone, Copy)]
@@ -185,7 +141,7 @@ impl Stream {
                     self.is_position_due = true;
                     self.tell(true).await?;
                 }
-                () = self.progress.changed.notified() => {
+                () = self.progress.changed() => {
                     self.settle();
                     self.tell(false).await?;
                 }
@@ -213,11 +169,11 @@ impl Stream {
         match message {
             Message::CopyData(data) => match Streamed::parse(&data)? {
                 Streamed::Data { end, sent, data } => {
-                    self.heard(end);
+                    self.progress.heard(end);
                     self.apply(Logical::parse(data)?, end, sent)
                 }
                 Streamed::Keepalive { end, reply } => {
-                    self.heard(end);
+                    self.progress.heard(end);
                     if self.transaction.is_none() {
                         self.reach(end);
                     }
@@ -229,7 +185,7 @@ impl Stream {
             },
             Message::CopyDataCut { beginning, length } => {
                 if let Streamed::Data { end, data, .. } = Streamed::parse(&beginning)? {
-                    self.heard(end);
+                    self.progress.heard(end);
                     self.skip(data, length)?;
                 }
                 Ok(())
@@ -301,10 +257,6 @@ impl Stream {
         }
     }
 
-    fn heard(&mut self, end: Lsn) {
-        self.progress.sent.fetch_max(end.0, Ordering::AcqRel);
-    }
-
     /// The log holds nothing for us up to here.
     fn reach(&mut self, end: Lsn) {
         if end > self.reached {
@@ -319,7 +271,7 @@ impl Stream {
     /// which waits for us to have all, does not wait long.
     fn settle(&mut self) {
         if self.transaction.is_none()
-            && self.progress.is_proven.load(Ordering::Acquire)
+            && self.progress.is_proven()
             && self.progress.confirmed() >= self.last_change
             && let Some(position) = self.pending.take_position()
         {
@@ -358,7 +310,7 @@ impl Stream {
     /// Tells the server how far we are.
     async fn tell(&mut self, ask: bool) -> Result<(), PostgresError> {
         let flushed = self.progress.confirmed().0;
-        let written = self.progress.sent.load(Ordering::Acquire).max(flushed);
+        let written = self.progress.sent().0.max(flushed);
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now
             .unwrap_or_default()

@@ -62,9 +62,9 @@ fn triggers(
          FOR EACH STATEMENT EXECUTE FUNCTION {function}();\n\n",
         dollar_quoted(&body(&table.key, channel)),
     )?;
-    write!(
+    writeln!(
         removal,
-        "-- DROP FUNCTION IF EXISTS {}() CASCADE;\n",
+        "-- DROP FUNCTION IF EXISTS {}() CASCADE;",
         comment(&function)
     )
 }

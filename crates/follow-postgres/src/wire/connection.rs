@@ -190,9 +190,7 @@ impl Connection {
 
 /// A message that we cannot write, such as a statement with a zero byte.
 pub(super) fn invalid(error: io::Error) -> PostgresError {
-    PostgresError::Setup(format!(
-        "a message to PostgreSQL cannot be written: {error}"
-    ))
+    PostgresError::Unsendable(error)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use gaggle_singleflight::Ticket;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
 
-use super::Inner;
+use super::{Inner, spans};
 use super::flight::{LoadTimer, Outcome, Printable};
 use crate::stats::LoadEnd;
 use crate::tiers::Tier;
@@ -61,7 +61,8 @@ impl Inner {
         let mut fetch = Fetch::new(&self.name, key, limits.max_value, first_try)
             .with(guest.as_ref())
             .after(&carried.ids)
-            .within(Some(&self.in_flight));
+            .within(Some(&self.in_flight))
+            .traced(self.outgoing());
         let mut brought = self.ask(peer, fetch).await;
         let left = until.saturating_duration_since(Instant::now());
         if let Brought::Theirs(Err(PeerError::Verdict { verdict, .. })) = &brought
@@ -112,7 +113,9 @@ impl Inner {
                     return Err(self.deadline(limits.longest_wait()));
                 }
                 // Through the table of loads: a request that a peer forwards to us may be loading the same key.
-                match timeout_at(until, self.join_load(key, None, copied)).await {
+                let load = self.join_load(key, None, copied);
+                spans::link(&load);
+                match timeout_at(until, load).await {
                     Ok(loaded) => self.landed(loaded),
                     Err(_) => Err(self.deadline(limits.longest_wait())),
                 }
@@ -193,6 +196,7 @@ impl Inner {
             Route::Theirs(_) => Brought::Theirs(first.await),
             Route::Mine | Route::Standby => {
                 let load = self.join_load(fetch.key, None, false);
+                spans::link(&load);
                 match select(&mut first, load).await {
                     Either::Left((answer, _)) => Brought::Theirs(answer),
                     Either::Right((loaded, _)) => match self.landed(loaded) {

@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use gaggle_singleflight::{Ticket, Waiter};
 use tokio::time::Instant;
+use tracing::Instrument;
 
-use super::Inner;
+use super::{Inner, spans};
 use crate::stats::{Counters, LoadCounters, LoadEnd};
 use crate::tiers::Tier;
 use crate::{Answer, Cached, Entry, Error, Freshness, Invitation, Key, Overload, Party, Peer};
@@ -29,13 +30,16 @@ impl Inner {
             let (inner, key) = (Arc::clone(self), Key::copy_from_slice(key));
             let running = InFlight::enter(self);
             let guest = party.map(Invitation::accept);
-            async move {
+            let span = spans::load(self, &key, newer);
+            spans::tell(&span, &ticket);
+            let load = async move {
                 let _running = running?;
                 match inner.look_again(&key, newer) {
                     Ok(found) => Ok(found),
                     Err(old) => inner.load(&key, &ticket, old, newer, guest).await,
                 }
-            }
+            };
+            load.instrument(span)
         })
     }
 
@@ -51,7 +55,9 @@ impl Inner {
             let (inner, key) = (Arc::clone(self), Key::copy_from_slice(key));
             let running = InFlight::enter(self);
             let guest = party.map(Party::invite);
-            async move {
+            let span = spans::fetch(self, &key, &*peer, newer);
+            spans::tell(&span, &ticket);
+            let fetch = async move {
                 let _running = running?;
                 match inner.look_again(&key, newer) {
                     Ok(found) => Ok(found),
@@ -60,7 +66,8 @@ impl Inner {
                         inner.fetch(&key, &peer, &ticket, guest, copied).await
                     }
                 }
-            }
+            };
+            fetch.instrument(span)
         })
     }
 

@@ -16,8 +16,9 @@ use gaggle_limiter::{ByteBudget, Permit, Refused};
 use gaggle_singleflight::{FlightError, Ticket};
 use tokio::sync::oneshot::{self, error::RecvError};
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
-use super::Inner;
+use super::{Inner, spans};
 use super::flight::{LoadTimer, Outcome};
 use crate::{Guest, Key, Load, Loaded, Metadata, OriginError, OriginFault};
 
@@ -51,6 +52,8 @@ pub(super) struct Wish {
     pub(super) ticket: Ticket<Key, Outcome>,
     /// In the background: it has no waiters from the start.
     pub(super) refresh: bool,
+    /// The load's span, which is to be linked to that of a load which asks for this one as well.
+    pub(super) span: Span,
 }
 
 impl Wish {
@@ -181,6 +184,7 @@ impl Inner {
             let max_value = limits.max_value;
             async move { origin.load(wish.load(max_value, &budget)).await }
         };
+        let work = work.instrument(spans::origin(self, 1));
         let asked = permit.run(limits.load_timeout, work, counts_against_the_origin);
         let outcome = asked.await.map_err(|_| Unanswered::Late);
         Ok(Asked { timer, outcome })
@@ -225,11 +229,14 @@ impl Inner {
     /// Asks for one key and those that are taken along. Tells each of the others what became of it.
     async fn ask_for_all(&self, permit: Permit, own: Waiting, others: Vec<Waiting>) -> Asked<'_> {
         let (timer, since) = (LoadTimer::start(&self.counters.origin), Instant::now());
-        let mut wishes = vec![own.wish];
+        let mut own = own.wish;
+        // Not to be kept open by the work, which may outlive the load.
+        let span = std::mem::replace(&mut own.span, Span::none());
+        let mut wishes = vec![own];
         let mut listeners = Vec::with_capacity(others.len());
         let mut queued = 0;
         for Waiting {
-            wish,
+            mut wish,
             told,
             queued: waited,
             ..
@@ -237,6 +244,7 @@ impl Inner {
         {
             if wish.is_wanted() {
                 queued += usize::from(waited);
+                spans::link_both(&span, &std::mem::replace(&mut wish.span, Span::none()));
                 wishes.push(wish);
                 listeners.push(told);
             } else {
@@ -248,6 +256,7 @@ impl Inner {
             self.counters.origin_batches.fetch_add(1, Relaxed);
             self.counters.origin_batched.fetch_add(count, Relaxed);
         }
+        let origin = spans::origin(self, wishes.len());
         permit.take_along(queued);
         let settings = self.settings();
         let limits = &settings.limits;
@@ -263,6 +272,7 @@ impl Inner {
                 }
             }
         };
+        let work = work.instrument(origin);
         // An origin that brings some of them works.
         let failed = |outcomes: &Vec<Result<Loaded, OriginError>>| {
             outcomes.iter().any(counts_against_the_origin) && outcomes.iter().all(Result::is_err)

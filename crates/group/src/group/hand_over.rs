@@ -118,6 +118,7 @@ impl Inner {
         let fetch = Fetch::new(&self.name, key, limits.max_value, most)
             .after(&carried.ids)
             .within(Some(&self.in_flight))
+            .traced(self.outgoing())
             .kept_only();
         let entry = match timeout_at(until, peer.fetch(fetch)).await {
             Ok(Ok(entry)) => Some(entry),

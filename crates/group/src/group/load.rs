@@ -6,7 +6,7 @@ use gaggle_limiter::Refused;
 use gaggle_singleflight::Ticket;
 use tracing::{debug, warn};
 
-use super::Inner;
+use super::{Inner, spans};
 use super::flight::{Outcome, Printable, exactly};
 use super::gather::{Asked, Unanswered, Wish};
 use crate::fault::Whole;
@@ -89,6 +89,7 @@ impl Inner {
             stale,
             ticket: ticket.clone(),
             refresh,
+            span: spans::of(ticket),
         };
         debug!(node = %self.me(), group = %self.name, key = %Printable(key), "asking the origin");
         let asked = match self.origin.max_batch() {

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::flight::Outcome;
 use super::many::Together;
-use super::{Group, Hop, Inner};
+use super::{Group, Hop, Inner, spans};
 use crate::{Answer, Error, Invitation, Route};
 
 impl Group {
@@ -85,6 +85,7 @@ impl Inner {
         };
         if !waiter.led() {
             self.counters.collapsed.fetch_add(1, Relaxed);
+            spans::link(&waiter);
         }
         Ok(waiter)
     }

@@ -3,8 +3,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::Group;
-use crate::{Answer, Error, Invitation, RemovalId};
+use tracing::Instrument;
+
+use super::{Group, spans};
+use crate::{Answer, Error, Invitation, RemovalId, TraceParent};
 
 /// Whether a get may be passed on to the key's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,9 @@ pub struct Serve<'a> {
     pub kept_only: bool,
     /// The other gets of the same request, with which a load may ask the origin.
     pub party: Option<&'a Invitation>,
+    /// The trace that the request belongs to. A miss goes on with it, where the group has a
+    /// [`Propagation`](crate::Propagation).
+    pub trace: Option<TraceParent>,
 }
 
 impl<'a> Serve<'a> {
@@ -47,6 +52,7 @@ impl<'a> Serve<'a> {
             removals: &[],
             kept_only: false,
             party: None,
+            trace: None,
         }
     }
 
@@ -75,6 +81,12 @@ impl<'a> Serve<'a> {
     pub fn after(self, removals: &'a [RemovalId]) -> Self {
         Self { removals, ..self }
     }
+
+    /// The same as part of a trace.
+    #[must_use]
+    pub fn traced(self, trace: Option<TraceParent>) -> Self {
+        Self { trace, ..self }
+    }
 }
 
 impl Group {
@@ -102,7 +114,9 @@ impl Group {
             None => {
                 let most = self.inner.settings().limits.longest_wait();
                 let wait = request.wait.map_or(most, |wait| wait.min(most));
-                Box::pin(self.miss(key, request.hop, wait, request.party)).await
+                let span = spans::serve(&self.inner, key, request.trace.as_ref());
+                let miss = self.miss(key, request.hop, wait, request.party);
+                Box::pin(miss.instrument(span)).await
             }
         }
     }

@@ -72,6 +72,14 @@ impl Dialect for Lookup {
                 failed @ Unusable::Failed(_) => failed,
             });
         }
+        let mut max_batch = max_batch;
+        if max_batch > 1 && wrapped.is_materialised(connection).await {
+            tracing::warn!(
+                "the server needs a temporary table for each key of this query, as for ORDER BY, \
+                 LIMIT, GROUP BY or UNION: each key takes a statement of its own"
+            );
+            max_batch = 1;
+        }
         Ok(Self {
             wrapped,
             statements: Default::default(),
@@ -215,6 +223,23 @@ impl Wrapped {
         let asked = sqlx::query_scalar(sql(text)).bind("");
         // What is wrong with the query shows when it is tried.
         asked.fetch_one(connection).await.ok()
+    }
+
+    /// Whether the server writes what the query brings into a temporary table before it takes the
+    /// first row of it. A statement of many such tables is slow, and has crashed MariaDB 10.11.
+    async fn is_materialised(&self, connection: &mut MySqlConnection) -> bool {
+        let text = format!("EXPLAIN {}", self.statement(2));
+        let mut asked = sqlx::query::<MySql>(sql(text));
+        for _ in 0..2 {
+            asked = asked.bind(0_u64).bind("");
+        }
+        let Ok(steps) = asked.fetch_all(connection).await else {
+            return true;
+        };
+        steps.iter().any(|step| {
+            let kind = step.try_get_unchecked::<String, _>("select_type");
+            kind.map_or(true, |kind| kind.contains("DERIVED"))
+        })
     }
 
     /// The statement for so many keys. Its parameters are for each of them the most bytes that its

@@ -51,7 +51,9 @@ pub(super) async fn connect(
     let mut set = format!("SET statement_timeout = {timeout}");
     if looks(&connection) {
         let between = BETWEEN_LOOKS.as_millis();
-        set.push_str(&format!("; SET client_connection_check_interval = {between}"));
+        set.push_str(&format!(
+            "; SET client_connection_check_interval = {between}"
+        ));
     }
     sqlx::raw_sql(AssertSqlSafe(set))
         .execute(&mut connection)

@@ -139,10 +139,7 @@ struct Wrapped {
 }
 
 impl Wrapped {
-    async fn of(
-        connection: &mut PgConnection,
-        described: &PgStatement,
-    ) -> Result<Self, Unusable> {
+    async fn of(connection: &mut PgConnection, described: &PgStatement) -> Result<Self, Unusable> {
         let columns = described.columns();
         usable(columns.len())?;
         let is_bytes = columns[0].type_info().name() == "BYTEA";
@@ -211,7 +208,11 @@ impl Wrapped {
 
 /// Whether the key, as `$1`, is the only parameter.
 fn parameters(statement: &Statement) -> Result<(), String> {
-    let wrong = |what: &str| Err(format!("it has {what}, where one is needed: the key, as $1"));
+    let wrong = |what: &str| {
+        Err(format!(
+            "it has {what}, where one is needed: the key, as $1"
+        ))
+    };
     let mut numbers = statement.parameters.iter().map(|(_, number)| *number);
     match numbers.find(|number| *number != 1) {
         Some(other) => wrong(&format!("the parameter ${other}")),

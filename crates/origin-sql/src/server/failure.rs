@@ -49,10 +49,7 @@ impl Trouble {
                 OriginFault::Unreachable,
                 format!("cannot be reached: {reason}"),
             ),
-            Self::TooLong(after) => (
-                OriginFault::TimedOut,
-                format!("no answer within {after:?}"),
-            ),
+            Self::TooLong(after) => (OriginFault::TimedOut, format!("no answer within {after:?}")),
             Self::Ended => (
                 OriginFault::BrokeOff,
                 "the runtime is shutting down".to_owned(),

@@ -27,8 +27,7 @@ impl<D: Dialect> Remote<D> {
                 let reason = format!("the URL must begin with {scheme}://");
                 return Err(refused(&name, reason));
             }
-            let address =
-                D::address(url, &options).map_err(|reason| refused(&name, reason))?;
+            let address = D::address(url, &options).map_err(|reason| refused(&name, reason))?;
             Ok(Pool::new(name, address, &options))
         };
         let primary = pool(&options.url)?;

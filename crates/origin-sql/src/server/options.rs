@@ -112,7 +112,10 @@ impl fmt::Debug for ServerOptions {
         f.debug_struct("ServerOptions")
             .field("url", &masked(&self.url))
             .field("password", &self.password.as_ref().map(|_| "(masked)"))
-            .field("replicas", &self.replicas.iter().map(masked).collect::<Vec<_>>())
+            .field(
+                "replicas",
+                &self.replicas.iter().map(masked).collect::<Vec<_>>(),
+            )
             .field("query", &self.query)
             .field("key_type", &self.key_type)
             .field("max_connections", &self.max_connections)
@@ -201,11 +204,26 @@ mod tests {
         let default = ServerOptions::default;
         assert_eq!(default().check(), Ok(()));
         let wrong = [
-            ServerOptions { max_connections: 0, ..default() },
-            ServerOptions { max_batch: 0, ..default() },
-            ServerOptions { max_batch: 1025, ..default() },
-            ServerOptions { statement_timeout: Duration::ZERO, ..default() },
-            ServerOptions { statement_timeout: Duration::MAX, ..default() },
+            ServerOptions {
+                max_connections: 0,
+                ..default()
+            },
+            ServerOptions {
+                max_batch: 0,
+                ..default()
+            },
+            ServerOptions {
+                max_batch: 1025,
+                ..default()
+            },
+            ServerOptions {
+                statement_timeout: Duration::ZERO,
+                ..default()
+            },
+            ServerOptions {
+                statement_timeout: Duration::MAX,
+                ..default()
+            },
         ];
         for options in wrong {
             assert!(options.check().is_err(), "{options:?}");

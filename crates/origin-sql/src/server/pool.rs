@@ -136,7 +136,9 @@ impl<D: Dialect> Shared<D> {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) if kind::<D>(&error) == Kind::Busy => Err(Trouble::Failed(error)),
             Ok(Err(error)) => Err(Trouble::Unreachable(text::<D>(&error))),
-            Err(_) => Err(Trouble::Unreachable(format!("no connection within {limit:?}"))),
+            Err(_) => Err(Trouble::Unreachable(format!(
+                "no connection within {limit:?}"
+            ))),
         }
     }
 }
@@ -173,6 +175,14 @@ impl<D: Dialect> Lease<D> {
     /// Closes a connection that may be in the middle of something.
     pub(super) fn close(self) {
         goodbye::<D>(self.connection, Some(self.slot));
+    }
+}
+
+impl<D: Dialect> Drop for Shared<D> {
+    fn drop(&mut self) {
+        for idle in std::mem::take(&mut *self.idle()) {
+            goodbye::<D>(idle.connection, None);
+        }
     }
 }
 

@@ -93,7 +93,10 @@ impl<D: Dialect> Replica<D> {
     /// Whether it is its turn. Where it was left alone, one load asks it, and the others go on
     /// without it until that has got an answer.
     fn may_be_asked(&self) -> bool {
-        let mut left_until = self.left_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left_until = self
+            .left_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         match *left_until {
             None => true,
@@ -106,11 +109,17 @@ impl<D: Dialect> Replica<D> {
     }
 
     fn is_there(&self) {
-        *self.left_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self
+            .left_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn leave(&self) {
         let until = Instant::now() + LEFT_ALONE;
-        *self.left_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        *self
+            .left_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(until);
     }
 }

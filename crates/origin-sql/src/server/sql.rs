@@ -195,7 +195,9 @@ impl Reader<'_> {
         self.skip_while(|b| b.is_ascii_digit());
         let digits = &self.bytes[from + 1..self.at];
         if !digits.is_empty() {
-            let number = std::str::from_utf8(digits).ok().and_then(|d| d.parse().ok());
+            let number = std::str::from_utf8(digits)
+                .ok()
+                .and_then(|d| d.parse().ok());
             return Token::Parameter(number.unwrap_or(u32::MAX));
         }
         self.skip_while(|b| starts_name(b) || b.is_ascii_digit());
@@ -227,7 +229,10 @@ mod tests {
     #[test]
     fn a_parameter_is_replaced_where_it_is_one() {
         for (text, expected) in [
-            ("SELECT v FROM t WHERE k = $1", "SELECT v FROM t WHERE k = K"),
+            (
+                "SELECT v FROM t WHERE k = $1",
+                "SELECT v FROM t WHERE k = K",
+            ),
             ("SELECT $1::text||$1", "SELECT K::text||K"),
             ("SELECT '$1', $1", "SELECT '$1', K"),
             ("SELECT 'it''s $1', $1", "SELECT 'it''s $1', K"),
@@ -235,13 +240,22 @@ mod tests {
             (r"SELECT E'a\'$1', $1", r"SELECT E'a\'$1', K"),
             (r"SELECT e'\\', $1", r"SELECT e'\\', K"),
             (r"SELECT fe'a\', $1", r"SELECT fe'a\', K"),
-            (r#"SELECT "$1" FROM t WHERE k=$1"#, r#"SELECT "$1" FROM t WHERE k=K"#),
+            (
+                r#"SELECT "$1" FROM t WHERE k=$1"#,
+                r#"SELECT "$1" FROM t WHERE k=K"#,
+            ),
             (r#"SELECT "a""$1", $1"#, r#"SELECT "a""$1", K"#),
             ("SELECT $$ $1 $$, $1", "SELECT $$ $1 $$, K"),
-            ("SELECT $a$ $1 $$ $b$ $a$, $1", "SELECT $a$ $1 $$ $b$ $a$, K"),
+            (
+                "SELECT $a$ $1 $$ $b$ $a$, $1",
+                "SELECT $a$ $1 $$ $b$ $a$, K",
+            ),
             ("SELECT $ä1$ $1 $ä1$, $1", "SELECT $ä1$ $1 $ä1$, K"),
             ("SELECT -- $1\n $1", "SELECT -- $1\n K"),
-            ("SELECT /* $1 /* $1 */ $1 */ $1", "SELECT /* $1 /* $1 */ $1 */ K"),
+            (
+                "SELECT /* $1 /* $1 */ $1 */ $1",
+                "SELECT /* $1 /* $1 */ $1 */ K",
+            ),
             ("SELECT a$1, $1", "SELECT a$1, K"),
             ("SELECT 1+$1", "SELECT 1+K"),
             ("SELECT ($1)", "SELECT (K)"),
@@ -255,7 +269,11 @@ mod tests {
     fn numbers_of_parameters_are_read_whole() {
         let numbers = |text| -> Vec<u32> {
             let statement = Statement::read(text, Postgres).unwrap();
-            statement.parameters.iter().map(|(_, number)| *number).collect()
+            statement
+                .parameters
+                .iter()
+                .map(|(_, number)| *number)
+                .collect()
         };
         assert_eq!(numbers("SELECT $1, $10, $2"), [1, 10, 2]);
         assert_eq!(numbers("SELECT $99999999999"), [u32::MAX]);
@@ -282,11 +300,17 @@ mod tests {
             }
             for text in ["SELECT 1; SELECT 2", "SELECT 1; DROP TABLE t;", ";SELECT 1"] {
                 let error = Statement::read(text, flavour).unwrap_err();
-                assert!(error.contains("more than one"), "{flavour:?} {text}: {error}");
+                assert!(
+                    error.contains("more than one"),
+                    "{flavour:?} {text}: {error}"
+                );
             }
             for text in ["", " ; ", "-- nothing", "/* nothing */;"] {
                 let error = Statement::read(text, flavour).unwrap_err();
-                assert!(error.contains("no statement"), "{flavour:?} {text}: {error}");
+                assert!(
+                    error.contains("no statement"),
+                    "{flavour:?} {text}: {error}"
+                );
             }
         }
     }

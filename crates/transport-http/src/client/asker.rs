@@ -93,6 +93,7 @@ impl Asker {
         headers.insert(headers::DEADLINE_MS, millis(useful(left)).into());
         headers.insert(headers::MAX_VALUE, fetch.max_value.into());
         headers::put_removals(fetch.removals, headers);
+        headers::put_trace(fetch.trace, headers);
         if fetch.kept_only {
             headers.insert(headers::KEPT, headers::ONE);
         }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{BadMetadata, ByteBudget, Entry, OverBudget, PeerError, Reservation, Verdict};
+use gaggle_group::{
+    BadMetadata, ByteBudget, Entry, OverBudget, PeerError, Reservation, TraceParent, Verdict,
+};
 use gaggle_proto::millis;
 use gaggle_proto::notices::put_id;
 use gaggle_proto::peer::batch_answer::Result as Kind;
@@ -117,6 +119,7 @@ impl<'a> Batch<'a> {
             deadline_ms: Some(millis(useful(item.until - now))),
             removals: item.removals.iter().map(|id| put_id(*id)).collect(),
             kept_only: item.kept_only,
+            traceparent: traceparent(item.trace),
         });
         let message = BatchRequest {
             items: items.collect(),
@@ -289,6 +292,11 @@ impl<'a> Batch<'a> {
         }
         self.left = 0;
     }
+}
+
+/// The text of a trace; none is empty.
+fn traceparent(trace: Option<TraceParent>) -> Bytes {
+    trace.map_or_else(Bytes::new, |trace| Bytes::from(trace.to_string()))
 }
 
 /// What is reserved for the answer that has begun to come, if it is more than a little.

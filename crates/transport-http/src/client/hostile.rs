@@ -66,6 +66,7 @@ fn batch(stream: &[u8], chunks: &[usize]) {
                 until,
                 removals: Vec::new(),
                 kept_only: false,
+                trace: None,
                 budget: None,
                 answer,
             };

@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gaggle_group::{ByteBudget, Entry, Fetch, Guest, Key, PeerError, RemovalId};
+use gaggle_group::{ByteBudget, Entry, Fetch, Guest, Key, PeerError, RemovalId, TraceParent};
 use gaggle_proto::notices::MAX_CARRIED;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -59,6 +59,9 @@ const ITEM_BYTES: usize = 64;
 
 /// What a removal takes that travels with a get, rounded up, in bytes.
 const REMOVAL_BYTES: usize = 24;
+
+/// What the trace takes that a get belongs to, rounded up, in bytes.
+const TRACE_BYTES: usize = 64;
 
 /// The gets of one peer.
 pub(super) struct Queue {
@@ -103,6 +106,7 @@ pub(super) struct Item {
     /// Removals that travel with it, at most [`MAX_CARRIED`].
     pub(super) removals: Vec<RemovalId>,
     pub(super) kept_only: bool,
+    pub(super) trace: Option<TraceParent>,
     /// What its value draws on as it is read.
     pub(super) budget: Option<ByteBudget>,
     pub(super) answer: oneshot::Sender<Brought>,
@@ -181,7 +185,7 @@ impl Queue {
             return Entered::Alone;
         };
         let removals = fetch.removals.get(..MAX_CARRIED).unwrap_or(fetch.removals);
-        let too_large = size(fetch.group, fetch.key, removals) > MOST.bytes;
+        let too_large = size(fetch.group, fetch.key, removals, fetch.trace) > MOST.bytes;
         if self.knows(Takes::None) || too_large {
             return Entered::Alone;
         }
@@ -215,6 +219,7 @@ impl Queue {
             until,
             removals: removals.to_vec(),
             kept_only: fetch.kept_only,
+            trace: fetch.trace,
             budget: fetch.budget.cloned(),
             answer: sender,
         };
@@ -351,13 +356,14 @@ impl State {
 }
 
 /// About what a get takes in a request, in bytes; never less.
-fn size(group: &str, key: &Key, removals: &[RemovalId]) -> usize {
-    group.len() + key.len() + removals.len() * REMOVAL_BYTES + ITEM_BYTES
+fn size(group: &str, key: &Key, removals: &[RemovalId], trace: Option<TraceParent>) -> usize {
+    let trace = trace.map_or(0, |_| TRACE_BYTES);
+    group.len() + key.len() + removals.len() * REMOVAL_BYTES + trace + ITEM_BYTES
 }
 
 /// The same gets in batches that keep the bounds.
 fn batches(items: Vec<Item>, most: Bounds) -> Vec<Vec<Item>> {
-    let size = |item: &Item| size(&item.group, &item.key, &item.removals);
+    let size = |item: &Item| size(&item.group, &item.key, &item.removals, item.trace);
     if items.len() <= most.keys && items.iter().map(size).sum::<usize>() <= most.bytes {
         return vec![items];
     }

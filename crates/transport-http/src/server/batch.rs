@@ -10,7 +10,7 @@ use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use gaggle_group::{
     Answer, ByteBudget, Error, Group, Groups, Hold, Hop, Invitation, Party, Reservation, Serve,
-    Verdict,
+    TraceParent, Verdict,
 };
 use gaggle_proto::count;
 use gaggle_proto::notices::carried;
@@ -217,7 +217,10 @@ async fn serve(groups: Groups, item: BatchItem, index: u32, party: Option<Invita
     };
     let request = Serve::new(&item.key, Hop::Forwarded);
     let request = request.within(wait).after(&removals).with(party.as_ref());
-    let outcome = match group.serve(request.kept_only(item.kept_only)).await {
+    let request = request
+        .kept_only(item.kept_only)
+        .traced(TraceParent::parse(&item.traceparent));
+    let outcome = match group.serve(request).await {
         Ok(Answer {
             value,
             freshness,

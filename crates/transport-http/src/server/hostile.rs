@@ -138,6 +138,10 @@ fn item(group: &str, key: &str) -> BatchItem {
         deadline_ms: Some(100),
         removals: vec![id()],
         kept_only: key == "kept",
+        traceparent: match key {
+            "Tom" => "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into(),
+            _ => Bytes::new(),
+        },
     }
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use gaggle_origin_http::{Allow, BatchOptions, BearerSource, HttpOptions, HttpOrigin, OptionsError};
+use gaggle_origin_http::{
+    Allow, BatchOptions, BearerSource, HttpOptions, HttpOrigin, OptionsError,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::config::secret::Secret;

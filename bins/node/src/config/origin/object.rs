@@ -145,7 +145,10 @@ impl Object {
                 "secret-access-key-file",
                 self.secret_access_key.is_some() && self.secret_access_key_file.is_some(),
             ),
-            ("token-file", self.token.is_some() && self.token_file.is_some()),
+            (
+                "token-file",
+                self.token.is_some() && self.token_file.is_some(),
+            ),
         ] {
             if both {
                 let text = file.trim_end_matches("-file");

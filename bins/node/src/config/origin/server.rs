@@ -118,7 +118,11 @@ impl Server {
         &self,
         field: impl Fn(&str) -> String,
     ) -> Result<Option<String>, ConfigError> {
-        one_of(&field("password-file"), self.password.as_ref(), self.password_file.as_deref())
+        one_of(
+            &field("password-file"),
+            self.password.as_ref(),
+            self.password_file.as_deref(),
+        )
     }
 
     /// More are of no use than loads may ask at one time.

@@ -77,8 +77,12 @@ fn every_field_has_a_variable() {
         }
     }
     let mut count = 0;
-    for (origin, discovery, follow) in example::kinds() {
+    let kinds = example::kinds().into_iter();
+    for ((origin, discovery, follow), files) in
+        kinds.flat_map(|kind| [(kind.clone(), false), (kind, true)])
+    {
         let mut config = example::config(origin, discovery, follow);
+        example::choose(&mut config, files);
         // What excludes each other.
         config.cluster.peers.clear();
         config.security.token = None;

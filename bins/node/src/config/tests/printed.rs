@@ -127,8 +127,12 @@ proptest! {
 
 #[test]
 fn all_fields_of_each_kind_are_printed_and_read_back() {
-    for (origin, discovery, follow) in example::kinds() {
+    let kinds = example::kinds().into_iter();
+    for ((origin, discovery, follow), files) in
+        kinds.flat_map(|kind| [(kind.clone(), false), (kind, true)])
+    {
         let mut config = example::config(origin, discovery, follow);
+        example::choose(&mut config, files);
         config.cluster.peers.clear();
         config.cluster.client = Default::default();
         config.security.token = None;

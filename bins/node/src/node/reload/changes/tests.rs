@@ -43,12 +43,32 @@ negative-ttl = "1s"
 "#;
 
 /// The tables that have kinds, each kind once.
-const KINDS: [&str; 3] = [
+const KINDS: [&str; 5] = [
     r#"
 [groups.example.origin]
 kind = "http"
 url = "http://h/{key}"
 headers = { authorization = "secret" }
+fallbacks = ["http://i/{key}"]
+total-timeout = "1s"
+token = "token"
+token-file = "file"
+ca = "file"
+client-cert = "file"
+client-key = "file"
+[groups.example.origin.batch]
+url = "http://h/batch"
+fallbacks = ["http://i/batch"]
+timeout = "1s"
+[groups.example.follow]
+kind = "postgres"
+url = "postgres://h/d"
+url-file = "file"
+password = "secret"
+password-file = "file"
+ca = "file"
+slot = "slot"
+tables = [{ table = "table", key = "{id}", payload = "value" }]
 [cluster.discovery]
 kind = "dns"
 name = "node"
@@ -61,6 +81,15 @@ kind = "sqlite"
 path = "file"
 query = "SELECT ?1"
 acquire-timeout = "1s"
+[groups.example.follow]
+kind = "postgres-notify"
+url = "postgres://h/d"
+url-file = "file"
+password = "secret"
+password-file = "file"
+ca = "file"
+channel = "channel"
+tables = [{ table = "table", key = "{id}", payload = "value" }]
 [cluster.discovery]
 kind = "gossip"
 advertise = "127.0.0.1:7946"
@@ -70,13 +99,55 @@ seeds = ["127.0.0.1:7947"]
 [groups.example.origin]
 kind = "files"
 root = "root"
+[groups.example.follow]
+kind = "files"
+root = "root"
+[cluster.discovery]
+kind = "file"
+path = "file"
+"#,
+    r#"
+[groups.example.origin]
+kind = "postgres"
+url = "postgres://h/d"
+url-file = "file"
+password = "secret"
+password-file = "file"
+replicas = ["postgres://i/d"]
+query = "SELECT $1"
+acquire-timeout = "1s"
+statement-timeout = "1s"
+ca = "file"
+[groups.example.follow]
+kind = "files"
+root = "root"
+[cluster.discovery]
+kind = "file"
+path = "file"
+"#,
+    r#"
+[groups.example.origin]
+kind = "object"
+url = "s3://bucket"
+endpoint = "http://h"
+region = "region"
+access-key-id = "id"
+secret-access-key = "secret"
+secret-access-key-file = "file"
+token = "secret"
+token-file = "file"
+options = { aws_request_payer = "true" }
+parallel-from = "8MiB"
+[groups.example.follow]
+kind = "files"
+root = "root"
 [cluster.discovery]
 kind = "file"
 path = "file"
 "#,
 ];
 
-fn examples() -> [Config; 3] {
+fn examples() -> [Config; 5] {
     KINDS.map(|kinds| read(&format!("{EXAMPLE}{kinds}")))
 }
 
@@ -160,6 +231,10 @@ fn changed(table: &Table, path: &[String], before: &Config) -> Config {
         "blob",
         "ipv6",
         "127.0.0.1:7",
+        "round-robin",
+        "mozilla",
+        "object",
+        "base64",
         "other",
     ];
     let mut table = table.clone();
@@ -168,9 +243,11 @@ fn changed(table: &Table, path: &[String], before: &Config) -> Config {
         Value::Integer(number) => vec![Value::Integer(number + 1)],
         Value::Float(number) => vec![Value::Float(number + 0.25)],
         Value::Boolean(is) => vec![Value::Boolean(!is)],
-        Value::Array(_) => ["peers", "other"]
-            .map(|text| Value::Array(vec![text.into()]))
-            .into(),
+        Value::Array(_) => vec![
+            Value::Array(vec!["peers".into()]),
+            Value::Array(vec!["other".into()]),
+            Value::Array(Vec::new()),
+        ],
         _ => texts.map(Value::from).into(),
     };
     let mut read = others.into_iter().filter_map(|other| {
