@@ -30,7 +30,7 @@ soak MINUTES:
 
 # Every crate builds and tests alone, with its own features only
 alone:
-    for crate in lru ring singleflight limiter tls token serve group peers proto discovery-dns discovery-file discovery-gossip transport-http transport-grpc api-http telemetry origin-sql origin-http origin-files; do \
+    for crate in lru ring singleflight limiter tls token serve group typed peers follow follow-files follow-postgres proto discovery-dns discovery-file discovery-gossip transport-http transport-grpc api-http telemetry origin-sql origin-http origin-object origin-files; do \
         cargo check -q -p gaggle-$crate || exit 1; \
     done
     cargo check -q -p gaggle --no-default-features
@@ -61,6 +61,13 @@ examples:
 # One ring with golang/groupcache itself (needs Go: interop/install, on Debian or Ubuntu)
 interop:
     cargo test -p gaggle-node --test interop -- --ignored --nocapture --test-threads=1
+
+# Origins and followers on PostgreSQL and MariaDB, which the tests start (needs the servers: deploy/databases/install, on Debian)
+databases:
+    cargo test -p gaggle-testservers -- --ignored
+    cargo test -p gaggle-origin-sql --all-features -- --ignored
+    cargo test -p gaggle-follow-postgres -- --ignored
+    cargo test -p gaggle-node --test databases -- --ignored --nocapture --test-threads=1
 
 # The image and the Compose cluster, on a Docker engine (needs root and debootstrap: deploy/images/install, on Debian)
 containers:

@@ -1,15 +1,17 @@
 //! The front door: where programs that are no peers get their values.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::Method;
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
-use gaggle_group::{Answer, Group, Groups};
+use gaggle_group::{Answer, Error, Group, Groups, SPAN_TARGET, TraceParent};
 use tower::{Service, service_fn};
+use tracing::{Instrument, Span, debug_span};
 
 use crate::batch;
 use crate::keys::{Target, named, of_query};
@@ -101,7 +103,7 @@ impl Front {
         if uri.path() == "/api" {
             read_only(request.method())?;
             let (group, key) = of_query(&self.groups, uri)?;
-            let mut answer = lookup(group, &key).await?;
+            let mut answer = lookup(group, &key, request.headers()).await?;
             if value::is_large(&answer) && !head(&request) {
                 // Boxed, or each get would carry the room for the wait.
                 answer = Box::pin(value::counted(group, answer, None)).await?;
@@ -112,7 +114,7 @@ impl Front {
             Target::Key(group, key) => {
                 read_only(request.method())?;
                 let group = named(&self.groups, &group)?;
-                let mut answer = lookup(group, &key).await?;
+                let mut answer = lookup(group, &key, request.headers()).await?;
                 if value::is_large(&answer) && !head(&request) {
                     let headers = Some(request.headers());
                     answer = Box::pin(value::counted(group, answer, headers)).await?;
@@ -131,10 +133,50 @@ impl Front {
     }
 }
 
-/// A hit is ready when `lookup` is first polled, so nothing is awaited on that path.
-async fn lookup(group: &Group, key: &[u8]) -> Result<Answer, Refusal> {
-    let answer = group.lookup(key).await;
+/// A hit is ready when `lookup` is first polled, so nothing is awaited on that path. A miss goes on with the trace of the
+/// request.
+async fn lookup(group: &Group, key: &[u8], asked: &HeaderMap) -> Result<Answer, Refusal> {
+    let answer = match group.cached(key) {
+        Some(hit) => Ok(hit),
+        None => missed(group, key, asked).await,
+    };
     answer.map_err(|error| Refusal::failed(&error))
+}
+
+/// Boxed, so that a hit does not carry the room for it.
+fn missed<'a>(
+    group: &'a Group,
+    key: &'a [u8],
+    asked: &HeaderMap,
+) -> Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>> {
+    Box::pin(group.lookup_missed(key).instrument(span(group, asked)))
+}
+
+/// The span of a get that misses.
+fn span(group: &Group, asked: &HeaderMap) -> Span {
+    let span = debug_span!(
+        target: SPAN_TARGET,
+        "get",
+        group = &**group.name(),
+        otel.kind = "server",
+    );
+    if !span.is_disabled()
+        && let Some(propagation) = group.propagation()
+        && let Some(parent) = trace(asked)
+    {
+        propagation.incoming(&span, &parent);
+    }
+    span
+}
+
+/// The trace that a request belongs to. What cannot be read, or is there twice, is no trace, and no reason to refuse a get.
+fn trace(asked: &HeaderMap) -> Option<TraceParent> {
+    let mut values = asked.get_all("traceparent").iter();
+    let value = values.next()?;
+    values
+        .next()
+        .is_none()
+        .then(|| TraceParent::parse(value.as_bytes()))?
 }
 
 fn head(request: &Request) -> bool {
@@ -147,5 +189,73 @@ pub(crate) fn read_only(method: &Method) -> Result<(), Refusal> {
         Ok(())
     } else {
         Err(Refusal::method("GET, HEAD"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use axum::body::Body;
+    use bytes::Bytes;
+    use gaggle_group::Propagation;
+    use tower::ServiceExt as _;
+    use tracing::level_filters::LevelFilter;
+    use tracing_subscriber::fmt;
+
+    use super::*;
+
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    /// Notes which spans were to go on with which traces.
+    #[derive(Default)]
+    struct Noted(Mutex<Vec<(&'static str, String)>>);
+
+    impl Propagation for Noted {
+        fn outgoing(&self, _: &Span) -> Option<TraceParent> {
+            None
+        }
+
+        fn incoming(&self, span: &Span, parent: &TraceParent) {
+            let name = span.metadata().unwrap().name();
+            self.0.lock().unwrap().push((name, parent.to_string()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_miss_goes_on_with_the_trace_of_its_request_and_a_hit_has_no_span() {
+        let subscriber = fmt().with_max_level(LevelFilter::DEBUG);
+        let subscriber = subscriber.with_writer(std::io::sink).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let noted = Arc::new(Noted::default());
+        let group = Group::builder("echo")
+            .origin_fn(|key: Bytes| async move { Ok::<_, std::io::Error>(Some(key)) })
+            .propagation(noted.clone())
+            .build()
+            .unwrap();
+        let front = front_service(Groups::new([group]).unwrap(), FrontOptions::default());
+        let get = async |path: &str, traces: &[&str]| {
+            let mut request = Request::get(path);
+            for trace in traces {
+                request = request.header("traceparent", *trace);
+            }
+            let request = request.body(Body::empty()).unwrap();
+            let answer = front.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), 200, "{path} {traces:?}");
+        };
+        get("/v1/echo/a", &[TRACE]).await;
+        get("/v1/echo/a", &[TRACE]).await;
+        get("/api?key=b", &[TRACE]).await;
+        // What is no trace costs nobody an answer.
+        for (n, bad) in ["", "00-", &TRACE.to_uppercase(), &"0".repeat(9_000)]
+            .into_iter()
+            .enumerate()
+        {
+            get(&format!("/v1/echo/bad-{n}"), &[bad]).await;
+        }
+        get("/v1/echo/twice", &[TRACE, TRACE]).await;
+        get("/v1/echo/none", &[]).await;
+        let expected = vec![("get", TRACE.to_owned()); 2];
+        assert_eq!(*noted.0.lock().unwrap(), expected);
     }
 }

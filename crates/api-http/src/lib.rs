@@ -78,6 +78,9 @@
 //! the budget a request waits for as long as the budget says, and is then answered with 503.
 //! `HEAD` and 304 count nothing.
 //!
+//! **Traces.** A get under `/v1` or `/api` that misses has a span `get`, which goes on with the trace that the request header
+//! `traceparent` names, where the group has a [`Propagation`](gaggle_group::Propagation). A hit has none.
+//!
 //! **Batches.** `{"results":[{"key":"Tom","status":200,"value":"NjMw"},{"key":"Nobody","status":404}]}`: values in base64,
 //! results in the order of the keys, each with the status that a `GET` would have had, and an `error` text where that is
 //! neither 200 nor 404. With `keys64` the keys are base64 (the standard alphabet, padded) and come back as `key64`. The

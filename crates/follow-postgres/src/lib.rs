@@ -4,7 +4,8 @@
 //!
 //! * [`ReplicationFeed`] reads the server's log by logical replication (the plugin `pgoutput`, a
 //!   publication, a durable slot). The server keeps what was not confirmed, so that no change is
-//!   missed, also of a time in which nobody followed. PostgreSQL 12 or later, `wal_level = logical`.
+//!   missed, also of a time in which nobody followed. It needs PostgreSQL 13 or later (tests run
+//!   against 15) and `wal_level = logical`.
 //! * [`NotifyFeed`] listens to a channel that triggers notify. It needs no setting of the server and
 //!   no right beyond a log-in. What happens while it is not connected is lost, and each connect
 //!   therefore removes the whole group.
@@ -122,6 +123,10 @@
 //! * [`behind_bytes`](gaggle_follow::Feed::behind_bytes) knows the end of the log when the feed was opened
 //!   and what the server has sent since. While the server reads through a backlog, newer log does not
 //!   count yet.
+//! * Only what the server has flushed to disk is decoded. With `synchronous_commit = off`, which can be set
+//!   for a transaction, a change comes up to three times `wal_writer_delay` (200 ms) later.
+//! * A server that is told to stop waits until all of its log has been taken. In the middle of a large
+//!   transaction it waits for whoever applies that.
 //! * Each followed group decodes the server's log by a process of its own.
 //! * DDL is not in the stream: a dropped table, a dropped or detached partition and a rewritten column
 //!   remove nothing. `TRUNCATE` of a single partition is not told under its table. Remove the group by

@@ -34,8 +34,9 @@ pub struct ReplicationOptions {
     /// How many changes come at once, at most: 1,024 by default. It is also 256 KiB of keys and
     /// values at most, unless one is longer.
     pub max_batch: usize,
-    /// The longest change of a row that is read, in bytes of both rows' text: 64 MiB by default.
-    /// A longer one of a followed table counts as a change of everything.
+    /// The longest change of a row that is read, in bytes of both rows' text: 64 MiB by default,
+    /// and never less than 128 KiB. A longer one of a followed table counts as a change of
+    /// everything.
     pub max_row: usize,
     /// How often the server is told that this side lives: 10 seconds by default. It is never more
     /// than a third of the server's `wal_sender_timeout`.

@@ -26,7 +26,9 @@ async fn from_commit_to_next() {
         server.psql_in(
             &name,
             &format!(
-                "DO $$ BEGIN FOR i IN 1..{COMMITS} LOOP
+                // Only what was flushed is decoded, which takes a while without this.
+                "SET synchronous_commit = on;
+                 DO $$ BEGIN FOR i IN 1..{COMMITS} LOOP
                    PERFORM pg_sleep(0.0009);
                    INSERT INTO t VALUES (i, extract(epoch FROM clock_timestamp()));
                    COMMIT; END LOOP; END $$"

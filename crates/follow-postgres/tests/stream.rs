@@ -145,11 +145,8 @@ async fn a_restart_of_the_server_loses_no_change() {
         if round < 2 {
             server.start_again();
             // The feed must notice, whatever it still brings before.
-            loop {
-                match within(feed.next()).await {
-                    Ok(batch) => told.extend(keys(batch.changes)),
-                    Err(_) => break,
-                }
+            while let Ok(batch) = within(feed.next()).await {
+                told.extend(keys(batch.changes));
             }
             id += 1;
             server.psql(&format!("INSERT INTO players VALUES ({id})"));

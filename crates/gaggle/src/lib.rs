@@ -65,7 +65,7 @@
 //! | one layer by itself | [`lru`], [`limiter`], [`singleflight`] | |
 //!
 //! `cluster`, `api`, `typed`, `origin-http` and `origin-files` are on by default. With none of them, this is a cache for
-//! one process with a quarter of the dependencies.
+//! one process, with 28 crates in place of 140.
 //!
 //! For tests there is the crate `gaggle-testkit`: clusters in memory, under paused time.
 //!
@@ -83,14 +83,13 @@ pub use cluster::{Cluster, ClusterBuilder, ClusterError, Embedded};
 pub use gaggle_group::{
     Answer, BuildError, ByteBudget, CacheStats, Clock, Contact, Content, DuplicateGroup, Entry,
     Error, Fetch, Field, FollowState, FollowStats, Freshness, FreshnessPolicy, Group, GroupBuilder,
-    Groups, HandedOver, Histogram, Hop, HotCopies, Invitation, Key, Known, Limits, Load, LoadStats,
-    Loaded, LocalOnly, LruStore, Member, Metadata, Missed, News, NoHotCopies, Notice, Origin,
-    OriginError, OriginFailure, OriginFault, OriginFn, OriginQueue, OverBudget, Overload, Party,
-    Peer, PeerError, PeerRequests, Public, ReconfigureError, Removal, RemovalId, RequestRate,
-    Route, Router, Sampled, Scope, Serve, Settings, Source, Stats, Store, StoreStats, Verdict,
-    async_trait,
+    Groups, HandedOver, Hint, Histogram, Hop, HotCopies, Invitation, Key, Known, Limits, Load,
+    LoadStats, Loaded, LocalOnly, LruStore, Member, Metadata, Missed, News, NoHotCopies, Notice,
+    Origin, OriginError, OriginFailure, OriginFault, OriginFn, OriginQueue, OverBudget, Overload,
+    Party, Peer, PeerError, PeerRequests, Public, Put, ReconfigureError, Removal, RemovalId,
+    RequestRate, Route, Router, Sampled, Scope, Serve, Settings, Source, Stats, Store, StoreStats,
+    Verdict, async_trait,
 };
-pub use gaggle_group::{Hint, Put};
 
 #[cfg(feature = "cluster")]
 pub use gaggle_peers::{Discovery, DiscoveryError, Listed, Peers, PeersError, StaticList};

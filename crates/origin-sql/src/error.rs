@@ -8,7 +8,7 @@ pub enum OpenError {
     /// The database could not be opened or connected to.
     #[error("cannot open {database}: {reason}")]
     Open {
-        /// Which database, as `sqlite` and its path.
+        /// Which database, such as `sqlite` and its path, or `postgres` and its place.
         database: String,
         /// What was said about it.
         reason: String,
@@ -16,13 +16,14 @@ pub enum OpenError {
     /// The query cannot be run, or is not one `SELECT` with one parameter and one or two columns.
     #[error("{database}: the query cannot be used: {reason}")]
     Query {
-        /// Which database, as `sqlite` and its path.
+        /// Which database, such as `sqlite` and its path, or `postgres` and its place.
         database: String,
         /// What is wrong with the query.
         reason: String,
     },
 }
 
+#[cfg(any(feature = "sqlite", feature = "_server"))]
 /// A failure of a load. The text is whole: it tells the cause too.
 #[derive(Debug, thiserror::Error)]
 #[error("{database}: {reason}")]
@@ -32,6 +33,7 @@ pub(crate) struct Failure {
     pub(crate) source: Option<sqlx::Error>,
 }
 
+#[cfg(any(feature = "sqlite", feature = "_server"))]
 /// What the database or the driver said, without the driver's preamble.
 pub(crate) fn said(error: &sqlx::Error) -> String {
     match error {

@@ -3,7 +3,8 @@
 /// As what the key is bound to the query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum KeyType {
-    /// As text where it is UTF-8, which may hold NUL; as a blob otherwise, which equals no text.
+    /// As text where it is UTF-8. SQLite takes a key with a NUL as text, too, and one that is not
+    /// UTF-8 as a blob, which equals no text; servers are not asked for either.
     #[default]
     Text,
     /// Always as a blob, for a key column of that type: in SQLite a text equals no blob, whatever
@@ -12,12 +13,14 @@ pub enum KeyType {
 }
 
 /// A key made ready to be bound.
+#[cfg(feature = "sqlite")]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Parameter<'a> {
     Text(&'a str),
     Blob(&'a [u8]),
 }
 
+#[cfg(feature = "sqlite")]
 impl KeyType {
     pub(crate) fn parameter(self, key: &[u8]) -> Parameter<'_> {
         match (self, std::str::from_utf8(key)) {
@@ -27,7 +30,7 @@ impl KeyType {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sqlite"))]
 mod tests {
     use super::*;
 

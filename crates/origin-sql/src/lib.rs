@@ -1,8 +1,11 @@
 //! Values from a SQL database: one query that takes the key and returns the value, and for how
 //! long it is fresh.
 //!
-//! [`SqliteOrigin`] asks a SQLite file through a bounded pool of read-only connections. SQLite
-//! itself is compiled in.
+//! | origin | asks | feature |
+//! |---|---|---|
+//! | [`SqliteOrigin`] | a SQLite file, by a bounded pool of read-only connections; SQLite is compiled in | `sqlite`, on by default |
+//! | `PostgresOrigin` | a PostgreSQL server, and its replicas | `postgres` |
+//! | `MysqlOrigin` | a MySQL or MariaDB server, and its replicas | `mysql` |
 //!
 //! ```
 //! use gaggle_group::{Content, Hint, Key, Load, Origin};
@@ -27,7 +30,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # The query
+//! # The query for SQLite
 //!
 //! One `SELECT` with one parameter, written `?1`, and one or two columns. It is prepared and run
 //! once, with an empty key, before an origin is handed out, so that a missing table or a misspelt
@@ -96,6 +99,70 @@
 //!   up, and no more values than there are connections are in memory unreserved. What is below
 //!   4 KiB draws on no budget.
 //!
+//! # PostgreSQL, MySQL and MariaDB
+//!
+//! Both take `ServerOptions`. The query is one `SELECT` with one parameter: `$1` (PostgreSQL, as
+//! often as needed) or `?` (MySQL and MariaDB, once). It is checked and tried with an empty key
+//! when an origin is opened. A semicolon or a comment at its end does no harm; a second statement
+//! is an error. What the columns mean is what it is for SQLite, except that the second must be of
+//! a type of numbers, which is an error at open otherwise.
+//!
+//! The server makes bytes of the value:
+//!
+//! | the type of the value | PostgreSQL | MySQL and MariaDB |
+//! |---|---|---|
+//! | bytes | `bytea`: as they are | `BLOB`, `VARBINARY`: as they are; `BINARY(n)` with its zeros |
+//! | text, also of another encoding | UTF-8; `char(n)` without blanks at its end | the same |
+//! | numbers | their text: `630`, `1.50`, `0.1` | the same; `BIT` as a number |
+//! | booleans | `true`, `false` | `1`, `0` |
+//! | times | ISO 8601 with a blank, in UTC: `2024-01-02 03:04:05+00` | the same, without a zone |
+//! | JSON | `json` as it was written, `jsonb` as PostgreSQL writes it | as it was written (MariaDB) |
+//! | anything else | its text (`::text`): UUIDs, arrays, enumerations, rows | enumerations and sets: their text |
+//! | `NULL`, or no row | not found | not found |
+//!
+//! **Keys** are bound as text. One that is not UTF-8 or holds a NUL is refused
+//! ([`OriginFault::Key`](gaggle_group::OriginFault)) before the server is asked;
+//! [`KeyType::Blob`] takes any. In PostgreSQL a key column of another type needs a cast, as in
+//! `WHERE id = $1::bigint`; a key that cannot be cast is refused as the request's fault. MySQL and
+//! MariaDB compare text by the column's collation, mostly without regard to case and to blanks at
+//! the end, so that `tom` finds `Tom`: give the key column `utf8mb4_bin` or `utf8mb4_nopad_bin`
+//! (MySQL: `utf8mb4_0900_bin`). They compare text with a number column as numbers: `7x` finds 7.
+//!
+//! **Lengths.** The server tells the length of a value, and sends the value only if it is within
+//! the limit. Up to 64 KiB it comes with the length. A larger one is reserved in the budget, without
+//! a connection, and then looked up once more.
+//!
+//! **Batches.** `load_many` looks up to `max_batch` keys up in one statement. PostgreSQL joins the
+//! query laterally to an array of keys, by the key column's index. MySQL and MariaDB get a
+//! `UNION ALL` of one subselect for each key, of 2, 4, 8… keys; a query for which they would write
+//! temporary tables (`ORDER BY`, `LIMIT`, `GROUP BY`, `UNION`) is asked key by key, and so is one that
+//! PostgreSQL cannot join: a line in the log says so. A statement brings 8 MiB of values at most;
+//! larger values are looked up one by one after it. If a row fails, the halves of the batch are
+//! asked, so that its key fails alone.
+//!
+//! **Time.** A statement ends on the server after `statement_timeout`. Each runs in a task of its
+//! own, so that a connection is never given to another load in the middle of one. PostgreSQL 14 and
+//! later ends the statement of a dropped load within about a second, since its connection is closed.
+//! MySQL and MariaDB do not notice: the statement runs to its end or its timeout, and keeps its
+//! connection until then.
+//!
+//! **Connections.** A connection that turns out to be dead, as after a restart of the server, costs
+//! no load an error: the statement runs once more, on a new connection. A server that cannot be
+//! reached is an error at once, and not after the time that a load waits for a connection.
+//!
+//! **TLS** is by rustls, with Mozilla's list of authorities and those of `ca_file` or `ca_pem`. Only
+//! `sslmode=verify-full` (`ssl-mode=VERIFY_IDENTITY`) protects against a false server. MySQL's
+//! `caching_sha2_password` needs TLS.
+//!
+//! | failure | told as |
+//! |---|---|
+//! | no connection could be made | `Unreachable` |
+//! | all connections are in use, here or on the server | `Busy` |
+//! | the statement timeout; the wait for a lock | `TimedOut` |
+//! | the connection broke in a statement | `BrokeOff` |
+//! | the key cannot be bound or cast | `Key` |
+//! | a row that raises an error, and anything else | `Other` |
+//!
 //! # Trade-offs
 //!
 //! * A value that is computed rather than stored is read whole before its length is known: over
@@ -111,8 +178,13 @@
 //! * Each connection is a thread with a page cache of its own: more than a few times the cores
 //!   only cost memory.
 //! * Nothing tells whether a value has changed: a load that follows a stale value reads it again.
-//! * Each load is a statement of its own; keys are not gathered into one.
-//! * The key reaches the database as text or as bytes by [`KeyType`], not as the column's type.
+//! * In SQLite each load is a statement of its own; keys are not gathered into one.
+//! * A replica may lag: where removals follow the database's changes, a removed key can be loaded
+//!   from a replica as it was before, and is then kept.
+//! * The message of an error about a row or a key may hold values: it is logged at `debug`, and the
+//!   failure tells its SQLSTATE.
+//! * An error in casting a stored value (SQLSTATE 22P02) looks like one in casting the key.
+//! * The key reaches a SQLite database as text or as bytes by [`KeyType`], not as the column's type.
 //!   Comparing with an `INTEGER` column works, since SQLite converts text there; a `BLOB` column
 //!   needs [`KeyType::Blob`].
 

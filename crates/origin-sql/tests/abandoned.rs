@@ -1,5 +1,6 @@
 //! What becomes of a query when nobody waits for it any more, and of those that wait for its
 //! connection.
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;

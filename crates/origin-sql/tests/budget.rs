@@ -1,4 +1,5 @@
 //! What values draw on while they are read.
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;

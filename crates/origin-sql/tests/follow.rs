@@ -1,4 +1,5 @@
 //! A database that is replaced, removed, and back again.
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;

@@ -1,4 +1,5 @@
 //! What the second column says, and what it must not be.
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! What is refused at start.
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;

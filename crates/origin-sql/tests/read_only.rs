@@ -3,6 +3,7 @@
 //! Permissions do not bind root, as who tests may run. A symbolic link in the place of the `-shm`
 //! file does the same for anybody: SQLite follows none there, and so can neither open nor make it.
 #![cfg(unix)]
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;

@@ -1,4 +1,5 @@
 //! What a SQLite file answers.
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;

@@ -53,8 +53,18 @@
 //! | `log_lines_left_out_total` | | log lines left out because others of their kind were written |
 //! | `build_info` | `version` | 1 |
 //!
+//! # Traces
+//!
+//! What a get waits for has spans, under the target [`SPAN_TARGET`](gaggle_group::SPAN_TARGET). With the feature
+//! `opentelemetry`, `OpenTelemetry` has a trace go on from a client by way of the node that it asks to the node that owns the
+//! key, its load and its origin. The program sends spans where it wants to: it adds a layer of the `tracing-opentelemetry`
+//! crate to its subscriber, and gives `OpenTelemetry` to each group ([`propagation`](gaggle_group::GroupBuilder::propagation)).
+//! There is an example in the README.
+//!
 //! # Trade-offs
 //!
+//! * The log here tells of no spans, at no level, unless its directives name their target. It is a subscriber of its own: a
+//!   program that exports traces puts one together of `tracing-subscriber`'s layers.
 //! * Nothing is counted here: a scrape reads the snapshots that groups and routers keep anyway,
 //!   so metrics cost nothing between scrapes. Each sample is exact, but a scrape is not one
 //!   instant.
@@ -74,6 +84,10 @@
 
 pub mod logging;
 mod metrics;
+#[cfg(feature = "opentelemetry")]
+mod propagation;
 
 pub use logging::{Log, LogError, LogFormat, LogOptions};
 pub use metrics::{BuildInfo, CONTENT_TYPE, Metrics};
+#[cfg(feature = "opentelemetry")]
+pub use propagation::OpenTelemetry;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use gaggle_group::SPAN_TARGET;
 use tracing::Subscriber;
 use tracing::dispatcher::Dispatch;
 use tracing_subscriber::filter::LevelFilter;
@@ -280,8 +281,14 @@ fn parse(level: &str) -> Result<EnvFilter, LogError> {
             return Err(bad(format!("{word:?} is unknown")));
         }
     }
+    // Spans cost something, and lines are not to change with them.
+    let directives = if level.contains(SPAN_TARGET) {
+        level.to_owned()
+    } else {
+        format!("{level},{SPAN_TARGET}=off")
+    };
     filter::Builder::default()
-        .parse(level)
+        .parse(directives)
         .map_err(|error| bad(error.to_string()))
 }
 

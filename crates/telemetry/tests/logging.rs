@@ -45,6 +45,22 @@ fn written(format: LogFormat, level: &str, log: impl FnOnce()) -> String {
 }
 
 #[test]
+fn spans_of_gets_change_no_line_unless_they_are_asked_for() {
+    let log = || {
+        let span = tracing::debug_span!(target: gaggle_group::SPAN_TARGET, "load", group = "scores");
+        span.in_scope(|| tracing::info!("asking the origin"));
+    };
+    for level in ["debug", "info,gaggle_group=trace"] {
+        let text = written(LogFormat::Text, level, log);
+        assert!(text.ends_with(" INFO asking the origin\n"), "{text}");
+        let json = written(LogFormat::Json, level, log);
+        assert!(!json.contains("scores"), "{json}");
+    }
+    let text = written(LogFormat::Text, "info,gaggle_group::trace=debug", log);
+    assert!(text.contains("load{group=scores}: asking the origin"), "{text}");
+}
+
+#[test]
 fn a_text_line_has_time_level_message_and_bare_fields() {
     let text = written(LogFormat::Text, "debug", || {
         let peer = "http://10.0.0.2:8001";

@@ -41,6 +41,7 @@ impl Postgres {
     ///
     /// If it does not start, or is not installed.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value, reason = "as in `Mariadb::start`")]
     pub fn start(options: PostgresOptions) -> Self {
         let server = Self {
             home: Home::new("gaggle-postgres-", User::if_root("postgres")),

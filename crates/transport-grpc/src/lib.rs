@@ -45,7 +45,8 @@
 //! that two nodes that disagree about the ring cannot wait for each other. The deadline travels as `grpc-timeout`; the
 //! server gives up a little before it ([`ServerOptions::answer_ahead`]), so that its verdict finds somebody waiting.
 //!
-//! A `Get` tells of removals that the asker knows, which the server applies before it answers.
+//! A `Get` tells of removals that the asker knows, which the server applies before it answers. The trace
+//! that it belongs to travels as the metadata `traceparent` ([W3C Trace Context](https://www.w3.org/TR/trace-context/)).
 //! `Remove`, `Put` and `News` carry removals, values for the owner of a key to keep, and the
 //! question for removals; `HandOver` what the receiver is to keep from now on, and `Leaving` that
 //! a node leaves or has come to stay. A peer of an older release answers what it does not know
@@ -95,6 +96,7 @@ mod deadline;
 #[cfg(test)]
 mod hostile;
 mod server;
+mod trace;
 mod verdict;
 mod wire;
 

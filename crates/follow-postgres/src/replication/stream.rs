@@ -27,6 +27,8 @@ const GOODBYE: Duration = Duration::from_millis(500);
 const BETWEEN_ANSWERS: Duration = Duration::from_millis(100);
 /// For how long a server that shuts down waits for what is not confirmed.
 const SHUTDOWN: Duration = Duration::from_secs(5);
+/// More than the description of any table: 1,600 columns with names of 63 bytes.
+const LONGEST_TABLE: usize = 128 << 10;
 /// From 1970 to 2000, in seconds.
 const EPOCH: u64 = 946_684_800;
 
@@ -84,8 +86,7 @@ impl Stream {
         progress: Arc<Progress>,
         batches: mpsc::Sender<Batch>,
     ) -> Self {
-        // Both rows of an update, and what surrounds them.
-        connection.keep_up_to(pace.max_row);
+        connection.keep_up_to(pace.max_row.max(LONGEST_TABLE));
         Self {
             connection,
             translator,

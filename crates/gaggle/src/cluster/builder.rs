@@ -107,11 +107,7 @@ impl ClusterBuilder {
     /// certificates who they are.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: gaggle_tls::Tls, clients: gaggle_tls::ClientCerts) -> Self {
-        self.security.tls = Some(super::security::Tls {
-            tls,
-            clients,
-            accept_plain: false,
-        });
+        self.security.tls = Some(super::security::Tls { tls, clients });
         self
     }
 
@@ -119,9 +115,7 @@ impl ClusterBuilder {
     /// long as a cluster changes over. Whoever speaks it needs no certificate.
     #[cfg(feature = "tls")]
     pub fn accept_plain(mut self, accept: bool) -> Self {
-        if let Some(tls) = &mut self.security.tls {
-            tls.accept_plain = accept;
-        }
+        self.security.accept_plain = accept;
         self
     }
 

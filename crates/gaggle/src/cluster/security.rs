@@ -18,6 +18,9 @@ pub(super) struct Security {
     pub(super) tokens: Option<gaggle_token::Tokens>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Tls>,
+    /// Whether plain HTTP is taken beside TLS.
+    #[cfg(feature = "tls")]
+    pub(super) accept_plain: bool,
 }
 
 /// TLS between the members.
@@ -26,7 +29,6 @@ pub(super) struct Security {
 pub(super) struct Tls {
     pub(super) tls: gaggle_tls::Tls,
     pub(super) clients: gaggle_tls::ClientCerts,
-    pub(super) accept_plain: bool,
 }
 
 /// How often the files are looked at.
@@ -47,7 +49,7 @@ impl Security {
     /// into a list would be sent the token, and believed without a certificate.
     pub(super) fn check(&self, address: &str) -> Result<(), String> {
         #[cfg(feature = "tls")]
-        if self.tls.as_ref().is_some_and(|tls| !tls.accept_plain) {
+        if self.tls.is_some() && !self.accept_plain {
             let scheme = address.split_once("://").map(|(scheme, _)| scheme);
             if scheme.is_none_or(|scheme| !scheme.eq_ignore_ascii_case("https")) {
                 return Err("it is not reached over TLS; expected https://HOST:PORT".to_owned());
@@ -86,7 +88,7 @@ impl Security {
             let server = tls.tls.server(tls.clients)?;
             let served = gaggle_serve::Tls::new(move || server.config());
             return Ok(gaggle_serve::Options {
-                tls: Some(served.accept_plain(tls.accept_plain)),
+                tls: Some(served.accept_plain(self.accept_plain)),
                 ..options
             });
         }

@@ -42,6 +42,7 @@ pub(crate) enum Kind {
     /// Something is wrong with what a row holds. The text may tell keys and values.
     Data,
     /// The key is of a form that the query cannot use. The text tells the key.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
     Key,
     /// Anything else. It concerns all keys.
     Other,

@@ -11,3 +11,4 @@ mod older;
 mod removals;
 mod silent;
 mod strangers;
+mod traces;

@@ -1,6 +1,8 @@
 //! The bytes of a batch, as the server takes and gives them.
 
+use gaggle_proto::peer::BatchItem;
 use gaggle_transport_http::ServerOptions;
+use prost::Message;
 
 use crate::support::{LONG, ask, raw, scores, serve};
 
@@ -61,6 +63,29 @@ async fn marked_requests_are_told_that_batches_are_taken() {
         assert!(marked.contains("\r\ngaggle-batch: 1\r\n"), "{marked}");
         let unmarked = ask(server, &line, "").await;
         assert!(!unmarked.contains("gaggle-batch"), "{unmarked}");
+    }
+}
+
+#[tokio::test]
+async fn an_item_without_a_trace_is_as_before_and_what_is_none_is_passed_over() {
+    let item = |traceparent: &str| BatchItem {
+        group: "scores".into(),
+        key: "Tom".into(),
+        traceparent: traceparent.to_owned().into(),
+        ..BatchItem::default()
+    };
+    assert_eq!(item("").encode_to_vec(), TOM.as_bytes()[2..]);
+    let server = serve([scores()], ServerOptions::default()).await;
+    for trace in [
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "00-00000000000000000000000000000000-0000000000000000-00",
+        "é",
+        "00",
+    ] {
+        let item = item(trace).encode_to_vec();
+        let item = [&[0x0a, u8::try_from(item.len()).unwrap()], &item[..]].concat();
+        let answer = post(server, std::str::from_utf8(&item).unwrap()).await;
+        assert!(answer.contains("\x09\x08\x00\x12\x05\x0a\x03630"), "{answer}");
     }
 }
 
