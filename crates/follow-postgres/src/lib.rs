@@ -101,6 +101,7 @@
 //! | the server says nothing for [`silence_timeout`](ReplicationOptions::silence_timeout), although it is asked to answer | an error |
 //! | nothing happens in the tables | the slot moves on with the server's log by itself, once all changes are confirmed |
 //! | the server is told to stop | it waits for what is not confirmed, 5 seconds at most where the feed has read all; then an error |
+//! | a commit is in the log and others cannot see it yet: for a moment always, for long where it waits for a synchronous standby | it is told once a second session sees it, as a load would bring the old row |
 //! | a change of a row longer than [`max_row`](ReplicationOptions::max_row) | a change of everything, and a warning |
 //! | a column of a key is renamed or dropped, the table is renamed | an error that names it, until the options or the table are changed |
 //! | another table takes the name | a change of everything |

@@ -29,6 +29,8 @@ pub(crate) enum Logical<'a> {
     Begin {
         /// In microseconds since 2000.
         committed: i64,
+        /// The lower half of its number.
+        transaction: u32,
     },
     Commit {
         /// Where the next transaction can begin.
@@ -126,6 +128,7 @@ impl<'a> Logical<'a> {
                 from.u64()?;
                 Self::Begin {
                     committed: from.i64()?,
+                    transaction: from.u32()?,
                 }
             }
             b'C' => {

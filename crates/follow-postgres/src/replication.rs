@@ -8,5 +8,6 @@ mod progress;
 mod slot;
 mod stream;
 mod tables;
+mod visible;
 
 pub use feed::ReplicationFeed;

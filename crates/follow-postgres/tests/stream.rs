@@ -13,8 +13,8 @@ use gaggle_follow::{Change, Feed, Opened};
 use gaggle_follow_postgres::{PostgresError, ReplicationFeed, ReplicationOptions, SlotInUse};
 use support::proxy::Proxy;
 use support::{
-    Database, begin, changes, key, logical, open, open_at_last, open_error, options, table, take,
-    until, within,
+    Database, begin, changes, complete, key, logical, open, open_at_last, open_error, options,
+    table, take, until, within,
 };
 
 const PLAYERS: &str = "CREATE TABLE players (id int PRIMARY KEY, score int);
@@ -195,7 +195,7 @@ async fn an_idle_database_holds_back_no_log() {
     until("the log is let go", || db.confirmed() > elsewhere + 10_000).await;
     // A change that is not confirmed is kept, whatever comes after it.
     db.psql("INSERT INTO players VALUES (1)");
-    let batch = take(&mut feed, 1).await;
+    let batch = complete(&mut feed, 1).await;
     let position = batch.position.unwrap();
     db.psql("INSERT INTO other SELECT generate_series(1, 1000)");
     // A position without changes comes, for whoever confirms late.
@@ -353,4 +353,51 @@ async fn a_server_that_is_gone_without_a_word_is_noticed() {
             .downcast_ref(),
         Some(PostgresError::NotOpen)
     ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: deploy/databases/install"]
+async fn a_change_is_told_once_it_can_be_seen() {
+    let server = logical(&[]);
+    server.psql(PLAYERS);
+    server.psql("INSERT INTO players VALUES (1, 10)");
+    let mut feed =
+        ReplicationFeed::new(options(server.url(), &[table("players", "{id}")]), "g").unwrap();
+    begin(&mut feed).await;
+    // From here on a commit is in the log, and waits for a standby that there is not.
+    server.psql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    server.psql("SELECT pg_reload_conf()");
+    until("commits wait", || {
+        server.psql("SHOW synchronous_standby_names") == "nobody"
+    })
+    .await;
+    let writer = std::thread::spawn({
+        let url = server.url();
+        move || {
+            std::process::Command::new("psql")
+                .args([&url, "-c", "SET synchronous_commit = on"])
+                .args(["-c", "UPDATE players SET score = 20"])
+                .output()
+                .unwrap()
+        }
+    });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    until("the commit waits", || server.psql(waits) == "1").await;
+    // The server has sent it to the feed.
+    let sent = "SELECT sent_lsn >= pg_current_wal_flush_lsn() FROM pg_stat_replication WHERE state = 'streaming'";
+    until("the change is sent", || server.psql(sent) == "t").await;
+    assert_eq!(
+        server.psql("SELECT score FROM players"),
+        "10",
+        "a load would bring the old row"
+    );
+    let told = tokio::time::timeout(Duration::from_millis(500), take(&mut feed, 1)).await;
+    assert!(told.is_err(), "{told:?}");
+    assert_eq!(server.psql("SELECT score FROM players"), "10");
+    server.psql("ALTER SYSTEM RESET synchronous_standby_names");
+    server.psql("SELECT pg_reload_conf()");
+    assert_eq!(take(&mut feed, 1).await.changes, [key("1")]);
+    assert_eq!(server.psql("SELECT score FROM players"), "20");
+    assert!(writer.join().unwrap().status.success());
+    feed.close().await;
 }

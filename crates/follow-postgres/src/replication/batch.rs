@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gaggle_follow::{Batch, Change, Position};
 
+use super::visible::Handed;
 use crate::lsn::Lsn;
 
 /// The most bytes of keys and values in a batch, unless one change alone has more.
@@ -13,6 +14,8 @@ const MOST_BYTES: usize = 256 << 10;
 #[derive(Debug)]
 pub(super) struct Pending {
     batch: Batch,
+    /// Of which its changes are.
+    transactions: Vec<u32>,
     bytes: usize,
     most: usize,
 }
@@ -21,6 +24,7 @@ impl Pending {
     pub(super) fn new(most: usize) -> Self {
         Self {
             batch: Batch::default(),
+            transactions: Vec::new(),
             bytes: 0,
             most: most.max(1),
         }
@@ -38,9 +42,22 @@ impl Pending {
         }
     }
 
+    /// The change that was added last is of this transaction.
+    pub(super) fn of(&mut self, transaction: u32) {
+        // They come one after the other.
+        if self.transactions.last() != Some(&transaction) {
+            self.transactions.push(transaction);
+        }
+    }
+
     /// The changes of a transaction of this age are among those that are waiting.
     pub(super) fn aged(&mut self, age: Duration) {
         self.batch.age = self.batch.age.max(Some(age));
+    }
+
+    /// It ends in the middle of a transaction, for now.
+    pub(super) fn interrupt(&mut self) {
+        self.batch.position = None;
     }
 
     /// All up to here is in this batch, or in one before it.
@@ -69,9 +86,12 @@ impl Pending {
         self.batch.changes.len() >= self.most || self.bytes >= MOST_BYTES
     }
 
-    pub(super) fn take(&mut self) -> Batch {
+    pub(super) fn take(&mut self) -> Handed {
         self.bytes = 0;
-        std::mem::take(&mut self.batch)
+        Handed {
+            batch: std::mem::take(&mut self.batch),
+            transactions: std::mem::take(&mut self.transactions),
+        }
     }
 }
 
@@ -86,7 +106,7 @@ mod tests {
         assert!(!pending.is_full());
         pending.add(Change::Key("b".into()));
         assert!(pending.is_full());
-        assert_eq!(pending.take().changes.len(), 2);
+        assert_eq!(pending.take().batch.changes.len(), 2);
         pending.add(Change::Put("a".into(), vec![0; MOST_BYTES].into()));
         assert!(pending.is_full());
         pending.take();
@@ -100,7 +120,7 @@ mod tests {
         pending.reach(Lsn(5));
         pending.aged(Duration::from_secs(2));
         pending.aged(Duration::from_secs(1));
-        let batch = pending.take();
+        let Handed { batch, .. } = pending.take();
         assert_eq!(batch.position, Some(Position(7)));
         assert_eq!(batch.age, Some(Duration::from_secs(2)));
         pending.reach(Lsn(9));

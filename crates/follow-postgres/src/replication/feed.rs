@@ -13,6 +13,7 @@ use super::changes::Translator;
 use super::prepare::{self, Found, Server};
 use super::progress::Progress;
 use super::stream::{Pace, Stream};
+use super::visible::Gate;
 use crate::lsn::Lsn;
 use crate::options::{self, ReplicationOptions, Table};
 use crate::wire::{Connection, Target};
@@ -39,11 +40,12 @@ pub struct ReplicationFeed {
     missed: Option<String>,
 }
 
-/// A stream, and the task that follows it. The task ends when this is dropped.
+/// A stream, the task that follows it, and the one that holds changes back. Both end when this is dropped.
 struct Running {
     batches: mpsc::Receiver<Batch>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), PostgresError>>,
+    gate: JoinHandle<Result<(), PostgresError>>,
     progress: Arc<Progress>,
 }
 
@@ -130,6 +132,9 @@ impl Feed for ReplicationFeed {
         let mut connection = Connection::open(&self.target, &SETTINGS, limit)
             .await
             .map_err(FeedError::new)?;
+        let session = Connection::open(&self.target, &SETTINGS[1..], limit)
+            .await
+            .map_err(FeedError::new)?;
         let found = prepare::look(&mut connection, &self.options.publication, &self.tables)
             .await
             .map_err(FeedError::new)?;
@@ -156,7 +161,14 @@ impl Feed for ReplicationFeed {
             found.end_of_log,
             self.missed.is_none(),
         ));
-        let (sender, batches) = mpsc::channel(WAITING);
+        let (sender, handed) = mpsc::channel(WAITING);
+        let (passed, batches) = mpsc::channel(1);
+        let gate = Gate {
+            connection: session,
+            limit: pace.silence_timeout,
+            from: handed,
+            to: passed,
+        };
         let (stop, stopped) = oneshot::channel();
         let translator = Translator::new(found.followed);
         let stream = Stream::new(connection, translator, pace, Arc::clone(&progress), sender);
@@ -164,6 +176,7 @@ impl Feed for ReplicationFeed {
             batches,
             stop,
             task: tokio::spawn(stream.run(stopped)),
+            gate: tokio::spawn(gate.run()),
             progress,
         });
         Ok(match &self.missed {
@@ -177,9 +190,14 @@ impl Feed for ReplicationFeed {
         if let Some(batch) = running.batches.recv().await {
             return Ok(batch);
         }
-        // The task has ended, and tells why.
-        let ended = (&mut running.task).await;
-        self.running = None;
+        // One of the tasks has ended, the other one is about to, and they tell why.
+        let Some(Running { task, gate, .. }) = self.running.take() else {
+            return Err(FeedError::new(PostgresError::NotOpen));
+        };
+        let ended = match gate.await {
+            Ok(Ok(())) => task.await,
+            failed => failed,
+        };
         Err(match ended {
             Ok(Ok(())) => FeedError::new(PostgresError::Closed),
             Ok(Err(error)) => FeedError::new(error),
@@ -201,13 +219,16 @@ impl Feed for ReplicationFeed {
             batches,
             stop,
             mut task,
+            mut gate,
             ..
         } = running;
         drop(batches);
         // It is gone where the task has ended already.
         let _ = stop.send(());
-        if tokio::time::timeout(CLOSE, &mut task).await.is_err() {
+        let ended = async { tokio::join!(&mut task, &mut gate) };
+        if tokio::time::timeout(CLOSE, ended).await.is_err() {
             task.abort();
+            gate.abort();
         }
     }
 

@@ -103,7 +103,7 @@ pub(super) async fn slot(
     let state = slot::look(connection, slot).await.map_err(FeedError::new)?;
     let why = match &state {
         State::Ready(confirmed) => return Ok(*confirmed),
-        State::InUse(in_use) => return Err(FeedError::new(in_use.clone())),
+        State::InUse(in_use) => return Err(FeedError::held_elsewhere(in_use.clone())),
         State::Missing => format!("the slot {slot} is new"),
         State::Lost(reason) => format!("the slot {slot} was lost: {reason}"),
     };
@@ -148,7 +148,7 @@ pub(super) async fn start(
     started
         .await
         .map_err(|error| match slot::is_taken(&error, slot) {
-            Some(in_use) => FeedError::new(in_use),
+            Some(in_use) => FeedError::held_elsewhere(in_use),
             None => FeedError::new(slot::explained(error)),
         })
 }

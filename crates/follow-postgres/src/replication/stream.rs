@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::BufMut as _;
-use gaggle_follow::{Batch, Change};
+use gaggle_follow::Change;
 use postgres_protocol::message::frontend;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use super::batch::Pending;
 use super::changes::Translator;
 use super::progress::Progress;
+use super::visible::Handed;
 use crate::PostgresError;
 use crate::lsn::Lsn;
 use crate::pgoutput::{Logical, Streamed, table_of_row};
@@ -46,7 +47,7 @@ pub(super) struct Stream {
     translator: Translator,
     pace: Pace,
     progress: Arc<Progress>,
-    batches: mpsc::Sender<Batch>,
+    batches: mpsc::Sender<Handed>,
     pending: Pending,
     /// The transaction whose changes are coming.
     transaction: Option<Transaction>,
@@ -73,6 +74,7 @@ struct Insistence {
 
 #[derive(Debug, Default)]
 struct Transaction {
+    id: u32,
     committed: i64,
     has_changes: bool,
 }
@@ -84,7 +86,7 @@ impl Stream {
         translator: Translator,
         pace: Pace,
         progress: Arc<Progress>,
-        batches: mpsc::Sender<Batch>,
+        batches: mpsc::Sender<Handed>,
     ) -> Self {
         connection.keep_up_to(pace.max_row.max(LONGEST_TABLE));
         Self {
@@ -199,8 +201,12 @@ impl Stream {
 
     fn apply(&mut self, message: Logical<'_>, at: Lsn, sent: i64) -> Result<(), PostgresError> {
         match message {
-            Logical::Begin { committed } => {
+            Logical::Begin {
+                committed,
+                transaction,
+            } => {
                 self.transaction = Some(Transaction {
+                    id: transaction,
                     committed,
                     has_changes: false,
                 });
@@ -211,6 +217,8 @@ impl Stream {
                     self.last_change = end;
                     self.reached = end;
                     self.pending.reach(end);
+                    // Its last changes may have left already.
+                    self.is_position_due = true;
                 } else {
                     self.reach(end);
                 }
@@ -250,6 +258,8 @@ impl Stream {
     fn added(&mut self, sent: Option<i64>) {
         if let Some(transaction) = &mut self.transaction {
             transaction.has_changes = true;
+            self.pending.of(transaction.id);
+            self.pending.interrupt();
             if let Some(sent) = sent {
                 let age = sent.saturating_sub(transaction.committed);
                 let age = u64::try_from(age).unwrap_or_default();

@@ -135,27 +135,33 @@ pub(crate) async fn open_error(feed: &mut impl Feed) -> FeedError {
     within(feed.open()).await.expect_err("no error")
 }
 
-/// Batches until there are so many changes; all of them, and the last position.
+/// Batches until there are so many changes; all of them, and the last one's position.
 pub(crate) async fn take(feed: &mut impl Feed, count: usize) -> Batch {
     let mut all = Batch::default();
     while all.changes.len() < count {
         let batch = within(feed.next()).await.expect("changes");
         all.changes.extend(batch.changes);
-        all.position = batch.position.or(all.position);
+        all.position = batch.position;
         all.age = all.age.max(batch.age);
     }
     all
 }
 
-/// So many changes, confirmed.
-pub(crate) async fn changes(feed: &mut impl Feed, count: usize) -> Vec<Change> {
+/// So many changes, and the end of their transaction.
+pub(crate) async fn complete(feed: &mut impl Feed, count: usize) -> Batch {
     let mut batch = take(feed, count).await;
-    // The end of the last transaction can come after its last change.
+    // The end can come after the last change.
     while batch.position.is_none() {
         let more = within(feed.next()).await.expect("the end");
         batch.changes.extend(more.changes);
         batch.position = more.position;
     }
+    batch
+}
+
+/// So many changes, confirmed.
+pub(crate) async fn changes(feed: &mut impl Feed, count: usize) -> Vec<Change> {
+    let batch = complete(feed, count).await;
     feed.confirm(batch.position.unwrap()).await.unwrap();
     batch.changes
 }

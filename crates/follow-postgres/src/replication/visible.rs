@@ -1,0 +1,157 @@
+//! Holds changes back until everybody can see them.
+//!
+//! The server writes a commit to its log, and sends it, before other transactions see it: a moment before as a rule, and with
+//! synchronous replication as long as a standby takes. A key that is removed in between would be loaded with its old value, and
+//! nothing would remove that.
+
+use std::time::Duration;
+
+use gaggle_follow::Batch;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::PostgresError;
+use crate::wire::Connection;
+
+/// The pauses between two looks: each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// After this time it is worth a line in the log.
+const LONG: Duration = Duration::from_secs(10);
+/// How long the server may take to end its side.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// A batch, and the transactions that its changes are of.
+pub(super) struct Handed {
+    pub(super) batch: Batch,
+    pub(super) transactions: Vec<u32>,
+}
+
+/// Passes batches on, each once its transactions are visible.
+pub(super) struct Gate {
+    /// An ordinary session. On the one that streams nothing can be asked.
+    pub(super) connection: Connection,
+    /// How long the server may take to answer.
+    pub(super) limit: Duration,
+    pub(super) from: mpsc::Receiver<Handed>,
+    pub(super) to: mpsc::Sender<Batch>,
+}
+
+impl Gate {
+    /// Until nothing comes any more, or nobody takes it.
+    pub(super) async fn run(mut self) -> Result<(), PostgresError> {
+        let to = self.to.clone();
+        let passed = tokio::select! {
+            passed = self.pass() => passed,
+            () = to.closed() => Ok(()),
+        };
+        if passed.is_ok() {
+            self.connection.end(GOODBYE).await;
+        }
+        passed
+    }
+
+    async fn pass(&mut self) -> Result<(), PostgresError> {
+        while let Some(handed) = self.from.recv().await {
+            if !handed.transactions.is_empty() {
+                self.until_visible(&handed.transactions).await?;
+            }
+            if self.to.send(handed.batch).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn until_visible(&mut self, transactions: &[u32]) -> Result<(), PostgresError> {
+        let since = Instant::now();
+        let (mut pause, mut is_told) = (FIRST_PAUSE, false);
+        loop {
+            let asked = timeout(self.limit, self.snapshot()).await;
+            let snapshot = asked.map_err(|_| PostgresError::Silent(self.limit))??;
+            if transactions.iter().all(|id| snapshot.sees(*id)) {
+                return Ok(());
+            }
+            if since.elapsed() > LONG && !is_told {
+                is_told = true;
+                tracing::warn!(
+                    "a commit is in the server's log and cannot be seen yet; does it wait for a synchronous standby?"
+                );
+            }
+            sleep(pause).await;
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn snapshot(&mut self) -> Result<Snapshot, PostgresError> {
+        let sql = "SELECT pg_catalog.txid_current_snapshot()";
+        let rows = self.connection.query(sql).await?;
+        let text = rows.into_iter().flatten().flatten().next();
+        let snapshot = text.as_deref().and_then(Snapshot::parse);
+        snapshot.ok_or_else(|| PostgresError::protocol("no snapshot"))
+    }
+}
+
+/// What a transaction that begins now sees. Of each number the lower half, as the log has it.
+#[derive(Debug, PartialEq, Eq)]
+struct Snapshot {
+    /// The first transaction that has not begun.
+    next: u32,
+    running: Vec<u32>,
+}
+
+impl Snapshot {
+    /// Reads `xmin:xmax:running,running`.
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let (_, next, running) = (parts.next()?, parts.next()?, parts.next()?);
+        let running = running.split(',').filter(|id| !id.is_empty());
+        Some(Self {
+            next: lower_half(next)?,
+            running: running.map(lower_half).collect::<Option<_>>()?,
+        })
+    }
+
+    /// Numbers come round: half of them are before any one, and half are after it.
+    fn sees(&self, transaction: u32) -> bool {
+        let has_begun = transaction.wrapping_sub(self.next) > u32::MAX / 2;
+        has_begun && !self.running.contains(&transaction)
+    }
+}
+
+fn lower_half(id: &str) -> Option<u32> {
+    let id: u64 = id.parse().ok()?;
+    u32::try_from(id & u64::from(u32::MAX)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_sees_what_has_ended_before_it() {
+        let snapshot = Snapshot::parse("100:105:100,103").unwrap();
+        let seen: Vec<_> = (98..108).filter(|id| snapshot.sees(*id)).collect();
+        assert_eq!(seen, [98, 99, 101, 102, 104]);
+        assert_eq!(Snapshot::parse("7:7:").unwrap().running, []);
+    }
+
+    #[test]
+    fn numbers_may_have_come_round() {
+        let round = 3_u64 << 32;
+        let text = format!("{}:{}:{}", round - 2, round + 1, round - 1);
+        let snapshot = Snapshot::parse(&text).unwrap();
+        let ids = [u32::MAX - 1, u32::MAX, 0, 1, 2];
+        assert_eq!(
+            ids.map(|id| snapshot.sees(id)),
+            [true, false, true, false, false]
+        );
+    }
+
+    #[test]
+    fn what_is_no_snapshot_is_refused() {
+        for text in ["", "1", "1:2", "x:y:", "1:2:z", "1:-2:"] {
+            assert_eq!(Snapshot::parse(text), None, "{text}");
+        }
+    }
+}
