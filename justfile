@@ -77,7 +77,7 @@ containers:
 deny:
     cargo deny check
 
-ci: test fmt lint doc loom model alone bench-smoke examples
+ci: test fmt lint doc loom model alone bench-smoke examples package
 
 # Packages every crate that is published, and checks them all as they would be downloaded: with nothing beside them but each other
 package:

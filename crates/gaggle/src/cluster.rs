@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gaggle_group::{DuplicateGroup, Groups, Router as _};
+use gaggle_group::{DuplicateGroup, Group, Groups, Router as _};
 use gaggle_peers::{Peers, PeersError};
 use gaggle_serve::{Drained, ServeError, Server};
 use gaggle_transport_http::ClientError;
@@ -153,7 +153,7 @@ impl Cluster {
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let groups: Vec<_> = self.groups.iter().map(|group| group.name()).collect();
+        let groups: Vec<_> = self.groups.iter().map(Group::name).collect();
         f.debug_struct("Cluster")
             .field("name", &self.name())
             .field("addr", &self.addr)

@@ -155,6 +155,31 @@ async fn a_member_that_leaves_costs_the_others_no_error() {
 }
 
 #[tokio::test]
+async fn members_that_know_their_ports_beforehand_need_no_update() {
+    let loads = Loads::default();
+    let mut listeners = Vec::new();
+    for _ in 0..2 {
+        listeners.push(tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap());
+    }
+    let members: Vec<String> = listeners
+        .iter()
+        .map(|listener| format!("http://{}", listener.local_addr().unwrap()))
+        .collect();
+    let groups = [squares(&loads), squares(&loads)];
+    let mut clusters = Vec::new();
+    for (listener, group) in listeners.into_iter().zip(&groups) {
+        let cluster = Cluster::join(members.clone());
+        clusters.push(cluster.serve_on(listener, [group.clone()]).unwrap());
+    }
+    for n in 0..50_u64 {
+        for group in &groups {
+            assert_eq!(group.get(n.to_string()).await.unwrap(), (n * n).to_string());
+        }
+    }
+    assert!(loads.lock().unwrap().values().all(|count| *count == 1));
+}
+
+#[tokio::test]
 async fn what_cannot_be_joined_says_why() {
     let loads = Loads::default();
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -85,6 +85,26 @@ impl Server {
         }
     }
 
+    /// Serves on a socket that listens already: one that the program has bound itself, or was given by
+    /// its supervisor. How long its backlog is has been decided; [`Options::backlog`] counts for nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Bind`] if the system does not tell its address.
+    pub fn on(listener: TcpListener, options: Options) -> Result<Self, ServeError> {
+        match listener.local_addr() {
+            Ok(local_addr) => Ok(Self {
+                listener,
+                local_addr,
+                options,
+            }),
+            Err(source) => Err(ServeError::Bind {
+                addr: "the listener that was given".to_owned(),
+                source,
+            }),
+        }
+    }
+
     /// The address in use; with the port that the system chose, if 0 was asked for.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {

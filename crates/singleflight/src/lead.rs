@@ -154,3 +154,21 @@ impl<K, V> fmt::Debug for Ticket<K, V> {
         f.debug_struct("Ticket").finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(gaggle_loom)))]
+mod tests {
+    use crate::Flights;
+
+    #[tokio::test]
+    async fn those_who_join_a_load_see_its_tag() {
+        let flights: Flights<String, u64> = Flights::new();
+        let first = flights.join("Tom", |ticket| {
+            ticket.set_tag(7);
+            async move { ticket.tag() }
+        });
+        let second = flights.join("Tom", |_| async { 0 });
+        let other = flights.join("Kesa", |ticket| async move { ticket.tag() });
+        assert_eq!([first.tag(), second.tag(), other.tag()], [7, 7, 0]);
+        assert_eq!((second.await.unwrap(), other.await.unwrap()), (7, 0));
+    }
+}

@@ -1,10 +1,10 @@
 //! Traces of OpenTelemetry, from one node to the next.
 
 use gaggle_group::{Propagation, TraceParent};
+use opentelemetry::Context;
 use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
-use opentelemetry::Context;
 use tracing::{Span, debug};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 

@@ -47,7 +47,8 @@ fn written(format: LogFormat, level: &str, log: impl FnOnce()) -> String {
 #[test]
 fn spans_of_gets_change_no_line_unless_they_are_asked_for() {
     let log = || {
-        let span = tracing::debug_span!(target: gaggle_group::SPAN_TARGET, "load", group = "scores");
+        let span =
+            tracing::debug_span!(target: gaggle_group::SPAN_TARGET, "load", group = "scores");
         span.in_scope(|| tracing::info!("asking the origin"));
     };
     for level in ["debug", "info,gaggle_group=trace"] {
@@ -57,7 +58,10 @@ fn spans_of_gets_change_no_line_unless_they_are_asked_for() {
         assert!(!json.contains("scores"), "{json}");
     }
     let text = written(LogFormat::Text, "info,gaggle_group::trace=debug", log);
-    assert!(text.contains("load{group=scores}: asking the origin"), "{text}");
+    assert!(
+        text.contains("load{group=scores}: asking the origin"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -361,18 +361,9 @@ async fn a_follower_of_the_source_tells_how_it_is_doing() {
             "gaggle_follow_state{group=\"scores\",state=\"failing\"}",
             0.0,
         ),
-        (
-            "gaggle_follow_lag_seconds{group=\"scores\"}",
-            1.5,
-        ),
-        (
-            "gaggle_follow_behind_bytes{group=\"scores\"}",
-            4_096.0,
-        ),
-        (
-            "gaggle_follow_changes_total{group=\"scores\"}",
-            7.0,
-        ),
+        ("gaggle_follow_lag_seconds{group=\"scores\"}", 1.5),
+        ("gaggle_follow_behind_bytes{group=\"scores\"}", 4_096.0),
+        ("gaggle_follow_changes_total{group=\"scores\"}", 7.0),
     ] {
         assert_eq!(page.get(series), value, "{series}");
     }

@@ -147,10 +147,7 @@ impl Peers for Served {
         } = request.into_inner();
         let removals = notices::carried(removals).map_err(invalid)?;
         let request = Serve::new(&key, Hop::Forwarded).within(wait);
-        let request = request
-            .after(&removals)
-            .kept_only(kept_only)
-            .traced(trace);
+        let request = request.after(&removals).kept_only(kept_only).traced(trace);
         let group = self.group(&group)?;
         let outcome = outcome(group.serve(request).await, max_value.unwrap_or(u64::MAX))?;
         let len = match &outcome {

@@ -193,9 +193,7 @@ impl Server {
         let removals = headers::removals(asked).map_err(Refusal::Removal)?;
         let kept_only = asked.contains_key(headers::KEPT);
         let request = Serve::new(&key, hop).within(wait).after(&removals);
-        let request = request
-            .kept_only(kept_only)
-            .traced(headers::trace(asked));
+        let request = request.kept_only(kept_only).traced(headers::trace(asked));
         let error = match group.serve(request).await {
             Ok(Answer {
                 value: None,

@@ -8,6 +8,7 @@ use gaggle_peers::{Options, Peers};
 use gaggle_ring::Profile;
 use gaggle_serve::Server;
 use gaggle_transport_http::{BasePath, ClientOptions, HttpTransport, ServerOptions, Unmarked};
+use tokio::net::TcpListener;
 
 use super::security::Security;
 use super::{Cluster, ClusterError, Embedded};
@@ -132,6 +133,22 @@ impl ClusterBuilder {
     ) -> Result<Cluster, ClusterError> {
         let options = self.security.serve(self.serve.clone())?;
         let server = Server::bind(addr, options).await?;
+        self.start(server, groups)
+    }
+
+    /// The same, at once, on a socket that listens already: one that a test has bound to a free port, or that a
+    /// supervisor has passed on.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve), except that the port cannot be taken.
+    pub fn serve_on(
+        self,
+        listener: TcpListener,
+        groups: impl IntoIterator<Item = impl Into<Group>>,
+    ) -> Result<Cluster, ClusterError> {
+        let options = self.security.serve(self.serve.clone())?;
+        let server = Server::on(listener, options)?;
         self.start(server, groups)
     }
 

@@ -10,8 +10,8 @@ use gaggle_singleflight::Ticket;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
 
-use super::{Inner, spans};
 use super::flight::{LoadTimer, Outcome, Printable};
+use super::{Inner, spans};
 use crate::stats::LoadEnd;
 use crate::tiers::Tier;
 use crate::{
@@ -113,8 +113,8 @@ impl Inner {
                     return Err(self.deadline(limits.longest_wait()));
                 }
                 // Through the table of loads: a request that a peer forwards to us may be loading the same key.
-                let load = self.join_load(key, None, copied);
-                spans::link(&load);
+                let mut load = self.join_load(key, None, copied);
+                spans::link(&mut load).await;
                 match timeout_at(until, load).await {
                     Ok(loaded) => self.landed(loaded),
                     Err(_) => Err(self.deadline(limits.longest_wait())),
@@ -195,8 +195,8 @@ impl Inner {
             }
             Route::Theirs(_) => Brought::Theirs(first.await),
             Route::Mine | Route::Standby => {
-                let load = self.join_load(fetch.key, None, false);
-                spans::link(&load);
+                let mut load = self.join_load(fetch.key, None, false);
+                spans::link(&mut load).await;
                 match select(&mut first, load).await {
                     Either::Left((answer, _)) => Brought::Theirs(answer),
                     Either::Right((loaded, _)) => match self.landed(loaded) {

@@ -18,8 +18,8 @@ use tokio::sync::oneshot::{self, error::RecvError};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use super::{Inner, spans};
 use super::flight::{LoadTimer, Outcome};
+use super::{Inner, spans};
 use crate::{Guest, Key, Load, Loaded, Metadata, OriginError, OriginFault};
 
 /// The loads that wait to ask the origin, oldest first. As many as loads are under way, at most.

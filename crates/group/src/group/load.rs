@@ -6,9 +6,9 @@ use gaggle_limiter::Refused;
 use gaggle_singleflight::Ticket;
 use tracing::{debug, warn};
 
-use super::{Inner, spans};
 use super::flight::{Outcome, Printable, exactly};
 use super::gather::{Asked, Unanswered, Wish};
+use super::{Inner, spans};
 use crate::fault::Whole;
 use crate::stats::LoadEnd;
 use crate::tiers::Tier;

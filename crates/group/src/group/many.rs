@@ -7,8 +7,8 @@ use futures_util::future::{Either, select};
 use gaggle_singleflight::Waiter;
 use tokio::time::sleep;
 
-use super::Group;
 use super::flight::Outcome;
+use super::{Group, spans};
 use crate::{Answer, Error, Invitation, Party, Peer};
 
 /// How a key of many is to be answered.
@@ -49,8 +49,11 @@ impl Group {
         for (key, begun) in keys.iter().zip(self.begin(keys)) {
             answers.push(match begun {
                 Begun::Now(answer) => answer,
-                Begun::Later(waiter) => {
+                Begun::Later(mut waiter) => {
                     let collapsed = !waiter.led();
+                    if collapsed {
+                        spans::link(&mut waiter).await;
+                    }
                     let wait = inner.settings().limits.longest_wait();
                     let over = over.get_or_insert_with(|| Box::pin(sleep(wait)));
                     let answer = match select(waiter, over).await {

@@ -85,7 +85,6 @@ impl Inner {
         };
         if !waiter.led() {
             self.counters.collapsed.fetch_add(1, Relaxed);
-            spans::link(&waiter);
         }
         Ok(waiter)
     }
@@ -93,10 +92,13 @@ impl Inner {
     /// Waits for a flight, for as long as this caller cares to; the flight goes on regardless.
     pub(super) async fn wait(
         &self,
-        waiter: Waiter<Outcome>,
+        mut waiter: Waiter<Outcome>,
         wait: Duration,
     ) -> Result<Answer, Error> {
         let collapsed = !waiter.led();
+        if collapsed {
+            spans::link(&mut waiter).await;
+        }
         match timeout(wait, waiter).await {
             Ok(outcome) => self.answer(outcome, collapsed),
             Err(_) => Err(self.deadline(wait)),

@@ -4,14 +4,23 @@
 //! costs the check of a callsite that is off.
 
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use gaggle_singleflight::{Ticket, Waiter};
-use tracing::{Id, Span, debug_span};
+use tokio::time::timeout;
+use tracing::{Id, Level, Span, debug_span, span_enabled};
 
 use super::flight::Outcome;
 use super::{Group, Inner};
 use crate::trace::SPAN_TARGET;
 use crate::{Key, Peer, Propagation, TraceParent};
+
+/// What a flight tells that has no span.
+const NONE: u64 = u64::MAX;
+
+/// How often, and for how long at a time, whoever joins a flight waits for it to tell its span.
+const MOST_LOOKS: usize = 8;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Of a flight that loads from the origin.
 pub(super) fn load(inner: &Inner, key: &[u8], refresh: bool) -> Span {
@@ -53,22 +62,35 @@ pub(super) fn serve(inner: &Inner, key: &[u8], parent: Option<&TraceParent>) -> 
     span
 }
 
-/// Has those who join a flight know its span.
+/// Has those who join a flight know its span, or that it has none.
 pub(super) fn tell(span: &Span, ticket: &Ticket<Key, Outcome>) {
-    if let Some(id) = span.id() {
-        ticket.set_tag(id.into_u64());
-    }
+    ticket.set_tag(span.id().map_or(NONE, |id| id.into_u64()));
+}
+
+/// The span that a flight has told.
+fn told(tag: u64) -> Option<Id> {
+    NonZeroU64::new(tag)
+        .filter(|tag| tag.get() != NONE)
+        .map(Id::from_non_zero_u64)
 }
 
 /// Links the span of whoever waits for a flight that another has started to the span of the flight.
-pub(super) fn link(waiter: &Waiter<Outcome>) {
-    if waiter.led() {
+///
+/// The flight may be about to start on another thread, and have told nothing yet: then this waits a little, or for the answer.
+pub(super) async fn link(waiter: &mut Waiter<Outcome>) {
+    if waiter.led() || !span_enabled!(target: SPAN_TARGET, Level::DEBUG) {
         return;
     }
-    let Some(flight) = NonZeroU64::new(waiter.tag()) else {
+    for _ in 0..MOST_LOOKS {
+        // An answer is not lost: the waiter gives it again.
+        if waiter.tag() != 0 || timeout(PAUSE, &mut *waiter).await.is_ok() {
+            break;
+        }
+    }
+    let Some(flight) = told(waiter.tag()) else {
         return;
     };
-    let (span, flight) = (Span::current(), Id::from_non_zero_u64(flight));
+    let span = Span::current();
     // Another subscriber may have given the same number to the flight's. Some cannot link a span to itself.
     if span.id().is_some_and(|own| own != flight) {
         span.follows_from(flight);
@@ -83,10 +105,9 @@ pub(super) fn link_both(one: &Span, other: &Span) {
 
 /// The span of a flight, which must be under way here.
 pub(super) fn of(ticket: &Ticket<Key, Outcome>) -> Span {
-    if ticket.tag() == 0 {
-        Span::none()
-    } else {
-        Span::current()
+    match told(ticket.tag()) {
+        Some(_) => Span::current(),
+        None => Span::none(),
     }
 }
 

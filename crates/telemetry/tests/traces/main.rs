@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
+#[cfg(test)]
+mod herd_scratch;
 
 use std::collections::HashSet;
 use std::io;
@@ -30,7 +32,9 @@ fn gated(open: &watch::Sender<bool>) -> impl Fn() -> gaggle_group::GroupBuilder 
             let mut open = open.subscribe();
             async move {
                 info!("asking the disk");
-                open.wait_for(|open| *open).await.map_err(io::Error::other)?;
+                open.wait_for(|open| *open)
+                    .await
+                    .map_err(io::Error::other)?;
                 info!("the disk has answered");
                 Ok::<_, io::Error>(Some(key))
             }
@@ -57,7 +61,9 @@ async fn a_trace_goes_from_the_client_to_the_origin_and_waiters_are_linked() {
         assert_eq!(got.await.unwrap().unwrap(), "secret");
     }
 
-    let names = ["client", "second", "local", "fetch", "serve", "load", "origin"];
+    let names = [
+        "client", "second", "local", "fetch", "serve", "load", "origin",
+    ];
     let spans = traces.ended(&names.map(|name| (name, 1))).await;
     let [client, second, local, fetch, serve, load, origin] = names.map(|name| spans.one(name));
     assert!(is_child(fetch, client));
@@ -105,7 +111,9 @@ async fn each_key_of_a_batch_keeps_its_trace() {
     assert_eq!(nodes.batches.load(SeqCst), 1, "all of them in one request");
 
     let expected = ["fetch", "serve", "load", "origin"].map(|name| (name, 1 + KEYS));
-    let spans = traces.ended(&[&expected[..], &[("client", 1)]].concat()).await;
+    let spans = traces
+        .ended(&[&expected[..], &[("client", 1)]].concat())
+        .await;
     let client = spans.one("client");
     let children = |name: &str, parents: &[SpanId]| {
         let all = spans.all(name).into_iter();
@@ -115,14 +123,21 @@ async fn each_key_of_a_batch_keeps_its_trace() {
         });
         let of_them: Vec<_> = of_them.collect();
         let parents: HashSet<_> = of_them.iter().map(|span| span.parent_span_id).collect();
-        (parents.len(), of_them.into_iter().map(id).collect::<Vec<_>>())
+        (
+            parents.len(),
+            of_them.into_iter().map(id).collect::<Vec<_>>(),
+        )
     };
     let (parents, fetches) = children("fetch", &[id(client)]);
     assert_eq!((parents, fetches.len()), (1, KEYS));
     let mut above = fetches;
     for name in ["serve", "load", "origin"] {
         let (parents, spans) = children(name, &above);
-        assert_eq!((parents, spans.len()), (KEYS, KEYS), "{name}: each of its own");
+        assert_eq!(
+            (parents, spans.len()),
+            (KEYS, KEYS),
+            "{name}: each of its own"
+        );
         above = spans;
     }
 }
@@ -139,7 +154,9 @@ async fn what_an_origin_logs_after_its_load_was_given_up_stands_inside_of_its_sp
     let late = group.get("key").instrument(info_span!("client")).await;
     assert!(matches!(late, Err(Error::Deadline { .. })));
     gate.send_replace(true);
-    let spans = traces.ended(&[("client", 1), ("load", 1), ("origin", 1)]).await;
+    let spans = traces
+        .ended(&[("client", 1), ("load", 1), ("origin", 1)])
+        .await;
     let [client, load, origin] = ["client", "load", "origin"].map(|name| spans.one(name));
     assert!(is_child(load, client) && is_child(origin, load));
     assert_eq!(events(origin), ["asking the disk", "the disk has answered"]);
@@ -208,7 +225,10 @@ async fn a_request_without_a_trace_begins_one_and_one_with_a_trace_goes_on() {
     let trace = serve.span_context.trace_id();
     assert_eq!(trace, TraceId::from_bytes(parent.trace_id()));
     assert_eq!(serve.parent_span_id, SpanId::from_bytes(parent.parent_id()));
-    group.serve(Serve::new(b"without", Hop::Forwarded)).await.unwrap();
+    group
+        .serve(Serve::new(b"without", Hop::Forwarded))
+        .await
+        .unwrap();
     let spans = traces.ended(&[("serve", 2), ("load", 2)]).await;
     let without = spans.all("serve")[1];
     assert_eq!(without.parent_span_id, SpanId::INVALID);

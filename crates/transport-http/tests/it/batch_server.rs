@@ -85,7 +85,10 @@ async fn an_item_without_a_trace_is_as_before_and_what_is_none_is_passed_over() 
         let item = item(trace).encode_to_vec();
         let item = [&[0x0a, u8::try_from(item.len()).unwrap()], &item[..]].concat();
         let answer = post(server, std::str::from_utf8(&item).unwrap()).await;
-        assert!(answer.contains("\x09\x08\x00\x12\x05\x0a\x03630"), "{answer}");
+        assert!(
+            answer.contains("\x09\x08\x00\x12\x05\x0a\x03630"),
+            "{answer}"
+        );
     }
 }
 

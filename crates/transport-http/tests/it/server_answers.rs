@@ -34,7 +34,13 @@ async fn a_trace_is_no_reason_to_refuse_a_get() {
     let good = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
     let long = format!("traceparent: {}\r\n", "0".repeat(9_000));
     let twice = good.repeat(2);
-    for header in [good, "traceparent: \r\n", "traceparent: é\r\n", &long, &twice] {
+    for header in [
+        good,
+        "traceparent: \r\n",
+        "traceparent: é\r\n",
+        &long,
+        &twice,
+    ] {
         let answer = ask(server, "GET /_groupcache/scores/Tom", header).await;
         assert_eq!(answer, FOUND, "{header}");
     }
