@@ -7,6 +7,14 @@ default:
 test:
     cargo test --workspace --no-fail-fast
 
+# Tests that need features which are off by default
+features:
+    cargo test -p gaggle-telemetry --all-features --test traces
+    cargo test -p gaggle-origin-http --all-features --test batch
+    cargo test -p gaggle-origin-object --all-features
+    cargo test -p gaggle-typed --all-features
+    cargo test -p gaggle --all-features
+
 fmt:
     cargo fmt --all -- --check
 
@@ -77,7 +85,7 @@ containers:
 deny:
     cargo deny check
 
-ci: test fmt lint doc loom model alone bench-smoke examples package
+ci: test features fmt lint doc loom model alone bench-smoke examples package
 
 # Packages every crate that is published, and checks them all as they would be downloaded: with nothing beside them but each other
 package:

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::Response;
-use gaggle_group::Group;
+use gaggle_group::{Group, TraceParent};
 
 use crate::FrontOptions;
 use crate::held::counted;
@@ -28,10 +28,11 @@ const FIRST: usize = 256 << 10;
 pub(crate) async fn answer(
     group: &Group,
     options: &FrontOptions,
+    trace: Option<TraceParent>,
     body: Body,
 ) -> Result<Response, Refusal> {
     let batch = Batch::read(body, group, options).await?;
-    let mut answers = Answers::new(group, options, batch);
+    let mut answers = Answers::new(group, options, trace, batch);
     let first = poll_fn(|cx| answers.poll_piece(cx, FIRST)).await;
     let first = counted(group, first).await?;
     let body = if answers.is_over() {

@@ -127,7 +127,9 @@ impl Front {
                 }
                 let group = named(&self.groups, &group)?.clone();
                 // Boxed, or each get would carry the room for a batch.
-                Box::pin(batch::answer(&group, &self.options, request.into_body())).await
+                let trace = trace(request.headers());
+                let body = request.into_body();
+                Box::pin(batch::answer(&group, &self.options, trace, body)).await
             }
         }
     }
@@ -149,11 +151,15 @@ fn missed<'a>(
     key: &'a [u8],
     asked: &HeaderMap,
 ) -> Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>> {
-    Box::pin(group.lookup_missed(key).instrument(span(group, asked)))
+    Box::pin(
+        group
+            .lookup_missed(key)
+            .instrument(span(group, trace(asked))),
+    )
 }
 
 /// The span of a get that misses.
-fn span(group: &Group, asked: &HeaderMap) -> Span {
+pub(crate) fn span(group: &Group, trace: Option<TraceParent>) -> Span {
     let span = debug_span!(
         target: SPAN_TARGET,
         "get",
@@ -162,7 +168,7 @@ fn span(group: &Group, asked: &HeaderMap) -> Span {
     );
     if !span.is_disabled()
         && let Some(propagation) = group.propagation()
-        && let Some(parent) = trace(asked)
+        && let Some(parent) = trace
     {
         propagation.incoming(&span, &parent);
     }

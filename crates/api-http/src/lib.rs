@@ -158,7 +158,6 @@
 //! * `/api` does not say how a value is encoded: where the origin sends encoded ones, ask for them under `/v1`.
 //! * The header `traceparent` is believed, whoever sends it. Where a sampler follows its parent, a client can have each of
 //!   its misses recorded: a door that strangers reach needs a sampler that does not, or a proxy that takes the header away.
-//! * A batch does not go on with the trace of its request.
 //! * Connection limits and header timeouts are the server's business, not a router's.
 
 mod admin;

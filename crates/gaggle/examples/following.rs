@@ -57,7 +57,9 @@ async fn main() -> anyhow::Result<()> {
 
     let members = env::var("MEMBERS").unwrap_or_default();
     let members = members.split(',').filter(|member| !member.is_empty());
-    let cluster = Cluster::join(members).serve("127.0.0.1:0", [&users]).await?;
+    let cluster = Cluster::join(members)
+        .serve("127.0.0.1:0", [&users])
+        .await?;
     println!("members reach this one at {}", cluster.address());
 
     // One member follows for all. If it dies, another one goes on where it was.

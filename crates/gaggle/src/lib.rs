@@ -60,7 +60,7 @@
 //! | the front door and the admin endpoints, as axum routers | `api_http` | `api` |
 //! | ready-made origins | `origin_http`, `origin_files`, `origin_sql`, `origin_object` | `origin-http`, `origin-files`, `origin-sql` (SQLite), `origin-postgres`, `origin-mysql`, `origin-object` (S3), `origin-object-gcp`, `origin-object-azure` |
 //! | removals as a source changes | `follow`, `follow_files`, `follow_postgres` | `follow`, `follow-files`, `follow-postgres` |
-//! | logs and metrics | `telemetry` | `telemetry` |
+//! | logs, metrics and traces | `telemetry` | `telemetry`, `opentelemetry` |
 //! | gRPC between members | `transport_grpc` | `grpc` |
 //! | one layer by itself | [`lru`], [`limiter`], [`singleflight`] | |
 //!
@@ -81,14 +81,14 @@ mod cluster;
 pub use cluster::{Cluster, ClusterBuilder, ClusterError, Embedded};
 
 pub use gaggle_group::{
-    Answer, BuildError, ByteBudget, CacheStats, Clock, Contact, Content, DuplicateGroup, Entry,
-    Error, Fetch, Field, FollowState, FollowStats, Freshness, FreshnessPolicy, Group, GroupBuilder,
-    Groups, HandedOver, Hint, Histogram, Hop, HotCopies, Invitation, Key, Known, Limits, Load,
-    LoadStats, Loaded, LocalOnly, LruStore, Member, Metadata, Missed, News, NoHotCopies, Notice,
-    Origin, OriginError, OriginFailure, OriginFault, OriginFn, OriginQueue, OverBudget, Overload,
-    Party, Peer, PeerError, PeerRequests, Public, Put, ReconfigureError, Removal, RemovalId,
-    RequestRate, Route, Router, Sampled, Scope, Serve, Settings, Source, Stats, Store, StoreStats,
-    Verdict, async_trait,
+    Answer, BadTraceParent, BuildError, ByteBudget, CacheStats, Clock, Contact, Content,
+    DuplicateGroup, Entry, Error, Fetch, Field, FollowState, FollowStats, Freshness,
+    FreshnessPolicy, Group, GroupBuilder, Groups, HandedOver, Hint, Histogram, Hop, HotCopies,
+    Invitation, Key, Known, Limits, Load, LoadStats, Loaded, LocalOnly, LruStore, Member, Metadata,
+    Missed, News, NoHotCopies, Notice, Origin, OriginError, OriginFailure, OriginFault, OriginFn,
+    OriginQueue, OverBudget, Overload, Party, Peer, PeerError, PeerRequests, Propagation, Public,
+    Put, ReconfigureError, Removal, RemovalId, RequestRate, Route, Router, SPAN_TARGET, Sampled,
+    Scope, Serve, Settings, Source, Stats, Store, StoreStats, TraceParent, Verdict, async_trait,
 };
 
 #[cfg(feature = "cluster")]
@@ -97,6 +97,8 @@ pub use gaggle_peers::{Discovery, DiscoveryError, Listed, Peers, PeersError, Sta
 pub use gaggle_ring::Profile;
 #[cfg(feature = "cluster")]
 pub use gaggle_serve::{Drained, ServeError};
+#[cfg(feature = "opentelemetry")]
+pub use gaggle_telemetry::OpenTelemetry;
 #[cfg(feature = "tls")]
 pub use gaggle_tls::{ClientCerts, Tls, TlsError, TlsFiles};
 #[cfg(feature = "token")]

@@ -42,7 +42,8 @@
 //!
 //! * A span ends when those that began inside of it have ended: that of a load that was given up lasts as long as the origin is
 //!   still at work on it.
-//! * Whoever joins a flight in the very moment in which it starts may not be linked to it.
+//! * Whoever joins a flight in the very moment in which another thread starts it waits for at most 8 ms to be told its span,
+//!   and is not linked to it if that thread stands still for longer.
 //! * Values are immutable and whole: there is no partial read, no compare-and-swap. A changed origin shows after the
 //!   time to live, or after [`Group::remove`].
 //! * A load runs as a task of its own, so a group needs a tokio runtime, and a value must be `Send`.

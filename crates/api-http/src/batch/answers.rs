@@ -7,13 +7,15 @@ use std::task::{Context, Poll, ready};
 use std::vec;
 
 use axum::body::{Bytes, HttpBody};
-use gaggle_group::{Answer, Error, Group, Hold, Key, OverBudget, Reservation};
+use gaggle_group::{Answer, Error, Group, Hold, Key, OverBudget, Reservation, TraceParent};
 use hyper::body::Frame;
+use tracing::Instrument as _;
 
 use super::Batch;
 use super::row::{Found, Rest, Row};
 use super::window::{TARGET, Window};
 use crate::FrontOptions;
+use crate::front;
 use crate::held;
 use crate::reply;
 
@@ -37,6 +39,8 @@ type Outcomes = Vec<(Key, Option<Result<Answer, Error>>)>;
 /// has gone, nothing is waited for any more.
 pub(super) struct Answers {
     group: Group,
+    /// What the request belongs to.
+    trace: Option<TraceParent>,
     base64: bool,
     /// Those that are not asked for.
     keys: vec::IntoIter<Key>,
@@ -66,10 +70,16 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    pub(super) fn new(group: &Group, options: &FrontOptions, batch: Batch) -> Self {
+    pub(super) fn new(
+        group: &Group,
+        options: &FrontOptions,
+        trace: Option<TraceParent>,
+        batch: Batch,
+    ) -> Self {
         let (budget, max_value) = (group.in_flight().limit(), group.limits().max_value);
         Self {
             group: group.clone(),
+            trace,
             base64: batch.base64,
             keys: batch.keys.into_iter(),
             most: options.batch_loads.max(1),
@@ -222,7 +232,8 @@ impl Answers {
             return self.settle(outcomes, cx);
         }
         let group = self.group.clone();
-        self.asking = Some(Box::pin(load(group, outcomes)));
+        let span = front::span(&group, self.trace);
+        self.asking = Some(Box::pin(load(group, outcomes).instrument(span)));
     }
 
     /// Makes outcomes rows, and has their values count where there is room.

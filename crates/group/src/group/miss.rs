@@ -96,10 +96,13 @@ impl Inner {
         wait: Duration,
     ) -> Result<Answer, Error> {
         let collapsed = !waiter.led();
-        if collapsed {
-            spans::link(&mut waiter).await;
-        }
-        match timeout(wait, waiter).await {
+        let outcome = async {
+            if collapsed {
+                spans::link(&mut waiter).await;
+            }
+            waiter.await
+        };
+        match timeout(wait, outcome).await {
             Ok(outcome) => self.answer(outcome, collapsed),
             Err(_) => Err(self.deadline(wait)),
         }

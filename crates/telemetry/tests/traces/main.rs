@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
-#[cfg(test)]
-mod herd_scratch;
 
 use std::collections::HashSet;
 use std::io;

@@ -109,6 +109,7 @@ impl Peer for MemoryPeer {
         let request = Serve::new(fetch.key, Hop::Forwarded)
             .within(Some(fetch.deadline))
             .kept_only(fetch.kept_only)
+            .traced(fetch.trace)
             .after(if self.network.is(Mutant::NoFence) {
                 &[]
             } else {
