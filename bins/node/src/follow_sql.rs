@@ -7,6 +7,7 @@ use gaggle_follow_postgres::{notify_sql, replication_sql};
 
 use crate::cli::FollowSqlArgs;
 use crate::config::{self, ConfigError, Follow, Loaded};
+use crate::node::name_at_source;
 
 /// Prints those of one group, or of all that follow PostgreSQL. Asks no database.
 pub(crate) fn run(args: &FollowSqlArgs) -> anyhow::Result<()> {
@@ -21,6 +22,7 @@ pub(crate) fn run(args: &FollowSqlArgs) -> anyhow::Result<()> {
         if args.group.as_ref().is_some_and(|group| group != name) {
             continue;
         }
+        let at_source = name_at_source(&config, name);
         let field = |field: &str| format!("groups.{name}.follow.{field}");
         let table = format!("groups.{name}.origin");
         let origin = group.origin.as_ref().map(|origin| (origin, table.as_str()));
@@ -28,11 +30,11 @@ pub(crate) fn run(args: &FollowSqlArgs) -> anyhow::Result<()> {
         match &group.follow {
             Some(Follow::Postgres(replication)) => {
                 let options = replication.options(origin, field)?;
-                text.push_str(&replication_sql(&options, name).map_err(refused)?);
+                text.push_str(&replication_sql(&options, &at_source).map_err(refused)?);
             }
             Some(Follow::PostgresNotify(notify)) => {
                 let options = notify.options(origin, field)?;
-                text.push_str(&notify_sql(&options, name).map_err(refused)?);
+                text.push_str(&notify_sql(&options, &at_source).map_err(refused)?);
             }
             Some(Follow::Files(_)) | None => {}
         }

@@ -33,6 +33,7 @@ mod prepared;
 pub(crate) mod reload;
 pub(crate) mod trial;
 
+pub(crate) use followers::name_at_source;
 use followers::{Feeds, Followers};
 use listeners::Listeners;
 use members::Members;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError, Weak};
 
 use gaggle_group::{
-    Disagreement, Hello, Instance, Member, Peer, PeerRequests, Previous, Route, Router, Word,
+    Disagreement, Greeting, Hello, Instance, Member, Peer, PeerRequests, Previous, Route, Router,
+    Word,
 };
 use gaggle_ring::{Profile, Ring};
 use tokio::sync::Notify;
@@ -218,7 +219,18 @@ impl Router for Peers {
     }
 
     fn leads(&self, what: &[u8]) -> bool {
-        self.view().leads(what)
+        let view = self.view();
+        if !self.inner.is_groupcache {
+            return view.leads(what, |_| true);
+        }
+        // A node of golang/groupcache has no such duties; one of Gaggle's has told its name.
+        let membership = self.inner.membership.lock();
+        let membership = membership.unwrap_or_else(PoisonError::into_inner);
+        let is_ours = |peer: &Watched| {
+            let met = membership.met.get(&**peer.address());
+            met.is_some_and(|met| matches!(met.greeting, Greeting::Node(_)))
+        };
+        view.leads(what, is_ours)
     }
 
     fn members(&self) -> Vec<Member> {

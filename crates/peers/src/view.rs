@@ -70,15 +70,18 @@ impl View {
         self.live(key, 1)
     }
 
-    /// Whether this node is the first of those that are up, from the owner of that name on.
-    pub(crate) fn leads(&self, what: &[u8]) -> bool {
+    /// Whether this node is the first of those that are up and can do so, from the owner of that name on.
+    pub(crate) fn leads(&self, what: &[u8], can: impl Fn(&Watched) -> bool) -> bool {
         let Some(owner) = self.ring.owner_index(what) else {
             // In a ring without members there is nobody else.
             return true;
         };
         let (before, from) = self.nodes.split_at(owner);
         let mut in_turn = from.iter().chain(before);
-        let first = in_turn.find(|node| node.as_ref().is_none_or(|peer| peer.is_usable()));
+        let first = in_turn.find(|node| {
+            node.as_ref()
+                .is_none_or(|peer| peer.is_usable() && can(peer))
+        });
         first.is_some_and(Option::is_none)
     }
 

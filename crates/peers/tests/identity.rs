@@ -45,6 +45,10 @@ impl Net {
 
     /// A node that answers at those addresses, and calls itself by the first.
     fn node(&self, me: &str, at: &[&str], options: Options) -> Peers {
+        self.node_of(Profile::Gaggle, me, at, options)
+    }
+
+    fn node_of(&self, profile: Profile, me: &str, at: &[&str], options: Options) -> Peers {
         let net = self.clone();
         let connect = move |name: &str, address: &str| {
             Ok(Arc::new(Wire {
@@ -53,7 +57,7 @@ impl Net {
                 address: address.to_owned(),
             }) as Arc<dyn Peer>)
         };
-        let peers = Peers::new(me, Profile::Gaggle, options, connect).unwrap();
+        let peers = Peers::new(me, profile, options, connect).unwrap();
         for address in at {
             self.put(address, Answers::As(peers.clone()));
         }
@@ -503,4 +507,36 @@ async fn a_name_in_the_list_means_nothing_in_groupcaches_ring() {
         .update([Listed::new("http://10.0.0.2:8001").named("pod-2")])
         .unwrap();
     assert_eq!(names(&peers), ["http://10.0.0.2:8001", me]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_node_leads_and_in_groupcaches_ring_one_of_ours() {
+    let list = ["http://a:1", "http://b:1", "http://c:1"];
+    for (profile, ours) in [(Profile::Gaggle, 3), (Profile::GROUPCACHE, 2)] {
+        let net = Net::default();
+        let nodes: Vec<Peers> = list[..ours]
+            .iter()
+            .map(|me| net.node_of(profile, me, &[me], Options::default()))
+            .collect();
+        for address in &list[ours..] {
+            net.put(address, Answers::Nameless);
+        }
+        for node in &nodes {
+            node.update(list).unwrap();
+            settled(node, &list).await;
+        }
+        let leads = |what: &str| {
+            nodes
+                .iter()
+                .filter(|node| node.leads(what.as_bytes()))
+                .count()
+        };
+        let names: Vec<String> = (0..200).map(|n| format!("follow:{n}")).collect();
+        assert!(names.iter().all(|name| leads(name) == 1), "{profile:?}");
+        let first = names
+            .iter()
+            .filter(|name| nodes[0].leads(name.as_bytes()))
+            .count();
+        assert!((30..170).contains(&first), "{profile:?}: {first} of 200");
+    }
 }

@@ -45,32 +45,39 @@ pub(super) fn lay(layers: &mut Layers, variables: &[(String, String)]) -> Result
             .map_err(|problem| ConfigError::new(variable, problem))?;
         let value = value(text, like)
             .map_err(|problem| ConfigError::new(path.join("."), problem).set_by(variable))?;
-        if let Some(other) = other_token(&path) {
+        if let Some(other) = other_place(&path) {
             // Empty, as an environment says "none".
             if path == TOKEN_FILE && text.is_empty() {
                 layers.unset(&path);
                 continue;
             }
             // That of the environment is in place of the file's, whichever kind each is.
-            layers.unset_in_file(other);
+            layers.unset_in_file(&other);
         }
         layers.set(&path, value, Source::Environment(variable.clone()));
     }
     Ok(())
 }
 
-const TOKEN: [&str; 2] = ["security", "token"];
 const TOKEN_FILE: [&str; 2] = ["security", "token-file"];
 
-/// Where the token may come from otherwise, for the two fields that say it.
-fn other_token(path: &[String]) -> Option<&'static [&'static str]> {
-    if path == TOKEN {
-        Some(&TOKEN_FILE)
-    } else if path == TOKEN_FILE {
-        Some(&TOKEN)
-    } else {
-        None
-    }
+/// Where else a secret may come from, for the fields that say it: `x` may be in a file that `x-file` names.
+fn other_place(path: &[String]) -> Option<Path> {
+    let (last, tables) = path.split_last()?;
+    let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
+    let texts: &[&str] = match tables[..] {
+        ["security"] => &["token"],
+        ["groups", _, "origin"] => &["url", "password", "token", "secret-access-key"],
+        ["groups", _, "follow"] => &["url", "password"],
+        _ => return None,
+    };
+    let other = match last.strip_suffix("-file") {
+        Some(text) if texts.contains(&text) => text.to_owned(),
+        None if texts.contains(&last.as_str()) => format!("{last}-file"),
+        _ => return None,
+    };
+    let (_, tables) = path.split_last()?;
+    Some([tables, &[other]].concat())
 }
 
 /// Whether a variable is meant for this.

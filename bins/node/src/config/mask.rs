@@ -27,9 +27,23 @@ pub(crate) fn url(text: &str) -> String {
     format!("{scheme}{user}{host}{path}{query}{fragment}")
 }
 
+/// Of which it is known that no name or password is in them.
+const SCHEMES: [&str; 10] = [
+    "https:",
+    "http:",
+    "postgres:",
+    "postgresql:",
+    "mysql:",
+    "mariadb:",
+    "s3:",
+    "gs:",
+    "az:",
+    "file:",
+];
+
 /// The scheme of a URL, with the slashes behind it, however many there are: a parser forgives a wrong number.
 fn split_scheme(text: &str) -> (&str, &str) {
-    for scheme in ["https:", "http:"] {
+    for scheme in SCHEMES {
         let Some((start, rest)) = text.split_at_checked(scheme.len()) else {
             continue;
         };
@@ -99,6 +113,13 @@ mod tests {
             ("http://h/", "http://h/"),
             ("h:1", "h:1"),
             ("ftp://h/p", "ftp://h/MASKED"),
+            (
+                "postgres://me:s3cret@db:5432/app?sslmode=verify-full",
+                "postgres://MASKED@db:5432/MASKED?sslmode=MASKED",
+            ),
+            ("mysql://me@db/app", "mysql://MASKED@db/MASKED"),
+            ("s3://bucket/prefix", "s3://bucket/MASKED"),
+            ("file:///data", "file:///data"),
             ("", ""),
         ] {
             assert_eq!(url(text), masked);

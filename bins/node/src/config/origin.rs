@@ -21,10 +21,6 @@ pub(crate) use sqlite::Sqlite;
 /// of the others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a node has a few, and reads them once"
-)]
 pub(crate) enum Origin {
     Sqlite(Sqlite),
     Postgres(Server),

@@ -157,10 +157,9 @@ impl Layers {
     }
 
     /// The same, if it is the file that has set it.
-    pub(super) fn unset_in_file(&mut self, path: &[&str]) {
-        let of_file = |(set, source): (&Path, &Source)| {
-            set.iter().eq(path) && matches!(source, Source::File { .. })
-        };
+    pub(super) fn unset_in_file(&mut self, path: &[String]) {
+        let of_file =
+            |(set, source): (&Path, &Source)| set == path && matches!(source, Source::File { .. });
         if self.sources.set.iter().any(of_file) {
             self.unset(path);
         }

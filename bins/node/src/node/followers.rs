@@ -6,7 +6,7 @@ use gaggle_follow_files::FilesFeed;
 use gaggle_follow_postgres::{NotifyFeed, OptionsError, ReplicationFeed};
 use gaggle_group::{Group, Groups};
 
-use crate::config::{Config, ConfigError, Follow, Origin};
+use crate::config::{Cluster, Config, ConfigError, Follow, Origin, Profile};
 
 /// A feed that was made and has asked nobody yet.
 pub(super) enum Feed {
@@ -23,14 +23,44 @@ pub(super) fn prepare(config: &Config) -> Result<Feeds, ConfigError> {
     let mut feeds = Feeds::new();
     for (name, group) in &config.groups {
         if let Some(follow) = &group.follow {
-            let feed = feed(name, follow, group.origin.as_ref())?;
+            let feed = feed(config, name, follow, group.origin.as_ref())?;
+            if let Some(slot) = feed.slot()
+                && let Some((other, _)) = feeds.iter().find(|(_, other)| other.slot() == Some(slot))
+            {
+                let problem = format!("{slot:?} is the slot of the group {other:?} as well");
+                return Err(ConfigError::new(
+                    format!("groups.{name}.follow.slot"),
+                    problem,
+                ));
+            }
             feeds.push((name.clone(), feed));
         }
+    }
+    if !feeds.is_empty() && config.cluster.profile == Profile::Groupcache {
+        tracing::warn!(
+            "nodes of golang/groupcache in the ring keep what they have of a key that is removed, so a followed group is right on the nodes of Gaggle alone"
+        );
     }
     Ok(feeds)
 }
 
-fn feed(group: &str, follow: &Follow, origin: Option<&Origin>) -> Result<Feed, ConfigError> {
+/// By what a group's slot or channel is named unless the configuration names it. Two clusters may have one database.
+pub(crate) fn name_at_source(config: &Config, group: &str) -> String {
+    let cluster = &config.cluster.name;
+    if *cluster == Cluster::default().name {
+        group.to_owned()
+    } else {
+        format!("{cluster}_{group}")
+    }
+}
+
+fn feed(
+    config: &Config,
+    group: &str,
+    follow: &Follow,
+    origin: Option<&Origin>,
+) -> Result<Feed, ConfigError> {
+    let at_source = name_at_source(config, group);
     let field = |field: &str| format!("groups.{group}.follow.{field}");
     let table = format!("groups.{group}.origin");
     let origin_at = origin.map(|origin| (origin, table.as_str()));
@@ -40,12 +70,14 @@ fn feed(group: &str, follow: &Follow, origin: Option<&Origin>) -> Result<Feed, C
         Follow::Postgres(replication) => {
             let options = replication.options(origin_at, field)?;
             Feed::Replication(Box::new(
-                ReplicationFeed::new(options, group).map_err(refused)?,
+                ReplicationFeed::new(options, &at_source).map_err(refused)?,
             ))
         }
         Follow::PostgresNotify(notify) => {
             let options = notify.options(origin_at, field)?;
-            Feed::Notify(Box::new(NotifyFeed::new(options, group).map_err(refused)?))
+            Feed::Notify(Box::new(
+                NotifyFeed::new(options, &at_source).map_err(refused)?,
+            ))
         }
         Follow::Files(watch) => {
             let root = match (&watch.root, origin) {
@@ -80,6 +112,13 @@ impl Followers {
 }
 
 impl Feed {
+    fn slot(&self) -> Option<&str> {
+        match self {
+            Self::Replication(feed) => Some(feed.slot()),
+            Self::Notify(_) | Self::Files { .. } => None,
+        }
+    }
+
     fn start(self, group: Group) -> Follower {
         let options = Options::default();
         match self {

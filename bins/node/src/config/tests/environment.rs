@@ -324,3 +324,28 @@ fn flags_and_their_variables_win_over_variables_of_fields() {
     let given = Given { flags, ..given };
     assert_eq!(read(&given).unwrap().config.node.api_addr, "127.0.0.1:3");
 }
+
+#[test]
+fn a_secret_of_the_environment_is_in_place_of_the_file_s_wherever_that_is_kept() {
+    let file = "[groups.a.origin]\nkind = \"postgres\"\nurl = \"postgres://h/d\"\npassword-file = \"p\"\nquery = \"SELECT $1\"\n";
+    let config = with(
+        file,
+        &[
+            ("GAGGLE_GROUPS__A__ORIGIN__PASSWORD", "secret"),
+            ("GAGGLE_GROUPS__A__ORIGIN__URL_FILE", "u"),
+        ],
+    );
+    let config = config.unwrap();
+    let Some(Origin::Postgres(server)) = &config.groups["a"].origin else {
+        panic!("{:?}", config.groups["a"].origin)
+    };
+    assert_eq!((&server.password_file, server.url.as_str()), (&None, ""));
+    assert_eq!(server.password.as_ref().unwrap().reveal(), "secret");
+    assert_eq!(server.url_file.as_deref(), Some(std::path::Path::new("u")));
+    // Both from the environment exclude each other.
+    let both = [
+        ("GAGGLE_GROUPS__A__ORIGIN__PASSWORD", "secret"),
+        ("GAGGLE_GROUPS__A__ORIGIN__PASSWORD_FILE", "p"),
+    ];
+    assert!(with(file, &both).is_err());
+}
