@@ -76,8 +76,12 @@ impl View {
             // In a ring without members there is nobody else.
             return true;
         };
-        let (before, from) = self.nodes.split_at(owner);
-        let mut in_turn = from.iter().chain(before);
+        // By their names: the ring's own order may be that of the list, which each node has its own of.
+        let names = self.ring.members();
+        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        order.sort_unstable_by_key(|at| &names[*at]);
+        let (before, from) = order.split_at(order.partition_point(|at| names[*at] < names[owner]));
+        let mut in_turn = from.iter().chain(before).map(|at| &self.nodes[*at]);
         let first = in_turn.find(|node| {
             node.as_ref()
                 .is_none_or(|peer| peer.is_usable() && can(peer))
