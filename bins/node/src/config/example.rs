@@ -119,6 +119,7 @@ fn replication() -> Replication {
         password: text(),
         password_file: file(),
         ca: file(),
+        publication: "publication".into(),
         slot: "slot".into(),
         tables: tables(),
         ..Replication::default()

@@ -7,7 +7,7 @@ use gaggle_follow_postgres::{NotifyOptions, ReplicationOptions, TableMap};
 use serde::{Deserialize, Serialize};
 
 use super::origin::check_credentials;
-use super::secret::{Secret, one_of, read_file};
+use super::secret::{Secret, read_file};
 use super::units::Size;
 use super::{ConfigError, Origin, Span, bounds, mask};
 
@@ -25,6 +25,7 @@ pub(crate) enum Follow {
 pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) password: Option<String>,
+    pub(crate) password_file: Option<PathBuf>,
     pub(crate) ca: Option<PathBuf>,
 }
 
@@ -42,6 +43,8 @@ pub(crate) struct Replication {
     pub(crate) password_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ca: Option<PathBuf>,
+    /// By default named as the slot is by default.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) publication: String,
     /// By default `gaggle_` and the group's name.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -175,10 +178,16 @@ impl Replication {
             password_file: &self.password_file,
             ca: &self.ca,
         };
-        let Server { url, password, ca } = given.server(origin, field)?;
+        let Server {
+            url,
+            password,
+            password_file,
+            ca,
+        } = given.server(origin, field)?;
         Ok(ReplicationOptions {
             url,
             password,
+            password_file,
             ca,
             publication: self.publication.clone(),
             slot: self.slot.clone(),
@@ -207,10 +216,16 @@ impl Notify {
             password_file: &self.password_file,
             ca: &self.ca,
         };
-        let Server { url, password, ca } = given.server(origin, field)?;
+        let Server {
+            url,
+            password,
+            password_file,
+            ca,
+        } = given.server(origin, field)?;
         Ok(NotifyOptions {
             url,
             password,
+            password_file,
             ca,
             channel: self.channel.clone(),
             tables: self.tables.iter().map(TableMap::from).collect(),
@@ -230,6 +245,10 @@ impl From<&Table> for TableMap {
             None => map,
         }
     }
+}
+
+fn revealed(secret: &Secret) -> String {
+    secret.reveal().to_owned()
 }
 
 /// What both kinds of PostgreSQL have.
@@ -257,25 +276,33 @@ impl Given<'_> {
                 let field = |name: &str| format!("{table}.{name}");
                 Server {
                     url: server.url(field)?,
-                    password: server.password(field)?,
+                    password: server.password.as_ref().map(revealed),
+                    password_file: server.password_file.clone(),
                     ca: server.ca.clone(),
                 }
             }
             _ => Server::default(),
         };
-        let password = one_of(
-            &field("password-file"),
-            self.password.as_ref(),
-            self.password_file.as_deref(),
-        )?;
         let url = match self.url_file {
             Some(path) => read_file(&field("url-file"), path)?,
             None if self.url.is_empty() => of_origin.url,
             None => self.url.clone(),
         };
+        if let Some(path) = self.password_file {
+            // It is read at each connection; here to see that it can be.
+            read_file(&field("password-file"), path)?;
+        }
+        let has_password = self.password.is_some() || self.password_file.is_some();
+        let (password, password_file) = if has_password {
+            let password = self.password.as_ref().map(revealed);
+            (password, self.password_file.clone())
+        } else {
+            (of_origin.password, of_origin.password_file)
+        };
         Ok(Server {
             url,
-            password: password.or(of_origin.password),
+            password,
+            password_file,
             ca: self.ca.clone().or(of_origin.ca),
         })
     }

@@ -302,6 +302,8 @@ fn setup(plan: &Plan, db: &Postgres, follows: SocketAddr, password: &Path) -> Se
         .unwrap();
     }
     Setup {
+        // Every line: the tests count some of them.
+        node: "log-interval = \"0s\"".into(),
         group: plan.group.clone(),
         origin: format!("kind = \"postgres\"\nurl = \"{url}\"\nquery = \"{QUERY}\""),
         tables,

@@ -83,7 +83,7 @@ impl Answers {
             base64: batch.base64,
             keys: batch.keys.into_iter(),
             most: options.batch_loads.max(1),
-            window: Window::new(options.batch_loads, budget, max_value),
+            window: Window::new(options.batch_loads, budget, max_value, group.mean_entry()),
             asking: None,
             came: 0,
             rows: VecDeque::new(),

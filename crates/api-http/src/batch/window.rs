@@ -19,14 +19,17 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// A first window whose values take no more than a quarter of `budget` bytes, were they as
-    /// large as may be.
-    pub(super) fn new(most: usize, budget: u64, max_value: u64) -> Self {
+    /// A first window, by the mean size of the values that are known. Where there are none, its
+    /// values take no more than a quarter of `budget` bytes, were they as large as may be.
+    pub(super) fn new(most: usize, budget: u64, max_value: u64, mean: Option<u64>) -> Self {
         let fits = budget / 4 / max_value.max(1);
-        let first = usize::try_from(fits.clamp(2, FIRST)).unwrap_or(2);
+        let fits = fits.clamp(2, FIRST);
+        // Values that are not in memory may be others, but are not wildly so as a rule.
+        let fits = mean.map_or(fits, |mean| fits.max(TARGET.min(budget / 4) / mean.max(1)));
+        let first = usize::try_from(fits).unwrap_or(usize::MAX);
         let most = most.max(1);
         Self {
-            size: first.min(most),
+            size: first.clamp(1, most),
             most,
             keys: 0,
             bytes: 0,
@@ -60,7 +63,7 @@ mod tests {
 
     #[test]
     fn it_begins_small_and_grows_to_the_most() {
-        let mut window = Window::new(128, u64::MAX, 8 << 20);
+        let mut window = Window::new(128, u64::MAX, 8 << 20, None);
         let mut sizes = vec![window.size()];
         for _ in 0..3 {
             let keys = window.size();
@@ -68,8 +71,8 @@ mod tests {
             sizes.push(window.size());
         }
         assert_eq!(sizes, [16, 128, 128, 128]);
-        assert_eq!(Window::new(7, u64::MAX, 1).size(), 7);
-        assert_eq!(Window::new(0, u64::MAX, 1).size(), 1);
+        assert_eq!(Window::new(7, u64::MAX, 1, None).size(), 7);
+        assert_eq!(Window::new(0, u64::MAX, 1, None).size(), 1);
     }
 
     #[test]
@@ -81,13 +84,22 @@ mod tests {
             (1, u64::MAX, 2),
             (0, 0, 2),
         ] {
-            assert_eq!(Window::new(128, budget, max_value).size(), size);
+            assert_eq!(Window::new(128, budget, max_value, None).size(), size);
         }
     }
 
     #[test]
+    fn it_begins_large_where_values_are_known_to_be_small() {
+        for (mean, size) in [(100, 128), (64 << 10, 16), (1 << 20, 2), (8 << 20, 2)] {
+            let window = Window::new(128, 64 << 20, 8 << 20, Some(mean));
+            assert_eq!(window.size(), size, "{mean}");
+        }
+        assert_eq!(Window::new(128, 400, 8 << 20, Some(10)).size(), 10);
+    }
+
+    #[test]
     fn it_follows_the_mean_size_and_notices_large_values_at_once() {
-        let mut window = Window::new(128, u64::MAX, 8 << 20);
+        let mut window = Window::new(128, u64::MAX, 8 << 20, None);
         window.brought(16, 16 << 16);
         assert_eq!(window.size(), 16);
         window.brought(16, 16 << 22);

@@ -19,6 +19,15 @@ impl Group {
         *follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(ask));
     }
 
+    /// How large a value is, by those that are in memory: the mean of key, value and bookkeeping, in bytes. `None` while there are
+    /// fewer than 16.
+    pub fn mean_entry(&self) -> Option<u64> {
+        let tiers = &self.inner.tiers;
+        let entries = tiers.main.len() + tiers.hot.len();
+        let bytes = tiers.main.bytes() + tiers.hot.bytes();
+        (entries >= 16).then(|| bytes / entries as u64)
+    }
+
     /// A snapshot of the counters.
     pub fn stats(&self) -> Stats {
         let inner = &self.inner;

@@ -8,7 +8,7 @@ use gaggle_origin_sql::ServerOptions;
 use serde::{Deserialize, Serialize};
 
 use super::KeyType;
-use crate::config::secret::{Secret, one_of, read_file};
+use crate::config::secret::{Secret, read_file};
 use crate::config::{ConfigError, Group, Span, bounds, mask};
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub(crate) struct Server {
     pub(crate) max_lifetime: Span,
     /// The most keys that one statement looks up; 1 looks up each by itself.
     pub(crate) max_batch: usize,
+    /// Whether the sessions can only read.
+    pub(crate) read_only: bool,
     /// Authorities that are trusted beside the public ones: a file in PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ca: Option<PathBuf>,
@@ -66,6 +68,7 @@ impl Default for Server {
             idle_timeout: Span(options.idle_timeout),
             max_lifetime: Span(options.max_lifetime),
             max_batch: options.max_batch,
+            read_only: options.read_only,
             ca: options.ca_file,
         }
     }
@@ -89,7 +92,12 @@ impl Server {
     ) -> Result<ServerOptions, ConfigError> {
         Ok(ServerOptions {
             url: self.url(&field)?,
-            password: self.password(&field)?,
+            password: self
+                .password
+                .as_ref()
+                .map(|secret| secret.reveal().to_owned()),
+            // Read at each connection, so that a new password needs no restart.
+            password_file: self.password_file.clone(),
             replicas: self.replicas.clone(),
             query: self.query.clone(),
             key_type: self.key_type.into(),
@@ -100,6 +108,7 @@ impl Server {
             idle_timeout: self.idle_timeout.0,
             max_lifetime: self.max_lifetime.0,
             max_batch: self.max_batch,
+            read_only: self.read_only,
             ca_file: self.ca.clone(),
             ca_pem: None,
         })
@@ -111,18 +120,6 @@ impl Server {
             Some(path) => read_file(&field("url-file"), path),
             None => Ok(self.url.clone()),
         }
-    }
-
-    /// The password that goes before the URL's, if there is one.
-    pub(crate) fn password(
-        &self,
-        field: impl Fn(&str) -> String,
-    ) -> Result<Option<String>, ConfigError> {
-        one_of(
-            &field("password-file"),
-            self.password.as_ref(),
-            self.password_file.as_deref(),
-        )
     }
 
     /// More are of no use than loads may ask at one time.

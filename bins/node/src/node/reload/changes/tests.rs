@@ -67,6 +67,7 @@ url-file = "file"
 password = "secret"
 password-file = "file"
 ca = "file"
+publication = "publication"
 slot = "slot"
 tables = [{ table = "table", key = "{id}", payload = "value" }]
 [cluster.discovery]
