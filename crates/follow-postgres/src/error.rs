@@ -84,6 +84,9 @@ pub enum PostgresError {
         /// What does not fit.
         problem: String,
     },
+    /// The publication was changed while it was followed: changes may be missing.
+    #[error("the publication {0} was changed while it was followed: changes may have been missed")]
+    Republished(String),
     /// The feed was asked for changes before it was opened.
     #[error("the feed is not open")]
     NotOpen,
@@ -130,23 +133,45 @@ impl fmt::Display for ServerError {
 /// fn is_in_use(error: &FeedError) -> bool {
 ///     error.source().is_some_and(|source| source.is::<SlotInUse>())
 /// }
-/// # let error = FeedError::new(SlotInUse { slot: "gaggle_scores".into(), pid: Some(7) });
-/// # assert!(is_in_use(&error) && !is_in_use(&FeedError::new("another")));
+/// # assert!(!is_in_use(&FeedError::new("another")));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SlotInUse {
     /// The name of the slot.
     pub slot: String,
     /// The server process that holds it, where it is known.
     pub pid: Option<i32>,
+    /// The `application_name` of that process, where the server shows it: a user sees that of its
+    /// own connections, and others' with the role `pg_read_all_stats`. A feed's is `gaggle/` and
+    /// its group, unless the URL names another one.
+    pub application: Option<String>,
+    /// The address that it is connected from, where the server shows it.
+    pub address: Option<String>,
+    /// Whether the slot is being created: that waits for the transactions that run.
+    pub is_being_created: bool,
 }
 
 impl fmt::Display for SlotInUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.is_being_created {
+            "being created, which waits for the transactions that run,"
+        } else {
+            "in use"
+        };
+        write!(f, "the slot {} is {state}", self.slot)?;
         match self.pid {
-            Some(pid) => write!(f, "the slot {} is in use by pid {pid}", self.slot),
-            None => write!(f, "the slot {} is in use", self.slot),
+            Some(pid) => write!(f, " by pid {pid}")?,
+            None if self.is_being_created => write!(f, " by another connection")?,
+            None => {}
         }
+        if let Some(application) = &self.application {
+            write!(f, ", application {application:?}")?;
+        }
+        if let Some(address) = &self.address {
+            write!(f, ", from {address}")?;
+        }
+        Ok(())
     }
 }
 

@@ -48,6 +48,19 @@
 //! a change of everything ([`Change::All`](gaggle_follow::Change::All)). With
 //! [`payload`](TableMap::payload) inserts and updates carry the value.
 //!
+//! Both feeds write a column into a key as the type's output function does, in a session whose
+//! settings are fixed. Whoever asks for the key has to write it in the same form:
+//!
+//! | type | in a key | as a payload |
+//! |---|---|---|
+//! | `bool` | `t`, `f` | `true`, `false`, as `column::text` |
+//! | `inet` of a single host | `10.0.0.1` | `10.0.0.1/32`, as `column::text` |
+//! | `char(n)` | without the blanks at its end | the same |
+//! | `timestamptz` | `2026-01-02 03:04:05+00`: ISO 8601 in UTC | the same |
+//! | `bytea` | its bytes by replication, `\x…` in a notice | its bytes |
+//! | a domain | as the type that it is over | the same |
+//! | any other | as `column::text` | the same |
+//!
 //! The key that a row had is known only if its columns are in the table's *replica identity*, which
 //! is the primary key unless it was changed. [`ReplicationFeed`] refuses a table where one is not,
 //! when it opens and whenever the table changes, and says which `ALTER TABLE … REPLICA IDENTITY`
@@ -61,8 +74,28 @@
 //! ```sql
 //! -- postgresql.conf: wal_level = logical (a restart), max_slot_wal_keep_size = '10GB' (a reload)
 //! CREATE ROLE gaggle LOGIN REPLICATION;
-//! CREATE PUBLICATION gaggle FOR TABLE players WITH (publish_via_partition_root = true);
+//! CREATE PUBLICATION gaggle_scores FOR TABLE players WITH (publish_via_partition_root = true);
 //! ```
+//!
+//! The publication and the slot are called `gaggle_` and the group's name unless the options name
+//! others. The name of the slot must be another one for each group of each cluster: two clusters
+//! that follow one database with the same name would wait for each other, and each would read a
+//! part of the changes. A feed connects with the `application_name` `gaggle/` and the group's
+//! name, unless the URL has one, and [`SlotInUse`] says which connection holds the slot.
+//!
+//! **Synchronous replication.** A feed must not be a synchronous standby: commits would wait for
+//! it to confirm them, while it waits until they can be seen. It refuses to follow where
+//! `synchronous_standby_names` is `*` or has its `application_name`. Name the standbys there one
+//! by one.
+//!
+//! **Retiring a group.** Stop following it, then run
+//! `SELECT pg_drop_replication_slot('gaggle_scores')` and
+//! `DROP PUBLICATION gaggle_scores`. Where several
+//! groups share a publication that the options name, use `ALTER PUBLICATION … DROP TABLE` for
+//! tables that no other group follows. Do not change a publication that is followed: the feed
+//! fails, and the group is removed as a whole. A publication that was dropped and created again
+//! needs another slot, as the log is read with the catalog of its time: the feed creates one, or
+//! says so where [`create_slot`](ReplicationOptions::create_slot) is off.
 //!
 //! The slot is created when a feed first opens. Creating it waits for the transactions that run; a
 //! transaction that stays open for hours delays it as long.
@@ -81,20 +114,28 @@
 //!
 //! # The URL
 //!
-//! `postgres://user:password@host:port/database` with these parameters: `sslmode` (`disable`, `prefer`,
-//! `require`, `verify-ca`, `verify-full`), `sslrootcert`, `sslcert` and `sslkey` (files in PEM, read at
-//! each connect), `host` (also the directory of a Unix socket), `port`, `user`, `password`, `dbname`,
-//! `application_name`. `prefer`, the default, and `require` take any certificate. Whoever can change
-//! the network's packets can then read the changes; use `verify-full`. Passwords are sent by
-//! SCRAM-SHA-256 or MD5, and in clear text over verified TLS or a Unix socket only. Errors and `Debug`
-//! show the user, host, port and database, and never the password.
+//! `postgres://user:password@host:port/database` with these parameters: `sslmode` (`disable`,
+//! `prefer`, `require`, `verify-ca`, `verify-full`), `sslrootcert`, `sslcert` and `sslkey` (files
+//! in PEM, read at each connect), `host` (also the directory of a Unix socket), `port`, `user`,
+//! `password`, `dbname`, `application_name`. `prefer`, the default, and `require` take any
+//! certificate. Whoever can change the network's packets can then read the changes; use
+//! `verify-full`. A [`password_file`](ReplicationOptions::password_file) is read at each connect,
+//! so that a password can be replaced while a feed is in use. Passwords are sent by SCRAM-SHA-256
+//! or MD5, and in clear text over verified TLS or a Unix socket only. Errors and `Debug` show the
+//! user, host, port and database, and never the password.
 //!
 //! # What a feed does in which case
 //!
 //! | case | [`ReplicationFeed`] |
 //! |---|---|
 //! | the slot is new, or was lost | `Opened::Missed`, at each opening until a position is confirmed |
-//! | another server, or another timeline of it (a promoted standby, a restored backup) than this feed saw before | `Opened::Missed` |
+//! | another server, or another timeline of it (a promoted standby, a restored backup) than the same feed saw before in this process | `Opened::Missed` |
+//! | the publication leaves out a table or an operation at an opening | an error, and `Opened::Missed` once it is put right |
+//! | what the publication says of the tables changes while they are followed | an error within `status_interval`, and `Opened::Missed` afterwards |
+//! | the publication or a table's identity differs from what the same feed saw before in this process | `Opened::Missed` |
+//! | the publication was dropped and created again | an error, and then a new slot and `Opened::Missed` |
+//! | the feed is a synchronous standby | an error that says what to change |
+//! | another connection creates the slot | [`SlotInUse`] that says so, and `Opened::Missed` once it is there |
 //! | another connection holds the slot | [`SlotInUse`], as the source of the error |
 //! | a large transaction | bounded batches without a position, and the position with or after the last one; the server waits |
 //! | nobody asks for the next batch | the server is told every [`status_interval`](ReplicationOptions::status_interval) that this side lives |
@@ -103,7 +144,8 @@
 //! | the server is told to stop | it waits for what is not confirmed, 5 seconds at most where the feed has read all; then an error |
 //! | a commit is in the log and others cannot see it yet: for a moment always, for long where it waits for a synchronous standby | it is told once a second session sees it, as a load would bring the old row |
 //! | a change of a row longer than [`max_row`](ReplicationOptions::max_row) | a change of everything, and a warning |
-//! | a column of a key is renamed or dropped, the table is renamed | an error that names it, until the options or the table are changed |
+//! | a column of a key is renamed or dropped, the table is renamed | an error that names it, after all changes before it, until the options or the table are changed |
+//! | the same, and it was put right before the change was read | changes of everything for the changes of that time, and a warning |
 //! | another table takes the name | a change of everything |
 //! | a table of the publication that is not mapped | ignored, with one warning |
 //! | a key column is `NULL` | the row has no key |
@@ -117,6 +159,13 @@
 //!   and the former neither notices a server that vanished nor bounds what it buffers in bytes.
 //! * No channel binding (`SCRAM-SHA-256-PLUS`), no GSSAPI, and one host in the URL. A cluster of servers
 //!   needs a name or an address that follows the primary.
+//! * Which server, publication and tables were followed is known to one feed of one process.
+//!   Another node, or one that was restarted, compares them with nothing: a slot that came along
+//!   with a restored or copied server looks complete to it. Remove the group by hand after a
+//!   restore.
+//! * A publication that is changed and changed back between two looks, which are
+//!   [`status_interval`](ReplicationOptions::status_interval) apart, is noticed where a table was
+//!   taken out and put back, and not where operations were (`SET (publish = …)`).
 //! * A slot lives on one server. After a failover it is missing (before PostgreSQL 17, or without
 //!   `failover` slots), a new one is created, and the group is removed.
 //! * A node that dies after it has created a slot and before it has removed the group leaves a slot that

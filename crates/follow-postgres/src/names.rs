@@ -73,6 +73,15 @@ pub(crate) fn slot(name: &str, group: &str) -> Result<String, OptionsError> {
     Ok(name.into())
 }
 
+/// The name of the publication, or by default that of the group.
+pub(crate) fn publication(name: &str, group: &str) -> Result<String, OptionsError> {
+    if name.is_empty() {
+        return Ok(default_name(group));
+    }
+    check("publication", name)?;
+    Ok(name.into())
+}
+
 /// `gaggle_` and the group's name. Where that name has to be changed to fit, a number made from it
 /// follows, so that two groups do not come to share a slot.
 pub(crate) fn default_name(group: &str) -> String {
@@ -93,7 +102,7 @@ pub(crate) fn default_name(group: &str) -> String {
 }
 
 /// The name itself, or its beginning and a number made from all of it.
-pub(crate) fn fitting(name: &str) -> String {
+fn fitting(name: &str) -> String {
     if name.len() <= LONGEST {
         name.to_owned()
     } else {
@@ -102,7 +111,7 @@ pub(crate) fn fitting(name: &str) -> String {
 }
 
 /// The beginning of the name, as far as it fits, and the FNV-1a hash of the other text.
-fn numbered(name: &str, hashed: &str) -> String {
+pub(crate) fn numbered(name: &str, hashed: &str) -> String {
     let hash = hashed.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });

@@ -46,7 +46,8 @@ impl NotifyFeed {
     /// If an option cannot be used: the URL, or the channel.
     pub fn new(options: NotifyOptions, group: &str) -> Result<Self, OptionsError> {
         let password = options.password.as_deref();
-        let target = Target::parse(&options.url, password, options.ca.as_deref())?;
+        let target = Target::parse(&options.url, password, options.ca.as_deref())?
+            .of_group(group, options.password_file.as_deref())?;
         let channel = channel(&options.channel, group)?;
         if options.max_batch == 0 {
             return Err(OptionsError::new("max_batch", "expected 1 or more"));

@@ -18,14 +18,19 @@ pub struct ReplicationOptions {
     pub url: String,
     /// A password in place of the URL's.
     pub password: Option<String>,
+    /// A file with the password, in place of [`password`](Self::password) and the URL's. It is read
+    /// at each connect, so that a password that is replaced needs no restart. One line break at its
+    /// end is left out. It has 64 KiB at most.
+    pub password_file: Option<PathBuf>,
     /// A file of certificates in PEM: the authorities that the server's certificate must come from.
     /// With it, `sslmode` is `verify-full` unless the URL says otherwise.
     pub ca: Option<PathBuf>,
-    /// The publication that names the tables. `gaggle` by default.
+    /// The publication that names the tables. By default (empty) `gaggle_` and the group's name, as
+    /// the slot. Several groups can share one that is named here.
     pub publication: String,
     /// The replication slot: up to 63 lower-case letters, digits and underscores. By default
     /// (empty) `gaggle_` and the group's name, with what does not fit replaced. Two groups cannot
-    /// share one.
+    /// share one, and neither can two clusters that follow one database.
     pub slot: String,
     /// The tables that are followed. Other tables of the publication are ignored.
     pub tables: Vec<TableMap>,
@@ -54,8 +59,9 @@ impl Default for ReplicationOptions {
         Self {
             url: String::new(),
             password: None,
+            password_file: None,
             ca: None,
-            publication: "gaggle".into(),
+            publication: String::new(),
             slot: String::new(),
             tables: Vec::new(),
             create_slot: true,
@@ -73,6 +79,7 @@ impl fmt::Debug for ReplicationOptions {
         f.debug_struct("ReplicationOptions")
             .field("url", &Masked)
             .field("password", &self.password.as_ref().map(|_| Masked))
+            .field("password_file", &self.password_file)
             .field("ca", &self.ca)
             .field("publication", &self.publication)
             .field("slot", &self.slot)
@@ -96,6 +103,10 @@ pub struct NotifyOptions {
     pub url: String,
     /// A password in place of the URL's.
     pub password: Option<String>,
+    /// A file with the password, in place of [`password`](Self::password) and the URL's. It is read
+    /// at each connect, so that a password that is replaced needs no restart. One line break at its
+    /// end is left out. It has 64 KiB at most.
+    pub password_file: Option<PathBuf>,
     /// As [`ReplicationOptions::ca`].
     pub ca: Option<PathBuf>,
     /// The channel, of 1 to 63 bytes. By default (empty) `gaggle_` and the group's name, made as
@@ -119,6 +130,7 @@ impl Default for NotifyOptions {
         Self {
             url: String::new(),
             password: None,
+            password_file: None,
             ca: None,
             channel: String::new(),
             tables: Vec::new(),
@@ -135,6 +147,7 @@ impl fmt::Debug for NotifyOptions {
         f.debug_struct("NotifyOptions")
             .field("url", &Masked)
             .field("password", &self.password.as_ref().map(|_| Masked))
+            .field("password_file", &self.password_file)
             .field("ca", &self.ca)
             .field("channel", &self.channel)
             .field("tables", &self.tables)
@@ -153,12 +166,14 @@ pub struct TableMap {
     /// server's catalog.
     pub table: String,
     /// The key of a row: text with columns in braces, such as `{id}`, `user:{id}` or
-    /// `{tenant}/{id}`. `{{` and `}}` stand for braces. A column is taken in the server's text form
-    /// (times in UTC and ISO 8601), one of type `bytea` as its bytes. A row in which one of the
-    /// columns is `NULL` has no key.
+    /// `{tenant}/{id}`. `{{` and `}}` stand for braces. A column is taken as the type's output
+    /// function writes it: times in UTC and ISO 8601, `bool` as `t` and `f`, `inet` of a single host
+    /// without a mask, `char(n)` without the blanks at its end. Replication takes `bytea` as its
+    /// bytes. A row in which one of the columns is `NULL` has no key.
     pub key: String,
-    /// The column that is the key's value. With it, inserts and updates bring the new value along;
-    /// without it, the key is removed.
+    /// The column that is the key's value. With it, inserts and updates bring the new value along,
+    /// in the form of `column::text` (`bool` as `true` and `false`, `inet` with its mask), or the
+    /// bytes of a `bytea`. Without it, the key is removed.
     pub payload: Option<String>,
 }
 

@@ -27,6 +27,8 @@ pub(crate) enum Streamed<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Logical<'a> {
     Begin {
+        /// Where in the log it was committed.
+        commit: Lsn,
         /// In microseconds since 2000.
         committed: i64,
         /// The lower half of its number.
@@ -124,13 +126,11 @@ impl<'a> Logical<'a> {
     pub(crate) fn parse(data: &'a [u8]) -> Result<Self, PostgresError> {
         let mut from = Reader(data);
         Ok(match from.u8()? {
-            b'B' => {
-                from.u64()?;
-                Self::Begin {
-                    committed: from.i64()?,
-                    transaction: from.u32()?,
-                }
-            }
+            b'B' => Self::Begin {
+                commit: Lsn(from.u64()?),
+                committed: from.i64()?,
+                transaction: from.u32()?,
+            },
             b'C' => {
                 from.u8()?;
                 from.u64()?;

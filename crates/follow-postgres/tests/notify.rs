@@ -139,3 +139,61 @@ async fn a_server_that_is_gone_without_a_word_is_noticed() {
     let source = error.source().unwrap().downcast_ref();
     assert!(matches!(source, Some(PostgresError::Silent(_))), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: deploy/databases/install"]
+async fn a_key_is_the_same_by_notice_and_by_replication() {
+    let db = Database::new(
+        r"CREATE DOMAIN code AS char(6);
+         CREATE DOMAIN short_code AS code;
+         CREATE DOMAIN bits AS bytea;
+         CREATE TABLE t (yes bool, host inet, net cidr, c char(4), d short_code, text text, at timestamptz, n int,
+           PRIMARY KEY (yes, host, net, c, d, text, at));
+         CREATE TABLE b (id bits PRIMARY KEY);
+         CREATE PUBLICATION gaggle FOR TABLE t, b;",
+    );
+    let all = "{yes} {host} {net} {c}|{d}|{text}|{at}";
+    let notices = options(db.url(), &[table("t", all)]);
+    db.psql(&notify_sql(&notices, "scores").unwrap());
+    let mut notices = NotifyFeed::new(notices, "scores").unwrap();
+    let mut replication = db.feed(&[table("t", all), table("b", "{id}")]);
+    open(&mut notices).await;
+    open(&mut replication).await;
+    db.psql("INSERT INTO t VALUES (true, '10.0.0.1', '10.0.0.0/8', 'ab', 'cd', 'ef  ', '2026-01-02 03:04:05+00')");
+    let expected = key("t 10.0.0.1 10.0.0.0/8 ab|cd|ef  |2026-01-02 03:04:05+00");
+    assert_eq!(told(&mut notices, 1).await, std::slice::from_ref(&expected));
+    assert_eq!(
+        take(&mut replication, 1).await.changes,
+        std::slice::from_ref(&expected)
+    );
+    db.psql("UPDATE t SET yes = false, host = '::1/64'");
+    let after = key("f ::1/64 10.0.0.0/8 ab|cd|ef  |2026-01-02 03:04:05+00");
+    let both = [expected, after];
+    assert_eq!(told(&mut notices, 2).await, both);
+    assert_eq!(take(&mut replication, 2).await.changes, both);
+    db.psql(r"INSERT INTO b VALUES ('\x6b6c')");
+    assert_eq!(take(&mut replication, 1).await.changes, [key("kl")]);
+    notices.close().await;
+    replication.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: deploy/databases/install"]
+async fn triggers_of_two_groups_do_not_replace_each_other() {
+    let db = Database::new("CREATE TABLE data_items (id int); CREATE TABLE items (id int);");
+    let mut feeds = Vec::new();
+    for (channel, name) in [("user", "data_items"), ("user_data", "items")] {
+        let options = NotifyOptions {
+            channel: channel.into(),
+            ..options(db.url(), &[table(name, &format!("{name}:{{id}}"))])
+        };
+        db.psql(&notify_sql(&options, "scores").unwrap());
+        let mut feed = NotifyFeed::new(options, "scores").unwrap();
+        open(&mut feed).await;
+        feeds.push((feed, name));
+    }
+    db.psql("INSERT INTO data_items VALUES (1); INSERT INTO items VALUES (1)");
+    for (feed, name) in &mut feeds {
+        assert_eq!(told(feed, 1).await, [key(&format!("{name}:1"))]);
+    }
+}

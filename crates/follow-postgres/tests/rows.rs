@@ -193,3 +193,42 @@ async fn a_table_that_takes_the_others_name_changes_everything() {
     );
     assert_eq!(changes(&mut feed, 2).await, [Change::All, key("1")]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: deploy/databases/install"]
+async fn a_value_is_what_a_query_reads() {
+    for (kind, value) in [
+        ("bool", "true"),
+        ("bool", "false"),
+        ("inet", "10.0.0.1"),
+        ("inet", "10.0.0.0/8"),
+        ("inet", "::1"),
+        ("cidr", "10.0.0.0/8"),
+        ("char(4)", "ab"),
+        ("padded", "ab"),
+        ("text", "ab  "),
+        ("timestamptz", "2026-01-02 03:04:05+00"),
+        ("jsonb", "{\"a\": 1}"),
+        ("xml", "<a/>"),
+        ("\"char\"", "x"),
+        ("macaddr", "08:00:2b:01:02:03"),
+    ] {
+        let db = Database::new(&format!(
+            "CREATE DOMAIN padded AS char(4);
+             CREATE TABLE t (id int PRIMARY KEY, value {kind});
+             CREATE PUBLICATION gaggle FOR TABLE t;"
+        ));
+        let mut feed = db.feed(&[table("t", "{id}").with_payload("value")]);
+        open(&mut feed).await;
+        db.psql(&format!("INSERT INTO t VALUES (1, '{value}')"));
+        // Without psql's own reading of blanks.
+        let read = db.psql("SET TimeZone = 'UTC'; SELECT '<' || value::text || '>' FROM t");
+        let read = read.strip_prefix('<').and_then(|r| r.strip_suffix('>'));
+        assert_eq!(
+            changes(&mut feed, 1).await,
+            [put("1", read.unwrap())],
+            "{kind}"
+        );
+        feed.close().await;
+    }
+}

@@ -5,15 +5,15 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 use gaggle_follow::Change;
 
+use super::text::At;
 use crate::PostgresError;
 use crate::lsn::Lsn;
 use crate::options::Table;
 use crate::pgoutput::{Cell, Column, Logical, Relation, Tuple};
 use crate::template::Part;
 
-/// The types whose text form is not what a key or a value should be.
-const BYTEA: u32 = 17;
-const BPCHAR: u32 = 1042;
+/// The first number of a type that is not the server's own, and that can be a domain.
+const FIRST_OWN_TYPE: u32 = 16_384;
 
 /// So many tables that are not followed are warned of by name.
 const MOST_WARNINGS: usize = 32;
@@ -23,13 +23,20 @@ const MOST_WARNINGS: usize = 32;
 pub(super) struct Followed {
     pub(super) table: Table,
     pub(super) oid: u32,
+    /// The types of its columns that are not the server's own, each with the type that its values
+    /// are written as: a domain with what it is a domain over, any other with itself.
+    pub(super) types: HashMap<u32, u32>,
 }
 
 /// Knows the tables, and what they look like at this place of the stream.
 pub(super) struct Translator {
     followed: Vec<Followed>,
-    /// By the server's number. Only tables that are followed are in it.
-    shapes: HashMap<u32, Shape>,
+    /// What was committed before here is older than the tables that were looked at: where it does
+    /// not fit the options, that was put right since, and must not stop the stream.
+    accepted: Lsn,
+    /// By the server's number. Only tables that are followed are in it. There is no shape where the
+    /// table did not fit the options at that time.
+    shapes: HashMap<u32, Option<Shape>>,
     warned: HashSet<u32>,
 }
 
@@ -45,12 +52,6 @@ enum Piece {
     Column(At),
 }
 
-#[derive(Debug, Clone, Copy)]
-struct At {
-    index: usize,
-    kind: u32,
-}
-
 /// What became of a row's key.
 enum KeyOf {
     Key(Bytes),
@@ -61,9 +62,10 @@ enum KeyOf {
 }
 
 impl Translator {
-    pub(super) fn new(followed: Vec<Followed>) -> Self {
+    pub(super) fn new(followed: Vec<Followed>, accepted: Lsn) -> Self {
         Self {
             followed,
+            accepted,
             shapes: HashMap::new(),
             warned: HashSet::new(),
         }
@@ -73,28 +75,28 @@ impl Translator {
         self.shapes.contains_key(&relation)
     }
 
-    /// Adds what follows from this message.
+    /// Adds what follows from this message, of a transaction that was committed at this place.
     pub(super) fn apply(
         &mut self,
         message: Logical<'_>,
-        at: Lsn,
+        commit: Lsn,
         add: &mut impl FnMut(Change),
     ) -> Result<(), PostgresError> {
         match message {
-            Logical::Relation(relation) => self.meet(&relation, at, add)?,
+            Logical::Relation(relation) => self.meet(&relation, commit, add)?,
             Logical::Truncate { relations } => {
                 if relations.iter().any(|id| self.is_followed(*id)) {
                     add(Change::All);
                 }
             }
             Logical::Insert { relation, new } => {
-                if let Some(shape) = self.shapes.get(&relation) {
+                if let Some(shape) = self.shape(relation, add) {
                     shape.check(&new)?;
                     shape.add_new(&new, None, add);
                 }
             }
             Logical::Update { relation, old, new } => {
-                if let Some(shape) = self.shapes.get(&relation) {
+                if let Some(shape) = self.shape(relation, add) {
                     shape.check(&new)?;
                     if let Some(old) = &old {
                         shape.check(old)?;
@@ -104,7 +106,7 @@ impl Translator {
                 }
             }
             Logical::Delete { relation, old } => {
-                if let Some(shape) = self.shapes.get(&relation) {
+                if let Some(shape) = self.shape(relation, add) {
                     shape.check(&old)?;
                     shape.add_old(&old, None, add);
                 }
@@ -114,50 +116,97 @@ impl Translator {
         Ok(())
     }
 
+    /// The shape of a table that is followed. Any row of one that does not fit may have changed
+    /// everything.
+    fn shape(&self, relation: u32, add: &mut impl FnMut(Change)) -> Option<&Shape> {
+        let shape = self.shapes.get(&relation)?;
+        if shape.is_none() {
+            add(Change::All);
+        }
+        shape.as_ref()
+    }
+
     /// Takes up what a table looks like.
     fn meet(
         &mut self,
         relation: &Relation,
-        at: Lsn,
+        commit: Lsn,
         add: &mut impl FnMut(Change),
     ) -> Result<(), PostgresError> {
         let by_name = self.followed.iter_mut().find(|followed| {
             followed.table.name.schema == relation.schema
                 && followed.table.name.table == relation.table
         });
-        let Some(followed) = by_name else {
-            let was = self.followed.iter().find(|f| f.oid == relation.id);
-            if let Some(was) = was {
-                return Err(PostgresError::changed(
-                    at,
-                    format!(
-                        "the table {} is called {}.{} now",
-                        was.table.name, relation.schema, relation.table
-                    ),
-                ));
+        let shape = if let Some(followed) = by_name {
+            if followed.oid != relation.id {
+                // Another table has taken the name. What the old one had is not told.
+                followed.oid = relation.id;
+                add(Change::All);
             }
-            if self.warned.len() < MOST_WARNINGS && self.warned.insert(relation.id) {
-                tracing::warn!(
-                    table = format!("{}.{}", relation.schema, relation.table),
-                    "a table of the publication is not among those that are followed; its changes are ignored"
-                );
-            }
+            Shape::of(followed, &relation.columns)
+        } else if let Some(was) = self.followed.iter().find(|f| f.oid == relation.id) {
+            Err(format!(
+                "the table {} is called {}.{} now",
+                was.table.name, relation.schema, relation.table
+            ))
+        } else {
+            self.ignore(relation);
             return Ok(());
         };
-        let shape = Shape::of(&followed.table, &relation.columns)
-            .map_err(|problem| PostgresError::changed(at, problem))?;
-        if followed.oid != relation.id {
-            // Another table has taken the name. What the old one had is not told.
-            followed.oid = relation.id;
-            add(Change::All);
-        }
+        let shape = match shape {
+            Ok(shape) => Some(shape),
+            Err(problem) if commit < self.accepted => {
+                self.warn_once(relation, &problem);
+                add(Change::All);
+                None
+            }
+            Err(problem) => return Err(PostgresError::changed(commit, problem)),
+        };
         self.shapes.insert(relation.id, shape);
         Ok(())
+    }
+
+    fn warn_once(&self, relation: &Relation, problem: &str) {
+        if !matches!(self.shapes.get(&relation.id), Some(None)) {
+            tracing::warn!(
+                table = format!("{}.{}", relation.schema, relation.table),
+                problem,
+                "a table did not fit the options for a time, and does now; each of its changes of that \
+                 time counts as a change of everything"
+            );
+        }
+    }
+
+    fn ignore(&mut self, relation: &Relation) {
+        // It may have had the name of a table that is followed.
+        self.shapes.remove(&relation.id);
+        if self.warned.len() < MOST_WARNINGS && self.warned.insert(relation.id) {
+            tracing::warn!(
+                table = format!("{}.{}", relation.schema, relation.table),
+                "a table of the publication is not among those that are followed; its changes are ignored"
+            );
+        }
     }
 }
 
 impl Shape {
-    fn of(table: &Table, columns: &[Column]) -> Result<Self, String> {
+    fn of(followed: &Followed, columns: &[Column]) -> Result<Self, String> {
+        let table = &followed.table;
+        let at = |(index, column): (usize, &Column)| {
+            let known = followed.types.get(&column.kind).copied();
+            let kind = match known {
+                Some(kind) => kind,
+                None if column.kind < FIRST_OWN_TYPE => column.kind,
+                // It can be a domain. Which one is looked up when the feed is opened.
+                None => {
+                    return Err(format!(
+                        "the column {:?} of {} has another type now",
+                        column.name, table.name
+                    ));
+                }
+            };
+            Ok(At { index, kind })
+        };
         let find = |name: &str| {
             let found = columns.iter().enumerate().find(|(_, c)| c.name == name);
             found.ok_or_else(|| {
@@ -176,18 +225,14 @@ impl Shape {
                     if !column.is_identity {
                         return Err(not_identified(table, name));
                     }
-                    let kind = column.kind;
-                    Piece::Column(At { index, kind })
+                    Piece::Column(at((index, column))?)
                 }
             });
         }
         let payload = table.payload.as_deref().map(find).transpose()?;
         Ok(Self {
             key,
-            payload: payload.map(|(index, column)| At {
-                index,
-                kind: column.kind,
-            }),
+            payload: payload.map(at).transpose()?,
             columns: columns.len(),
         })
     }
@@ -237,7 +282,7 @@ impl Shape {
             KeyOf::Unknown => add(Change::All),
             KeyOf::Key(key) => {
                 let payload = self.payload.and_then(|at| match new.0.get(at.index) {
-                    Some(Cell::Text(text)) => Some(at.bytes(text)),
+                    Some(Cell::Text(text)) => Some(at.value(text)),
                     _ => None,
                 });
                 add(match payload {
@@ -261,40 +306,6 @@ impl Shape {
             }
         }
     }
-}
-
-impl At {
-    /// The bytes of a value. A copy, as the text lies in a buffer of its whole row.
-    fn bytes(self, text: &[u8]) -> Vec<u8> {
-        match self.kind {
-            BYTEA => from_hex(text).unwrap_or_else(|| text.to_vec()),
-            // Blanks at the end do not count, and `::text` leaves them out.
-            BPCHAR => text.trim_ascii_end_blanks().to_vec(),
-            _ => text.to_vec(),
-        }
-    }
-}
-
-trait Blanks {
-    fn trim_ascii_end_blanks(&self) -> &[u8];
-}
-
-impl Blanks for [u8] {
-    fn trim_ascii_end_blanks(&self) -> &[u8] {
-        let end = self.iter().rposition(|byte| *byte != b' ');
-        &self[..end.map_or(0, |last| last + 1)]
-    }
-}
-
-/// `\x0aff`, as `bytea_output = hex` writes it.
-fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
-    let digits = text.strip_prefix(b"\\x")?;
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let byte = |pair: &[u8]| match pair {
-        [high, low] => u8::try_from(digit(*high)? << 4 | digit(*low)?).ok(),
-        _ => None,
-    };
-    digits.chunks(2).map(byte).collect()
 }
 
 /// The table does not tell what key a row had.

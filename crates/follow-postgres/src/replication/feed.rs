@@ -1,5 +1,7 @@
 //! The feed.
 
+use std::collections::HashMap;
+use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +9,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gaggle_follow::{Batch, Feed, FeedError, Opened, Position};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 
 use super::changes::Translator;
-use super::prepare::{self, Found, Server};
+use super::prepare::{self, Found, Server, Wanted};
 use super::progress::Progress;
+use super::running::{Running, Work};
+use super::slot;
+use super::standing::Standing;
 use super::stream::{Pace, Stream};
 use super::visible::Gate;
 use crate::lsn::Lsn;
@@ -21,9 +25,9 @@ use crate::{OptionsError, PostgresError, names};
 
 /// How many batches wait for [`Feed::next`].
 const WAITING: usize = 2;
-/// How long [`Feed::close`] waits for the task, which itself waits for the server.
-const CLOSE: Duration = Duration::from_millis(900);
 const SHORTEST_STATUS_INTERVAL: Duration = Duration::from_millis(10);
+/// How long an answer to a short question may take.
+const LONGEST_ANSWER: Duration = Duration::from_secs(10);
 
 /// Follows tables through a replication slot: no change is missed, also of a time in which nobody
 /// followed.
@@ -31,22 +35,48 @@ pub struct ReplicationFeed {
     options: ReplicationOptions,
     target: Target,
     slot: String,
+    publication: String,
     tables: Vec<Table>,
     running: Option<Running>,
-    /// Which server it was the last time.
-    server: Option<Server>,
+    /// What was followed the last time.
+    before: Option<Before>,
+    /// Whether the slot began before the publication was created.
+    is_too_old: bool,
     /// Why changes were missed, until a position is confirmed: by then, whoever was told has dealt
     /// with it.
     missed: Option<String>,
 }
 
-/// A stream, the task that follows it, and the one that holds changes back. Both end when this is dropped.
-struct Running {
-    batches: mpsc::Receiver<Batch>,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<Result<(), PostgresError>>,
-    gate: JoinHandle<Result<(), PostgresError>>,
-    progress: Arc<Progress>,
+/// What changes are missed by if it is another one at the next opening.
+struct Before {
+    server: Server,
+    /// What the publication says of the tables.
+    definition: String,
+    /// The tables' numbers, by their names.
+    tables: HashMap<String, u32>,
+}
+
+impl Before {
+    fn of(found: &Found, definition: &str) -> Self {
+        let tables = found.followed.iter();
+        Self {
+            server: found.server.clone(),
+            definition: definition.into(),
+            tables: tables.map(|f| (f.table.name.to_string(), f.oid)).collect(),
+        }
+    }
+
+    /// Why changes may be missing, if something else is followed now.
+    fn differs(&self, now: &Self) -> Option<String> {
+        if let Some(differs) = now.server.differs_from(&self.server) {
+            return Some(differs);
+        }
+        let is_other = |(name, oid): &(&String, &u32)| self.tables.get(*name) != Some(*oid);
+        if let Some((name, _)) = now.tables.iter().find(is_other) {
+            return Some(format!("another table has the name {name} now"));
+        }
+        (self.definition != now.definition).then(|| "the publication was changed".into())
+    }
 }
 
 impl ReplicationFeed {
@@ -57,8 +87,8 @@ impl ReplicationFeed {
     /// If an option cannot be used: the URL, the name of the slot, a table or its key.
     pub fn new(options: ReplicationOptions, group: &str) -> Result<Self, OptionsError> {
         let password = options.password.as_deref();
-        let target = Target::parse(&options.url, password, options.ca.as_deref())?;
-        names::check("publication", &options.publication)?;
+        let target = Target::parse(&options.url, password, options.ca.as_deref())?
+            .of_group(group, options.password_file.as_deref())?;
         if options.max_batch == 0 {
             return Err(OptionsError::new("max_batch", "expected 1 or more"));
         }
@@ -71,10 +101,12 @@ impl ReplicationFeed {
         Ok(Self {
             target,
             slot: names::slot(&options.slot, group)?,
+            publication: names::publication(&options.publication, group)?,
             tables: options::tables(&options.tables)?,
             options,
             running: None,
-            server: None,
+            before: None,
+            is_too_old: false,
             missed: None,
         })
     }
@@ -106,6 +138,52 @@ impl ReplicationFeed {
         }
     }
 
+    /// The name of the publication.
+    #[must_use]
+    pub fn publication(&self) -> &str {
+        &self.publication
+    }
+
+    /// Remembers what an error means for the next opening.
+    fn note(&mut self, error: &FeedError) {
+        let Some(error) = error.source().and_then(|source| source.downcast_ref()) else {
+            return;
+        };
+        match error {
+            PostgresError::Republished(_) | PostgresError::Changed { .. } => {
+                self.missed = Some(error.to_string());
+            }
+            error if slot::is_before(error, &self.publication) => self.is_too_old = true,
+            _ => {}
+        }
+    }
+
+    /// Looks at the server and what is set up there, and remembers it.
+    async fn look(
+        &mut self,
+        connection: &mut Connection,
+        session: &mut Connection,
+        standing: &Standing,
+    ) -> Result<(Found, String), PostgresError> {
+        // Before all else: what is changed after this is noticed later.
+        let definition = standing.definition(session).await?;
+        let found = prepare::look(
+            connection,
+            &self.publication,
+            &self.tables,
+            &mut self.missed,
+        );
+        let found = found.await?;
+        standing.check_synchronous(session).await?;
+        let now = Before::of(&found, &definition);
+        let differs = self.before.as_ref().and_then(|before| before.differs(&now));
+        if differs.is_some() {
+            self.missed = differs;
+        }
+        self.before = Some(now);
+        Ok((found, definition))
+    }
+
     fn running(&mut self) -> Result<&mut Running, FeedError> {
         let running = self.running.as_mut();
         running.ok_or_else(|| FeedError::new(PostgresError::NotOpen))
@@ -132,28 +210,36 @@ impl Feed for ReplicationFeed {
         let mut connection = Connection::open(&self.target, &SETTINGS, limit)
             .await
             .map_err(FeedError::new)?;
-        let session = Connection::open(&self.target, &SETTINGS[1..], limit)
+        let mut session = Connection::open(&self.target, &SETTINGS[1..], limit)
             .await
             .map_err(FeedError::new)?;
-        let found = prepare::look(&mut connection, &self.options.publication, &self.tables)
+        let standing = Standing::new(&self.publication, &self.slot, &self.tables);
+        let (found, definition) = self
+            .look(&mut connection, &mut session, &standing)
             .await
             .map_err(FeedError::new)?;
-        let differs = self
-            .server
-            .as_ref()
-            .and_then(|s| found.server.differs_from(s));
-        if differs.is_some() {
-            self.missed = differs;
+        let wanted = Wanted {
+            slot: &self.slot,
+            publication: &self.publication,
+            create: self.options.create_slot,
+            is_too_old: self.is_too_old,
+        };
+        let confirmed = prepare::slot(&mut connection, &wanted, &mut self.missed).await;
+        if !matches!(&confirmed, Err(error) if error.is_held_elsewhere()) {
+            // The advice is given once. Whoever has followed it has made another slot.
+            self.is_too_old = false;
         }
-        let confirmed = prepare::slot(
-            &mut connection,
-            &self.slot,
-            self.options.create_slot,
-            &mut self.missed,
-        )
-        .await?;
-        self.server = Some(found.server.clone());
-        prepare::start(&mut connection, &self.slot, &self.options.publication).await?;
+        let confirmed = confirmed?;
+        let started = prepare::start(&mut connection, &self.slot, &self.publication).await;
+        if let Err(error) = &started {
+            self.note(error);
+        }
+        started?;
+        // Now the server says itself what it takes the connection for.
+        standing
+            .check_synchronous(&mut session)
+            .await
+            .map_err(FeedError::new)?;
 
         let pace = self.pace(&found);
         let progress = Arc::new(Progress::new(
@@ -165,18 +251,21 @@ impl Feed for ReplicationFeed {
         let (passed, batches) = mpsc::channel(1);
         let gate = Gate {
             connection: session,
-            limit: pace.silence_timeout,
+            limit: pace.silence_timeout.min(LONGEST_ANSWER),
+            interval: pace.status_interval,
+            standing,
+            definition,
             from: handed,
             to: passed,
         };
         let (stop, stopped) = oneshot::channel();
-        let translator = Translator::new(found.followed);
+        let translator = Translator::new(found.followed, found.looked_at);
         let stream = Stream::new(connection, translator, pace, Arc::clone(&progress), sender);
         self.running = Some(Running {
             batches,
-            stop,
-            task: tokio::spawn(stream.run(stopped)),
-            gate: tokio::spawn(gate.run()),
+            stop: Some(stop),
+            stream: Work::start(stream.run(stopped)),
+            gate: Work::start(gate.run()),
             progress,
         });
         Ok(match &self.missed {
@@ -190,19 +279,16 @@ impl Feed for ReplicationFeed {
         if let Some(batch) = running.batches.recv().await {
             return Ok(batch);
         }
-        // One of the tasks has ended, the other one is about to, and they tell why.
-        let Some(Running { task, gate, .. }) = self.running.take() else {
-            return Err(FeedError::new(PostgresError::NotOpen));
-        };
-        let ended = match gate.await {
-            Ok(Ok(())) => task.await,
-            failed => failed,
-        };
-        Err(match ended {
-            Ok(Ok(())) => FeedError::new(PostgresError::Closed),
-            Ok(Err(error)) => FeedError::new(error),
-            Err(error) => FeedError::new(error),
-        })
+        // One of the tasks has ended, the other one is about to, and they tell why. What they tell
+        // stays where it is if this is dropped.
+        running.wait().await;
+        let failures = self.running.take().map(Running::failures);
+        let failures = failures.unwrap_or_default();
+        for failure in &failures {
+            self.note(failure);
+        }
+        let cause = failures.into_iter().next();
+        Err(cause.unwrap_or_else(|| FeedError::new(PostgresError::Closed)))
     }
 
     async fn confirm(&mut self, position: Position) -> Result<(), FeedError> {
@@ -212,23 +298,13 @@ impl Feed for ReplicationFeed {
     }
 
     async fn close(&mut self) {
-        let Some(running) = self.running.take() else {
+        let Some(mut running) = self.running.take() else {
             return;
         };
-        let Running {
-            batches,
-            stop,
-            mut task,
-            mut gate,
-            ..
-        } = running;
-        drop(batches);
-        // It is gone where the task has ended already.
-        let _ = stop.send(());
-        let ended = async { tokio::join!(&mut task, &mut gate) };
-        if tokio::time::timeout(CLOSE, ended).await.is_err() {
-            task.abort();
-            gate.abort();
+        running.stop();
+        running.wait().await;
+        for failure in running.failures() {
+            self.note(&failure);
         }
     }
 

@@ -4,7 +4,7 @@ use gaggle_follow::FeedError;
 
 use super::changes::Followed;
 use super::slot::{self, State};
-use super::tables;
+use super::{standing, tables};
 use crate::PostgresError;
 use crate::lsn::Lsn;
 use crate::options::Table;
@@ -40,6 +40,9 @@ impl Server {
 pub(super) struct Found {
     pub(super) server: Server,
     pub(super) end_of_log: Lsn,
+    /// What was committed before here is older than what the tables look like. The log reaches
+    /// further than what is on disk, which is all that is sent.
+    pub(super) looked_at: Lsn,
     /// In milliseconds; 0 is none.
     pub(super) wal_sender_timeout: u64,
     pub(super) followed: Vec<Followed>,
@@ -53,11 +56,13 @@ pub(super) async fn first(
     Ok(connection.query(sql).await?.into_iter().next())
 }
 
-/// Looks at the server, the publication and the tables.
+/// Looks at the server, the publication and the tables. `missed` says so where the publication
+/// leaves out what is followed: changes of that time are not told, also once it is put right.
 pub(super) async fn look(
     connection: &mut Connection,
     publication: &str,
     tables: &[Table],
+    missed: &mut Option<String>,
 ) -> Result<Found, PostgresError> {
     let row = first(connection, "IDENTIFY_SYSTEM")
         .await
@@ -67,7 +72,10 @@ pub(super) async fn look(
     let (Some(system), Some(timeline), Some(end_of_log)) = identified else {
         return Err(PostgresError::protocol("no identity of its own"));
     };
-    let settings = "SELECT pg_catalog.current_setting('wal_level'), s.setting \
+    let settings = "SELECT pg_catalog.current_setting('wal_level'), s.setting, \
+                    CASE WHEN pg_catalog.pg_is_in_recovery() \
+                    THEN pg_catalog.pg_last_wal_replay_lsn() \
+                    ELSE pg_catalog.pg_current_wal_insert_lsn() END \
                     FROM pg_catalog.pg_settings s WHERE s.name = 'wal_sender_timeout'";
     let row = first(connection, settings).await?.unwrap_or_default();
     let column = |at: usize| row.get(at).and_then(Option::as_deref);
@@ -79,36 +87,76 @@ pub(super) async fn look(
         )));
     }
     let wal_sender_timeout = column(1).and_then(|timeout| timeout.parse().ok());
+    let looked_at = column(2).unwrap_or(&end_of_log);
+    let looked_at = looked_at.parse().map_err(PostgresError::Protocol)?;
+    let followed = followed(connection, publication, tables).await;
+    if let Err(PostgresError::Setup(problem)) = &followed {
+        *missed = Some(format!("changes were not published for a time: {problem}"));
+    }
+    Ok(Found {
+        server: Server { system, timeline },
+        end_of_log: end_of_log.parse().map_err(PostgresError::Protocol)?,
+        looked_at,
+        wal_sender_timeout: wal_sender_timeout.unwrap_or_default(),
+        followed: followed?,
+    })
+}
+
+async fn followed(
+    connection: &mut Connection,
+    publication: &str,
+    tables: &[Table],
+) -> Result<Vec<Followed>, PostgresError> {
     let via_root = tables::check_publication(connection, publication, tables).await?;
     let mut followed = Vec::with_capacity(tables.len());
     for table in tables {
         followed.push(tables::check(connection, publication, via_root, table).await?);
     }
-    Ok(Found {
-        server: Server { system, timeline },
-        end_of_log: end_of_log.parse().map_err(PostgresError::Protocol)?,
-        wal_sender_timeout: wal_sender_timeout.unwrap_or_default(),
-        followed,
-    })
+    Ok(followed)
+}
+
+/// What there has to be of the slot.
+pub(super) struct Wanted<'a> {
+    pub(super) slot: &'a str,
+    pub(super) publication: &'a str,
+    /// Whether it is created where there is none that can be followed.
+    pub(super) create: bool,
+    /// Whether the one that there is began before the publication was created.
+    pub(super) is_too_old: bool,
 }
 
 /// Finds the slot or makes it. Where it is made, `missed` says so before there is one, so that this
 /// is not forgotten if the future is dropped.
 pub(super) async fn slot(
     connection: &mut Connection,
-    slot: &str,
-    create: bool,
+    wanted: &Wanted<'_>,
     missed: &mut Option<String>,
 ) -> Result<Lsn, FeedError> {
+    let Wanted { slot, create, .. } = *wanted;
     let state = slot::look(connection, slot).await.map_err(FeedError::new)?;
     let why = match &state {
+        State::Ready(_) if wanted.is_too_old => format!(
+            "the slot {slot} began before the publication {} was created",
+            wanted.publication
+        ),
         State::Ready(confirmed) => return Ok(*confirmed),
-        State::InUse(in_use) => return Err(FeedError::held_elsewhere(in_use.clone())),
+        State::InUse(in_use) => {
+            if in_use.is_being_created {
+                // Once it is there it looks as if it had been followed. It can be that an open of
+                // ours was dropped while the server waited.
+                *missed = Some(format!("the slot {slot} is new"));
+            }
+            return Err(FeedError::held_elsewhere(in_use.clone()));
+        }
         State::Missing => format!("the slot {slot} is new"),
         State::Lost(reason) => format!("the slot {slot} was lost: {reason}"),
     };
-    let is_lost = matches!(state, State::Lost(_));
+    let is_there = matches!(state, State::Lost(_) | State::Ready(_));
     *missed = Some(why);
+    if !create && matches!(state, State::Ready(_)) {
+        let advice = standing::renewal(slot, wanted.publication);
+        return Err(FeedError::new(PostgresError::Setup(advice)));
+    }
     if !create {
         let literal = crate::names::literal(slot);
         let dropped = format!("SELECT pg_drop_replication_slot({literal}); ");
@@ -118,10 +166,10 @@ pub(super) async fn slot(
                 State::Lost(reason) => format!("the slot {slot} was lost: {reason}"),
                 _ => format!("there is no slot {slot}"),
             },
-            if is_lost { dropped.as_str() } else { "" },
+            if is_there { dropped.as_str() } else { "" },
         ))));
     }
-    if is_lost {
+    if is_there {
         slot::drop(connection, slot).await.map_err(FeedError::new)?;
     }
     slot::create(connection, slot).await.map_err(FeedError::new)

@@ -10,17 +10,22 @@ use crate::lsn::Lsn;
 #[derive(Debug)]
 pub(super) struct Progress {
     confirmed: AtomicU64,
+    /// As far as this connection has received the log.
     sent: AtomicU64,
+    /// Where the log ended when the feed was opened.
+    end_of_log: Lsn,
     /// Whether nothing is missing, as far as the confirmed position.
     is_proven: AtomicBool,
     changed: Notify,
 }
 
 impl Progress {
-    pub(super) fn new(confirmed: Lsn, sent: Lsn, is_proven: bool) -> Self {
+    pub(super) fn new(confirmed: Lsn, end_of_log: Lsn, is_proven: bool) -> Self {
         Self {
             confirmed: confirmed.0.into(),
-            sent: sent.0.into(),
+            // Nothing more was received than what was confirmed.
+            sent: confirmed.0.into(),
+            end_of_log,
             is_proven: is_proven.into(),
             changed: Notify::new(),
         }
@@ -64,6 +69,21 @@ impl Progress {
 
     /// How far the server's log is known to reach beyond what is confirmed.
     pub(super) fn behind(&self) -> u64 {
-        self.sent().0.saturating_sub(self.confirmed().0)
+        let end = self.sent().max(self.end_of_log);
+        end.0.saturating_sub(self.confirmed().0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_that_was_there_before_counts_as_behind_and_not_as_received() {
+        let progress = Progress::new(Lsn(5), Lsn(9), true);
+        assert_eq!((progress.sent(), progress.behind()), (Lsn(5), 4));
+        progress.heard(Lsn(12));
+        progress.confirm(Lsn(11));
+        assert_eq!((progress.sent(), progress.behind()), (Lsn(12), 1));
     }
 }

@@ -15,12 +15,14 @@ pub(super) enum State {
     Missing,
     /// The server has given it up.
     Lost(String),
-    /// Another connection has it.
+    /// Another connection has it, or creates it.
     InUse(SlotInUse),
 }
 
 /// `object_in_use`.
 const IN_USE: &str = "55006";
+/// `undefined_object`.
+const UNDEFINED: &str = "42704";
 
 /// Looks at the slot.
 pub(super) async fn look(connection: &mut Connection, slot: &str) -> Result<State, PostgresError> {
@@ -29,8 +31,9 @@ pub(super) async fn look(connection: &mut Connection, slot: &str) -> Result<Stat
         "SELECT s.plugin, s.database = pg_catalog.current_database(), s.active_pid, \
          s.restart_lsn, s.confirmed_flush_lsn, pg_catalog.to_jsonb(s)->>'wal_status', \
          pg_catalog.to_jsonb(s)->>'invalidation_reason', pg_catalog.to_jsonb(s)->>'conflicting', \
-         s.database, s.active \
-         FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = {}",
+         s.database, s.active, a.application_name, pg_catalog.host(a.client_addr) \
+         FROM pg_catalog.pg_replication_slots s \
+         LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid WHERE s.slot_name = {}",
         literal(slot)
     );
     let Some(row) = first(connection, &sql).await? else {
@@ -52,7 +55,14 @@ pub(super) async fn look(connection: &mut Connection, slot: &str) -> Result<Stat
         )));
     }
     if column(9) == Some("t") {
-        return Ok(State::InUse(in_use(slot, column(2))));
+        let filled = |at: usize| column(at).filter(|text| !text.is_empty());
+        return Ok(State::InUse(SlotInUse {
+            application: filled(10).map(Into::into),
+            address: filled(11).map(Into::into),
+            // It has a position once it is there.
+            is_being_created: column(4).is_none(),
+            ..in_use(slot, column(2))
+        }));
     }
     let reason = match (column(5), column(6), column(7), column(3)) {
         (_, Some(reason), ..) => Some(reason.to_owned()),
@@ -73,6 +83,7 @@ fn in_use(slot: &str, pid: Option<&str>) -> SlotInUse {
     SlotInUse {
         slot: slot.into(),
         pid: pid.and_then(|pid| pid.parse().ok()),
+        ..SlotInUse::default()
     }
 }
 
@@ -109,6 +120,15 @@ pub(super) fn explained(error: PostgresError) -> PostgresError {
         _ => return error,
     };
     PostgresError::Setup(format!("PostgreSQL: {message} ({code}): {advice}"))
+}
+
+/// Whether the stream ended because the log was written while the publication was not there. What
+/// is there is looked up as it was at the place of the log that is read.
+pub(super) fn is_before(error: &PostgresError, publication: &str) -> bool {
+    let PostgresError::Server(ServerError { code, message }) = error else {
+        return false;
+    };
+    code == UNDEFINED && message.contains(publication)
 }
 
 /// The statement that starts the stream.

@@ -61,6 +61,8 @@ pub(super) struct Stream {
     last_answer: Option<Instant>,
     insistence: Option<Insistence>,
     last_word: Instant,
+    /// Why nothing more is read. What came before is handed out first.
+    failed: Option<PostgresError>,
 }
 
 /// The server asks for an answer again and again: it wants to shut down, and waits until all that
@@ -75,6 +77,7 @@ struct Insistence {
 #[derive(Debug, Default)]
 struct Transaction {
     id: u32,
+    commit: Lsn,
     committed: i64,
     has_changes: bool,
 }
@@ -105,6 +108,7 @@ impl Stream {
             last_answer: None,
             insistence: None,
             last_word: Instant::now(),
+            failed: None,
         }
     }
 
@@ -128,12 +132,21 @@ impl Stream {
         let batches = self.batches.clone();
         loop {
             // What is here already goes into the same batch.
-            while !self.pending.is_full()
+            while self.failed.is_none()
+                && !self.pending.is_full()
                 && let Some(message) = self.connection.buffered()?
             {
-                self.take(message).await?;
+                match self.take(message).await {
+                    Err(error @ PostgresError::Changed { .. }) => self.failed = Some(error),
+                    taken => taken?,
+                }
             }
-            let is_full = self.pending.is_full();
+            if !self.pending.has_changes()
+                && let Some(error) = self.failed.take()
+            {
+                return Err(error);
+            }
+            let is_full = self.pending.is_full() || self.failed.is_some();
             let is_ready =
                 self.pending.has_changes() || self.is_position_due && self.pending.has_position();
             tokio::select! {
@@ -202,11 +215,13 @@ impl Stream {
     fn apply(&mut self, message: Logical<'_>, at: Lsn, sent: i64) -> Result<(), PostgresError> {
         match message {
             Logical::Begin {
+                commit,
                 committed,
                 transaction,
             } => {
                 self.transaction = Some(Transaction {
                     id: transaction,
+                    commit,
                     committed,
                     has_changes: false,
                 });
@@ -224,15 +239,17 @@ impl Stream {
                 }
             }
             change => {
+                let commit = self.transaction.as_ref().map_or(at, |of| of.commit);
                 let pending = &mut self.pending;
                 let mut added = false;
-                self.translator.apply(change, at, &mut |change| {
+                let applied = self.translator.apply(change, commit, &mut |change| {
                     pending.add(change);
                     added = true;
-                })?;
+                });
                 if added {
                     self.added(Some(sent));
                 }
+                applied?;
             }
         }
         Ok(())

@@ -1,11 +1,13 @@
 //! Whether the publication and its tables tell all that has to be known.
 
+use std::collections::HashMap;
+
 use super::changes::{Followed, not_identified};
 use super::prepare::first;
 use crate::PostgresError;
 use crate::names::{TableName, identifier, literal};
 use crate::options::Table;
-use crate::wire::Connection;
+use crate::wire::{Connection, Row};
 
 /// Looks whether the publication is there and leaves nothing out. Whether partitions come under
 /// their table's name.
@@ -77,10 +79,11 @@ pub(super) async fn check(
         )));
     }
     check_published(connection, publication, name).await?;
-    check_columns(connection, publication, oid, table).await?;
+    let types = check_columns(connection, publication, oid, table).await?;
     Ok(Followed {
         table: table.clone(),
         oid,
+        types,
     })
 }
 
@@ -128,20 +131,25 @@ async fn check_columns(
     publication: &str,
     oid: u32,
     table: &Table,
-) -> Result<(), PostgresError> {
+) -> Result<HashMap<u32, u32>, PostgresError> {
     // A column counts as identified where it is in the replica identity of the table and of each of
     // its partitions: the log is written by the partitions.
     let sql = format!(
-        "WITH members AS (SELECT m.oid, m.relreplident FROM pg_catalog.pg_class m WHERE m.oid = {oid} \
+        "WITH RECURSIVE members AS (SELECT m.oid, m.relreplident FROM pg_catalog.pg_class m WHERE m.oid = {oid} \
          OR m.oid IN (SELECT p.relid FROM pg_catalog.pg_partition_tree({oid}) p)), \
-         published AS (SELECT pg_catalog.to_jsonb(t)->'attnames' AS names FROM {}) \
+         published AS (SELECT pg_catalog.to_jsonb(t)->'attnames' AS names FROM {}), \
+         bases AS (SELECT y.oid, y.oid AS base, y.typbasetype AS next FROM pg_catalog.pg_type y \
+         JOIN pg_catalog.pg_attribute c ON c.atttypid = y.oid AND c.attrelid = {oid} AND c.attnum > 0 \
+         UNION SELECT b.oid, y.oid, y.typbasetype FROM bases b \
+         JOIN pg_catalog.pg_type y ON y.oid = b.next AND b.next <> 0) \
          SELECT a.attname, a.attgenerated = '' AND NOT EXISTS (SELECT FROM published p \
          WHERE pg_catalog.jsonb_typeof(p.names) = 'array' AND NOT pg_catalog.jsonb_exists(p.names, a.attname)), \
          NOT EXISTS (SELECT FROM members m WHERE m.relreplident <> 'f' AND NOT EXISTS ( \
          SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute k \
          ON k.attrelid = m.oid AND k.attnum = ANY (i.indkey) \
          WHERE i.indrelid = m.oid AND k.attname = a.attname AND \
-         (m.relreplident = 'd' AND i.indisprimary OR m.relreplident = 'i' AND i.indisreplident))) \
+         (m.relreplident = 'd' AND i.indisprimary OR m.relreplident = 'i' AND i.indisreplident))), \
+         a.atttypid, (SELECT b.base FROM bases b WHERE b.oid = a.atttypid AND b.next = 0) \
          FROM pg_catalog.pg_attribute a \
          WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped",
         in_publication(publication, &table.name)
@@ -172,5 +180,9 @@ async fn check_columns(
     if let Some(payload) = &table.payload {
         find(payload)?;
     }
-    Ok(())
+    let number = |row: &Row, at: usize| row.get(at)?.as_deref()?.parse().ok();
+    let types = columns
+        .iter()
+        .filter_map(|row| Some((number(row, 3)?, number(row, 4)?)));
+    Ok(types.collect())
 }

@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use gaggle_follow::Batch;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::standing::Standing;
 use crate::PostgresError;
 use crate::wire::Connection;
 
 /// The pauses between two looks: each is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// After this time, and after as long again, it is looked at whether the commit waits for us.
+const WORTH_A_LOOK: Duration = Duration::from_secs(1);
 /// After this time it is worth a line in the log.
 const LONG: Duration = Duration::from_secs(10);
 /// How long the server may take to end its side.
@@ -33,6 +36,12 @@ pub(super) struct Gate {
     pub(super) connection: Connection,
     /// How long the server may take to answer.
     pub(super) limit: Duration,
+    /// How often the session is used, where nothing comes: whatever lies on its way may drop a
+    /// connection on which nothing is sent, and the first change would wait for that to be noticed.
+    pub(super) interval: Duration,
+    pub(super) standing: Standing,
+    /// What the publication was when the feed was opened.
+    pub(super) definition: String,
     pub(super) from: mpsc::Receiver<Handed>,
     pub(super) to: mpsc::Sender<Batch>,
 }
@@ -52,25 +61,66 @@ impl Gate {
     }
 
     async fn pass(&mut self) -> Result<(), PostgresError> {
-        while let Some(handed) = self.from.recv().await {
-            if !handed.transactions.is_empty() {
-                self.until_visible(&handed.transactions).await?;
-            }
-            if self.to.send(handed.batch).await.is_err() {
-                break;
+        let to = self.to.clone();
+        let mut next_look = Instant::now() + self.interval;
+        let mut ready: Option<Batch> = None;
+        loop {
+            // Looks go on while nobody takes a batch, too.
+            tokio::select! {
+                biased;
+                () = sleep_until(next_look) => {
+                    self.look().await?;
+                    next_look = Instant::now() + self.interval;
+                }
+                permit = to.reserve(), if ready.is_some() => {
+                    let Ok(permit) = permit else { return Ok(()) };
+                    if let Some(batch) = ready.take() {
+                        permit.send(batch);
+                    }
+                }
+                handed = self.from.recv(), if ready.is_none() => {
+                    let Some(handed) = handed else { return Ok(()) };
+                    if !handed.transactions.is_empty() {
+                        self.until_visible(&handed.transactions).await?;
+                    }
+                    ready = Some(handed.batch);
+                }
             }
         }
-        Ok(())
+    }
+
+    /// Looks whether what was set up still holds.
+    async fn look(&mut self) -> Result<(), PostgresError> {
+        let Self {
+            connection,
+            standing,
+            definition,
+            ..
+        } = self;
+        let looked = timeout(self.limit, async {
+            standing.check_publication(connection, definition).await?;
+            standing.check_synchronous(connection).await
+        });
+        looked
+            .await
+            .map_err(|_| PostgresError::Silent(self.limit))?
     }
 
     async fn until_visible(&mut self, transactions: &[u32]) -> Result<(), PostgresError> {
         let since = Instant::now();
         let (mut pause, mut is_told) = (FIRST_PAUSE, false);
+        let mut look_at = since + WORTH_A_LOOK;
         loop {
             let asked = timeout(self.limit, self.snapshot()).await;
             let snapshot = asked.map_err(|_| PostgresError::Silent(self.limit))??;
             if transactions.iter().all(|id| snapshot.sees(*id)) {
                 return Ok(());
+            }
+            if Instant::now() >= look_at {
+                // A reload can have made us a synchronous standby. We would wait for a commit that
+                // waits for us.
+                self.look().await?;
+                look_at = Instant::now() + WORTH_A_LOOK;
             }
             if since.elapsed() > LONG && !is_told {
                 is_told = true;

@@ -43,8 +43,11 @@ fn triggers(
     table: &Table,
     channel: &str,
 ) -> std::fmt::Result {
-    let name = names::fitting(&format!("{channel}_{}", table.name.table));
-    let truncate = identifier(&names::fitting(&format!("{name}_truncate")));
+    // What is hashed cannot be read in two ways, as no name contains a zero byte.
+    let of = format!("{channel}\0{}\0{}", table.name.schema, table.name.table);
+    let name = names::numbered(&format!("{channel}_{}", table.name.table), &of);
+    let truncate = names::numbered(&format!("{channel}_truncate"), &of);
+    let truncate = identifier(&truncate);
     let function = format!("{}.{}", identifier(&table.name.schema), identifier(&name));
     let row = identifier(&name);
     let on = table.name.sql();
@@ -98,11 +101,26 @@ fn body(key: &KeyTemplate, channel: &str) -> String {
     )
 }
 
+/// A column as its type's output function writes it, which is the text that replication has.
+/// `::text` writes `bool` and `inet` in another way, and is taken for `char(n)` alone, where it
+/// leaves out blanks at the end. Whether a column is one is not known here, also because it can be
+/// of a domain.
+fn text_of(column: &str) -> String {
+    format!(
+        "CASE WHEN {column} IS NULL THEN NULL \
+         WHEN {column}::text COLLATE \"C\" = rtrim(format('%s', {column}), ' ') COLLATE \"C\" \
+         THEN {column}::text ELSE format('%s', {column}) END"
+    )
+}
+
 /// The template as an expression. It is `NULL` where one of the columns is.
 fn expression(key: &KeyTemplate, row: &str) -> String {
     let parts = key.parts().iter().map(|part| match part {
         Part::Text(text) => literal(text),
-        Part::Column(name) => format!("{row}.{}::text", identifier(name)),
+        Part::Column(name) => {
+            let column = format!("{row}.{}", identifier(name));
+            format!("({})", text_of(&column))
+        }
     });
     let parts: Vec<String> = parts.collect();
     parts.join(" || ")

@@ -20,10 +20,10 @@ use crate::{KeyTemplate, OptionsError};
 /// If an option cannot be used.
 pub fn replication_sql(options: &ReplicationOptions, group: &str) -> Result<String, OptionsError> {
     let tables = options::tables(&options.tables)?;
-    names::check("publication", &options.publication)?;
     let script = Script {
         slot: names::slot(&options.slot, group)?,
-        publication: &options.publication,
+        publication: names::publication(&options.publication, group)?,
+        is_shared: !options.publication.is_empty(),
         user: user(options)?,
         tables,
     };
@@ -45,14 +45,16 @@ fn user(options: &ReplicationOptions) -> Result<String, OptionsError> {
     Ok(Target::parse(&options.url, None, None)?.user)
 }
 
-struct Script<'a> {
+struct Script {
     slot: String,
-    publication: &'a str,
+    publication: String,
+    /// Whether other groups may use the publication.
+    is_shared: bool,
     user: String,
     tables: Vec<Table>,
 }
 
-impl Script<'_> {
+impl Script {
     fn settings(&self, sql: &mut String, group: &str) -> std::fmt::Result {
         writeln!(
             sql,
@@ -111,7 +113,7 @@ impl Script<'_> {
     }
 
     fn publication(&self, sql: &mut String) -> std::fmt::Result {
-        let publication = identifier(self.publication);
+        let publication = identifier(&self.publication);
         let with =
             "publish = 'insert, update, delete, truncate', publish_via_partition_root = true";
         let mut body = format!(
@@ -121,7 +123,7 @@ impl Script<'_> {
              ELSE\n    \
              ALTER PUBLICATION {publication} SET ({with});\n  \
              END IF;\n",
-            name = literal(self.publication),
+            name = literal(&self.publication),
         );
         for table in &self.tables {
             write!(
@@ -130,7 +132,7 @@ impl Script<'_> {
                  AND schemaname = {} AND tablename = {}) THEN\n    \
                  ALTER PUBLICATION {publication} ADD TABLE {};\n  \
                  END IF;\n",
-                literal(self.publication),
+                literal(&self.publication),
                 literal(&table.name.schema),
                 literal(&table.name.table),
                 table.name.sql(),
@@ -168,10 +170,15 @@ impl Script<'_> {
             "-- The slot {slot} is created by the node that follows. A slot that nobody follows holds the log\n\
              -- back. Once the group is not followed any more:\n\
              -- SELECT pg_catalog.pg_drop_replication_slot({literal});\n\
-             -- DROP PUBLICATION IF EXISTS {publication};",
+             {shared}-- DROP PUBLICATION IF EXISTS {publication};",
+            shared = if self.is_shared {
+                "-- Only if no other group uses this publication:\n"
+            } else {
+                ""
+            },
             slot = self.slot,
             literal = literal(&self.slot),
-            publication = comment(&identifier(self.publication)),
+            publication = comment(&identifier(&self.publication)),
         )
     }
 }

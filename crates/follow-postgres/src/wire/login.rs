@@ -17,23 +17,31 @@ use super::target::{Host, Target};
 use super::tls::Verify;
 use crate::PostgresError;
 
+/// The longest file of a password, in bytes.
+const LONGEST_PASSWORD_FILE: u64 = 64 << 10;
+
 pub(super) async fn open(
     target: &Target,
     settings: &[(&str, &str)],
 ) -> Result<Connection, PostgresError> {
+    let password = password(target).await?;
     let (socket, is_private) = connect(target).await?;
     let mut connection = Connection::new(socket);
     let own = [
         ("user", target.user.as_str()),
         ("database", target.database.as_str()),
         ("client_encoding", "UTF8"),
-        ("application_name", target.application.as_str()),
+        (
+            "application_name",
+            target.application.as_deref().unwrap_or("gaggle"),
+        ),
     ];
     let all = own.into_iter().chain(settings.iter().copied());
     frontend::startup_message(all, connection.outgoing()).map_err(invalid)?;
     connection.flush().await?;
     let mut login = Login {
         target,
+        password,
         is_private,
         scram: None,
         is_done: false,
@@ -49,6 +57,37 @@ pub(super) async fn open(
             _ => {}
         }
     }
+}
+
+/// The password at this moment. An error names the file, and nothing that is in it.
+async fn password(target: &Target) -> Result<Option<Vec<u8>>, PostgresError> {
+    let Some(path) = &target.password_file else {
+        return Ok(target.password.as_ref().map(|text| text.clone().into()));
+    };
+    let failed = |problem: &dyn std::fmt::Display| PostgresError::Login {
+        server: target.to_string(),
+        problem: format!("the password file {}: {problem}", path.display()),
+    };
+    let mut password = Vec::new();
+    let read = async {
+        let file = tokio::fs::File::open(path).await?;
+        let mut most = file.take(LONGEST_PASSWORD_FILE + 1);
+        most.read_to_end(&mut password).await
+    };
+    let length = read.await.map_err(|error| failed(&error))?;
+    if u64::try_from(length).unwrap_or(u64::MAX) > LONGEST_PASSWORD_FILE {
+        return Err(failed(&"it is longer than 64 KiB"));
+    }
+    if password.last() == Some(&b'\n') {
+        password.pop();
+        if password.last() == Some(&b'\r') {
+            password.pop();
+        }
+    }
+    if password.is_empty() || password.contains(&0) {
+        return Err(failed(&"it holds no password"));
+    }
+    Ok(Some(password))
 }
 
 /// The socket, and whether a password could be sent over it in clear text.
@@ -98,6 +137,7 @@ async fn connect(target: &Target) -> Result<(Box<dyn Socket>, bool), PostgresErr
 
 struct Login<'a> {
     target: &'a Target,
+    password: Option<Vec<u8>>,
     is_private: bool,
     scram: Option<ScramSha256>,
     is_done: bool,
@@ -111,8 +151,8 @@ impl Login<'_> {
         }
     }
 
-    fn password(&self) -> Result<&str, PostgresError> {
-        let password = self.target.password.as_deref();
+    fn password(&self) -> Result<&[u8], PostgresError> {
+        let password = self.password.as_deref();
         password.ok_or_else(|| self.failed("it asks for a password, and there is none"))
     }
 
@@ -131,7 +171,7 @@ impl Login<'_> {
                 Ok(())
             }
             3 if self.is_private => {
-                frontend::password_message(self.password()?.as_bytes(), out).map_err(invalid)
+                frontend::password_message(self.password()?, out).map_err(invalid)
             }
             3 => Err(self.failed(
                 "it asks for the password in clear text, which is sent over TLS with \
@@ -142,7 +182,7 @@ impl Login<'_> {
                 data.try_copy_to_slice(&mut salt)
                     .map_err(|_| self.failed("its salt is too short"))?;
                 let user = self.target.user.as_bytes();
-                let hash = md5_hash(user, self.password()?.as_bytes(), salt);
+                let hash = md5_hash(user, self.password()?, salt);
                 frontend::password_message(hash.as_bytes(), out).map_err(invalid)
             }
             10 => self.begin_scram(&data, out),
@@ -170,7 +210,7 @@ impl Login<'_> {
         if !offered.any(|name| name == SCRAM_SHA_256.as_bytes()) {
             return Err(self.failed("it offers no SCRAM-SHA-256"));
         }
-        let scram = ScramSha256::new(self.password()?.as_bytes(), ChannelBinding::unsupported());
+        let scram = ScramSha256::new(self.password()?, ChannelBinding::unsupported());
         frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), out).map_err(invalid)?;
         self.scram = Some(scram);
         Ok(())

@@ -16,9 +16,11 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     pub(crate) user: String,
     pub(crate) password: Option<String>,
+    /// Read at each connect, in place of the password.
+    pub(crate) password_file: Option<PathBuf>,
     pub(crate) database: String,
     pub(crate) tls: Tls,
-    pub(crate) application: String,
+    pub(crate) application: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +63,8 @@ impl Target {
             password: url.password().map(decoded).transpose()?,
             database: decoded(url.path().trim_start_matches('/'))?,
             tls: Tls::default(),
-            application: "gaggle".into(),
+            password_file: None,
+            application: None,
         };
         for (name, value) in url.query_pairs() {
             target.set(&name, value.into_owned())?;
@@ -75,6 +78,21 @@ impl Target {
         target.complete()
     }
 
+    /// For this group, with the password of that file where there is one.
+    pub(crate) fn of_group(
+        mut self,
+        group: &str,
+        password_file: Option<&Path>,
+    ) -> Result<Self, OptionsError> {
+        if password_file.is_some_and(|path| path.as_os_str().is_empty()) {
+            return Err(OptionsError::new("password_file", "expected a path"));
+        }
+        self.password_file = password_file.map(Into::into);
+        let named = || format!("gaggle/{}", group.replace(char::is_control, "?"));
+        self.application.get_or_insert_with(named);
+        Ok(self)
+    }
+
     fn set(&mut self, name: &str, value: String) -> Result<(), OptionsError> {
         let problem = |problem: &str| OptionsError::new("url", format!("{name}: {problem}"));
         match name {
@@ -83,7 +101,7 @@ impl Target {
             "user" => self.user = value,
             "password" => self.password = Some(value),
             "dbname" => self.database = value,
-            "application_name" => self.application = value,
+            "application_name" => self.application = Some(value),
             "sslmode" | "ssl-mode" => {
                 self.tls.verify = Some(Verify::parse(&value).ok_or_else(|| {
                     problem("expected disable, prefer, require, verify-ca or verify-full")

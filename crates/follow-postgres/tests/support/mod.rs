@@ -84,6 +84,7 @@ pub(crate) fn options(url: String, tables: &[TableMap]) -> ReplicationOptions {
     ReplicationOptions {
         url,
         tables: tables.to_vec(),
+        publication: "gaggle".into(),
         status_interval: Duration::from_millis(200),
         ..ReplicationOptions::default()
     }

@@ -2,12 +2,19 @@ use super::*;
 use crate::{TableMap, options};
 
 const ID: u32 = 7;
+const BYTEA: u32 = 17;
+const BPCHAR: u32 = 1042;
 
 fn translator(key: &str, payload: Option<&str>) -> Translator {
     let mut map = TableMap::new("t", key);
     map.payload = payload.map(Into::into);
     let table = options::tables(&[map]).unwrap().remove(0);
-    Translator::new(vec![Followed { table, oid: ID }])
+    let followed = Followed {
+        table,
+        oid: ID,
+        types: HashMap::from([(20_000, BYTEA)]),
+    };
+    Translator::new(vec![followed], Lsn(101))
 }
 
 fn relation(table: &str, id: u32, columns: &[(&str, u32, bool)]) -> Relation {
@@ -28,7 +35,7 @@ fn relation(table: &str, id: u32, columns: &[(&str, u32, bool)]) -> Relation {
 
 fn apply(to: &mut Translator, message: Logical<'_>) -> Result<Vec<Change>, PostgresError> {
     let mut changes = Vec::new();
-    to.apply(message, Lsn(1), &mut |change| changes.push(change))?;
+    to.apply(message, Lsn(200), &mut |change| changes.push(change))?;
     Ok(changes)
 }
 
@@ -155,4 +162,53 @@ fn a_row_that_does_not_fit_is_an_error() {
     let mut translator = ready(25);
     let new = row(&[Cell::Text(b"a")]);
     assert!(apply(&mut translator, Logical::Insert { relation: ID, new }).is_err());
+}
+
+/// As [`apply`], of a transaction that ended before the tables were looked at.
+fn apply_old(to: &mut Translator, message: Logical<'_>) -> Vec<Change> {
+    let mut changes = Vec::new();
+    to.apply(message, Lsn(100), &mut |change| changes.push(change))
+        .unwrap();
+    changes
+}
+
+#[test]
+fn what_did_not_fit_and_was_put_right_changes_everything() {
+    let columns = [("id", 25, true), ("value", 25, false)];
+    for misfit in [
+        relation("t", ID, &[("number", 25, true), ("value", 25, false)]),
+        relation("t", ID, &[("id", 25, false), ("value", 25, false)]),
+        relation("renamed", ID, &columns),
+    ] {
+        let mut translator = ready(25);
+        let insert = || Logical::Insert {
+            relation: ID,
+            new: row(&[Cell::Text(b"a"), Cell::Null]),
+        };
+        let live = apply(&mut ready(25), Logical::Relation(misfit.clone()));
+        assert!(matches!(live, Err(PostgresError::Changed { .. })));
+        let met = apply_old(&mut translator, Logical::Relation(misfit));
+        assert_eq!(met, [Change::All]);
+        assert_eq!(apply_old(&mut translator, insert()), [Change::All]);
+        let delete = Logical::Delete {
+            relation: ID,
+            old: row(&[Cell::Text(b"a"), Cell::Null]),
+        };
+        assert_eq!(apply_old(&mut translator, delete), [Change::All]);
+        let fits = Logical::Relation(relation("t", ID, &columns));
+        assert_eq!(apply_old(&mut translator, fits), []);
+        assert_eq!(apply(&mut translator, insert()).unwrap(), [key("k:a")]);
+    }
+}
+
+#[test]
+fn a_domain_is_read_as_what_it_is_over() {
+    let mut translator = ready(20_000);
+    let insert = Logical::Insert {
+        relation: ID,
+        new: row(&[Cell::Text(b"\\x6162"), Cell::Null]),
+    };
+    assert_eq!(apply(&mut translator, insert).unwrap(), [key("k:ab")]);
+    let unknown = relation("t", ID, &[("id", 20_001, true), ("value", 25, false)]);
+    assert!(apply(&mut translator, Logical::Relation(unknown)).is_err());
 }
