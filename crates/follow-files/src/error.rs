@@ -11,6 +11,8 @@ use notify::ErrorKind;
 pub(crate) enum Error {
     #[error("{}: {source}", path.display())]
     Root { path: PathBuf, source: io::Error },
+    #[error("the directory {} cannot be read, and so not be watched: {source}", path.display())]
+    Directory { path: PathBuf, source: io::Error },
     #[error("{} is no directory", path.display())]
     NoDirectory { path: PathBuf },
     #[error(
@@ -36,13 +38,19 @@ fn at(paths: &[PathBuf]) -> String {
 }
 
 impl From<notify::Error> for Error {
-    fn from(error: notify::Error) -> Self {
+    fn from(mut error: notify::Error) -> Self {
         // The process has as many descriptors, or the user as many watchers, as they may have.
         const EMFILE: i32 = 24;
         match error.kind {
             ErrorKind::MaxFilesWatch => Self::WatchLimit { paths: error.paths },
             ErrorKind::Io(source) if source.raw_os_error() == Some(EMFILE) => {
                 Self::InstanceLimit { source }
+            }
+            ErrorKind::Io(source)
+                if source.kind() == io::ErrorKind::PermissionDenied && !error.paths.is_empty() =>
+            {
+                let path = error.paths.swap_remove(0);
+                Self::Directory { path, source }
             }
             _ => Self::Watch(error),
         }
@@ -74,5 +82,15 @@ mod tests {
         );
         let other = notify::Error::io(io::Error::from_raw_os_error(13));
         assert!(matches!(Error::from(other), Error::Watch(_)));
+    }
+
+    #[test]
+    fn a_directory_that_may_not_be_read_is_named() {
+        let denied = notify::Error::io(io::Error::from_raw_os_error(13));
+        assert_eq!(
+            Error::from(denied.add_path("/srv/pages/secret".into())).to_string(),
+            "the directory /srv/pages/secret cannot be read, and so not be watched: \
+             Permission denied (os error 13)"
+        );
     }
 }

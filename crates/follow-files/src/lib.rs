@@ -38,6 +38,8 @@
 //! |---|---|
 //! | a file is made, written, truncated, closed after writing, touched, moved, deleted | its key: the path relative to the root |
 //! | the same of a file to which symbolic links lead, or to a directory above it | each of its keys |
+//! | a symbolic link is made, changed or deleted, or what it leads through is another link for which that is so | its key, or everything where it leads to a directory |
+//! | what a dangling link leads to is made | the key of the link too |
 //! | a directory is made, or moved here | the keys of all files that it has; it is watched from then on |
 //! | a directory, or a link to one, is moved away or deleted | everything: which files it had is not known |
 //! | the root's path leads to another directory | everything, and again 1.25 s later, as the origin reads from the one before for up to a second |
@@ -63,7 +65,9 @@
 //!
 //! A watch is needed for each directory, not for each file: about 1 KiB of the kernel's memory.
 //! Beyond `fs.inotify.max_user_watches` opening fails with an error that names it. A directory
-//! that may not be read cannot be watched, and opening fails.
+//! that may not be read cannot be watched: opening fails with an error that names it, and so does a
+//! feed below whose root one appears. The follower opens it again and again, and so goes on once the
+//! directory may be read or is gone.
 //!
 //! # Trade-offs
 //!
@@ -74,8 +78,10 @@
 //!   all.
 //! * Reading is told by the operating system, too, and passed over here: each load costs an event.
 //!   If 16,384 of them (`fs.inotify.max_queued_events`) are waiting, everything is removed.
-//! * With more than 1,024 symbolic links that stay below the root, or a link that makes more than
-//!   64 names of a file, each change of such a file removes the group.
+//! * With more than 1,024 symbolic links, dangling ones included, each change removes the group. So
+//!   does each change of a file that has more than 64 names by links.
+//! * A link that leads outside of the root, and from there back into it, is looked at only when a
+//!   link or a directory below the root changes: nothing outside is watched.
 //! * After an overflow, and when the root is turned, the whole tree is read again.
 //! * It is made for Linux. Elsewhere `notify` may tell less, or nothing without its features.
 

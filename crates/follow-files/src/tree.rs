@@ -12,11 +12,10 @@ use tracing::debug;
 
 use crate::error::Error;
 use crate::key::key_of;
-use crate::links::Links;
+use crate::links::{Links, Stale, Turned, target_of};
 use crate::pending::{Pending, Scope, Seen, Taken};
 
-/// Files of new directories that are told one by one, at most. Beyond them everything counts as
-/// changed.
+/// Files that one look tells one by one, at most. Beyond them everything counts as changed.
 const FILES: usize = 8_192;
 
 /// What has changed.
@@ -27,6 +26,26 @@ pub(crate) struct Found {
     pub(crate) all: bool,
     /// The path of the root leads to another directory now.
     pub(crate) turned: bool,
+}
+
+/// What a look has come upon, before it is known by which keys that can be asked for.
+#[derive(Debug, Default)]
+struct Looked {
+    /// Files that have changed, and links.
+    paths: Vec<PathBuf>,
+    all: bool,
+    stale: Stale,
+}
+
+impl Looked {
+    fn add(&mut self, path: PathBuf) {
+        self.all |= self.paths.len() >= FILES;
+        if self.all {
+            self.paths.clear();
+        } else {
+            self.paths.push(path);
+        }
+    }
 }
 
 /// A tree that is watched. All of its methods block.
@@ -72,8 +91,12 @@ impl Tree {
             pending: Arc::clone(pending),
         };
         let root = tree.scope.real.clone();
-        tree.read(root, &mut None).map_err(lost)?;
-        // What lies there now was not there before it was opened, or may have changed since.
+        // Which files there are is of no use: everything counts as changed.
+        let mut looked = Looked {
+            all: true,
+            ..Looked::default()
+        };
+        tree.read(root, &mut looked)?;
         Ok(tree)
     }
 
@@ -97,30 +120,38 @@ impl Tree {
                 keys: Vec::new(),
             });
         }
-        let mut found = Found::default();
+        let mut looked = Looked::default();
         for (path, seen) in taken.paths {
-            self.look_at(path, seen, &mut found)?;
+            self.look_at(path, seen, &mut looked)?;
         }
-        if found.all {
-            found.keys.clear();
-        }
-        Ok(found)
+        Ok(self.found(looked))
     }
 
-    fn look_at(&mut self, path: PathBuf, seen: Seen, found: &mut Found) -> Result<(), Error> {
+    fn look_at(&mut self, path: PathBuf, seen: Seen, looked: &mut Looked) -> Result<(), Error> {
         let was_dir = self.dirs.contains(&path);
         let was_link = self.links.remove_at(&path);
         let now = fs::symlink_metadata(&path).map(|metadata| metadata.file_type());
         let is_dir = now.as_ref().is_ok_and(fs::FileType::is_dir);
         if was_dir && (seen.gone || !is_dir) {
             // Which files were below it is not known.
-            found.all = true;
+            looked.all = true;
+            looked.stale = Stale::All;
             self.dirs.retain(|dir| !dir.starts_with(&path));
             self.links.remove(&path);
         }
+        if was_link.is_some() {
+            looked.stale = Stale::All;
+        }
+        if seen.appeared || is_dir {
+            looked.stale = looked.stale.max(Stale::Unresolved);
+        }
         if is_dir {
+            if seen.gone {
+                // It may have taken the place of a file.
+                looked.add(path.clone());
+            }
             return if seen.appeared || !was_dir {
-                self.adopt(path, found)
+                self.adopt(path, looked)
             } else {
                 Ok(())
             };
@@ -128,16 +159,45 @@ impl Tree {
         let is_link = now.is_ok_and(|kind| kind.is_symlink());
         if is_link {
             self.link(&path);
+            looked.stale = Stale::All;
         }
         // What lies below a link to a directory has other names than those that are told.
-        found.all |= was_link.is_some_and(|target| self.dirs.contains(&target));
-        found.all |= is_link && path.is_dir();
-        self.tell(&path, found);
+        looked.all |= was_link
+            .flatten()
+            .is_some_and(|target| self.dirs.contains(&target));
+        looked.all |= is_link && path.is_dir();
+        looked.add(path);
         Ok(())
+    }
+
+    /// What is told of all that was looked at. First the links are asked where they lead now, as the
+    /// names of a path come from them.
+    fn found(&mut self, mut looked: Looked) -> Found {
+        let root = &self.scope.real;
+        let turned = self
+            .links
+            .resolve(looked.stale, |link| target_of(link, root));
+        for Turned { link, from, to } in turned {
+            let mut targets = from.iter().chain(&to);
+            looked.all |= targets.any(|target| self.dirs.contains(target));
+            looked.add(link);
+        }
+        let mut found = Found::default();
+        for path in &looked.paths {
+            self.tell(path, &mut found);
+        }
+        found.all |= looked.all;
+        if found.all {
+            found.keys.clear();
+        }
+        found
     }
 
     /// Adds the keys by which a path can be asked for.
     fn tell(&self, path: &Path, found: &mut Found) {
+        if found.all {
+            return;
+        }
         let Some(names) = self.links.names_of(path) else {
             found.all = true;
             return;
@@ -147,73 +207,67 @@ impl Tree {
             found.keys.extend(relative.ok().and_then(key_of));
         }
         found.all |= found.keys.len() > FILES;
-        if found.all {
-            found.keys.clear();
-        }
     }
 
     /// A directory has appeared: watches it, then tells what it has, as that may have been made
     /// before the watch began.
-    fn adopt(&mut self, path: PathBuf, found: &mut Found) -> Result<(), Error> {
+    fn adopt(&mut self, path: PathBuf, looked: &mut Looked) -> Result<(), Error> {
         match self.watcher.watch(&path, RecursiveMode::Recursive) {
-            Ok(()) => {}
+            Ok(()) => self.read(path, looked),
             Err(error) if is_gone(&error) => {
                 // What it had, and for how long, was not seen.
-                found.all = true;
-                return Ok(());
+                looked.all = true;
+                Ok(())
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => Err(error.into()),
         }
-        let mut files = Some(Vec::new());
-        if let Err(error) = self.read(path, &mut files) {
-            debug!(%error, "a directory went away while it was read");
-            found.all = true;
-        }
-        // Too many to be told one by one.
-        let Some(files) = files else {
-            found.all = true;
-            return Ok(());
-        };
-        for file in files {
-            self.tell(&file, found);
-        }
-        Ok(())
     }
 
-    /// Takes note of the directories and the links from there on. Adds the files to `files`, where
-    /// there is such a list; there is none any more where they are too many.
-    fn read(&mut self, from: PathBuf, files: &mut Option<Vec<PathBuf>>) -> io::Result<()> {
+    /// Takes note of the directories and the links from there on, and of the files.
+    fn read(&mut self, from: PathBuf, looked: &mut Looked) -> Result<(), Error> {
         let mut todo = vec![from];
         while let Some(dir) = todo.pop() {
-            for entry in fs::read_dir(&dir)? {
-                let entry = entry?;
-                let (path, kind) = (entry.path(), entry.file_type()?);
-                if kind.is_dir() {
-                    todo.push(path);
-                    continue;
+            match self.read_one(&dir, &mut todo, looked) {
+                Ok(()) => {
+                    self.dirs.insert(dir);
                 }
-                if kind.is_symlink() {
-                    self.link(&path);
+                Err(error) if is_absence(&error) => {
+                    debug!(%error, "a directory went away while it was read");
+                    looked.all = true;
                 }
-                if let Some(list) = files {
-                    list.push(path);
-                    if list.len() > FILES {
-                        *files = None;
-                    }
-                }
+                Err(source) => return Err(Error::Directory { path: dir, source }),
             }
-            self.dirs.insert(dir);
         }
         Ok(())
     }
 
-    /// Takes note of a link, if it leads to somewhere below the root: no key leads outside.
-    fn link(&mut self, path: &Path) {
-        if let Ok(target) = fs::canonicalize(path)
-            && target.starts_with(&self.scope.real)
-        {
-            self.links.insert(path.to_owned(), target);
+    /// Adds the directories that are in that one to `todo`.
+    fn read_one(
+        &mut self,
+        dir: &Path,
+        todo: &mut Vec<PathBuf>,
+        looked: &mut Looked,
+    ) -> io::Result<()> {
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let (path, kind) = (entry.path(), entry.file_type()?);
+            if kind.is_dir() {
+                todo.push(path);
+                continue;
+            }
+            if kind.is_symlink() {
+                self.link(&path);
+            }
+            looked.add(path);
         }
+        Ok(())
+    }
+
+    /// Takes note of a link, wherever it leads: what does not exist yet, or is outside of the root
+    /// by way of another link, may be below the root later.
+    fn link(&mut self, path: &Path) {
+        let target = target_of(path, &self.scope.real);
+        self.links.insert(path.to_owned(), target);
     }
 }
 
@@ -239,14 +293,16 @@ fn watch_parent(watcher: &mut RecommendedWatcher, scope: &Scope) -> Result<(), E
 fn is_gone(error: &notify::Error) -> bool {
     match &error.kind {
         ErrorKind::PathNotFound => true,
-        ErrorKind::Io(error) => {
-            matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            )
-        }
+        ErrorKind::Io(error) => is_absence(error),
         _ => false,
     }
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// Which directory it is, whatever its path.

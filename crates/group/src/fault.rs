@@ -31,7 +31,7 @@ pub enum OriginFault {
     Busy,
     /// The load panicked.
     Panicked,
-    /// It takes no such key, and was not asked: the request is at fault, not the origin.
+    /// It takes no such key: it was not asked, or refused the request. The request is at fault, not the origin.
     Key,
 }
 

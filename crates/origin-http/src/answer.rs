@@ -102,6 +102,19 @@ impl Answer<'_> {
         read
     }
 
+    /// The failure that another status is in answer to a request for one key. Where the status says
+    /// that the request is at fault, the key is, as nothing else differs between requests: the
+    /// service works, and other keys are not to be kept from it.
+    pub(crate) async fn refusal_of_one(self) -> OriginError {
+        let status = self.status();
+        let refusal = self.refusal("").await;
+        if is_about_the_key(status) {
+            refusal.known_as(OriginFault::Key)
+        } else {
+            refusal
+        }
+    }
+
     /// The failure that another status is. The body is logged and not part of it: services like to
     /// repeat the key there.
     pub(crate) async fn refusal(self, note: &str) -> OriginError {
@@ -132,6 +145,17 @@ impl Answer<'_> {
         // Over its time, the body is dropped, and its connection with it.
         let _ = timeout(DRAIN_WITHIN, self.drain()).await;
     }
+}
+
+/// Whether a status says that the service takes no such request.
+fn is_about_the_key(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::URI_TOO_LONG
+            | StatusCode::UNPROCESSABLE_ENTITY
+            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+    )
 }
 
 /// The error of a body that did not come whole; its length is another matter.

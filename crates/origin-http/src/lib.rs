@@ -31,9 +31,14 @@
 //! | 200 | the value is the body, as sent |
 //! | 404, 410 | not found |
 //! | 304, where the request had conditions | the value kept by the group is still right |
+//! | 400, 414, 422, 431 to a GET | the service takes no such key: [`OriginFault::Key`](gaggle_group::OriginFault::Key) |
 //! | any other status, redirects included | a failure |
 //! | no connection, a silence over the timeout, a body that breaks off | a failure |
 //! | a body over the limit | [`OriginError::TooLarge`](gaggle_group::OriginError::TooLarge), from its `Content-Length` where there is one |
+//!
+//! A key that the service refuses is the client's fault. It does not count for the group's circuit
+//! breaker, so that requests for such keys keep nobody from the others, and the front door answers
+//! 400 Bad Request. A batch that is refused so is a failure: which of its keys was meant is not known.
 //!
 //! The text of a failure is for the log of the node that loads: it has the scheme, host and port of
 //! the URL. Clients and other nodes are told the status, or that there was no connection, no answer
@@ -243,6 +248,8 @@
 //!   have waited long by then, and the service may still be at work.
 //! * With one URL a failing service is asked all the same, by each load: a circuit breaker belongs
 //!   to the group, which knows what it has to serve instead.
+//! * A service that answers 400 to every key, as it may where a header of the options is wrong, does
+//!   not open the breaker, and what it answered is logged at `debug` only.
 //! * The standing of URLs is one process's own: each node finds out by itself.
 //! * Certificates and keys are not read again while a node runs: a restart takes new ones. A token
 //!   file is.

@@ -129,7 +129,7 @@ impl Inner {
             StatusCode::NOT_MODIFIED if !conditional => Err(answer
                 .failure("answered 304 Not Modified to a request that had no conditions")
                 .told(OriginFault::Status(304))),
-            _ => Err(answer.refusal("").await),
+            _ => Err(answer.refusal_of_one().await),
         }
     }
 

@@ -117,7 +117,7 @@ async fn a_status_says_value_not_found_or_failure() {
         assert_eq!(load(&origin, status).await.unwrap(), None, "{status}");
     }
     for status in [
-        "201", "204", "206", "304", "400", "401", "403", "429", "500", "502", "503",
+        "201", "204", "206", "304", "401", "403", "413", "429", "500", "502", "503",
     ] {
         let Err(OriginError::Failed(error)) = load(&origin, status).await else {
             panic!("{status} is no failure");

@@ -1,11 +1,16 @@
-//! What is not asked for: keys that lead to another path, and addresses that are no service's.
+//! What is not asked for: keys that lead to another path, and addresses that are no service's. And
+//! keys that the service refuses.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
 
-use axum::response::IntoResponse as _;
+use std::time::{Duration, Instant};
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use gaggle_group::{Content, Key, Load, Origin, OriginError, OriginFault};
+use gaggle_group::{Content, Error, Group, Key, Load, Origin, OriginError, OriginFault};
 use gaggle_origin_http::{HttpOptions, HttpOrigin};
 use support::{LIMIT, origin, serve};
 
@@ -84,4 +89,59 @@ async fn an_address_is_refused_by_what_is_connected_to_and_not_by_the_name() {
             "clients are told the address"
         );
     }
+}
+
+/// A service that answers a key that is a number by that status.
+fn by_status(request: &Request) -> Response {
+    let key = &request.uri().path()[1..];
+    match key.parse::<u16>() {
+        Ok(status) => (StatusCode::from_u16(status).unwrap(), "no such key").into_response(),
+        Err(_) => "body".into_response(),
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_says_that_the_request_is_at_fault_is_the_keys() {
+    let (address, _) = serve(|request| by_status(&request)).await;
+    let origin = origin(address);
+    for status in ["400", "414", "422", "431"] {
+        let Err(OriginError::Failed(error)) = load(&origin, status).await else {
+            panic!("{status} is no failure");
+        };
+        assert_eq!(error.fault(), OriginFault::Key);
+        assert!(
+            error.to_string().contains(&format!("answered {status}")),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn keys_that_the_service_refuses_do_not_open_the_breaker() {
+    let (address, seen) = serve(|request| by_status(&request)).await;
+    let group = || Group::builder("scores").origin(origin(address)).build();
+    // Failures of the service do, once there are enough of them for long enough.
+    let failing = group().unwrap();
+    let (mut failures, since) = (0, Instant::now());
+    while failing.stats().origin_queue.breaker_opened == 0 {
+        assert!(since.elapsed() < Duration::from_secs(30));
+        failing.get("500").await.unwrap_err();
+        failures += 1;
+    }
+    let long_enough = since.elapsed() * 2;
+
+    let group = group().unwrap();
+    let (mut refused, since) = (0, Instant::now());
+    while refused < failures || since.elapsed() < long_enough {
+        let key = ["400", "414", "422", "431"][refused % 4];
+        let error = group.get(key).await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Origin { source, .. } if source.fault() == OriginFault::Key),
+            "{error}"
+        );
+        refused += 1;
+    }
+    assert_eq!(seen.targets.lock().unwrap().len(), failures + refused);
+    assert_eq!(group.stats().origin_queue.breaker_opened, 0);
+    assert_eq!(group.get("Tom").await.unwrap(), "body");
 }

@@ -42,7 +42,9 @@ pub(crate) fn failure(place: &str, fault: OriginFault, reason: impl Into<String>
     .known_as(fault)
 }
 
-/// The words for a bucket that is not there, which is no answer about an object.
+/// The codes for an object that is not there: those of S3 and Google Cloud Storage, and of Azure.
+const NO_OBJECT: [&str; 2] = ["NoSuchKey", "BlobNotFound"];
+/// The codes for a bucket that is not there, which is no answer about an object.
 const NO_BUCKET: [&str; 2] = ["NoSuchBucket", "ContainerNotFound"];
 
 impl Meaning {
@@ -51,16 +53,30 @@ impl Meaning {
     pub(crate) fn of(error: &object_store::Error, head: &Head, signs: bool) -> Self {
         use object_store::Error as E;
 
-        let code = head.code.as_deref();
         match error {
-            E::NotFound { .. } if code.is_some_and(|code| NO_BUCKET.contains(&code)) => {
-                Self::failed(OriginFault::Status(404), "there is no such bucket")
-            }
-            E::NotFound { .. } => Self::Absent,
+            // The credentials were not found.
+            E::NotFound { .. } if signs && !head.asked => Self::of_failure(error, head, signs),
+            E::NotFound { .. } => Self::of_not_found(head),
             E::NotModified { .. } => Self::NotModified,
             E::Precondition { .. } => Self::Changed,
             error => Self::of_failure(error, head, signs),
         }
+    }
+
+    /// Of a 404, or of an object that a store here does not have. Any web server answers 404: only a
+    /// service's code says that the answer is about the object.
+    fn of_not_found(head: &Head) -> Self {
+        let reason = match head.code.as_deref() {
+            // A store that sends no requests, or one whose answers are not seen here.
+            _ if head.status.is_none() => return Self::Absent,
+            Some(code) if NO_OBJECT.contains(&code) => return Self::Absent,
+            Some(code) if NO_BUCKET.contains(&code) => "there is no such bucket".to_owned(),
+            Some(code) => format!("answered 404 {code}, which is not about the object"),
+            None => "answered 404 without an error code: the answer is not an object store's, and \
+                     the endpoint may be wrong"
+                .to_owned(),
+        };
+        Self::failed(OriginFault::Status(404), reason)
     }
 
     fn of_failure(error: &object_store::Error, head: &Head, signs: bool) -> Self {
@@ -192,19 +208,39 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_that_is_gone_is_no_answer_about_an_object() {
-        let meaning = Meaning::of(&not_found(), &head(404, "NoSuchKey"), true);
-        assert_eq!(meaning, Meaning::Absent);
-        for code in NO_BUCKET {
-            let meaning = Meaning::of(&not_found(), &head(404, code), true);
-            assert!(matches!(
-                meaning,
-                Meaning::Failed {
-                    fault: OriginFault::Status(404),
-                    ..
-                }
-            ));
+    fn a_404_says_that_an_object_is_absent_only_by_a_code_for_that() {
+        for signs in [true, false] {
+            for code in NO_OBJECT {
+                let meaning = Meaning::of(&not_found(), &head(404, code), signs);
+                assert_eq!(meaning, Meaning::Absent);
+            }
+            for (code, expected) in [
+                ("NoSuchBucket", "no such bucket"),
+                ("ContainerNotFound", "no such bucket"),
+                ("ResourceNotFound", "answered 404 ResourceNotFound"),
+                ("", "without an error code"),
+            ] {
+                let meaning = Meaning::of(&not_found(), &head(404, code), signs);
+                let Meaning::Failed { fault, reason } = meaning else {
+                    panic!("{code}: {meaning:?}");
+                };
+                assert_eq!(fault, OriginFault::Status(404));
+                assert!(reason.contains(expected), "{reason}");
+            }
         }
+    }
+
+    #[test]
+    fn what_a_store_without_requests_does_not_find_is_absent() {
+        let meaning = Meaning::of(&not_found(), &Head::default(), false);
+        assert_eq!(meaning, Meaning::Absent);
+    }
+
+    #[test]
+    fn credentials_that_are_not_found_are_no_absent_object() {
+        let meaning = Meaning::of(&not_found(), &Head::default(), true);
+        let expected = Meaning::failed(OriginFault::Other, "no credentials could be obtained");
+        assert_eq!(meaning, expected);
     }
 
     #[test]

@@ -77,8 +77,8 @@
 //! | answer | meaning |
 //! |---|---|
 //! | the object | the value is its bytes, as stored: a compressed object stays compressed |
-//! | 404 | not found |
-//! | 404 with `NoSuchBucket` or `ContainerNotFound` | a failure |
+//! | 404 with the code `NoSuchKey` or `BlobNotFound` | not found |
+//! | 404 with another code, such as `NoSuchBucket`, or with none | a failure: it is not about the object, or not from a store |
 //! | 304, where the request had a condition | the value kept by the group is still right |
 //! | any other status, redirects included | a failure; 408, 429 and 5xx after the retries |
 //! | no connection, a silence over `read_timeout`, a load over `timeout` | a failure |
@@ -139,6 +139,8 @@
 //! * Each value is copied once into an allocation of its own size.
 //! * Commas in quoted strings of a `Cache-Control` split it. At worst a value is kept for a shorter
 //!   time.
+//! * What a store that is given to [`ObjectOrigin::from_store`] reports as not found is not found: the
+//!   codes of its answers are not seen here.
 //! * Keys that are not UTF-8, or end in a slash, cannot be objects here, though some services allow
 //!   them.
 //! * `file://` is for tests and for programs that read a bucket elsewhere: it follows symbolic links,

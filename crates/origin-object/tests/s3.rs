@@ -179,6 +179,19 @@ async fn a_bucket_that_is_not_there_is_a_failure_and_not_an_absence() {
 }
 
 #[tokio::test]
+async fn a_404_of_what_is_no_store_is_a_failure_and_not_an_absence() {
+    let server = Server::start().await;
+    server.acts(|_, _| Act::Status(404, ""));
+    let (told, text) = fault(&server.origin(), "a").await;
+    assert_eq!(told, OriginFault::Status(404));
+    assert!(text.contains("not an object store's"), "{text}");
+    server.acts(|_, _| Act::Status(404, "NoSuchUpload"));
+    let (told, text) = fault(&server.origin(), "a").await;
+    assert_eq!(told, OriginFault::Status(404));
+    assert!(text.contains("404 NoSuchUpload"), "{text}");
+}
+
+#[tokio::test]
 async fn a_value_over_the_limit_is_refused_by_its_length_and_not_read() {
     let server = Server::start().await;
     server.put("pre/a", vec![7; 1000]).await;

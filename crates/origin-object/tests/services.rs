@@ -29,6 +29,8 @@ async fn refusals(
     assert_eq!(load(origin, "a/b c").await.unwrap(), Loaded::absent());
     for (status, code) in [
         (404, no_bucket),
+        (404, "ResourceNotFound"),
+        (404, ""),
         (401, ""),
         (403, "AccessDenied"),
         (503, "Busy"),

@@ -111,3 +111,37 @@ async fn a_file_is_no_root() {
     assert!(failure.to_string().contains("is no directory"), "{failure}");
     assert!(FilesFeed::new("").is_err());
 }
+
+/// Passes without a check for a user who may read any directory, such as root.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_may_not_be_read_is_a_failure_until_it_may() {
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+
+    let mut watched = Watched::of(&["a", "secret/b"]).await;
+    let secret = watched.root.join("secret");
+    let allow = |mode| fs::set_permissions(&secret, fs::Permissions::from_mode(mode)).unwrap();
+    allow(0o000);
+    if fs::read_dir(&secret).is_ok() {
+        return;
+    }
+    let failure = watched.feed.open().await.unwrap_err().to_string();
+    let named = secret.display().to_string();
+    assert!(failure.contains(&named), "{failure}");
+    assert!(failure.contains("cannot be read"), "{failure}");
+    allow(0o700);
+    watched.feed.open().await.unwrap();
+    fs::write(secret.join("b"), "2").unwrap();
+    watched.tells(&key("secret/b")).await;
+
+    // One that appears while the feed is open.
+    let hidden = watched.root.join("hidden");
+    fs::DirBuilder::new().mode(0o000).create(&hidden).unwrap();
+    let failure = watched.fails().await;
+    let named = hidden.display().to_string();
+    assert!(failure.contains(&named), "{failure}");
+    fs::remove_dir(&hidden).unwrap();
+    watched.feed.open().await.unwrap();
+    fs::write(secret.join("b"), "3").unwrap();
+    watched.tells(&key("secret/b")).await;
+}

@@ -70,6 +70,22 @@ impl Watched {
         told
     }
 
+    /// Waits until that is told, or that everything may have changed; whether it was the latter.
+    pub(crate) async fn tells_all_or(&mut self, change: &Change) -> bool {
+        let tells = async {
+            loop {
+                let told = self.feed.next().await.unwrap().changes;
+                if told.contains(&Change::All) {
+                    return true;
+                }
+                if told.contains(change) {
+                    return false;
+                }
+            }
+        };
+        timeout(WITHIN, tells).await.expect("a change")
+    }
+
     /// Waits until those keys are told, and not that everything may have changed.
     pub(crate) async fn tells_keys(&mut self, names: &[&str]) {
         let mut missing: Vec<_> = names.iter().map(|name| key(name)).collect();

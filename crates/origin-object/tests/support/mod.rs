@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub(crate) enum Act {
     Serve,
-    /// Answers so, with a word for the error.
+    /// Answers so, with a code for the error; with an empty one as a web server that is no store.
     Status(u16, &'static str),
     /// Breaks the connection off after so many bytes of the body.
     Cut(usize),
@@ -307,7 +307,10 @@ fn sent(body: Bytes, act: Act, guard: UnderWay) -> UnsyncBoxBody<Bytes, std::io:
 }
 
 fn refusal(status: u16, code: &str) -> Answer {
-    let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>");
+    let body = match code {
+        "" => format!("<html><body><h1>{status}</h1></body></html>"),
+        code => format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>"),
+    };
     let body = Full::new(Bytes::from(body)).map_err(|never| match never {});
     let mut answer = Response::new(body.boxed_unsync());
     *answer.status_mut() = StatusCode::from_u16(status).unwrap();
