@@ -46,7 +46,7 @@ async fn main() -> anyhow::Result<()> {
     // Cold keys that come together are one statement.
     let origin = PostgresOrigin::open(ServerOptions {
         url,
-        query: "SELECT to_jsonb(users) FROM users WHERE id = $1::bigint".into(),
+        query: "SELECT to_jsonb(users) FROM users WHERE id = $1::bigint AND id::text = $1".into(),
         ..ServerOptions::default()
     });
     let users: TypedGroup<i64, User> = TypedGroup::builder(GROUP)

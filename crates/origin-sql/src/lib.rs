@@ -123,7 +123,8 @@
 //! **Keys** are bound as text. One that is not UTF-8 or holds a NUL is refused
 //! ([`OriginFault::Key`](gaggle_group::OriginFault)) before the server is asked;
 //! [`KeyType::Blob`] takes any. In PostgreSQL a key column of another type needs a cast, as in
-//! `WHERE id = $1::bigint`; a key that cannot be cast is refused as the request's fault. MySQL and
+//! `WHERE id = $1::bigint`; a key that cannot be cast is refused as the request's fault, and so is
+//! one that is no pattern, search or JSON where the query reads it as such. MySQL and
 //! MariaDB compare text by the column's collation, mostly without regard to case and to blanks at
 //! the end, so that `tom` finds `Tom`: give the key column `utf8mb4_bin` or `utf8mb4_nopad_bin`
 //! (MySQL: `utf8mb4_0900_bin`). They compare text with a number column as numbers: `7x` finds 7.
@@ -137,14 +138,40 @@
 //! `UNION ALL` of one subselect for each key, of 2, 4, 8… keys; a query for which they would write
 //! temporary tables (`ORDER BY`, `LIMIT`, `GROUP BY`, `UNION`) is asked key by key, and so is one that
 //! PostgreSQL cannot join: a line in the log says so. A statement brings 8 MiB of values at most;
-//! larger values are looked up one by one after it. If a row fails, the halves of the batch are
-//! asked, so that its key fails alone.
+//! larger values are looked up one by one after it. If a row or a key fails, the halves of the batch
+//! are asked, so that it fails alone. If the statement takes half of the statement timeout, its keys
+//! are asked in smaller parts, the slow one alone at the end, and the whole batch within the timeout.
 //!
 //! **Time.** A statement ends on the server after `statement_timeout`. Each runs in a task of its
 //! own, so that a connection is never given to another load in the middle of one. PostgreSQL 14 and
 //! later ends the statement of a dropped load within about a second, since its connection is closed.
 //! MySQL and MariaDB do not notice: the statement runs to its end or its timeout, and keeps its
 //! connection until then.
+//!
+//! **Sessions** are set to be for reading only (`read_only`): a function that the query calls cannot
+//! write.
+//!
+//! **The URL** names the user. The password can come from `password_file`, which is read for each
+//! new connection. The environment (`PGHOST`, `PGSSLMODE`…) and `~/.pgpass` have no say; where
+//! `PGOPTIONS`, `PGSSLCERT` or `PGSSLKEY` is set, opening fails, since the driver would take it. Any
+//! other parameter than these is an error at open that tells its name and not its value:
+//!
+//! | PostgreSQL | MySQL and MariaDB |
+//! |---|---|
+//! | `sslmode` | `ssl-mode` |
+//! | `sslrootcert`, `sslcert`, `sslkey`: files | `ssl-ca`, `ssl-cert`, `ssl-key` |
+//! | `application_name` (`gaggle`) | `charset` (only `utf8mb4`), `collation` |
+//! | `options=-c name=value`, `options[name]=value` | `time-zone` (`+00:00`) |
+//! | `host=/directory` of a socket | `socket`: its file |
+//! | `statement-cache-capacity` (100) | the same |
+//!
+//! **Changes of the tables.** What a connection has prepared and no longer fits costs one more try,
+//! on a new connection. If the type of the value changes between text and bytes, the look-up
+//! follows.
+//!
+//! **Opening** connects once to each server. One that refuses the user, the password or the database
+//! is an error, also if it is a replica. A replica that cannot be reached is a warning in the log, and
+//! so is a primary, if a replica answers.
 //!
 //! **Connections.** A connection that turns out to be dead, as after a restart of the server, costs
 //! no load an error: the statement runs once more, on a new connection. A server that cannot be
@@ -160,7 +187,8 @@
 //! | all connections are in use, here or on the server | `Busy` |
 //! | the statement timeout; the wait for a lock | `TimedOut` |
 //! | the connection broke in a statement | `BrokeOff` |
-//! | the key cannot be bound or cast | `Key` |
+//! | the key cannot be bound, cast or computed with | `Key` |
+//! | a value that MySQL cannot send, being longer than its `max_allowed_packet` | `Unusable` |
 //! | a row that raises an error, and anything else | `Other` |
 //!
 //! # Trade-offs
@@ -181,9 +209,14 @@
 //! * In SQLite each load is a statement of its own; keys are not gathered into one.
 //! * A replica may lag: where removals follow the database's changes, a removed key can be loaded
 //!   from a replica as it was before, and is then kept.
-//! * The message of an error about a row or a key may hold values: it is logged at `debug`, and the
-//!   failure tells its SQLSTATE.
-//! * An error in casting a stored value (SQLSTATE 22P02) looks like one in casting the key.
+//! * The message of an error that is not known to be about the statement or the server may hold keys
+//!   and values: it is logged at `debug`, and the failure tells its SQLSTATE, and MySQL's number.
+//! * An error about a stored value looks like one about the key: all data exceptions (SQLSTATE 22…)
+//!   are told as the key's fault, which does not count against the group's breaker.
+//! * Slow keys take time from the others of their batch: with more than a few of them, others time
+//!   out, too.
+//! * Each change between single look-ups and batches on a connection costs it one more round trip, to
+//!   set the statement timeout. A connection that was last used for the same is taken first.
 //! * The key reaches a SQLite database as text or as bytes by [`KeyType`], not as the column's type.
 //!   Comparing with an `INTEGER` column works, since SQLite converts text there; a `BLOB` column
 //!   needs [`KeyType::Blob`].

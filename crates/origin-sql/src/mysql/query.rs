@@ -1,5 +1,6 @@
 //! The query for MySQL and MariaDB: what is checked of it, and how it is asked.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ pub(crate) struct Lookup {
     wrapped: Wrapped,
     /// The statements for 1, 2, 4… keys, each made when it is first needed.
     statements: [OnceLock<SqlStr>; SIZES],
+    /// The same for any type of value, for when it has become another one.
+    careful: [OnceLock<SqlStr>; SIZES],
+    has_changed: AtomicBool,
     key_type: KeyType,
     max_batch: usize,
 }
@@ -43,8 +47,16 @@ impl Dialect for Lookup {
     async fn connect(
         address: &MySqlConnectOptions,
         session: Session,
+        password: Option<&str>,
     ) -> Result<MySqlConnection, sqlx::Error> {
-        connect::connect(address, session).await
+        connect::connect(address, session, password).await
+    }
+
+    async fn limit(
+        connection: &mut MySqlConnection,
+        statement_timeout: Duration,
+    ) -> Result<(), sqlx::Error> {
+        connect::limit(connection, statement_timeout).await
     }
 
     async fn check(
@@ -66,7 +78,7 @@ impl Dialect for Lookup {
             return Err(reason.into());
         }
         let wrapped = Wrapped::of(connection, statement.text, &described).await?;
-        if let Err(error) = prepare(connection, &wrapped.statement(1)).await {
+        if let Err(error) = prepare(connection, &wrapped.statement(1, wrapped.value)).await {
             return Err(match error {
                 Unusable::Query(reason) => format!("it must be a single SELECT: {reason}").into(),
                 failed @ Unusable::Failed(_) => failed,
@@ -83,6 +95,8 @@ impl Dialect for Lookup {
         Ok(Self {
             wrapped,
             statements: Default::default(),
+            careful: Default::default(),
+            has_changed: AtomicBool::new(false),
             key_type,
             max_batch,
         })
@@ -102,10 +116,47 @@ impl Dialect for Lookup {
         keys: &[Key],
         room: u64,
     ) -> Result<Vec<Row>, sqlx::Error> {
+        let has_changed = self.has_changed.load(Relaxed);
+        let rows = self.fetch(connection, keys, room, has_changed).await?;
+        let is_binary = rows.first().map(is_binary).transpose()?;
+        if !has_changed && self.wrapped.is_other(is_binary) {
+            tracing::info!("the type of the query's value has changed: any type is looked up now");
+            self.has_changed.store(true, Relaxed);
+            let rows = self.fetch(connection, keys, room, true).await?;
+            return rows.iter().map(|one| row(one, room)).collect();
+        }
+        rows.iter().map(|one| row(one, room)).collect()
+    }
+
+    fn kind(error: &dyn DatabaseError) -> Kind {
+        connect::kind(error)
+    }
+
+    fn refuses(error: &dyn DatabaseError) -> bool {
+        connect::refuses(error)
+    }
+
+    fn code(error: &dyn DatabaseError) -> String {
+        connect::code(error)
+    }
+
+    fn ends_when_closed(connection: &MySqlConnection) -> Option<Duration> {
+        connect::ends_when_closed(connection)
+    }
+}
+
+impl Lookup {
+    async fn fetch(
+        &self,
+        connection: &mut MySqlConnection,
+        keys: &[Key],
+        room: u64,
+        has_changed: bool,
+    ) -> Result<Vec<MySqlRow>, sqlx::Error> {
         // Few sizes of statements, so that each connection has few to keep. What is over is asked
         // for the key NULL, which equals none.
         let size = keys.len().next_power_of_two();
-        let mut query = sqlx::query::<MySql>(self.statement(size));
+        let mut query = sqlx::query::<MySql>(self.statement(size, has_changed));
         for at in 0..size {
             query = query.bind(room);
             query = match (keys.get(at), self.key_type) {
@@ -117,44 +168,41 @@ impl Dialect for Lookup {
                 (None, _) => query.bind(None::<&str>),
             };
         }
-        let rows = query.fetch_all(connection).await?;
-        rows.iter().map(row).collect()
+        query.fetch_all(connection).await
     }
 
-    fn kind(error: &dyn DatabaseError) -> Kind {
-        connect::kind(error)
-    }
-
-    fn ends_when_closed(connection: &MySqlConnection) -> Option<Duration> {
-        connect::ends_when_closed(connection)
-    }
-}
-
-impl Lookup {
-    fn statement(&self, size: usize) -> SqlStr {
-        let make = || sql(self.wrapped.statement(size));
-        let kept = self.statements.get(size.trailing_zeros() as usize);
+    fn statement(&self, size: usize, has_changed: bool) -> SqlStr {
+        let (value, kept) = if has_changed {
+            (ANYTHING, &self.careful)
+        } else {
+            (self.wrapped.value, &self.statements)
+        };
+        let make = || sql(self.wrapped.statement(size, value));
+        let kept = kept.get(size.trailing_zeros() as usize);
         kept.map_or_else(make, |kept| kept.get_or_init(make).clone())
     }
 }
 
 /// What the wrapped statements return: which key, whether the value is `NULL`, its length, the
-/// value, the seconds.
-fn row(row: &MySqlRow) -> Result<Row, sqlx::Error> {
+/// value, the seconds, whether the value's type is one of bytes.
+fn row(row: &MySqlRow, room: u64) -> Result<Row, sqlx::Error> {
     let of: i64 = row.try_get_unchecked(0)?;
     let is_null: i64 = row.try_get_unchecked(1)?;
     let len: Option<i64> = row.try_get_unchecked(2)?;
     let value: Option<&[u8]> = row.try_get_unchecked(3)?;
-    if is_null == 0 && len.is_none() {
-        let reason = "a value is longer than the server's max_allowed_packet";
-        return Err(sqlx::Error::Decode(reason.into()));
-    }
+    let len = len.map_or(0, |len| len.try_into().unwrap_or(0));
     Ok(Row {
         of: usize::try_from(of).unwrap_or(usize::MAX),
-        len: len.map(|len| len.try_into().unwrap_or(0)),
+        len: (is_null == 0).then_some(len),
         value: value.map(Bytes::copy_from_slice),
         seconds: row.try_get_unchecked(4)?,
+        unreadable: is_null == 0 && value.is_none() && len <= room,
     })
+}
+
+fn is_binary(row: &MySqlRow) -> Result<bool, sqlx::Error> {
+    let is_binary: Option<i64> = row.try_get_unchecked(5)?;
+    Ok(is_binary == Some(1))
 }
 
 /// How a query is wrapped, by its columns.
@@ -228,34 +276,53 @@ impl Wrapped {
     /// Whether the server writes what the query brings into a temporary table before it takes the
     /// first row of it. A statement of many such tables is slow, and has crashed MariaDB 10.11.
     async fn is_materialised(&self, connection: &mut MySqlConnection) -> bool {
-        let text = format!("EXPLAIN {}", self.statement(2));
-        let mut asked = sqlx::query::<MySql>(sql(text));
-        for _ in 0..2 {
-            asked = asked.bind(0_u64).bind("");
+        let text = sql(format!("EXPLAIN {}", self.statement(2, self.value)));
+        // The server tries functions of the key when it explains, and not all take an empty one.
+        for key in [
+            "",
+            "0",
+            "00000000-0000-0000-0000-000000000000",
+            "2000-01-01",
+        ] {
+            let mut asked = sqlx::query::<MySql>(text.clone());
+            for _ in 0..2 {
+                asked = asked.bind(0_u64).bind(key);
+            }
+            if let Ok(steps) = asked.fetch_all(&mut *connection).await {
+                return steps.iter().any(|step| {
+                    let kind = step.try_get_unchecked::<String, _>("select_type");
+                    kind.map_or(true, |kind| kind.contains("DERIVED"))
+                });
+            }
         }
-        let Ok(steps) = asked.fetch_all(connection).await else {
-            return true;
-        };
-        steps.iter().any(|step| {
-            let kind = step.try_get_unchecked::<String, _>("select_type");
-            kind.map_or(true, |kind| kind.contains("DERIVED"))
-        })
+        true
+    }
+
+    /// Whether the type of a value is none that it is wrapped for.
+    fn is_other(&self, is_binary: Option<bool>) -> bool {
+        match self.value {
+            BINARY => is_binary == Some(false),
+            TEXT => is_binary == Some(true),
+            _ => false,
+        }
     }
 
     /// The statement for so many keys. Its parameters are for each of them the most bytes that its
     /// value may have, and the key. The line break ends a comment on the query's last line. Each
     /// subselect has a `WITH` of its own, to name the columns: MariaDB takes 64 in one clause.
-    fn statement(&self, keys: usize) -> String {
+    fn statement(&self, keys: usize, value: &str) -> String {
         let Self {
             query,
-            value,
             seconds,
             names,
+            ..
         } = self;
         let firsts = (0..keys).map(|at| {
             format!(
-                "(SELECT {at}, gaggle_value IS NULL, OCTET_LENGTH({value}), \
-                 CASE WHEN OCTET_LENGTH({value}) <= ? THEN {value} END, {seconds}\n\
+                "(SELECT {at}, gaggle_value IS NULL, \
+                 COALESCE(OCTET_LENGTH({value}), OCTET_LENGTH(gaggle_value)), \
+                 CASE WHEN OCTET_LENGTH({value}) <= ? THEN {value} END, {seconds}, \
+                 CHARSET(gaggle_value) = 'binary'\n\
                  FROM (WITH gaggle_row({names}) AS (\n{query}\n)\n\
                  SELECT * FROM gaggle_row) AS gaggle_first LIMIT 1)"
             )

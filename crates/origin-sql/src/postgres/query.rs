@@ -1,5 +1,8 @@
 //! The query for PostgreSQL: what is checked of it, and how it is asked.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
 use bytes::Bytes;
 use gaggle_group::Key;
 use sqlx::error::DatabaseError;
@@ -19,10 +22,19 @@ use crate::server::{Dialect, Kind, Row, ServerOptions, Session, Unusable};
 /// A query that was checked.
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    one: SqlStr,
-    many: SqlStr,
+    text: Statements,
+    bytes: Statements,
+    /// Which of them is asked: the type that the value had last.
+    is_bytes: AtomicBool,
     key_type: KeyType,
     max_batch: usize,
+}
+
+/// The query, wrapped.
+#[derive(Debug)]
+struct Statements {
+    one: SqlStr,
+    many: SqlStr,
 }
 
 impl Dialect for Lookup {
@@ -36,8 +48,16 @@ impl Dialect for Lookup {
     async fn connect(
         address: &PgConnectOptions,
         session: Session,
+        password: Option<&str>,
     ) -> Result<PgConnection, sqlx::Error> {
-        connect::connect(address, session).await
+        connect::connect(address, session, password).await
+    }
+
+    async fn limit(
+        connection: &mut PgConnection,
+        statement_timeout: Duration,
+    ) -> Result<(), sqlx::Error> {
+        connect::limit(connection, statement_timeout).await
     }
 
     async fn check(
@@ -49,7 +69,8 @@ impl Dialect for Lookup {
         let statement = Statement::read(query, Flavour::Postgres)?;
         parameters(&statement)?;
         let described = prepare(connection, &statement.text, key_type).await?;
-        let wrapped = Wrapped::of(connection, &described).await?;
+        let text = text_for(connection).await?;
+        let wrapped = Wrapped::of(&described, text)?;
         let one = wrapped.one(&statement.text);
         if let Err(error) = prepare(connection, &one, key_type).await {
             return Err(match error {
@@ -57,10 +78,20 @@ impl Dialect for Lookup {
                 failed @ Unusable::Failed(_) => failed,
             });
         }
-        let many = wrapped.many(&statement.with("gaggle_keys.key"), key_type);
+        let statements = |wrapped: Wrapped| Statements {
+            one: sql(wrapped.one(&statement.text)),
+            many: sql(wrapped.many(&statement.with("gaggle_keys.key"), key_type)),
+        };
         Ok(Self {
-            one: sql(one),
-            many: sql(many),
+            text: statements(Wrapped {
+                value: text,
+                ..wrapped
+            }),
+            bytes: statements(Wrapped {
+                value: BYTES,
+                ..wrapped
+            }),
+            is_bytes: AtomicBool::new(wrapped.value == BYTES),
             key_type,
             max_batch,
         })
@@ -80,15 +111,59 @@ impl Dialect for Lookup {
         keys: &[Key],
         room: u64,
     ) -> Result<Vec<Row>, sqlx::Error> {
+        for _ in 0..2 {
+            let as_bytes = self.is_bytes.load(Relaxed);
+            let fetched = self.fetch(connection, keys, room, as_bytes).await;
+            let is_bytes = match &fetched {
+                Ok(rows) => rows.first().map_or(as_bytes, brings_bytes),
+                // What was bytes has become a type that has no length.
+                Err(error) => as_bytes && !has_no_function(error),
+            };
+            if is_bytes == as_bytes {
+                return fetched?.iter().map(row).collect();
+            }
+            tracing::info!(is_bytes, "the type of the query's value has changed");
+            self.is_bytes.store(is_bytes, Relaxed);
+        }
+        let reason = "the type of the value changes with each statement";
+        Err(sqlx::Error::Decode(reason.into()))
+    }
+
+    fn kind(error: &dyn DatabaseError) -> Kind {
+        connect::kind(error)
+    }
+
+    fn refuses(error: &dyn DatabaseError) -> bool {
+        connect::refuses(error)
+    }
+
+    fn code(error: &dyn DatabaseError) -> String {
+        connect::code(error)
+    }
+
+    fn ends_when_closed(connection: &PgConnection) -> Option<Duration> {
+        connect::ends_when_closed(connection)
+    }
+}
+
+impl Lookup {
+    async fn fetch(
+        &self,
+        connection: &mut PgConnection,
+        keys: &[Key],
+        room: u64,
+        as_bytes: bool,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let statements = if as_bytes { &self.bytes } else { &self.text };
         let room = i64::try_from(room).unwrap_or(i64::MAX);
         let query = if let [key] = keys {
-            let query = sqlx::query::<Postgres>(self.one.clone());
+            let query = sqlx::query::<Postgres>(statements.one.clone());
             match self.key_type {
                 KeyType::Text => query.bind(text(key)?),
                 KeyType::Blob => query.bind(&key[..]),
             }
         } else {
-            let query = sqlx::query::<Postgres>(self.many.clone());
+            let query = sqlx::query::<Postgres>(statements.many.clone());
             match self.key_type {
                 KeyType::Text => {
                     let keys = keys.iter().map(text);
@@ -97,20 +172,25 @@ impl Dialect for Lookup {
                 KeyType::Blob => query.bind(keys.iter().map(|key| &key[..]).collect::<Vec<_>>()),
             }
         };
-        let rows = query.bind(room).fetch_all(connection).await?;
-        rows.iter().map(row).collect()
-    }
-
-    fn kind(error: &dyn DatabaseError) -> Kind {
-        connect::kind(error)
-    }
-
-    fn ends_when_closed(connection: &PgConnection) -> Option<std::time::Duration> {
-        connect::ends_when_closed(connection)
+        query.bind(room).fetch_all(connection).await
     }
 }
 
-/// What the wrapped statements return: which key, the length, the value, the seconds.
+/// Whether the value is bytes by now. The statement may have been made for text.
+fn brings_bytes(row: &PgRow) -> bool {
+    row.column(VALUE).type_info().name() == "BYTEA"
+}
+
+fn has_no_function(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    error.and_then(DatabaseError::code).as_deref() == Some("42883")
+}
+
+/// The column that has the value's own type, and is always `NULL`.
+const VALUE: usize = 4;
+
+/// What the wrapped statements return: which key, the length, the value, the seconds, and the
+/// value's type. If that changes, the server refuses to run what was prepared before.
 fn row(row: &PgRow) -> Result<Row, sqlx::Error> {
     let of: i64 = row.try_get(0)?;
     let len: Option<i64> = row.try_get(1)?;
@@ -127,10 +207,14 @@ fn row(row: &PgRow) -> Result<Row, sqlx::Error> {
         len: len.map(|len| len.try_into().unwrap_or(0)),
         value,
         seconds: row.try_get(3)?,
+        unreadable: false,
     })
 }
 
+const BYTES: &str = "gaggle_value";
+
 /// How a query is wrapped, by its columns.
+#[derive(Clone, Copy)]
 struct Wrapped {
     /// The value as bytes, or as text that comes as UTF-8.
     value: &'static str,
@@ -139,18 +223,11 @@ struct Wrapped {
 }
 
 impl Wrapped {
-    async fn of(connection: &mut PgConnection, described: &PgStatement) -> Result<Self, Unusable> {
+    fn of(described: &PgStatement, text: &'static str) -> Result<Self, Unusable> {
         let columns = described.columns();
         usable(columns.len())?;
         let is_bytes = columns[0].type_info().name() == "BYTEA";
-        let value = if is_bytes {
-            "gaggle_value"
-        } else if is_utf8(connection).await? {
-            // The length of a stored text is known without reading it.
-            "(gaggle_value)::text"
-        } else {
-            "convert_to((gaggle_value)::text, 'UTF8')"
-        };
+        let value = if is_bytes { BYTES } else { text };
         let Some(seconds) = columns.get(1) else {
             return Ok(Self {
                 value,
@@ -178,7 +255,7 @@ impl Wrapped {
             names,
         } = self;
         format!(
-            "SELECT {value} AS v, {seconds} AS s\n\
+            "SELECT {value} AS v, {seconds} AS s, CASE WHEN false THEN gaggle_value END AS t\n\
              FROM (\n{query}\n) AS gaggle_row({names}) LIMIT 1"
         )
     }
@@ -186,7 +263,7 @@ impl Wrapped {
     fn one(&self, query: &str) -> String {
         let first = self.first(query);
         format!(
-            "SELECT 1::int8, octet_length(v)::int8, CASE WHEN octet_length(v) <= $2::int8 THEN v END, s\n\
+            "SELECT 1::int8, octet_length(v)::int8, CASE WHEN octet_length(v) <= $2::int8 THEN v END, s, t\n\
              FROM (\n{first}\n) AS gaggle_first"
         )
     }
@@ -199,7 +276,7 @@ impl Wrapped {
             KeyType::Blob => "bytea[]",
         };
         format!(
-            "SELECT n, octet_length(v)::int8, CASE WHEN octet_length(v) <= $2::int8 THEN v END, s\n\
+            "SELECT n, octet_length(v)::int8, CASE WHEN octet_length(v) <= $2::int8 THEN v END, s, t\n\
              FROM unnest($1::{array}) WITH ORDINALITY AS gaggle_keys(key, n)\n\
              CROSS JOIN LATERAL (\n{first}\n) AS gaggle_first"
         )
@@ -221,13 +298,18 @@ fn parameters(statement: &Statement) -> Result<(), String> {
     }
 }
 
-/// Whether the database keeps its text as UTF-8.
-async fn is_utf8(connection: &mut PgConnection) -> Result<bool, Unusable> {
+/// How a value becomes text in UTF-8.
+async fn text_for(connection: &mut PgConnection) -> Result<&'static str, Unusable> {
     let encoding: String = sqlx::query_scalar("SELECT current_setting('server_encoding')")
         .fetch_one(connection)
         .await
         .map_err(Unusable::Failed)?;
-    Ok(encoding == "UTF8")
+    Ok(if encoding == "UTF8" {
+        // The length of a stored text is known without reading it.
+        "(gaggle_value)::text"
+    } else {
+        "convert_to((gaggle_value)::text, 'UTF8')"
+    })
 }
 
 /// Prepares a statement whose first parameter is a key.

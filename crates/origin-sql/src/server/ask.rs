@@ -46,10 +46,14 @@ async fn run<D: Dialect>(
     mut answering: oneshot::Sender<Answer>,
 ) {
     let ends_when_closed = D::ends_when_closed(&lease.connection);
-    let limit = limit + BEYOND;
+    let waited = limit + BEYOND;
+    let asked = async {
+        lease.limit(limit).await?;
+        lookup.look_up(&mut lease.connection, &keys, room).await
+    };
     let outcome = tokio::select! {
         biased;
-        outcome = timeout(limit, lookup.look_up(&mut lease.connection, &keys, room)) => outcome,
+        outcome = timeout(waited, asked) => outcome,
         ends_within = abandoned(&mut answering, ends_when_closed) => {
             return lease.abandon(ends_within).await;
         }
@@ -70,7 +74,7 @@ async fn run<D: Dialect>(
         }
         Err(_) => {
             lease.close();
-            Err(Trouble::TooLong(limit))
+            Err(Trouble::TooLong(waited))
         }
     };
     // Nobody may wait any more; the connection has been cared for.

@@ -3,15 +3,21 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use gaggle_group::{Key, Load, Loaded, OriginError};
+use gaggle_group::{Key, Load, Loaded, OriginError, OriginFault};
 
 use super::dialect::Row;
+use super::failure::failed;
 use super::origin::IN_PASSING;
+use super::parts::Parts;
 use super::reserved::Reserved;
 use super::{Dialect, Kind, Remote};
 
 /// The most bytes of values that one statement may bring, over all its keys.
 const IN_BATCH: u64 = 8 << 20;
+
+/// After how many failures that may concern a key or all of them they are taken to concern all. One
+/// odd key of 1,024 causes 11.
+const MOST_ODDITIES: usize = 24;
 
 type Outcome = Result<Loaded, OriginError>;
 
@@ -40,36 +46,49 @@ impl<D: Dialect> Remote<D> {
                 Err(error) => batch.set(of, Err(error)),
             }
         }
-        let most = self.max_batch();
-        let mut ranges: Vec<Range<usize>> = (0..batch.keys.len())
-            .step_by(most)
-            .map(|from| from..batch.keys.len().min(from + most))
-            .collect();
-        // The last is looked up first, which makes no difference.
-        while let Some(range) = ranges.pop() {
+        let mut parts = Parts::of(batch.keys.len(), self.max_batch(), self.statement_timeout());
+        let mut oddities = 0;
+        while let Some((part, limit)) = parts.next() {
+            let range = part.range.clone();
             let room = batch.room(&range);
             let keys = Arc::from(&batch.keys[range.clone()]);
-            let unanswered = match self.rows(keys, room, &mut batch.reserved).await {
+            let rows = self.rows(keys, room, &mut batch.reserved, limit).await;
+            let unanswered = match rows {
                 Ok(rows) => {
                     batch.take(&range, rows).await;
                     continue;
                 }
                 Err(unanswered) => unanswered,
             };
-            match unanswered.kind {
-                // Some row is at fault: the others are found without it.
-                Kind::Data | Kind::Key if range.len() > 1 => {
-                    let middle = range.start + range.len() / 2;
-                    ranges.extend([range.start..middle, middle..range.end]);
+            let concerns_all = match unanswered.kind {
+                // Some key or some row is at fault: the others are found without it.
+                Kind::Data | Kind::Key | Kind::TimedOut => false,
+                // Perhaps.
+                Kind::Other | Kind::Unusable => {
+                    oddities += 1;
+                    oddities > MOST_ODDITIES
                 }
-                Kind::Data | Kind::Key => batch.fail(range, &unanswered.error),
-                // All are at fault, and would be again.
-                _ => {
-                    batch.fail(range, &unanswered.error);
-                    for range in std::mem::take(&mut ranges) {
-                        batch.fail(range, &unanswered.error);
-                    }
+                Kind::Broken | Kind::Busy | Kind::All => true,
+            };
+            if concerns_all {
+                batch.fail(range, &unanswered.error);
+                for part in parts.take_all() {
+                    batch.fail(part.range, &unanswered.error);
                 }
+            } else if range.len() == 1 {
+                batch.fail(range, &unanswered.error);
+            } else if unanswered.kind == Kind::TimedOut {
+                parts.split_slow(&part);
+            } else {
+                parts.halve(&part);
+            }
+        }
+        let late = parts.take_all();
+        if !late.is_empty() {
+            let reason = "other keys of the batch took all the time that there is".to_owned();
+            let error = failed(self.name(), reason).known_as(OriginFault::TimedOut);
+            for part in late {
+                batch.fail(part.range, &error);
             }
         }
         for (of, row) in std::mem::take(&mut batch.left) {

@@ -21,13 +21,17 @@ pub(crate) struct Row {
     pub(crate) value: Option<Bytes>,
     /// For how many seconds it is fresh, if the query says so.
     pub(crate) seconds: Option<f64>,
+    /// Whether the server could not bring the value, though it was allowed to.
+    pub(crate) unreadable: bool,
 }
 
 /// What each connection is set to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Session {
     pub(crate) connect_timeout: Duration,
+    /// Of the next statements.
     pub(crate) statement_timeout: Duration,
+    pub(crate) read_only: bool,
 }
 
 /// What an error of the database means for those that wait.
@@ -42,9 +46,13 @@ pub(crate) enum Kind {
     /// Something is wrong with what a row holds. The text may tell keys and values.
     Data,
     /// The key is of a form that the query cannot use. The text tells the key.
-    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
     Key,
-    /// Anything else. It concerns all keys.
+    /// What came is not what was asked for.
+    Unusable,
+    /// Something is wrong with the statement, or with the server: it concerns all keys. The text
+    /// tells names of the statement.
+    All,
+    /// Anything else. It may concern one key alone, and the text may tell it.
     Other,
 }
 
@@ -70,11 +78,19 @@ pub(crate) trait Dialect: Send + Sync + Sized + 'static {
     /// Reads a URL. `Err` is why it cannot be used, without secrets.
     fn address(url: &str, options: &ServerOptions) -> Result<Self::Address, String>;
 
-    /// Connects, and sets the session up.
+    /// Connects, with a password in place of the address's if there is one, and sets the session
+    /// up.
     fn connect(
         address: &Self::Address,
         session: Session,
+        password: Option<&str>,
     ) -> impl Future<Output = Result<Self::Connection, sqlx::Error>> + Send;
+
+    /// Sets after how long the server ends each of the next statements.
+    fn limit(
+        connection: &mut Self::Connection,
+        statement_timeout: Duration,
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 
     /// Checks a query. `Err` is what is wrong with it.
     fn check(
@@ -101,6 +117,12 @@ pub(crate) trait Dialect: Send + Sync + Sized + 'static {
 
     /// What an error of the database means.
     fn kind(error: &dyn DatabaseError) -> Kind;
+
+    /// Whether the server refuses what is configured: the user, the password or the database.
+    fn refuses(error: &dyn DatabaseError) -> bool;
+
+    /// The numbers that an error is known by, for the log.
+    fn code(error: &dyn DatabaseError) -> String;
 
     /// How soon the server ends a statement whose connection is closed; `None` where it does not.
     fn ends_when_closed(connection: &Self::Connection) -> Option<Duration>;

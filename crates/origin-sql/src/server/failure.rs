@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use gaggle_group::{OriginError, OriginFault};
-use sqlx::error::DatabaseError;
 
 use super::{Dialect, Kind};
 use crate::error::{Failure, said};
@@ -15,6 +14,8 @@ pub(super) enum Trouble {
     AllInUse { waited: Duration, connections: u32 },
     /// No connection could be made.
     Unreachable(String),
+    /// No connection could be made, as what is configured for it is refused.
+    Refused(String),
     /// The statement failed.
     Failed(sqlx::Error),
     /// The server did not end the statement when it should have.
@@ -28,7 +29,7 @@ impl Trouble {
     pub(super) fn kind<D: Dialect>(&self) -> Kind {
         match self {
             Self::AllInUse { .. } => Kind::Busy,
-            Self::Unreachable(_) | Self::Ended => Kind::Broken,
+            Self::Unreachable(_) | Self::Refused(_) | Self::Ended => Kind::Broken,
             Self::TooLong(_) => Kind::TimedOut,
             Self::Failed(error) => kind::<D>(error),
         }
@@ -45,7 +46,7 @@ impl Trouble {
                 OriginFault::Busy,
                 format!("no connection within {waited:?}: all {connections} are in use"),
             ),
-            Self::Unreachable(reason) => (
+            Self::Unreachable(reason) | Self::Refused(reason) => (
                 OriginFault::Unreachable,
                 format!("cannot be reached: {reason}"),
             ),
@@ -66,7 +67,8 @@ fn fault_of(kind: Kind) -> OriginFault {
         Kind::TimedOut => OriginFault::TimedOut,
         Kind::Busy => OriginFault::Busy,
         Kind::Key => OriginFault::Key,
-        Kind::Data | Kind::Other => OriginFault::Other,
+        Kind::Unusable => OriginFault::Unusable,
+        Kind::Data | Kind::All | Kind::Other => OriginFault::Other,
     }
 }
 
@@ -87,19 +89,21 @@ pub(super) fn kind<D: Dialect>(error: &sqlx::Error) -> Kind {
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
         | sqlx::Error::WorkerCrashed => Kind::Broken,
+        sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => Kind::Unusable,
         _ => Kind::Other,
     }
 }
 
 /// What the database said, without what it may say of keys and values.
 pub(super) fn text<D: Dialect>(error: &sqlx::Error) -> String {
-    if !matches!(kind::<D>(error), Kind::Data | Kind::Key) {
+    let kind = kind::<D>(error);
+    let (Kind::Data | Kind::Key | Kind::Other, Some(told)) = (kind, error.as_database_error())
+    else {
         return said(error);
-    }
-    let code = error.as_database_error().and_then(DatabaseError::code);
+    };
     tracing::debug!(%error, "the database cannot use a key or a row");
     format!(
-        "it cannot use a key or what a row holds: SQLSTATE {} (its message is logged at debug)",
-        code.unwrap_or_default()
+        "it cannot use a key or what a row holds: {} (its message is logged at debug)",
+        D::code(told)
     )
 }

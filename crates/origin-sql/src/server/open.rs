@@ -6,13 +6,14 @@ use gaggle_group::Key;
 use tokio::time::timeout;
 
 use super::dialect::Unusable;
-use super::failure::{Trouble, kind, text};
+use super::failure::{Trouble, kind};
 use super::options::named;
 use super::origin::Remote;
 use super::pool::Pool;
 use super::replicas::Servers;
 use super::{Dialect, Kind, ServerOptions};
 use crate::OpenError;
+use crate::error::said;
 
 impl<D: Dialect> Remote<D> {
     /// Connects, checks the query, and tries it.
@@ -50,13 +51,15 @@ async fn checked<D: Dialect>(
     servers: &Servers<D>,
     options: &ServerOptions,
 ) -> Result<D, OpenError> {
-    let (mut lease, pool) = servers.lease_from_any().await.map_err(|trouble| {
-        let database = servers.primary().name().to_owned();
+    let leased = servers.lease_from_any(options.statement_timeout).await;
+    let (mut lease, pool) = leased.map_err(|(trouble, database)| {
         let reason = match trouble {
             Trouble::Unreachable(reason) => format!("it cannot be reached: {reason}"),
-            Trouble::Failed(error) => text::<D>(&error),
+            Trouble::Refused(reason) => reason,
+            Trouble::Failed(error) => said(&error),
             other => format!("{other:?}"),
         };
+        let database = database.to_owned();
         OpenError::Open { database, reason }
     })?;
     let database = pool.name();
@@ -70,18 +73,18 @@ async fn checked<D: Dialect>(
         let checked = D::check(connection, query, key_type, options.max_batch).await;
         let mut lookup = checked.map_err(|error| match error {
             Unusable::Query(reason) => reason,
-            Unusable::Failed(error) => text::<D>(&error),
+            Unusable::Failed(error) => said(&error),
         })?;
         // Some mistakes show only when a statement runs, such as a right that is not granted.
         if let Err(error) = tried(&lookup, connection, 1).await {
-            return Err(text::<D>(&error));
+            return Err(said(&error));
         }
         if lookup.max_batch() > 1
             && let Err(error) = tried(&lookup, connection, 2).await
         {
             tracing::warn!(
                 database,
-                reason = text::<D>(&error),
+                reason = said(&error),
                 "the query cannot look up several keys in one statement: each key takes one of its own"
             );
             lookup.without_batches();
@@ -97,7 +100,7 @@ async fn checked<D: Dialect>(
     Ok(lookup)
 }
 
-/// Looks up so many empty keys. Where such keys are of no use to the query, nothing is known.
+/// Looks up so many empty keys: the text of an error tells no key. Where such keys are of no use to the query, nothing is known.
 async fn tried<D: Dialect>(
     lookup: &D,
     connection: &mut D::Connection,

@@ -15,13 +15,20 @@ pub struct ServerOptions {
     /// `mysql://user:password@host:3306/database`. Characters of the password other than letters
     /// and digits are percent-encoded. It is a secret, and shown without the user and the password.
     ///
+    /// Only the parameters that the crate's documentation lists can be given. Neither the driver's
+    /// environment variables nor `~/.pgpass` have a say.
+    ///
     /// TLS is asked for by `?sslmode=verify-full` (PostgreSQL) or `?ssl-mode=VERIFY_IDENTITY`
     /// (MySQL, MariaDB). Without it TLS is used where the server offers it, and the certificate is
     /// not verified.
     pub url: String,
-    /// The password, in place of the one in the URLs, for one that comes from a file or an
-    /// environment variable. None.
+    /// The password, in place of the one in the URLs, for one that comes from an environment
+    /// variable. None.
     pub password: Option<String>,
+    /// A file that holds the password, in place of the one in the URLs, of 64 KiB at most. It is
+    /// read for each new connection, so that a password that is changed there holds without a new
+    /// start. One line break at its end is not part of the password. None.
+    pub password_file: Option<PathBuf>,
     /// Servers that hold copies of the database, as URLs like `url`. Loads go to these in turn; one
     /// that cannot be reached is left alone for 5 s. Where none can be reached, `url` is asked.
     /// None.
@@ -41,7 +48,9 @@ pub struct ServerOptions {
     pub acquire_timeout: Duration,
     /// How long connecting may take, TLS and the log-in included. 2 s.
     pub connect_timeout: Duration,
-    /// How long the server works on a statement before it ends it. 5 s.
+    /// How long the server works on a statement before it ends it. 5 s. A statement for several
+    /// keys has half of it; those that it leaves are asked for in smaller parts, in what is left of
+    /// the time.
     pub statement_timeout: Duration,
     /// After how long without use a connection is closed. 10 min.
     pub idle_timeout: Duration,
@@ -49,6 +58,9 @@ pub struct ServerOptions {
     pub max_lifetime: Duration,
     /// The most keys that one statement looks up: 1 to 1,024. 128.
     pub max_batch: usize,
+    /// Whether each session is set to be for reading only, so that functions that the query calls
+    /// cannot write. On.
+    pub read_only: bool,
     /// A file with certificates in PEM of authorities that are trusted beside the public ones
     /// (Mozilla's list, compiled in). It is read for each connection. None.
     pub ca_file: Option<PathBuf>,
@@ -61,6 +73,7 @@ impl Default for ServerOptions {
         Self {
             url: String::new(),
             password: None,
+            password_file: None,
             replicas: Vec::new(),
             query: String::new(),
             key_type: KeyType::default(),
@@ -71,6 +84,7 @@ impl Default for ServerOptions {
             idle_timeout: Duration::from_secs(600),
             max_lifetime: Duration::from_secs(1800),
             max_batch: 128,
+            read_only: true,
             ca_file: None,
             ca_pem: None,
         }
@@ -98,6 +112,9 @@ impl ServerOptions {
         if self.ca_file.is_some() && self.ca_pem.is_some() {
             return Err("either ca_file or ca_pem can be given, not both".to_owned());
         }
+        if self.password.is_some() && self.password_file.is_some() {
+            return Err("either password or password_file can be given, not both".to_owned());
+        }
         Ok(())
     }
 
@@ -112,6 +129,7 @@ impl fmt::Debug for ServerOptions {
         f.debug_struct("ServerOptions")
             .field("url", &masked(&self.url))
             .field("password", &self.password.as_ref().map(|_| "(masked)"))
+            .field("password_file", &self.password_file)
             .field(
                 "replicas",
                 &self.replicas.iter().map(masked).collect::<Vec<_>>(),
@@ -125,6 +143,7 @@ impl fmt::Debug for ServerOptions {
             .field("idle_timeout", &self.idle_timeout)
             .field("max_lifetime", &self.max_lifetime)
             .field("max_batch", &self.max_batch)
+            .field("read_only", &self.read_only)
             .field("ca_file", &self.ca_file)
             .field("ca_pem", &self.ca_pem.as_ref().map(Vec::len))
             .finish()
@@ -218,6 +237,11 @@ mod tests {
             },
             ServerOptions {
                 statement_timeout: Duration::ZERO,
+                ..default()
+            },
+            ServerOptions {
+                password: Some("secret".to_owned()),
+                password_file: Some("file".into()),
                 ..default()
             },
             ServerOptions {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gaggle_group::{Key, Load, Loaded, OriginError, OriginFault};
 
@@ -71,6 +72,7 @@ impl<D: Dialect> Remote<D> {
             return Ok(Loaded::absent().with_freshness(hint_of(row.seconds)));
         };
         within_limit(len, load.max_value)?;
+        self.readable(row.unreadable)?;
         if let Some(value) = row.value
             && reserved.add_at_once(len).await
         {
@@ -102,11 +104,25 @@ impl<D: Dialect> Remote<D> {
                 return Ok(Loaded::value(value).with_freshness(freshness));
             }
             within_limit(len, load.max_value)?;
+            self.readable(row.unreadable)?;
             reserved.add(len.saturating_sub(room)).await?;
             room = len;
         }
         let reason = format!("a value has grown {GROWTHS} times while it was read");
         Err(failed(self.name(), reason).known_as(OriginFault::Unusable))
+    }
+
+    fn readable(&self, unreadable: bool) -> Result<(), OriginError> {
+        if !unreadable {
+            return Ok(());
+        }
+        let reason =
+            "the server cannot bring a value: it is longer than its max_allowed_packet, or no text";
+        Err(failed(self.name(), reason.to_owned()).known_as(OriginFault::Unusable))
+    }
+
+    pub(super) fn statement_timeout(&self) -> Duration {
+        self.servers.primary().session().statement_timeout
     }
 
     async fn row(
@@ -116,24 +132,25 @@ impl<D: Dialect> Remote<D> {
         reserved: &mut Reserved,
     ) -> Result<Option<Row>, OriginError> {
         let keys = Arc::from([key.clone()]);
-        let rows = self.rows(keys, room, reserved).await;
+        let limit = self.statement_timeout();
+        let rows = self.rows(keys, room, reserved, limit).await;
         let mut rows = rows.map_err(|unanswered| unanswered.error)?;
         Ok(rows.pop())
     }
 
-    /// Runs a statement, and runs it once more on a new connection where its connection turned out
+    /// Runs a statement, which the server ends after `limit`, and runs it once more on a new connection where its connection turned out
     /// to be dead.
     pub(super) async fn rows(
         &self,
         keys: Arc<[Key]>,
         room: u64,
         reserved: &mut Reserved,
+        limit: Duration,
     ) -> Result<Vec<Row>, Unanswered> {
         let mut fresh = false;
         loop {
-            let (lease, pool) = self.servers.lease(fresh).await.map_err(told::<D>)?;
+            let (lease, pool) = self.servers.lease(fresh, limit).await.map_err(told::<D>)?;
             let used_before = lease.used_before;
-            let limit = pool.session().statement_timeout;
             let (lookup, keys) = (Arc::clone(&self.lookup), Arc::clone(&keys));
             let held = reserved.take();
             let (outcome, held) = look_up(lease, lookup, keys, room, limit, held).await;

@@ -4,6 +4,7 @@
 //! wait for a connection is over, so that a server that is down looks like one whose connections
 //! are all in use, and takes connections back in the middle of a statement.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,8 +12,9 @@ use sqlx::Connection as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::failure::{Trouble, kind, text};
-use super::{Dialect, Kind, ServerOptions, Session};
+use super::failure::{Trouble, kind};
+use super::{Dialect, Kind, ServerOptions, Session, password};
+use crate::error::said;
 
 /// How long a server may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -24,6 +26,7 @@ pub(super) struct Pool<D: Dialect> {
 struct Shared<D: Dialect> {
     name: String,
     address: D::Address,
+    password_file: Option<PathBuf>,
     session: Session,
     max_connections: u32,
     acquire_timeout: Duration,
@@ -36,6 +39,8 @@ struct Shared<D: Dialect> {
 
 struct Idle<D: Dialect> {
     connection: D::Connection,
+    /// After how long the server ends its statements.
+    limit: Duration,
     opened: Instant,
     since: Instant,
 }
@@ -45,6 +50,7 @@ pub(super) struct Lease<D: Dialect> {
     pub(super) connection: D::Connection,
     /// Whether others have used it before, so that it may be dead without anybody's knowing.
     pub(super) used_before: bool,
+    limit: Duration,
     opened: Instant,
     pool: Arc<Shared<D>>,
     slot: OwnedSemaphorePermit,
@@ -55,9 +61,11 @@ impl<D: Dialect> Pool<D> {
         let shared = Arc::new(Shared {
             name,
             address,
+            password_file: options.password_file.clone(),
             session: Session {
                 connect_timeout: options.connect_timeout,
                 statement_timeout: options.statement_timeout,
+                read_only: options.read_only,
             },
             max_connections: options.max_connections,
             acquire_timeout: options.acquire_timeout,
@@ -78,8 +86,9 @@ impl<D: Dialect> Pool<D> {
         self.shared.session
     }
 
-    /// Leases a connection: one that is idle, or a new one. A `fresh` one is new in any case.
-    pub(super) async fn lease(&self, fresh: bool) -> Result<Lease<D>, Trouble> {
+    /// Leases a connection: one that is idle, if possible one whose statements have this limit
+    /// already, or a new one. A `fresh` one is new in any case.
+    pub(super) async fn lease(&self, fresh: bool, limit: Duration) -> Result<Lease<D>, Trouble> {
         let shared = &self.shared;
         let acquired = Arc::clone(&shared.slots).acquire_owned();
         let Ok(Ok(slot)) = timeout(shared.acquire_timeout, acquired).await else {
@@ -88,18 +97,19 @@ impl<D: Dialect> Pool<D> {
                 connections: shared.max_connections,
             });
         };
-        let lease = |connection, opened, used_before| Lease {
+        let lease = |connection, limit, opened, used_before| Lease {
             connection,
             used_before,
+            limit,
             opened,
             pool: Arc::clone(shared),
             slot,
         };
-        if !fresh && let Some(idle) = shared.take_idle() {
-            return Ok(lease(idle.connection, idle.opened, true));
+        if !fresh && let Some(idle) = shared.take_idle(limit) {
+            return Ok(lease(idle.connection, idle.limit, idle.opened, true));
         }
-        let connection = shared.connect().await?;
-        Ok(lease(connection, Instant::now(), false))
+        let connection = shared.connect(limit).await?;
+        Ok(lease(connection, limit, Instant::now(), false))
     }
 
     /// Closes all connections that are idle: one of them was dead, so that others may be.
@@ -120,9 +130,15 @@ impl<D: Dialect> Shared<D> {
         idle.since.elapsed() < self.idle_timeout && idle.opened.elapsed() < self.max_lifetime
     }
 
-    fn take_idle(&self) -> Option<Idle<D>> {
+    fn take_idle(&self, limit: Duration) -> Option<Idle<D>> {
         loop {
-            let idle = self.idle().pop()?;
+            let idle = {
+                let mut idle = self.idle();
+                match idle.iter().rposition(|idle| idle.limit == limit) {
+                    Some(at) => idle.remove(at),
+                    None => idle.pop()?,
+                }
+            };
             if self.is_of_use(&idle) {
                 return Some(idle);
             }
@@ -130,24 +146,55 @@ impl<D: Dialect> Shared<D> {
         }
     }
 
-    async fn connect(&self) -> Result<D::Connection, Trouble> {
+    async fn connect(&self, statement_timeout: Duration) -> Result<D::Connection, Trouble> {
         let limit = self.session.connect_timeout;
-        match timeout(limit, D::connect(&self.address, self.session)).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) if kind::<D>(&error) == Kind::Busy => Err(Trouble::Failed(error)),
-            Ok(Err(error)) => Err(Trouble::Unreachable(text::<D>(&error))),
-            Err(_) => Err(Trouble::Unreachable(format!(
-                "no connection within {limit:?}"
-            ))),
+        let session = Session {
+            statement_timeout,
+            ..self.session
+        };
+        let connecting = async {
+            let password = match &self.password_file {
+                Some(path) => Some(password::read(path).await.map_err(Trouble::Refused)?),
+                None => None,
+            };
+            let connected = D::connect(&self.address, session, password.as_deref()).await;
+            connected.map_err(|error| self.unconnected(error))
+        };
+        timeout(limit, connecting).await.unwrap_or_else(|_| {
+            let reason = format!("no connection within {limit:?}");
+            Err(Trouble::Unreachable(reason))
+        })
+    }
+
+    fn unconnected(&self, error: sqlx::Error) -> Trouble {
+        if kind::<D>(&error) == Kind::Busy {
+            return Trouble::Failed(error);
+        }
+        let refuses = error.as_database_error().is_some_and(D::refuses);
+        let reason = said(&error);
+        if refuses {
+            Trouble::Refused(reason)
+        } else {
+            Trouble::Unreachable(reason)
         }
     }
 }
 
 impl<D: Dialect> Lease<D> {
+    /// Has the server end the next statements after so long.
+    pub(super) async fn limit(&mut self, limit: Duration) -> Result<(), sqlx::Error> {
+        if self.limit != limit {
+            D::limit(&mut self.connection, limit).await?;
+            self.limit = limit;
+        }
+        Ok(())
+    }
+
     /// Gives the connection back. It must not be in the middle of anything.
     pub(super) fn give_back(self) {
         let Self {
             connection,
+            limit,
             opened,
             pool,
             slot,
@@ -155,6 +202,7 @@ impl<D: Dialect> Lease<D> {
         } = self;
         pool.idle().push(Idle {
             connection,
+            limit,
             opened,
             since: Instant::now(),
         });

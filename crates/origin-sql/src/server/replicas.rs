@@ -42,24 +42,53 @@ impl<D: Dialect> Servers<D> {
         &self.primary
     }
 
-    /// A connection to the primary, or where that cannot be reached to a replica, and what it is
-    /// to.
-    pub(super) async fn lease_from_any(&self) -> Result<(Lease<D>, &Pool<D>), Trouble> {
-        let trouble = match self.primary.lease(false).await {
-            Ok(lease) => return Ok((lease, &self.primary)),
-            Err(trouble) => trouble,
+    /// Connects to each server once. A connection to the primary, or where that cannot be reached
+    /// to a replica, and what it is to. A server that refuses what is configured for it is an
+    /// error, and so is it if none can be reached; the error is of the server that is named.
+    pub(super) async fn lease_from_any(
+        &self,
+        limit: Duration,
+    ) -> Result<(Lease<D>, &Pool<D>), (Trouble, &str)> {
+        let of_primary = (self.primary.lease(false, limit).await, &self.primary);
+        let mut usable = match of_primary {
+            (Err(trouble @ Trouble::Refused(_)), pool) => return Err((trouble, pool.name())),
+            (lease, pool) => lease.map(|lease| (lease, pool)),
         };
         for replica in &self.replicas {
-            if let Ok(lease) = replica.pool.lease(false).await {
-                return Ok((lease, &replica.pool));
+            let (name, pool) = (replica.pool.name(), &replica.pool);
+            match pool.lease(false, limit).await {
+                Err(trouble @ Trouble::Refused(_)) => return Err((trouble, name)),
+                Err(trouble) => {
+                    let reason = trouble.told::<D>(name);
+                    tracing::warn!(replica = name, %reason, "a replica cannot be reached");
+                    replica.leave();
+                }
+                Ok(lease) => match &usable {
+                    Ok(_) => lease.give_back(),
+                    Err(trouble) => {
+                        let database = self.primary.name();
+                        let reason = trouble.told::<D>(database);
+                        tracing::warn!(
+                            database,
+                            %reason,
+                            replica = name,
+                            "the primary cannot be used: the query is checked on a replica"
+                        );
+                        usable = Ok((lease, pool));
+                    }
+                },
             }
         }
-        Err(trouble)
+        usable.map_err(|trouble| (trouble, self.primary.name()))
     }
 
     /// A connection to the next replica that can be reached, or where none can to the primary, and
     /// what it is to.
-    pub(super) async fn lease(&self, fresh: bool) -> Result<(Lease<D>, &Pool<D>), (Trouble, &str)> {
+    pub(super) async fn lease(
+        &self,
+        fresh: bool,
+        limit: Duration,
+    ) -> Result<(Lease<D>, &Pool<D>), (Trouble, &str)> {
         let first = match self.replicas.len() {
             0 => 0,
             count => self.next.fetch_add(1, Relaxed) % count,
@@ -69,19 +98,19 @@ impl<D: Dialect> Servers<D> {
             if !replica.may_be_asked() {
                 continue;
             }
-            match replica.pool.lease(fresh).await {
+            match replica.pool.lease(fresh, limit).await {
                 Ok(lease) => {
                     replica.is_there();
                     return Ok((lease, &replica.pool));
                 }
-                Err(Trouble::Unreachable(reason)) => {
+                Err(Trouble::Unreachable(reason) | Trouble::Refused(reason)) => {
                     tracing::warn!(replica = replica.pool.name(), %reason, "a replica cannot be reached");
                     replica.leave();
                 }
                 Err(trouble) => return Err((trouble, replica.pool.name())),
             }
         }
-        let lease = self.primary.lease(fresh).await;
+        let lease = self.primary.lease(fresh, limit).await;
         match lease {
             Ok(lease) => Ok((lease, &self.primary)),
             Err(trouble) => Err((trouble, self.primary.name())),

@@ -97,7 +97,7 @@ impl Reader<'_> {
         let first = *self.bytes.get(self.at)?;
         let is_postgres = self.flavour == Flavour::Postgres;
         Some(match first {
-            b if b.is_ascii_whitespace() => self.skip(1, Token::Blank),
+            b if is_blank(b) => self.skip(1, Token::Blank),
             b';' => self.skip(1, Token::Semicolon),
             b'-' if self.starts_comment() => self.line_comment(),
             b'#' if !is_postgres => self.line_comment(),
@@ -107,7 +107,7 @@ impl Reader<'_> {
             b'`' if !is_postgres => self.quoted(b'`', false),
             b'e' | b'E' if is_postgres && self.ahead(1) == Some(b'\'') => {
                 self.at += 1;
-                self.quoted(b'\'', true)
+                self.escape_string()
             }
             b if starts_name(b) => self.name(),
             b'$' if is_postgres => self.dollar(),
@@ -139,7 +139,8 @@ impl Reader<'_> {
     }
 
     fn line_comment(&mut self) -> Token {
-        self.skip_while(|b| b != b'\n');
+        let is_postgres = self.flavour == Flavour::Postgres;
+        self.skip_while(|b| b != b'\n' && !(is_postgres && b == b'\r'));
         Token::Blank
     }
 
@@ -182,6 +183,30 @@ impl Reader<'_> {
         self.skip(0, Token::Other)
     }
 
+    /// `E'…'`. A quote that is doubled, or that follows a line break after the string, goes on with
+    /// it, and escapes go on to count.
+    fn escape_string(&mut self) -> Token {
+        loop {
+            self.quoted(b'\'', true);
+            let end = self.at;
+            let mut is_continued = self.ahead(0) == Some(b'\'');
+            while let Some(b) = self.ahead(0) {
+                if is_blank(b) {
+                    is_continued |= matches!(b, b'\n' | b'\r');
+                    self.at += 1;
+                } else if b == b'-' && self.starts_comment() {
+                    self.line_comment();
+                } else {
+                    break;
+                }
+            }
+            if !is_continued || self.ahead(0) != Some(b'\'') {
+                self.at = end;
+                return Token::Other;
+            }
+        }
+    }
+
     /// A name or a number with what belongs to it: the `$1` of `a$1` is a part of the name.
     fn name(&mut self) -> Token {
         self.skip_while(|b| starts_name(b) || b.is_ascii_digit() || b == b'$');
@@ -211,6 +236,11 @@ impl Reader<'_> {
         let len = end.map_or(rest.len(), |end| end + tag.len());
         self.skip(len, Token::Other)
     }
+}
+
+fn is_blank(b: u8) -> bool {
+    // The vertical tab, too.
+    b.is_ascii_whitespace() || b == 0x0B
 }
 
 fn starts_name(b: u8) -> bool {
@@ -252,6 +282,15 @@ mod tests {
             ),
             ("SELECT $ä1$ $1 $ä1$, $1", "SELECT $ä1$ $1 $ä1$, K"),
             ("SELECT -- $1\n $1", "SELECT -- $1\n K"),
+            ("SELECT -- $1\r $1", "SELECT -- $1\r K"),
+            (r"SELECT E'a''\'$1', $1", r"SELECT E'a''\'$1', K"),
+            ("SELECT E'a' \n '\\'$1', $1", "SELECT E'a' \n '\\'$1', K"),
+            (
+                "SELECT E'a' -- it's\r'\\'$1', $1",
+                "SELECT E'a' -- it's\r'\\'$1', K",
+            ),
+            ("SELECT E'a'\n, '\\', $1", "SELECT E'a'\n, '\\', K"),
+            ("SELECT E'a' '\\', $1", "SELECT E'a' '\\', K"),
             (
                 "SELECT /* $1 /* $1 */ $1 */ $1",
                 "SELECT /* $1 /* $1 */ $1 */ K",

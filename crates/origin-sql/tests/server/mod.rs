@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -58,6 +58,52 @@ pub(crate) fn shown(outcome: Result<Loaded, OriginError>) -> Result<(Option<Byte
     let loaded = outcome.map_err(|error| format!("{:?} {error}", error.fault()))?;
     let freshness = loaded.freshness;
     Ok((value_of(loaded), freshness))
+}
+
+/// What is logged while it lives, by this thread, of every level.
+pub(crate) struct Logged {
+    text: Arc<Mutex<Vec<u8>>>,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+impl Logged {
+    pub(crate) fn from_now() -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let writer = Arc::clone(&text);
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || Writer(Arc::clone(&writer)))
+            .finish();
+        Self {
+            text,
+            _guard: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.text.lock().unwrap().clone()).unwrap()
+    }
+
+    /// Whether a line of the level WARN holds all of these.
+    pub(crate) fn warns_of(&self, parts: &[&str]) -> bool {
+        let text = self.text();
+        let mut lines = text.lines().filter(|line| line.contains(" WARN "));
+        lines.any(|line| parts.iter().all(|part| line.contains(part)))
+    }
+}
+
+struct Writer(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Polls until something holds.
