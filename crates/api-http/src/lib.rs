@@ -172,3 +172,4 @@ mod value;
 
 pub use admin::{Admin, MetricsPage, NoReload, Readiness, Reload, ReloadError, Reloaded, admin};
 pub use front::{FrontOptions, front_door, front_service};
+pub use reply::{retry_after, status};

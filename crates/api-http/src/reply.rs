@@ -143,8 +143,21 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The status of an error, for single gets and for the keys of a batch.
-pub(crate) fn status(error: &Error) -> StatusCode {
+/// The status that answers a failed get: for routes of a program's own, so that its clients are told what the front door's would be.
+///
+/// ```
+/// use axum::http::StatusCode;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use gaggle_group::Group;
+/// let scores = Group::builder("scores").origin_fn(|_| async { Ok::<Option<&str>, &str>(None) }).build()?;
+/// let error = scores.get("Kesa").await.unwrap_err();
+/// assert_eq!(gaggle_api_http::status(&error), StatusCode::NOT_FOUND);
+/// assert_eq!(gaggle_api_http::retry_after(&error), None);
+/// # Ok(()) }
+/// ```
+pub fn status(error: &Error) -> StatusCode {
     match error {
         Error::NotFound { .. } => StatusCode::NOT_FOUND,
         Error::KeyTooLong { .. } => StatusCode::URI_TOO_LONG,
@@ -173,8 +186,8 @@ pub(crate) fn error_line(error: &impl std::fmt::Display) -> String {
     one_line(&line)
 }
 
-/// When to come back, in whole seconds, for the answers with 503.
-fn retry_after(error: &Error) -> Option<u64> {
+/// When to come back, in whole seconds, for the answers with 503: the value of `Retry-After`.
+pub fn retry_after(error: &Error) -> Option<u64> {
     match error {
         Error::Shed { retry_after, .. } => Some(whole_seconds(*retry_after)),
         // The runtime is shutting down: another node, or this one after its restart.

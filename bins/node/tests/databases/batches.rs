@@ -53,10 +53,10 @@ async fn keys_that_are_asked_for_together_are_looked_up_together() {
     );
     // Those of the connections that come to a node at the same time may share a statement even so.
     assert!(single > KEYS as i64 / 2, "{single} statements one by one");
-    // At best one statement of each owner for each window: 16 keys and then up to 128.
-    for (together, statements, fewer) in [(TOGETHER, batched, 10), (1_000, many, 20)] {
+    // At best one statement of each owner for each window of 128 keys.
+    for (together, statements) in [(TOGETHER, batched), (1_000, many)] {
         assert!(
-            fewer * statements <= KEYS as i64,
+            20 * statements <= KEYS as i64,
             "{statements} statements for {KEYS} keys, {together} in a request"
         );
     }
