@@ -169,3 +169,21 @@ fn every_crate_has_a_readme_and_inherits_the_lints() {
         );
     }
 }
+
+/// The image is built without tests and examples. Cargo takes a target whose file is missing only if its path is given.
+#[test]
+fn named_targets_have_paths() {
+    for package in metadata().packages {
+        let manifest = std::fs::read_to_string(&package.manifest_path).unwrap();
+        for section in manifest.split("\n[").skip(1) {
+            let named = ["[test]]", "[example]]", "[bench]]"];
+            if named.iter().any(|kind| section.starts_with(kind)) {
+                assert!(
+                    section.contains("\npath = "),
+                    "{}: give the path in [{section}",
+                    package.name
+                );
+            }
+        }
+    }
+}
