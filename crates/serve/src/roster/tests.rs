@@ -113,7 +113,7 @@ async fn a_request_that_comes_as_its_connection_is_asked_keeps_it() {
     crowd.use_for_a_second(0).await;
     assert_eq!(crowd.room(), Room::Asked);
     crowd.use_for_a_second(0).await;
-    assert_eq!(crowd.asked(), []);
+    assert_eq!(crowd.asked(), Vec::<usize>::new());
     assert_eq!(crowd.room(), Room::Asked);
 }
 

@@ -199,7 +199,9 @@ fn the_young_come_first_over_all_shards_and_large_ones_among_them() {
     for (nth, part) in closed.chunks(all / 8).enumerate() {
         let youngest = all - nth * all / 8;
         let right = |n: &&usize| (youngest.saturating_sub(all / 4)..youngest + all / 8).contains(n);
-        assert_eq!(part.iter().filter(right).count(), part.len(), "part {nth}");
+        // Which shard a key is in is up to chance, so a few may be further away.
+        let strays = part.len() - part.iter().filter(right).count();
+        assert!(strays <= part.len() / 500, "part {nth}: {strays}");
     }
     let large = |part: &[usize]| part.iter().filter(|&&n| n % 200 == 0).count();
     assert!(large(&numbers[..all / 4]) > 15);
