@@ -38,7 +38,7 @@ soak MINUTES:
 
 # Every crate builds and tests alone, with its own features only
 alone:
-    for crate in lru ring singleflight limiter tls token serve group typed peers follow follow-files follow-postgres proto discovery-dns discovery-file discovery-gossip transport-http transport-grpc api-http telemetry origin-sql origin-http origin-object origin-files; do \
+    for crate in shards lru paged ring singleflight limiter tls token serve group typed snapshot peers follow follow-files follow-postgres proto discovery-dns discovery-file discovery-gossip transport-http transport-grpc api-http telemetry origin-sql origin-http origin-object origin-files; do \
         cargo check -q -p gaggle-$crate || exit 1; \
     done
     cargo check -q -p gaggle --no-default-features
@@ -57,6 +57,10 @@ bench: bench-cluster
 bench-cluster:
     cargo build --release -p gaggle-node
     cargo bench -p gaggle-benches --bench cluster
+
+# What one request costs in instructions, allocations and clock reads (needs valgrind, a Debian package of that name)
+instructions CASE="":
+    cargo run --profile bench -p gaggle-benches --example instructions -- "{{CASE}}"
 
 # The examples, each run to its end
 examples:

@@ -10,7 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use foyer_memory::{CacheBuilder, LruConfig};
-use gaggle_lru::{ByteCache, Cache, Options, byte_len};
+use gaggle_lru::{Cache, Options, byte_len};
+use gaggle_paged::PagedCache;
 
 /// A cache with room for a number of entries that all weigh the same.
 pub(crate) trait Contender: Sync + Sized {
@@ -22,13 +23,13 @@ pub(crate) trait Contender: Sync + Sized {
 }
 
 /// The store of a group.
-pub(crate) struct Gaggle(ByteCache);
+pub(crate) struct Gaggle(PagedCache);
 
 impl Contender for Gaggle {
-    const NAME: &'static str = "gaggle-lru";
+    const NAME: &'static str = "gaggle-paged";
 
     fn with_room_for(entries: usize, payload: usize) -> Self {
-        Self(ByteCache::new(Options {
+        Self(PagedCache::new(Options {
             capacity: room_in_pages(entries, payload),
             ..Options::default()
         }))
@@ -47,7 +48,7 @@ impl Contender for Gaggle {
 
 /// What that many entries of a payload take: asked of a cache that holds them.
 fn room_in_pages(entries: usize, payload: usize) -> u64 {
-    let cache = ByteCache::new(Options {
+    let cache = PagedCache::new(Options {
         capacity: (entries * (payload + 1024)) as u64,
         ..Options::default()
     });

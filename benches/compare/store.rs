@@ -1,4 +1,4 @@
-//! `gaggle_lru::ByteCache` beside the caches that one might take instead: what an operation costs in CPU time, all sides in one
+//! `gaggle_paged::PagedCache` beside the caches that one might take instead: what an operation costs in CPU time, all sides in one
 //! run.
 //!
 //! Not a Criterion bench: Criterion finishes one side before it begins the next, and on a shared machine the difference
@@ -6,7 +6,7 @@
 //! compared. CPU time of the threads, not time on the clock: it leaves out the time in which another program had the core.
 //! Time asleep at a contended lock is left out too, but not the system calls for it.
 //!
-//! The ratios are to the first side, which is `gaggle-lru` unless `GAGGLE_SIDE` asks for others, parted by commas.
+//! The ratios are to the first side, which is `gaggle-paged` unless `GAGGLE_SIDE` asks for others, parted by commas.
 
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 
@@ -109,7 +109,7 @@ fn report(sides: &mut [Side<'_>], rounds: usize, operations: u32) {
                 .collect(),
         );
         println!(
-            "  {name:12} {:8.1}   gaggle-lru / this: {ratio:5.2}",
+            "  {name:12} {:8.1}   gaggle-paged / this: {ratio:5.2}",
             median(times)
         );
     }

@@ -1,225 +1,92 @@
-//! Hit ratios of `gaggle_lru::ByteCache` and `gaggle_lru::Cache` on recorded accesses, beside strict LRU, `quick_cache` and
-//! `moka`.
+//! Hit ratios on recorded accesses of `gaggle_paged::PagedCache` and `gaggle_lru::Cache`, of other caches, and of exact
+//! models of policies.
 //!
 //! ```sh
-//! GAGGLE_TRACES=path/to/traces cargo run --release -p gaggle-benches --example hit_ratio
+//! GAGGLE_TRACES=path/to/traces cargo run --release -p gaggle-benches --example hit_ratio            # every section
+//! cargo run --release -p gaggle-benches --example hit_ratio -- pairs --only paged,gaggle-lru
+//! cargo run --release -p gaggle-benches --example hit_ratio -- write                # benches/hit_ratio/table.md
+//! cargo run --release -p gaggle-benches --example hit_ratio -- plot FILE.svg        # what table.md says, as a plot
 //! ```
 //!
-//! Without the variable it looks in `../shared/traces`, seen from the root of the workspace. The traces are not part of this
-//! repository; one that is absent is skipped, and said so. Each is a gzip file of text with one access a line: in `*.keys.gz`
-//! and `*.sized.gz` the first word is the key; in `*.ranges.gz` a line `start count` means `count` accesses to `start`,
-//! `start + 1`, and so on.
+//! The sections are `pairs`, `sizes`, `shift`, `small` and `long`; `--only` takes names of columns, and `--millions` the
+//! length of `long`. Without the variable it looks in `../shared/traces`, seen from the root of the workspace. The traces are
+//! not part of this repository; one that is absent is skipped, and said so.
 //!
-//! Every entry weighs the same, the caches are cold at first, every access counts, and a miss is followed by an insertion.
-//! Those of `gaggle_lru` have as many shards as they give themselves for that capacity on this machine. Values are of 100
-//! bytes in `ByteCache`, whose capacity is the least that holds that many entries on average, of keys in a row.
+//! The caches are cold at first, every access counts, and a miss is followed by an insertion. Seeds are fixed, and caches have
+//! as many shards as they give themselves on two cores: all but `moka`, which looks at the clock, repeat their figures.
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "this is what it is for"
+    reason = "a program that prints what it has found"
 )]
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::error::Error;
+use std::fs;
 
-use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
-use gaggle_lru::{ByteCache, Cache, Options};
+#[path = "hit_ratio/arguments.rs"]
+mod arguments;
+#[path = "hit_ratio/long.rs"]
+mod long;
+#[path = "hit_ratio/pairs.rs"]
+mod pairs;
+#[path = "hit_ratio/plot.rs"]
+mod plot;
+#[path = "hit_ratio/shift.rs"]
+mod shift;
+#[path = "hit_ratio/sizes.rs"]
+mod sizes;
+#[path = "hit_ratio/small.rs"]
+mod small;
+#[path = "hit_ratio/summary.rs"]
+mod summary;
+#[path = "hit_ratio/traces.rs"]
+mod traces;
 
-/// The file, and the sizes of the caches in entries.
-const TRACES: [(&str, [usize; 3]); 16] = [
-    ("cache2k_web07.keys.gz", [300, 1_200, 3_000]),
-    ("cache2k_web12.keys.gz", [300, 1_200, 3_000]),
-    ("scarab_recs.keys.gz", [10_000, 25_000, 100_000]),
-    ("corda_vaultservice.keys.gz", [512, 1_024, 10_000]),
-    ("arc_OLTP.ranges.gz", [1_000, 5_000, 15_000]),
-    ("arc_P3.ranges.gz", [8_192, 32_768, 131_072]),
-    ("lirs_multi1.keys.gz", [500, 1_000, 2_000]),
-    ("lirs_gli.keys.gz", [500, 1_000, 2_000]),
-    ("lirs_sprite.keys.gz", [200, 600, 1_000]),
-    ("lirs_multi2.keys.gz", [500, 1_000, 2_000]),
-    ("lirs_multi3.keys.gz", [500, 1_000, 2_000]),
-    ("lirs_2_pools.keys.gz", [500, 1_000, 2_000]),
-    ("lirs_cs.keys.gz", [500, 1_000, 2_000]),
-    ("lirs_ps.keys.gz", [500, 1_000, 2_000]),
-    ("cloudphysics_sample.sized.gz", [1_000, 5_000, 20_000]),
-    ("twitter_cluster52_1m.sized.gz", [1_000, 10_000, 40_000]),
-];
+use arguments::{Arguments, Section, Task};
+use traces::Traces;
 
-fn main() -> io::Result<()> {
-    let folder = std::env::var_os("GAGGLE_TRACES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/traces"),
-        PathBuf::from,
-    );
-    println!(
-        "{:30} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}   ByteCache less LRU",
-        "trace @ entries, hits in %", "LRU", "ByteCache", "Cache", "quick", "moka", "requests"
-    );
-    let mut skipped = 0;
-    for (name, sizes) in TRACES {
-        let path = folder.join(name);
-        if !path.is_file() {
-            skipped += 1;
-            eprintln!("SKIPPED: no trace at {}", path.display());
-            continue;
+/// The committed figures.
+const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/hit_ratio/table.md");
+
+const TITLE: &str = "# Hit ratios
+
+Written by `cargo run --release -p gaggle-benches --example hit_ratio -- write`; `tests/hit_ratio.rs` compares with it.
+";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse(std::env::args().skip(1))?;
+    match &arguments.task {
+        Task::Plot(path) => fs::write(path, plot::svg(&fs::read_to_string(TABLE)?)?)?,
+        Task::Print => {
+            let traces = Traces::read()?;
+            for &section in &arguments.sections {
+                println!("{}", run(section, &arguments, &traces));
+            }
         }
-        let trace = read(&path)?;
-        let short = name.split('.').next().unwrap_or(name);
-        for entries in sizes {
-            let row = [
-                strict(&trace, entries),
-                pages(&trace, entries),
-                gaggle(&trace, entries),
-                quick(&trace, entries),
-                moka(&trace, entries),
-            ]
-            .map(|hits| percent(hits, trace.len()));
-            println!(
-                "{:30} {:9.2} {:9.2} {:9.2} {:9.2} {:9.2} {:9}   {:+.2}",
-                format!("{short} @ {entries}"),
-                row[0],
-                row[1],
-                row[2],
-                row[3],
-                row[4],
-                trace.len(),
-                row[1] - row[0]
-            );
+        Task::Write => {
+            let traces = Traces::read()?;
+            if traces.skipped > 0 {
+                return Err("the table is of all traces, and some are absent".into());
+            }
+            let mut text = TITLE.to_owned();
+            for &section in &arguments.sections {
+                text += "\n";
+                text += &run(section, &arguments, &traces);
+            }
+            fs::write(TABLE, text)?;
         }
-    }
-    if skipped > 0 {
-        eprintln!(
-            "SKIPPED {skipped} of {} traces: set GAGGLE_TRACES to the folder that has them",
-            TRACES.len()
-        );
     }
     Ok(())
 }
 
-/// The keys as numbers in the order of their first access.
-fn read(path: &Path) -> io::Result<Vec<u64>> {
-    let ranges = path.to_string_lossy().ends_with(".ranges.gz");
-    let mut numbers = HashMap::new();
-    let mut trace = Vec::new();
-    for line in BufReader::new(MultiGzDecoder::new(File::open(path)?)).lines() {
-        let line = line?;
-        let mut words = line.split_whitespace();
-        let Some(first) = words.next() else { continue };
-        if ranges {
-            let start: u64 = number(first)?;
-            let count: u64 = number(words.next().unwrap_or("1"))?;
-            trace.extend(start..start + count);
-        } else {
-            let next = numbers.len() as u64;
-            trace.push(*numbers.entry(first.to_owned()).or_insert(next));
-        }
+/// The section in Markdown.
+fn run(section: Section, arguments: &Arguments, traces: &Traces) -> String {
+    match section {
+        Section::Pairs => pairs::run(arguments, traces),
+        Section::Sizes => sizes::run(arguments, traces),
+        Section::Shift => shift::run(arguments, traces),
+        Section::Small => small::run(arguments, traces),
+        Section::Long => long::run(arguments),
     }
-    Ok(trace)
-}
-
-fn number(word: &str) -> io::Result<u64> {
-    word.parse()
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-}
-
-/// How many accesses are hits; a miss is followed by an insertion.
-fn hits(
-    trace: &[u64],
-    mut get: impl FnMut(u64) -> Option<()>,
-    mut insert: impl FnMut(u64),
-) -> usize {
-    let mut hits = 0;
-    for &key in trace {
-        if get(key).is_some() {
-            hits += 1;
-        } else {
-            insert(key);
-        }
-    }
-    hits
-}
-
-fn strict(trace: &[u64], entries: usize) -> usize {
-    let room = NonZeroUsize::new(entries).unwrap_or(NonZeroUsize::MIN);
-    let cache = std::cell::RefCell::new(lru::LruCache::new(room));
-    hits(
-        trace,
-        |key| cache.borrow_mut().get(&key).copied(),
-        |key| {
-            cache.borrow_mut().put(key, ());
-        },
-    )
-}
-
-const VALUE: Bytes = Bytes::from_static(&[0; 100]);
-
-fn byte_cache(capacity: u64) -> ByteCache {
-    ByteCache::new(Options {
-        capacity,
-        ..Options::default()
-    })
-}
-
-fn pages(trace: &[u64], entries: usize) -> usize {
-    // On average, as it evicts by the page: once it is full, over as many further keys as are to fit.
-    let fits = |capacity| {
-        let cache = byte_cache(capacity);
-        let mut held = 0;
-        for n in 0..3 * entries {
-            cache.insert(&n.to_be_bytes(), VALUE);
-            held += if n < 2 * entries { 0 } else { cache.len() };
-        }
-        held >= entries * entries
-    };
-    let (mut low, mut high) = (0, 1_000 * entries as u64);
-    while high - low > entries as u64 {
-        let middle = low.midpoint(high);
-        if fits(middle) {
-            high = middle;
-        } else {
-            low = middle;
-        }
-    }
-    let cache = byte_cache(high);
-    hits(
-        trace,
-        |key| cache.get_with(&key.to_be_bytes(), |_| ()),
-        |key| {
-            cache.insert(&key.to_be_bytes(), VALUE);
-        },
-    )
-}
-
-fn gaggle(trace: &[u64], entries: usize) -> usize {
-    let options = Options {
-        capacity: Cache::<u64, ()>::ENTRY_OVERHEAD * entries as u64,
-        ..Options::default()
-    };
-    let cache = Cache::new(options, |_, ()| 0);
-    hits(
-        trace,
-        |key| cache.get(&key),
-        |key| {
-            cache.insert(key, ());
-        },
-    )
-}
-
-fn quick(trace: &[u64], entries: usize) -> usize {
-    let cache = quick_cache::sync::Cache::new(entries);
-    hits(trace, |key| cache.get(&key), |key| cache.insert(key, ()))
-}
-
-fn moka(trace: &[u64], entries: usize) -> usize {
-    let cache = moka::sync::Cache::new(entries as u64);
-    hits(trace, |key| cache.get(&key), |key| cache.insert(key, ()))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a trace has millions, not 2^53")]
-fn percent(part: usize, all: usize) -> f64 {
-    part as f64 * 100.0 / all.max(1) as f64
 }

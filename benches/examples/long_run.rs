@@ -1,4 +1,4 @@
-//! Hit ratios of `gaggle_lru::ByteCache` and `gaggle_lru::Cache` over a long run, window by window: a store whose shards
+//! Hit ratios of `gaggle_paged::PagedCache` and `gaggle_lru::Cache` over a long run, window by window: a store whose shards
 //! drift apart loses hits slowly, which no short run shows.
 //!
 //! ```sh
@@ -8,12 +8,13 @@
 //! Zipf 0.8 over 1,000,000 keys of 8 bytes, a capacity of 8 MiB (32 MiB for values of 8 KiB and mixed ones, which would be
 //! few otherwise), a miss followed by an insertion, cold at first. By default 20 million gets in ten windows; the columns are
 //! the hit ratios of the windows in percent. `ROWS` is the beginning of the names of those to run, as in
-//! `300 'ByteCache, 100 B'`.
+//! `300 'PagedCache, 100 B'`.
 
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 
 use bytes::Bytes;
-use gaggle_lru::{ByteCache, Cache, Options, byte_len};
+use gaggle_lru::{Cache, Options, byte_len};
+use gaggle_paged::PagedCache;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::Zipf;
@@ -81,8 +82,8 @@ fn main() {
                 ..Options::default()
             };
             let name = |store| format!("{store}, {}, {shards} shards", sizes.name);
-            if name("ByteCache").starts_with(&only) {
-                let cache = ByteCache::new(options());
+            if name("PagedCache").starts_with(&only) {
+                let cache = PagedCache::new(options());
                 let row = run(sizes, window, |key, value| {
                     let hit = cache.get_with(key, |_| ()).is_some();
                     if !hit {
@@ -90,7 +91,7 @@ fn main() {
                     }
                     hit
                 });
-                print_row(&name("ByteCache"), &row);
+                print_row(&name("PagedCache"), &row);
             }
             if name("Cache").starts_with(&only) {
                 let cache: Cache<Bytes, Bytes> = Cache::new(options(), byte_len);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{Criterion, SamplingMode, Throughput};
 use gaggle_benches::{Draws, Gate, Workload, criterion, on_worker, one_thread, two_workers};
-use gaggle_group::{Cached, Clock, Freshness, Group, LruStore, Store};
+use gaggle_group::{Cached, Clock, Freshness, Group, PagedStore, Store};
 
 const KEYS: usize = 100_000;
 const CAPACITY: u64 = 64 << 20;
@@ -31,13 +31,13 @@ fn main() {
 fn hits(criterion: &mut Criterion) {
     let load = Arc::new(Workload::new(KEYS));
     let runtime = one_thread().expect("a runtime");
-    let store: Arc<dyn Store> = Arc::new(LruStore::new(CAPACITY, Clock::monotonic()));
+    let store: Arc<dyn Store> = Arc::new(PagedStore::new(CAPACITY, Clock::monotonic()));
     for (key, value) in load.entries() {
         let cached = Cached::new(value.clone(), Freshness::default());
         store.insert(key, cached, Duration::ZERO);
     }
     // The group's main cache is that very store.
-    let empty = Arc::new(LruStore::new(CAPACITY, Clock::monotonic()));
+    let empty = Arc::new(PagedStore::new(CAPACITY, Clock::monotonic()));
     let things = Group::builder("things")
         .capacity(CAPACITY)
         .stores(Arc::clone(&store), empty)

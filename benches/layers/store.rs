@@ -1,4 +1,4 @@
-//! The store alone: `gaggle_lru::ByteCache`, which a group has.
+//! The store alone: `gaggle_paged::PagedCache`, which a group has.
 
 #![allow(
     clippy::expect_used,
@@ -10,7 +10,7 @@ use std::time::Duration;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Throughput};
 use gaggle_benches::{Draws, Workload, criterion, on_threads};
-use gaggle_lru::{ByteCache, Options};
+use gaggle_paged::{Options, PagedCache};
 
 const KEYS: usize = 100_000;
 
@@ -27,7 +27,7 @@ fn main() {
 }
 
 /// A store that holds all keys.
-fn full(load: &Workload) -> ByteCache {
+fn full(load: &Workload) -> PagedCache {
     let store = room_for(load, KEYS * 2);
     fill(&store, load);
     assert_eq!(store.len(), KEYS);
@@ -35,19 +35,19 @@ fn full(load: &Workload) -> ByteCache {
 }
 
 /// An empty store with room for that many entries.
-fn room_for(load: &Workload, entries: usize) -> ByteCache {
-    let roomy = ByteCache::new(Options {
+fn room_for(load: &Workload, entries: usize) -> PagedCache {
+    let roomy = PagedCache::new(Options {
         capacity: 1 << 30,
         ..Options::default()
     });
     fill(&roomy, load);
-    ByteCache::new(Options {
+    PagedCache::new(Options {
         capacity: roomy.bytes() * entries as u64 / load.len() as u64,
         ..Options::default()
     })
 }
 
-fn fill(store: &ByteCache, load: &Workload) {
+fn fill(store: &PagedCache, load: &Workload) {
     for (key, value) in load.entries() {
         store.insert(key, value.clone());
     }

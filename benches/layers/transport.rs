@@ -233,7 +233,12 @@ impl Hop {
         let at = usize::try_from(caller).unwrap_or(usize::MAX) % self.keys.len();
         let key = &self.keys[at];
         let fetch = Fetch::new("things", key, 64 << 20, Duration::from_secs(5));
-        let value = match self.peer.fetch(fetch).await.map(|entry| entry.value) {
+        let value = match self
+            .peer
+            .fetch(fetch)
+            .await
+            .map(|fetched| fetched.entry.value)
+        {
             Ok(Some(value)) => value,
             other => unreachable!("the value is in the owner's cache: {other:?}"),
         };

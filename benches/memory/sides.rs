@@ -6,7 +6,7 @@ use std::thread;
 
 use bytes::Bytes;
 use gaggle_benches::two_workers;
-use gaggle_group::{Clock, Group, LruStore, Store};
+use gaggle_group::{Clock, Group, PagedStore, Store};
 
 use crate::load::Phase;
 
@@ -29,14 +29,14 @@ pub(crate) struct Gaggle {
     runtime: tokio::runtime::Runtime,
     group: Group,
     /// The group's main cache.
-    store: Arc<LruStore>,
+    store: Arc<PagedStore>,
 }
 
 impl Gaggle {
     pub(crate) fn new(budget: u64) -> Self {
         // What the builder would make by itself, but for a handle on one that can be looked into without a use being
         // noted.
-        let store = || Arc::new(LruStore::new(budget, Clock::monotonic()));
+        let store = || Arc::new(PagedStore::new(budget, Clock::monotonic()));
         let (main, hot) = (store(), store());
         let group = Group::builder("memory")
             .capacity(budget)

@@ -19,6 +19,7 @@
 
 mod clock;
 mod gate;
+pub mod hit_ratio;
 mod runtime;
 mod workload;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_group::{BadMetadata, Entry, Freshness, Metadata};
+use gaggle_group::{BadMetadata, Entry, Fetched, Freshness, Metadata};
 
 use crate::millis;
 use crate::peer::{self, NotFound, Value};
@@ -23,8 +23,8 @@ pub fn of_value(freshness: Freshness, metadata: &Metadata) -> Terms {
     }
 }
 
-/// A value and its terms as a message.
-pub fn join(value: Bytes, terms: Terms) -> Value {
+/// A value, its terms and the rate of its key ([`Served::minute_qps`](gaggle_group::Served)) as a message.
+pub fn join(value: Bytes, terms: Terms, minute_qps: Option<f64>) -> Value {
     Value {
         value,
         ttl_ms: terms.ttl_ms,
@@ -32,11 +32,12 @@ pub fn join(value: Bytes, terms: Terms) -> Value {
         stale_if_error_ms: terms.stale_if_error_ms,
         age_ms: terms.age_ms,
         metadata: terms.metadata,
+        minute_qps,
     }
 }
 
-/// The value and the terms of a message.
-pub fn split(message: Value) -> (Bytes, Terms) {
+/// The value, the terms and the rate of a message. The rate is as it came: [`Fetched::asked_for`] checks it.
+pub fn split(message: Value) -> (Bytes, Terms, Option<f64>) {
     let terms = Terms {
         ttl_ms: message.ttl_ms,
         stale_while_revalidate_ms: message.stale_while_revalidate_ms,
@@ -44,7 +45,17 @@ pub fn split(message: Value) -> (Bytes, Terms) {
         age_ms: message.age_ms,
         metadata: message.metadata,
     };
-    (message.value, terms)
+    (message.value, terms, message.minute_qps)
+}
+
+/// The value that a message brings, with `own` to be made of it, and the rate of its key.
+///
+/// # Errors
+///
+/// If the metadata cannot be read.
+pub fn fetched(message: Value, own: impl FnOnce(Bytes) -> Bytes) -> Result<Fetched, BadMetadata> {
+    let (bytes, terms, minute_qps) = split(message);
+    Ok(Fetched::from(value(own(bytes), &terms)?).asked_for(minute_qps))
 }
 
 /// A value under these terms. Without a ttl it is fresh without an end.
@@ -164,8 +175,28 @@ mod tests {
             metadata: vec![9; 1_024].into(),
         };
         for terms in [Terms::default(), terms] {
-            let value = Bytes::from_static(b"630");
-            assert_eq!(split(join(value.clone(), terms.clone())), (value, terms));
+            for rate in [None, Some(0.0), Some(1_234.5)] {
+                let value = Bytes::from_static(b"630");
+                let message = join(value.clone(), terms.clone(), rate);
+                assert_eq!(split(message), (value, terms.clone(), rate));
+            }
+        }
+    }
+
+    #[test]
+    fn a_rate_is_read_with_the_value_unless_it_cannot_be() {
+        for (sent, read) in [
+            (None, None),
+            (Some(7.5), Some(7.5)),
+            (Some(f64::NAN), None),
+            (Some(-1.0), None),
+        ] {
+            let message = join("630".into(), Terms::default(), sent);
+            let fetched = fetched(message, |value| value).unwrap();
+            assert_eq!(
+                (fetched.entry, fetched.minute_qps),
+                (Entry::value("630"), read)
+            );
         }
     }
 

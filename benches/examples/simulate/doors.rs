@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use gaggle_group::{
-    Entry, Fetch, Group, Member, Notice, Peer, PeerError, PeerRequests, Route, Router,
+    Entry, Fetch, Fetched, Group, Member, Notice, Peer, PeerError, PeerRequests, Route, Router,
 };
 use gaggle_ring::Ring;
 use tokio::runtime::Runtime;
@@ -173,11 +173,11 @@ impl Peer for Others {
         "others"
     }
 
-    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
         if let Some(at) = Traffic::position(fetch.key) {
             self.fetched[class(at)].fetch_add(1, Ordering::Relaxed);
         }
-        Ok(Entry::value(VALUE))
+        Ok(Entry::value(VALUE).into())
     }
 
     async fn remove(&self, _group: &str, _notice: &Notice) -> Result<(), PeerError> {

@@ -41,7 +41,7 @@ pub(crate) use discovery::Discovery;
 pub(crate) use drain::Drain;
 pub(crate) use error::{ConfigError, one_line};
 pub(crate) use follow::Follow;
-pub(crate) use group::{Group, HotCopies};
+pub(crate) use group::{Group, HotCopies, Store};
 pub(crate) use loads::OriginLoads;
 pub(crate) use members::HTTPS;
 pub(crate) use node::Node;

@@ -31,6 +31,7 @@ mod origins;
 mod peers;
 mod prepared;
 pub(crate) mod reload;
+mod snapshots;
 pub(crate) mod trial;
 
 pub(crate) use followers::name_at_source;
@@ -39,6 +40,7 @@ use listeners::Listeners;
 use members::Members;
 use prepared::Prepared;
 use reload::{Reloader, Running, Source};
+use snapshots::Snapshots;
 
 /// A node that listens and has not begun to answer.
 pub(crate) struct Node {
@@ -138,7 +140,7 @@ impl Node {
     }
 
     /// Answers, calls itself ready once the membership has come to rest, and goes on until `stop`. Then it drains: calls itself not ready, tells the other nodes that it leaves, gives them what it
-    /// holds while it stays open for the drain delay, closes the front door and the peers' port as their requests end, and
+    /// holds and writes its snapshots while it stays open for the drain delay, closes the front door and the peers' port as their requests end, and
     /// the admin port last, so that it can be watched. Meanwhile it follows its tokens and certificates, and reads its
     /// configuration again when it is asked to.
     ///
@@ -200,6 +202,7 @@ impl Node {
             }
         }
         let (door, asked) = self.reload;
+        let config = Arc::clone(&self.config);
         let (load, mut hangups) = source.map(|source| (source.load, source.hangups)).unzip();
         let reloading = load.map(|load| {
             let reloader = Reloader {
@@ -224,7 +227,7 @@ impl Node {
             );
             close.send_replace(Phase::Closed);
         };
-        let followers = Mutex::new(None);
+        let (followers, snapshots) = (Mutex::new(None), Mutex::new(None));
         let settling = async {
             systemd.status("waiting for the other members");
             self.members.settle(&self.peers, self.settle).await?;
@@ -232,6 +235,9 @@ impl Node {
             // Who follows is a question of the ring.
             let started = Followers::start(feeds, &followed);
             *followers.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
+            // And so is which keys are this node's to load.
+            let started = Snapshots::start(&config, &followed);
+            *snapshots.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
             let (node, members) = (self.peers.me(), self.peers.members().len());
             info!(%node, members, ring = %self.peers.digest(), "the node is ready");
             self.readiness.set_ready(true);
@@ -266,6 +272,15 @@ impl Node {
             info!(delay = ?self.drain.delay, "stopping");
             self.readiness.set_ready(false);
             let closing = Instant::now() + self.drain.delay;
+            let remember = async {
+                let started = snapshots
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
+                if let Some(snapshots) = started {
+                    snapshots.stop(self.drain).await;
+                }
+            };
             let let_go = async {
                 let started = followers
                     .lock()
@@ -276,6 +291,7 @@ impl Node {
                 }
             };
             tokio::join!(
+                remember,
                 let_go,
                 self.members.leave(),
                 leave(&self.peers, &leaving, self.drain.whole(), closing),

@@ -8,10 +8,10 @@ use gaggle_group::{Field, Metadata};
 
 /// Whether the request's conditions say that the client has the value of which this is known: 304 is the answer then.
 pub(crate) fn unchanged(asked: &HeaderMap, known: &Metadata) -> bool {
-    let mut lists = asked.get_all(IF_NONE_MATCH).iter().peekable();
-    if lists.peek().is_some() {
+    if asked.contains_key(IF_NONE_MATCH) {
         // It is the sharper of the two: the date is not looked at.
         let tag = known.get(Field::ETag);
+        let mut lists = asked.get_all(IF_NONE_MATCH).iter();
         return lists.any(|list| names(list.as_bytes(), tag));
     }
     let Some(modified) = known.get(Field::LastModified) else {

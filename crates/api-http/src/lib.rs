@@ -132,7 +132,8 @@
 //! `hot` and `absent` (keys known to be absent) for a cache. Those that are no metric by
 //! themselves are `stale_revalidating`, `stale_failed_over`, `refreshes`, `not_modified`,
 //! `removals`, `taken_over`, `hedges`, `unvouched_drops`, `origin_batches` and `origin_batched`: see
-//! [`Stats`](gaggle_group::Stats). Where something follows the changes of the group's source,
+//! [`Stats`](gaggle_group::Stats). `warmed_total` tells what became of the keys that were to be loaded
+//! before anybody asked for them. Where something follows the changes of the group's source,
 //! `follow` has its [`FollowStats`](gaggle_group::FollowStats), with `lag_seconds`.
 //! `contacts` lists for each other node how many seconds ago it last told which removals it knows:
 //! `[{"node":"http://…","heard_seconds":0.25}]`, and `null` where it never did. `in_flight` has

@@ -132,7 +132,7 @@ fn cache_status(answer: &Answer) -> HeaderValue {
     status_of(source, collapsed, failed_over, freshness)
 }
 
-/// RFC 9211. The commonest answers need no allocation.
+/// RFC 9211. What has no time needs no allocation.
 fn status_of(
     source: Source,
     collapsed: bool,
@@ -148,21 +148,28 @@ fn status_of(
             Source::Origin => false,
         };
     let status = match (source, stale, collapsed) {
-        _ if failed_over => "gaggle; fwd=stale; detail=stale",
-        (Source::Main | Source::Hot, true, _) => "gaggle; hit; detail=stale",
-        (Source::Main, ..) => "gaggle; hit; detail=main",
-        (Source::Hot, ..) => "gaggle; hit; detail=hot",
-        (_, true, false) => "gaggle; fwd=miss; detail=stale",
-        (_, true, true) => "gaggle; fwd=miss; detail=stale; collapsed",
-        (Source::Peer, _, false) => "gaggle; fwd=miss; detail=peer",
-        (Source::Peer, _, true) => "gaggle; fwd=miss; detail=peer; collapsed",
-        (Source::Origin, _, false) => "gaggle; fwd=miss; detail=origin",
-        (Source::Origin, _, true) => "gaggle; fwd=miss; detail=origin; collapsed",
+        _ if failed_over => const { fixed("gaggle; fwd=stale; detail=stale") },
+        (Source::Main | Source::Hot, true, _) => const { fixed("gaggle; hit; detail=stale") },
+        (Source::Main, ..) => const { fixed("gaggle; hit; detail=main") },
+        (Source::Hot, ..) => const { fixed("gaggle; hit; detail=hot") },
+        (_, true, false) => const { fixed("gaggle; fwd=miss; detail=stale") },
+        (_, true, true) => const { fixed("gaggle; fwd=miss; detail=stale; collapsed") },
+        (Source::Peer, _, false) => const { fixed("gaggle; fwd=miss; detail=peer") },
+        (Source::Peer, _, true) => const { fixed("gaggle; fwd=miss; detail=peer; collapsed") },
+        (Source::Origin, _, false) => const { fixed("gaggle; fwd=miss; detail=origin") },
+        (Source::Origin, _, true) => const { fixed("gaggle; fwd=miss; detail=origin; collapsed") },
     };
-    let with_ttl = freshness
-        .ttl
-        .and_then(|ttl| HeaderValue::try_from(format!("{status}; ttl={}", ttl.as_secs())).ok());
-    with_ttl.unwrap_or(HeaderValue::from_static(status))
+    let Some(ttl) = freshness.ttl else {
+        return status;
+    };
+    let seconds = ttl.as_secs().to_string();
+    let text = [status.as_bytes(), b"; ttl=", seconds.as_bytes()].concat();
+    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or(status)
+}
+
+/// To be called while this is compiled: a letter that cannot be in a header is an error then.
+const fn fixed(status: &'static str) -> HeaderValue {
+    HeaderValue::from_static(status)
 }
 
 #[cfg(test)]

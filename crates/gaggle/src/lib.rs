@@ -48,6 +48,32 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Starting warm
+//!
+//! A process that starts has nothing in memory. With the feature `snapshot` it loads the keys that it held before and owns
+//! now, in the background and behind its callers:
+//!
+//! ```
+//! # #[cfg(feature = "snapshot")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use gaggle::snapshot::{Keeper, Options, Snapshot};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("pages.keys");
+//! # let pages = gaggle::Group::builder("pages")
+//! #     .origin_fn(|_| async { Ok::<_, std::io::Error>(Some("page")) })
+//! #     .build()?;
+//! // After `Cluster::serve`, so that it is known who owns what. Writes the keys every five minutes, too.
+//! let keeper = Keeper::start(pages.clone(), Snapshot::new(path), Options::default());
+//! // At the end, before `Cluster::leave`:
+//! keeper.stop(Duration::from_secs(1)).await;
+//! # Ok(()) }
+//! # #[cfg(not(feature = "snapshot"))]
+//! # fn main() {}
+//! ```
+//!
 //! # Where to look
 //!
 //! | for | see | feature |
@@ -60,9 +86,10 @@
 //! | the front door and the admin endpoints, as axum routers | `api_http` | `api` |
 //! | ready-made origins | `origin_http`, `origin_files`, `origin_sql`, `origin_object` | `origin-http`, `origin-files`, `origin-sql` (SQLite), `origin-postgres`, `origin-mysql`, `origin-object` (S3), `origin-object-gcp`, `origin-object-azure` |
 //! | removals as a source changes | `follow`, `follow_files`, `follow_postgres` | `follow`, `follow-files`, `follow-postgres` |
+//! | warm starts, by a file of the keys that a group holds | `snapshot` | `snapshot` |
 //! | logs, metrics and traces | `telemetry` | `telemetry`, `opentelemetry` |
 //! | gRPC between members | `transport_grpc` | `grpc` |
-//! | one layer by itself | [`lru`], [`limiter`], [`singleflight`] | |
+//! | one layer by itself | [`paged`], [`lru`], [`shards`], [`limiter`], [`singleflight`] | |
 //!
 //! `cluster`, `api`, `typed`, `origin-http` and `origin-files` are on by default. With none of them, this is a cache for
 //! one process, with 28 crates in place of 140.
@@ -81,14 +108,15 @@ mod cluster;
 pub use cluster::{Cluster, ClusterBuilder, ClusterError, Embedded};
 
 pub use gaggle_group::{
-    Answer, BadTraceParent, BuildError, ByteBudget, CacheStats, Clock, Contact, Content,
-    DuplicateGroup, Entry, Error, Fetch, Field, FollowState, FollowStats, Freshness,
-    FreshnessPolicy, Group, GroupBuilder, Groups, HandedOver, Hint, Histogram, Hop, HotCopies,
-    Invitation, Key, Known, Limits, Load, LoadStats, Loaded, LocalOnly, LruStore, Member, Metadata,
-    Missed, News, NoHotCopies, Notice, Origin, OriginError, OriginFailure, OriginFault, OriginFn,
-    OriginQueue, OverBudget, Overload, Party, Peer, PeerError, PeerRequests, Propagation, Public,
-    Put, ReconfigureError, Removal, RemovalId, RequestRate, Route, Router, SPAN_TARGET, Sampled,
-    Scope, Serve, Settings, Source, Stats, Store, StoreStats, TraceParent, Verdict, async_trait,
+    Answer, BadTraceParent, BuildError, ByWorth, ByteBudget, CacheStats, Candidate, Clock, Contact,
+    Content, Cursor, DuplicateGroup, Entry, Error, Fetch, Fetched, Field, FollowState, FollowStats,
+    Freshness, FreshnessPolicy, Group, GroupBuilder, Groups, HandedOver, Hint, Histogram, Hop,
+    HotCopies, Invitation, Key, Known, Limits, Load, LoadStats, Loaded, LocalOnly, LruStore,
+    Member, Metadata, Missed, News, NoHotCopies, Notice, Origin, OriginError, OriginFailure,
+    OriginFault, OriginFn, OriginQueue, OverBudget, Overload, PagedStore, Party, Peer, PeerError,
+    PeerRequests, Propagation, Public, Put, ReconfigureError, Removal, RemovalId, RequestRate,
+    Route, Router, SPAN_TARGET, Sampled, Scope, Serve, Served, Settings, Source, Stats, Store,
+    StoreStats, TraceParent, Verdict, WarmEnd, WarmOptions, WarmStats, Warmed, async_trait,
 };
 
 #[cfg(feature = "cluster")]
@@ -144,6 +172,7 @@ pub use gaggle_origin_object as origin_object;
     feature = "origin-mysql"
 ))]
 pub use gaggle_origin_sql as origin_sql;
+pub use gaggle_paged as paged;
 #[cfg(feature = "cluster")]
 pub use gaggle_peers as peers;
 #[cfg(feature = "cluster")]
@@ -152,7 +181,10 @@ pub use gaggle_proto as proto;
 pub use gaggle_ring as ring;
 #[cfg(feature = "cluster")]
 pub use gaggle_serve as serve;
+pub use gaggle_shards as shards;
 pub use gaggle_singleflight as singleflight;
+#[cfg(feature = "snapshot")]
+pub use gaggle_snapshot as snapshot;
 #[cfg(feature = "telemetry")]
 pub use gaggle_telemetry as telemetry;
 #[cfg(feature = "tls")]

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use gaggle::{
     Answer, BuildError, ByteBudget, Clock, Contact, Entry, Error, Field, Freshness,
     FreshnessPolicy, Group, GroupBuilder, Groups, Hint, HotCopies, Key, Limits, Load, Loaded,
-    LocalOnly, LruStore, Metadata, Missed, NoHotCopies, Origin, OriginError, OriginFault, Removal,
-    Router, Settings, Source, Stats, Store, async_trait,
+    LocalOnly, Metadata, Missed, NoHotCopies, Origin, OriginError, OriginFault, PagedStore,
+    Removal, Router, Settings, Source, Stats, Store, async_trait,
 };
 
 /// An origin written with the root's names alone.
@@ -31,7 +31,7 @@ impl Origin for Echo {
 }
 
 fn build(clock: &Clock) -> Result<Group, BuildError> {
-    let store = || -> Arc<dyn Store> { Arc::new(LruStore::new(1 << 20, clock.clone())) };
+    let store = || -> Arc<dyn Store> { Arc::new(PagedStore::new(1 << 20, clock.clone())) };
     let router: Arc<dyn Router> = Arc::new(LocalOnly::default());
     let builder: GroupBuilder = Group::builder("echo")
         .origin(Echo)

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gaggle_limiter::ByteBudget;
-use gaggle_lru::Clock;
+use gaggle_shards::Clock;
 
 use crate::tiers::Tiers;
 use crate::{
-    FreshnessPolicy, Group, HotCopies, Limits, Loaded, LocalOnly, LruStore, Origin, OriginFn,
+    FreshnessPolicy, Group, HotCopies, Limits, Loaded, LocalOnly, Origin, OriginFn, PagedStore,
     Propagation, Router, Sampled, Settings, Store,
 };
 
@@ -199,7 +199,7 @@ impl GroupBuilder {
         let capacity = self.settings.capacity;
         let (main, hot) = self.stores.unwrap_or_else(|| {
             let store =
-                || -> Arc<dyn Store> { Arc::new(LruStore::new(capacity, self.clock.clone())) };
+                || -> Arc<dyn Store> { Arc::new(PagedStore::new(capacity, self.clock.clone())) };
             (store(), store())
         });
         Ok(Group::from_parts(Parts {

@@ -16,6 +16,7 @@ use self::reconfigure::limiter_options;
 use crate::builder::Parts;
 use crate::failures::Failures;
 use crate::freshness::Expiries;
+use crate::rate::Rates;
 use crate::removal::log::Log;
 use crate::stats::Counters;
 use crate::tiers::Remembered;
@@ -34,15 +35,16 @@ mod removal;
 mod serve;
 mod snapshot;
 mod spans;
+mod warm;
 
 pub use follow::Contact;
 pub use hand_over::HandedOver;
 pub use removal::{Missed, Removal};
-pub use serve::{Hop, Serve};
+pub use serve::{Hop, Serve, Served};
 
 /// A named set of keys with one origin behind it. A cheap-clone handle; all clones are one group.
 ///
-/// Gets that miss need a tokio runtime: a load runs as a task of its own.
+/// Gets that miss need a tokio runtime with its timer enabled: a load becomes a task of its own where its caller leaves it.
 #[derive(Clone)]
 pub struct Group {
     inner: Arc<Inner>,
@@ -63,6 +65,8 @@ struct Inner {
     tiers: crate::tiers::Tiers,
     origin: Arc<dyn crate::Origin>,
     hot_copies: RwLock<Arc<dyn HotCopies>>,
+    /// Of the keys that peers fetch from this node as their owner.
+    rates: Rates,
     /// Read on misses only, and never across an await.
     router: RwLock<Arc<dyn Router>>,
     counters: Counters,
@@ -111,6 +115,7 @@ impl Group {
                 name: parts.name,
                 settings: RwLock::new(Arc::new(parts.settings)),
                 reconfiguring: Mutex::default(),
+                rates: Rates::new(parts.tiers.capacity(), parts.clock.clone()),
                 clock: parts.clock,
                 expiries: Expiries::default(),
                 failures: Failures::default(),

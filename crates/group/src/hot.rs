@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use gaggle_lru::Clock;
+use crate::Clock;
 
 /// Decides on hot copies: values of keys that other nodes own, kept so that a key that everybody asks for does not melt
 /// its owner.
@@ -14,8 +14,61 @@ pub trait HotCopies: Send + Sync + 'static {
         let _ = key;
     }
 
-    /// Its value has come from the owner: keep a copy? Called once for each fetch.
-    fn keep(&self, key: &[u8]) -> bool;
+    /// Its value has come from the owner: keep a copy? Called once for each fetch that brings a value, unless the value renews
+    /// a copy that is still here: those are kept.
+    fn keep(&self, copy: &Candidate<'_>) -> bool;
+}
+
+/// A value that has come from the owner of its key.
+///
+/// # What the rate says
+///
+/// The owner counts the fetches of the key that it answers for its peers, as the key's owner, with a value, and nothing else: the gets
+/// of its own programs are not in it, nor are those that the copies of its peers answer. A fetch counts less the longer it was
+/// ago, 1/e after a minute, so the rate is that of the last minute or so; a key that has been asked for once shows 1.
+///
+/// It therefore falls as copies spread: a node with a copy asks once within the time to live of a copy
+/// ([`hot_ttl`](crate::FreshnessPolicy::hot_ttl)), so once all nodes have one the owner sees no more than their number divided by
+/// that time, however hot the key is. A low rate can mean a cold key, or a hot one of which everybody
+/// has a copy. A policy that refuses by a low rate corrects itself: where copies end and are refused, the fetches reach the
+/// owner again and the rate rises.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Candidate<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// The length of the value, in bytes.
+    pub len: usize,
+    /// How many fetches of the key per minute the owner answers for peers, as it says: at least 0 and finite. `None` where
+    /// it does not say so, as a node of another kind, one that stands in for the owner, or a ring whose values are raw.
+    pub minute_qps: Option<f64>,
+    /// Whether there is room for the copy in the group's budget that nothing else takes: nothing is gained by refusing.
+    pub room: bool,
+}
+
+impl<'a> Candidate<'a> {
+    /// A value of `len` bytes whose rate is not known, and for which other entries would have to go.
+    #[must_use]
+    pub fn new(key: &'a [u8], len: usize) -> Self {
+        Self {
+            key,
+            len,
+            minute_qps: None,
+            room: false,
+        }
+    }
+
+    /// The same with the rate that the owner says, in fetches per minute.
+    #[must_use]
+    pub fn asked_for(self, minute_qps: Option<f64>) -> Self {
+        Self { minute_qps, ..self }
+    }
+
+    /// The same with room for it, if so.
+    #[must_use]
+    pub fn with_room(self, room: bool) -> Self {
+        Self { room, ..self }
+    }
 }
 
 /// Keeps no copies.
@@ -23,13 +76,13 @@ pub trait HotCopies: Send + Sync + 'static {
 pub struct NoHotCopies;
 
 impl HotCopies for NoHotCopies {
-    fn keep(&self, _key: &[u8]) -> bool {
+    fn keep(&self, _copy: &Candidate<'_>) -> bool {
         false
     }
 }
 
 /// Keeps one fetched value in `one_in`, by chance: golang/groupcache's rule, with its 10 as the default. A key's odds
-/// grow with the number of times that it is fetched.
+/// grow with the number of times that it is fetched. Looks neither at the rate nor at the room.
 #[derive(Debug, Clone, Copy)]
 pub struct Sampled {
     /// One in how many fetches leaves a copy; 0 is taken as "none".
@@ -43,12 +96,13 @@ impl Default for Sampled {
 }
 
 impl HotCopies for Sampled {
-    fn keep(&self, _key: &[u8]) -> bool {
+    fn keep(&self, _copy: &Candidate<'_>) -> bool {
         self.one_in != 0 && fastrand::u32(0..self.one_in) == 0
     }
 }
 
-/// Keeps the value of a key once it has been asked for at least `per_minute` times within a minute: carrotCache's rule.
+/// Keeps the value of a key once it has been asked for at least `per_minute` times within a minute: carrotCache's rule. It counts
+/// the gets on this node, and looks neither at the owner's rate nor at the room.
 ///
 /// Counts in windows of a minute that start with a key's first request. Memory is bounded: at most 65,536 keys are
 /// counted at a time; keys beyond them wait for the next sweep, which drops the windows that have ended.
@@ -119,12 +173,48 @@ impl HotCopies for RequestRate {
         }
     }
 
-    fn keep(&self, key: &[u8]) -> bool {
+    fn keep(&self, copy: &Candidate<'_>) -> bool {
         let now = self.clock.now();
         let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        windows.by_key.get(key).is_some_and(|window| {
+        windows.by_key.get(copy.key).is_some_and(|window| {
             window.count >= self.per_minute && now.saturating_sub(window.started) < Self::WINDOW
         })
+    }
+}
+
+/// Keeps a copy unless it is known to be asked for too rarely to earn its place.
+///
+/// While there is room it keeps every copy. Otherwise it refuses those of which the owner says that they are fetched less
+/// often than a threshold, and keeps any other: which entries make way for it is decided by the store, in whose order copies
+/// and the values of this node's own keys compete.
+#[derive(Debug, Clone, Copy)]
+pub struct ByWorth {
+    least: f64,
+}
+
+impl ByWorth {
+    /// Refuses copies of keys that are fetched from their owner less than `least` times a minute, by all peers together, where
+    /// there is no room for them. A fetch is in its own rate, so with 1 or less every copy is kept; with 1.5, say, a key
+    /// has to be fetched twice within 41 seconds.
+    ///
+    /// `least` should not be above the number of askers divided by the minutes for which a copy lives: it is the rate of a key
+    /// of which every asker has a copy ([`Candidate`]).
+    #[must_use]
+    pub fn new(least: f64) -> Self {
+        Self { least }
+    }
+}
+
+impl Default for ByWorth {
+    /// A threshold of 1.5 fetches a minute.
+    fn default() -> Self {
+        Self::new(1.5)
+    }
+}
+
+impl HotCopies for ByWorth {
+    fn keep(&self, copy: &Candidate<'_>) -> bool {
+        copy.room || copy.minute_qps.is_none_or(|rate| rate >= self.least)
     }
 }
 
@@ -132,14 +222,44 @@ impl HotCopies for RequestRate {
 mod tests {
     use super::*;
 
+    fn keeps(policy: &impl HotCopies, key: &[u8]) -> bool {
+        policy.keep(&Candidate::new(key, 9))
+    }
+
+    #[test]
+    fn worth_refuses_only_what_is_known_to_be_rare_where_there_is_no_room() {
+        let worth = ByWorth::new(2.0);
+        let copy = Candidate::new(b"k", 9);
+        for (minute_qps, room, kept) in [
+            (None, false, true),
+            (Some(1.9), false, false),
+            (Some(2.0), false, true),
+            (Some(0.0), true, true),
+        ] {
+            let copy = copy.asked_for(minute_qps).with_room(room);
+            assert_eq!(worth.keep(&copy), kept, "{copy:?}");
+        }
+        let once = copy.asked_for(Some(1.0));
+        assert!(ByWorth::new(1.0).keep(&once) && !ByWorth::default().keep(&once));
+    }
+
+    #[test]
+    fn the_older_rules_look_neither_at_the_rate_nor_at_the_room() {
+        let tempting = Candidate::new(b"k", 9).asked_for(Some(1e6)).with_room(true);
+        assert!(!NoHotCopies.keep(&tempting));
+        assert!(!Sampled { one_in: 0 }.keep(&tempting));
+        assert!(!RequestRate::new(1, Clock::manual()).keep(&tempting));
+        assert!(Sampled { one_in: 1 }.keep(&Candidate::new(b"k", 9).asked_for(Some(0.0))));
+    }
+
     #[test]
     fn sampled_keeps_about_one_in_ten_and_zero_keeps_none() {
         let kept = (0..20_000)
-            .filter(|_| Sampled::default().keep(b"k"))
+            .filter(|_| keeps(&Sampled::default(), b"k"))
             .count();
         assert!((1_500..2_500).contains(&kept), "{kept} of 20000");
-        assert!((0..1_000).all(|_| !Sampled { one_in: 0 }.keep(b"k")));
-        assert!((0..1_000).all(|_| Sampled { one_in: 1 }.keep(b"k")));
+        assert!((0..1_000).all(|_| !keeps(&Sampled { one_in: 0 }, b"k")));
+        assert!((0..1_000).all(|_| keeps(&Sampled { one_in: 1 }, b"k")));
     }
 
     #[test]
@@ -148,15 +268,15 @@ mod tests {
         let rate = RequestRate::new(3, clock.clone());
         rate.asked(b"k");
         rate.asked(b"k");
-        assert!(!rate.keep(b"k"));
+        assert!(!keeps(&rate, b"k"));
         rate.asked(b"k");
-        assert!(rate.keep(b"k"));
-        assert!(!rate.keep(b"other"));
+        assert!(keeps(&rate, b"k"));
+        assert!(!keeps(&rate, b"other"));
 
         clock.advance(Duration::from_secs(60));
-        assert!(!rate.keep(b"k"), "the window has ended");
+        assert!(!keeps(&rate, b"k"), "the window has ended");
         rate.asked(b"k");
-        assert!(!rate.keep(b"k"), "and the next one starts from one");
+        assert!(!keeps(&rate, b"k"), "and the next one starts from one");
     }
 
     #[test]
@@ -167,9 +287,9 @@ mod tests {
             rate.asked(&i.to_be_bytes());
         }
         rate.asked(b"one too many");
-        assert!(!rate.keep(b"one too many"));
+        assert!(!keeps(&rate, b"one too many"));
         clock.advance(Duration::from_secs(61));
         rate.asked(b"one too many");
-        assert!(rate.keep(b"one too many"), "old windows make room");
+        assert!(keeps(&rate, b"one too many"), "old windows make room");
     }
 }

@@ -46,7 +46,8 @@
 //!   and is not linked to it if that thread stands still for longer.
 //! * Values are immutable and whole: there is no partial read, no compare-and-swap. A changed origin shows after the
 //!   time to live, or after [`Group::remove`].
-//! * A load runs as a task of its own, so a group needs a tokio runtime, and a value must be `Send`.
+//! * A load becomes a task of its own where its caller leaves it, so a group needs a tokio runtime, and a value must be `Send`.
+//! * Until then its caller polls it. An origin that computes, or blocks its thread, takes its caller's time.
 //! * Each node asks every other node for removals every 400 ms and for each group ([`Group::follow`]): five small requests a second
 //!   for each pair and group. In rings of hundreds of nodes that is work to be seen.
 //! * "Not found" is kept only where the group has a [`negative_ttl`](FreshnessPolicy::negative_ttl) or the origin says for how
@@ -68,6 +69,7 @@ mod metadata;
 mod origin;
 mod party;
 mod peer;
+mod rate;
 mod removal;
 mod router;
 mod settings;
@@ -75,6 +77,7 @@ mod stats;
 mod store;
 mod tiers;
 mod trace;
+mod warm;
 
 pub use answer::{Answer, Source};
 pub use builder::{BuildError, GroupBuilder};
@@ -82,15 +85,15 @@ pub use entry::{Content, Entry, Freshness, Hint, Key, Loaded};
 pub use error::{Error, OriginError, Overload, Public};
 pub use fault::{NoFault, OriginFailure, OriginFault};
 pub use freshness::FreshnessPolicy;
-pub use group::{Contact, Group, HandedOver, Hop, Missed, Removal, Serve};
+pub use group::{Contact, Group, HandedOver, Hop, Missed, Removal, Serve, Served};
 pub use groups::{DuplicateGroup, Groups};
 pub use hand_over::{Previous, Worth};
 pub use hello::{Greeting, Hello, Instance, PROTOCOL, Word};
-pub use hot::{HotCopies, NoHotCopies, RequestRate, Sampled};
+pub use hot::{ByWorth, Candidate, HotCopies, NoHotCopies, RequestRate, Sampled};
 pub use metadata::{BadMetadata, Field, Metadata};
 pub use origin::{Load, Origin, OriginFn};
 pub use party::{Guest, Invitation, Party};
-pub use peer::{Fetch, HandOver, Peer, PeerError, Put, Verdict};
+pub use peer::{Fetch, Fetched, HandOver, Peer, PeerError, Put, Verdict};
 pub use removal::{BadRemovalId, Known, News, Notice, RemovalId, Scope};
 pub use router::{Disagreement, LocalOnly, Member, PeerRequests, Route, Router};
 pub use settings::{Limits, ReconfigureError, Settings};
@@ -98,9 +101,10 @@ pub use stats::{
     CacheStats, FollowState, FollowStats, HISTOGRAM_BOUNDS, Histogram, LoadStats, OriginQueue,
     Stats,
 };
-pub use store::{Cached, Inserted, LruStore, Store, StoreStats};
+pub use store::{Cached, Inserted, LruStore, PagedStore, Store, StoreStats};
 pub use trace::{BadTraceParent, Propagation, SPAN_TARGET, TraceParent};
+pub use warm::{WarmEnd, WarmOptions, WarmStats, Warmed};
 
 pub use async_trait::async_trait;
 pub use gaggle_limiter::{ByteBudget, Hold, OverBudget, Reservation};
-pub use gaggle_lru::{Clock, Cursor};
+pub use gaggle_shards::{Clock, Cursor};

@@ -140,6 +140,13 @@ impl Metadata {
             .map_or(&NO_FIELDS, |facts| &facts.fields)
     }
 
+    /// The bytes that it holds beside itself, about as an allocator gives them.
+    pub(crate) fn footprint(&self) -> usize {
+        let Some(facts) = &self.known else { return 0 };
+        let shared = size_of::<Facts>() + 2 * size_of::<usize>();
+        shared.next_multiple_of(16) + facts.fields.len().next_multiple_of(16)
+    }
+
     /// What [`as_bytes`](Self::as_bytes) gave. Fields of unknown numbers are kept.
     ///
     /// # Errors

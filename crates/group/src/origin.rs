@@ -10,7 +10,7 @@ use crate::{Key, Loaded, Metadata, OriginError};
 
 /// What a group loads from: a database, a service, a directory; groupcache's `Getter`.
 ///
-/// A load runs in a task of its own and is dropped at the group's
+/// A load is polled by its caller or by a task of its own, and is dropped at the group's
 /// [load timeout](crate::Limits::load_timeout): an implementation must be safe to cancel at any await. It must not
 /// block the thread.
 #[async_trait]

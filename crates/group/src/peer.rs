@@ -23,7 +23,7 @@ pub trait Peer: Send + Sync + 'static {
 
     /// Asks what there is of a key: a value, or an absence that the owner has been told of by its origin. Must end by
     /// itself at about `fetch.deadline`.
-    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError>;
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError>;
 
     /// Tells the peer of a removal. `Ok` only if the peer is known to have dropped what it names.
     async fn remove(&self, group: &str, notice: &Notice) -> Result<(), PeerError>;
@@ -175,6 +175,42 @@ impl<'a> Fetch<'a> {
     #[must_use]
     pub fn traced(self, trace: Option<TraceParent>) -> Self {
         Self { trace, ..self }
+    }
+}
+
+/// What a peer answers to a [`Fetch`].
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Fetched {
+    /// What there is of the key.
+    pub entry: Entry,
+    /// How many fetches of the key per minute the peer answers as the key's owner ([`Candidate`](crate::Candidate)); `None`
+    /// where it does not say so. Finite, and from 0 to [`MAX_MINUTE_QPS`](Self::MAX_MINUTE_QPS).
+    pub minute_qps: Option<f64>,
+}
+
+impl Fetched {
+    /// A higher rate is taken as this one. It is 17 million fetches a second.
+    pub const MAX_MINUTE_QPS: f64 = 1e9;
+
+    /// The same with the rate that the peer says. A number that is negative or not finite says nothing.
+    #[must_use]
+    pub fn asked_for(self, minute_qps: Option<f64>) -> Self {
+        let minute_qps = minute_qps.filter(|rate| rate.is_finite() && *rate >= 0.0);
+        Self {
+            minute_qps: minute_qps.map(|rate| rate.min(Self::MAX_MINUTE_QPS)),
+            ..self
+        }
+    }
+}
+
+impl From<Entry> for Fetched {
+    /// The entry without a rate.
+    fn from(entry: Entry) -> Self {
+        Self {
+            entry,
+            minute_qps: None,
+        }
     }
 }
 
@@ -352,5 +388,25 @@ impl Verdict {
                 retry_after: *retry_after,
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_that_cannot_be_is_none() {
+        let told = |rate| {
+            Fetched::from(Entry::value("630"))
+                .asked_for(Some(rate))
+                .minute_qps
+        };
+        for rate in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0] {
+            assert_eq!(told(rate), None, "{rate}");
+        }
+        for (rate, taken) in [(0.0, 0.0), (1.5, 1.5), (f64::MAX, Fetched::MAX_MINUTE_QPS)] {
+            assert_eq!(told(rate), Some(taken), "{rate}");
+        }
     }
 }

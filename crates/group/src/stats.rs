@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::StoreStats;
+use crate::warm::WarmCounters;
+use crate::{StoreStats, WarmStats};
 
 /// A snapshot of a group's counters since it was made. Each counter is exact; the set is not one instant's.
 ///
@@ -59,6 +60,8 @@ pub struct Stats {
     pub origin_batches: u64,
     /// The keys that they asked for.
     pub origin_batched: u64,
+    /// Keys that were to be loaded before anybody asked for them: [`Group::warm`](crate::Group::warm).
+    pub warm: WarmStats,
     /// What follows the group's source, if anything does.
     pub follow: Option<FollowStats>,
 }
@@ -205,6 +208,7 @@ pub(crate) struct Counters {
     pub(crate) in_flight: AtomicUsize,
     pub(crate) origin_batches: AtomicU64,
     pub(crate) origin_batched: AtomicU64,
+    pub(crate) warm: WarmCounters,
     pub(crate) origin: LoadCounters,
     pub(crate) peer: LoadCounters,
 }

@@ -1,11 +1,19 @@
-//! What holds the values: the seam for another store, and the one that comes with the crate.
+//! What holds the values: the seam for another store, and the two that come with the crate.
 
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use gaggle_lru::{Clock, Cursor, Held, Life};
+use bytes::Bytes;
+use gaggle_shards::{Cursor, Stats};
 
 use crate::{Freshness, Key, Metadata};
+
+mod lru;
+mod paged;
+#[cfg(test)]
+mod tests;
+
+pub use self::lru::LruStore;
+pub use self::paged::PagedStore;
 
 /// A byte-budgeted cache. A group has two, main and hot, and keeps their sum within its capacity with
 /// [`evict_one`](Self::evict_one).
@@ -155,175 +163,9 @@ pub struct StoreStats {
     pub refused: u64,
 }
 
-/// The store that a group uses unless told otherwise: [`gaggle_lru::ByteCache`].
-#[derive(Debug)]
-pub struct LruStore {
-    cache: gaggle_lru::ByteCache,
-    clock: Clock,
-}
-
-impl LruStore {
-    /// A store of at most `capacity` bytes whose entries age by `clock`.
-    pub fn new(capacity: u64, clock: Clock) -> Self {
-        let options = gaggle_lru::Options {
-            capacity,
-            clock: clock.clone(),
-            ..Default::default()
-        };
+impl From<Stats> for StoreStats {
+    fn from(stats: Stats) -> Self {
         Self {
-            cache: gaggle_lru::ByteCache::new(options),
-            clock,
-        }
-    }
-
-    #[inline(never)]
-    fn cached(&self, held: Held) -> Cached {
-        let Held {
-            value,
-            note,
-            life,
-            due,
-            ..
-        } = held;
-        Cached {
-            value,
-            freshness: Freshness::until(life.ttl)
-                .stale_while_revalidate(life.serve_stale)
-                .stale_if_error(life.keep_stale),
-            metadata: self.read_note(note),
-            due: due || life.ttl.is_some_and(|ttl| ttl.is_zero()),
-        }
-    }
-
-    /// When the value was made, by the clock in nanoseconds, and the fields. A value may be older than the clock: the time is
-    /// shifted by half of what eight bytes can say.
-    fn write_note(&self, metadata: &Metadata) -> BytesMut {
-        let mut note = BytesMut::new();
-        if !metadata.is_empty() {
-            let made = metadata.age().map_or(u64::MAX, |age| {
-                let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX).min(EPOCH);
-                (EPOCH - age).saturating_add(self.now())
-            });
-            note.put_u64(made);
-            note.put_slice(metadata.as_bytes());
-        }
-        note
-    }
-
-    fn read_note(&self, mut note: Bytes) -> Metadata {
-        if note.len() < size_of::<u64>() {
-            return Metadata::default();
-        }
-        let made = note.split_to(size_of::<u64>());
-        let made = made
-            .first_chunk()
-            .map_or(u64::MAX, |made| u64::from_be_bytes(*made));
-        let metadata = Metadata::from_bytes(note).unwrap_or_default();
-        if made == u64::MAX {
-            return metadata;
-        }
-        let age = EPOCH.saturating_add(self.now()).saturating_sub(made);
-        metadata.with_age(Duration::from_nanos(age))
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.clock.now().as_nanos()).unwrap_or(u64::MAX)
-    }
-}
-
-const EPOCH: u64 = 1 << 63;
-
-fn life(freshness: Freshness, refresh_ahead: Duration) -> Life {
-    Life {
-        ttl: freshness.ttl,
-        serve_stale: freshness.revalidate_window(),
-        keep_stale: freshness.error_window(),
-        refresh_ahead,
-    }
-}
-
-impl Store for LruStore {
-    fn get(&self, key: &[u8]) -> Option<Cached> {
-        self.cache.hold_with(key, |holding| {
-            if holding.is_plain() {
-                Cached {
-                    value: holding.value(),
-                    freshness: Freshness::until(holding.ttl()),
-                    ..Cached::default()
-                }
-            } else {
-                self.cached(holding.to_held())
-            }
-        })
-    }
-
-    fn peek(&self, key: &[u8]) -> Option<Cached> {
-        self.cache.hold_any(key).map(|held| self.cached(held))
-    }
-
-    fn insert(&self, key: &[u8], cached: Cached, refresh_ahead: Duration) -> Inserted {
-        let life = life(cached.freshness, refresh_ahead);
-        let note = self.write_note(&cached.metadata);
-        let inserted = self.cache.insert_entry(key, cached.value, &life, &note);
-        if inserted.is_stored() {
-            Inserted::Kept
-        } else {
-            Inserted::Refused
-        }
-    }
-
-    fn remove(&self, key: &[u8]) -> bool {
-        self.cache.remove(key).is_some()
-    }
-
-    fn clear(&self) {
-        self.cache.clear();
-    }
-
-    fn evict_one(&self) -> bool {
-        self.cache.evict() > 0
-    }
-
-    fn bytes(&self) -> u64 {
-        self.cache.bytes()
-    }
-
-    fn len(&self) -> usize {
-        self.cache.len()
-    }
-
-    fn scan(
-        &self,
-        from: Cursor,
-        most_entries: usize,
-        most_bytes: u64,
-    ) -> (Vec<(Key, Cached)>, Option<Cursor>) {
-        let (batch, next) = self.cache.scan(from, most_entries, most_bytes);
-        let batch = batch
-            .into_iter()
-            .map(|(key, held)| (key, self.cached(held)))
-            .collect();
-        (batch, next)
-    }
-
-    fn set_capacity(&self, bytes: u64) -> bool {
-        self.cache.set_capacity(bytes);
-        true
-    }
-
-    fn shorten(
-        &self,
-        longest: Freshness,
-        refresh_ahead: Duration,
-        ttl: &mut dyn FnMut(Duration) -> Duration,
-    ) -> bool {
-        self.cache.shorten(&life(longest, refresh_ahead), ttl);
-        true
-    }
-
-    fn stats(&self) -> StoreStats {
-        let stats = self.cache.stats();
-        StoreStats {
             hits: stats.hits,
             misses: stats.misses,
             evicted_capacity: stats.evictions.capacity,
@@ -331,62 +173,5 @@ impl Store for LruStore {
             evicted_collision: stats.evictions.collision,
             refused: stats.refusals,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Field;
-
-    #[test]
-    fn metadata_comes_back_and_grows_older() {
-        let clock = Clock::manual();
-        let store = LruStore::new(1 << 20, clock.clone());
-        let metadata = Metadata::default()
-            .with(Field::ContentType, "text/plain")
-            .with_age(Duration::from_secs(7));
-        let cached = Cached::new("v", Freshness::default()).with_metadata(metadata);
-        store.insert(b"k", cached, Duration::ZERO);
-        clock.advance(Duration::from_secs(3));
-        let found = store.get(b"k").unwrap().metadata;
-        assert_eq!(found.get(Field::ContentType), Some(&b"text/plain"[..]));
-        assert_eq!(found.age(), Some(Duration::from_secs(10)));
-        let plain = Cached::new("v", Freshness::default());
-        store.insert(b"plain", plain, Duration::ZERO);
-        assert!(store.get(b"plain").unwrap().metadata.is_empty());
-    }
-
-    #[test]
-    fn a_scan_brings_what_peek_finds_and_is_fresh() {
-        let clock = Clock::manual();
-        let store = LruStore::new(64 << 20, clock.clone());
-        let second = Duration::from_secs(1);
-        for n in 0..3_000_u32 {
-            let freshness = Freshness::for_ttl(second * (1 + n % 3)).stale_if_error(second * 60);
-            let mut cached = Cached::new(vec![0; n as usize % 2_000], freshness);
-            if n % 2 == 0 {
-                let metadata = Metadata::default().with(Field::ContentType, "text/plain");
-                cached = cached.with_metadata(metadata.with_age(second * n));
-            }
-            store.insert(&n.to_be_bytes(), cached, second);
-        }
-        clock.advance(second * 3 / 2);
-        let (before, mut seen) = (store.stats(), vec![0; 3_000]);
-        let mut next = Some(Cursor::default());
-        while let Some(from) = next {
-            let (batch, then) = store.scan(from, 100, 50_000);
-            assert!(batch.len() <= 100);
-            for (key, cached) in batch {
-                assert!(cached.freshness.ttl > Some(Duration::ZERO));
-                assert_eq!(Some(cached), store.peek(&key));
-                seen[u32::from_be_bytes(key[..].try_into().unwrap()) as usize] += 1;
-            }
-            next = then;
-        }
-        for (n, times) in seen.into_iter().enumerate() {
-            assert_eq!(times, i32::from(n % 3 != 0), "{n}");
-        }
-        assert_eq!(store.stats(), before);
     }
 }

@@ -5,10 +5,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use gaggle_lru::Clock;
+use gaggle_shards::Clock;
 
 use crate::freshness::Shortened;
-use crate::{Answer, Cached, Entry, Freshness, Inserted, LruStore, Source, Store};
+use crate::{Answer, Cached, Entry, Freshness, Inserted, PagedStore, Source, Store};
 
 /// Two stores that share one capacity by golang/groupcache's rule: while both together are over it, the hot one gives way
 /// if it is larger than an eighth of the main one, and the main one otherwise. And a small one for absences, so that keys
@@ -17,7 +17,7 @@ pub(crate) struct Tiers {
     pub(crate) main: Arc<dyn Store>,
     pub(crate) hot: Arc<dyn Store>,
     /// Of a fortieth of the capacity at most. Its values are empty.
-    pub(crate) absent: LruStore,
+    pub(crate) absent: PagedStore,
     /// While it is being lowered, what it has come to.
     capacity: AtomicU64,
 }
@@ -80,7 +80,7 @@ impl Tiers {
         Self {
             main,
             hot,
-            absent: LruStore::new(capacity / Self::ABSENT_ONE_IN, clock),
+            absent: PagedStore::new(capacity / Self::ABSENT_ONE_IN, clock),
             capacity: AtomicU64::new(capacity),
         }
     }
@@ -155,6 +155,14 @@ impl Tiers {
     fn bytes(&self) -> u64 {
         let values = self.main.bytes().saturating_add(self.hot.bytes());
         values.saturating_add(self.absent.bytes())
+    }
+
+    /// Whether that many bytes of a new entry would fit without that another makes way. A sixteenth of the capacity counts as
+    /// taken: a full store evicts by the page, and so is a little below its capacity most of the time.
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        let capacity = self.capacity();
+        let most = capacity - capacity / 16;
+        self.bytes().saturating_add(len as u64) <= most
     }
 
     /// What may be served of a key.
@@ -277,7 +285,7 @@ mod tests {
     const CAPACITY: u64 = 100 << 10;
 
     fn tiers() -> Tiers {
-        let store = || Arc::new(LruStore::new(CAPACITY, Clock::monotonic()));
+        let store = || Arc::new(PagedStore::new(CAPACITY, Clock::monotonic()));
         Tiers::new(store(), store(), CAPACITY, Clock::monotonic())
     }
 

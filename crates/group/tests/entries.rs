@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use bytes::Bytes;
 use gaggle_group::{
-    Entry, Fetch, Freshness, Group, Hint, Key, Loaded, LocalOnly, Member, Notice, Peer, PeerError,
-    RemovalId, Route, Router, Sampled, Scope, Serve, async_trait,
+    Entry, Fetch, Fetched, Freshness, Group, Hint, Key, Loaded, LocalOnly, Member, Notice, Peer,
+    PeerError, RemovalId, Route, Router, Sampled, Scope, Serve, async_trait,
 };
 use tokio::sync::watch;
 
@@ -71,9 +71,9 @@ impl Peer for Slow {
     fn name(&self) -> &str {
         "slow"
     }
-    async fn fetch(&self, _: Fetch<'_>) -> Result<Entry, PeerError> {
+    async fn fetch(&self, _: Fetch<'_>) -> Result<Fetched, PeerError> {
         let _ = self.0.subscribe().wait_for(|open| *open).await;
-        Ok(Entry::value("old"))
+        Ok(Entry::value("old").into())
     }
     async fn remove(&self, _: &str, _: &Notice) -> Result<(), PeerError> {
         Ok(())
@@ -195,7 +195,10 @@ async fn a_request_that_carries_a_removal_is_answered_after_it() {
         number: 2,
     }];
     let request = Serve::new(b"k", gaggle_group::Hop::Forwarded).after(&carried);
-    assert_eq!(group.serve(request).await.unwrap().value.unwrap(), "k");
+    assert_eq!(
+        group.serve(request).await.unwrap().answer.value.unwrap(),
+        "k"
+    );
 }
 
 #[tokio::test]

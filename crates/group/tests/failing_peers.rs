@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gaggle_group::{
-    Entry, Error, Fetch, Freshness, Group, Hop, Key, Known, Limits, LocalOnly, Member, Notice,
-    Peer, PeerError, Previous, RemovalId, Route, Router, Scope, Serve, Source, Verdict, Worth,
-    async_trait,
+    Entry, Error, Fetch, Fetched, Freshness, Group, Hop, Key, Known, Limits, LocalOnly, Member,
+    Notice, Peer, PeerError, Previous, RemovalId, Route, Router, Scope, Serve, Source, Verdict,
+    Worth, async_trait,
 };
 use gaggle_testkit::CountingOrigin;
 use tokio::time::{Instant, sleep};
@@ -56,7 +56,7 @@ impl Peer for Scripted {
     fn name(&self) -> &str {
         self.name
     }
-    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
         let act = {
             let mut asked = self.asked.lock().unwrap();
             asked.push((fetch.deadline, fetch.kept_only));
@@ -65,10 +65,12 @@ impl Peer for Scripted {
         match act {
             Act::Answer(after, answer) => {
                 sleep(after).await;
-                answer.map_err(|verdict| PeerError::Verdict {
-                    peer: self.name.into(),
-                    verdict,
-                })
+                answer
+                    .map(Fetched::from)
+                    .map_err(|verdict| PeerError::Verdict {
+                        peer: self.name.into(),
+                        verdict,
+                    })
             }
             Act::Hang => std::future::pending().await,
         }
@@ -284,7 +286,7 @@ async fn what_is_kept_is_served_without_a_load() {
     };
     assert!(matches!(ask().await, Err(Error::NotKept { .. })));
     group.get("k").await.unwrap();
-    assert_eq!(ask().await.unwrap().value.unwrap(), "value of k");
+    assert_eq!(ask().await.unwrap().answer.value.unwrap(), "value of k");
     assert_eq!(
         (origin.total_loads(), group.stats().server_requests),
         (1, 0)

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::poll;
 use gaggle_group::{
-    Answer, Entry, Error, Fetch, Group, GroupBuilder, Key, Limits, Member, Notice, Overload, Peer,
-    PeerError, PeerRequests, Route, Router, Source, Verdict, async_trait,
+    Answer, Entry, Error, Fetch, Fetched, Group, GroupBuilder, Key, Limits, Member, Notice,
+    Overload, Peer, PeerError, PeerRequests, Route, Router, Source, Verdict, async_trait,
 };
 use gaggle_testkit::CountingOrigin;
 use tokio::sync::watch;
@@ -56,7 +56,7 @@ impl Peer for Together {
         self.name
     }
 
-    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
         let key = fetch.key.clone();
         let party = fetch.party.map(gaggle_group::Guest::party);
         self.fetched.lock().unwrap().push((key, party));
@@ -77,14 +77,14 @@ impl Peer for Together {
         }
         assert!(!text.ends_with("panic"), "a bug in the transport");
         match text {
-            text if text.ends_with("absent") => Ok(Entry::absent()),
+            text if text.ends_with("absent") => Ok(Entry::absent().into()),
             text if text.ends_with("fail") => Err(PeerError::Verdict {
                 peer: self.name.into(),
                 verdict: Verdict::OriginFailed {
                     message: "disk on fire".into(),
                 },
             }),
-            text => Ok(Entry::value(format!("{} has {text}", self.name))),
+            text => Ok(Entry::value(format!("{} has {text}", self.name)).into()),
         }
     }
 

@@ -452,7 +452,7 @@ fn a_group_that_cannot_be_is_refused_with_its_reason() {
 
 /// A store whose `get` misses what its `peek` finds: what a get sees that looks just before another flight fills the
 /// cache, and joins just after that flight has gone.
-struct JustMissed(gaggle_group::LruStore);
+struct JustMissed(gaggle_group::PagedStore);
 
 impl gaggle_group::Store for JustMissed {
     fn get(&self, _key: &[u8]) -> Option<gaggle_group::Cached> {
@@ -493,7 +493,7 @@ impl gaggle_group::Store for JustMissed {
 async fn a_flight_looks_at_the_cache_again_before_it_loads() {
     let origin = CountingOrigin::default();
     let store = || {
-        Arc::new(JustMissed(gaggle_group::LruStore::new(
+        Arc::new(JustMissed(gaggle_group::PagedStore::new(
             1 << 20,
             Clock::monotonic(),
         )))

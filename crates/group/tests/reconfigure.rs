@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gaggle_group::{
     BuildError, Cached, Clock, Error, FreshnessPolicy, Group, Hint, Inserted, Limits, Load, Loaded,
-    LruStore, NoHotCopies, Origin, OriginError, Overload, ReconfigureError, Sampled, Settings,
+    NoHotCopies, Origin, OriginError, Overload, PagedStore, ReconfigureError, Sampled, Settings,
     Source, Store, StoreStats, async_trait,
 };
 use gaggle_testkit::{Cluster, CountingOrigin, tokio_clock};
@@ -472,7 +472,7 @@ fn what_no_group_can_have_is_named_and_changes_nothing() {
 }
 
 /// As a store of somebody else's that has only what it must.
-struct Fixed(LruStore);
+struct Fixed(PagedStore);
 
 impl Store for Fixed {
     fn get(&self, key: &[u8]) -> Option<Cached> {
@@ -513,8 +513,8 @@ async fn a_store_of_a_fixed_size_is_named_and_changes_nothing() {
         .clock(clock.clone())
         .freshness(policy(Some(HOUR)))
         .stores(
-            Arc::new(LruStore::new(1 << 20, clock.clone())),
-            Arc::new(Fixed(LruStore::new(1 << 20, clock.clone()))),
+            Arc::new(PagedStore::new(1 << 20, clock.clone())),
+            Arc::new(Fixed(PagedStore::new(1 << 20, clock.clone()))),
         )
         .build()
         .unwrap();

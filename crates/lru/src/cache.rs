@@ -3,20 +3,19 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
-use crate::ages::Placed;
-use crate::budget::Budget;
-use crate::clock::Deadline;
-use crate::entry::{Entry, Weight};
-use crate::evict::{Dropped, evict_oldest, make_room, resize};
-use crate::options::bounded_capacity;
-use crate::shard::{Shard, shard_of};
+use gaggle_shards::{
+    Budget, Deadline, Dropped, bounded_capacity, evict_oldest, make_room, resize, shard_of,
+};
+
+use crate::entry::Entry;
+use crate::shard::Shard;
 use crate::{Clock, Evicted, Hit, Insertion, Options, Stats, Xxh3State};
 
-/// A concurrent cache with a budget in bytes and nearly LRU order. Share it by reference or in an `Arc`.
+/// A concurrent cache with a budget in bytes, in LRU order. Share it by reference or in an `Arc`.
 ///
 /// No method waits for anything but the lock of a shard, held for one step of a lookup or of an eviction. `Eq` of the
-/// keys, `Clone` of the values and the closure of [`get_with`](Self::get_with) run under that lock, which lookups share:
-/// they must not use the same cache, and should be quick (`Bytes` and `Arc` are).
+/// keys, `Clone` of the values and the closure of [`get_with`](Self::get_with) run under that lock, for which other lookups in
+/// the shard wait: they must not use the same cache, and should be quick (`Bytes` and `Arc` are).
 pub struct Cache<K, V, S = Xxh3State> {
     shards: Box<[Shard<K, V>]>,
     budget: Budget,
@@ -60,16 +59,16 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         }
     }
 
-    /// The value of a key, cloned. A hit saves the entry from the next eviction that comes to it.
+    /// The value of a key, cloned. A hit makes the entry the one of its shard that goes last.
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.read(key, |value, _| value.clone())
+        self.read(key, |value, _| Some(value.clone()))
     }
 
-    /// What `read` makes of a key's value, which is not cloned. Counts and notes the use as [`get`](Self::get) does.
+    /// What `read` makes of a key's value, which is not cloned. Counts and is a use as [`get`](Self::get) is.
     ///
     /// `read` runs under the shard's lock: using the same cache in it may deadlock.
     pub fn get_with<Q, R>(&self, key: &Q, read: impl FnOnce(&V) -> R) -> Option<R>
@@ -77,19 +76,31 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.read(key, |value, _| read(value))
+        self.read(key, |value, _| Some(read(value)))
     }
 
-    /// The value of a key with the time it has left. Counts and notes the use as [`get`](Self::get) does.
+    /// The value of a key with the time it has left. Counts and is a use as [`get`](Self::get) is.
     pub fn get_entry<Q>(&self, key: &Q) -> Option<Hit<V>>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.read(key, |value, ttl| Hit {
-            value: value.clone(),
-            ttl,
+        self.read(key, |value, ttl| {
+            let value = value.clone();
+            Some(Hit { value, ttl })
         })
+    }
+
+    /// What `read` makes of a key's value and of the time it has left, if it makes anything of them. Counts and is a use as
+    /// [`get`](Self::get) is; where `read` makes nothing of them, the lookup is a miss and no use, and the value stays.
+    ///
+    /// `read` runs under the shard's lock: using the same cache in it may deadlock.
+    pub fn get_if<Q, R>(&self, key: &Q, read: impl FnOnce(Hit<&V>) -> Option<R>) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.read(key, |value, ttl| read(Hit { value, ttl }))
     }
 
     /// As [`get_entry`](Self::get_entry), but neither counted nor taken as a use; an expired entry stays.
@@ -118,8 +129,8 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         self.insert_with_ttl(key, value, None)
     }
 
-    /// Stores a value as the newest of its shard, or in the place of the key's older value as a use of it, and evicts
-    /// others until the total fits. It expires after `ttl`, counted from now.
+    /// Stores a value as the newest of its shard, also where it takes the place of the key's older value, and evicts others
+    /// until the total fits. It expires after `ttl`, counted from now.
     ///
     /// With a `ttl` of zero it is not stored, and an older value of its key is removed.
     ///
@@ -139,9 +150,9 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         let entry = Entry {
             key,
             value,
-            weight: Weight::new(weight),
+            weight,
             deadline,
-            placed: Placed::default(),
+            used: 0, // until its place in the order is known
         };
 
         let (old, same_key, victim) = {
@@ -185,8 +196,8 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         removed.and_then(|(entry, expired)| (!expired).then_some(entry.value))
     }
 
-    /// Evicts the entry that is due, and counts it as made for capacity, or as expired if it was. `None` if the cache is
-    /// empty. Where no entry was used, this is the oldest of all.
+    /// Evicts the entry that was used least recently, of all shards as far as they can tell, and counts it as made for
+    /// capacity, or as expired if it was. `None` if the cache is empty.
     pub fn evict_one(&self) -> Option<Evicted<K, V>> {
         let Entry {
             key, value, weight, ..
@@ -195,11 +206,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
                 .lock()
                 .evict(None, &self.clock, &self.budget)
         })?;
-        Some(Evicted {
-            key,
-            value,
-            weight: weight.bytes(),
-        })
+        Some(Evicted { key, value, weight })
     }
 
     /// Removes every entry that is there when its shard's turn comes, and frees the tables.
@@ -221,7 +228,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
 
     /// The number of entries, expired ones that nobody has come upon included. Takes each lock in turn.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.share().len()).sum()
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
     /// Whether there are no entries.
@@ -266,7 +273,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
     pub fn stats(&self) -> Stats {
         let mut sum = Stats::default();
         for shard in &self.shards {
-            sum += shard.stats();
+            sum += shard.lock().stats;
         }
         sum
     }
@@ -277,14 +284,17 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         (hash, shard_of(hash, self.shards.len() - 1))
     }
 
-    fn read<Q, R>(&self, key: &Q, read: impl FnOnce(&V, Option<Duration>) -> R) -> Option<R>
+    fn read<Q, R>(&self, key: &Q, read: impl FnOnce(&V, Option<Duration>) -> Option<R>) -> Option<R>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
         let (hash, home) = self.locate(key);
         // The expired entry is dropped here, where no lock is held.
-        let (found, expired) = self.shards[home].get(hash, key, &self.clock, &self.budget, read);
+        let (found, expired) =
+            self.shards[home]
+                .lock()
+                .get(hash, key, &self.clock, &self.budget, read);
         drop(expired);
         found
     }
@@ -295,7 +305,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         Q: Eq + Hash + ?Sized,
     {
         let (hash, home) = self.locate(key);
-        self.shards[home].share().peek(hash, key, &self.clock, read)
+        self.shards[home].lock().peek(hash, key, &self.clock, read)
     }
 
     /// Evicts what is due in a shard, but not the entry of the hash `spare`; whether there was

@@ -1,126 +1,19 @@
 //! What a cache keeps after a long run is as good as after a short one, for any number of shards.
 #![allow(clippy::unwrap_used, missing_docs, dead_code)]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use gaggle_lru::Cache;
 
-use gaggle_lru::{ByteCache, Cache, Clock};
-
-#[path = "shared/subject.rs"]
+#[path = "shared/cache.rs"]
+mod cache;
+#[path = "../../shards/tests/shared/subject.rs"]
 mod subject;
+#[path = "../../shards/tests/shared/windows.rs"]
+mod windows;
 
-use subject::{Subject, Value};
-
-const KEYS: f64 = 30_000.0;
-const CAPACITY: u64 = 256 << 10;
-const WINDOW: usize = 80_000;
-const WINDOWS: usize = 8;
-
-/// Draws keys by a power law, as Zipf's with the exponent 0.8.
-struct Draws(u64);
-
-impl Draws {
-    fn key(&mut self) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        #[expect(clippy::cast_precision_loss, reason = "53 bits of it")]
-        let share = (self.0 >> 11) as f64 / (1_u64 << 53) as f64;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "below KEYS"
-        )]
-        let rank = (KEYS * share.powi(5)) as u64;
-        rank
-    }
-}
-
-fn size(key: u64, mixed: bool) -> u64 {
-    if mixed { 16 << (key % 6) } else { 40 }
-}
-
-/// The hits of each window. `room` is called after each insertion.
-fn run<S: Subject>(cache: &S, mixed: bool, seed: u64, room: impl Fn()) -> Vec<usize> {
-    let mut draws = Draws(seed);
-    (0..WINDOWS)
-        .map(|_| {
-            (0..WINDOW)
-                .filter(|_| {
-                    let key = draws.key();
-                    let hit = cache.get(key).is_some();
-                    if !hit {
-                        let size = size(key, mixed);
-                        let version = 0;
-                        cache.insert(Value { key, version, size }, None);
-                        room();
-                    }
-                    hit
-                })
-                .count()
-        })
-        .collect()
-}
-
-/// The second window, once full, beside the last.
-fn assert_flat(windows: &[usize], what: &str) {
-    let (early, late) = (windows[1], windows[WINDOWS - 1]);
-    assert!(
-        late * 100 > early * 97,
-        "{what}: {windows:?} hits of {WINDOW}"
-    );
-}
-
-fn hits_do_not_decay<S: Subject>(name: &str) {
-    for shards in [2, 8] {
-        for mixed in [false, true] {
-            let cache = S::new(CAPACITY, shards, &Clock::manual());
-            let windows = run(&cache, mixed, 1, || ());
-            assert_flat(
-                &windows,
-                &format!("{name}, {shards} shards, mixed: {mixed}"),
-            );
-        }
-    }
-}
-
-#[test]
-fn a_byte_cache_keeps_its_hit_ratio() {
-    hits_do_not_decay::<ByteCache>("ByteCache");
-}
+use subject::Value;
+use windows::hits_do_not_decay;
 
 #[test]
 fn a_cache_keeps_its_hit_ratio() {
     hits_do_not_decay::<Cache<u64, Value>>("Cache");
-}
-
-// As a group does it, whose two stores share one budget.
-#[test]
-fn evictions_by_request_keep_the_hit_ratio() {
-    let cache = <ByteCache as Subject>::new(64 * CAPACITY, 8, &Clock::manual());
-    let windows = run(&cache, false, 1, || {
-        while cache.bytes() > CAPACITY {
-            assert!(cache.evict() > 0);
-        }
-    });
-    assert_flat(&windows, "evicted by request");
-}
-
-#[test]
-fn two_threads_keep_the_hit_ratio() {
-    let cache = <ByteCache as Subject>::new(CAPACITY, 8, &Clock::manual());
-    let windows: [AtomicUsize; WINDOWS] = Default::default();
-    thread::scope(|scope| {
-        for seed in [1, 2] {
-            let (cache, windows) = (&cache, &windows);
-            scope.spawn(move || {
-                for (hits, window) in run(cache, false, seed, || ()).into_iter().zip(windows) {
-                    window.fetch_add(hits / 2, Ordering::Relaxed);
-                }
-            });
-        }
-    });
-    let windows: Vec<usize> = windows.into_iter().map(AtomicUsize::into_inner).collect();
-    assert_flat(&windows, "two threads");
 }

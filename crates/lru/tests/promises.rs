@@ -1,187 +1,18 @@
-//! Any sequence of operations, on either cache with any number of shards, against what was last given for each key.
+//! Any sequence of operations, with any number of shards, against what was last given for each key.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use std::collections::HashMap;
-use std::time::Duration;
-
-use gaggle_lru::{ByteCache, Cache, Clock};
+use gaggle_lru::Cache;
 use proptest::prelude::*;
-use proptest::test_runner::TestCaseResult;
 
-#[path = "shared/subject.rs"]
+#[path = "shared/cache.rs"]
+mod cache;
+#[path = "../../shards/tests/shared/promises.rs"]
+mod promises;
+#[path = "../../shards/tests/shared/subject.rs"]
 mod subject;
 
-use subject::{Subject, Value};
-
-#[derive(Clone, Debug)]
-enum Op {
-    Get(u64),
-    Peek(u64),
-    Insert(u64, u64, Option<u64>),
-    Remove(u64),
-    Advance(u64),
-    Evict,
-    Clear,
-    /// To so many quarters of what it was made with.
-    Resize(u64),
-}
-
-/// Values up to the unit mostly, a few of nearly eight, and some that do not fit into those.
-fn op(unit: u64) -> impl Strategy<Value = Op> {
-    let key = 0..60_u64;
-    let size = prop_oneof![
-        8 => 16..unit, 2 => 16..8 * unit, 1 => Just(7 * unit), 1 => 7 * unit..9 * unit
-    ];
-    let ttl = proptest::option::weighted(0.4, 0..20_u64);
-    prop_oneof![
-        8 => key.clone().prop_map(Op::Get),
-        2 => key.clone().prop_map(Op::Peek),
-        10 => (key.clone(), size, ttl).prop_map(|(k, w, t)| Op::Insert(k, w, t)),
-        3 => key.prop_map(Op::Remove),
-        3 => (1..8_u64).prop_map(Op::Advance),
-        1 => Just(Op::Evict),
-        1 => prop_oneof![8 => 1..16_u64, 1 => Just(0)].prop_map(Op::Resize),
-        1 => proptest::bool::weighted(0.1).prop_map(|yes| if yes { Op::Clear } else { Op::Evict }),
-    ]
-}
-
-fn secs(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
-
-#[derive(Default)]
-struct Given {
-    /// What each key was last given, and until when; what the cache still has must be that.
-    values: HashMap<u64, (Value, Option<u64>)>,
-    now: u64,
-}
-
-fn play<S: Subject>(first: u64, shards: usize, ops: Vec<Op>) -> TestCaseResult {
-    let clock = Clock::manual();
-    let cache = S::new(first, shards, &clock);
-    let mut capacity = first;
-    let mut given = Given::default();
-    for (version, op) in ops.into_iter().enumerate() {
-        match op {
-            Op::Insert(key, size, ttl) => {
-                let value = Value {
-                    key,
-                    version: version as u64,
-                    size,
-                };
-                insert(&cache, capacity, &mut given, value, ttl)?;
-            }
-            Op::Advance(by) => {
-                clock.advance(secs(by));
-                given.now += by;
-            }
-            Op::Resize(quarters) => {
-                capacity = first / 4 * quarters;
-                resize(&cache, capacity, first)?;
-            }
-            op => other(&cache, &given, &op)?,
-        }
-        prop_assert_eq!(cache.capacity(), capacity);
-        prop_assert!(cache.bytes() <= capacity);
-    }
-    let stats = cache.stats();
-    let gone = stats.overwrites + stats.removals + stats.evictions.total();
-    prop_assert_eq!(stats.insertions, cache.len() as u64 + gone);
-    for key in 0..60 {
-        let fresh = cache.peek(key);
-        prop_assert_eq!(fresh.is_some(), cache.contains(key));
-        prop_assert!(fresh.is_none() || fresh == given.values.get(&key).map(|(value, _)| *value));
-    }
-    let mut left = cache.len();
-    while left > 0 {
-        let evicted = cache.evict();
-        prop_assert!(evicted > 0);
-        left -= evicted;
-        prop_assert_eq!(cache.len(), left);
-    }
-    prop_assert_eq!(cache.bytes(), 0);
-    Ok(())
-}
-
-fn insert(
-    cache: &impl Subject,
-    capacity: u64,
-    given: &mut Given,
-    value: Value,
-    ttl: Option<u64>,
-) -> TestCaseResult {
-    let before = cache.stats().evictions.capacity;
-    if cache.insert(value, ttl.map(secs)) {
-        given
-            .values
-            .insert(value.key, (value, ttl.map(|ttl| given.now + ttl)));
-        prop_assert!(cache.contains(value.key));
-    } else {
-        // What is a good deal smaller does fit.
-        prop_assert!(value.size > capacity / 2 || ttl == Some(0));
-        prop_assert!(!cache.contains(value.key));
-        given.values.remove(&value.key);
-        // Where the older value leaves a page of holes, that is swept of what has expired.
-        prop_assert_eq!(cache.stats().evictions.capacity, before);
-    }
-    Ok(())
-}
-
-/// What fits stays; otherwise no more goes than must.
-fn resize(cache: &impl Subject, capacity: u64, first: u64) -> TestCaseResult {
-    let keys = || {
-        (0..60)
-            .filter(|key| cache.contains(*key))
-            .collect::<Vec<_>>()
-    };
-    let (bytes, stats, kept) = (cache.bytes(), cache.stats(), keys());
-    cache.set_capacity(capacity);
-    if bytes <= capacity {
-        prop_assert_eq!((cache.bytes(), cache.stats(), keys()), (bytes, stats, kept));
-        return Ok(());
-    }
-    prop_assert!(cache.stats().evictions.total() > stats.evictions.total());
-    prop_assert_eq!(cache.stats().insertions, stats.insertions);
-    // The last to go was a page or a value: of nine eighths of what this has begun with at most, and the bookkeeping.
-    prop_assert!(cache.bytes() + first * 3 / 2 >= capacity);
-    Ok(())
-}
-
-fn other(cache: &impl Subject, given: &Given, op: &Op) -> TestCaseResult {
-    match *op {
-        Op::Get(key) => {
-            if let Some((value, ttl)) = cache.get(key) {
-                let (last, end) = given.values.get(&key).unwrap();
-                prop_assert_eq!(&value, last);
-                prop_assert_eq!(ttl, end.map(|end| secs(end - given.now)));
-                prop_assert!(ttl != Some(Duration::ZERO));
-            }
-        }
-        Op::Peek(key) => {
-            let before = cache.stats();
-            let value = cache.peek(key);
-            prop_assert!(value.is_none() || value == given.values.get(&key).map(|last| last.0));
-            prop_assert_eq!(cache.stats(), before);
-        }
-        Op::Remove(key) => {
-            let removed = cache.remove(key);
-            prop_assert!(removed.is_none() || removed == given.values.get(&key).map(|last| last.0));
-            prop_assert!(!cache.contains(key));
-        }
-        Op::Evict => {
-            let len = cache.len();
-            let evicted = cache.evict();
-            prop_assert_eq!(evicted > 0, len > 0);
-            prop_assert_eq!(cache.len() + evicted, len);
-        }
-        Op::Clear => {
-            cache.clear();
-            prop_assert_eq!((cache.len(), cache.bytes()), (0, 0));
-        }
-        Op::Insert(..) | Op::Advance(_) | Op::Resize(_) => unreachable!("played by the caller"),
-    }
-    Ok(())
-}
+use promises::{op, play};
+use subject::Value;
 
 const UNIT: u64 = Cache::<u64, Value>::ENTRY_OVERHEAD;
 
@@ -191,16 +22,5 @@ proptest! {
     #[test]
     fn of_any_keys_and_values(ops in proptest::collection::vec(op(UNIT), 1..300), shards in 1..40_usize) {
         play::<Cache<u64, Value>>(8 * UNIT, shards, ops)?;
-    }
-
-    // A capacity of pages of 256 bytes, so that singles begin at 64, and of pages of 1 KiB.
-    #[test]
-    fn of_bytes(ops in proptest::collection::vec(op(1_000), 1..400), shards in 1..40_usize) {
-        play::<ByteCache>(8_000, shards, ops)?;
-    }
-
-    #[test]
-    fn of_bytes_in_pages(ops in proptest::collection::vec(op(120), 200..1_500)) {
-        play::<ByteCache>(64 << 10, 1, ops)?;
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use gaggle_group::{Entry, Fetch, Notice, Peer, PeerError, Router, async_trait};
+//! use gaggle_group::{Entry, Fetch, Fetched, Notice, Peer, PeerError, Router, async_trait};
 //! use gaggle_peers::{Options, Peers, Profile};
 //!
 //! struct Dummy(String);
@@ -15,7 +15,7 @@
 //! #[async_trait]
 //! impl Peer for Dummy {
 //!     fn name(&self) -> &str { &self.0 }
-//!     async fn fetch(&self, _: Fetch<'_>) -> Result<Entry, PeerError> { Ok(Entry::absent()) }
+//!     async fn fetch(&self, _: Fetch<'_>) -> Result<Fetched, PeerError> { Ok(Entry::absent().into()) }
 //!     async fn remove(&self, _: &str, _: &Notice) -> Result<(), PeerError> { Ok(()) }
 //!     async fn ping(&self) -> Result<(), PeerError> { Ok(()) }
 //! }

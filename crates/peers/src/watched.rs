@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gaggle_group::{
-    Entry, Fetch, Greeting, HandOver, Hello, Known, News, Notice, Peer, PeerError, PeerRequests,
+    Fetch, Fetched, Greeting, HandOver, Hello, Known, News, Notice, Peer, PeerError, PeerRequests,
     Put, Word,
 };
 use tokio::sync::{Notify, watch};
@@ -194,7 +194,7 @@ impl Watched {
     }
 
     /// Fetches, and has the monitor look after the peer while the answer is late.
-    async fn fetch_watched(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
+    async fn fetch_watched(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
         let mut answer = pin!(self.peer.fetch(fetch));
         loop {
             tokio::select! {
@@ -227,7 +227,7 @@ impl Watched {
     }
 
     /// Times a fetch, and judges the peer by how it ends.
-    async fn fetch_timed(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
+    async fn fetch_timed(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
         let under_way = UnderWay {
             peer: self,
             began: Instant::now(),
@@ -247,7 +247,7 @@ impl Watched {
             Err(_) => End::Failed,
         });
         match &answer {
-            Ok(entry) if entry.value.is_some() => self.ok.fetch_add(1, Relaxed),
+            Ok(fetched) if fetched.entry.value.is_some() => self.ok.fetch_add(1, Relaxed),
             Ok(_) => self.not_found.fetch_add(1, Relaxed),
             Err(_) => self.error.fetch_add(1, Relaxed),
         };
@@ -305,7 +305,7 @@ impl Peer for Watched {
         &self.name
     }
 
-    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
         let answer = if fetch.kept_only {
             // Asks a memory and no origin: neither how long it takes nor its "nothing kept"
             // compares with the others.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gaggle_group::{
-    Entry, Fetch, Greeting, Hello, Notice, Peer, PeerError, Router, Word, async_trait,
+    Entry, Fetch, Fetched, Greeting, Hello, Notice, Peer, PeerError, Router, Word, async_trait,
 };
 use gaggle_peers::{
     Discovery, DiscoveryError, Listed, Options, Peers, Profile, Settled, StaticList,
@@ -87,8 +87,8 @@ impl Peer for Wire {
         &self.name
     }
 
-    async fn fetch(&self, _: Fetch<'_>) -> Result<Entry, PeerError> {
-        self.there().map(|_| Entry::absent())
+    async fn fetch(&self, _: Fetch<'_>) -> Result<Fetched, PeerError> {
+        self.there().map(|_| Entry::absent().into())
     }
 
     async fn remove(&self, _: &str, _: &Notice) -> Result<(), PeerError> {

@@ -2,10 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Waker;
+use std::sync::atomic::{AtomicBool as StdAtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Waker};
 
 use crate::FlightError;
+use crate::drive::{Drive, Held};
 use crate::sync::{Arc, AtomicBool, Mutex, lock};
 use crate::wakers::{Place, Wakers};
 
@@ -27,6 +28,10 @@ pub(crate) struct Flight<V> {
     ///
     /// Always std's, also in a model: nothing is decided by it here.
     tag: AtomicU64,
+    /// Whether the load may still be its leader's to poll. Never true again once it is false.
+    ///
+    /// Always std's, also in a model: whoever reads an old value looks under the lock.
+    led: StdAtomicBool,
     state: Mutex<State>,
 }
 
@@ -39,6 +44,16 @@ struct State {
     lulls: u64,
     /// Wakes the load's task when the last waiter leaves, if counted.
     driver: Option<Waker>,
+    drive: Drive,
+}
+
+/// What a flight is made for.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Kind {
+    /// Waiters are counted.
+    pub(crate) counted: bool,
+    /// The leader polls the load.
+    pub(crate) led: bool,
 }
 
 /// A time without waiters, between the last one's leaving and the next one's joining.
@@ -46,15 +61,17 @@ struct State {
 pub(crate) struct Lull(u64);
 
 impl<V> Flight<V> {
-    /// A flight with one waiter, its leader.
-    pub(crate) fn new(counted: bool) -> Arc<Self> {
+    /// A flight with one waiter, its leader, in whose hands the load is if it is to poll it.
+    pub(crate) fn new(Kind { counted, led }: Kind) -> Arc<Self> {
         Arc::new(Self {
             outcome: OnceLock::new(),
             current: AtomicBool::new(true),
             counted,
             tag: AtomicU64::new(0),
+            led: StdAtomicBool::new(led),
             state: Mutex::new(State {
                 waiting: 1,
+                drive: if led { Drive::Out } else { Drive::Task },
                 ..State::default()
             }),
         })
@@ -77,6 +94,85 @@ impl<V> Flight<V> {
     pub(crate) fn join(&self) {
         if self.counted {
             lock(&self.state).waiting += 1;
+        }
+    }
+
+    /// Polls the load for its leader, if it is the leader's to poll. True if it goes on, and is still the leader's; false
+    /// if it is over, or a task by now.
+    pub(crate) fn poll_led(&self, cx: &mut Context<'_>) -> bool {
+        let held = lock(&self.state).drive.take();
+        let Some(mut held) = held else {
+            return false;
+        };
+        // The load catches its own panics; its drop may panic, too, and has to spare the leader as it spares the others.
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let polled = held.load.as_mut().poll(cx);
+            polled.is_pending().then_some(held)
+        }));
+        let Ok(Some(mut held)) = polled else {
+            return false;
+        };
+        if !held
+            .leader
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
+            held.leader = Some(cx.waker().clone());
+        }
+        held.seen = false;
+        self.put_load(held)
+    }
+
+    /// Puts the load where its leader finds it. False if it has become a task instead, as somebody wanted that meanwhile.
+    pub(crate) fn put_load(&self, held: Held) -> bool {
+        let wanted = lock(&self.state).drive.put(held);
+        match wanted {
+            None => true,
+            Some(held) => {
+                held.spawn();
+                false
+            }
+        }
+    }
+
+    /// Has the load become a task, if it is not one: now, or as soon as its leader has polled it. The leader is woken, to
+    /// wait like the others.
+    pub(crate) fn hand_over(&self) {
+        if let Some(mut held) = self.want_task() {
+            let leader = held.leader.take();
+            held.spawn();
+            if let Some(leader) = leader {
+                leader.wake();
+            }
+        }
+    }
+
+    /// The leader goes away: its load becomes a task.
+    pub(crate) fn leave_load(&self) {
+        if let Some(held) = self.want_task() {
+            held.spawn();
+        }
+    }
+
+    fn want_task(&self) -> Option<Held> {
+        if !self.led.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut state = lock(&self.state);
+        self.led.store(false, Ordering::Relaxed);
+        state.drive.want()
+    }
+
+    /// Notes that the load was seen waiting for its leader. `None` where it is a task or over; otherwise whether it had
+    /// been seen before, and not been polled since.
+    pub(crate) fn see_led(&self) -> Option<bool> {
+        if !self.led.load(Ordering::Relaxed) {
+            return None;
+        }
+        match &mut lock(&self.state).drive {
+            Drive::Held(held) => Some(std::mem::replace(&mut held.seen, true)),
+            Drive::Out => Some(false),
+            Drive::Task | Drive::Wanted => None,
         }
     }
 
@@ -162,6 +258,9 @@ impl<V> Flight<V> {
             let mut state = lock(&self.state);
             let refused = self.outcome.set(outcome);
             debug_assert!(refused.is_ok(), "a flight ends once");
+            // Whoever ends the flight has the load in hand.
+            state.drive = Drive::Task;
+            self.led.store(false, Ordering::Relaxed);
             (std::mem::take(&mut state.wakers), state.driver.take())
         };
         drop(driver);

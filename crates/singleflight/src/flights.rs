@@ -6,10 +6,14 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use crate::drive::{Held, Load};
+use crate::flight::{Flight, Kind};
 use crate::lead::Lead;
-use crate::sync::Arc;
+use crate::sync::{Arc, Spawner};
 use crate::table::{Joined, Table};
 use crate::task::Task;
+#[cfg(not(gaggle_loom))]
+use crate::watch::{self, Watch};
 use crate::{FlightError, Ticket, Waiter};
 
 /// How a [`Flights`] behaves.
@@ -115,6 +119,7 @@ impl<K, V, S> Flights<K, V, S> {
     }
 }
 
+#[cfg(not(gaggle_loom))]
 impl<K, V, S> Flights<K, V, S>
 where
     K: Send + 'static,
@@ -137,14 +142,59 @@ where
         F: FnOnce(Ticket<K, V>) -> Fut,
         Fut: Future<Output = V> + Send + 'static,
     {
-        self.join_on(spawn, key, load)
+        let run = |spawner: Spawner, _: &Flight<V>, load: Load| spawner.spawn(load);
+        self.join_on(Spawner::current, run, false, key, load)
     }
 
-    /// [`join`](Self::join) for a model checker, which has no runtime: `run` gets the load's task.
-    #[cfg(gaggle_loom)]
-    pub fn join_modelled<Q, F, Fut>(
+    /// The same for a caller that awaits the [`Waiter`] at once: the one that starts the load polls
+    /// it as it polls the waiter. A load that is ready at once, or that nobody else waits for, then
+    /// needs no task, and no second wake-up where it ends.
+    ///
+    /// The load still belongs to no caller. It becomes a task of its own where its leader goes away,
+    /// where another caller joins, where the key is forgotten, and where the leader does not poll it
+    /// for 10 to 20 ms, which a timer watches over: the runtime's timer must be enabled. A future may be
+    /// polled by one task and then by another, and this one is.
+    ///
+    /// A load that blocks its thread blocks its leader, whose own deadline is of no use meanwhile.
+    /// Loads of one leader run side by side where they wait, and one after the other where they
+    /// compute.
+    pub fn join_polling<Q, F, Fut>(&self, key: &Q, load: F) -> Waiter<V>
+    where
+        K: Borrow<Q> + From<Q::Owned>,
+        Q: Eq + Hash + ToOwned + ?Sized,
+        F: FnOnce(Ticket<K, V>) -> Fut,
+        Fut: Future<Output = V> + Send + 'static,
+    {
+        let run = |spawner: Spawner, flight: &Flight<V>, load: Load| {
+            flight.put_load(Held::new(load, spawner));
+            self.watch();
+        };
+        self.join_on(Spawner::current, run, true, key, load)
+    }
+
+    /// Has somebody watch over the load that has just begun.
+    fn watch(&self) {
+        if watch::is_due(&self.table) {
+            let watch = Watch::new(Arc::clone(&self.table));
+            if let Some(spawner) = Spawner::current() {
+                spawner.spawn(watch.run());
+            }
+        }
+    }
+}
+
+impl<K, V, S> Flights<K, V, S>
+where
+    K: Send + 'static,
+    V: Clone + Send + Sync + 'static,
+    S: BuildHasher,
+{
+    /// `spawner` is asked for if a load starts, and there is none without it; `run` then begins the load.
+    fn join_on<Q, F, Fut, R>(
         &self,
-        run: impl FnOnce(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>),
+        spawner: impl FnOnce() -> Option<R>,
+        run: impl FnOnce(R, &Flight<V>, Load),
+        led: bool,
         key: &Q,
         load: F,
     ) -> Waiter<V>
@@ -154,44 +204,73 @@ where
         F: FnOnce(Ticket<K, V>) -> Fut,
         Fut: Future<Output = V> + Send + 'static,
     {
-        self.join_on(|task| run(Box::pin(task)), key, load)
-    }
-
-    fn join_on<Q, F, Fut>(&self, run: impl FnOnce(Task<K, V>), key: &Q, load: F) -> Waiter<V>
-    where
-        K: Borrow<Q> + From<Q::Owned>,
-        Q: Eq + Hash + ToOwned + ?Sized,
-        F: FnOnce(Ticket<K, V>) -> Fut,
-        Fut: Future<Output = V> + Send + 'static,
-    {
         let hash = self.hasher.hash_one(key);
-        let flight = match self.table.join(hash, key, self.counted) {
-            Joined::Running(flight) => return Waiter::new(flight, false),
+        let counted = self.counted;
+        let flight = match self.table.join(hash, key, Kind { counted, led }) {
+            Joined::Running(flight) => {
+                flight.hand_over();
+                return Waiter::new(flight, false, false);
+            }
             Joined::Started(flight) => flight,
         };
         // From here on `lead` ends the flight, whatever happens.
         let lead = Lead::new(Arc::clone(&self.table), hash, Arc::clone(&flight));
-        let waiter = Waiter::new(flight, true);
+        let waiter = Waiter::new(flight, true, led);
+        let Some(spawner) = spawner() else {
+            lead.end(Err(FlightError::NoRuntime));
+            return waiter;
+        };
         let ticket = lead.ticket().clone();
         // The closure is used up, so nothing that its panic has broken is seen again through it.
-        match catch_unwind(AssertUnwindSafe(|| load(ticket))) {
-            Ok(load) => run(Task::new(lead, Box::pin(load), self.abandon_after)),
+        let load = AssertUnwindSafe(|| Task::new(load(ticket), self.abandon_after));
+        match catch_unwind(load) {
+            Ok(mut load) => {
+                load.as_mut().begin(lead);
+                run(spawner, waiter.flight(), load);
+            }
             Err(payload) => lead.end(Err(FlightError::panicked(&*payload))),
         }
         waiter
     }
 }
 
-/// `tokio::spawn`, which panics where there is no runtime.
-fn spawn<K, V>(task: Task<K, V>)
+/// For a model checker, which has no runtime: `run` is given what is to be a task.
+#[cfg(gaggle_loom)]
+impl<K, V, S> Flights<K, V, S>
 where
     K: Send + 'static,
-    V: Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    S: BuildHasher,
 {
-    match tokio::runtime::Handle::try_current() {
-        // Detached: a flight is ended by its own task, never through the handle.
-        Ok(runtime) => drop(runtime.spawn(task)),
-        Err(_) => task.fail(FlightError::NoRuntime),
+    /// [`join`](Self::join).
+    pub fn join_modelled<Q, F, Fut>(&self, run: impl FnOnce(Load), key: &Q, load: F) -> Waiter<V>
+    where
+        K: Borrow<Q> + From<Q::Owned>,
+        Q: Eq + Hash + ToOwned + ?Sized,
+        F: FnOnce(Ticket<K, V>) -> Fut,
+        Fut: Future<Output = V> + Send + 'static,
+    {
+        let run = |(), _: &Flight<V>, load: Load| run(load);
+        self.join_on(|| Some(()), run, false, key, load)
+    }
+
+    /// [`join_polling`](Self::join_polling), without the watch.
+    pub fn join_polling_modelled<Q, F, Fut>(&self, run: fn(Load), key: &Q, load: F) -> Waiter<V>
+    where
+        K: Borrow<Q> + From<Q::Owned>,
+        Q: Eq + Hash + ToOwned + ?Sized,
+        F: FnOnce(Ticket<K, V>) -> Fut,
+        Fut: Future<Output = V> + Send + 'static,
+    {
+        let run = |(), flight: &Flight<V>, load: Load| {
+            flight.put_load(Held::new(load, Spawner(run)));
+        };
+        self.join_on(|| Some(()), run, true, key, load)
+    }
+
+    /// A round of the watch.
+    pub fn hand_over_idle(&self) -> usize {
+        self.table.hand_over_idle()
     }
 }
 

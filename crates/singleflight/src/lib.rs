@@ -4,7 +4,8 @@
 //! [`Flights::join`] starts a load if the key has none and otherwise joins the one that runs (a
 //! *flight*, after groupcache's `singleflight`). It differs from that model in three ways:
 //!
-//! - **A load belongs to no caller.** It runs as a Tokio task of its own. The caller that started
+//! - **A load belongs to no caller.** It runs as a Tokio task of its own, or
+//!   [becomes one](Flights::join_polling) as soon as that makes a difference. The caller that started
 //!   it may time out or be dropped like any other; the rest still get the value, from one load.
 //! - **Every way out frees the slot**: value, panic, cancellation, a runtime that shuts down. A
 //!   panic reaches every waiter at once as [`FlightError::Panicked`], and the next call loads anew.
@@ -86,11 +87,28 @@
 //! to take, since only it runs alone. And as the slot is free before anyone hears of the outcome, a
 //! caller that retries after a failure never gets the same failure from the same flight.
 //!
+//! # Who polls a load
+//!
+//! With [`Flights::join`] a task does, from the start. With [`Flights::join_polling`] the caller that
+//! starts the load polls it, until one of these happens; then the load becomes a task, and that caller
+//! waits like the others:
+//!
+//! | what happens | why the load is not left to that caller |
+//! |---|---|
+//! | the caller drops its waiter | nobody else would poll it |
+//! | another caller joins | that one must not wait for a caller that may be busy with something else |
+//! | the key is forgotten | the watch below would not find it |
+//! | the caller does not poll it for 10 to 20 ms | what the load holds would be held with it |
+//!
+//! The last is noticed by a task that looks through the table every 10 ms for as long as there are
+//! such loads.
+//!
 //! # Trade-offs
 //!
-//! - A spawned task for each load, where polling the load from whichever caller is there would need
-//!   none: the price of surviving its callers. A load that hangs holds its slot forever: put a
-//!   deadline into the load.
+//! - A load that hangs holds its slot forever: put a deadline into the load.
+//! - A spawned task for each load of `join`, and for those of `join_polling` that need one. A load
+//!   that computes, or blocks its thread, takes the time of whoever polls it: with `join_polling` that
+//!   is its caller, whose own deadline cannot end that.
 //! - Values are cloned, one for each waiter: wrap large ones in an `Arc`, or use `Bytes`.
 //! - Nothing limits how many loads run or how many callers wait. Loads differ in cost, so that limit
 //!   belongs to the load (a semaphore) or to its caller.
@@ -103,7 +121,8 @@
 //!   is free by then.
 
 // Read `flights`, then `table` (who has the key's slot), `flight` and `waiter` (who waits, who wakes),
-// `lead` and `task` (who ends it).
+// `lead` and `task` (who ends it), `drive` and `watch` (who polls it).
+mod drive;
 mod error;
 mod flight;
 mod flights;
@@ -113,6 +132,8 @@ mod table;
 mod task;
 mod waiter;
 mod wakers;
+#[cfg(not(gaggle_loom))]
+mod watch;
 
 pub use error::FlightError;
 pub use flights::{Flights, Options};

@@ -19,6 +19,34 @@ pub(crate) fn sleep(_: std::time::Duration) -> Sleep {
     std::future::ready(())
 }
 
+/// What makes a load a task.
+#[cfg(not(gaggle_loom))]
+pub(crate) struct Spawner(tokio::runtime::Handle);
+
+#[cfg(not(gaggle_loom))]
+impl Spawner {
+    /// Of the runtime that this is called from within; `None` outside of any.
+    pub(crate) fn current() -> Option<Self> {
+        tokio::runtime::Handle::try_current().ok().map(Self)
+    }
+
+    /// Detached: a flight is ended by its own load, never through the handle.
+    pub(crate) fn spawn(self, load: impl Future<Output = ()> + Send + 'static) {
+        drop(self.0.spawn(load));
+    }
+}
+
+/// A model has no runtime: whoever writes it says what runs a task.
+#[cfg(gaggle_loom)]
+pub(crate) struct Spawner(pub(crate) fn(crate::drive::Load));
+
+#[cfg(gaggle_loom)]
+impl Spawner {
+    pub(crate) fn spawn(self, load: crate::drive::Load) {
+        (self.0)(load);
+    }
+}
+
 /// Locks, poisoned or not. The code that others bring (`Eq`, `ToOwned`, the closure of
 /// `if_current`) may panic under a lock, but never halfway through a change of what the lock
 /// guards.

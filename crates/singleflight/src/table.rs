@@ -6,13 +6,16 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::Ordering;
 
-use crate::flight::{Flight, Lull};
+use crate::flight::{Flight, Kind, Lull};
 use crate::sync::{Arc, Mutex, lock};
 
 /// Locks are taken in one order: a shard's, then a flight's.
 pub(crate) struct Table<K, V> {
     /// A power of two of them.
     shards: Box<[Shard<K, V>]>,
+    /// Whether somebody watches over the loads that their leaders poll.
+    #[cfg(not(gaggle_loom))]
+    pub(crate) watched: std::sync::atomic::AtomicBool,
 }
 
 /// On a cache line of its own: two locks in one line would be one lock to the processor.
@@ -50,6 +53,8 @@ impl<K, V> Table<K, V> {
         let shard = || Shard(Mutex::new(Map::default()));
         Self {
             shards: (0..shards).map(|_| shard()).collect(),
+            #[cfg(not(gaggle_loom))]
+            watched: Default::default(),
         }
     }
 
@@ -59,7 +64,7 @@ impl<K, V> Table<K, V> {
         &self.shards[index].0
     }
 
-    pub(crate) fn join<Q>(&self, hash: u64, key: &Q, counted: bool) -> Joined<V>
+    pub(crate) fn join<Q>(&self, hash: u64, key: &Q, kind: Kind) -> Joined<V>
     where
         K: Borrow<Q> + From<Q::Owned>,
         Q: Eq + ToOwned + ?Sized,
@@ -71,12 +76,12 @@ impl<K, V> Table<K, V> {
                     slot.flight.join();
                     return Joined::Running(Arc::clone(&slot.flight));
                 }
-                let (slot, flight) = Slot::new(key, counted);
+                let (slot, flight) = Slot::new(key, kind);
                 bucket.get_mut().rest.push(slot);
                 Joined::Started(flight)
             }
             Entry::Vacant(bucket) => {
-                let (first, flight) = Slot::new(key, counted);
+                let (first, flight) = Slot::new(key, kind);
                 bucket.insert(Bucket {
                     first,
                     rest: Vec::new(),
@@ -95,7 +100,12 @@ impl<K, V> Table<K, V> {
         let slot = take(&mut lock(self.shard(hash)), hash, |slot| {
             slot.key.borrow() == key
         });
-        slot.is_some()
+        let Some(slot) = slot else {
+            return false;
+        };
+        // The watch does not find it any more.
+        slot.flight.hand_over();
+        true
     }
 
     /// Frees all slots, a shard at a time; how many there were.
@@ -111,6 +121,9 @@ impl<K, V> Table<K, V> {
                 // With its memory: to keep that would mean to drop the keys under the lock.
                 std::mem::take(&mut *map)
             };
+            for slot in taken.values().flat_map(Bucket::slots) {
+                slot.flight.hand_over();
+            }
             drop(taken);
         }
         forgotten
@@ -141,6 +154,26 @@ impl<K, V> Table<K, V> {
         }
         drop(slot);
         true
+    }
+
+    /// Has those loads become tasks that wait for their leaders to poll them since the last round at least; how many are
+    /// left that their leaders poll.
+    pub(crate) fn hand_over_idle(&self) -> usize {
+        let mut left = 0;
+        for shard in &self.shards {
+            let mut idle = Vec::new();
+            for slot in lock(&shard.0).values().flat_map(Bucket::slots) {
+                match slot.flight.see_led() {
+                    Some(true) => idle.push(Arc::clone(&slot.flight)),
+                    Some(false) => left += 1,
+                    None => {}
+                }
+            }
+            for flight in idle {
+                flight.hand_over();
+            }
+        }
+        left
     }
 
     /// Runs `then` under the shard's lock, if the slot is still `flight`'s.
@@ -195,12 +228,12 @@ impl<K, V> Bucket<K, V> {
 }
 
 impl<K, V> Slot<K, V> {
-    fn new<Q>(key: &Q, counted: bool) -> (Self, Arc<Flight<V>>)
+    fn new<Q>(key: &Q, kind: Kind) -> (Self, Arc<Flight<V>>)
     where
         K: From<Q::Owned>,
         Q: ToOwned + ?Sized,
     {
-        let flight = Flight::new(counted);
+        let flight = Flight::new(kind);
         (
             Self {
                 key: K::from(key.to_owned()),
@@ -235,14 +268,14 @@ mod tests {
     const HASH: u64 = 7;
 
     fn start(table: &Table<String, u8>, key: &str) -> Arc<Flight<u8>> {
-        let joined = table.join(HASH, key, false);
+        let joined = table.join(HASH, key, Kind::default());
         assert!(matches!(joined, Joined::Started(_)), "{key} has a flight");
         let (Joined::Started(flight) | Joined::Running(flight)) = joined;
         flight
     }
 
     fn is_running(table: &Table<String, u8>, key: &str, flight: &Arc<Flight<u8>>) -> bool {
-        matches!(table.join(HASH, key, false), Joined::Running(found) if Arc::ptr_eq(&found, flight))
+        matches!(table.join(HASH, key, Kind::default()), Joined::Running(found) if Arc::ptr_eq(&found, flight))
     }
 
     #[test]
@@ -267,7 +300,7 @@ mod tests {
         assert_eq!(table.forget_all(), 0);
         let mut flights: Vec<_> = ["a", "b", "c"].map(|key| (HASH, start(&table, key))).into();
         for shard in 0..8_u64 {
-            let joined = table.join(shard << 32, "a", false);
+            let joined = table.join(shard << 32, "a", Kind::default());
             assert!(matches!(joined, Joined::Started(_)));
             let (Joined::Started(flight) | Joined::Running(flight)) = joined;
             flights.push((shard << 32, flight));
@@ -316,7 +349,10 @@ mod tests {
         let table = Shared::new(Table::new(1));
         TABLE.set(Some(Shared::clone(&table)));
         for key in ["a", "b"] {
-            assert!(matches!(table.join(HASH, key, false), Joined::Started(_)));
+            assert!(matches!(
+                table.join(HASH, key, Kind::default()),
+                Joined::Started(_)
+            ));
         }
         TABLE.set(None);
         assert_eq!(table.forget_all(), 2);

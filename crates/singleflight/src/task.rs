@@ -1,25 +1,28 @@
-//! The task that runs a load: polls it, catches its panic, gives it up when nobody waits any more.
+//! The load of a flight as a future: polls it, catches its panic, gives it up when nobody waits any more.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
+
+use pin_project_lite::pin_project;
 
 use crate::FlightError;
 use crate::flight::Lull;
 use crate::lead::Lead;
 use crate::sync::{Sleep, sleep};
 
-pub(crate) type Load<V> = Pin<Box<dyn Future<Output = V> + Send>>;
-
-/// Resolves when the flight has ended.
-pub(crate) struct Task<K, V> {
-    /// Before `load`: a task that is dropped frees its slot before it drops the load, whose drop may
-    /// take its time or panic.
-    lead: Option<Lead<K, V>>,
-    /// Boxed: pinned without unsafe code, and not held twice, as an async block would hold it.
-    load: Load<V>,
-    grace: Option<Grace>,
+pin_project! {
+    /// Resolves when the flight has ended.
+    pub(crate) struct Task<K, V, F> {
+        // Before `load`: a task that is dropped frees its slot before it drops the load, whose drop may
+        // take its time or panic.
+        // None before the load begins, and after its end.
+        lead: Option<Lead<K, V>>,
+        #[pin]
+        load: F,
+        grace: Option<Grace>,
+    }
 }
 
 /// The wait between the last waiter's leaving and the load's end.
@@ -28,51 +31,50 @@ struct Grace {
     running: Option<(Lull, Pin<Box<Sleep>>)>,
 }
 
-impl<K, V> Task<K, V> {
-    pub(crate) fn new(lead: Lead<K, V>, load: Load<V>, abandon_after: Option<Duration>) -> Self {
+impl<K, V, F> Task<K, V, F> {
+    /// A load that is to [begin](Self::begin), boxed at once: a future is moved as few times as can be.
+    pub(crate) fn new(load: F, abandon_after: Option<Duration>) -> Pin<Box<Self>> {
         let grace = abandon_after.map(|length| Grace {
             length,
             running: None,
         });
-        Self {
-            lead: Some(lead),
+        Box::pin(Self {
+            lead: None,
             load,
             grace,
-        }
+        })
     }
 
-    /// Ends the flight without running it.
-    pub(crate) fn fail(mut self, error: FlightError) {
-        if let Some(lead) = self.lead.take() {
-            lead.end(Err(error));
-        }
-    }
-
-    /// The load's value, or `None` for a load that nobody waits for any more.
-    fn step(&mut self, cx: &mut Context<'_>) -> Poll<Option<V>> {
-        if let Poll::Ready(value) = self.load.as_mut().poll(cx) {
-            return Poll::Ready(Some(value));
-        }
-        match (&self.lead, &mut self.grace) {
-            (Some(lead), Some(grace)) => grace.poll_over(lead, cx).map(|()| None),
-            _ => Poll::Pending,
-        }
+    /// Gives it the flight that it is to end.
+    pub(crate) fn begin(self: Pin<&mut Self>, lead: Lead<K, V>) {
+        *self.project().lead = Some(lead);
     }
 }
 
-impl<K, V> Future for Task<K, V> {
+impl<K, V, F: Future<Output = V>> Future for Task<K, V, F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
+        let mut this = self.project();
         if this.lead.is_none() {
             return Poll::Ready(());
         }
+        // The load's value, or `None` for a load that nobody waits for any more.
+        let mut step = || {
+            if let Poll::Ready(value) = this.load.as_mut().poll(cx) {
+                return Poll::Ready(Some(value));
+            }
+            match (&*this.lead, &mut *this.grace) {
+                (Some(lead), Some(grace)) => grace.poll_over(lead, cx).map(|()| None),
+                _ => Poll::Pending,
+            }
+        };
         // What a panic has broken is not looked at again: the load is dropped.
-        let (outcome, payload) = match catch_unwind(AssertUnwindSafe(|| this.step(cx))) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(Some(value))) => (Ok(value), None),
-            Ok(Poll::Ready(None)) => (Err(FlightError::Cancelled), None),
+        let (outcome, payload) = match catch_unwind(AssertUnwindSafe(&mut step)) {
+            Ok(stepped) => match ready!(stepped) {
+                Some(value) => (Ok(value), None),
+                None => (Err(FlightError::Cancelled), None),
+            },
             Err(payload) => (Err(FlightError::panicked(&*payload)), Some(payload)),
         };
         if let Some(lead) = this.lead.take() {

@@ -20,16 +20,23 @@ pub struct Waiter<V> {
     flight: Arc<Flight<V>>,
     place: Option<Place>,
     led: bool,
+    /// Whether the load may be this one's to poll.
+    polls: bool,
 }
 
 impl<V> Waiter<V> {
     /// Takes over one count of the flight's waiters.
-    pub(crate) fn new(flight: Arc<Flight<V>>, led: bool) -> Self {
+    pub(crate) fn new(flight: Arc<Flight<V>>, led: bool, polls: bool) -> Self {
         Self {
             flight,
             place: None,
             led,
+            polls,
         }
+    }
+
+    pub(crate) fn flight(&self) -> &Flight<V> {
+        &self.flight
     }
 
     /// Whether this call started the load (`true`) or was collapsed onto one that ran (`false`).
@@ -50,6 +57,12 @@ impl<V: Clone> Future for Waiter<V> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
+        if this.polls {
+            this.polls = this.flight.poll_led(cx);
+            if this.polls {
+                return Poll::Pending;
+            }
+        }
         if this.flight.outcome().is_none() && this.flight.register(&mut this.place, cx.waker()) {
             return Poll::Pending;
         }
@@ -66,6 +79,9 @@ impl<V: Clone> Future for Waiter<V> {
 
 impl<V> Drop for Waiter<V> {
     fn drop(&mut self) {
+        if self.polls {
+            self.flight.leave_load();
+        }
         self.flight.leave(self.place);
     }
 }

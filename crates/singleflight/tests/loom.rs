@@ -24,6 +24,9 @@ use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
+#[path = "loom/polling.rs"]
+mod polling;
+
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 fn flights(abandon_after: Option<Duration>) -> Arc<Flights<u8, usize>> {

@@ -321,6 +321,7 @@ async fn every_name_is_there_from_the_first_scrape_on() {
         "gaggle_taken_over_total",
         "gaggle_unvouched_drops_total",
         "gaggle_values_refused_total",
+        "gaggle_warmed_total",
     ];
     assert_eq!(page.names(), BTreeSet::from(expected));
     assert_eq!(page.types["gaggle_load_seconds"], "histogram");

@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gaggle_group::{
-    Clock, Error, Group, Hop, NoHotCopies, Peer, RequestRate, Router, Sampled, Serve, Source,
+    Candidate, Clock, Error, Group, Hop, HotCopies, NoHotCopies, Peer, RequestRate, Router,
+    Sampled, Serve, Source,
 };
 use gaggle_peers::{Options, Peers, Profile};
 use gaggle_testkit::{Cluster, CountingOrigin, Link};
@@ -138,6 +139,84 @@ async fn carrot_caches_rule_copies_what_is_asked_for_often_enough() {
         asker.lookup(key.as_bytes()).await.unwrap().source,
         Source::Hot
     );
+}
+
+/// Keeps nothing, and notes the rate that comes with each value.
+#[derive(Clone, Default)]
+struct Noting(Arc<Mutex<Vec<Option<f64>>>>);
+
+impl HotCopies for Noting {
+    fn keep(&self, copy: &Candidate<'_>) -> bool {
+        assert_eq!(copy.len, "value of key-0".len());
+        assert!(copy.room, "next to nothing is in memory");
+        self.0.lock().unwrap().push(copy.minute_qps);
+        false
+    }
+}
+
+#[tokio::test]
+async fn the_owner_counts_what_peers_fetch_and_the_asker_learns_the_rate() {
+    let (noting, clock) = (Noting::default(), Clock::manual());
+    let cluster = Cluster::with(3, {
+        let (noting, clock) = (noting.clone(), clock.clone());
+        move |group| group.hot_copies(noting.clone()).clock(clock.clone())
+    });
+    let owner = cluster.owner_of("key-0");
+    let take = || std::mem::take(&mut *noting.0.lock().unwrap());
+    // Its own gets do not count, nor those that a program sends it by way of the peers' port.
+    for _ in 0..5 {
+        owner.group.get("key-0").await.unwrap();
+        let asked = Serve::new(b"key-0", Hop::First);
+        let served = owner.group.serve(asked).await.unwrap();
+        assert_eq!(served.minute_qps, None);
+    }
+    for asker in cluster
+        .nodes()
+        .iter()
+        .filter(|node| node.name != owner.name)
+    {
+        for _ in 0..2 {
+            asker.group.get("key-0").await.unwrap();
+        }
+    }
+    assert_eq!(take(), [Some(1.0), Some(2.0), Some(3.0), Some(4.0)]);
+    clock.advance(Duration::from_secs(60));
+    cluster.asker_of("key-0").group.get("key-0").await.unwrap();
+    let told = take();
+    let [Some(rate)] = told[..] else {
+        panic!("{told:?}")
+    };
+    assert!(
+        (2.4..2.5).contains(&rate),
+        "1 and 4 of a minute ago: {rate}"
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_the_owner_tells_no_rate_and_nobody_tells_one_of_an_absence() {
+    let clock = Clock::manual();
+    let cluster = Cluster::with(3, move |group| {
+        group.hot_copies(Sampled { one_in: 1 }).clock(clock.clone())
+    });
+    let rate = async |group: &Group, key: &str| {
+        let asked = Serve::new(key.as_bytes(), Hop::Forwarded);
+        group.serve(asked).await.unwrap().minute_qps
+    };
+    let (owner, other) = (cluster.owner_of("key-0"), cluster.asker_of("key-0"));
+    let third = cluster.nodes().iter().find(|node| {
+        let others = [&owner.name, &other.name];
+        !others.contains(&&node.name)
+    });
+    let stand_in = rate(&third.unwrap().group, "key-0").await;
+    assert_eq!(stand_in, None, "it has loaded in the owner's place");
+    other.group.get("key-0").await.unwrap();
+    let copied = rate(&other.group, "key-0").await;
+    assert_eq!(copied, None, "it has a copy");
+    assert_eq!(rate(&owner.group, "key-0").await, Some(2.0));
+    let absent = &cluster.owner_of("absent").group;
+    assert_eq!(rate(absent, "absent").await, None);
+    let kept = Serve::new(b"key-0", Hop::Forwarded).kept_only(true);
+    assert_eq!(owner.group.serve(kept).await.unwrap().minute_qps, None);
 }
 
 #[tokio::test]
@@ -309,7 +388,7 @@ async fn nodes_that_disagree_about_the_ring_forward_once_and_never_wait_for_each
         .serve(Serve::new(b"Jack", Hop::Forwarded))
         .await
         .unwrap();
-    assert_eq!(forwarded.source, Source::Origin);
+    assert_eq!(forwarded.answer.source, Source::Origin);
 }
 
 /// A router by which every key is another node's.

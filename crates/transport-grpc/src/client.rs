@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use axum::http::HeaderValue;
 use bytes::Bytes;
 use gaggle_group::{
-    Entry, Fetch, Greeting, HandOver, Hello, Key, Known, News, Notice, Peer, PeerError, Put, Scope,
-    Word,
+    Fetch, Fetched, Greeting, HandOver, Hello, Key, Known, News, Notice, Peer, PeerError, Put,
+    Scope, Word,
 };
 use gaggle_proto::{MAX_HANDED, MAX_NEWS, hello, notices, terms, verdict};
 use tokio::sync::Semaphore;
@@ -161,7 +161,7 @@ impl Peer for GrpcPeer {
         &self.name
     }
 
-    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
         let message = GetRequest {
             group: fetch.group.to_owned(),
             key: fetch.key.clone(),

@@ -132,7 +132,7 @@ fn check<T>(answer: Result<T, Status>) {
 fn asked(bytes: &[u8]) {
     if let Some(message) = read::<GetResponse>(bytes) {
         match fetched(message, 100, &"http://peer".into()) {
-            Ok(entry) => assert!(entry.value.is_none_or(|value| value.len() <= 100)),
+            Ok(fetched) => assert!(fetched.entry.value.is_none_or(|value| value.len() <= 100)),
             Err(failure) => assert!(!matches!(failure, PeerError::Unavailable { .. })),
         }
     }

@@ -26,7 +26,7 @@
 //! let peer = GrpcTransport::default().peer(&base_url)?;
 //! let key = &Bytes::from("Tom");
 //! let fetch = Fetch::new("scores", key, 1 << 20, Duration::from_secs(5));
-//! assert_eq!(peer.fetch(fetch).await?, Entry::value("630"));
+//! assert_eq!(peer.fetch(fetch).await?.entry, Entry::value("630"));
 //! # Ok(()) }
 //! ```
 //!

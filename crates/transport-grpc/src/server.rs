@@ -7,7 +7,7 @@ use axum::extract::{Request as HttpRequest, State};
 use axum::http::HeaderName;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response as HttpResponse;
-use gaggle_group::{Answer, ByteBudget, Entry, Error, Group, Groups, Hop, Key, Serve, Verdict};
+use gaggle_group::{ByteBudget, Entry, Error, Group, Groups, Hop, Key, Serve, Verdict};
 use gaggle_proto::{MAX_NEWS, hello, notices, terms};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -298,9 +298,9 @@ fn handed(handed: HandedOver) -> Result<(Key, Entry), Status> {
     Ok((Key::copy_from_slice(&handed.key), entry))
 }
 
-fn outcome(answer: Result<Answer, Error>, max_value: u64) -> Result<Outcome, Status> {
-    let answer = match answer {
-        Ok(answer) => answer,
+fn outcome(served: Result<gaggle_group::Served, Error>, max_value: u64) -> Result<Outcome, Status> {
+    let (answer, minute_qps) = match served {
+        Ok(served) => (served.answer, served.minute_qps),
         Err(Error::NotKept { .. }) => return Ok(Outcome::NotKept(NotKept {})),
         Err(Error::NotFound { .. }) => return Ok(Outcome::NotFound(NotFound::default())),
         Err(error) => return verdict::of(&error).map(Outcome::Failure),
@@ -318,7 +318,7 @@ fn outcome(answer: Result<Answer, Error>, max_value: u64) -> Result<Outcome, Sta
         return verdict::failure(too_large).map(Outcome::Failure);
     }
     let terms = terms::of_value(freshness, metadata);
-    Ok(Outcome::Value(terms::join(value, terms)))
+    Ok(Outcome::Value(terms::join(value, terms, minute_qps)))
 }
 
 fn invalid(error: impl std::fmt::Display) -> Status {

@@ -8,6 +8,8 @@ use gaggle_proto::terms::Terms;
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
+use crate::message::{RATE, put_rate};
+
 mod failure;
 mod frames;
 
@@ -61,11 +63,18 @@ fn refused(reason: String) -> Kind {
 
 /// Appends all of an answer but the value, which follows: as prost would write the message; by hand, because prost can
 /// only copy the value, and measures each message twice.
-pub(crate) fn put_value_head(index: u32, len: usize, terms: &Terms, out: &mut BytesMut) {
+pub(crate) fn put_value_head(
+    index: u32,
+    len: usize,
+    terms: &Terms,
+    minute_qps: Option<f64>,
+    out: &mut BytesMut,
+) {
     // All tags here are one byte long.
     let len = len as u64;
     let terms_len = terms.encoded_len();
-    let value = (terms_len + 1 + encoded_len_varint(len)) as u64 + len;
+    let rate_len = minute_qps.map_or(0, |_| RATE);
+    let value = (terms_len + rate_len + 1 + encoded_len_varint(len)) as u64 + len;
     let answer =
         (1 + encoded_len_varint(index.into()) + 1 + encoded_len_varint(value)) as u64 + value;
     encode_varint(answer, out);
@@ -77,14 +86,21 @@ pub(crate) fn put_value_head(index: u32, len: usize, terms: &Terms, out: &mut By
         out.reserve(terms_len);
         terms.encode_raw(out);
     }
+    put_rate(7, minute_qps, out);
     encode_key(1, WireType::LengthDelimited, out);
     encode_varint(len, out);
 }
 
 /// Appends an answer with a value that is small enough to be copied.
-pub(crate) fn put_value(index: u32, value: &[u8], terms: &Terms, out: &mut BytesMut) {
-    out.reserve(value.len() + 64);
-    put_value_head(index, value.len(), terms, out);
+pub(crate) fn put_value(
+    index: u32,
+    value: &[u8],
+    terms: &Terms,
+    minute_qps: Option<f64>,
+    out: &mut BytesMut,
+) {
+    out.reserve(value.len() + 64 + RATE);
+    put_value_head(index, value.len(), terms, minute_qps, out);
     out.put_slice(value);
 }
 
@@ -109,17 +125,22 @@ mod tests {
         };
         for index in [0, 1, 127, 128, 1_023] {
             for len in [0, 1, 127, 128, 20_000] {
-                for terms in [&Terms::default(), &fresh, &all] {
+                let told = [
+                    (&Terms::default(), None),
+                    (&fresh, Some(1.0)),
+                    (&all, Some(1e9)),
+                ];
+                for (terms, rate) in told {
                     let value = vec![7; len];
                     let mut out = BytesMut::new();
-                    put_value(index, &value, terms, &mut out);
+                    put_value(index, &value, terms, rate, &mut out);
                     let answer = BatchAnswer::decode_length_delimited(&mut out).unwrap();
                     assert!(out.is_empty(), "the length is that of the message");
                     assert_eq!(answer.index, index);
                     let Some(Kind::Value(message)) = answer.result else {
                         panic!("no value")
                     };
-                    assert_eq!(split(message), (value.into(), terms.clone()));
+                    assert_eq!(split(message), (value.into(), terms.clone(), rate));
                 }
             }
         }

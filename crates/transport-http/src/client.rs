@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Url;
+use url::Url;
 
 use crate::{BasePath, Encoding};
 
 mod asker;
 mod batch;
 mod body;
+mod connect;
 mod control;
 mod failure;
 #[cfg(test)]
@@ -128,9 +129,6 @@ pub enum ClientError {
     /// With no request allowed before gets wait, or none allowed to wait, batches cannot work.
     #[error("requests_at_once and max_waiting must be more than zero where batching is on")]
     NoBatches,
-    /// The HTTP client cannot be made.
-    #[error("the HTTP client cannot be made")]
-    Http(#[source] reqwest::Error),
 }
 
 /// Why a text is no peer's base URL.
@@ -178,7 +176,7 @@ impl HttpTransport {
     ///
     /// # Errors
     ///
-    /// If a bound is zero that cannot be, or the HTTP client cannot be made.
+    /// If a bound is zero that cannot be.
     pub fn new(options: ClientOptions) -> Result<Self, ClientError> {
         if options.max_requests_per_peer == 0 {
             return Err(ClientError::NoRequests);
@@ -187,8 +185,6 @@ impl HttpTransport {
         if batching.is_some_and(|b| b.requests_at_once == 0 || b.max_waiting == 0) {
             return Err(ClientError::NoBatches);
         }
-        // Each peer makes its own, where it could only fail.
-        pool::new_client(&options).map_err(ClientError::Http)?;
         Ok(Self {
             options: Arc::new(options),
         })

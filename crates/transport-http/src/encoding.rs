@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use http::HeaderValue;
+
 /// How a value is written into the body of an answer. Every node of a ring uses the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Encoding {
@@ -31,10 +33,10 @@ impl Encoding {
     }
 
     /// The content type that the server sends.
-    pub(crate) fn content_type(self) -> &'static str {
+    pub(crate) fn content_type(self) -> HeaderValue {
         match self {
-            Self::Protobuf => PROTOBUF_TYPE,
-            Self::Raw => "application/octet-stream",
+            Self::Protobuf => const { HeaderValue::from_static(PROTOBUF_TYPE) },
+            Self::Raw => const { HeaderValue::from_static("application/octet-stream") },
         }
     }
 }

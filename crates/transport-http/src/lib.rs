@@ -23,7 +23,7 @@
 //! let peer = transport.peer(&format!("http://{address}"))?;
 //! let key = Key::from("Tom");
 //! let fetch = Fetch::new("scores", &key, 1 << 20, Duration::from_secs(1));
-//! assert_eq!(peer.fetch(fetch).await?, Entry::value("630"));
+//! assert_eq!(peer.fetch(fetch).await?.entry, Entry::value("630"));
 //! # Ok(()) }
 //! ```
 //!
@@ -55,9 +55,13 @@
 //! An `ID` is 16 hexadecimal digits, `-` and a number from 1 on ([`RemovalId`](gaggle_group::RemovalId)).
 //!
 //! **Answer.** 200 and the value, in one of two encodings that the ring agrees on ([`Encoding`]): `application/x-protobuf`
-//! with a `GetResponse` whose only field is the value (an empty value is `0A 00`), or `application/octet-stream` with the
-//! value alone. The client takes protobuf under any content type, ignores unknown fields, and reads an empty body as an
-//! empty value.
+//! with a `GetResponse` (an empty value is `0A 00`), or `application/octet-stream` with the value alone. The client takes
+//! protobuf under any content type, ignores unknown fields, and reads an empty body as an empty value.
+//!
+//! Behind the value, a `GetResponse` has `minute_qps` in the answer to a forward by the key's owner: how many fetches of the key
+//! per minute it answers for peers ([`Served::minute_qps`](gaggle_group::Served)). golang/groupcache defines the field and
+//! reads past it. The client takes one that is missing, negative or not finite as unknown. Raw values come without; answers
+//! in batches have it in either case.
 //!
 //! | answer header | meaning |
 //! |---|---|

@@ -21,23 +21,47 @@ pub(crate) const OVERHEAD: u64 = 64;
 /// Values up to this size are copied where that saves an allocation held for too long, or a write.
 pub(crate) const SMALL: usize = 16 << 10;
 
-/// The body that brings `value`, which counts until it is written. A large value is not copied.
-pub(crate) fn encode(encoding: Encoding, value: Bytes, hold: Hold) -> Body {
+/// The body that brings `value`, which counts until it is written. A large value is not copied. A raw one has no place for the
+/// rate.
+pub(crate) fn encode(
+    encoding: Encoding,
+    value: Bytes,
+    minute_qps: Option<f64>,
+    hold: Hold,
+) -> Body {
     match encoding {
         Encoding::Raw => Body::from(held(value, hold)),
         Encoding::Protobuf => {
             // As prost would write the message; by hand, because prost can only copy the value.
-            let mut head =
-                BytesMut::with_capacity(11 + if value.len() <= SMALL { value.len() } else { 0 });
+            let copied = if value.len() <= SMALL { value.len() } else { 0 };
+            let mut head = BytesMut::with_capacity(11 + copied + RATE);
             encode_key(1, WireType::LengthDelimited, &mut head);
             encode_varint(value.len() as u64, &mut head);
             if value.len() <= SMALL {
                 head.put_slice(&value);
+                put_rate(2, minute_qps, &mut head);
                 Body::from(held(head.freeze(), hold))
             } else {
-                Body::new(Parts::new(vec![head.freeze(), held(value, hold)]))
+                let mut parts = vec![head.freeze(), held(value, hold)];
+                if minute_qps.is_some() {
+                    let mut rate = BytesMut::with_capacity(RATE);
+                    put_rate(2, minute_qps, &mut rate);
+                    parts.push(rate.freeze());
+                }
+                Body::new(Parts::new(parts))
             }
         }
+    }
+}
+
+/// How many bytes a rate takes.
+pub(crate) const RATE: usize = 9;
+
+/// Appends a rate as the field of that number, of at most 15.
+pub(crate) fn put_rate(field: u32, minute_qps: Option<f64>, out: &mut BytesMut) {
+    if let Some(rate) = minute_qps {
+        encode_key(field, WireType::SixtyFourBit, out);
+        out.put_f64_le(rate);
     }
 }
 
@@ -94,18 +118,24 @@ impl HttpBody for Parts {
     }
 }
 
-/// The value that a whole body brings. Unknown fields are ignored, and an empty body is an empty value.
+/// The value that a whole body brings, and the rate of its key as it came. Unknown fields are ignored, and an empty body is an empty value.
 ///
 /// A value is kept in a cache for long and counted there by its length, so it must not hold on to much more than that:
 /// it is a slice of `body` only where it fills most of it.
-pub(crate) fn decode(encoding: Encoding, body: Vec<u8>) -> Result<Bytes, prost::DecodeError> {
+pub(crate) fn decode(
+    encoding: Encoding,
+    body: Vec<u8>,
+) -> Result<(Bytes, Option<f64>), prost::DecodeError> {
     let held = body.capacity();
     let body = Bytes::from(body);
-    let value = match encoding {
-        Encoding::Raw => body,
-        Encoding::Protobuf => GetResponse::decode(body)?.value.unwrap_or_default(),
+    let (value, minute_qps) = match encoding {
+        Encoding::Raw => (body, None),
+        Encoding::Protobuf => {
+            let message = GetResponse::decode(body)?;
+            (message.value.unwrap_or_default(), message.minute_qps)
+        }
     };
-    Ok(kept(value, held))
+    Ok((kept(value, held), minute_qps))
 }
 
 /// A value to be kept, out of a buffer that takes `held` bytes: a slice of it where it fills most of it.
@@ -124,18 +154,19 @@ mod tests {
 
     #[test]
     fn published_messages_are_read() {
-        let vectors: [(&[u8], &[u8]); 6] = [
-            (b"\x0a\x03630", b"630"),
-            (b"\x0a\x00", b""),
-            (b"", b""),
-            // golang's minute_qps, before and after the value.
-            (b"\x0a\x01a\x11\0\0\0\0\0\0\xf0\x3f", b"a"),
-            (b"\x11\0\0\0\0\0\0\xf0\x3f\x0a\x01a", b"a"),
+        let vectors: [(&[u8], &[u8], Option<f64>); 6] = [
+            (b"\x0a\x03630", b"630", None),
+            (b"\x0a\x00", b"", None),
+            (b"", b"", None),
+            // minute_qps, before and after the value.
+            (b"\x0a\x01a\x11\0\0\0\0\0\0\xf0\x3f", b"a", Some(1.0)),
+            (b"\x11\0\0\0\0\0\0\xf0\x3f\x0a\x01a", b"a", Some(1.0)),
             // mailgun's expire, and a field of a version to come.
-            (b"\x0a\x01a\x18\x80\x01\x7a\x02xy", b"a"),
+            (b"\x0a\x01a\x18\x80\x01\x7a\x02xy", b"a", None),
         ];
-        for (body, value) in vectors {
-            assert_eq!(decode(Encoding::Protobuf, body.to_vec()).unwrap(), value);
+        for (body, value, rate) in vectors {
+            let read = decode(Encoding::Protobuf, body.to_vec()).unwrap();
+            assert_eq!(read, (Bytes::from_static(value), rate));
         }
     }
 
@@ -160,12 +191,12 @@ mod tests {
         let large = vec![7; 1 << 20];
         let body = large.clone();
         let at = body.as_ptr();
-        assert_eq!(decode(Encoding::Raw, body).unwrap().as_ptr(), at);
+        assert_eq!(decode(Encoding::Raw, body).unwrap().0.as_ptr(), at);
 
         let mut body = Vec::with_capacity(2 * large.len());
         body.extend_from_slice(&large);
         let at = body.as_ptr();
-        let value = decode(Encoding::Raw, body).unwrap();
+        let (value, _) = decode(Encoding::Raw, body).unwrap();
         assert_ne!(value.as_ptr(), at);
         assert_eq!(value, large);
     }

@@ -10,11 +10,12 @@ use axum::response::Response;
 use bytes::Bytes;
 use gaggle_group::{
     Answer, ByteBudget, Error, Group, Groups, Hold, Hop, Key, Notice, OverBudget, Scope, Serve,
+    Served,
 };
 use gaggle_proto::notices::MAX_KEY;
 use gaggle_proto::terms::{Terms, of_value};
 use http::header::{ACCEPT_LANGUAGE, CONTENT_TYPE, ORIGIN};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, request};
+use http::{HeaderMap, HeaderName, Method, request};
 
 use self::body::Bounds;
 use self::refusal::Refusal;
@@ -195,26 +196,35 @@ impl Server {
         let request = Serve::new(&key, hop).within(wait).after(&removals);
         let request = request.kept_only(kept_only).traced(headers::trace(asked));
         let error = match group.serve(request).await {
-            Ok(Answer {
-                value: None,
-                freshness,
-                metadata,
+            Ok(Served {
+                answer:
+                    Answer {
+                        value: None,
+                        freshness,
+                        metadata,
+                        ..
+                    },
                 ..
             }) => {
                 let terms = terms::of_absence(freshness, &metadata);
                 return Err(Refusal::Absent { key, terms });
             }
-            Ok(Answer {
-                value: Some(value),
-                freshness,
-                metadata,
+            Ok(Served {
+                answer:
+                    Answer {
+                        value: Some(value),
+                        freshness,
+                        metadata,
+                        ..
+                    },
+                minute_qps,
                 ..
             }) => match over(value.len(), max_value) {
                 None => {
                     let hold = hold(group, &value).await;
                     let hold = hold.map_err(Refusal::NoRoom)?;
                     let terms = of_value(freshness, &metadata);
-                    return Ok(self.found(value, hold, &terms));
+                    return Ok(self.found(value, minute_qps, hold, &terms));
                 }
                 Some((len, limit)) => Error::ValueTooLarge {
                     group: group.name().clone(),
@@ -227,14 +237,11 @@ impl Server {
         Err(Refusal::Load { error, key })
     }
 
-    fn found(&self, value: Bytes, hold: Hold, terms: &Terms) -> Response {
+    fn found(&self, value: Bytes, minute_qps: Option<f64>, hold: Hold, terms: &Terms) -> Response {
         let encoding = self.options.encoding;
-        let mut response = Response::new(message::encode(encoding, value, hold));
+        let mut response = Response::new(message::encode(encoding, value, minute_qps, hold));
         let headers = response.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static(encoding.content_type()),
-        );
+        headers.insert(CONTENT_TYPE, encoding.content_type());
         terms::write(terms, headers);
         response
     }

@@ -357,7 +357,9 @@ fn group(origin: Origin, follow: Follow) -> Group {
         origin_grace: _,
         ttl: _,
         negative_ttl: _,
+        snapshot: _,
         capacity,
+        store,
         load_timeout,
         max_key,
         max_value,
@@ -375,6 +377,7 @@ fn group(origin: Origin, follow: Follow) -> Group {
         stale_if_error,
         refresh_ahead,
         freshness,
+        snapshot_interval,
     } = Group::default();
     Group {
         origin: Some(origin),
@@ -383,7 +386,9 @@ fn group(origin: Origin, follow: Follow) -> Group {
         origin_grace: SPAN,
         ttl: SPAN,
         negative_ttl: SPAN,
+        snapshot: file(),
         capacity,
+        store,
         load_timeout,
         max_key,
         max_value,
@@ -401,5 +406,6 @@ fn group(origin: Origin, follow: Follow) -> Group {
         stale_if_error,
         refresh_ahead,
         freshness,
+        snapshot_interval,
     }
 }

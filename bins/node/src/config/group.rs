@@ -1,5 +1,7 @@
 //! A table of `groups`: what one group keeps, for how long, and what it costs its origin.
 
+use std::path::PathBuf;
+
 use gaggle_group::{FreshnessPolicy, Limits};
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,7 @@ use super::{Follow, Origin, OriginLoads};
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Group {
     pub(crate) capacity: Size,
+    pub(crate) store: Store,
     pub(crate) load_timeout: Span,
     pub(crate) max_key: Size,
     pub(crate) max_value: Size,
@@ -49,6 +52,11 @@ pub(crate) struct Group {
     /// The last share of a ttl in which a hit has the value loaded again.
     pub(crate) refresh_ahead: f64,
     pub(crate) freshness: Freshness,
+    /// The file by which a start loads the keys that the run before held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) snapshot: Option<PathBuf>,
+    /// The time between one snapshot and the next; zero writes one at the end alone.
+    pub(crate) snapshot_interval: Span,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) origin: Option<Origin>,
     /// What tells that the origin's source has changed.
@@ -62,6 +70,7 @@ impl Default for Group {
         let policy = FreshnessPolicy::default();
         Self {
             capacity: Size(64 << 20),
+            store: Store::default(),
             load_timeout: Span(limits.load_timeout),
             max_key: limits.max_key.into(),
             max_value: Size(limits.max_value),
@@ -83,6 +92,8 @@ impl Default for Group {
             negative_ttl: policy.negative_ttl.map(Span),
             refresh_ahead: policy.refresh_ahead,
             freshness: Freshness::default(),
+            snapshot: None,
+            snapshot_interval: Span::from_secs(300),
             origin: None,
             follow: None,
         }
@@ -147,11 +158,23 @@ pub(crate) enum Freshness {
     Group,
 }
 
+/// What the group keeps its values in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Store {
+    /// Small values packed into pages.
+    #[default]
+    Paged,
+    /// Each value by itself.
+    Lru,
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum HotCopies {
     #[default]
     Sampled,
     Rate,
+    Worth,
     Off,
 }

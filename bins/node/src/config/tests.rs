@@ -58,6 +58,7 @@ fn defaults_are_those_of_the_documentation() {
         (Span::from_secs(5), None)
     );
     assert_eq!(scores.hot_copies, HotCopies::Sampled);
+    assert_eq!(scores.store, Store::Paged);
 }
 
 #[test]
@@ -82,6 +83,7 @@ fn a_full_file_reads_as_it_says() {
         encoding = "raw"
         [groups.scores]
         capacity = "1.5GiB"
+        store = "lru"
         load-timeout = "250ms"
         max-key = "2KiB"
         max-value = "1MB"
@@ -125,6 +127,7 @@ fn a_full_file_reads_as_it_says() {
     assert_eq!(scores.hot_ttl, Span::from_secs(30));
     assert_eq!(scores.freshness, Freshness::Group);
     assert_eq!(scores.hot_copies, HotCopies::Rate);
+    assert_eq!(scores.store, Store::Lru);
     assert_eq!(
         config.groups["pages"].origin,
         Some(Origin::Files(Files {
@@ -173,6 +176,12 @@ fn overrides_win_over_the_file() {
 }
 
 #[test]
+fn hot_copies_can_go_by_worth() {
+    let config = parsed("[groups.scores]\nhot-copies = \"worth\"").unwrap();
+    assert_eq!(config.groups["scores"].hot_copies, HotCopies::Worth);
+}
+
+#[test]
 fn a_bad_field_is_named_with_what_was_expected() {
     let cases = [
         ("[node]\nport = 1", "node.port", "unknown field `port`"),
@@ -202,9 +211,14 @@ fn a_bad_field_is_named_with_what_was_expected() {
             "at most 16KiB",
         ),
         (
+            "[groups.scores]\nstore = \"disk\"",
+            "groups.scores.store",
+            "expected `paged` or `lru`",
+        ),
+        (
             "[groups.scores]\nhot-copies = \"some\"",
             "groups.scores.hot-copies",
-            "expected one of `sampled`, `rate`, `off`",
+            "expected one of `sampled`, `rate`, `worth`, `off`",
         ),
         (
             "[node]\npeer-addr = \"8001\"",

@@ -1,14 +1,20 @@
 //! What the types cannot say. Pure: no file is opened, no name is looked up and no port is tried.
 
+use std::path::Path;
+use std::time::Duration;
+
 use super::addresses::{self, Place};
 use super::bounds::{at_most_a_day, interval, more_than_zero, room, some, timeout};
 use super::members::{MAX_NAME, visible};
 use super::security::Port;
 use super::units::Size;
-use super::{Cluster, Config, ConfigError, Group, Node};
+use super::{Cluster, Config, ConfigError, Group, Node, Store};
 
 /// The longest key that may be allowed: percent-encoded it must fit into a request line with room to spare.
 const MAX_KEY: u64 = 16 << 10;
+
+/// More often, a node would do little else.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the server takes of a request's head in any case.
 const LEAST_HEADER: u64 = 8 << 10;
@@ -41,6 +47,22 @@ impl Config {
                     ),
                 ));
             }
+        }
+        self.validate_snapshots()
+    }
+
+    /// Each group has a file of its own.
+    fn validate_snapshots(&self) -> Result<(), ConfigError> {
+        let mut taken: Vec<(&str, &Path)> = Vec::new();
+        for (name, group) in &self.groups {
+            let Some(path) = &group.snapshot else {
+                continue;
+            };
+            if let Some((other, _)) = taken.iter().find(|(_, other)| other == path) {
+                let problem = format!("{path:?} is the snapshot of the group {other:?} as well");
+                return Err(ConfigError::new(format!("groups.{name}.snapshot"), problem));
+            }
+            taken.push((name, path));
         }
         Ok(())
     }
@@ -264,10 +286,32 @@ impl Group {
                 format!("{max_key} bytes are too many; expected at most 16KiB"),
             ));
         }
+        self.validate_snapshot(field)?;
         origin.validate(&field("origin"))?;
         match &self.follow {
             Some(follow) => follow.validate(&field("follow"), Some(origin)),
             None => Ok(()),
         }
+    }
+
+    fn validate_snapshot(&self, field: impl Fn(&str) -> String) -> Result<(), ConfigError> {
+        if let Some(path) = &self.snapshot
+            && path.file_name().is_none()
+        {
+            let problem = format!("{path:?} is no name of a file");
+            return Err(ConfigError::new(field("snapshot"), problem));
+        }
+        if self.snapshot.is_some() && self.store == Store::Lru {
+            let problem = "store = \"lru\" does not tell its keys; expected store = \"paged\"";
+            return Err(ConfigError::new(field("snapshot"), problem));
+        }
+        let interval = self.snapshot_interval;
+        if !interval.0.is_zero() && interval.0 < SHORTEST_INTERVAL {
+            return Err(ConfigError::new(
+                field("snapshot-interval"),
+                "expected at least 1s, or 0s for a snapshot at the end alone",
+            ));
+        }
+        at_most_a_day(&field("snapshot-interval"), interval)
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use gaggle_group::{
-    ByteBudget, Clock, Group, HotCopies, NoHotCopies, Origin, RequestRate, Sampled, Settings,
+    ByWorth, ByteBudget, Clock, Group, HotCopies, LruStore, NoHotCopies, Origin, PagedStore,
+    RequestRate, Sampled, Settings, Store,
 };
 use gaggle_peers::Peers;
 
@@ -17,8 +18,12 @@ pub(super) fn build(
     in_flight: ByteBudget,
 ) -> Result<Group, ConfigError> {
     let settings = settings(config);
+    let clock = Clock::monotonic();
+    let store = || store(config.store, settings.capacity, clock.clone());
     let group = Group::builder(name)
         .capacity(settings.capacity)
+        .stores(store(), store())
+        .clock(clock.clone())
         .limits(settings.limits)
         .freshness(settings.freshness)
         .in_flight(in_flight)
@@ -39,10 +44,18 @@ pub(super) fn settings(config: &config::Group) -> Settings {
     settings
 }
 
+fn store(kind: config::Store, capacity: u64, clock: Clock) -> Arc<dyn Store> {
+    match kind {
+        config::Store::Paged => Arc::new(PagedStore::new(capacity, clock)),
+        config::Store::Lru => Arc::new(LruStore::new(capacity, clock)),
+    }
+}
+
 pub(super) fn hot_copies(policy: config::HotCopies) -> Arc<dyn HotCopies> {
     match policy {
         config::HotCopies::Sampled => Arc::new(Sampled::default()),
         config::HotCopies::Rate => Arc::new(RequestRate::new(100, Clock::monotonic())),
+        config::HotCopies::Worth => Arc::new(ByWorth::default()),
         config::HotCopies::Off => Arc::new(NoHotCopies),
     }
 }

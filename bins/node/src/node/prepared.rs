@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::followers::{self, Feeds};
 use super::listeners::Listeners;
-use super::origins;
+use super::{origins, snapshots};
 use crate::config::{Config, ConfigError, Credentials, Place, is_own};
 
 /// How long names may take to be looked up. A start does not wait longer for a name server that is out of order.
@@ -36,6 +36,7 @@ impl Prepared {
         let credentials = config.security.open()?;
         let listeners = Listeners::bind(config, &credentials).await?;
         is_listed(config).await?;
+        snapshots::check(config)?;
         let mut opened = Vec::with_capacity(config.groups.len());
         for (name, group) in &config.groups {
             opened.push(origins::open(name, group).await?);

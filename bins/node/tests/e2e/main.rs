@@ -35,3 +35,4 @@ mod reload;
 mod removal;
 mod stopping;
 mod values;
+mod warm;

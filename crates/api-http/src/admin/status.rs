@@ -102,10 +102,20 @@ struct Counters {
     taken_over: u64,
     hedges: u64,
     unvouched_drops: u64,
+    warmed_total: Warmed,
     origin_batches: u64,
     origin_batched: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     follow: Option<Follow>,
+}
+
+/// Keys that were to be loaded before anybody asked for them.
+#[derive(Serialize)]
+struct Warmed {
+    loaded: u64,
+    absent: u64,
+    failed: u64,
+    skipped: u64,
 }
 
 /// What follows the changes of the group's source.
@@ -298,6 +308,12 @@ impl From<Stats> for Counters {
             taken_over: stats.taken_over,
             hedges: stats.hedges,
             unvouched_drops: stats.unvouched_drops,
+            warmed_total: Warmed {
+                loaded: stats.warm.loaded,
+                absent: stats.warm.absent,
+                failed: stats.warm.failed,
+                skipped: stats.warm.skipped,
+            },
             origin_batches: stats.origin_batches,
             origin_batched: stats.origin_batched,
             follow: stats.follow.as_ref().map(Follow::from),

@@ -87,6 +87,10 @@ async fn status_tells_of_node_ring_and_groups() {
         ("taken_over", json!(0)),
         ("hedges", json!(0)),
         ("unvouched_drops", json!(0)),
+        (
+            "warmed_total",
+            json!({"loaded": 0, "absent": 0, "failed": 0, "skipped": 0}),
+        ),
         ("origin_batches", json!(0)),
         ("origin_batched", json!(0)),
         ("follow", json!(null)),

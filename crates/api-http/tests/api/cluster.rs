@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use gaggle_api_http::{Admin, MetricsPage, NoReload, Readiness, Reload, admin};
 use gaggle_group::{
-    Entry, Fetch, Group, Groups, Key, Known, Limits, Member, News, Notice, Peer, PeerError,
-    PeerRequests, Put, Route, Router, Scope, async_trait,
+    Entry, Fetch, Fetched, Group, Groups, Key, Known, Limits, Member, News, Notice, Peer,
+    PeerError, PeerRequests, Put, Route, Router, Scope, async_trait,
 };
 use tokio::sync::Notify;
 
@@ -45,7 +45,7 @@ impl Peer for FakePeer {
         self.name
     }
 
-    async fn fetch(&self, _fetch: Fetch<'_>) -> Result<Entry, PeerError> {
+    async fn fetch(&self, _fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
         panic!("no test here fetches from a peer");
     }
 

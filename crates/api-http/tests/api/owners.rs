@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use bytes::Bytes;
 use gaggle_api_http::{FrontOptions, front_door};
 use gaggle_group::{
-    Entry, Fetch, Group, Groups, Guest, Member, Notice, Peer, PeerError, PeerRequests, Route,
-    Router, async_trait,
+    Entry, Fetch, Fetched, Group, Groups, Guest, Member, Notice, Peer, PeerError, PeerRequests,
+    Route, Router, async_trait,
 };
 use serde_json::json;
 
@@ -36,7 +36,7 @@ impl Peer for Owner {
         "http://owner"
     }
 
-    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
         if fetch.party.is_none_or(Guest::is_last) {
             self.requests.fetch_add(1, SeqCst);
         }
@@ -44,10 +44,10 @@ impl Peer for Owner {
             guest.arrive();
             guest.all_here().await;
         }
-        Ok(self
-            .entry
-            .clone()
-            .unwrap_or_else(|| Entry::value(fetch.key.clone())))
+        let entry = self.entry.clone();
+        Ok(entry
+            .unwrap_or_else(|| Entry::value(fetch.key.clone()))
+            .into())
     }
 
     async fn remove(&self, _: &str, _: &Notice) -> Result<(), PeerError> {

@@ -9,8 +9,8 @@ use axum::body::Body;
 use axum::http::Request;
 use gaggle_api_http::{Admin, FrontOptions, MetricsPage, NoReload, Readiness, admin, front_door};
 use gaggle_group::{
-    Entry, Fetch, Group, Groups, Key, Member, Notice, Peer, PeerError, PeerRequests, Route, Router,
-    Verdict, async_trait,
+    Fetch, Fetched, Group, Groups, Key, Member, Notice, Peer, PeerError, PeerRequests, Route,
+    Router, Verdict, async_trait,
 };
 use gaggle_transport_grpc::GrpcTransport;
 use gaggle_transport_http::HttpTransport;
@@ -226,7 +226,7 @@ impl Peer for Talkative {
         "http://owner:1"
     }
 
-    async fn fetch(&self, _: Fetch<'_>) -> Result<Entry, PeerError> {
+    async fn fetch(&self, _: Fetch<'_>) -> Result<Fetched, PeerError> {
         Err(PeerError::Verdict {
             peer: self.name().into(),
             verdict: Verdict::OriginFailed {

@@ -10,13 +10,13 @@ use gaggle_singleflight::Ticket;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
 
-use super::flight::{LoadTimer, Outcome, Printable};
+use super::flight::{LoadTimer, Outcome, PolledBy, Printable};
 use super::{Inner, spans};
 use crate::stats::LoadEnd;
 use crate::tiers::Tier;
 use crate::{
-    Answer, Entry, Error, Fetch, Guest, Key, OriginError, Overload, Peer, PeerError, Route, Source,
-    Verdict,
+    Answer, Candidate, Error, Fetch, Fetched, Guest, Key, OriginError, Overload, Peer, PeerError,
+    Route, Source, Verdict,
 };
 
 /// Which share of the load timeout the first request to an owner may take. What is left is for a load in its place, if it says
@@ -27,12 +27,12 @@ const FIRST_TRY: f64 = 0.6;
 const TOO_LATE: Duration = Duration::from_millis(20);
 
 /// An answer under way.
-type Answering<'a> = Pin<Box<dyn Future<Output = Result<Entry, PeerError>> + Send + 'a>>;
+type Answering<'a> = Pin<Box<dyn Future<Output = Result<Fetched, PeerError>> + Send + 'a>>;
 
 /// What came of asking a peer.
 enum Brought {
     /// The answer of the peer, or of the one that stands in for it.
-    Theirs(Result<Entry, PeerError>),
+    Theirs(Result<Fetched, PeerError>),
     /// This node stood in for a slow peer, and has loaded.
     Here(Answer),
 }
@@ -48,11 +48,13 @@ impl Inner {
     ) -> Outcome {
         let settings = self.settings();
         let limits = &settings.limits;
-        let timer = LoadTimer::start(&self.counters.peer);
+        // One look at the clock for all that begins here.
+        let began = Instant::now();
+        let timer = LoadTimer::since(&self.counters.peer, began);
         debug!(node = %self.me(), group = %self.name, key = %Printable(key), peer = peer.name(), "picked peer");
         // Those that are noted later detach this flight.
         let carried = self.log().fences(key, self.clock.now());
-        let until = Instant::now() + limits.longest_wait();
+        let until = began + limits.longest_wait();
         let first_try = if peer.says_when_late() {
             limits.load_timeout.mul_f64(FIRST_TRY)
         } else {
@@ -63,29 +65,31 @@ impl Inner {
             .after(&carried.ids)
             .within(Some(&self.in_flight))
             .traced(self.outgoing());
-        let mut brought = self.ask(peer, fetch).await;
-        let left = until.saturating_duration_since(Instant::now());
+        let mut brought = self.ask(peer, fetch, began).await;
         if let Brought::Theirs(Err(PeerError::Verdict { verdict, .. })) = &brought
             && matches!(verdict, Verdict::Deadline { .. })
-            && left > TOO_LATE
         {
-            // It lives, and its origin takes its time: the load goes on there, and this joins it.
-            (fetch.party, fetch.deadline) = (None, left);
-            brought = self.ask(peer, fetch).await;
+            let now = Instant::now();
+            let left = until.saturating_duration_since(now);
+            if left > TOO_LATE {
+                // It lives, and its origin takes its time: the load goes on there, and this joins it.
+                (fetch.party, fetch.deadline) = (None, left);
+                brought = self.ask(peer, fetch, now).await;
+            }
         }
         // A peer that failed at once must not keep the others waiting while this node loads in its place.
         drop(guest);
         let failure = match brought {
-            Brought::Theirs(Ok(entry)) => {
-                self.check_entry(&entry)?;
-                timer.end(if entry.value.is_some() {
+            Brought::Theirs(Ok(fetched)) => {
+                self.check_entry(&fetched.entry)?;
+                timer.end(if fetched.entry.value.is_some() {
                     LoadEnd::Ok
                 } else {
                     LoadEnd::NotFound
                 });
                 self.failures.over(key);
-                self.keep_copy(key, ticket, &entry, copied, carried.incomplete);
-                return Ok(Answer::new(entry, Source::Peer));
+                self.keep_copy(key, ticket, &fetched, copied, carried.incomplete);
+                return Ok(Answer::new(fetched.entry, Source::Peer));
             }
             Brought::Here(answer) => {
                 timer.end(if answer.value.is_some() {
@@ -113,7 +117,7 @@ impl Inner {
                     return Err(self.deadline(limits.longest_wait()));
                 }
                 // Through the table of loads: a request that a peer forwards to us may be loading the same key.
-                let mut load = self.join_load(key, None, copied);
+                let mut load = self.join_load(key, None, copied, PolledBy::Task);
                 spans::link(&mut load).await;
                 match timeout_at(until, load).await {
                     Ok(loaded) => self.landed(loaded),
@@ -128,13 +132,14 @@ impl Inner {
         &self,
         key: &Key,
         ticket: &Ticket<Key, Outcome>,
-        entry: &Entry,
+        fetched: &Fetched,
         copied: bool,
         incomplete: bool,
     ) {
+        let entry = &fetched.entry;
         // Where the ring has made the key ours meanwhile, the main cache may have a newer value.
         let theirs = !self.router().is_mine(key);
-        let worth = entry.value.is_none() || copied || self.hot_copies().keep(key);
+        let worth = copied || self.is_worth_a_copy(key, fetched);
         let over = entry.value.is_none() || entry.freshness.is_over();
         if theirs && copied && over && entry.freshness.is_stale() {
             // The owner says that there is nothing, or nothing to keep: the older copy must not outlive that.
@@ -150,9 +155,24 @@ impl Inner {
         }
     }
 
-    /// Asks a peer, and where its answer is late, and its hedges may cost that, the node that stands in for it.
-    async fn ask(self: &Arc<Self>, peer: &Arc<dyn Peer>, fetch: Fetch<'_>) -> Brought {
-        let until = Instant::now() + fetch.deadline;
+    /// Whether what the owner answered is worth a copy, if there is none yet. Absences have room of their own.
+    fn is_worth_a_copy(&self, key: &Key, fetched: &Fetched) -> bool {
+        fetched.entry.value.as_ref().is_none_or(|value| {
+            let copy = Candidate::new(key, value.len())
+                .asked_for(fetched.minute_qps)
+                .with_room(self.tiers.has_room(key.len() + value.len()));
+            self.hot_copies().keep(&copy)
+        })
+    }
+
+    /// Asks a peer, from `now` on, and where its answer is late, and its hedges may cost that, the node that stands in for it.
+    async fn ask(
+        self: &Arc<Self>,
+        peer: &Arc<dyn Peer>,
+        fetch: Fetch<'_>,
+        now: Instant,
+    ) -> Brought {
+        let until = now + fetch.deadline;
         let mut first = peer.fetch(fetch);
         if let Some(after) = peer.hedge_after() {
             if let Ok(answer) = timeout(after.min(fetch.deadline), &mut first).await {
@@ -195,7 +215,7 @@ impl Inner {
             }
             Route::Theirs(_) => Brought::Theirs(first.await),
             Route::Mine | Route::Standby => {
-                let mut load = self.join_load(fetch.key, None, false);
+                let mut load = self.join_load(fetch.key, None, false, PolledBy::Task);
                 spans::link(&mut load).await;
                 match select(&mut first, load).await {
                     Either::Left((answer, _)) => Brought::Theirs(answer),
@@ -243,7 +263,7 @@ async fn in_time(
     after: Duration,
     until: Instant,
     answer: Answering<'_>,
-) -> Result<Entry, PeerError> {
+) -> Result<Fetched, PeerError> {
     timeout_at(until, answer).await.unwrap_or_else(|_| {
         Err(PeerError::Unavailable {
             peer: peer.name().into(),

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gaggle_singleflight::{Ticket, Waiter};
+use gaggle_singleflight::{Flights, Ticket, Waiter};
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -17,6 +17,15 @@ use crate::{Answer, Cached, Entry, Error, Freshness, Invitation, Key, Overload, 
 /// What a flight brings to everyone who waits for it.
 pub(super) type Outcome = Result<Answer, Error>;
 
+/// Who polls the load of a flight that starts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum PolledBy {
+    /// A task of its own.
+    Task,
+    /// Whoever starts it, for as long as it awaits it and is the only one.
+    Caller,
+}
+
 impl Inner {
     /// Joins the load of `key` from the origin, or starts it; then it is one of that party. With `newer`, a value that is due
     /// to be loaded again does not do.
@@ -25,8 +34,9 @@ impl Inner {
         key: &[u8],
         party: Option<&Invitation>,
         newer: bool,
+        by: PolledBy,
     ) -> Waiter<Outcome> {
-        self.loads.join(key, |ticket| {
+        join(&self.loads, by, key, |ticket| {
             let (inner, key) = (Arc::clone(self), Key::copy_from_slice(key));
             let running = InFlight::enter(self);
             let guest = party.map(Invitation::accept);
@@ -50,8 +60,9 @@ impl Inner {
         peer: Arc<dyn Peer>,
         party: Option<&Party>,
         newer: bool,
+        by: PolledBy,
     ) -> Waiter<Outcome> {
-        self.fetches.join(key, |ticket| {
+        join(&self.fetches, by, key, |ticket| {
             let (inner, key) = (Arc::clone(self), Key::copy_from_slice(key));
             let running = InFlight::enter(self);
             let guest = party.map(Party::invite);
@@ -123,6 +134,21 @@ impl Inner {
             });
         }
         Ok(())
+    }
+}
+
+fn join<F>(
+    flights: &Flights<Key, Outcome>,
+    by: PolledBy,
+    key: &[u8],
+    load: impl FnOnce(Ticket<Key, Outcome>) -> F,
+) -> Waiter<Outcome>
+where
+    F: Future<Output = Outcome> + Send + 'static,
+{
+    match by {
+        PolledBy::Task => flights.join(key, load),
+        PolledBy::Caller => flights.join_polling(key, load),
     }
 }
 

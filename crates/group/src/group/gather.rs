@@ -228,7 +228,8 @@ impl Inner {
 
     /// Asks for one key and those that are taken along. Tells each of the others what became of it.
     async fn ask_for_all(&self, permit: Permit, own: Waiting, others: Vec<Waiting>) -> Asked<'_> {
-        let (timer, since) = (LoadTimer::start(&self.counters.origin), Instant::now());
+        let since = Instant::now();
+        let timer = LoadTimer::since(&self.counters.origin, since);
         let mut own = own.wish;
         // Not to be kept open by the work, which may outlive the load.
         let span = std::mem::replace(&mut own.span, Span::none());

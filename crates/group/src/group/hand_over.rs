@@ -121,7 +121,7 @@ impl Inner {
             .traced(self.outgoing())
             .kept_only();
         let entry = match timeout_at(until, peer.fetch(fetch)).await {
-            Ok(Ok(entry)) => Some(entry),
+            Ok(Ok(fetched)) => Some(fetched.entry),
             Ok(Err(failure)) => {
                 debug!(group = %self.name, error = %failure, "the previous owner has nothing");
                 None

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gaggle_singleflight::{FlightError, Waiter};
 use tokio::time::timeout;
 
-use super::flight::Outcome;
+use super::flight::{Outcome, PolledBy};
 use super::many::Together;
 use super::{Group, Hop, Inner, spans};
 use crate::{Answer, Error, Invitation, Route};
@@ -65,14 +65,19 @@ impl Inner {
                 match together {
                     Together::Call(parties) => {
                         let party = parties.of(&peer);
-                        self.join_fetch(key, peer, Some(party), false)
+                        self.join_fetch(key, peer, Some(party), false, PolledBy::Task)
                     }
                     Together::Alone | Together::Request(_) => {
-                        self.join_fetch(key, peer, None, false)
+                        self.join_fetch(key, peer, None, false, PolledBy::Caller)
                     }
                 }
             }
             Route::Mine | Route::Standby => {
+                let by = match together {
+                    // Its loads run side by side, and it awaits one after the other.
+                    Together::Call(_) => PolledBy::Task,
+                    Together::Alone | Together::Request(_) => PolledBy::Caller,
+                };
                 let party = match together {
                     // Nothing is gained where each key is a request of its own.
                     _ if !self.loads_together() => None,
@@ -80,7 +85,7 @@ impl Inner {
                     Together::Call(parties) => Some(parties.loads()),
                     Together::Request(party) => Some(party),
                 };
-                self.join_load(key, party, false)
+                self.join_load(key, party, false, by)
             }
         };
         if !waiter.led() {
@@ -133,8 +138,8 @@ impl Inner {
         }
         // The flight goes on without a waiter.
         drop(match self.router().route(key) {
-            Route::Theirs(peer) => self.join_fetch(key, peer, None, true),
-            Route::Mine | Route::Standby => self.join_load(key, None, true),
+            Route::Theirs(peer) => self.join_fetch(key, peer, None, true, PolledBy::Task),
+            Route::Mine | Route::Standby => self.join_load(key, None, true, PolledBy::Task),
         });
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use super::{Group, spans};
-use crate::{Answer, Error, Invitation, RemovalId, TraceParent};
+use crate::{Answer, Error, Invitation, RemovalId, Source, TraceParent};
 
 /// Whether a get may be passed on to the key's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,18 @@ impl<'a> Serve<'a> {
     }
 }
 
+/// What a node answers to a peer.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Served {
+    /// What there is of the key.
+    pub answer: Answer,
+    /// How many fetches of the key per minute this node answers for its peers, this one included
+    /// ([`Candidate`](crate::Candidate)). A transport passes it on where its protocol can. `None` unless a node has forwarded
+    /// the request, this node owns the key, and there is a value.
+    pub minute_qps: Option<f64>,
+}
+
 impl Group {
     /// Whether the group's origin takes several keys in one request
     /// ([`Origin::max_batch`](crate::Origin::max_batch)).
@@ -102,23 +114,41 @@ impl Group {
     /// # Errors
     ///
     /// As [`find`](Self::find).
-    pub async fn serve(&self, request: Serve<'_>) -> Result<Answer, Error> {
+    pub async fn serve(&self, request: Serve<'_>) -> Result<Served, Error> {
         let key = request.key;
         self.inner.apply_to(key, request.removals);
         if request.kept_only {
-            return self.serve_kept(key);
+            let answer = self.serve_kept(key)?;
+            return Ok(Served {
+                answer,
+                minute_qps: None,
+            });
         }
         self.inner.counters.server_requests.fetch_add(1, Relaxed);
-        match self.cached(key) {
-            Some(hit) => Ok(hit),
+        let answer = match self.cached(key) {
+            Some(hit) => hit,
             None => {
                 let most = self.inner.settings().limits.longest_wait();
                 let wait = request.wait.map_or(most, |wait| wait.min(most));
                 let span = spans::serve(&self.inner, key, request.trace.as_ref());
                 let miss = self.miss(key, request.hop, wait, request.party);
-                Box::pin(miss.instrument(span)).await
+                Box::pin(miss.instrument(span)).await?
             }
-        }
+        };
+        let minute_qps = self.count_fetch(&request, &answer);
+        Ok(Served { answer, minute_qps })
+    }
+
+    /// Counts the fetch of a value by a peer from this node as the key's owner, and returns the key's rate.
+    fn count_fetch(&self, request: &Serve<'_>, answer: &Answer) -> Option<f64> {
+        let as_owner = || match answer.source {
+            // What this node owns; to ask the router would cost as much again as the hit.
+            Source::Main => true,
+            Source::Hot => false,
+            Source::Peer | Source::Origin => self.inner.router().is_mine(request.key),
+        };
+        let counts = request.hop == Hop::Forwarded && answer.value.is_some() && as_owner();
+        counts.then(|| self.inner.rates.count(request.key))
     }
 
     /// A value that is fresh and in memory. No use of it: it is the asker's from now on.

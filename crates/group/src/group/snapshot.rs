@@ -65,6 +65,7 @@ impl Group {
             limit_bytes: inner.tiers.capacity(),
             origin_batches: counters.origin_batches.load(Relaxed),
             origin_batched: counters.origin_batched.load(Relaxed),
+            warm: counters.warm.snapshot(),
             follow: inner.follow_stats(),
         }
     }

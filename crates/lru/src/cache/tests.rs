@@ -6,6 +6,7 @@ use super::*;
 use crate::byte_len;
 
 mod foreign;
+mod order;
 
 const OVERHEAD: u64 = Cache::<String, Vec<u8>>::ENTRY_OVERHEAD;
 
@@ -47,6 +48,8 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
 fn is_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Cache<Bytes, Bytes>>();
+    // Lookups do not run side by side in a shard, so values need not be `Sync`.
+    shared::<Cache<Bytes, std::cell::Cell<u8>>>();
 }
 
 #[test]
@@ -71,94 +74,21 @@ fn the_overhead_is_known() {
     assert_eq!(Cache::<u64, u64>::ENTRY_OVERHEAD, 119);
 }
 
-// GeeCache's TestRemoveOldest.
 #[test]
-fn the_oldest_goes_first() {
-    let cache = small(2, 10);
-    for i in 1..=3 {
-        cache.insert(key(i), vec![0; 6]);
-    }
-    assert!(!cache.contains("0001"));
-    assert!(cache.contains("0002") && cache.contains("0003"));
-    assert_eq!(cache.len(), 2);
-}
-
-// groupcache's TestEvict: 22 keys into room for 20; the first two go, in their order.
-#[test]
-fn evictions_come_in_the_order_of_insertion() {
-    let cache = small(20, 4);
-    for i in 0..22 {
-        cache.insert(key(i), Vec::new());
-    }
-    assert_eq!(cache.stats().evictions.capacity, 2);
-    assert!(!cache.contains("0000") && !cache.contains("0001"));
-    for i in 2..22 {
-        assert_eq!(cache.evict_one().map(|evicted| evicted.key), Some(key(i)));
-    }
-    assert_eq!(cache.evict_one(), None);
-    assert_eq!(cache.bytes(), 0);
-    cache.audit();
-}
-
-#[test]
-fn a_hit_saves_an_entry_and_a_peek_does_not() {
-    let cache = small(3, 4);
-    for i in 0..3 {
-        cache.insert(key(i), Vec::new());
-    }
-    assert_eq!(cache.get("0000"), Some(Vec::new()));
-    assert!(cache.contains("0001"));
-    assert!(cache.peek("0001").is_some());
-    cache.insert(key(3), Vec::new());
-    assert!(cache.contains("0000"));
-    assert!(!cache.contains("0001"));
-    assert_eq!((cache.stats().hits, cache.stats().misses), (1, 0));
-}
-
-#[test]
-fn a_hit_is_worth_one_round_and_two_are_worth_two() {
-    let cache = small(3, 4);
-    for i in 0..3 {
-        cache.insert(key(i), Vec::new());
-    }
-    // More than two are worth no more.
-    for (i, hits) in [(0, 100), (1, 1), (2, 0)] {
-        for _ in 0..hits {
-            assert!(cache.get(&key(i)).is_some());
-        }
-    }
-    let mut gone = Vec::new();
-    for i in 3..9 {
-        cache.insert(key(i), Vec::new());
-        gone.extend((0..i).find(|i| !gone.contains(i) && !cache.contains(&key(*i))));
-    }
-    // 3 comes before 0 and 1 have gone to the end; 0 has one hit left then, and goes to the end again, behind 4 and 5.
-    assert_eq!(gone, [2, 3, 1, 4, 5, 0]);
-    cache.audit();
-}
-
-/// Hits in a shard where everything was hit: it is neither stuck nor does it go round all of it for one victim.
-#[test]
-fn an_eviction_passes_a_bounded_number_of_entries() {
-    let cache = small(1000, 4);
-    for i in 0..1000 {
-        cache.insert(key(i), Vec::new());
-        cache.get(&key(i));
-    }
-    assert_eq!(cache.evict_one().map(|evicted| evicted.key), Some(key(64)));
-    assert_eq!(cache.evict_one().map(|evicted| evicted.key), Some(key(129)));
-    cache.audit();
-}
-
-#[test]
-fn an_overwrite_saves_an_entry_as_a_hit_does() {
-    let cache = small(3, 4);
-    for i in [0, 1, 2, 0] {
-        cache.insert(key(i), Vec::new());
-    }
-    for i in [1, 2, 0] {
-        assert_eq!(cache.evict_one().map(|evicted| evicted.key), Some(key(i)));
-    }
+fn what_a_reader_leaves_is_a_miss_and_stays() {
+    let clock = Clock::manual();
+    let options = Options {
+        clock: clock.clone(),
+        ..Options::default()
+    };
+    let cache: Cache<u64, u64> = Cache::new(options, |_, _| 0);
+    cache.insert_with_ttl(1, 7, Some(Duration::from_secs(9)));
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(cache.get_if(&1, |_| None::<()>), None);
+    assert_eq!((cache.stats().hits, cache.stats().misses), (0, 1));
+    let seven = cache.get_if(&1, |hit| Some((*hit.value, hit.ttl)));
+    assert_eq!(seven, Some((7, Some(Duration::from_secs(7)))));
+    assert_eq!((cache.stats().hits, cache.stats().misses), (1, 1));
 }
 
 #[test]
@@ -313,35 +243,6 @@ fn a_ttl_of_zero_is_not_stored_and_removes_the_older_value() {
 }
 
 #[test]
-fn an_expired_entry_has_no_second_chance() {
-    let clock = Clock::manual();
-    let cache: Cache<u64, u64> = Cache::new(
-        Options {
-            shards: Some(1),
-            clock: clock.clone(),
-            ..Options::default()
-        },
-        |_, _| 0,
-    );
-    let ttl = |n| (n < 2).then_some(Duration::from_secs(n + 1));
-    for n in 0..3 {
-        cache.insert_with_ttl(n, n, ttl(n));
-        cache.get(&n);
-        cache.get(&n);
-    }
-    clock.advance(Duration::from_secs(1));
-    // The first is taken though it was used; of the others each loses a use before one goes.
-    let evicted = || cache.evict_one().map(|evicted| evicted.key);
-    assert_eq!(
-        (evicted(), evicted(), evicted()),
-        (Some(0), Some(1), Some(2))
-    );
-    let evictions = cache.stats().evictions;
-    assert_eq!((evictions.expired, evictions.capacity), (1, 2));
-    cache.audit();
-}
-
-#[test]
 fn clear_leaves_nothing() {
     let cache: Cache<u64, u64> = Cache::new(
         Options {
@@ -452,28 +353,6 @@ fn a_large_value_survives_the_next_insertions() {
         cache.contains(&1_000_000),
         "100 KiB of newer values fit beside it"
     );
-}
-
-#[test]
-fn evict_one_spares_the_newest_of_a_few() {
-    for round in 0..50 {
-        let cache: Cache<u64, u64> = Cache::new(
-            Options {
-                shards: Some(64),
-                ..Options::default()
-            },
-            |_, _| 1,
-        );
-        for i in 0..5 {
-            cache.insert(i, round);
-        }
-        for _ in 0..4 {
-            assert!(cache.evict_one().is_some_and(|evicted| evicted.key != 4));
-        }
-        assert!(cache.evict_one().is_some_and(|evicted| evicted.key == 4));
-        assert_eq!(cache.evict_one(), None);
-        cache.audit();
-    }
 }
 
 #[test]

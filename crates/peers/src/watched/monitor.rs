@@ -305,7 +305,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use async_trait::async_trait;
-    use gaggle_group::{Entry, Fetch, Notice, PeerError};
+    use gaggle_group::{Entry, Fetch, Fetched, Notice, PeerError};
 
     use super::*;
 
@@ -333,8 +333,8 @@ mod tests {
         fn name(&self) -> &str {
             "silent"
         }
-        async fn fetch(&self, _: Fetch<'_>) -> Result<Entry, PeerError> {
-            Ok(Entry::absent())
+        async fn fetch(&self, _: Fetch<'_>) -> Result<Fetched, PeerError> {
+            Ok(Entry::absent().into())
         }
         async fn remove(&self, _: &str, _: &Notice) -> Result<(), PeerError> {
             Ok(())

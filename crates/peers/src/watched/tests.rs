@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use gaggle_group::Key;
+use gaggle_group::{Entry, Key};
 
 use super::*;
 
@@ -16,11 +16,11 @@ impl Peer for Busy {
     fn name(&self) -> &str {
         "busy"
     }
-    async fn fetch(&self, _: Fetch<'_>) -> Result<Entry, PeerError> {
+    async fn fetch(&self, _: Fetch<'_>) -> Result<Fetched, PeerError> {
         if !self.answering.load(Relaxed) {
             std::future::pending::<()>().await;
         }
-        Ok(Entry::absent())
+        Ok(Entry::absent().into())
     }
     async fn remove(&self, _: &str, _: &Notice) -> Result<(), PeerError> {
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gaggle_group::{
-    Entry, Fetch, Key, Notice, Peer, PeerError, Route, Router, Verdict, Word, async_trait,
+    Entry, Fetch, Fetched, Key, Notice, Peer, PeerError, Route, Router, Verdict, Word, async_trait,
 };
 use gaggle_peers::{Options, Peers, Profile};
 use tokio::time::sleep;
@@ -129,7 +129,7 @@ impl Peer for Fake {
         &self.name
     }
 
-    async fn fetch(&self, _: Fetch<'_>) -> Result<Entry, PeerError> {
+    async fn fetch(&self, _: Fetch<'_>) -> Result<Fetched, PeerError> {
         *self
             .world
             .asked
@@ -150,7 +150,7 @@ impl Peer for Fake {
                 },
             });
         }
-        Ok(Entry::absent())
+        Ok(Entry::absent().into())
     }
 
     async fn remove(&self, _: &str, _: &Notice) -> Result<(), PeerError> {

@@ -193,6 +193,19 @@ fn origins(families: &mut Families<'_>, groups: &Stated) -> fmt::Result {
         "gaggle_hedges",
         "Requests to a second node, as the first was late.",
         per_group(groups, |stats| stats.hedges),
+    )?;
+    families.counter(
+        "gaggle_warmed",
+        "Keys that were to be loaded before anybody asked for them, by what became of them.",
+        groups.iter().flat_map(|(group, stats)| {
+            let results = [
+                ("loaded", stats.warm.loaded),
+                ("absent", stats.warm.absent),
+                ("failed", stats.warm.failed),
+                ("skipped", stats.warm.skipped),
+            ];
+            results.map(|(result, count)| ([("group", &**group), ("result", result)], count))
+        }),
     )
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use gaggle_group::{
-    Entry, Error, Fetch, Greeting, Group, HandOver, Hello, Hop, Known, News, Notice, Peer,
+    Error, Fetch, Fetched, Greeting, Group, HandOver, Hello, Hop, Known, News, Notice, Peer,
     PeerError, Put, Serve, Verdict, Word, async_trait,
 };
 use tokio::time::sleep;
@@ -104,7 +104,7 @@ impl Peer for MemoryPeer {
         &self.to
     }
 
-    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
         let group = self.reach(Some(fetch.group)).await?;
         let request = Serve::new(fetch.key, Hop::Forwarded)
             .within(Some(fetch.deadline))
@@ -115,10 +115,10 @@ impl Peer for MemoryPeer {
             } else {
                 fetch.removals
             });
-        let answer = group.serve(request).await;
+        let served = group.serve(request).await;
         self.way_back().await?;
-        answer
-            .map(gaggle_group::Answer::into_entry)
+        served
+            .map(|served| Fetched::from(served.answer.into_entry()).asked_for(served.minute_qps))
             .map_err(|failure| self.failed(&failure))
     }
 

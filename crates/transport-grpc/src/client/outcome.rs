@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gaggle_group::{Entry, OverBudget, PeerError, Verdict};
+use gaggle_group::{Fetched, OverBudget, PeerError, Verdict};
 use gaggle_proto::{terms, verdict};
 use tonic::{Code, Status};
 
@@ -140,7 +140,7 @@ pub(crate) fn fetched(
     answer: GetResponse,
     max_value: u64,
     peer: &Arc<str>,
-) -> Result<Entry, PeerError> {
+) -> Result<Fetched, PeerError> {
     let verdict = |verdict| PeerError::Verdict {
         peer: Arc::clone(peer),
         verdict,
@@ -157,12 +157,11 @@ pub(crate) fn fetched(
                 let reason = format!("a value of {len} bytes, where {max_value} were asked for");
                 return Err(refused(&reason));
             }
-            let (value, terms) = terms::split(message);
-            terms::value(owned(value), &terms).map_err(|bad| refused(&bad.to_string()))
+            terms::fetched(message, owned).map_err(|bad| refused(&bad.to_string()))
         }
-        Some(Outcome::NotFound(terms)) => {
-            terms::absence(&terms).map_err(|bad| refused(&bad.to_string()))
-        }
+        Some(Outcome::NotFound(terms)) => terms::absence(&terms)
+            .map(Fetched::from)
+            .map_err(|bad| refused(&bad.to_string())),
         Some(Outcome::NotKept(_)) => Err(verdict(Verdict::NotKept)),
         Some(Outcome::Failure(failure)) => Err(verdict::read(failure).map_or_else(
             || refused("it failed in a way that is not known here"),
@@ -175,12 +174,14 @@ pub(crate) fn fetched(
 #[cfg(test)]
 mod tests {
     use bytes::{Bytes, BytesMut};
+    use gaggle_group::Entry;
 
     use super::*;
     use crate::wire::{Failure, NotFound, Value};
 
     fn of(result: Option<Outcome>) -> Result<Entry, PeerError> {
-        fetched(GetResponse { result }, 1 << 20, &"http://peer".into())
+        let fetched = fetched(GetResponse { result }, 1 << 20, &"http://peer".into());
+        fetched.map(|fetched| fetched.entry)
     }
 
     fn value(value: Bytes) -> Option<Outcome> {

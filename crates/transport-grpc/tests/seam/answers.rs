@@ -116,7 +116,7 @@ async fn a_missing_key_is_an_answer_and_a_missing_group_is_not() {
     let peer = node.peer();
     let key = &Bytes::from("k");
     let ask = |group| peer.fetch(Fetch::new(group, key, 1, LONG));
-    let absent = ask("empty").await.unwrap();
+    let absent = ask("empty").await.unwrap().entry;
     assert!(absent.value.is_none() && absent.freshness.is_over());
 
     let unknown = ask("other").await.unwrap_err();

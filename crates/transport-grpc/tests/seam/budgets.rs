@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::Request;
-use gaggle_group::{ByteBudget, Entry, Fetch, Group, Key, Peer, PeerError, Verdict};
+use gaggle_group::{ByteBudget, Fetch, Group, Key, Peer, PeerError, Verdict};
 use gaggle_transport_grpc::{GrpcPeer, ServerOptions, router};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
@@ -29,7 +29,7 @@ fn sized(budget: ByteBudget) -> Group {
         .unwrap()
 }
 
-fn is_shed(answer: Result<Entry, PeerError>) -> bool {
+fn is_shed(answer: Result<impl std::fmt::Debug, PeerError>) -> bool {
     matches!(verdict(answer), Verdict::Shed { limit: 0, .. })
 }
 

@@ -8,6 +8,7 @@ mod faults;
 mod hand_over;
 mod node;
 mod older;
+mod rates;
 mod removals;
 mod silent;
 mod strangers;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gaggle_group::{
-    Entry, Fetch, Group, Groups, Key, Notice, Peer, PeerError, RemovalId, Scope, Verdict,
+    Entry, Fetch, Fetched, Group, Groups, Key, Notice, Peer, PeerError, RemovalId, Scope, Verdict,
 };
 use gaggle_transport_grpc::{ClientOptions, GrpcPeer, GrpcTransport, ServerOptions, router};
 use tokio::net::TcpListener;
@@ -101,7 +101,8 @@ pub(crate) async fn fetch_within(
     deadline: Duration,
 ) -> Result<Entry, PeerError> {
     let key = key.into();
-    peer.fetch(Fetch::new("g", &key, 64 << 20, deadline)).await
+    let fetched = peer.fetch(Fetch::new("g", &key, 64 << 20, deadline)).await;
+    fetched.map(|fetched| fetched.entry)
 }
 
 /// The first removal of a node that nobody else is.
@@ -122,8 +123,9 @@ pub(crate) fn removal(keys: &[&[u8]]) -> Notice {
     }
 }
 
-pub(crate) fn value(fetched: Result<Entry, PeerError>) -> Bytes {
-    match fetched {
+pub(crate) fn value(fetched: Result<impl Into<Fetched>, PeerError>) -> Bytes {
+    let entry = fetched.map(|fetched| fetched.into().entry);
+    match entry {
         Ok(Entry {
             value: Some(value), ..
         }) => value,
@@ -131,7 +133,7 @@ pub(crate) fn value(fetched: Result<Entry, PeerError>) -> Bytes {
     }
 }
 
-pub(crate) fn verdict(fetched: Result<Entry, PeerError>) -> Verdict {
+pub(crate) fn verdict(fetched: Result<impl std::fmt::Debug, PeerError>) -> Verdict {
     match fetched {
         Err(PeerError::Verdict { verdict, .. }) => verdict,
         other => panic!("no verdict: {other:?}"),

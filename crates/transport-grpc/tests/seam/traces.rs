@@ -47,7 +47,7 @@ async fn the_trace_of_a_get_arrives() {
     for (key, trace) in [("with", trace), ("without", None)] {
         let key = Key::from(key);
         let fetch = Fetch::new("g", &key, 99, LONG).traced(trace);
-        let entry = peer.fetch(fetch).await.unwrap();
+        let entry = peer.fetch(fetch).await.unwrap().entry;
         assert_eq!(entry.value, Some(key));
     }
     assert_eq!(*noted.0.lock().unwrap(), [trace.unwrap()]);

@@ -167,8 +167,8 @@ impl Node {
 /// Asks for a key, and is given itself.
 pub(crate) async fn ask(peer: &GrpcPeer, key: &str) -> Result<(), PeerError> {
     let key = Key::copy_from_slice(key.as_bytes());
-    let entry = peer.fetch(Fetch::new("echo", &key, 1 << 20, LONG)).await?;
-    assert_eq!(entry.value, Some(key));
+    let fetched = peer.fetch(Fetch::new("echo", &key, 1 << 20, LONG)).await?;
+    assert_eq!(fetched.entry.value, Some(key));
     Ok(())
 }
 

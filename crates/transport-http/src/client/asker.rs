@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gaggle_group::{Entry, Fetch, Key, PeerError, RemovalId};
+use gaggle_group::{Fetch, Fetched, Key, PeerError, RemovalId};
 use gaggle_proto::millis;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use reqwest::{Request, Response, Url};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
+use url::Url;
 
 use super::Authorization;
 use super::body;
 use super::pool::Pool;
 use super::queue::{Entered, Queue};
-use super::send::SendError;
+use super::send::{Request, Response, SendError};
 use super::{ClientOptions, HttpTransport, failure};
 use crate::escape::escape;
 use crate::headers;
@@ -25,6 +25,11 @@ mod answer;
 /// How much of an error's body is read, in bytes.
 pub(super) const MAX_ERROR: usize = 4 << 10;
 
+/// The most bytes in a URL, by the limit of the `http` crate.
+const MAX_URL: usize = (u16::MAX - 1) as usize;
+
+const NO_URL: &str = "the request cannot be written as a URL";
+
 /// One peer, as its handle and the batches under way share it.
 pub(super) struct Asker {
     options: Arc<ClientOptions>,
@@ -32,24 +37,28 @@ pub(super) struct Asker {
     name: Arc<str>,
     /// What requests say that they are meant for.
     cluster: Option<HeaderValue>,
-    /// The base URL without a slash at its end, and the base path.
-    base: String,
-    /// The same as a URL, if it is one.
-    url: Option<Url>,
+    /// The base URL without a slash at its end, and the base path, as a URL is written; `None` if it is none.
+    base: Option<Base>,
     /// One permit for each request under way, pings aside: those tell whether a peer that holds all permits is alive.
     pub(super) slots: Semaphore,
     /// Gets that wait for company; none where batching is off.
     pub(super) queue: Option<Queue>,
 }
 
+/// What the URLs of requests begin with.
+struct Base {
+    text: String,
+    uri: Uri,
+}
+
 impl Asker {
     pub(super) fn new(transport: HttpTransport, name: &str, base_url: &str) -> Self {
         let options = &transport.options;
         let base = format!("{}{}", base_url.trim_end_matches('/'), options.base_path);
+        let base = Url::parse(&base).ok().and_then(Base::new);
         Self {
             name: name.into(),
             cluster: options.cluster.as_deref().and_then(cluster),
-            url: Url::parse(&base).ok(),
             base,
             slots: Semaphore::new(options.max_requests_per_peer.min(Semaphore::MAX_PERMITS)),
             queue: options.batching.clone().map(Queue::new),
@@ -84,7 +93,11 @@ impl Asker {
     }
 
     /// Asks for one value; `began` is when its deadline began to run.
-    pub(super) async fn get(&self, fetch: &Fetch<'_>, began: Instant) -> Result<Entry, PeerError> {
+    pub(super) async fn get(
+        &self,
+        fetch: &Fetch<'_>,
+        began: Instant,
+    ) -> Result<Fetched, PeerError> {
         let mut request = self.request(Method::GET, fetch.group, fetch.key)?;
         let until = began.checked_add(fetch.deadline);
         let _slot = self.slot(until).await?;
@@ -172,9 +185,9 @@ impl Asker {
     }
 
     /// The URL of pings, batches and control requests.
-    pub(super) fn base(&self) -> Result<Url, PeerError> {
-        let url = self.url.clone();
-        url.ok_or_else(|| self.refused("the request cannot be written as a URL"))
+    pub(super) fn base(&self) -> Result<Uri, PeerError> {
+        let base = self.base.as_ref().map(|base| base.uri.clone());
+        base.ok_or_else(|| self.refused(NO_URL))
     }
 
     /// A marked request for a key.
@@ -182,18 +195,28 @@ impl Asker {
         // URL parsers take a part that is `.` or `..` away, escaped or not. Such keys travel in a header, behind a path
         // that other implementations answer with 400: without a slash behind the group it holds no key.
         let in_header = matches!(key, b"." | b"..");
-        let mut path = escape(group.as_bytes()).to_string();
-        if !in_header {
-            path.push('/');
-            path.extend(escape(key));
-        }
-        let url = Url::parse(&format!("{}{path}", self.base));
-        // A group named `..`, say, would turn into a request for something else.
-        let url = match url {
-            Ok(url) if url.path().ends_with(&path) => url,
-            _ => return Err(self.refused("the request cannot be written as a URL")),
+        let base = self.base.as_ref();
+        // A group of that name would turn into a request for something else.
+        let base = base.filter(|_| !matches!(group, "." | ".."));
+        let Some(base) = base else {
+            return Err(self.refused(NO_URL));
         };
-        let mut request = Request::new(method, url);
+        let mut url = String::with_capacity(base.text.len() + group.len() + key.len() + 16);
+        url.push_str(&base.text);
+        url.extend(escape(group.as_bytes()));
+        if !in_header {
+            url.push('/');
+            url.extend(escape(key));
+        }
+        let is_long = url.len() > MAX_URL;
+        let uri = Uri::try_from(url).map_err(|_| {
+            self.refused(if is_long {
+                "the request is too long for a URL"
+            } else {
+                NO_URL
+            })
+        })?;
+        let mut request = Request::new(method, uri);
         let headers = request.headers_mut();
         headers.insert(headers::FORWARDED, headers::ONE);
         if in_header {
@@ -211,30 +234,12 @@ impl Asker {
         request: Request,
         until: Option<Instant>,
     ) -> Result<Response, PeerError> {
-        let again = request.try_clone();
-        self.send_or(request, again, until).await
-    }
-
-    /// The same with the request to send once more, for one that cannot be cloned.
-    pub(super) async fn send_or(
-        &self,
-        request: Request,
-        again: Option<Request>,
-        until: Option<Instant>,
-    ) -> Result<Response, PeerError> {
-        let sent = match (self.execute(request, until).await, again) {
-            (Err(error), Some(again)) if failure::broke_off(&error) => {
-                self.execute(again, until).await
-            }
-            (sent, _) => sent,
+        let again = request.again();
+        let sent = match self.execute(request, until).await {
+            Err(error) if failure::broke_off(&error) => self.execute(again, until).await,
+            sent => sent,
         };
-        let response = sent.map_err(|error| {
-            if error.is_builder() {
-                self.refused("the request is too long for a URL")
-            } else {
-                self.unavailable(failure::cause(&error))
-            }
-        })?;
+        let response = sent.map_err(|error| self.unavailable(failure::cause(&error)))?;
         match self.shut_out(response.status()) {
             None => Ok(response),
             Some(reason) => {
@@ -272,7 +277,7 @@ impl Asker {
         if let Some(value) = authorization.and_then(Authorization::value) {
             request.headers_mut().insert(AUTHORIZATION, value);
         }
-        let client = self.pool.client(&self.options)?;
+        let client = self.pool.client(&self.options);
         let attempt = self.pool.attempt(until);
         match client.execute(request).await {
             Ok(response) => {
@@ -292,6 +297,15 @@ impl std::fmt::Debug for Asker {
         f.debug_struct("Asker")
             .field("name", &self.name)
             .finish_non_exhaustive()
+    }
+}
+
+impl Base {
+    fn new(url: Url) -> Option<Self> {
+        Some(Self {
+            uri: Uri::try_from(url.as_str()).ok()?,
+            text: url.into(),
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gaggle_group::{
-    BadMetadata, ByteBudget, Entry, OverBudget, PeerError, Reservation, TraceParent, Verdict,
+    BadMetadata, ByteBudget, Fetched, OverBudget, PeerError, Reservation, TraceParent, Verdict,
 };
 use gaggle_proto::millis;
 use gaggle_proto::notices::put_id;
@@ -17,13 +17,13 @@ use gaggle_proto::terms;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
 use prost::Message;
-use reqwest::{Request, Response};
 use tokio::select;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::asker::{Asker, MAX_ERROR, useful};
 use super::queue::{Brought, Item, Turn};
+use super::send::{Content, Request, Response};
 use super::{body, failure};
 use crate::batch::{self, Frames};
 use crate::encoding::PROTOBUF_TYPE;
@@ -124,12 +124,13 @@ impl<'a> Batch<'a> {
         let message = BatchRequest {
             items: items.collect(),
         };
-        let mut request = Request::new(Method::POST, self.asker.base()?);
+        let message = Bytes::from(message.encode_to_vec());
+        let mut request =
+            Request::new(Method::POST, self.asker.base()?).with_body(Content::Whole(message));
         let headers = request.headers_mut();
         headers.insert(headers::FORWARDED, headers::ONE);
         headers.insert(headers::BATCH, headers::ONE);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF_TYPE));
-        *request.body_mut() = Some(Bytes::from(message.encode_to_vec()).into());
         Ok(Some(request))
     }
 
@@ -245,7 +246,9 @@ impl<'a> Batch<'a> {
     fn brought(&self, result: Option<Kind>, item: &Item) -> Brought {
         Brought::Answer(match result {
             Some(Kind::Value(found)) => self.found(found, item.max_value),
-            Some(Kind::NotFound(terms)) => self.understood(terms::absence(&terms)),
+            Some(Kind::NotFound(terms)) => {
+                self.understood(terms::absence(&terms).map(Fetched::from))
+            }
             Some(Kind::Failure(failed)) => Err(match batch::read_failure(failed) {
                 Some(verdict) => self.asker.verdict(verdict),
                 None => self.asker.refused("a failure of a kind unknown here"),
@@ -263,18 +266,19 @@ impl<'a> Batch<'a> {
         })
     }
 
-    fn found(&self, message: Value, max_value: u64) -> Result<Entry, PeerError> {
+    fn found(&self, message: Value, max_value: u64) -> Result<Fetched, PeerError> {
         let len = message.value.len() as u64;
         if len > max_value {
             return Err(self.asker.oversized(len, max_value));
         }
-        let (value, terms) = terms::split(message);
         // Copied: a small value must not hold on to the network's buffer.
-        self.understood(terms::value(Bytes::copy_from_slice(&value), &terms))
+        self.understood(terms::fetched(message, |value| {
+            Bytes::copy_from_slice(&value)
+        }))
     }
 
-    fn understood(&self, entry: Result<Entry, BadMetadata>) -> Result<Entry, PeerError> {
-        entry.map_err(|bad| self.asker.refused(format!("status 200, but {bad}")))
+    fn understood(&self, answer: Result<Fetched, BadMetadata>) -> Result<Fetched, PeerError> {
+        answer.map_err(|bad| self.asker.refused(format!("status 200, but {bad}")))
     }
 
     /// Has those that have no answer yet ask by requests of their own.

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use super::send::SendError;
+use super::send::{BrokeOff, SendError};
 use crate::escape::one_line;
 
 /// Whether the peer closed the connection before it answered: what a request meets on a pooled connection that the peer
@@ -32,9 +32,9 @@ pub(super) trait Failed: Error + 'static {
     fn is_connect(&self) -> bool;
 }
 
-impl Failed for reqwest::Error {
+impl Failed for BrokeOff {
     fn is_connect(&self) -> bool {
-        self.is_connect()
+        false
     }
 }
 
@@ -44,7 +44,7 @@ impl Failed for SendError {
     }
 }
 
-/// The innermost cause. reqwest's own text holds the URL, and so the key.
+/// The innermost cause.
 pub(super) fn cause(error: &impl Failed) -> String {
     let cause = match sources(error).last() {
         Some(cause) => one_line(cause.to_string().as_bytes(), 200),

@@ -84,8 +84,8 @@ fn batch(stream: &[u8], chunks: &[usize]) {
     drop(batch);
     for mut answer in answers {
         match answer.try_recv() {
-            Ok(Brought::Answer(Ok(entry))) => {
-                let len = entry.value.map_or(0, |value| value.len());
+            Ok(Brought::Answer(Ok(fetched))) => {
+                let len = fetched.entry.value.map_or(0, |value| value.len());
                 assert!(len as u64 <= MAX_VALUE);
             }
             Ok(Brought::Answer(Err(PeerError::Unavailable { .. }))) => panic!("it is there"),
@@ -96,7 +96,7 @@ fn batch(stream: &[u8], chunks: &[usize]) {
 
 fn value(body: &[u8]) {
     let len = body.len();
-    if let Ok(value) = message::decode(Encoding::Protobuf, body.to_vec()) {
+    if let Ok((value, _)) = message::decode(Encoding::Protobuf, body.to_vec()) {
         assert!(value.len() <= len);
     }
 }

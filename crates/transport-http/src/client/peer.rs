@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use gaggle_group::{
-    Entry, Fetch, Greeting, HandOver, Hello, Known, News, Notice, Peer, PeerError, Put, Word,
+    Fetch, Fetched, Greeting, HandOver, Hello, Known, News, Notice, Peer, PeerError, Put, Word,
     async_trait,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::HttpTransport;
 use super::asker::Asker;
@@ -25,7 +25,7 @@ impl HttpPeer {
     }
 
     /// Asks by a request of its own, unless the peer takes batches and there is company.
-    async fn get(&self, fetch: &Fetch<'_>, began: Instant) -> Result<Entry, PeerError> {
+    async fn get(&self, fetch: &Fetch<'_>, began: Instant) -> Result<Fetched, PeerError> {
         let asker = &self.asker;
         let entered = asker.enter(fetch, began);
         // However it goes on: the others of its party wait for it no more.
@@ -69,8 +69,13 @@ impl Peer for HttpPeer {
         self.asker.name()
     }
 
-    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Entry, PeerError> {
-        let done = timeout(fetch.deadline, self.get(&fetch, Instant::now())).await;
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
+        let began = Instant::now();
+        let get = self.get(&fetch, began);
+        let done = match began.checked_add(fetch.deadline) {
+            Some(until) => timeout_at(until, get).await,
+            None => Ok(get.await),
+        };
         done.unwrap_or_else(|_| Err(self.asker.late(fetch.deadline)))
     }
 
@@ -130,7 +135,7 @@ mod tests {
     use std::time::Duration;
 
     use axum::serve;
-    use gaggle_group::{Group, Groups, Guest, Key, Party};
+    use gaggle_group::{Entry, Group, Groups, Guest, Key, Party};
     use tokio::net::TcpListener;
     use tokio::task::{JoinSet, yield_now};
 
@@ -155,7 +160,7 @@ mod tests {
         let key = Key::from(format!("key-{n}"));
         let fetch = Fetch::new("echo", &key, 99, LONG).with(guest.as_ref());
         let expected = Entry::value(key.clone());
-        assert_eq!(peer.fetch(fetch).await.unwrap(), expected);
+        assert_eq!(peer.fetch(fetch).await.unwrap().entry, expected);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gaggle_group::{ByteBudget, Entry, Fetch, Guest, Key, PeerError, RemovalId, TraceParent};
+use gaggle_group::{ByteBudget, Fetch, Fetched, Guest, Key, PeerError, RemovalId, TraceParent};
 use gaggle_proto::notices::MAX_CARRIED;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -115,7 +115,7 @@ pub(super) struct Item {
 /// What a batch brings to one of its gets.
 #[derive(Debug)]
 pub(super) enum Brought {
-    Answer(Result<Entry, PeerError>),
+    Answer(Result<Fetched, PeerError>),
     /// To be asked for by a request of its own.
     Separately,
     /// The same, and others wait for it: too few came together for a batch.

@@ -10,7 +10,7 @@ use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use gaggle_group::{
     Answer, ByteBudget, Error, Group, Groups, Hold, Hop, Invitation, Party, Reservation, Serve,
-    TraceParent, Verdict,
+    Served, TraceParent, Verdict,
 };
 use gaggle_proto::count;
 use gaggle_proto::notices::carried;
@@ -78,6 +78,7 @@ type Ready = (u32, Result<Found, Valueless>);
 
 struct Found {
     value: Bytes,
+    minute_qps: Option<f64>,
     hold: Hold,
     terms: Terms,
 }
@@ -161,14 +162,19 @@ impl Answers {
     fn write(&mut self, (index, outcome): Ready, chunk: &mut Chunk) {
         let out = &mut chunk.bytes;
         match outcome {
-            Ok(Found { value, hold, terms }) => {
+            Ok(Found {
+                value,
+                minute_qps,
+                hold,
+                terms,
+            }) => {
                 if value.len() <= SMALL {
-                    batch::put_value(index, &value, &terms, out);
+                    batch::put_value(index, &value, &terms, minute_qps, out);
                     if value.len() >= ByteBudget::SMALL {
                         chunk.holds.push(hold);
                     }
                 } else {
-                    batch::put_value_head(index, value.len(), &terms, out);
+                    batch::put_value_head(index, value.len(), &terms, minute_qps, out);
                     self.value = Some(held(value, hold));
                 }
             }
@@ -221,10 +227,15 @@ async fn serve(groups: Groups, item: BatchItem, index: u32, party: Option<Invita
         .kept_only(item.kept_only)
         .traced(TraceParent::parse(&item.traceparent));
     let outcome = match group.serve(request).await {
-        Ok(Answer {
-            value,
-            freshness,
-            metadata,
+        Ok(Served {
+            answer:
+                Answer {
+                    value,
+                    freshness,
+                    metadata,
+                    ..
+                },
+            minute_qps,
             ..
         }) => match value.map(|value| (over(value.len(), item.max_value), value)) {
             None => Err(Valueless::NotFound(of_absence(freshness, &metadata))),
@@ -239,6 +250,7 @@ async fn serve(groups: Groups, item: BatchItem, index: u32, party: Option<Invita
             Some((None, value)) => match hold(group, &value).await {
                 Ok(hold) => Ok(Found {
                     value,
+                    minute_qps,
                     hold,
                     terms: of_value(freshness, &metadata),
                 }),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use gaggle_group::{
-    Entry, Fetch, Groups, HandOver, Hello, Key, Known, Party, Peer, PeerError, Put, Word,
+    Entry, Fetch, Fetched, Groups, HandOver, Hello, Key, Known, Party, Peer, PeerError, Put, Word,
 };
 use gaggle_token::{Require, Tokens};
 use gaggle_transport_http::{
@@ -85,7 +85,7 @@ async fn each_request(peer: &HttpPeer) -> Vec<(&'static str, Result<(), PeerErro
 }
 
 /// Some gets in one batch.
-async fn together(peer: &HttpPeer) -> Vec<Result<Entry, PeerError>> {
+async fn together(peer: &HttpPeer) -> Vec<Result<Fetched, PeerError>> {
     let party = Party::new();
     let keys = ["a", "b", "c", "d"].map(Key::from);
     let guests: Vec<_> = keys.iter().map(|_| party.invite()).collect();
@@ -108,7 +108,10 @@ async fn every_request_shows_the_token_and_the_next_one_what_it_is_by_then() {
             assert!(done.is_ok(), "{kind}: {done:?}");
         }
         let values = together(&peer).await;
-        let values: Vec<_> = values.into_iter().map(Result::unwrap).collect();
+        let values: Vec<_> = values
+            .into_iter()
+            .map(|value| value.unwrap().entry)
+            .collect();
         assert_eq!(values, ["a", "b", "c", "d"].map(found));
         ours.set(&tokens(NEXT));
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gaggle_group::{
-    Entry, Fetch, Freshness, Greeting, HandOver, Hello, Instance, Key, Known, LocalOnly, Member,
-    Peer, PeerError, Route, Router, Verdict, Word,
+    Entry, Fetch, Fetched, Freshness, Greeting, HandOver, Hello, Instance, Key, Known, LocalOnly,
+    Member, Peer, PeerError, Route, Router, Verdict, Word,
 };
 use gaggle_transport_http::ServerOptions;
 
@@ -17,7 +17,7 @@ use crate::support::{LONG, echo, found, peer, removal, scores, serve};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-fn verdict(answer: Result<Entry, PeerError>) -> Verdict {
+fn verdict(answer: Result<Fetched, PeerError>) -> Verdict {
     match answer {
         Err(PeerError::Verdict { verdict, .. }) => verdict,
         other => panic!("{other:?}"),
@@ -38,8 +38,8 @@ async fn what_is_not_in_memory_is_not_loaded_where_that_alone_is_of_use() {
     assert_eq!(verdict(peer.fetch(kept).await), Verdict::NotKept);
     assert_eq!(group.stats().origin.ok, 0);
     let loaded = peer.fetch(Fetch::new("scores", &tom, 9, LONG)).await;
-    assert_eq!(loaded.unwrap(), found("630"));
-    assert_eq!(peer.fetch(kept).await.unwrap(), found("630"));
+    assert_eq!(loaded.unwrap().entry, found("630"));
+    assert_eq!(peer.fetch(kept).await.unwrap().entry, found("630"));
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn the_same_holds_in_a_batch() {
         peer.fetch(fetch(&keys[2])),
     );
     assert_eq!(verdict(a), Verdict::NotKept);
-    assert_eq!(b.unwrap(), found("b"));
+    assert_eq!(b.unwrap().entry, found("b"));
     assert_eq!(verdict(c), Verdict::NotKept);
     assert_eq!(group.stats().origin.ok, 1);
     for answer in together(&peer, &[("echo", b"a"), ("echo", b"c")]).await {

@@ -20,6 +20,7 @@ mod hand_over;
 mod keys;
 mod parties;
 mod party_faults;
+mod rates;
 mod relay;
 mod removals;
 mod server_answers;

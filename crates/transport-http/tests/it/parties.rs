@@ -46,7 +46,8 @@ pub(crate) async fn fetch_as(
     guest: Guest,
 ) -> Result<Entry, PeerError> {
     let fetch = Fetch::new(group, key, 1 << 20, LONG);
-    peer.fetch(fetch.with(Some(&guest))).await
+    let fetched = peer.fetch(fetch.with(Some(&guest))).await;
+    fetched.map(|fetched| fetched.entry)
 }
 
 pub(crate) fn spawn_as(

@@ -32,7 +32,8 @@ async fn serving(group: &Group) -> (SocketAddr, Arc<HttpPeer>) {
 async fn after(peer: &HttpPeer, key: &[u8], removals: &[RemovalId]) -> Result<Entry, PeerError> {
     let key = Key::copy_from_slice(key);
     let fetch = Fetch::new("counted", &key, 99, LONG).after(removals);
-    peer.fetch(fetch).await
+    let fetched = peer.fetch(fetch).await;
+    fetched.map(|fetched| fetched.entry)
 }
 
 #[tokio::test]

@@ -73,7 +73,8 @@ pub(crate) async fn fetch_most(
     max_value: u64,
 ) -> Result<Entry, PeerError> {
     let key = Key::copy_from_slice(key);
-    peer.fetch(Fetch::new(group, &key, max_value, LONG)).await
+    let fetched = peer.fetch(Fetch::new(group, &key, max_value, LONG)).await;
+    fetched.map(|fetched| fetched.entry)
 }
 
 pub(crate) fn found(value: impl Into<Bytes>) -> Entry {

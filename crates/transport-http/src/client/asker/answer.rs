@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gaggle_group::{Entry, Fetch, OverBudget, PeerError, Verdict};
+use gaggle_group::{Fetch, Fetched, OverBudget, PeerError, Verdict};
 use gaggle_proto::terms::{Terms, absence, value as entry};
 use http::header::CONTENT_TYPE;
-use reqwest::Response;
 use tokio::time::Instant;
 
 use super::{Asker, MAX_ERROR};
 use crate::client::body::{self, BodyError};
 use crate::client::failure;
 use crate::client::pool::Attempt;
+use crate::client::send::Response;
 use crate::encoding::PROTOBUF_TYPE;
 use crate::escape::one_line;
 use crate::headers::Reported;
@@ -29,7 +29,7 @@ impl Asker {
         response: Response,
         fetch: &Fetch<'_>,
         began: Instant,
-    ) -> Result<Entry, PeerError> {
+    ) -> Result<Fetched, PeerError> {
         let options = &self.options;
         let headers = response.headers();
         let terms =
@@ -53,14 +53,16 @@ impl Asker {
         self.decoded(body, fetch.max_value, &terms)
     }
 
-    fn decoded(&self, body: Vec<u8>, max_value: u64, terms: &Terms) -> Result<Entry, PeerError> {
-        let value = message::decode(self.options.encoding, body)
+    fn decoded(&self, body: Vec<u8>, max_value: u64, terms: &Terms) -> Result<Fetched, PeerError> {
+        let (value, minute_qps) = message::decode(self.options.encoding, body)
             .map_err(|error| self.refused(format!("status 200, but no protobuf: {error}")))?;
         let len = value.len() as u64;
         if len > max_value {
             return Err(self.oversized(len, max_value));
         }
-        entry(value, terms).map_err(|bad| self.refused(format!("status 200, but {bad}")))
+        entry(value, terms)
+            .map(|entry| Fetched::from(entry).asked_for(minute_qps))
+            .map_err(|bad| self.refused(format!("status 200, but {bad}")))
     }
 
     /// What it means that the body of an answer to a request of then was not read.
@@ -103,13 +105,13 @@ impl Asker {
         &self,
         response: Response,
         key: &[u8],
-    ) -> Result<Entry, PeerError> {
+    ) -> Result<Fetched, PeerError> {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let text = body::start(response, MAX_ERROR, self.options.read_timeout).await;
         match Reported::read(&headers, &one_line(text.trim_ascii(), 1 << 10)) {
             Ok(Some(Reported::NotFound)) => terms::read(&headers)
-                .and_then(|terms| Ok(absence(&terms)?))
+                .and_then(|terms| Ok(absence(&terms)?.into()))
                 .map_err(|bad| self.refused(format!("status {status}, but {bad}"))),
             Ok(Some(Reported::Failed(verdict))) => Err(self.verdict(verdict)),
             Ok(None) => Err(match failure::known(&self.name, &text, key) {

@@ -40,6 +40,7 @@ max-wait = "1s"
 origin-grace = "1s"
 ttl = "1s"
 negative-ttl = "1s"
+snapshot = "file"
 "#;
 
 /// The tables that have kinds, each kind once.
@@ -236,6 +237,7 @@ fn changed(table: &Table, path: &[String], before: &Config) -> Config {
         "mozilla",
         "object",
         "base64",
+        "lru",
         "other",
     ];
     let mut table = table.clone();

@@ -1,0 +1,481 @@
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::mem;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gaggle_shards::{Counted, Deadline, Dropped, Expired, Now, shard_of};
+
+use crate::block::{Found, Single, hit, hold};
+use crate::blocks::Layout;
+use crate::log::{Fresh, Log, Passes, Spare};
+use crate::place::Tag;
+use crate::policy::Extent;
+use crate::record::{Record, Small};
+use crate::shared::Shared;
+use crate::terms::{Left, Terms};
+use crate::{Clock, Held, Hit, Insertion, Life, Options, Stats, Xxh3State, terms, weight};
+
+mod capacity;
+mod scan;
+mod shorten;
+
+/// An entry looked at where it lies, in [`PagedCache::hold_with`].
+pub struct Holding<'a, 'b> {
+    found: &'a Found<'b>,
+    left: Left,
+}
+
+impl Holding<'_, '_> {
+    /// The value, shared with the cache or, where it lies in a page still written to, copied.
+    #[inline]
+    #[must_use]
+    pub fn value(&self) -> Bytes {
+        self.found.value.to_bytes()
+    }
+
+    /// How much longer it is fresh; zero where it is stale, `None` where it has no end.
+    #[inline]
+    #[must_use]
+    pub fn ttl(&self) -> Option<Duration> {
+        self.left.unwrap_or(Some(Duration::ZERO))
+    }
+
+    /// Whether it has neither windows nor a note, so that its value and its ttl are all that there is.
+    #[inline]
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.found.terms.extras.is_empty()
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn to_held(&self) -> Held {
+        hold(self.found, self.left)
+    }
+}
+
+/// A concurrent cache of byte strings with a budget in bytes and nearly LRU order, for many small values and some large
+/// ones. Share it by reference or in an `Arc`.
+///
+/// Against `gaggle_lru::Cache` with such keys and values, an entry of 100 bytes takes 35 bytes more than its key and
+/// value where that takes 205, and what small values leave is of use for large ones.
+///
+/// **A log of pages.** What a shard is given goes to the end of an open page of up to 4 KiB; when it is full it becomes one
+/// block of memory, and the values that hits hand out are parts of it. An entry too large for a quarter of a page is a
+/// block of its own: a copy of the key, and the value as it was handed in. An index of eight bytes for each entry says where
+/// it lies. Eviction takes the oldest block: the entries of a page that were used since are moved to
+/// an open page, for one use less; all others leave with it. That is CLOCK (F. J. Corbató, "A Paging
+/// Experiment with the Multics System", 1968), by the page.
+///
+/// **Holes.** A value that is overwritten by one of the same length, and is in nobody's hands, is written over. Otherwise
+/// overwriting, removal and expiry leave a hole. A page without entries is freed at once, and one more than half of holes
+/// is swept: its entries are moved to an open page.
+///
+/// **Lives.** [`insert_entry`](Self::insert_entry) stores a value with a [`Life`] and a note. Lookups find what is fresh or
+/// is to be served stale, and [`hold_any`](Self::hold_any) also what is to be kept. A lookup takes out what is past all of
+/// that (it is gone), and so does the sweeping of its page. Eviction gives no second chance to what is past its ttl.
+///
+/// **Scans.** [`scan`](Self::scan) walks the cache in batches, the youngest entries first, beside
+/// lookups and changes.
+///
+/// **Accounts.** [`bytes`](Self::bytes) is the sum of what an allocator gives for the blocks, by sizes of which there
+/// are eight to each doubling, and of a share of bookkeeping for each block and each entry. It is never above the
+/// [`capacity`](Self::capacity) when no insertion is running. The unused rest of an open page is part of it: two of up to
+/// 8 KiB in each shard.
+///
+/// What to know:
+///
+/// - A value that was handed out keeps its page, as long as it is held: up to 4 KiB that the budget does not count.
+/// - Values of up to about 1 KiB are copied as they are stored, so a small slice of a large buffer does not keep the
+///   buffer. A hit that finds its value in an open page copies it too; after 64 such hits the page is closed early.
+/// - Work under a shard's lock is bounded (64 entries passed and a page of 64 evicted, and a page or two swept), but for the
+///   growing and shrinking of its index, as in any hash table.
+/// - Where values of changing lengths are overwritten all the time, up to half of the pages may be holes.
+///
+/// ```
+/// use bytes::Bytes;
+/// use gaggle_paged::{PagedCache, Options};
+///
+/// let cache = PagedCache::new(Options { capacity: 64 << 20, ..Options::default() });
+/// cache.insert(b"Tom", Bytes::from_static(b"630"));
+/// assert_eq!(cache.get(b"Tom"), Some(Bytes::from_static(b"630")));
+/// assert_eq!(cache.get_with(b"Tom", |value| value.len()), Some(3)); // borrowed
+/// ```
+pub struct PagedCache<S = Xxh3State> {
+    shards: Box<[Counted<Log>]>,
+    shared: Shared,
+    hasher: S,
+    clock: Clock,
+    layout: Layout,
+    /// Held while lives are lowered.
+    shortening: Mutex<()>,
+}
+
+impl PagedCache {
+    /// The longest note that an entry may have, in bytes.
+    pub const MAX_NOTE: usize = 4 << 10;
+
+    /// A cache with a randomly seeded xxh3.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self::with_hasher(options, Xxh3State::default())
+    }
+}
+
+impl<S: BuildHasher> PagedCache<S> {
+    /// A cache with a hasher of your own. It must be good in all bits: they choose shard and slot as they are.
+    pub fn with_hasher(options: Options, hasher: S) -> Self {
+        let (shards, capacity) = (options.effective_shards(), options.effective_capacity());
+        let layout = Layout::of(capacity, shards);
+        Self {
+            shards: (0..shards)
+                .map(|n| Counted::new(Log::new(n, layout)))
+                .collect(),
+            shared: Shared::new(capacity, shards, layout.page()),
+            hasher,
+            clock: options.clock,
+            layout,
+            shortening: Mutex::default(),
+        }
+    }
+
+    /// The value of a key, if it is fresh or past its ttl for less than [`serve_stale`](Life::serve_stale).
+    pub fn get(&self, key: &[u8]) -> Option<Bytes> {
+        self.read(key, |found, _| found.value.to_bytes())
+    }
+
+    /// What `read` makes of a key's value. Counts and notes the use as [`get`](Self::get) does.
+    ///
+    /// `read` runs under the shard's lock: using the same cache in it may deadlock.
+    pub fn get_with<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        self.read(key, |found, _| read(found.value.as_slice()))
+    }
+
+    /// The value of a key with the time it has left. Counts and notes the use as [`get`](Self::get) does.
+    pub fn get_entry(&self, key: &[u8]) -> Option<Hit<Bytes>> {
+        self.read(key, hit)
+    }
+
+    /// All that there is of a key, found, counted and noted as a use as [`get`](Self::get) does it. What is only
+    /// [kept](Life::keep_stale) is a miss, and stays.
+    pub fn hold(&self, key: &[u8]) -> Option<Held> {
+        self.read(key, hold)
+    }
+
+    /// What `read` makes of all that [`hold`](Self::hold) would give, without giving it. `read` runs under the shard's lock:
+    /// using the same cache in it may deadlock.
+    #[inline]
+    pub fn hold_with<R>(&self, key: &[u8], read: impl FnOnce(Holding<'_, '_>) -> R) -> Option<R> {
+        self.read(key, |found, left| read(Holding { found, left }))
+    }
+
+    /// All that there is of a key, also where it is only [kept](Life::keep_stale); neither counted nor taken as a use.
+    pub fn hold_any(&self, key: &[u8]) -> Option<Held> {
+        let is_there = |found: &Found<'_>, expired| !found.terms.is_gone(expired);
+        self.look(key, is_there, hold)
+    }
+
+    /// As [`get_entry`](Self::get_entry), but neither counted nor taken as a use; an expired entry stays.
+    pub fn peek(&self, key: &[u8]) -> Option<Hit<Bytes>> {
+        self.look(key, is_served, hit)
+    }
+
+    /// Whether lookups would find a value; neither counted nor taken as a use.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.look(key, is_served, |_, _| ()).is_some()
+    }
+
+    /// Stores a value that does not expire; see [`insert_with_ttl`](Self::insert_with_ttl).
+    pub fn insert(&self, key: &[u8], value: Bytes) -> Insertion {
+        self.insert_with_ttl(key, value, None)
+    }
+
+    /// Stores a value that expires after `ttl`, counted from now; see [`insert_entry`](Self::insert_entry).
+    pub fn insert_with_ttl(&self, key: &[u8], value: Bytes, ttl: Option<Duration>) -> Insertion {
+        let life = Life {
+            ttl,
+            ..Life::default()
+        };
+        self.insert_entry(key, value, &life, &[])
+    }
+
+    /// Stores a value as the newest of its shard, or over the key's older one as a use of it, and evicts others until the
+    /// total fits. With it goes a note: bytes that come back with it, and take part of the budget as it does.
+    ///
+    /// A value whose `life` is over as it begins is not stored, and one with a note longer than
+    /// [`MAX_NOTE`](PagedCache::MAX_NOTE) is refused. Either way an older value of the key is removed.
+    pub fn insert_entry(&self, key: &[u8], value: Bytes, life: &Life, note: &[u8]) -> Insertion {
+        let (hash, tag, home) = self.locate(key);
+        if life.is_nothing() {
+            self.take(tag, key, home, false);
+            return Insertion::Expired;
+        }
+        let extras = terms::encode(life, note);
+        let terms = Terms {
+            deadline: Deadline::after(life.ttl, &self.clock),
+            extras: &extras,
+        };
+        let value_len = value.len();
+        let len = Record::len(key, terms).saturating_add(value_len);
+        let packed = self.layout.packs(len);
+        let weight = weight::ENTRY.saturating_add(if packed {
+            weight::open(self.layout.page())
+        } else {
+            weight::single(extras.len().saturating_add(key.len()), value.len())
+        });
+        if weight > self.shared.budget().capacity() || note.len() > PagedCache::MAX_NOTE {
+            return self.refuse(tag, key, home, weight);
+        }
+        let mut value = value;
+        let fresh = if packed {
+            Fresh::Small(Small {
+                tag,
+                key,
+                value: &value,
+                terms,
+            })
+        } else {
+            Fresh::Single(Single::new(tag, key, mem::take(&mut value), terms))
+        };
+
+        let spare = Spare::Key(tag, key);
+        let mut blocks = Vec::new();
+        let mut passes = Passes::default();
+        let overwrote = {
+            let mut log = self.shards[home].lock();
+            let mut now = self.now();
+            let overwrote = log.insert(tag, key, fresh, &mut now, &self.shared, &mut blocks);
+            // Mostly all that `make_room` would do, without locking again.
+            if self.shared.budget().is_over()
+                && let due = self.shared.due(Some(home))
+                && due.shard == home
+            {
+                let shared = &self.shared;
+                log.evict(due.queue, spare, &mut passes, &mut now, shared, &mut blocks);
+            }
+            overwrote
+        };
+        if self.shared.policy().samples(hash) {
+            self.observe(tag, self.layout.footprint(key.len(), value_len), true);
+        }
+
+        let mut dropped = Dropped::default();
+        dropped.take(Some(value));
+        dropped.take_all(blocks);
+        self.make_room(home, spare, weight, passes, &mut dropped);
+        dropped.finish();
+        if overwrote {
+            Insertion::Overwrote
+        } else {
+            Insertion::Added
+        }
+    }
+
+    /// Takes a key out, and returns its value if [`get`](Self::get) would have found that. What was gone is counted as an
+    /// eviction.
+    pub fn remove(&self, key: &[u8]) -> Option<Bytes> {
+        let (_, tag, home) = self.locate(key);
+        self.take(tag, key, home, false)
+    }
+
+    /// Removes every entry that is there when its shard's turn comes, and frees the index.
+    pub fn clear(&self) {
+        let mut dropped = Dropped::default();
+        for shard in &self.shards {
+            let log = shard.lock().clear(&self.shared);
+            dropped.take_all(log.into_blocks());
+        }
+        self.shared.forget_statistics();
+        dropped.finish();
+    }
+
+    /// The number of entries, expired ones that nobody has come upon included. Takes each lock in turn.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.share().len()).sum()
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the entries take. Takes no lock.
+    pub fn bytes(&self) -> u64 {
+        self.shared.bytes()
+    }
+
+    /// The number of shards.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The counters, summed over the shards. Takes each lock in turn.
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        for shard in &self.shards {
+            sum += shard.stats(|log| log.stats);
+        }
+        sum
+    }
+
+    /// Of the only hash of an operation, the part that the index keeps, and the shard that it chooses.
+    fn locate(&self, key: &[u8]) -> (u64, Tag, usize) {
+        // Without the length that a slice's `Hash` puts before it: nothing comes after.
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
+        let hash = hasher.finish();
+        (hash, Tag::of(hash), shard_of(hash, self.shards.len() - 1))
+    }
+
+    fn read<R>(&self, key: &[u8], read: impl FnOnce(&Found<'_>, Left) -> R) -> Option<R> {
+        let (hash, tag, home) = self.locate(key);
+        let shard = &self.shards[home];
+        let log = shard.share();
+        let Some((place, found)) = log.find(tag, key) else {
+            shard.count_miss();
+            return None;
+        };
+        let left = found.terms.deadline.left(&self.clock);
+        if let Err(expired) = left
+            && !is_served(&found, expired)
+        {
+            shard.count_miss();
+            let gone = found.terms.is_gone(expired);
+            drop(log);
+            if gone {
+                self.remove_gone(tag, key, home);
+            }
+            return None;
+        }
+        let is_news = place.note_use();
+        shard.count_hit();
+        let much_copied = found.value.is_copied() && log.note_copy(place);
+        let len = found.value.len();
+        let answer = read(&found, left);
+        drop(log);
+        // What was used often of late is hit by every setting.
+        if is_news && self.shared.policy().samples(hash) {
+            self.observe(tag, self.layout.footprint(key.len(), len), false);
+        }
+        if much_copied {
+            self.close_copied(home);
+        }
+        Some(answer)
+    }
+
+    /// Tells the policy of an access to a key of its sample.
+    #[cold]
+    fn observe(&self, tag: Tag, len: u64, is_insertion: bool) {
+        let budget = self.shared.budget();
+        let charge = self.shared.policy().observe(tag, len, is_insertion, || {
+            let taken = |shard: &Counted<Log>| {
+                let log = shard.share();
+                (log.len() as u64, log.content())
+            };
+            let (entries, bytes) = self
+                .shards
+                .iter()
+                .map(taken)
+                .fold((0, 0), |sum, shard| (sum.0 + shard.0, sum.1 + shard.1));
+            Extent {
+                entries,
+                bytes,
+                capacity: budget.capacity(),
+            }
+        });
+        self.shared.charge_statistics(charge);
+    }
+
+    #[cold]
+    fn close_copied(&self, home: usize) {
+        let mut blocks = Vec::new();
+        self.shards[home]
+            .lock()
+            .close_if_copied(&mut self.now(), &self.shared, &mut blocks);
+        let mut dropped = Dropped::default();
+        dropped.take_all(blocks);
+        self.tidy_up(home, &mut dropped);
+        dropped.finish();
+    }
+
+    /// Takes out an entry that a lookup has found gone, and unlocked.
+    ///
+    /// Since then another thread may have done what it likes: stored a fresh value under the key (which stays: the deadline
+    /// is looked at again), or taken the one that was gone out (and counted it). The lookup is a miss in any case, as it was when
+    /// it looked.
+    #[cold]
+    fn remove_gone(&self, tag: Tag, key: &[u8], home: usize) {
+        self.take(tag, key, home, true);
+    }
+
+    /// Takes a key out, or only if it is gone; returns its value, if lookups would have found it.
+    fn take(&self, tag: Tag, key: &[u8], home: usize, only_gone: bool) -> Option<Bytes> {
+        let mut blocks = Vec::new();
+        let value = self.shards[home].lock().remove(
+            tag,
+            key,
+            only_gone,
+            &mut self.now(),
+            &self.shared,
+            &mut blocks,
+        );
+        let mut dropped = Dropped::default();
+        dropped.take_all(blocks);
+        // A page that was swept for its holes may have needed another one.
+        self.tidy_up(home, &mut dropped);
+        dropped.finish();
+        value
+    }
+
+    /// What `read` makes of a key, where it is fresh or `finds` it past its ttl.
+    fn look<R>(
+        &self,
+        key: &[u8],
+        finds: impl FnOnce(&Found<'_>, Expired) -> bool,
+        read: impl FnOnce(&Found<'_>, Left) -> R,
+    ) -> Option<R> {
+        let (_, tag, home) = self.locate(key);
+        let log = self.shards[home].share();
+        let (_, found) = log.find(tag, key)?;
+        let left = found.terms.deadline.left(&self.clock);
+        if let Err(expired) = left
+            && !finds(&found, expired)
+        {
+            return None;
+        }
+        Some(read(&found, left))
+    }
+
+    fn now(&self) -> Now<'_> {
+        Now::of(&self.clock)
+    }
+
+    fn refuse(&self, tag: Tag, key: &[u8], home: usize, weight: u64) -> Insertion {
+        self.shards[home].lock().stats.refusals += 1;
+        self.take(tag, key, home, false);
+        Insertion::Refused {
+            weight,
+            capacity: self.shared.budget().capacity(),
+        }
+    }
+}
+
+fn is_served(found: &Found<'_>, expired: Expired) -> bool {
+    found.terms.is_served(expired)
+}
+
+impl<S> fmt::Debug for PagedCache<S> {
+    /// The sizes; not the entries, whose keys may be confidential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PagedCache")
+            .field("bytes", &self.shared.budget().used())
+            .field("capacity", &self.shared.budget().capacity())
+            .field("shards", &self.shards.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

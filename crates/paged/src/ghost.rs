@@ -1,0 +1,155 @@
+//! The keys that have left the small queue of late, by a few bits of each: what is asked for again soon after goes straight
+//! into the main queue.
+
+use crate::place::Tag;
+
+/// A bucket: a mark of each key, and in the last slot how many marks were ever written, modulo [`MARKS`]. A cache line.
+type Bucket = [u16; MARKS + 1];
+
+const MARKS: usize = 31;
+
+/// A first-in, first-out memory of keys, in buckets that each overwrite their own oldest mark.
+///
+/// A mark has sixteen bits of the key's tag. Another key is taken for one that is remembered in about one lookup of two
+/// thousand, which costs nothing but a place in the main queue.
+#[derive(Default)]
+pub(crate) struct Ghost {
+    buckets: Vec<Bucket>,
+}
+
+/// An empty slot: no key has this mark.
+const EMPTY: u16 = 0;
+
+impl Ghost {
+    /// How many keys are remembered for each hundred that are held. Fewer forget a key before it is asked for again; with more,
+    /// what is asked for at long intervals drives out what is asked for often.
+    const KEYS_PER_HUNDRED: usize = 135;
+
+    /// What it takes, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.buckets.capacity() * size_of::<Bucket>()) as u64
+    }
+
+    /// Remembers a key that has left a shard which holds that many entries.
+    pub(crate) fn remember(&mut self, tag: Tag, held: usize) {
+        self.fit(held);
+        let mark = mark(tag);
+        if let Some([marks @ .., written]) = self.bucket(tag)
+            && let Some(oldest) = marks.get_mut(usize::from(*written))
+        {
+            *oldest = mark;
+            *written = if usize::from(*written) + 1 < MARKS {
+                *written + 1
+            } else {
+                0
+            };
+        }
+    }
+
+    /// Whether a key is remembered; it is forgotten by that.
+    pub(crate) fn recall(&mut self, tag: Tag) -> bool {
+        let mark = mark(tag);
+        let Some([marks @ .., _]) = self.bucket(tag) else {
+            return false;
+        };
+        let found = marks.iter_mut().find(|kept| **kept == mark);
+        found.map(|kept| *kept = EMPTY).is_some()
+    }
+
+    /// Has no more buckets than twice what so many entries need.
+    pub(crate) fn shrink(&mut self, held: usize) {
+        let need = Self::buckets_for(held);
+        if need < self.buckets.len().div_ceil(2) {
+            self.resize(need);
+        }
+    }
+
+    fn fit(&mut self, held: usize) {
+        let need = Self::buckets_for(held);
+        if need > self.buckets.len() {
+            self.resize(need + need / 8);
+        }
+    }
+
+    /// How many keys a cache of so many entries remembers.
+    pub(crate) fn keys_for(held: usize) -> usize {
+        held.saturating_mul(Self::KEYS_PER_HUNDRED) / 100
+    }
+
+    fn buckets_for(held: usize) -> usize {
+        // None for so few that one would be a large part of what they take.
+        Self::keys_for(held) / MARKS
+    }
+
+    /// Keys lie in the order of their tags, so that a bucket of the new size takes over the bucket that its keys were in. A mark
+    /// in a bucket that its key does not belong to is never asked for, and is overwritten in time.
+    fn resize(&mut self, buckets: usize) {
+        let old = self.buckets.len();
+        let of = |n: usize| self.buckets.get(n * old / buckets).copied();
+        let new = (0..buckets).map(|n| of(n).unwrap_or_default()).collect();
+        self.buckets = new;
+    }
+
+    fn bucket(&mut self, tag: Tag) -> Option<&mut Bucket> {
+        let at = (u64::from(tag.to_bits()) * self.buckets.len() as u64) >> Tag::BITS;
+        self.buckets.get_mut(usize::try_from(at).ok()?)
+    }
+}
+
+/// The low bits; the high ones choose the bucket.
+fn mark(tag: Tag) -> u16 {
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits of it")]
+    let bits = tag.to_bits() as u16;
+    bits.max(EMPTY + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(n: u64) -> Tag {
+        // Any mixing will do.
+        Tag::of(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20)
+    }
+
+    #[test]
+    fn what_left_of_late_is_recalled_once() {
+        let mut ghost = Ghost::default();
+        assert!(!ghost.recall(tag(0)));
+        for n in 0..10_000 {
+            ghost.remember(tag(n), 1_000);
+        }
+        let recalled = |ghost: &mut Ghost, from: u64| {
+            (from..from + 500).filter(|n| ghost.recall(tag(*n))).count()
+        };
+        assert!(recalled(&mut ghost, 9_500) > 480);
+        assert!(recalled(&mut ghost, 9_500) < 5, "forgotten");
+        assert!(recalled(&mut ghost, 0) < 5, "long ago");
+        assert!(recalled(&mut ghost, 20_000) < 5, "never there");
+    }
+
+    #[test]
+    fn it_takes_three_bytes_for_each_entry_at_most() {
+        let mut ghost = Ghost::default();
+        for held in 1_000..20_000 {
+            ghost.remember(tag(held as u64), held);
+            assert!(ghost.bytes() <= 4 * held as u64 + 64);
+        }
+        assert!(ghost.bytes() < 66_000, "{}", ghost.bytes());
+        ghost.shrink(1_000);
+        assert_eq!(ghost.bytes(), 43 * 64);
+        ghost.shrink(0);
+        assert_eq!(ghost.bytes(), 0);
+    }
+
+    #[test]
+    fn growing_forgets_little() {
+        let mut ghost = Ghost::default();
+        for n in 0..400 {
+            ghost.remember(tag(n), 1_000);
+        }
+        ghost.remember(tag(400), 3_000);
+        let recalled = (0..400).filter(|n| ghost.recall(tag(*n))).count();
+        assert!(recalled > 320, "{recalled}");
+    }
+}

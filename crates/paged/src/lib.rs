@@ -1,0 +1,83 @@
+//! A concurrent cache of byte strings with a budget in bytes and nearly LRU order, for many small values and some large ones.
+//!
+//! The main design decision: **a log of pages**. Small entries are packed into pages of up to 4 KiB, so that an entry takes
+//! little more than its key and its value, and eviction frees whole pages, whose memory is of use to values of any size.
+//! [`PagedCache`] tells how.
+//!
+//! The second one: **one budget, many locks**. The entries are spread over shards, each behind a read-write lock of its own,
+//! but what they take is charged to one total. A value may therefore be as large as the whole budget, whatever the number of
+//! shards; making room for it evicts from all of them. (The parts for that are those of `gaggle-shards`.)
+//!
+//! The third one: **a hit moves nothing**. It takes its shard's lock shared and notes the use in the index, where two are
+//! kept at most. Eviction looks at the oldest page, and moves what was used.
+//!
+//! ```
+//! use std::time::Duration;
+//! use bytes::Bytes;
+//! use gaggle_paged::{Insertion, Options, PagedCache};
+//!
+//! // 64 MiB for keys, values and the cache's own bookkeeping.
+//! let cache = PagedCache::new(Options { capacity: 64 << 20, ..Options::default() });
+//!
+//! cache.insert(b"Tom", Bytes::from_static(b"630"));
+//! cache.insert_with_ttl(b"Jack", Bytes::from_static(b"589"), Some(Duration::from_secs(60)));
+//!
+//! assert_eq!(cache.get(b"Tom"), Some(Bytes::from_static(b"630")));
+//! assert_eq!(cache.get_with(b"Jack", |value| value.len()), Some(3)); // borrowed: nothing is cloned
+//!
+//! // What can never fit is refused, and evicts nothing.
+//! let huge = Bytes::from(vec![0; 65 << 20]);
+//! assert!(matches!(cache.insert(b"huge", huge), Insertion::Refused { .. }));
+//! assert_eq!(cache.len(), 2);
+//! ```
+//!
+//! # What holds at all times
+//!
+//! - When no insertion is running, [`bytes`](PagedCache::bytes) is the exact sum of what the entries take, and not above
+//!   the [`capacity`](PagedCache::capacity). During insertions it exceeds it by at most what they are inserting.
+//! - A value comes back for an equal key only: the key is compared. Two keys with one hash lie side by side.
+//! - `insertions == len + overwrites + removals + evictions`: the counters of [`Stats`] account for each entry.
+//! - Values leave outside the locks: a buffer that is slow to drop holds up nobody, and a panic in it, or in a reader's
+//!   closure, leaves the cache usable and its accounts right.
+//!
+//! # Trade-offs
+//!
+//! - The order is not strictly that of use: of two entries used since eviction last came by, the one whose page came first
+//!   goes first, whichever was used last.
+//! - An eviction passes 64 entries at most, and then takes the next ones though they were used: what it does under the lock
+//!   is bounded.
+//! - Lookups share a lock. Sharing is not free: each lookup writes to the lock and to a counter beside it. Two threads that
+//!   hit the same shard pass that cache line to and fro, and so with the reference count of a popular value;
+//!   [`get_with`](PagedCache::get_with) clones nothing.
+//! - Order is kept within a shard, and approximately over all: eviction for an insertion takes from the insertion's own
+//!   shard if what is oldest there is among the oldest of all, and otherwise from the shard where that is, one page or large
+//!   entry at a time. Small caches have one shard.
+//! - Everything is admitted: a long scan over cold keys flushes the cache.
+//! - Nothing runs in the background. An expired entry is found by the lookup that wants it, or leaves as eviction comes to
+//!   it or as its page is swept; until then it occupies its bytes.
+//! - A capacity can change, but the number of shards and the size of pages stay as they were made.
+//! - The default hasher is xxh3 with a random seed, not a keyed cryptographic hash. Where enemies choose the keys and can
+//!   measure, pass `std::hash::RandomState` to [`PagedCache::with_hasher`].
+
+mod block;
+mod blocks;
+mod cache;
+mod ceiling;
+mod ghost;
+mod held;
+mod log;
+mod order;
+mod place;
+mod policy;
+mod queue;
+mod record;
+mod scan;
+mod shared;
+mod terms;
+mod weight;
+
+pub use cache::{Holding, PagedCache};
+pub use gaggle_shards::{
+    Clock, Cursor, Evictions, Hit, Insertion, Life, Options, Stats, Xxh3Hasher, Xxh3State,
+};
+pub use held::Held;

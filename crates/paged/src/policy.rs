@@ -1,0 +1,165 @@
+//! What decides which entries stay: S3-FIFO by the page, in one of four settings.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use self::duel::Duel;
+pub(crate) use self::setting::Rules;
+use self::setting::SETTINGS;
+use crate::place::Tag;
+
+mod duel;
+mod setting;
+mod shadow;
+
+/// The setting of a cache, and the duel that chooses it.
+///
+/// No setting is right for all: a loop just larger than the cache wants a tiny small queue, a working set that moves on wants
+/// new entries to stay for long. So a sample of the keys runs through four shadow caches, one for each setting, which hold no
+/// values; the cache follows the one that misses least.
+pub(crate) struct Policy {
+    /// An index of [`SETTINGS`].
+    setting: AtomicU8,
+    /// The mean length of an entry.
+    mean: AtomicU32,
+    /// A key is in the sample if its hash has none of these bits.
+    sample: AtomicU32,
+    duel: Mutex<Duel>,
+}
+
+/// How much a cache holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    pub(crate) entries: u64,
+    /// What they take, without the unused rest of open pages.
+    pub(crate) bytes: u64,
+    pub(crate) capacity: u64,
+}
+
+impl Policy {
+    /// A smaller cache has no shadows: they would take too much of it.
+    pub(crate) const LEAST: u64 = 8 << 10;
+    /// How many entries a shadow has room for, or up to twice as many, in a cache of fewer than `MANY`. (Fewer where a quarter of
+    /// the keys are fewer.)
+    const FEW_ENTRIES: u64 = 128;
+    /// In a larger one.
+    const ENTRIES: u64 = 256;
+    const MANY: u64 = 16_384;
+    /// The largest part of the keys that is in the sample: one in so many.
+    const ONE_IN: u64 = 4;
+    /// The smallest part.
+    const LEAST_OFTEN: u64 = 1 << 30;
+    const FIRST_SAMPLE: u32 = 3;
+
+    pub(crate) fn new(capacity: u64) -> Self {
+        let setting = if capacity < Self::LEAST {
+            setting::ALONE
+        } else {
+            Duel::FIRST
+        };
+        Self {
+            setting: AtomicU8::new(setting),
+            mean: AtomicU32::new(0),
+            sample: AtomicU32::new(Self::FIRST_SAMPLE),
+            duel: Mutex::default(),
+        }
+    }
+
+    // Relaxed throughout: a setting that is seen late costs a few entries their place.
+
+    pub(crate) fn rules(&self) -> Rules {
+        let setting = usize::from(self.setting.load(Ordering::Relaxed));
+        Rules {
+            setting: SETTINGS[setting % SETTINGS.len()],
+            mean: self.mean.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether a key's accesses are to be [told](Self::observe). `hash` is the key's, whose low bits are its tag.
+    #[inline]
+    pub(crate) fn samples(&self, hash: u64) -> bool {
+        #[expect(clippy::cast_possible_truncation, reason = "the bits above the tag")]
+        let bits = (hash >> Tag::BITS) as u32;
+        bits & self.sample.load(Ordering::Relaxed) == 0
+    }
+
+    /// A key of the sample, with an entry of that length, was found or stored. What the shadows took and take is for the caller to
+    /// charge. They grow only if they `may`, and an access before that is left out.
+    #[cold]
+    pub(crate) fn observe(
+        &self,
+        tag: Tag,
+        len: u64,
+        may_grow: bool,
+        extent: impl FnOnce() -> Extent,
+    ) -> Charge {
+        // Whoever finds it taken leaves one access out: nobody waits for statistics.
+        let Ok(mut duel) = self.duel.try_lock() else {
+            return Charge::default();
+        };
+        let freed = duel.bytes();
+        if duel.is_to_be_fitted() {
+            let extent = extent();
+            if !may_grow || extent.capacity < Self::LEAST {
+                return Charge::default();
+            }
+            self.fit(&mut duel, extent);
+        }
+        duel.access(tag, len);
+        self.setting.store(duel.setting(), Ordering::Relaxed);
+        Charge {
+            freed,
+            charged: duel.bytes(),
+        }
+    }
+
+    /// Forgets what the shadows have seen; what they took.
+    pub(crate) fn clear(&self) -> Charge {
+        let mut duel = self.duel.lock().unwrap_or_else(PoisonError::into_inner);
+        let freed = duel.bytes();
+        *duel = Duel::default();
+        self.setting.store(duel.setting(), Ordering::Relaxed);
+        self.sample.store(Self::FIRST_SAMPLE, Ordering::Relaxed);
+        Charge { freed, charged: 0 }
+    }
+
+    /// The sample is such that the shadows are of a fixed range of sizes, whatever that of the cache.
+    fn fit(&self, duel: &mut Duel, extent: Extent) {
+        let mean = (extent.bytes / extent.entries.max(1)).max(1);
+        let room = extent.capacity / mean;
+        let mut one_in = u64::from(self.sample.load(Ordering::Relaxed)) + 1;
+        let each = if room < Self::MANY {
+            Self::FEW_ENTRIES
+        } else {
+            Self::ENTRIES
+        };
+        // Within an eighth it stays as it is, rather than change to and fro.
+        let is_right = (each - each / 8..2 * each + each / 4).contains(&(room / one_in));
+        if !is_right {
+            let wanted = 1 << (room / each).max(1).ilog2();
+            let wanted = wanted.clamp(Self::ONE_IN, Self::LEAST_OFTEN);
+            if wanted != one_in {
+                // Of the keys that the shadows hold, some would not be asked for any more.
+                duel.forget();
+                one_in = wanted;
+            }
+        }
+        let sample = u32::try_from(one_in - 1).unwrap_or(u32::MAX);
+        self.sample.store(sample, Ordering::Relaxed);
+        let mean_len = u32::try_from(mean).unwrap_or(u32::MAX);
+        self.mean.store(mean_len, Ordering::Relaxed);
+        duel.fit(mean, room / one_in);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.duel.lock().unwrap().bytes()
+    }
+}
+
+/// What was taken and is taken, in bytes.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub(crate) struct Charge {
+    pub(crate) freed: u64,
+    pub(crate) charged: u64,
+}

@@ -1,0 +1,134 @@
+//! How large the small queue is, and what an entry has to show for its place.
+
+/// One way to run the two queues.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Setting {
+    /// The part of the cache that the small queue may have, in percent. With none, new entries go into the main queue: that is
+    /// CLOCK.
+    pub(crate) small: u8,
+    /// How often an entry has to be used in the small queue to pass on to the main queue.
+    pub(crate) uses: u8,
+    /// Whether an entry larger than the mean pays more uses for a further round of the main queue.
+    pub(crate) by_size: bool,
+}
+
+/// What the duel chooses from. The first is the best where nothing is known yet: recorded traces are won or lost in their first
+/// rounds by what resists a scan.
+pub(crate) const SETTINGS: [Setting; 4] = [
+    Setting {
+        small: 1,
+        uses: 2,
+        by_size: true,
+    },
+    Setting {
+        small: 10,
+        uses: 2,
+        by_size: false,
+    },
+    Setting {
+        small: 40,
+        uses: 1,
+        by_size: false,
+    },
+    Setting {
+        small: 0,
+        uses: 1,
+        by_size: false,
+    },
+];
+
+/// The setting of a cache that has no duel: the one that is never far behind.
+pub(crate) const ALONE: u8 = 1;
+
+/// A setting, as it is for entries of a mean length.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) setting: Setting,
+    /// In bytes; zero while it is not known.
+    pub(crate) mean: u32,
+}
+
+impl Rules {
+    /// The most that the small queue is to have of so much.
+    pub(crate) fn small_of(self, all: u64) -> u64 {
+        all / 100 * u64::from(self.setting.small)
+    }
+
+    /// Whether new entries go to the small queue.
+    pub(crate) fn has_small(self) -> bool {
+        self.setting.small > 0
+    }
+
+    /// Whether an entry of that length and so many uses passes from the small queue on to the main queue. A large one has to
+    /// show one more use, and a small one one less: what is kept in the place of a large one is many small ones.
+    pub(crate) fn passes(self, uses: u64, len: u64) -> bool {
+        let (mean, usual) = (u64::from(self.mean), u64::from(self.setting.uses));
+        let due = if self.mean == 0 {
+            usual
+        } else if len > 2 * mean {
+            (usual + 1).min(3)
+        } else if 2 * len < mean {
+            (usual - 1).max(1)
+        } else {
+            usual
+        };
+        uses >= due
+    }
+
+    /// How many uses a further round of the main queue costs.
+    pub(crate) fn price(self, len: u64) -> u64 {
+        let mean = u64::from(self.mean);
+        if !self.setting.by_size || mean == 0 || 4 * len <= 5 * mean {
+            1
+        } else if len <= 2 * mean {
+            2
+        } else {
+            3
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(setting: usize) -> Rules {
+        Rules {
+            setting: SETTINGS[setting],
+            mean: 100,
+        }
+    }
+
+    #[test]
+    fn a_large_entry_has_to_show_more() {
+        let rules = rules(1);
+        assert_eq!(
+            [49, 100, 200, 201].map(|len| rules.passes(1, len)),
+            [true, false, false, false]
+        );
+        assert_eq!(
+            [49, 100, 200, 201].map(|len| rules.passes(2, len)),
+            [true, true, true, false]
+        );
+        assert!(rules.passes(3, u64::MAX / 4) && !rules.passes(0, 0));
+    }
+
+    #[test]
+    fn a_round_costs_one_use_or_more_by_size() {
+        assert_eq!(
+            [1, 125, 126, 200, 201].map(|len| rules(0).price(len)),
+            [1, 1, 2, 2, 3]
+        );
+        assert_eq!([1, 1_000].map(|len| rules(3).price(len)), [1, 1]);
+    }
+
+    #[test]
+    fn without_a_mean_all_are_alike() {
+        let rules = Rules {
+            mean: 0,
+            ..rules(0)
+        };
+        assert!(rules.passes(2, 1 << 30) && !rules.passes(1, 1));
+        assert_eq!(rules.price(1 << 30), 1);
+    }
+}

@@ -1,0 +1,180 @@
+//! What the shards of a cache share: the budget, the ages of both queues, the policy.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gaggle_shards::{Ages, Budget, Oldest};
+
+use crate::policy::{Charge, Policy, Rules};
+use crate::queue::Queue;
+
+/// What is the same for all shards, or the sum over them.
+pub(crate) struct Shared {
+    /// With the ages of the main queue.
+    budget: Budget,
+    small: SmallQueue,
+    policy: Policy,
+    /// Above this by so much the small queue may hold, and main lack, without anything being done about it: what an open page
+    /// of each shard takes comes and goes.
+    slack: u64,
+}
+
+/// A cache line of its own (two, as processors fetch pairs), as with [`Budget`].
+#[repr(align(128))]
+struct SmallQueue {
+    ages: Ages,
+    /// What the entries in it take, over all shards.
+    bytes: AtomicU64,
+    /// What the cache is kept within: its capacity, or what it held when somebody asked for an eviction though that was less.
+    limit: AtomicU64,
+    /// What the policy takes.
+    statistics: AtomicU64,
+}
+
+/// What an eviction may take from where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    pub(crate) queue: Queue,
+    pub(crate) shard: usize,
+}
+
+impl Shared {
+    pub(crate) fn new(capacity: u64, shards: usize, page: usize) -> Self {
+        Self {
+            budget: Budget::new(capacity, shards),
+            small: SmallQueue {
+                ages: Ages::new(shards),
+                bytes: AtomicU64::new(0),
+                limit: AtomicU64::new(capacity),
+                statistics: AtomicU64::new(0),
+            },
+            policy: Policy::new(capacity),
+            slack: 2 * (page * shards) as u64,
+        }
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    pub(crate) fn ages(&self, queue: Queue) -> &Ages {
+        match queue {
+            Queue::Small => &self.small.ages,
+            Queue::Main => self.budget.ages(),
+        }
+    }
+
+    // Relaxed, as in `Budget`.
+
+    /// What both queues may hold together.
+    fn limit(&self) -> u64 {
+        self.small.limit.load(Ordering::Relaxed)
+    }
+
+    /// From now on the cache is kept within that, or within its capacity where more comes to be held.
+    pub(crate) fn set_limit(&self, limit: u64) {
+        if self.limit() != limit {
+            self.small.limit.store(limit, Ordering::Relaxed);
+        }
+    }
+
+    /// What is held has changed by so much, and that in the small queue.
+    pub(crate) fn exchange(&self, all: Charge, small: Charge) {
+        self.budget.exchange(all.freed, all.charged);
+        let bytes = &self.small.bytes;
+        if small.charged > small.freed {
+            bytes.fetch_add(small.charged - small.freed, Ordering::Relaxed);
+        } else if small.freed > small.charged {
+            bytes.fetch_sub(small.freed - small.charged, Ordering::Relaxed);
+        }
+        let used = self.budget.used().min(self.budget.capacity());
+        if used > self.limit() {
+            self.set_limit(used);
+        }
+    }
+
+    /// What a shard's oldest of a queue is from now on.
+    pub(crate) fn tell(&self, shard: usize, oldest: impl Fn(Queue) -> Oldest) {
+        for queue in Queue::BOTH {
+            self.ages(queue).tell(shard, oldest(queue));
+        }
+    }
+
+    /// Whether the small queue holds more than its part.
+    pub(crate) fn is_small_full(&self, rules: Rules) -> bool {
+        self.small.bytes.load(Ordering::Relaxed) > rules.small_of(self.limit())
+    }
+
+    /// How much the main queue lacks of its part. Where that is something, entries pass on to it whether they were used or not:
+    /// what would be gained by an empty place?
+    pub(crate) fn room_in_main(&self, rules: Rules) -> u64 {
+        let limit = self.limit();
+        let part = limit - rules.small_of(limit);
+        let main = self
+            .budget
+            .used()
+            .saturating_sub(self.small.bytes.load(Ordering::Relaxed));
+        part.saturating_sub(main.saturating_add(self.slack))
+    }
+
+    /// The queue that is to give room.
+    pub(crate) fn queue_due(&self) -> Queue {
+        let has_closed = |queue| self.ages(queue).has_closed();
+        let small_is_due = if has_closed(Queue::Small) {
+            self.is_small_full(self.policy.rules()) || !has_closed(Queue::Main)
+        } else {
+            // Of open pages, those of the main queue go last.
+            !has_closed(Queue::Main) && !self.ages(Queue::Small).is_empty()
+        };
+        if small_is_due {
+            Queue::Small
+        } else {
+            Queue::Main
+        }
+    }
+
+    /// What is to give room for an insertion into the shard `home`, or for nothing in particular.
+    pub(crate) fn due(&self, home: Option<usize>) -> Due {
+        let queue = self.queue_due();
+        let ages = self.ages(queue);
+        Due {
+            queue,
+            shard: home.map_or_else(|| ages.oldest(), |home| ages.due(home)),
+        }
+    }
+
+    /// What the policy takes for its statistics has changed.
+    pub(crate) fn charge_statistics(&self, charge: Charge) {
+        if charge.freed != charge.charged {
+            self.budget.exchange(charge.freed, charge.charged);
+            let change = charge.charged.wrapping_sub(charge.freed);
+            self.small.statistics.fetch_add(change, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets what the policy has seen, and frees what that took.
+    pub(crate) fn forget_statistics(&self) {
+        self.charge_statistics(self.policy.clear());
+    }
+
+    /// What the entries take: all but the statistics.
+    pub(crate) fn bytes(&self) -> u64 {
+        let statistics = self.small.statistics.load(Ordering::Relaxed);
+        self.budget.used().saturating_sub(statistics)
+    }
+
+    /// Whether all shards but that one are empty.
+    pub(crate) fn is_alone(&self, shard: usize) -> bool {
+        Queue::BOTH
+            .iter()
+            .all(|queue| self.ages(*queue).is_alone(shard))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn small_bytes(&self) -> u64 {
+        self.small.bytes.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,44 @@
+//! Many threads at once: no value mistaken, no byte lost.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use gaggle_paged::PagedCache;
+
+#[path = "shared/cache.rs"]
+mod cache;
+#[path = "../../shards/tests/shared/storm.rs"]
+mod storm;
+#[path = "../../shards/tests/shared/subject.rs"]
+mod subject;
+
+use storm::{ROUNDS, storm, storm_beside};
+
+#[test]
+fn many_small_values_in_many_shards() {
+    storm::<PagedCache>(16, 40_000, 200);
+}
+
+#[test]
+fn many_small_values_in_one_shard() {
+    storm::<PagedCache>(1, 80_000, 200);
+}
+
+// Two of these values never fit together: each insertion evicts those of the other threads, and some are refused.
+#[test]
+fn values_of_nearly_the_whole_budget_from_all_threads() {
+    storm::<PagedCache>(16, 40_000, 41_000);
+}
+
+#[test]
+fn a_capacity_that_goes_up_and_down() {
+    let resized = |random| random % 80_000;
+    storm_beside::<PagedCache>(ROUNDS / 4, 16, 40_000, 200, resized);
+    // Values that fitted as they came, and do not any more.
+    storm_beside::<PagedCache>(ROUNDS / 4, 4, 40_000, 41_000, resized);
+}
+
+// Each step down takes many turns: far more than one step is held.
+#[test]
+fn a_large_capacity_that_goes_up_and_down() {
+    let resized = |random| random % (2 << 20);
+    storm_beside::<PagedCache>(ROUNDS / 4, 16, 1 << 20, 4_000, resized);
+}

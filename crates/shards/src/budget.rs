@@ -1,0 +1,137 @@
+use std::cmp::Ordering::{Equal, Greater, Less};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::Ages;
+
+/// What all shards together may hold and hold, and how old the oldest of each is.
+///
+/// A line of its own (two, as processors fetch pairs): each insertion writes the total, and would
+/// otherwise take the hasher's seed and the rest away from the readers.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Budget {
+    used: AtomicU64,
+    ages: Ages,
+    /// What may be held now. While it is being lowered, it is above `target`, and goes down in
+    /// steps.
+    capacity: AtomicU64,
+    /// What was asked for last. Its lock guards changes of `capacity`.
+    target: Mutex<u64>,
+}
+
+impl Budget {
+    /// By how much the capacity is lowered at one time. An insertion that comes meanwhile finds
+    /// the total too high by no more than this, and helps to evict no more than this.
+    const STEP: u64 = 64 << 10;
+
+    /// A budget of `capacity` bytes for so many shards.
+    #[must_use]
+    pub fn new(capacity: u64, shards: usize) -> Self {
+        Self {
+            used: AtomicU64::new(0),
+            ages: Ages::new(shards),
+            capacity: AtomicU64::new(capacity),
+            target: Mutex::new(capacity),
+        }
+    }
+
+    // Relaxed suffices: the total is changed only under the lock of the shard whose entries it
+    // counts, and whoever finds it too high locks the shards to look for entries. A capacity that
+    // is seen late costs an eviction, or the one who lowers it evicts instead.
+    /// The bytes that are charged.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// The bytes that may be charged now.
+    pub fn capacity(&self) -> u64 {
+        self.capacity.load(Ordering::Relaxed)
+    }
+
+    /// Whether more is charged than may be.
+    pub fn is_over(&self) -> bool {
+        self.used() > self.capacity()
+    }
+
+    /// How old the oldest of each shard is.
+    pub fn ages(&self) -> &Ages {
+        &self.ages
+    }
+
+    /// Sets the capacity that [`step`](Self::step) goes towards.
+    pub fn aim(&self, target: u64) {
+        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = target;
+    }
+
+    /// Raises the capacity to what was asked for last, or lowers it by a step towards that;
+    /// whether there are more.
+    pub fn step(&self) -> bool {
+        let target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is not used need not be evicted: the first step goes past that.
+        let held = self.capacity().min(self.used());
+        let next = held.saturating_sub(Self::STEP).max(*target);
+        self.capacity.store(next, Ordering::Relaxed);
+        next > *target
+    }
+
+    /// Charges one number of bytes in place of another, in one step: an overwrite must not look, for a moment, as if it held both
+    /// values.
+    pub fn exchange(&self, freed: u64, charged: u64) {
+        match charged.cmp(&freed) {
+            // Not even a zero is added: that would take the cache line away from the others just
+            // as well.
+            Equal => 0,
+            Greater => self.used.fetch_add(charged - freed, Ordering::Relaxed),
+            Less => self.used.fetch_sub(freed - charged, Ordering::Relaxed),
+        };
+    }
+
+    /// Bytes are charged no more.
+    pub fn refund(&self, weight: u64) {
+        self.used.fetch_sub(weight, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn a_capacity_is_raised_at_once() {
+        let budget = Budget::new(MIB, 1);
+        budget.exchange(0, MIB);
+        budget.aim(1 << 40);
+        assert!(!budget.step());
+        assert_eq!(budget.capacity(), 1 << 40);
+    }
+
+    #[test]
+    fn a_capacity_is_lowered_in_steps_from_what_is_used() {
+        let budget = Budget::new(100 * MIB, 1);
+        budget.exchange(0, MIB);
+        budget.aim(MIB / 2);
+        let mut steps = 0;
+        while budget.step() {
+            // No insertion finds the total too high by more.
+            assert!(budget.used() - budget.capacity() <= Budget::STEP);
+            budget.exchange(budget.used(), budget.capacity());
+            steps += 1;
+        }
+        assert_eq!(budget.capacity(), MIB / 2);
+        assert_eq!(steps, MIB / 2 / Budget::STEP - 1);
+    }
+
+    #[test]
+    fn lowering_ends_where_more_is_asked_for_meanwhile() {
+        let budget = Budget::new(MIB, 1);
+        budget.exchange(0, MIB);
+        budget.aim(0);
+        assert!(budget.step());
+        budget.aim(2 * MIB);
+        assert!(!budget.step());
+        assert_eq!(budget.capacity(), 2 * MIB);
+    }
+}

@@ -1,0 +1,175 @@
+//! Snapshots in files. All of it blocks.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, ErrorKind, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use bytes::Bytes;
+use gaggle_group::{Cursor, Group, Key};
+
+use crate::format::{MAX_LEN, Reader, Size, Writer};
+use crate::{Flaw, Written};
+
+/// How much of a group is looked at in one step.
+const PART_KEYS: usize = 1_024;
+const PART_BYTES: u64 = 4 << 20;
+
+/// How many keys are read at a time.
+const READ_KEYS: usize = 1_024;
+
+/// A file that has been checked as a whole.
+pub(crate) struct Checked {
+    file: File,
+    group: String,
+}
+
+impl Checked {
+    /// Opens and checks it. `None` if there is none.
+    pub(crate) fn open(path: &Path, group: &str) -> Result<Option<Self>, Flaw> {
+        let Some(mut file) = open(path)? else {
+            return Ok(None);
+        };
+        let mut reader = Reader::begin(BufReader::new(&file), group)?;
+        while reader.next_key()?.is_some() {}
+        file.rewind()?;
+        let group = group.to_owned();
+        Ok(Some(Self { file, group }))
+    }
+
+    /// Gives its keys to `take`, a part at a time, until that wants no more.
+    pub(crate) fn read(self, mut take: impl FnMut(Vec<Key>) -> bool) -> Result<(), Flaw> {
+        let mut reader = Reader::begin(BufReader::new(self.file), &self.group)?;
+        loop {
+            let mut part = Vec::with_capacity(READ_KEYS);
+            while part.len() < READ_KEYS
+                && let Some(key) = reader.next_key()?
+            {
+                part.push(Bytes::copy_from_slice(key));
+            }
+            let is_last = part.len() < READ_KEYS;
+            if !take(part) || is_last {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Nothing that is not a file is opened: a pipe would be waited for.
+fn open(path: &Path) -> Result<Option<File>, Flaw> {
+    let metadata = match fs::metadata(path) {
+        Err(failure) if failure.kind() == ErrorKind::NotFound => return Ok(None),
+        metadata => metadata?,
+    };
+    if !metadata.is_file() {
+        return Err(Flaw::Foreign);
+    }
+    if metadata.len() > MAX_LEN {
+        // It may be anybody's, unless it begins as ours do.
+        let what = "it is larger than a snapshot may be";
+        let begins = Reader::begin(File::open(path)?, "");
+        return Err(match begins {
+            Err(Flaw::Foreign) => Flaw::Foreign,
+            _ => Flaw::Damaged { what },
+        });
+    }
+    Ok(Some(File::open(path)?))
+}
+
+/// Writes the keys of a group, until that time at most. With no keys, what is there stays.
+pub(crate) fn write(path: &Path, group: &Group, until: Instant) -> Result<Written, Flaw> {
+    leave_to_others(path, group.name())?;
+    let (first, next) = first_part(group);
+    if first.is_empty() {
+        return Ok(Written::default());
+    }
+    let beside = beside(path);
+    let written = write_beside(&beside, group, first, next, until)
+        .and_then(|written| fs::rename(&beside, path).map(|()| written));
+    if written.is_err() {
+        // It is of no use; that it cannot be removed is less than the failure that is told.
+        let _ = fs::remove_file(&beside);
+    }
+    Ok(written?)
+}
+
+/// Whether the file, if there is one, is this group's to replace.
+fn leave_to_others(path: &Path, group: &str) -> Result<(), Flaw> {
+    let begins = open(path).and_then(|file| {
+        file.map_or(Ok(()), |file| {
+            Reader::begin(BufReader::new(file), group).map(drop)
+        })
+    });
+    match begins {
+        Err(flaw) if flaw.is_of_others() || matches!(flaw, Flaw::Io(_)) => Err(flaw),
+        _ => Ok(()),
+    }
+}
+
+/// The first keys that there are; no part of the cache holds any if these are none.
+fn first_part(group: &Group) -> (Vec<Key>, Option<Cursor>) {
+    let mut next = Some(Cursor::default());
+    while let Some(from) = next {
+        let (keys, then) = group.kept_keys(from, PART_KEYS, PART_BYTES);
+        if !keys.is_empty() {
+            return (keys, then);
+        }
+        next = then;
+    }
+    (Vec::new(), None)
+}
+
+fn write_beside(
+    path: &Path,
+    group: &Group,
+    first: Vec<Key>,
+    mut next: Option<Cursor>,
+    until: Instant,
+) -> io::Result<Written> {
+    let mut writer = Writer::begin(BufWriter::new(create(path)?), group.name(), MAX_LEN)?;
+    let mut part = first;
+    let complete = loop {
+        for key in &part {
+            if !writer.key(key)? {
+                next = None;
+                break;
+            }
+        }
+        let Some(from) = next else {
+            break true;
+        };
+        // What has been written is worth more than what is left.
+        if Instant::now() >= until {
+            break false;
+        }
+        (part, next) = group.kept_keys(from, PART_KEYS, PART_BYTES);
+    };
+    let (mut buffer, Size { keys, len }) = writer.end()?;
+    buffer.flush()?;
+    buffer.get_ref().sync_data()?;
+    Ok(Written {
+        keys,
+        bytes: len,
+        complete,
+    })
+}
+
+/// Of one name, so that one that was left by a process that was killed does not stay.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    name.into()
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(failure) if failure.kind() != ErrorKind::NotFound => return Err(failure),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    // Anew, so that no link is followed and the permissions are these.
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
