@@ -78,13 +78,13 @@ impl<S: BuildHasher> PagedCache<S> {
             }
         }
         // Entries that were used may have needed a page.
-        self.tidy_up(from, &mut dropped);
+        evicted += self.tidy_up(from, &mut dropped);
         dropped.finish();
         evicted
     }
 
     /// Evicts until the total is within the budget, in `home` if that is due, where an entry of
-    /// that weight may be spared.
+    /// that weight may be spared. Says how many entries went.
     pub(super) fn make_room(
         &self,
         home: usize,
@@ -92,19 +92,19 @@ impl<S: BuildHasher> PagedCache<S> {
         weight: u64,
         passes: Passes,
         dropped: &mut Dropped,
-    ) {
+    ) -> usize {
         // The capacity may have been lowered since the entry was found to fit.
         let spare = if weight <= self.shared.budget().capacity() {
             spare
         } else {
             Spare::Nothing
         };
-        self.evict_until_within(Some(home), spare, passes, dropped);
+        self.evict_until_within(Some(home), spare, passes, dropped)
     }
 
-    /// Makes room for a page that was needed to move entries.
-    pub(super) fn tidy_up(&self, home: usize, dropped: &mut Dropped) {
-        self.make_room(home, Spare::Nothing, 0, Passes::default(), dropped);
+    /// Makes room for a page that was needed to move entries. Says how many entries went.
+    pub(super) fn tidy_up(&self, home: usize, dropped: &mut Dropped) -> usize {
+        self.make_room(home, Spare::Nothing, 0, Passes::default(), dropped)
     }
 
     fn evict_until_within(
@@ -113,7 +113,8 @@ impl<S: BuildHasher> PagedCache<S> {
         spare: Spare<'_>,
         mut passes: Passes,
         dropped: &mut Dropped,
-    ) {
+    ) -> usize {
+        let mut evicted = 0;
         make_room_from(self.shared.budget(), |dry| {
             if dry == self.shards.len() {
                 // There is nothing but what is spared: the statistics take what it needs.
@@ -126,9 +127,11 @@ impl<S: BuildHasher> PagedCache<S> {
             } else {
                 Spare::Nothing
             };
-            self.evict_at(at, due.queue, spare, &mut passes, dropped)
-                .is_some()
+            let count = self.evict_at(at, due.queue, spare, &mut passes, dropped);
+            evicted += count.unwrap_or_default();
+            count.is_some()
         });
+        evicted
     }
 
     /// Evicts what is due in a shard; how many entries, or `None` if there was nothing.
