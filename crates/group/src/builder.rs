@@ -10,8 +10,8 @@ use gaggle_shards::Clock;
 
 use crate::tiers::Tiers;
 use crate::{
-    FreshnessPolicy, Group, HotCopies, Limits, Loaded, LocalOnly, Origin, OriginFn, PagedStore,
-    Propagation, Router, Sampled, Settings, Store,
+    ByWorth, FreshnessPolicy, Group, HotCopies, Limits, Loaded, LocalOnly, Origin, OriginFn,
+    PagedStore, Propagation, Router, Settings, Store,
 };
 
 /// Why a group cannot be made.
@@ -85,7 +85,7 @@ impl GroupBuilder {
             clock: Clock::monotonic(),
             origin: None,
             router: Arc::new(LocalOnly::default()),
-            hot_copies: Arc::new(Sampled::default()),
+            hot_copies: Arc::new(ByWorth::default()),
             stores: None,
             in_flight: None,
             propagation: None,
@@ -128,7 +128,8 @@ impl GroupBuilder {
         self
     }
 
-    /// Which values of other nodes to keep. Default [`Sampled`], one in ten.
+    /// Which values of other nodes to keep. Default [`ByWorth`]; [`Sampled`](crate::Sampled) is
+    /// golang/groupcache's rule.
     pub fn hot_copies(mut self, policy: impl HotCopies) -> Self {
         self.hot_copies = Arc::new(policy);
         self

@@ -73,6 +73,7 @@ mod rate;
 mod removal;
 mod router;
 mod settings;
+mod share;
 mod stats;
 mod store;
 mod tiers;

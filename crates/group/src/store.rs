@@ -51,6 +51,13 @@ pub trait Store: Send + Sync + 'static {
         self.len() == 0
     }
 
+    /// How often it was given a value that it had evicted not long before, since it was made: with a little more room it would
+    /// have had that still. By this the stores of a group share its capacity. Zero, the default, where it does not know: then a
+    /// store counts as one that gains nothing by more room.
+    fn recalls(&self) -> u64 {
+        0
+    }
+
     /// The next fresh entries, to be handed to other nodes, and the cursor to go on with; no
     /// cursor means that the scan has ended. A scan begins with [`Cursor::default`]. It is neither
     /// counted nor taken as a use.

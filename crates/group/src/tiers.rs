@@ -8,11 +8,11 @@ use std::time::Duration;
 use gaggle_shards::Clock;
 
 use crate::freshness::Shortened;
+use crate::share::Share;
 use crate::{Answer, Cached, Entry, Freshness, Inserted, PagedStore, Source, Store};
 
-/// Two stores that share one capacity by golang/groupcache's rule: while both together are over it, the hot one gives way
-/// if it is larger than an eighth of the main one, and the main one otherwise. And a small one for absences, so that keys
-/// that nobody has cannot drive out values.
+/// Two stores that share one capacity: while both together are over it, the hot one gives way if it is larger than its
+/// [`Share`], and the main one otherwise. And a small one for absences, so that keys that nobody has cannot drive out values.
 pub(crate) struct Tiers {
     pub(crate) main: Arc<dyn Store>,
     pub(crate) hot: Arc<dyn Store>,
@@ -20,6 +20,7 @@ pub(crate) struct Tiers {
     pub(crate) absent: PagedStore,
     /// While it is being lowered, what it has come to.
     capacity: AtomicU64,
+    share: Share,
 }
 
 /// Where a value is to be kept.
@@ -82,6 +83,7 @@ impl Tiers {
             hot,
             absent: PagedStore::new(capacity / Self::ABSENT_ONE_IN, clock),
             capacity: AtomicU64::new(capacity),
+            share: Share::new(),
         }
     }
 
@@ -253,11 +255,13 @@ impl Tiers {
             if all <= self.capacity() {
                 return;
             }
-            // Where main holds next to nothing but one large new value, an eighth of main may be all of hot: groupcache
-            // would throw the new value out. The smaller copies go first here. (By size, as to count entries would lock
+            let recalls = [self.main.recalls(), self.hot.recalls()];
+            self.share.adapt(recalls, [main, hot]);
+            // Where main holds next to nothing but one large new value, the share may be more than all of hot, and the new
+            // value would be thrown out. The smaller copies go first here. (By size, as to count entries would lock
             // every shard.)
             let little = fresh.saturating_add(fresh / 8 + NEXT_TO_NOTHING);
-            let hot_gives = hot > main / 8 || main <= little;
+            let hot_gives = hot > self.share.of(self.capacity()) || main <= little;
             // Absences last of all, and only where a new value leaves no room even for them.
             let absent: &dyn Store = &self.absent;
             let order = if hot_gives && main > little {

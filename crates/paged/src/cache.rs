@@ -306,6 +306,12 @@ impl<S: BuildHasher> PagedCache<S> {
         self.shared.bytes()
     }
 
+    /// How many insertions brought back a key that had left not long before, without having been used enough to stay. With a
+    /// little more room it would have been there still. Takes no lock.
+    pub fn recalls(&self) -> u64 {
+        self.shared.recalls()
+    }
+
     /// The number of shards.
     pub fn shards(&self) -> usize {
         self.shards.len()

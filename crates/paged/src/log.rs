@@ -223,7 +223,11 @@ impl Log {
         if let Some(queue) = old.and_then(Block::queue) {
             return queue;
         }
-        if self.ghost.recall(tag) || !shared.policy().rules().has_small() {
+        let recalled = self.ghost.recall(tag);
+        if recalled {
+            shared.count_recall();
+        }
+        if recalled || !shared.policy().rules().has_small() {
             Queue::Main
         } else {
             Queue::Small

@@ -28,6 +28,8 @@ struct SmallQueue {
     limit: AtomicU64,
     /// What the policy takes.
     statistics: AtomicU64,
+    /// How many keys came back soon after they had left.
+    recalls: AtomicU64,
 }
 
 /// What an eviction may take from where.
@@ -46,6 +48,7 @@ impl Shared {
                 bytes: AtomicU64::new(0),
                 limit: AtomicU64::new(capacity),
                 statistics: AtomicU64::new(0),
+                recalls: AtomicU64::new(0),
             },
             policy: Policy::new(capacity),
             slack: 2 * (page * shards) as u64,
@@ -158,6 +161,15 @@ impl Shared {
     /// Forgets what the policy has seen, and frees what that took.
     pub(crate) fn forget_statistics(&self) {
         self.charge_statistics(self.policy.clear());
+    }
+
+    /// A key has come back soon after it had left.
+    pub(crate) fn count_recall(&self) {
+        self.small.recalls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn recalls(&self) -> u64 {
+        self.small.recalls.load(Ordering::Relaxed)
     }
 
     /// What the entries take: all but the statistics.

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
+use reqwest::Url;
 
 use crate::{BasePath, Encoding};
 
 mod asker;
 mod batch;
 mod body;
-mod connect;
 mod control;
 mod failure;
 #[cfg(test)]
@@ -129,6 +128,9 @@ pub enum ClientError {
     /// With no request allowed before gets wait, or none allowed to wait, batches cannot work.
     #[error("requests_at_once and max_waiting must be more than zero where batching is on")]
     NoBatches,
+    /// The HTTP client cannot be made.
+    #[error("the HTTP client cannot be made")]
+    Http(#[source] reqwest::Error),
 }
 
 /// Why a text is no peer's base URL.
@@ -176,7 +178,7 @@ impl HttpTransport {
     ///
     /// # Errors
     ///
-    /// If a bound is zero that cannot be.
+    /// If a bound is zero that cannot be, or the HTTP client cannot be made.
     pub fn new(options: ClientOptions) -> Result<Self, ClientError> {
         if options.max_requests_per_peer == 0 {
             return Err(ClientError::NoRequests);
@@ -185,6 +187,8 @@ impl HttpTransport {
         if batching.is_some_and(|b| b.requests_at_once == 0 || b.max_waiting == 0) {
             return Err(ClientError::NoBatches);
         }
+        // Each peer makes its own, where it could only fail.
+        pool::new_client(&options).map_err(ClientError::Http)?;
         Ok(Self {
             options: Arc::new(options),
         })

@@ -173,8 +173,8 @@ pub(crate) enum Store {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum HotCopies {
     #[default]
+    Worth,
     Sampled,
     Rate,
-    Worth,
     Off,
 }

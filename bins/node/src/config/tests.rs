@@ -57,7 +57,7 @@ fn defaults_are_those_of_the_documentation() {
         (scores.load_timeout, scores.ttl),
         (Span::from_secs(5), None)
     );
-    assert_eq!(scores.hot_copies, HotCopies::Sampled);
+    assert_eq!(scores.hot_copies, HotCopies::Worth);
     assert_eq!(scores.store, Store::Paged);
 }
 
@@ -218,7 +218,7 @@ fn a_bad_field_is_named_with_what_was_expected() {
         (
             "[groups.scores]\nhot-copies = \"some\"",
             "groups.scores.hot-copies",
-            "expected one of `sampled`, `rate`, `worth`, `off`",
+            "expected one of `worth`, `sampled`, `rate`, `off`",
         ),
         (
             "[node]\npeer-addr = \"8001\"",

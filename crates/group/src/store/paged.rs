@@ -140,6 +140,10 @@ impl Store for PagedStore {
         self.cache.bytes()
     }
 
+    fn recalls(&self) -> u64 {
+        self.cache.recalls()
+    }
+
     fn len(&self) -> usize {
         self.cache.len()
     }

@@ -7,15 +7,15 @@ use gaggle_group::{Fetch, Fetched, Key, PeerError, RemovalId};
 use gaggle_proto::millis;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use reqwest::{Request, Response, Url};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
-use url::Url;
 
 use super::Authorization;
 use super::body;
 use super::pool::Pool;
 use super::queue::{Entered, Queue};
-use super::send::{Request, Response, SendError};
+use super::send::SendError;
 use super::{ClientOptions, HttpTransport, failure};
 use crate::escape::escape;
 use crate::headers;
@@ -24,9 +24,6 @@ mod answer;
 
 /// How much of an error's body is read, in bytes.
 pub(super) const MAX_ERROR: usize = 4 << 10;
-
-/// The most bytes in a URL, by the limit of the `http` crate.
-const MAX_URL: usize = (u16::MAX - 1) as usize;
 
 const NO_URL: &str = "the request cannot be written as a URL";
 
@@ -37,25 +34,22 @@ pub(super) struct Asker {
     name: Arc<str>,
     /// What requests say that they are meant for.
     cluster: Option<HeaderValue>,
-    /// The base URL without a slash at its end, and the base path, as a URL is written; `None` if it is none.
-    base: Option<Base>,
+    /// The base URL and the base path; `None` if they are no URL together.
+    base: Option<Url>,
     /// One permit for each request under way, pings aside: those tell whether a peer that holds all permits is alive.
     pub(super) slots: Semaphore,
     /// Gets that wait for company; none where batching is off.
     pub(super) queue: Option<Queue>,
 }
 
-/// What the URLs of requests begin with.
-struct Base {
-    text: String,
-    uri: Uri,
-}
-
 impl Asker {
     pub(super) fn new(transport: HttpTransport, name: &str, base_url: &str) -> Self {
         let options = &transport.options;
         let base = format!("{}{}", base_url.trim_end_matches('/'), options.base_path);
-        let base = Url::parse(&base).ok().and_then(Base::new);
+        // What is a URL to the one parser may be none to the other, and requests pass both.
+        let base = Url::parse(&base)
+            .ok()
+            .filter(|url| Uri::try_from(url.as_str()).is_ok());
         Self {
             name: name.into(),
             cluster: options.cluster.as_deref().and_then(cluster),
@@ -98,9 +92,19 @@ impl Asker {
         fetch: &Fetch<'_>,
         began: Instant,
     ) -> Result<Fetched, PeerError> {
-        let mut request = self.request(Method::GET, fetch.group, fetch.key)?;
         let until = began.checked_add(fetch.deadline);
         let _slot = self.slot(until).await?;
+        let response = self.send(|| self.get_request(fetch, began), until).await?;
+        self.learn(response.headers());
+        if response.status() == StatusCode::OK {
+            self.found(response, fetch, began).await
+        } else {
+            self.without_value(response, fetch.key).await
+        }
+    }
+
+    fn get_request(&self, fetch: &Fetch<'_>, began: Instant) -> Result<Request, PeerError> {
+        let mut request = self.request(Method::GET, fetch.group, fetch.key)?;
         let left = fetch.deadline.saturating_sub(began.elapsed());
         let headers = request.headers_mut();
         headers.insert(headers::DEADLINE_MS, millis(useful(left)).into());
@@ -110,13 +114,7 @@ impl Asker {
         if fetch.kept_only {
             headers.insert(headers::KEPT, headers::ONE);
         }
-        let response = self.send(request, until).await?;
-        self.learn(response.headers());
-        if response.status() == StatusCode::OK {
-            self.found(response, fetch, began).await
-        } else {
-            self.without_value(response, fetch.key).await
-        }
+        Ok(request)
     }
 
     /// A place among the requests under way. A peer that is asked for as much as it may be has no
@@ -148,11 +146,14 @@ impl Asker {
         key: &Key,
         id: Option<RemovalId>,
     ) -> Result<(), PeerError> {
-        let mut request = self.request(Method::DELETE, group, key)?;
-        // Digits can stand in any header.
-        if let Some(Ok(id)) = id.map(|id| HeaderValue::try_from(id.to_string())) {
-            request.headers_mut().insert(headers::REMOVAL, id);
-        }
+        let request = || {
+            let mut request = self.request(Method::DELETE, group, key)?;
+            // Digits can stand in any header.
+            if let Some(Ok(id)) = id.map(|id| HeaderValue::try_from(id.to_string())) {
+                request.headers_mut().insert(headers::REMOVAL, id);
+            }
+            Ok(request)
+        };
         // Err would mean that the semaphore is closed, which nobody does.
         let _slot = self.slots.acquire().await;
         let response = self.send(request, None).await?;
@@ -173,7 +174,7 @@ impl Asker {
 
     pub(super) async fn ping(&self) -> Result<(), PeerError> {
         let most = self.options().ping_timeout;
-        let request = Request::new(Method::GET, self.base()?);
+        let request = || Ok(Request::new(Method::GET, self.base()?));
         let until = Instant::now() + most;
         let answered = timeout_at(until, self.send(request, Some(until))).await;
         let response = answered.unwrap_or_else(|_| Err(self.late(most)))?;
@@ -185,9 +186,8 @@ impl Asker {
     }
 
     /// The URL of pings, batches and control requests.
-    pub(super) fn base(&self) -> Result<Uri, PeerError> {
-        let base = self.base.as_ref().map(|base| base.uri.clone());
-        base.ok_or_else(|| self.refused(NO_URL))
+    pub(super) fn base(&self) -> Result<Url, PeerError> {
+        self.base.clone().ok_or_else(|| self.refused(NO_URL))
     }
 
     /// A marked request for a key.
@@ -195,28 +195,21 @@ impl Asker {
         // URL parsers take a part that is `.` or `..` away, escaped or not. Such keys travel in a header, behind a path
         // that other implementations answer with 400: without a slash behind the group it holds no key.
         let in_header = matches!(key, b"." | b"..");
-        let base = self.base.as_ref();
         // A group of that name would turn into a request for something else.
-        let base = base.filter(|_| !matches!(group, "." | ".."));
-        let Some(base) = base else {
+        if matches!(group, "." | "..") {
             return Err(self.refused(NO_URL));
-        };
-        let mut url = String::with_capacity(base.text.len() + group.len() + key.len() + 16);
-        url.push_str(&base.text);
-        url.extend(escape(group.as_bytes()));
-        if !in_header {
-            url.push('/');
-            url.extend(escape(key));
         }
-        let is_long = url.len() > MAX_URL;
-        let uri = Uri::try_from(url).map_err(|_| {
-            self.refused(if is_long {
-                "the request is too long for a URL"
-            } else {
-                NO_URL
-            })
-        })?;
-        let mut request = Request::new(method, uri);
+        let mut url = self.base()?;
+        let mut path = String::with_capacity(url.path().len() + group.len() + key.len() + 16);
+        path.push_str(url.path());
+        path.extend(escape(group.as_bytes()));
+        if !in_header {
+            path.push('/');
+            path.extend(escape(key));
+        }
+        // Only the path is parsed: the base is parsed already.
+        url.set_path(&path);
+        let mut request = Request::new(method, url);
         let headers = request.headers_mut();
         headers.insert(headers::FORWARDED, headers::ONE);
         if in_header {
@@ -228,18 +221,24 @@ impl Asker {
 
     /// Sends a request, and once more if the peer closes the connection before it answers. All
     /// requests here may be repeated: they read, or remove, or put what is taken once by its name.
-    /// After `until` an answer is of no use.
+    /// After `until` an answer is of no use. `request` makes the request, each time that it is sent: most are sent once, and
+    /// a copy would cost more than another one.
     pub(super) async fn send(
         &self,
-        request: Request,
+        request: impl Fn() -> Result<Request, PeerError>,
         until: Option<Instant>,
     ) -> Result<Response, PeerError> {
-        let again = request.again();
-        let sent = match self.execute(request, until).await {
-            Err(error) if failure::broke_off(&error) => self.execute(again, until).await,
+        let sent = match self.execute(request()?, until).await {
+            Err(error) if failure::broke_off(&error) => self.execute(request()?, until).await,
             sent => sent,
         };
-        let response = sent.map_err(|error| self.unavailable(failure::cause(&error)))?;
+        let response = sent.map_err(|error| {
+            if error.is_builder() {
+                self.refused("the request is too long for a URL")
+            } else {
+                self.unavailable(failure::cause(&error))
+            }
+        })?;
         match self.shut_out(response.status()) {
             None => Ok(response),
             Some(reason) => {
@@ -277,7 +276,7 @@ impl Asker {
         if let Some(value) = authorization.and_then(Authorization::value) {
             request.headers_mut().insert(AUTHORIZATION, value);
         }
-        let client = self.pool.client(&self.options);
+        let client = self.pool.client(&self.options)?;
         let attempt = self.pool.attempt(until);
         match client.execute(request).await {
             Ok(response) => {
@@ -297,15 +296,6 @@ impl std::fmt::Debug for Asker {
         f.debug_struct("Asker")
             .field("name", &self.name)
             .finish_non_exhaustive()
-    }
-}
-
-impl Base {
-    fn new(url: Url) -> Option<Self> {
-        Some(Self {
-            uri: Uri::try_from(url.as_str()).ok()?,
-            text: url.into(),
-        })
     }
 }
 

@@ -17,13 +17,13 @@ use gaggle_proto::terms;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
 use prost::Message;
+use reqwest::Request;
 use tokio::select;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::asker::{Asker, MAX_ERROR, useful};
 use super::queue::{Brought, Item, Turn};
-use super::send::{Content, Request, Response};
 use super::{body, failure};
 use crate::batch::{self, Frames};
 use crate::encoding::PROTOBUF_TYPE;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use gaggle_group::{ByteBudget, OverBudget, Reservation};
 use http::header::TRANSFER_ENCODING;
+use reqwest::Response;
 use tokio::time::timeout;
 
-use super::send::{BrokeOff, Response};
 use crate::room::Room;
 
 /// Why a body was not read to its end. The connection is then closed, since the rest is still on its way.
@@ -22,7 +22,7 @@ pub(super) enum BodyError {
     /// Nothing came for that long.
     Stalled(Duration),
     /// The connection broke.
-    Broken(BrokeOff),
+    Broken(reqwest::Error),
     /// There is no room for it here.
     NoRoom(OverBudget),
 }

@@ -16,15 +16,16 @@ use gaggle_proto::{MAX_HANDED, MAX_NEWS, hello, notices};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
 use prost::Message;
+use reqwest::{Body, Request, Response};
 use tokio::time::Instant;
 
 use self::message::{HandOverMessage, PutMessage};
 use super::asker::{Asker, MAX_ERROR};
-use super::send::{Content, Request, Response};
 use super::{body, failure};
 use crate::bounds::{MAX_REQUEST, read_news};
 use crate::encoding::PROTOBUF_TYPE;
 use crate::headers;
+use crate::message::Parts;
 
 mod message;
 
@@ -55,7 +56,7 @@ impl Asker {
             key: Bytes::new(),
             notice: Some(notices::put_notice(notice, most)),
         }));
-        let request = self.control_request(Content::Whole(message))?;
+        let request = || self.control_request(message.clone().into());
         if let Some(response) = self.control(request).await? {
             return self.done(response).await;
         }
@@ -80,7 +81,7 @@ impl Asker {
     /// Gives the peer a value to keep.
     pub(super) async fn put(&self, put: Put<'_>) -> Result<(), PeerError> {
         let message = PutMessage::new(&put);
-        let request = self.control_request(body_of(&message.parts))?;
+        let request = || self.control_request(body_of(&message.parts));
         match self.control(request).await? {
             Some(response) => self.done(response).await,
             None => Err(self.refused("it takes no values")),
@@ -103,7 +104,7 @@ impl Asker {
             return Err(self.refused(format!("{len} bytes at once, it takes {MAX_REQUEST}")));
         }
         let began = Instant::now();
-        let request = self.control_request(body_of(&message.parts))?;
+        let request = || self.control_request(body_of(&message.parts));
         let Some(response) = self.control(request).await? else {
             return Ok(None);
         };
@@ -117,7 +118,7 @@ impl Asker {
     /// Tells the peer that a node leaves, or has come to stay; `None` if it has no such thing.
     pub(super) async fn leaving(&self, word: &Word) -> Result<Option<()>, PeerError> {
         let message = message(Kind::Leaving(hello::put_word(word)));
-        let request = self.control_request(Content::Whole(message))?;
+        let request = || self.control_request(message.clone().into());
         match self.control(request).await? {
             Some(response) => self.done(response).await.map(Some),
             None => Ok(None),
@@ -131,7 +132,7 @@ impl Asker {
         }));
         let began = Instant::now();
         let until = began.checked_add(most);
-        let request = self.control_request(Content::Whole(message))?;
+        let request = || self.control_request(message.clone().into());
         let response = self.send(request, until).await?;
         let status = response.status();
         let understood = response.headers().contains_key(headers::CONTROL);
@@ -180,7 +181,7 @@ impl Asker {
             follower: follower.to_owned(),
         }));
         let began = Instant::now();
-        let request = self.control_request(Content::Whole(message))?;
+        let request = || self.control_request(message.clone().into());
         let Some(response) = self.control(request).await? else {
             return Ok(None);
         };
@@ -203,17 +204,21 @@ impl Asker {
         Ok(body.into())
     }
 
-    fn control_request(&self, body: Content) -> Result<Request, PeerError> {
-        let mut request = Request::new(Method::POST, self.base()?).with_body(body);
+    fn control_request(&self, body: Body) -> Result<Request, PeerError> {
+        let mut request = Request::new(Method::POST, self.base()?);
         let headers = request.headers_mut();
         headers.insert(headers::FORWARDED, headers::ONE);
         headers.insert(headers::CONTROL, headers::ONE);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF_TYPE));
+        *request.body_mut() = Some(body);
         Ok(request)
     }
 
     /// Sends a control request; `None` if the peer knows no such thing: another implementation takes it for a read.
-    async fn control(&self, request: Request) -> Result<Option<Response>, PeerError> {
+    async fn control(
+        &self,
+        request: impl Fn() -> Result<Request, PeerError>,
+    ) -> Result<Option<Response>, PeerError> {
         // Err would mean that the semaphore is closed, which nobody does.
         let _slot = self.slots.acquire().await;
         let response = self.send(request, None).await?;
@@ -248,9 +253,9 @@ fn message(request: Kind) -> Bytes {
 }
 
 /// The body of a message that is in parts, so that it can be sent again.
-fn body_of(parts: &[Bytes]) -> Content {
+fn body_of(parts: &[Bytes]) -> Body {
     match parts {
-        [part] => Content::Whole(part.clone()),
-        parts => Content::InParts(parts.to_vec()),
+        [part] => part.clone().into(),
+        parts => Body::wrap(Parts::new(parts.to_vec())),
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use super::send::{BrokeOff, SendError};
+use super::send::SendError;
 use crate::escape::one_line;
 
 /// Whether the peer closed the connection before it answered: what a request meets on a pooled connection that the peer
@@ -32,9 +32,9 @@ pub(super) trait Failed: Error + 'static {
     fn is_connect(&self) -> bool;
 }
 
-impl Failed for BrokeOff {
+impl Failed for reqwest::Error {
     fn is_connect(&self) -> bool {
-        false
+        self.is_connect()
     }
 }
 
@@ -44,7 +44,7 @@ impl Failed for SendError {
     }
 }
 
-/// The innermost cause.
+/// The innermost cause. reqwest's own text holds the URL, and so the key.
 pub(super) fn cause(error: &impl Failed) -> String {
     let cause = match sources(error).last() {
         Some(cause) => one_line(cause.to_string().as_bytes(), 200),

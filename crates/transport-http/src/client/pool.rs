@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use reqwest::{redirect, retry};
 use tokio::time::Instant;
 
 use super::ClientOptions;
@@ -47,17 +48,17 @@ impl Pool {
     }
 
     /// The client for the next request.
-    pub(super) fn client(&self, options: &ClientOptions) -> Client {
+    pub(super) fn client(&self, options: &ClientOptions) -> Result<Client, reqwest::Error> {
         let mut current = self.current();
         // Asked under the lock, so that no thread that comes late brings back an old one.
         let config = self.security.config();
         match &*current {
             Some(generation) if generation.config.is(&config) => {
-                return generation.client.clone();
+                return Ok(generation.client.clone());
             }
             _ => {}
         }
-        let client = config.client(options);
+        let client = config.client(options)?;
         let replaced = current.replace(Generation {
             client: client.clone(),
             born: Instant::now(),
@@ -66,7 +67,7 @@ impl Pool {
         drop(current);
         // Outside of the lock, as it closes connections.
         drop(replaced);
-        client
+        Ok(client)
     }
 
     /// Notes that a request leaves whose answer is of use until then.
@@ -145,4 +146,26 @@ impl Drop for Attempt<'_> {
             self.pool.failed(self.sent);
         }
     }
+}
+
+/// A client for plain HTTP with no connections yet.
+pub(super) fn new_client(options: &ClientOptions) -> Result<reqwest::Client, reqwest::Error> {
+    let client = reqwest::Client::builder()
+        .http1_only()
+        // A proxy named in the environment is not between peers.
+        .no_proxy()
+        // A redirect is no answer. Go's ServeMux sends 301 for keys with `//` or `/../`: to
+        // another key.
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        // Retries are for streams of HTTP/2, and each request would be copied for one.
+        .retry(retry::never().max_retries_per_request(0))
+        .tcp_nodelay(true)
+        .connect_timeout(options.connect_timeout)
+        .pool_max_idle_per_host(options.idle_per_peer)
+        .pool_idle_timeout(options.idle_timeout);
+    // Where a request is lost on its way the kernel knows sooner than the deadline tells.
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    let client = client.tcp_user_timeout(options.unacknowledged_timeout);
+    client.build()
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use gaggle_group::{Fetch, Fetched, OverBudget, PeerError, Verdict};
 use gaggle_proto::terms::{Terms, absence, value as entry};
 use http::header::CONTENT_TYPE;
+use reqwest::Response;
 use tokio::time::Instant;
 
 use super::{Asker, MAX_ERROR};
 use crate::client::body::{self, BodyError};
 use crate::client::failure;
 use crate::client::pool::Attempt;
-use crate::client::send::Response;
 use crate::encoding::PROTOBUF_TYPE;
 use crate::escape::one_line;
 use crate::headers::Reported;

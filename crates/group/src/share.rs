@@ -1,0 +1,123 @@
+//! How main entries and hot copies share a group's capacity.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The part of the capacity that the hot copies may have while the rest is asked for.
+///
+/// It begins with a ninth, golang/groupcache's rule: an eighth of what main has. From there it follows what each of the two would
+/// gain by more room. A store tells how often it is given a value that it had evicted not long ago
+/// ([`Store::recalls`](crate::Store::recalls)): with a little more room that value would have been there. Per byte that each has,
+/// the two are compared, as ARC (Megiddo and Modha, FAST 2003) compares recency and frequency by its ghosts. A value that main
+/// lacks costs a load from the origin, and a copy that is lacking a hop, so the former counts for more.
+pub(crate) struct Share {
+    /// In 1,024ths of the capacity.
+    hot: AtomicU64,
+    /// The recalls of both stores up to the last look.
+    seen: [AtomicU64; 2],
+}
+
+impl Share {
+    const WHOLE: u64 = 1 << 10;
+    const FIRST: u64 = Self::WHOLE / 9;
+    const LEAST: u64 = Self::WHOLE / 64;
+    const MOST: u64 = Self::WHOLE / 2;
+    /// How much it changes at a look, in 1,024ths.
+    const STEP: u64 = 4;
+    /// How many recalls are compared at a look.
+    const SAMPLE: u64 = 256;
+    /// How many hops a load from the origin is worth.
+    const LOAD_IN_HOPS: u64 = 4;
+
+    pub(crate) fn new() -> Self {
+        Self {
+            hot: AtomicU64::new(Self::FIRST),
+            seen: Default::default(),
+        }
+    }
+
+    /// The part of so much that the copies may have, in bytes.
+    pub(crate) fn of(&self, capacity: u64) -> u64 {
+        capacity / Self::WHOLE * self.hot.load(Relaxed)
+            + capacity % Self::WHOLE * self.hot.load(Relaxed) / Self::WHOLE
+    }
+
+    /// Looks at the recalls of main and of the copies, and at what each holds in bytes. Of two at once, one may look at nothing.
+    pub(crate) fn adapt(&self, recalls: [u64; 2], bytes: [u64; 2]) {
+        let seen = [self.seen[0].load(Relaxed), self.seen[1].load(Relaxed)];
+        let news = [0, 1].map(|n| recalls[n].saturating_sub(seen[n]));
+        if news[0] + news[1] < Self::SAMPLE {
+            return;
+        }
+        for (kept, now) in self.seen.iter().zip(recalls) {
+            kept.store(now, Relaxed);
+        }
+        // Gains per byte: both multiplied by the bytes of both, so that nothing is divided.
+        let gain = |news: u64, other: u64| u128::from(news) * u128::from(other.max(1));
+        let main = gain(news[0] * Self::LOAD_IN_HOPS, bytes[1]);
+        let hot = gain(news[1], bytes[0]);
+        let old = self.hot.load(Relaxed);
+        // A quarter apart at least: what is nearly right stays.
+        let new = if hot * 4 > main * 5 {
+            (old + Self::STEP).min(Self::MOST)
+        } else if main * 4 > hot * 5 {
+            old.saturating_sub(Self::STEP).max(Self::LEAST)
+        } else {
+            old
+        };
+        self.hot.store(new, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAPACITY: u64 = 1 << 20;
+
+    #[test]
+    fn copies_begin_with_a_ninth() {
+        let hot = Share::new().of(CAPACITY);
+        assert!((CAPACITY / 10..CAPACITY / 8).contains(&hot), "{hot}");
+        assert_eq!(Share::new().of(9), 0);
+        assert!(Share::new().of(1 << 48) > 1 << 44);
+    }
+
+    #[test]
+    fn who_lacks_more_for_each_byte_gets_more_within_bounds() {
+        let share = Share::new();
+        let held = [900_000, 100_000];
+        let mut recalls = [0, 0];
+        for _ in 0..1_000 {
+            recalls[1] += 300;
+            share.adapt(recalls, held);
+        }
+        assert_eq!(share.of(CAPACITY), CAPACITY / 2);
+        for _ in 0..1_000 {
+            recalls[0] += 300;
+            share.adapt(recalls, held);
+        }
+        assert_eq!(share.of(CAPACITY), CAPACITY / 64);
+    }
+
+    #[test]
+    fn a_load_is_worth_four_hops() {
+        let share = Share::new();
+        let before = share.of(CAPACITY);
+        // As many for each byte, weighed.
+        share.adapt([1_000, 4_000], [500_000, 500_000]);
+        assert_eq!(share.of(CAPACITY), before);
+        share.adapt([2_000, 9_100], [500_000, 500_000]);
+        assert!(share.of(CAPACITY) > before);
+    }
+
+    #[test]
+    fn a_few_recalls_say_nothing() {
+        let share = Share::new();
+        let before = share.of(CAPACITY);
+        share.adapt([0, 255], [1, 1]);
+        assert_eq!(share.of(CAPACITY), before);
+        share.adapt([0, 256], [1, 1]);
+        assert!(share.of(CAPACITY) > before);
+    }
+}
