@@ -33,6 +33,8 @@ mod doors;
 mod group;
 #[path = "instructions/hops.rs"]
 mod hops;
+#[path = "instructions/store.rs"]
+mod store;
 
 /// So many operations, and what has to be set up for them.
 type Run = fn(u64) -> Pin<Box<dyn Future<Output = ()>>>;
@@ -47,6 +49,11 @@ const fn case(name: &'static str, run: Run) -> Case {
 }
 
 const CASES: &[Case] = &[
+    case("store: get, hit", |n| Box::pin(store::hit(n))),
+    case("store: insert, evicting", |n| Box::pin(store::insert(n))),
+    case("store: insert over a value", |n| {
+        Box::pin(store::overwrite(n))
+    }),
     case("flight: a task, spawned and awaited", |n| {
         Box::pin(group::task(n))
     }),

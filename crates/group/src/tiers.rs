@@ -379,6 +379,28 @@ mod tests {
     }
 
     #[test]
+    fn copies_that_are_missed_get_more_room_than_values_that_nobody_misses() {
+        const CAPACITY: u64 = 2 << 20;
+        let store = || Arc::new(PagedStore::new(CAPACITY, Clock::monotonic()));
+        let tiers = Tiers::new(store(), store(), CAPACITY, Clock::monotonic());
+        let mut own = 0;
+        let mut share_after = |rounds: usize| {
+            for n in 0..rounds * 4_000 {
+                // Own values come once each; copies again and again, more of them than a ninth has room for.
+                own += 1;
+                put_within(&tiers, Tier::Main, &format!("own-{own}"), 100, CAPACITY);
+                let copy = format!("copy-{}", n % 4_000);
+                if tiers.get(copy.as_bytes()).is_none() {
+                    put_within(&tiers, Tier::Hot, &copy, 100, CAPACITY);
+                }
+            }
+            tiers.hot.bytes() as f64 / CAPACITY as f64
+        };
+        let (early, late) = (share_after(5), share_after(30));
+        assert!(early < 0.15 && late > 1.2 * early, "{early}, then {late}");
+    }
+
+    #[test]
     fn no_key_is_a_value_and_an_absence() {
         let tiers = tiers();
         put(&tiers, Tier::Main, "k", 10);

@@ -8,7 +8,7 @@ use gaggle_shards::Deadline;
 use crate::ceiling::Ceiling;
 use crate::place::{Location, Tag};
 use crate::queue::Queue;
-use crate::record::{self, Record};
+use crate::record::{self, Record, Small};
 use crate::terms::{self, Left, Terms};
 use crate::weight;
 use crate::{Held, Hit, Life};
@@ -124,23 +124,21 @@ impl Block {
         key: &[u8],
         open: impl FnOnce(Queue) -> (&'a [u8], &'a [u8]),
     ) -> Option<Found<'a>> {
-        let (records, shared, whole, values) = match self {
+        // Nearly all lie in pages: no jump by a table.
+        let (records, shared, whole, values) = if let Self::Page(_, page) = self {
             // Beginning with the records, so they need not be told apart from what follows.
-            Self::Page(_, page) => (
-                &page.bytes[..],
-                Some(&page.bytes),
-                &page.bytes[..],
-                page.values,
-            ),
-            Self::Open(_, queue) => {
-                let (records, values) = open(*queue);
-                (records, None, values, 0)
-            }
-            Self::Single(single) => return single.find(key),
-            Self::Free(_) => return None,
+            let bytes = &page.bytes;
+            (&bytes[..], Some(bytes), &bytes[..], page.values)
+        } else if let Self::Open(_, queue) = self {
+            let (records, values) = open(*queue);
+            (records, None, values, 0)
+        } else if let Self::Single(single) = self {
+            return single.find(key);
+        } else {
+            return None;
         };
         let record = Record::at(records, offset)?;
-        if record.key != key {
+        if !is_same(record.key, key) {
             return None;
         }
         let at = values + record.value.start..values + record.value.end;
@@ -310,6 +308,27 @@ impl Single {
     }
 }
 
+/// Apart, so that hits in closed pages have no code for it. Of a slice, and not of `Value`, which is to stay in registers.
+#[inline(never)]
+fn copy(bytes: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(bytes)
+}
+
+/// Whether two keys are the same. Most are short: two words that overlap, where a comparison of any length is a call.
+#[inline]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    const WORD: usize = size_of::<u64>();
+    if one.len() != other.len() {
+        return false;
+    }
+    if one.len() <= 2 * WORD
+        && let (Some(first), Some(last)) = (one.first_chunk::<WORD>(), one.last_chunk::<WORD>())
+    {
+        return Some(first) == other.first_chunk() && Some(last) == other.last_chunk();
+    }
+    one == other
+}
+
 // No methods: those would be for one lifetime of `Found` each, where the cache passes them on for any.
 
 /// The value with the time left.
@@ -353,6 +372,13 @@ fn hold_with_extras(found: &Found<'_>, left: Left) -> Held {
 }
 
 impl Found<'_> {
+    /// Whether a small entry's record could hold that value and those terms in the place of its own.
+    pub(crate) fn fits(&self, entry: &Small<'_>) -> bool {
+        self.value.len() == entry.value.len()
+            && record::is_timed(self.terms) == record::is_timed(entry.terms)
+            && self.terms.extras.len() == entry.terms.extras.len()
+    }
+
     /// Shared, or a copy of what is in no closed page. An empty one shares nothing.
     fn note(&self) -> Bytes {
         let note = self.terms.note();
@@ -407,20 +433,23 @@ impl Value<'_> {
     pub(crate) fn to_bytes(&self) -> Bytes {
         match self.shared {
             Some(whole) => whole.slice(self.at.clone()),
-            None => Bytes::copy_from_slice(self.as_slice()),
+            None => copy(self.as_slice()),
         }
     }
 
     /// In bytes.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.at.len()
     }
 
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         self.whole.get(self.at.clone()).unwrap_or_default()
     }
 
     /// Whether to have it means to copy it.
+    #[inline]
     pub(crate) fn is_copied(&self) -> bool {
         self.shared.is_none()
     }
@@ -433,5 +462,19 @@ mod tests {
     #[test]
     fn a_block_is_a_cache_line() {
         assert_eq!(size_of::<Slot>(), 64);
+    }
+
+    #[test]
+    fn keys_that_differ_in_a_byte_or_in_length_are_not_the_same() {
+        for len in 0..40_usize {
+            let key = vec![7; len];
+            assert!(is_same(&key, &key.clone()));
+            assert!(!is_same(&key, &vec![7; len + 1]));
+            for at in 0..len {
+                let mut other = key.clone();
+                other[at] = 8;
+                assert!(!is_same(&key, &other), "{len}, {at}");
+            }
+        }
     }
 }

@@ -20,7 +20,9 @@ pub(crate) use self::shorten::{Shorten, lowered};
 /// New records go to the end of a queue's open page, whose bytes are in a buffer that goes on being used: what it holds when
 /// the page is full is copied into one block of memory of exactly that size. So all of a page is freed at once, and the value
 /// of a hit is a part of it.
+#[repr(C)]
 pub(crate) struct Blocks {
+    // First what lookups read.
     slots: Vec<Slot>,
     /// The first of the free slots.
     free: Option<u32>,
@@ -93,6 +95,7 @@ impl Layout {
 
     /// Whether an entry of that many bytes goes into a page: a quarter at most, as a page is closed as soon as one does not
     /// fit any more.
+    #[inline]
     pub(crate) fn packs(self, len: usize) -> bool {
         len <= self.page / 4
     }
@@ -168,6 +171,7 @@ impl Blocks {
         closed + self.open.len() + 2 > self.layout.blocks
     }
 
+    #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<&Block> {
         self.slots.get(number as usize).map(|slot| &slot.0)
     }
@@ -196,6 +200,7 @@ impl Blocks {
     }
 
     /// Notes that a value was copied out of an open page; whether there were so many that it had better be closed.
+    #[inline(never)]
     pub(crate) fn note_copy(&self, location: Location) -> bool {
         let number = Some(location.block());
         let open = self.open.iter().find(|open| open.number == number);
@@ -258,24 +263,18 @@ impl Blocks {
         Location::new(number, offset)
     }
 
-    /// Stores a value in the place of an entry's older one of the same length, if nobody has got that.
+    /// Stores a value in the place of an entry's older one that it [fits](Found::fits), if nobody has got that.
     pub(crate) fn overwrite(&mut self, location: Location, entry: Small<'_>) -> bool {
         let (offset, Small { value, terms, .. }) = (location.offset(), entry);
-        let fits =
-            |records| Record::at(records, offset).is_some_and(|record| record.fits(value, terms));
         let Some(Slot(block)) = self.slots.get_mut(location.block() as usize) else {
             return false;
         };
         match block {
-            Block::Page(_, page) => fits(page.parts().0) && page.overwrite(offset, value, terms),
+            Block::Page(_, page) => page.overwrite(offset, value, terms),
             Block::Open(_, queue) => {
                 let open = &mut self.open[*queue as usize];
-                let fits = fits(&open.records);
-                if fits {
-                    let (records, values) = (&mut open.records, &mut open.values);
-                    record::overwrite(records, values, offset, value, terms);
-                }
-                fits
+                record::overwrite(&mut open.records, &mut open.values, offset, value, terms);
+                true
             }
             Block::Single(..) | Block::Free(_) => false,
         }

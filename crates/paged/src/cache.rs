@@ -263,8 +263,12 @@ impl<S: BuildHasher> PagedCache<S> {
 
         let mut dropped = Dropped::default();
         dropped.take(Some(value));
-        dropped.take_all(blocks);
-        self.make_room(home, spare, weight, passes, &mut dropped);
+        if !blocks.is_empty() {
+            dropped.take_all(blocks);
+        }
+        if self.shared.budget().is_over() {
+            self.make_room(home, spare, weight, passes, &mut dropped);
+        }
         dropped.finish();
         if overwrote {
             Insertion::Overwrote
@@ -327,14 +331,20 @@ impl<S: BuildHasher> PagedCache<S> {
     }
 
     /// Of the only hash of an operation, the part that the index keeps, and the shard that it chooses.
+    #[inline(always)]
     fn locate(&self, key: &[u8]) -> (u64, Tag, usize) {
-        // Without the length that a slice's `Hash` puts before it: nothing comes after.
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(key);
-        let hash = hasher.finish();
+        let hash = self.hash(key);
         (hash, Tag::of(hash), shard_of(hash, self.shards.len() - 1))
     }
 
+    fn hash(&self, key: &[u8]) -> u64 {
+        // Without the length that a slice's `Hash` puts before it: nothing comes after.
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
+        hasher.finish()
+    }
+
+    #[inline]
     fn read<R>(&self, key: &[u8], read: impl FnOnce(&Found<'_>, Left) -> R) -> Option<R> {
         let (hash, tag, home) = self.locate(key);
         let shard = &self.shards[home];
@@ -454,6 +464,7 @@ impl<S: BuildHasher> PagedCache<S> {
         Some(read(&found, left))
     }
 
+    #[inline]
     fn now(&self) -> Now<'_> {
         Now::of(&self.clock)
     }

@@ -52,8 +52,12 @@ impl Ghost {
         let Some([marks @ .., _]) = self.bucket(tag) else {
             return false;
         };
-        let found = marks.iter_mut().find(|kept| **kept == mark);
-        found.map(|kept| *kept = EMPTY).is_some()
+        // All of them, without a branch for each: mostly it is not there, and several are compared at a time.
+        let is_there = marks.iter().fold(false, |any, kept| any | (*kept == mark));
+        if is_there && let Some(kept) = marks.iter_mut().find(|kept| **kept == mark) {
+            *kept = EMPTY;
+        }
+        is_there
     }
 
     /// Has no more buckets than twice what so many entries need.

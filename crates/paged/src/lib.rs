@@ -1,4 +1,4 @@
-//! A concurrent cache of byte strings with a budget in bytes and nearly LRU order, for many small values and some large ones.
+//! A concurrent cache of byte strings with a budget in bytes, for many small values and some large ones, which resists scans.
 //!
 //! The main design decision: **a log of pages**. Small entries are packed into pages of up to 4 KiB, so that an entry takes
 //! little more than its key and its value, and eviction frees whole pages, whose memory is of use to values of any size.
@@ -8,8 +8,9 @@
 //! but what they take is charged to one total. A value may therefore be as large as the whole budget, whatever the number of
 //! shards; making room for it evicts from all of them. (The parts for that are those of `gaggle-shards`.)
 //!
-//! The third one: **a hit moves nothing**. It takes its shard's lock shared and notes the use in the index, where two are
-//! kept at most. Eviction looks at the oldest page, and moves what was used.
+//! The third one: **a hit moves nothing**. It takes its shard's lock shared and notes the use in the index, where three are
+//! kept at most. Eviction looks at the oldest page of one of two queues, and moves what was used: that is S3-FIFO, by the page, in
+//! one of four settings between which shadow caches decide. (`queue`, `log/evict`, `ghost` and `policy` in the source.)
 //!
 //! ```
 //! use std::time::Duration;
@@ -42,17 +43,18 @@
 //!
 //! # Trade-offs
 //!
-//! - The order is not strictly that of use: of two entries used since eviction last came by, the one whose page came first
-//!   goes first, whichever was used last.
-//! - An eviction passes 64 entries at most, and then takes the next ones though they were used: what it does under the lock
-//!   is bounded.
+//! - The order is that of queues, and not that of use: of two entries used since eviction last looked at them, the one whose page
+//!   came first goes first, whichever was used last.
+//! - An insertion lets 256 entries stay at most, and then takes the next ones though they were used: what it does is bounded.
 //! - Lookups share a lock. Sharing is not free: each lookup writes to the lock and to a counter beside it. Two threads that
 //!   hit the same shard pass that cache line to and fro, and so with the reference count of a popular value;
 //!   [`get_with`](PagedCache::get_with) clones nothing.
 //! - Order is kept within a shard, and approximately over all: eviction for an insertion takes from the insertion's own
 //!   shard if what is oldest there is among the oldest of all, and otherwise from the shard where that is, one page or large
 //!   entry at a time. Small caches have one shard.
-//! - Everything is admitted: a long scan over cold keys flushes the cache.
+//! - An entry that is used once and then for a long time not is taken for part of a scan. Its key is remembered for as long as about
+//!   1.35 times as many others leave, and is kept for longer if it comes back within that.
+//! - The shadow caches and the marks of keys that have left are part of the capacity: see [`PagedCache`].
 //! - Nothing runs in the background. An expired entry is found by the lookup that wants it, or leaves as eviction comes to
 //!   it or as its page is swept; until then it occupies its bytes.
 //! - A capacity can change, but the number of shards and the size of pages stay as they were made.

@@ -27,12 +27,14 @@ pub(crate) use self::evict::Passes;
 ///
 /// No foreign code is called here but the closures of lookups, before any change, and `Bytes::clone`. What is taken out is
 /// handed to the caller, to be dropped after unlocking.
+#[repr(C)]
 pub(crate) struct Log {
+    // As far as a cache line goes beside the lock, what lookups do not read, and then, in the next line, what they do.
     /// Which of the shards this is.
     number: usize,
+    ghost: Ghost,
     index: HashTable<Place>,
     blocks: Blocks,
-    ghost: Ghost,
     /// While lives are lowered: what that of an entry is lowered to as it is moved.
     ceiling: Option<Ceiling>,
     /// But for the hits and misses, which lookups count beside the lock.
@@ -86,9 +88,9 @@ impl Log {
 
     pub(crate) fn new(number: usize, layout: Layout) -> Self {
         Self {
-            number,
             index: HashTable::new(),
             blocks: Blocks::new(layout),
+            number,
             ghost: Ghost::default(),
             ceiling: None,
             stats: Stats::default(),
@@ -119,28 +121,11 @@ impl Log {
     /// Looks up, and changes nothing.
     #[inline]
     pub(crate) fn find(&self, tag: Tag, key: &[u8]) -> Option<(&Place, Found<'_>)> {
-        // The tag alone is nearly always enough to tell, and the key is compared once there is no probing to remember.
-        let place = self.index.find(tag.hash(), |place| place.tag() == tag)?;
-        match self.blocks.find(place.location(), key) {
-            Some(found) => Some((place, found)),
-            None => self.find_among(tag, key),
-        }
-    }
-
-    /// Looks up among several of that tag.
-    #[cold]
-    fn find_among(&self, tag: Tag, key: &[u8]) -> Option<(&Place, Found<'_>)> {
-        let mut found = None;
-        let place = self.index.find(tag.hash(), |place| {
-            place.tag() == tag && {
-                found = self.blocks.find(place.location(), key);
-                found.is_some()
-            }
-        })?;
-        Some((place, found?))
+        find(&self.index, &self.blocks, tag, key)
     }
 
     /// See [`Blocks::note_copy`].
+    #[inline]
     pub(crate) fn note_copy(&self, place: &Place) -> bool {
         self.blocks.note_copy(place.location())
     }
@@ -183,15 +168,19 @@ impl Log {
                 .is_some()
         {}
         self.stats.insertions += 1;
-        let old = self.find(tag, key).map(|(place, _)| place.location());
+        let old = find(&self.index, &self.blocks, tag, key).map(|(place, found)| {
+            let fits = matches!(&fresh, Fresh::Small(small) if found.fits(small));
+            (place, fits)
+        });
         self.stats.overwrites += u64::from(old.is_some());
-        if let (Some(old), Fresh::Small(small)) = (old, &fresh)
-            && self.blocks.overwrite(old, *small)
+        if let (Some((place, true)), Fresh::Small(small)) = (old, &fresh)
+            && self.blocks.overwrite(place.location(), *small)
         {
             // A use like a hit.
-            self.place(tag, old).map(Place::note_use);
+            place.note_use();
             return true;
         }
+        let old = old.map(|(place, _)| place.location());
         let before = self.taken();
         let queue = self.queue_for(tag, old, shared);
         let location = match fresh {
@@ -435,6 +424,16 @@ impl Log {
         self.blocks.small()
     }
 
+    /// The keys in a queue of large entries only, the oldest first, each with its uses.
+    pub(crate) fn order(&self, queue: Queue) -> Vec<(Vec<u8>, u64)> {
+        let entry = |number| {
+            let location = Location::new(number, 0);
+            let (tag, key) = self.blocks.audit_entry(location);
+            (key, self.place(tag, location).map_or(0, Place::uses))
+        };
+        self.blocks.audit_order(queue).map(entry).collect()
+    }
+
     pub(crate) fn index_slots(&self) -> usize {
         self.index.num_buckets()
     }
@@ -452,6 +451,40 @@ impl Log {
         assert!(self.index.capacity() <= Self::MIN_INDEX.max(8 * self.len()));
         self.blocks.audit(&live) + self.len() as u64 * weight::ENTRY + self.ghost.bytes()
     }
+}
+
+/// Looks a key up.
+#[inline]
+fn find<'i, 'b>(
+    index: &'i HashTable<Place>,
+    blocks: &'b Blocks,
+    tag: Tag,
+    key: &[u8],
+) -> Option<(&'i Place, Found<'b>)> {
+    // The tag alone is nearly always enough to tell, and the key is compared once there is no probing to remember.
+    let place = index.find(tag.hash(), |place| place.tag() == tag)?;
+    match blocks.find(place.location(), key) {
+        Some(found) => Some((place, found)),
+        None => find_among(index, blocks, tag, key),
+    }
+}
+
+/// Looks a key up among several of that tag.
+#[cold]
+fn find_among<'i, 'b>(
+    index: &'i HashTable<Place>,
+    blocks: &'b Blocks,
+    tag: Tag,
+    key: &[u8],
+) -> Option<(&'i Place, Found<'b>)> {
+    let mut found = None;
+    let place = index.find(tag.hash(), |place| {
+        place.tag() == tag && {
+            found = blocks.find(place.location(), key);
+            found.is_some()
+        }
+    })?;
+    Some((place, found?))
 }
 
 fn rehash(place: &Place) -> u64 {

@@ -28,20 +28,24 @@ impl Tag {
     pub(crate) const BITS: u32 = TAG_BITS;
 
     /// The low bits: the shard is chosen by higher ones.
+    #[inline]
     pub(crate) fn of(hash: u64) -> Self {
         Self((hash & ((1 << TAG_BITS) - 1)) as u32)
     }
 
+    #[inline]
     pub(crate) fn to_bits(self) -> u32 {
         self.0
     }
 
+    #[inline]
     pub(crate) fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
     /// What the table is asked with: it takes the group of slots from the low bits and its own tag from the seven highest,
     /// which are the same bits only beyond two million entries in a shard.
+    #[inline]
     pub(crate) fn hash(self) -> u64 {
         u64::from(self.0) | u64::from(self.0) << TAG_SHIFT
     }
@@ -55,17 +59,20 @@ impl Location {
     /// The largest page whose every record can be told, in bytes.
     pub(crate) const MAX_PAGE: usize = Self::GRANULARITY << OFFSET_BITS;
 
+    #[inline]
     pub(crate) fn new(block: u32, offset: usize) -> Self {
         debug_assert!(offset < Self::MAX_PAGE && offset.is_multiple_of(Self::GRANULARITY));
         Self(u64::from(block) << OFFSET_BITS | (offset / Self::GRANULARITY) as u64)
     }
 
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "24 bits")]
     pub(crate) fn block(self) -> u32 {
         (self.0 >> OFFSET_BITS) as u32
     }
 
     /// In bytes.
+    #[inline]
     pub(crate) fn offset(self) -> usize {
         (self.0 & ((1 << OFFSET_BITS) - 1)) as usize * Self::GRANULARITY
     }
@@ -75,6 +82,7 @@ impl Place {
     /// With one, a key asked for a thousand times goes as soon as a key asked for once.
     pub(crate) const MAX_USES: u64 = 3;
 
+    #[inline]
     pub(crate) fn new(tag: Tag, uses: u64, location: Location) -> Self {
         let uses = uses.min(Self::MAX_USES) * USE;
         Self(AtomicU64::new(
@@ -82,24 +90,29 @@ impl Place {
         ))
     }
 
+    #[inline]
     fn word(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(crate) fn tag(&self) -> Tag {
         Tag((self.word() >> TAG_SHIFT) as u32)
     }
 
+    #[inline]
     pub(crate) fn location(&self) -> Location {
         Location(self.word() & (USE - 1))
     }
 
+    #[inline]
     pub(crate) fn uses(&self) -> u64 {
         (self.word() & USES) / USE
     }
 
     /// Notes a use, and says whether that is news. Writes only if that is news, and without a read-modify-write, which is many times dearer: of two hits
     /// at the same instant one may be lost. Nothing but the uses changes while the lock is shared.
+    #[inline]
     pub(crate) fn note_use(&self) -> bool {
         let word = self.word();
         let is_news = word & USES < Self::MAX_USES * USE;

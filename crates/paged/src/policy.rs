@@ -106,10 +106,17 @@ impl Policy {
             self.fit(&mut duel, extent);
         }
         duel.access(tag, len);
-        self.setting.store(duel.setting(), Ordering::Relaxed);
+        self.follow(&duel);
         Charge {
             freed,
             charged: duel.bytes(),
+        }
+    }
+
+    /// Writes only what is new: every insertion reads it.
+    fn follow(&self, duel: &Duel) {
+        if self.setting.load(Ordering::Relaxed) != duel.setting() {
+            self.setting.store(duel.setting(), Ordering::Relaxed);
         }
     }
 
@@ -118,7 +125,7 @@ impl Policy {
         let mut duel = self.duel.lock().unwrap_or_else(PoisonError::into_inner);
         let freed = duel.bytes();
         *duel = Duel::default();
-        self.setting.store(duel.setting(), Ordering::Relaxed);
+        self.follow(&duel);
         self.sample.store(Self::FIRST_SAMPLE, Ordering::Relaxed);
         Charge { freed, charged: 0 }
     }
@@ -149,6 +156,13 @@ impl Policy {
         let mean_len = u32::try_from(mean).unwrap_or(u32::MAX);
         self.mean.store(mean_len, Ordering::Relaxed);
         duel.fit(mean, room / one_in);
+    }
+
+    /// Follows a setting, for entries of that mean length, until the next access to a key of the sample.
+    #[cfg(test)]
+    pub(crate) fn force(&self, setting: u8, mean: u32) {
+        self.setting.store(setting, Ordering::Relaxed);
+        self.mean.store(mean, Ordering::Relaxed);
     }
 
     #[cfg(test)]

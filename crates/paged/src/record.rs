@@ -46,7 +46,10 @@ impl Small<'_> {
         }
         records.extend_from_slice(self.terms.extras);
         records.extend_from_slice(self.key);
-        records.resize(records.len().next_multiple_of(Location::GRANULARITY), 0);
+        // Three bytes at most: fewer than a call would be worth.
+        while !records.len().is_multiple_of(Location::GRANULARITY) {
+            records.push(0);
+        }
     }
 }
 
@@ -113,13 +116,6 @@ impl<'a> Record<'a> {
             & !(Location::GRANULARITY - 1)
     }
 
-    /// Whether the record could hold that value and those terms in the place of its own.
-    pub(crate) fn fits(&self, value: &[u8], terms: Terms<'_>) -> bool {
-        self.value.len() == value.len()
-            && is_timed(self.terms) == is_timed(terms)
-            && self.terms.extras.len() == terms.extras.len()
-    }
-
     /// The record at an offset where one begins; `None` at the end.
     #[inline]
     pub(crate) fn at(records: &'a [u8], offset: usize) -> Option<Self> {
@@ -158,7 +154,7 @@ fn extras_at(terms: Terms<'_>) -> usize {
     if is_timed(terms) { 2 * WORD } else { WORD }
 }
 
-/// Writes a value and terms that [fit](Record::fits) over those of the record at an offset.
+/// Writes a value and terms that [fit](crate::block::Found::fits) over those of the record at an offset.
 pub(crate) fn overwrite(
     records: &mut [u8],
     values: &mut [u8],
@@ -175,7 +171,7 @@ pub(crate) fn overwrite(
     set_terms(records, offset, terms);
 }
 
-/// Writes terms that [fit](Record::fits) over those of the record at an offset.
+/// Writes terms that [fit](crate::block::Found::fits) over those of the record at an offset.
 pub(crate) fn set_terms(records: &mut [u8], offset: usize, terms: Terms<'_>) {
     if is_timed(terms)
         && let Some(old) = records.get_mut(offset + WORD..offset + 2 * WORD)

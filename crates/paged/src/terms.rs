@@ -63,8 +63,17 @@ const LEN: usize = size_of::<u16>();
 const FIXED: usize = 3 * WINDOW + LEN;
 
 /// The extras of an entry: empty, without an allocation, where it has neither windows nor a note.
+#[inline]
 pub(crate) fn encode(life: &Life, note: &[u8]) -> Vec<u8> {
-    // Without a `ttl` they have no meaning.
+    // Without a `ttl` the windows have no meaning.
+    if life.ttl.is_none() && note.is_empty() {
+        return Vec::new();
+    }
+    encode_some(life, note)
+}
+
+#[inline(never)]
+fn encode_some(life: &Life, note: &[u8]) -> Vec<u8> {
     let windows = life.ttl.map_or(Windows::default(), |_| Windows::of(life));
     if windows == Windows::default() && note.is_empty() {
         return Vec::new();

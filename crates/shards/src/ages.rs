@@ -41,6 +41,7 @@ impl Ages {
 
     /// The number of shards.
     #[must_use]
+    #[inline]
     pub fn shards(&self) -> usize {
         self.oldest.len()
     }
@@ -48,16 +49,19 @@ impl Ages {
     // Relaxed throughout: an age that is told late costs at most an eviction in another order.
 
     /// The time for something that is put in as the youngest.
+    #[inline]
     pub fn next(&self) -> u32 {
         self.now.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The time for something that is moved to the young end.
+    #[inline]
     pub fn now(&self) -> u32 {
         self.now.load(Ordering::Relaxed)
     }
 
     /// What a shard's oldest is from now on.
+    #[inline]
     pub fn tell(&self, shard: usize, oldest: Oldest) {
         let word = match oldest {
             Oldest::Nothing => NOTHING,

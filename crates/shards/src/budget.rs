@@ -40,21 +40,25 @@ impl Budget {
     // counts, and whoever finds it too high locks the shards to look for entries. A capacity that
     // is seen late costs an eviction, or the one who lowers it evicts instead.
     /// The bytes that are charged.
+    #[inline]
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 
     /// The bytes that may be charged now.
+    #[inline]
     pub fn capacity(&self) -> u64 {
         self.capacity.load(Ordering::Relaxed)
     }
 
     /// Whether more is charged than may be.
+    #[inline]
     pub fn is_over(&self) -> bool {
         self.used() > self.capacity()
     }
 
     /// How old the oldest of each shard is.
+    #[inline]
     pub fn ages(&self) -> &Ages {
         &self.ages
     }
@@ -77,6 +81,7 @@ impl Budget {
 
     /// Charges one number of bytes in place of another, in one step: an overwrite must not look, for a moment, as if it held both
     /// values.
+    #[inline]
     pub fn exchange(&self, freed: u64, charged: u64) {
         match charged.cmp(&freed) {
             // Not even a zero is added: that would take the cache line away from the others just
@@ -88,6 +93,7 @@ impl Budget {
     }
 
     /// Bytes are charged no more.
+    #[inline]
     pub fn refund(&self, weight: u64) {
         self.used.fetch_sub(weight, Ordering::Relaxed);
     }

@@ -90,6 +90,7 @@ impl Deadline {
     pub const NEVER: Self = Self(u64::MAX);
 
     /// The clock is read only if there is a time to live. One that overflows ends with the clock, in 584 years.
+    #[inline]
     pub fn after(ttl: Option<Duration>, clock: &Clock) -> Self {
         ttl.map_or(Self::NEVER, |ttl| {
             let end = saturating_nanos(clock.now()).saturating_add(saturating_nanos(ttl));
@@ -99,12 +100,14 @@ impl Deadline {
 
     /// For where it is kept as bytes.
     #[must_use]
+    #[inline]
     pub fn to_bits(self) -> u64 {
         self.0
     }
 
     /// What [`to_bits`](Self::to_bits) gave.
     #[must_use]
+    #[inline]
     pub fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
@@ -115,11 +118,12 @@ impl Deadline {
     /// # Errors
     ///
     /// Where it has passed.
+    #[inline]
     pub fn left(self, clock: &Clock) -> Result<Option<Duration>, Expired> {
         if self == Self::NEVER {
             return Ok(None);
         }
-        self.left_at(saturating_nanos(clock.now())).map(Some)
+        self.left_now(clock).map(Some)
     }
 
     /// As [`left`](Self::left), by the time of a change or a scan.
@@ -127,6 +131,7 @@ impl Deadline {
     /// # Errors
     ///
     /// Where it has passed.
+    #[inline]
     pub fn left_by(self, now: &mut Now<'_>) -> Result<Option<Duration>, Expired> {
         if self == Self::NEVER {
             return Ok(None);
@@ -135,11 +140,18 @@ impl Deadline {
     }
 
     /// Since when it has passed, if it has. The time is asked for only if there is a deadline.
+    #[inline]
     pub fn expired(self, now: &mut Now<'_>) -> Option<Expired> {
         if self == Self::NEVER {
             return None;
         }
         self.left_at(now.nanos()).err()
+    }
+
+    /// Apart, so that lookups of what has no deadline have no code for reading the clock.
+    #[inline(never)]
+    fn left_now(self, clock: &Clock) -> Result<Duration, Expired> {
+        self.left_at(saturating_nanos(clock.now()))
     }
 
     fn left_at(self, now: u64) -> Result<Duration, Expired> {
@@ -169,6 +181,7 @@ pub struct Now<'a> {
 impl<'a> Now<'a> {
     /// The time that the clock will show when it is first asked for.
     #[must_use]
+    #[inline]
     pub fn of(clock: &'a Clock) -> Self {
         Self { clock, nanos: None }
     }

@@ -6,22 +6,22 @@ use crate::Stats;
 /// What a shard holds behind its lock, with the counts of lookups.
 ///
 /// It has a cache line of its own: two, as processors fetch pairs. The counts lie beside the lock, whose line a lookup has
-/// to write in any case.
+/// to write in any case, and what is held begins in that line too: fields in the order in which they are written here.
 #[derive(Debug, Default)]
-#[repr(align(128))]
+#[repr(C, align(128))]
 pub struct Counted<T> {
-    inner: RwLock<T>,
     hits: AtomicU64,
     misses: AtomicU64,
+    inner: RwLock<T>,
 }
 
 impl<T> Counted<T> {
     /// With no lookups counted.
     pub fn new(inner: T) -> Self {
         Self {
-            inner: RwLock::new(inner),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
+            inner: RwLock::new(inner),
         }
     }
 
@@ -29,11 +29,13 @@ impl<T> Counted<T> {
     ///
     /// A panic under the lock does not poison it. So a holder runs foreign code, whose panic may unwind, only where what it
     /// holds is consistent.
+    #[inline]
     pub fn lock(&self) -> RwLockWriteGuard<'_, T> {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For lookups, which do not wait for each other. As to panics, see [`lock`](Self::lock).
+    #[inline]
     pub fn share(&self) -> RwLockReadGuard<'_, T> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner)
     }

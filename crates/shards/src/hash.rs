@@ -26,6 +26,7 @@ impl Default for Xxh3State {
 impl BuildHasher for Xxh3State {
     type Hasher = Xxh3Hasher;
 
+    #[inline]
     fn build_hasher(&self) -> Xxh3Hasher {
         Xxh3Hasher { state: self.seed }
     }
@@ -82,6 +83,7 @@ pub struct IdentityState;
 impl BuildHasher for IdentityState {
     type Hasher = IdentityHasher;
 
+    #[inline]
     fn build_hasher(&self) -> IdentityHasher {
         IdentityHasher(0)
     }
@@ -92,6 +94,7 @@ impl BuildHasher for IdentityState {
 pub struct IdentityHasher(u64);
 
 impl Hasher for IdentityHasher {
+    #[inline]
     fn write_u64(&mut self, hash: u64) {
         self.0 = hash;
     }
@@ -101,6 +104,7 @@ impl Hasher for IdentityHasher {
         self.0 = xxh3_64_with_seed(bytes, self.0);
     }
 
+    #[inline]
     fn finish(&self) -> u64 {
         self.0
     }
@@ -111,6 +115,7 @@ impl Hasher for IdentityHasher {
 /// High bits, but not the seven highest: the shard's own table tells apart the entries of a group of slots by those, and
 /// they must not be the same throughout a shard. The low bits choose the group.
 #[must_use]
+#[inline]
 pub fn shard_of(hash: u64, mask: usize) -> usize {
     (hash >> (64 - 7 - 10)) as usize & mask
 }

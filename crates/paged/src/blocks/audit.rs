@@ -18,6 +18,12 @@ impl Blocks {
         (record.tag, record.key.to_vec())
     }
 
+    /// The blocks of a queue but for its open page, the oldest first.
+    pub(crate) fn audit_order(&self, queue: Queue) -> impl Iterator<Item = u32> {
+        let list = self.lists[queue as usize].iter(&self.links);
+        list.map(|(number, _)| number)
+    }
+
     /// The blocks are as the entries in each say, and all of them in the order; returns what they take.
     pub(crate) fn audit(&self, live: &std::collections::HashMap<u32, u16>) -> u64 {
         let mut free = 0;

@@ -6,6 +6,7 @@ mod capacity;
 mod foreign;
 mod lives;
 mod pages;
+mod policy;
 mod scan;
 mod shorten;
 

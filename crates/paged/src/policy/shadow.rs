@@ -90,7 +90,8 @@ impl Fifo {
 
     /// Notes a use of a key; whether it is there.
     fn note_use(&mut self, tag: u32) -> bool {
-        let found = self.slots.iter_mut().find(|slot| slot.is(tag));
+        let at = position(&self.slots, |slot| slot.is(tag));
+        let found = at.and_then(|at| self.slots.get_mut(at));
         found
             .map(|slot| *slot = slot.with_uses(slot.uses() + 1))
             .is_some()
@@ -229,9 +230,24 @@ impl Shadow {
 
     fn recall(&mut self, tag: u32) -> bool {
         let mark = Slot::mark(tag);
-        let at = self.ghost.iter().position(|kept| *kept == mark);
+        let at = position(&self.ghost, |kept| kept == mark);
         at.and_then(|at| self.ghost.remove(at)).is_some()
     }
+}
+
+/// Where the first of those is that `is` it. Looks at a number of them at a time, without a branch for each: mostly none is.
+fn position<T: Copy>(slots: &VecDeque<T>, is: impl Fn(T) -> bool) -> Option<usize> {
+    const AT_A_TIME: usize = 32;
+    let (first, second) = slots.as_slices();
+    let within = |slots: &[T]| {
+        let chunks = slots.chunks(AT_A_TIME);
+        let (n, chunk) = chunks
+            .enumerate()
+            .find(|(_, chunk)| chunk.iter().fold(false, |any, slot| any | is(*slot)))?;
+        let at = chunk.iter().position(|slot| is(*slot))?;
+        Some(n * AT_A_TIME + at)
+    };
+    within(first).or_else(|| Some(first.len() + within(second)?))
 }
 
 #[cfg(test)]

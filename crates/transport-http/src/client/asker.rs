@@ -221,8 +221,9 @@ impl Asker {
 
     /// Sends a request, and once more if the peer closes the connection before it answers. All
     /// requests here may be repeated: they read, or remove, or put what is taken once by its name.
-    /// After `until` an answer is of no use. `request` makes the request, each time that it is sent: most are sent once, and
-    /// a copy would cost more than another one.
+    /// After `until` an answer is of no use.
+    ///
+    /// `request` makes the request for each attempt. Few need a second one, and a copy for it would be made each time.
     pub(super) async fn send(
         &self,
         request: impl Fn() -> Result<Request, PeerError>,

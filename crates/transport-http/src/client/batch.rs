@@ -15,9 +15,9 @@ use gaggle_proto::peer::batch_answer::Result as Kind;
 use gaggle_proto::peer::{BatchAnswer, BatchItem, BatchRequest, Value};
 use gaggle_proto::terms;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use prost::Message;
-use reqwest::Request;
+use reqwest::{Request, Response};
 use tokio::select;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -26,8 +26,7 @@ use super::asker::{Asker, MAX_ERROR, useful};
 use super::queue::{Brought, Item, Turn};
 use super::{body, failure};
 use crate::batch::{self, Frames};
-use crate::encoding::PROTOBUF_TYPE;
-use crate::headers;
+use crate::{Encoding, headers};
 
 /// How long before its deadline a get learns that it was not sent, so that it does not take that
 /// for silence.
@@ -68,10 +67,8 @@ impl<'a> Batch<'a> {
         let Some(_slot) = self.slot().await else {
             return;
         };
-        match self.request() {
-            Ok(Some(request)) => self.exchange(request, turn).await,
-            Ok(None) => {}
-            Err(failure) => self.fail(&failure),
+        if let Some(message) = self.message() {
+            self.exchange(message, turn).await;
         }
     }
 
@@ -102,15 +99,15 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The request for those that still wait; `None` if nobody does.
-    fn request(&mut self) -> Result<Option<Request>, PeerError> {
+    /// What asks for those that still wait; `None` if nobody does.
+    fn message(&mut self) -> Option<Bytes> {
         let now = Instant::now();
         self.items.retain(
             |item| matches!(item, Some(item) if !item.answer.is_closed() && item.until > now),
         );
         self.left = self.items.len();
         if self.left == 0 {
-            return Ok(None);
+            return None;
         }
         let items = self.items.iter_mut().flatten().map(|item| BatchItem {
             group: std::mem::take(&mut item.group),
@@ -124,20 +121,14 @@ impl<'a> Batch<'a> {
         let message = BatchRequest {
             items: items.collect(),
         };
-        let message = Bytes::from(message.encode_to_vec());
-        let mut request =
-            Request::new(Method::POST, self.asker.base()?).with_body(Content::Whole(message));
-        let headers = request.headers_mut();
-        headers.insert(headers::FORWARDED, headers::ONE);
-        headers.insert(headers::BATCH, headers::ONE);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF_TYPE));
-        Ok(Some(request))
+        Some(message.encode_to_vec().into())
     }
 
-    async fn exchange(&mut self, request: Request, turn: Turn) {
+    async fn exchange(&mut self, message: Bytes, turn: Turn) {
         let began = Instant::now();
+        let asker = self.asker;
         let sent = select! {
-            sent = self.asker.send(request, Some(self.until)) => sent,
+            sent = asker.send(|| asking(asker, message.clone()), Some(self.until)) => sent,
             () = deserted(&mut self.items) => return,
         };
         let response = match sent {
@@ -296,6 +287,17 @@ impl<'a> Batch<'a> {
         }
         self.left = 0;
     }
+}
+
+/// A request with a batch.
+fn asking(asker: &Asker, message: Bytes) -> Result<Request, PeerError> {
+    let mut request = Request::new(Method::POST, asker.base()?);
+    let headers = request.headers_mut();
+    headers.insert(headers::FORWARDED, headers::ONE);
+    headers.insert(headers::BATCH, headers::ONE);
+    headers.insert(CONTENT_TYPE, Encoding::Protobuf.content_type());
+    *request.body_mut() = Some(message.into());
+    Ok(request)
 }
 
 /// The text of a trace; none is empty.

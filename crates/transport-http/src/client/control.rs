@@ -14,7 +14,7 @@ use gaggle_proto::peer::{
 };
 use gaggle_proto::{MAX_HANDED, MAX_NEWS, hello, notices};
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use prost::Message;
 use reqwest::{Body, Request, Response};
 use tokio::time::Instant;
@@ -23,9 +23,8 @@ use self::message::{HandOverMessage, PutMessage};
 use super::asker::{Asker, MAX_ERROR};
 use super::{body, failure};
 use crate::bounds::{MAX_REQUEST, read_news};
-use crate::encoding::PROTOBUF_TYPE;
-use crate::headers;
 use crate::message::Parts;
+use crate::{Encoding, headers};
 
 mod message;
 
@@ -209,7 +208,7 @@ impl Asker {
         let headers = request.headers_mut();
         headers.insert(headers::FORWARDED, headers::ONE);
         headers.insert(headers::CONTROL, headers::ONE);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF_TYPE));
+        headers.insert(CONTENT_TYPE, Encoding::Protobuf.content_type());
         *request.body_mut() = Some(body);
         Ok(request)
     }

@@ -23,12 +23,17 @@ async fn a_fetch_is_a_get_as_groupcache_sends_it_and_a_few_headers() {
     assert_eq!(lines.remove(0), "GET /_groupcache/scores/Tom HTTP/1.1");
     lines.sort_unstable();
     let host = format!("host: {}", fake.address);
-    let [deadline, forwarded, max_value, sent_host] = lines[..] else {
+    let [accept, deadline, forwarded, max_value, sent_host] = lines[..] else {
         panic!("{head}")
     };
     assert_eq!(
-        (forwarded, max_value, sent_host),
-        ("gaggle-forwarded: 1", "gaggle-max-value: 1048576", &*host),
+        (accept, forwarded, max_value, sent_host),
+        (
+            "accept: */*",
+            "gaggle-forwarded: 1",
+            "gaggle-max-value: 1048576",
+            &*host
+        ),
     );
     // What is left of the deadline, less what the answer's way back may take.
     let millis: u128 = deadline
