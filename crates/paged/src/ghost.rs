@@ -32,7 +32,7 @@ impl Ghost {
 
     /// Remembers a key that has left a shard which holds that many entries.
     pub(crate) fn remember(&mut self, tag: Tag, held: usize) {
-        self.fit(held);
+        self.grow(held);
         let mark = mark(tag);
         if let Some([marks @ .., written]) = self.bucket(tag)
             && let Some(oldest) = marks.get_mut(usize::from(*written))
@@ -68,7 +68,9 @@ impl Ghost {
         }
     }
 
-    fn fit(&mut self, held: usize) {
+    /// Has as many buckets as so many entries need, or an eighth more. A shard asks for this as it fills, so that what this takes
+    /// comes little by little, and not all at the first key that leaves.
+    pub(crate) fn grow(&mut self, held: usize) {
         let need = Self::buckets_for(held);
         if need > self.buckets.len() {
             self.resize(need + need / 8);

@@ -198,6 +198,7 @@ impl Log {
             self.make_place();
             let place = Place::new(tag, 0, location);
             self.index.insert_unique(tag.hash(), place, rehash);
+            self.ghost.grow(self.index.len());
         }
         self.fill_main(shared);
         self.tidy(now, shared, dropped);

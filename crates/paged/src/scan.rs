@@ -59,7 +59,7 @@ impl Bands {
     }
 }
 
-/// What a call of [`PagedCache::scan`] gives.
+/// What a call of [`PagedCache::scan`](crate::PagedCache::scan) gives.
 pub(crate) struct Batch {
     pub(crate) entries: Vec<(Bytes, Held)>,
     bytes: u64,

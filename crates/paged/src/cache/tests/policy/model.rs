@@ -147,12 +147,17 @@ impl Model {
     }
 
     fn insert(&mut self, n: usize, len: usize, ttl: Option<u64>) {
-        let (queue, uses) = match self.take(n) {
+        let old = self.take(n);
+        let is_new = old.is_none();
+        let (queue, uses) = match old {
             Some((queue, old)) => (queue, old.uses),
             None => (self.queue_of_new(n), 0),
         };
         let end = ttl.map(|ttl| self.now + ttl);
         self.queue(queue).push_back(Entry { n, len, uses, end });
+        if is_new {
+            self.ghost.grow(self.len());
+        }
         self.fill_main();
         self.settle();
         let mut passes = PASSES;
