@@ -187,8 +187,9 @@ impl Server {
     ) -> Result<Response, Refusal> {
         let wait = headers::duration(asked, &headers::DEADLINE_MS).map_err(Refusal::Number)?;
         let max_value = headers::number(asked, &headers::MAX_VALUE).map_err(Refusal::Number)?;
+        let marked = asked.contains_key(headers::FORWARDED);
         let hop = match self.options.unmarked {
-            Unmarked::Route if !asked.contains_key(headers::FORWARDED) => Hop::First,
+            Unmarked::Route if !marked => Hop::First,
             Unmarked::Route | Unmarked::Answer => Hop::Forwarded,
         };
         let removals = headers::removals(asked).map_err(Refusal::Removal)?;
@@ -224,7 +225,9 @@ impl Server {
                     let hold = hold(group, &value).await;
                     let hold = hold.map_err(Refusal::NoRoom)?;
                     let terms = of_value(freshness, &metadata);
-                    return Ok(self.found(value, minute_qps, hold, &terms));
+                    // Only nodes of our kind mark their requests. Any other has the bytes that it has always had.
+                    let rate = minute_qps.filter(|_| marked);
+                    return Ok(self.found(value, rate, hold, &terms));
                 }
                 Some((len, limit)) => Error::ValueTooLarge {
                     group: group.name().clone(),

@@ -44,7 +44,7 @@ fn check_prints_everything_and_what_it_prints_is_a_configuration() {
         "max-value = \"8MiB\"",
         "max-wait = \"1s\"",
         "drain-delay = \"2s\"",
-        "hot-copies = \"sampled\"",
+        "hot-copies = \"worth\"",
         &format!("ttl = \"1m 30s\"  # {config}:3"),
         "negative-ttl = \"5s\"  # GAGGLE_GROUPS__SCORES__NEGATIVE_TTL",
         &format!("url = \"http://127.0.0.1:7000/{{key}}\"  # {config}:6"),

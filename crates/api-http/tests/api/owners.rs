@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use bytes::Bytes;
 use gaggle_api_http::{FrontOptions, front_door};
 use gaggle_group::{
-    Entry, Fetch, Fetched, Group, Groups, Guest, Member, Notice, Peer, PeerError, PeerRequests,
-    Route, Router, async_trait,
+    Entry, Fetch, Fetched, Group, Groups, Guest, Member, NoHotCopies, Notice, Peer, PeerError,
+    PeerRequests, Route, Router, async_trait,
 };
 use serde_json::json;
 
@@ -94,6 +94,7 @@ pub(crate) fn owned_by(owner: &Arc<Owner>) -> Group {
     Group::builder("scores")
         .origin_fn(|_: Bytes| async { Err::<Option<Bytes>, _>("every key is the owner's") })
         .router(Arc::new(AllTheirs(Arc::clone(owner))))
+        .hot_copies(NoHotCopies)
         .build()
         .unwrap()
 }
