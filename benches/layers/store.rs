@@ -82,15 +82,18 @@ fn reads(group: &mut BenchmarkGroup<'_, WallTime>, load: &Workload) {
     assert_eq!(absent.stats().hits, 0, "a bench of misses");
 }
 
-/// Keys come round in order, twice as many as fit, so that each is new and takes the place of one other.
+/// Each key is new, a number of as many bytes as those of the others, and takes the place of one other.
 fn inserts(group: &mut BenchmarkGroup<'_, WallTime>, load: &Workload) {
     let store = room_for(load, KEYS / 2);
     fill(&store, load);
-    let mut keys = load.entries().cycle();
+    let mut values = load.entries().cycle();
+    let (mut key, mut next) = (*b"new-000000", 0_u32);
     group.bench_function("insert evicting one, 100-byte values, 1 thread", |b| {
         b.iter(|| {
-            let (key, value) = keys.next().expect("a cycle has no end");
-            store.insert(key, value.clone())
+            let (_, value) = values.next().expect("a cycle has no end");
+            next += 1;
+            key[6..].copy_from_slice(&next.to_be_bytes());
+            store.insert(&key, value.clone())
         });
     });
     assert_eq!(store.stats().overwrites, 0, "a bench of new keys");
