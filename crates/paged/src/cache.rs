@@ -391,7 +391,6 @@ impl<S: BuildHasher> PagedCache<S> {
     /// Tells the policy of an access to a key of its sample.
     #[cold]
     fn observe(&self, tag: Tag, len: u64, is_insertion: bool) {
-        let budget = self.shared.budget();
         let charge = self.shared.policy().observe(tag, len, is_insertion, || {
             let taken = |shard: &Counted<Log>| {
                 let log = shard.share();
@@ -405,7 +404,7 @@ impl<S: BuildHasher> PagedCache<S> {
             Extent {
                 entries,
                 bytes,
-                capacity: budget.capacity(),
+                capacity: self.shared.limit(),
             }
         });
         self.shared.charge_statistics(charge);

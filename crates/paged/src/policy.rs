@@ -99,8 +99,11 @@ impl Policy {
         };
         let freed = duel.bytes();
         if duel.is_to_be_fitted() {
+            if !may_grow {
+                return Charge::default();
+            }
             let extent = extent();
-            if !may_grow || extent.capacity < Self::LEAST {
+            if extent.capacity < Self::LEAST || extent.entries == 0 {
                 return Charge::default();
             }
             self.fit(&mut duel, extent);
@@ -144,7 +147,10 @@ impl Policy {
         let is_right = (each - each / 8..2 * each + each / 4).contains(&(room / one_in));
         if !is_right {
             let wanted = 1 << (room / each).max(1).ilog2();
-            let wanted = wanted.clamp(Self::ONE_IN, Self::LEAST_OFTEN);
+            // Not at once: the first few entries say little, and a sample that is too small is asked too rarely to notice.
+            let wanted = wanted
+                .clamp(Self::ONE_IN, Self::LEAST_OFTEN)
+                .min(2 * one_in);
             if wanted != one_in {
                 // Of the keys that the shadows hold, some would not be asked for any more.
                 duel.forget();

@@ -73,7 +73,7 @@ impl Shared {
     // Relaxed, as in `Budget`.
 
     /// What both queues may hold together.
-    fn limit(&self) -> u64 {
+    pub(crate) fn limit(&self) -> u64 {
         self.small.limit.load(Ordering::Relaxed)
     }
 

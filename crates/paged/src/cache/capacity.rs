@@ -41,11 +41,13 @@ impl<S: BuildHasher> PagedCache<S> {
             // Before any entry: they come again.
             self.shared.forget_statistics();
         }
+        // Nobody waits for this: what was used stays, for as many rounds as its uses are worth.
+        let mut passes = Passes::for_all_of(self.len());
         resize_with(self.shared.budget(), capacity, || {
-            // Nobody waits for this: what was used stays, however many rounds that takes.
-            self.evict_until_within(None, Spare::Nothing, Passes::unbounded(), &mut dropped);
+            self.evict_until_within(None, Spare::Nothing, &mut passes, &mut dropped);
         });
-        self.shared.set_limit(capacity);
+        // Another thread may have asked for another one meanwhile.
+        self.shared.set_limit(self.shared.budget().capacity());
         dropped.finish();
     }
 
@@ -99,7 +101,8 @@ impl<S: BuildHasher> PagedCache<S> {
         } else {
             Spare::Nothing
         };
-        self.evict_until_within(Some(home), spare, passes, dropped)
+        let mut passes = passes;
+        self.evict_until_within(Some(home), spare, &mut passes, dropped)
     }
 
     /// Makes room for a page that was needed to move entries. Says how many entries went.
@@ -111,7 +114,7 @@ impl<S: BuildHasher> PagedCache<S> {
         &self,
         home: Option<usize>,
         spare: Spare<'_>,
-        mut passes: Passes,
+        passes: &mut Passes,
         dropped: &mut Dropped,
     ) -> usize {
         let mut evicted = 0;
@@ -127,7 +130,7 @@ impl<S: BuildHasher> PagedCache<S> {
             } else {
                 Spare::Nothing
             };
-            let count = self.evict_at(at, due.queue, spare, &mut passes, dropped);
+            let count = self.evict_at(at, due.queue, spare, passes, dropped);
             evicted += count.unwrap_or_default();
             count.is_some()
         });

@@ -22,9 +22,10 @@ impl Default for Passes {
 }
 
 impl Passes {
-    /// As many as are asked for. It ends all the same: each round of the main queue costs uses.
-    pub(crate) fn unbounded() -> Self {
-        Self(usize::MAX)
+    /// As many as what was used in so many entries needs for all of its rounds. Lookups beside it note uses again, so that without
+    /// a bound it might not end.
+    pub(crate) fn for_all_of(entries: usize) -> Self {
+        Self(entries.saturating_mul(4).saturating_add(256))
     }
 
     /// Whether one more may stay.
