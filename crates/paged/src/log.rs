@@ -316,7 +316,7 @@ impl Log {
                     Fate::Leaves(state) => {
                         place.remove();
                         self.count_evicted(state);
-                        if state == State::Fresh && page.queue == Queue::Small {
+                        if state == State::Fresh && is_remembered(page.queue, shared) {
                             self.ghost.remember(record.tag, held);
                         }
                         continue;
@@ -486,6 +486,12 @@ fn find_among<'i, 'b>(
         }
     })?;
     Some((place, found?))
+}
+
+/// Whether a key that leaves that queue is remembered. Without a small queue those of the main one are, so that
+/// [`recalls`](Shared::recalls) goes on counting; such keys go to the main queue in any case.
+fn is_remembered(queue: Queue, shared: &Shared) -> bool {
+    queue == Queue::Small || !shared.policy().rules().has_small()
 }
 
 fn rehash(place: &Place) -> u64 {

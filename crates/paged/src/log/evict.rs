@@ -2,7 +2,7 @@
 
 use gaggle_shards::Now;
 
-use super::{Fate, Leaving, Log, Spare};
+use super::{Fate, Leaving, Log, Spare, is_remembered};
 use crate::block::Block;
 use crate::place::{Location, Place};
 use crate::policy::Rules;
@@ -176,7 +176,7 @@ impl Log {
                 None
             }
             Fate::Leaves(state) => {
-                if state == State::Fresh && queue == Queue::Small {
+                if state == State::Fresh && is_remembered(queue, shared) {
                     self.ghost.remember(tag, self.index.len());
                 }
                 self.forget(tag, location);

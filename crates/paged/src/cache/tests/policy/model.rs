@@ -247,7 +247,7 @@ impl Model {
         {
             entry.uses = left;
             self.queue(Queue::Main).push_back(entry);
-        } else if queue == Queue::Small && !self.is_gone(&entry) {
+        } else if (queue == Queue::Small || self.rules.0 == 0) && !self.is_gone(&entry) {
             self.ghost.remember(tag(entry.n), held);
         }
     }
