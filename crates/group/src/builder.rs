@@ -159,7 +159,7 @@ impl GroupBuilder {
         self
     }
 
-    /// Other stores than the LRU. Each must by itself stay within the group's capacity.
+    /// Other stores than those of pages. Each must by itself stay within the group's capacity.
     pub fn stores(mut self, main: Arc<dyn Store>, hot: Arc<dyn Store>) -> Self {
         self.stores = Some((main, hot));
         self

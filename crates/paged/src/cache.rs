@@ -89,7 +89,7 @@ impl Holding<'_, '_> {
 /// **Accounts.** [`bytes`](Self::bytes) is the sum of what an allocator gives for the blocks, by sizes of which there
 /// are eight to each doubling, and of a share of bookkeeping for each block and each entry. It is never above the
 /// [`capacity`](Self::capacity) when no insertion is running. The unused rest of an open page is part of it: two of up to
-/// 8 KiB in each shard. So are the marks of keys that have left, three bytes for each entry. The shadow caches, of up to 19 KiB, are
+/// 8 KiB in each shard. So are the marks of keys that have left, three bytes for each entry. The shadow caches, of about 19 KiB, are
 /// not part of it, but of what the capacity bounds.
 ///
 /// What to know:
