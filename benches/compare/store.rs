@@ -6,7 +6,7 @@
 //! compared. CPU time of the threads, not time on the clock: it leaves out the time in which another program had the core.
 //! Time asleep at a contended lock is left out too, but not the system calls for it.
 //!
-//! The ratios are to the first side, which is `gaggle-paged` unless `GAGGLE_SIDE` asks for others, parted by commas.
+//! The ratios are to the first side, which is `gaggle-paged` unless `GAGGLE_SIDE` asks for others, separated by commas.
 
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 
@@ -44,7 +44,7 @@ fn main() {
     } else {
         (1, 1_000)
     };
-    // Some alone, parted by commas. Counting instructions with callgrind wants one.
+    // Some alone, separated by commas. Counting instructions with callgrind wants one.
     let only = std::env::var("GAGGLE_SIDE").ok();
 
     let load = Workload::new(KEYS);

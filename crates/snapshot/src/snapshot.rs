@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt};
@@ -24,6 +24,8 @@ const AHEAD: usize = 2;
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     path: Arc<Path>,
+    /// Held by the thread that writes, which may go on after its caller has given up.
+    writing: Arc<Mutex<()>>,
 }
 
 /// What was written.
@@ -43,6 +45,7 @@ impl Snapshot {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into().into(),
+            writing: Arc::default(),
         }
     }
 
@@ -55,7 +58,7 @@ impl Snapshot {
     /// snapshot of the group. What could not be written after `within` is left out; the call ends a second after that at
     /// the latest.
     ///
-    /// Of two calls at one time, one may fail.
+    /// Of two calls at one time, the later one fails, also where the earlier one has timed out and its disk still works.
     ///
     /// # Errors
     ///
@@ -65,7 +68,14 @@ impl Snapshot {
         // More than a clock can tell is as good as a day.
         let within = within.min(Duration::from_secs(60 * 60 * 24));
         let until = Instant::now() + within;
-        let writing = spawn_blocking(move || file::write(&path, &group, until));
+        let alone = Arc::clone(&self.writing);
+        let writing = spawn_blocking(move || {
+            // Both would use one temporary file, and the first would put the half of the second in place.
+            let Ok(_alone) = alone.try_lock() else {
+                return Err(Flaw::Io(ErrorKind::ResourceBusy.into()));
+            };
+            file::write(&path, &group, until)
+        });
         let written = match timeout(within + TO_DISK, writing).await {
             Ok(written) => written.unwrap_or_else(|lost| Err(Flaw::Io(lost_thread(lost)))),
             Err(_) => Err(Flaw::Io(ErrorKind::TimedOut.into())),
