@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -15,6 +16,9 @@ use crate::{Flaw, Written};
 const PART_KEYS: usize = 1_024;
 const PART_BYTES: u64 = 4 << 20;
 
+/// What the name of a file that is being written ends with. No snapshot may have such a name.
+pub(crate) const SUFFIX: &str = ".gaggle-partial";
+
 /// How many keys are read at a time.
 const READ_KEYS: usize = 1_024;
 
@@ -22,6 +26,7 @@ const READ_KEYS: usize = 1_024;
 pub(crate) struct Checked {
     file: File,
     group: String,
+    keys: u64,
 }
 
 impl Checked {
@@ -31,10 +36,18 @@ impl Checked {
             return Ok(None);
         };
         let mut reader = Reader::begin(BufReader::new(&file), group)?;
-        while reader.next_key()?.is_some() {}
+        let mut keys = 0;
+        while reader.next_key()?.is_some() {
+            keys += 1;
+        }
         file.rewind()?;
         let group = group.to_owned();
-        Ok(Some(Self { file, group }))
+        Ok(Some(Self { file, group, keys }))
+    }
+
+    /// How many keys it has.
+    pub(crate) fn keys(&self) -> u64 {
+        self.keys
     }
 
     /// Gives its keys to `take`, a part at a time, until that wants no more.
@@ -76,21 +89,61 @@ fn open(path: &Path) -> Result<Option<File>, Flaw> {
     Ok(Some(File::open(path)?))
 }
 
-/// Writes the keys of a group, until that time at most. With no keys, what is there stays.
-pub(crate) fn write(path: &Path, group: &Group, until: Instant) -> Result<Written, Flaw> {
+/// Writes the keys of a group, until that time at most. What is there stays if there are no keys,
+/// or fewer than `at_least`, or fewer than `complete_before` because the time was over.
+pub(crate) fn write(
+    path: &Path,
+    group: &Group,
+    until: &Deadline,
+    at_least: u64,
+    complete_before: u64,
+) -> Result<Written, Flaw> {
     leave_to_others(path, group.name())?;
     let (first, next) = first_part(group);
     if first.is_empty() {
         return Ok(Written::default());
     }
     let beside = beside(path);
-    let written = write_beside(&beside, group, first, next, until)
-        .and_then(|written| fs::rename(&beside, path).map(|()| written));
+    // Only a file that this crate wrote for this group is removed to make room, or a link, which is
+    // not followed.
+    if !beside.is_symlink() {
+        leave_to_others(&beside, group.name())?;
+    }
+    let written = write_beside(&beside, group, first, next, until).and_then(|mut written| {
+        let is_worth_less = !written.complete && written.keys < complete_before;
+        written.replaced = written.keys >= at_least && !is_worth_less;
+        if written.replaced {
+            fs::rename(&beside, path)?;
+        } else {
+            fs::remove_file(&beside)?;
+        }
+        Ok(written)
+    });
     if written.is_err() {
         // It is of no use; that it cannot be removed is less than the failure that is told.
         let _ = fs::remove_file(&beside);
     }
     Ok(written?)
+}
+
+/// When a write has to end. Clones are one deadline.
+#[derive(Debug, Clone)]
+pub(crate) struct Deadline(Arc<Mutex<Instant>>);
+
+impl Deadline {
+    pub(crate) fn new(at: Instant) -> Self {
+        Self(Arc::new(Mutex::new(at)))
+    }
+
+    /// Brings it forward; never back.
+    pub(crate) fn shorten(&self, at: Instant) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = at.min(*now);
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Whether the file, if there is one, is this group's to replace.
@@ -124,7 +177,7 @@ fn write_beside(
     group: &Group,
     first: Vec<Key>,
     mut next: Option<Cursor>,
-    until: Instant,
+    until: &Deadline,
 ) -> io::Result<Written> {
     let mut writer = Writer::begin(BufWriter::new(create(path)?), group.name(), MAX_LEN)?;
     let mut part = first;
@@ -139,7 +192,7 @@ fn write_beside(
             break true;
         };
         // What has been written is worth more than what is left.
-        if Instant::now() >= until {
+        if until.is_over() {
             break false;
         }
         (part, next) = group.kept_keys(from, PART_KEYS, PART_BYTES);
@@ -151,13 +204,14 @@ fn write_beside(
         keys,
         bytes: len,
         complete,
+        replaced: false,
     })
 }
 
 /// Of one name, so that one that was left by a process that was killed does not stay.
 fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
+    name.push(SUFFIX);
     name.into()
 }
 
@@ -167,9 +221,27 @@ fn create(path: &Path) -> io::Result<File> {
         _ => {}
     }
     let mut options = OpenOptions::new();
-    // Anew, so that no link is followed and the permissions are these.
+    // A new file: no link is followed, and the permissions are these.
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_brought_forward_and_never_back() {
+        let now = Instant::now();
+        let deadline = Deadline::new(now + Duration::from_secs(3_600));
+        assert!(!deadline.is_over());
+        deadline.clone().shorten(now);
+        assert!(deadline.is_over());
+        deadline.shorten(now + Duration::from_secs(3_600));
+        assert!(deadline.is_over());
+    }
 }

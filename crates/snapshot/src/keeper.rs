@@ -1,25 +1,28 @@
 //! Warms a group, and keeps its snapshot from then on.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use gaggle_group::{Group, WarmOptions};
+use gaggle_group::{Group, WarmEnd, WarmOptions};
 use tokio::sync::oneshot::{self, error::RecvError};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error, info, warn};
 
-use crate::{Snapshot, SnapshotError, Written};
+use crate::{Snapshot, SnapshotError, WriteOptions, Written};
 
-/// How long a snapshot may take that nobody waits for.
-const UNHURRIED: Duration = Duration::from_secs(60);
+/// How long a snapshot that holds most of what an incomplete warm start should have loaded is
+/// kept: the origin may have failed, and the keys are of use at the next start.
+const KEPT: Duration = Duration::from_secs(60 * 60);
 
 /// How a [`Keeper`] goes about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// The time between one snapshot and the next. `None`: there is one at the end alone. Default 5 minutes.
+    /// The time between one snapshot and the next. `None`: there is one at the end alone. Default
+    /// 5 minutes.
     pub interval: Option<Duration>,
     /// How fast keys are loaded at the start, and for how long.
     pub warm: WarmOptions,
@@ -34,10 +37,11 @@ impl Default for Options {
     }
 }
 
-/// Has a group load the keys of its snapshot, and then writes a new one at intervals and when it is [stopped](Self::stop).
-/// Dropped, it ends without that.
+/// Has a group load the keys of its snapshot, and then writes a new one at intervals and when it
+/// is [stopped](Self::stop). Dropped, it ends without that.
 ///
-/// What happens goes to the log: a line when the group is warm, and a warning when a file cannot be used or written.
+/// What happens goes to the log: a line when the group is warm, and a warning when a file cannot
+/// be used or written.
 #[derive(Debug)]
 pub struct Keeper {
     stop: oneshot::Sender<Duration>,
@@ -46,8 +50,8 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts it. To be called when the group's [`Router`](gaggle_group::Router) knows who the members are: a node loads
-    /// what it owns then. Needs a tokio runtime.
+    /// Starts it. To be called when the group's [`Router`](gaggle_group::Router) knows who the
+    /// members are: a node loads what it owns then. Needs a tokio runtime.
     pub fn start(group: Group, snapshot: Snapshot, options: Options) -> Self {
         let (stop, stopped) = oneshot::channel();
         let has_warmed = Arc::new(AtomicBool::new(false));
@@ -56,6 +60,7 @@ impl Keeper {
             snapshot,
             options,
             has_warmed: Arc::clone(&has_warmed),
+            kept_until: None,
         };
         Self {
             stop,
@@ -69,8 +74,8 @@ impl Keeper {
         self.has_warmed.load(Relaxed)
     }
 
-    /// Writes a last snapshot, for so long at most, and ends; after a second more in any case. If the group is still being
-    /// warmed, that ends, and the earlier snapshot stays.
+    /// Writes a last snapshot, for so long at most, and ends; after a second more in any case. If
+    /// the group is still being warmed, that ends, and the earlier snapshot stays.
     pub async fn stop(mut self, within: Duration) {
         let most = within.saturating_add(Duration::from_secs(1));
         // An error means that it has ended.
@@ -85,10 +90,12 @@ struct Keeping {
     snapshot: Snapshot,
     options: Options,
     has_warmed: Arc<AtomicBool>,
+    /// Until when a snapshot with much more keys stays, as a warm start did not load all of them.
+    kept_until: Option<Instant>,
 }
 
 impl Keeping {
-    async fn run(self, mut stop: oneshot::Receiver<Duration>) {
+    async fn run(mut self, mut stop: oneshot::Receiver<Duration>) {
         let usable = tokio::select! {
             usable = self.warm() => usable,
             _ = &mut stop => return,
@@ -99,8 +106,16 @@ impl Keeping {
         }
         loop {
             match self.asked_to_stop(&mut stop).await {
-                None => self.write(UNHURRIED).await,
-                Some(Ok(within)) => return self.write(within).await,
+                // Asked to stop meanwhile, it is the last one.
+                None => {
+                    if self.write(&mut stop).await {
+                        return;
+                    }
+                }
+                Some(Ok(within)) => {
+                    self.write_within(within, pending()).await;
+                    return;
+                }
                 // Whoever could ask for a last one is gone.
                 Some(Err(_)) => return,
             }
@@ -118,22 +133,44 @@ impl Keeping {
         }
     }
 
+    /// Writes a snapshot for which there is time unless `stop` says otherwise. True if it did.
+    async fn write(&self, stop: &mut oneshot::Receiver<Duration>) -> bool {
+        let mut stopped = false;
+        let hurry = async {
+            match stop.await {
+                Ok(within) => {
+                    stopped = true;
+                    within
+                }
+                // The handle is gone, and the task with it.
+                Err(_) => pending().await,
+            }
+        };
+        self.write_within(WriteOptions::default().within, hurry)
+            .await;
+        stopped
+    }
+
     /// Says whether the file is one to be replaced.
-    async fn warm(&self) -> bool {
+    async fn warm(&mut self) -> bool {
         let began = Instant::now();
         let (group, path) = (self.group.name(), self.snapshot.path().display());
         match self.snapshot.warm(&self.group, &self.options.warm).await {
             Ok(None) => info!(%group, %path, "there is no snapshot yet, so the group starts cold"),
-            Ok(Some(warmed)) => info!(
-                %group,
-                loaded = warmed.keys.loaded,
-                absent = warmed.keys.absent,
-                failed = warmed.keys.failed,
-                skipped = warmed.keys.skipped,
-                seconds = began.elapsed().as_secs_f64(),
-                end = warmed.end.as_str(),
-                "warmed"
-            ),
+            Ok(Some(warmed)) => {
+                info!(
+                    %group,
+                    loaded = warmed.keys.loaded,
+                    absent = warmed.keys.absent,
+                    failed = warmed.keys.failed,
+                    skipped = warmed.keys.skipped,
+                    seconds = began.elapsed().as_secs_f64(),
+                    end = warmed.end.as_str(),
+                    "warmed"
+                );
+                let is_whole = warmed.end != WarmEnd::OutOfTime && warmed.keys.failed == 0;
+                self.kept_until = (!is_whole).then(|| Instant::now() + KEPT);
+            }
             Err(SnapshotError { flaw, .. }) if flaw.is_of_others() => {
                 error!(
                     %group,
@@ -153,15 +190,22 @@ impl Keeping {
         true
     }
 
-    async fn write(&self, within: Duration) {
+    async fn write_within(&self, within: Duration, hurry: impl Future<Output = Duration>) {
         let (group, path) = (self.group.name(), self.snapshot.path().display());
-        match self.snapshot.write(&self.group, within).await {
+        let mut options = WriteOptions::default();
+        options.within = within;
+        if self.kept_until.is_some_and(|until| Instant::now() < until) {
+            options.at_least = self.snapshot.keys() / 2;
+        }
+        let written = self.snapshot.write_with(&self.group, &options, hurry);
+        match written.await {
             Ok(Written {
                 keys,
                 bytes,
                 complete,
+                replaced,
                 ..
-            }) => debug!(%group, %path, keys, bytes, complete, "snapshot written"),
+            }) => debug!(%group, %path, keys, bytes, complete, replaced, "snapshot written"),
             Err(SnapshotError { flaw, .. }) => {
                 warn!(%group, %path, reason = %flaw, "the snapshot cannot be written");
             }

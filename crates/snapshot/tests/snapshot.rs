@@ -227,6 +227,58 @@ async fn without_time_it_writes_the_first_keys() {
 }
 
 #[tokio::test]
+async fn without_time_a_snapshot_with_more_keys_stays() {
+    let world = World::new();
+    let group = world.group();
+    fill(&group, 5_000).await;
+    let snapshot = world.snapshot();
+    let all = snapshot.write(&group, PATIENCE).await.unwrap();
+    assert!(all.replaced && snapshot.keys() == 5_000, "{all:?}");
+    let before = fs::read(world.path()).unwrap();
+    let cut = snapshot.write(&group, Duration::ZERO).await.unwrap();
+    assert!(!cut.complete && !cut.replaced, "{cut:?}");
+    assert_eq!(fs::read(world.path()).unwrap(), before);
+    assert_eq!(world.files(), ["things.keys"]);
+}
+
+#[tokio::test]
+async fn a_snapshot_stays_for_a_while_if_the_warm_start_could_not_load_its_keys() {
+    let world = World::new();
+    let group = world.group();
+    fill(&group, 4).await;
+    world.snapshot().write(&group, PATIENCE).await.unwrap();
+    let before = fs::read(world.path()).unwrap();
+
+    // Warming waits a second after each failure.
+    world.origin.fail_next(3);
+    let started = world.group();
+    let keeper = world.start(&started);
+    warmed(&keeper).await;
+    keeper.stop(PATIENCE).await;
+    assert_eq!(started.stats().main.entries, 1);
+    assert_eq!(fs::read(world.path()).unwrap(), before);
+}
+
+#[tokio::test]
+async fn only_what_this_crate_has_left_makes_room_for_a_file_that_is_written() {
+    let world = World::new();
+    let group = world.group();
+    fill(&group, 10).await;
+    let beside = world.dir.path().join("things.keys.gaggle-partial");
+    world.snapshot().write(&group, PATIENCE).await.unwrap();
+    let whole = fs::read(world.path()).unwrap();
+    for left in [&b""[..], &whole[..3], &whole[..whole.len() / 2]] {
+        fs::write(&beside, left).unwrap();
+        let written = world.snapshot().write(&group, PATIENCE).await.unwrap();
+        assert!(written.replaced, "{left:?}");
+    }
+    fs::write(&beside, "precious").unwrap();
+    let refused = world.snapshot().write(&group, PATIENCE).await.unwrap_err();
+    assert!(matches!(refused.flaw, Flaw::Foreign), "{refused}");
+    assert_eq!(fs::read(&beside).unwrap(), b"precious");
+}
+
+#[tokio::test]
 async fn it_is_written_at_intervals() {
     let world = World::new();
     let group = world.group();
@@ -259,7 +311,11 @@ async fn what_is_no_file_is_not_opened_and_a_link_is_not_followed() {
     // Where it is written, somebody has put a link to a file of value.
     let precious = world.dir.path().join("precious");
     fs::write(&precious, "precious").unwrap();
-    symlink(&precious, world.dir.path().join("things.keys.tmp")).unwrap();
+    symlink(
+        &precious,
+        world.dir.path().join("things.keys.gaggle-partial"),
+    )
+    .unwrap();
     world.snapshot().write(&group, SECOND * 60).await.unwrap();
     assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
     let missing = world.dir.path().join("missing/things.keys");
