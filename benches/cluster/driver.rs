@@ -1,7 +1,8 @@
-//! The load: so many connections, each of which asks, waits for the answer, looks at it and asks again.
+//! The load: so many connections, each of which asks, waits for the answer, looks at it and asks
+//! again.
 //!
-//! It shares the cores with what it measures, so it does little: requests are written beforehand, one thread carries all
-//! connections, and of an answer only the head is parsed.
+//! It shares the cores with what it measures, so it does little: requests are written beforehand,
+//! one thread carries all connections, and of an answer only the head is parsed.
 
 use std::io;
 use std::net::SocketAddr;
@@ -70,7 +71,8 @@ pub(crate) struct Outcome {
     pub(crate) latency: Histogram<u64>,
 }
 
-/// Asks `addr` over that many connections. An answer that is not 200 with the right body, or none, ends the run as an error.
+/// Asks `addr` over that many connections. An answer that is not 200 with the right body, or none,
+/// ends the run as an error.
 pub(crate) fn run(
     addr: SocketAddr,
     connections: usize,

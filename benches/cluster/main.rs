@@ -1,13 +1,15 @@
-//! Whole systems as processes, beside each other: Gaggle nodes as they are released, golang/groupcache nodes, a bare axum
-//! handler, and axum with one reqwest request for each key. One driver asks all of them, over loopback.
+//! Whole systems as processes, beside each other: Gaggle nodes as they are released,
+//! golang/groupcache nodes, a bare axum handler, and axum with one reqwest request for each key.
+//! One driver asks all of them, over loopback.
 //!
 //! ```sh
 //! just bench-cluster        # builds gaggle-node, and runs this: about three minutes
 //! ```
 //!
-//! The sides take turns in short rounds; what is printed are medians over the rounds, and ratios of medians. The driver has
-//! one of the cores mostly to itself, so that a side's requests per second on two cores are close to what it answers with
-//! one. CPU time is that of all processes of a side, from `/proc`, and leaves the driver out.
+//! The sides take turns in short rounds; what is printed are medians over the rounds, and ratios
+//! of medians. The driver has one of the cores mostly to itself, so that a side's requests per
+//! second on two cores are close to what it answers with one. CPU time is that of all processes of
+//! a side, from `/proc`, and leaves the driver out.
 
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 #![expect(
@@ -60,7 +62,8 @@ fn main() -> io::Result<()> {
         let addr = addr.ok_or_else(|| io::Error::other("expected an address"))?;
         return role.serve(addr, arguments.get(2).cloned());
     }
-    // Without `--bench`, as `cargo test` runs it: the driver and the bare handler only, as nothing else is built then.
+    // Without `--bench`, as `cargo test` runs it: the driver and the bare handler only, as nothing
+    // else is built then.
     let asked = |name: &str| arguments.iter().any(|argument| argument == name);
     if !asked("--bench") || asked("--test") {
         return smoke();
@@ -119,7 +122,8 @@ fn keys(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("key-{n:06}")).collect()
 }
 
-/// `GET /api?key=` of each key. Every answer has to be the key's value, or the one that a constant handler gives.
+/// `GET /api?key=` of each key. Every answer has to be the key's value, or the one that a constant
+/// handler gives.
 fn requests(keys: &[String], constant: Option<&str>) -> Requests {
     Requests::new(
         keys.iter().map(String::as_str),
@@ -292,7 +296,8 @@ impl Contest {
         }
     }
 
-    /// Fills every side, runs the rounds, prints a table, and returns the medians in the order of the sides.
+    /// Fills every side, runs the rounds, prints a table, and returns the medians in the order of
+    /// the sides.
     fn run(self, title: &str) -> io::Result<Vec<Figures>> {
         for (side, requests) in &self.sides {
             driver::run(side.front, CALLERS, requests, Order::Once)?;

@@ -45,8 +45,8 @@ impl Process {
     pub(crate) fn cpu(&self) -> io::Result<Duration> {
         let path = format!("/proc/{}/stat", self.child.id());
         let stat = fs::read_to_string(&path)?;
-        // proc_pid_stat(5): the program's name, which may hold anything, ends with the last parenthesis; the fields 14 and
-        // 15 of the line are the 12th and 13th behind it.
+        // proc_pid_stat(5): the program's name, which may hold anything, ends with the last
+        // parenthesis; the fields 14 and 15 of the line are the 12th and 13th behind it.
         let ticks = stat.rsplit_once(')').map(|(_, fields)| {
             let mut fields = fields.split_ascii_whitespace().skip(11);
             let mut next = || fields.next()?.parse::<u64>().ok();
@@ -69,8 +69,8 @@ impl Drop for Process {
     }
 }
 
-/// `N` addresses of loopback that nobody uses at the moment: all members' addresses have to be known before the first of
-/// them starts.
+/// `N` addresses of loopback that nobody uses at the moment: all members' addresses have to be
+/// known before the first of them starts.
 pub(crate) fn free<const N: usize>() -> io::Result<[SocketAddr; N]> {
     let mut held = Vec::new();
     let mut addrs = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];

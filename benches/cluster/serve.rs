@@ -21,8 +21,8 @@ pub(crate) enum Role {
     Bare,
     /// Answers `/{key}` with the key's value: what is behind the caches.
     Origin,
-    /// Asks an upstream for each request, one request for each, with reqwest: what a hop costs where gets do not share
-    /// requests.
+    /// Asks an upstream for each request, one request for each, with reqwest: what a hop costs
+    /// where gets do not share requests.
     Proxy,
 }
 

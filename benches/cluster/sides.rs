@@ -116,7 +116,8 @@ pub(crate) fn groupcache<const N: usize>(
         command.args(["-peers", &base_urls(&members), "-group", "bench"]);
         command.args(["-origin", &format!("http://{origin}/")]);
         if node == 0 && !settings.copies {
-            // There is no switch for copies alone; but this node is asked only for what others own.
+            // There is no switch for copies alone; but this node is asked only for what others
+            // own.
             command.args(["-cache", "0"]);
         }
         command.stderr(Stdio::null());
@@ -153,7 +154,8 @@ fn base_urls(members: &[SocketAddr]) -> String {
     urls.join(",")
 }
 
-/// `gaggle-node` as released, which is built into the same directory as the benches; or another one, to compare with.
+/// `gaggle-node` as released, which is built into the same directory as the benches; or another
+/// one, to compare with.
 pub(crate) fn node_binary() -> io::Result<PathBuf> {
     if let Some(other) = env::var_os("GAGGLE_NODE") {
         return Ok(other.into());

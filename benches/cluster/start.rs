@@ -10,7 +10,8 @@ use crate::sides::{self, Settings};
 use crate::table::Target;
 use crate::{keys, median, requests, until_answered};
 
-/// The time that a released node takes, its first load from the origin included, and the size of the program.
+/// The time that a released node takes, its first load from the origin included, and the size of
+/// the program.
 pub(crate) fn targets(starts: usize) -> io::Result<Vec<Target>> {
     let origin = sides::own(Role::Origin, None)?;
     let request = Arc::new(requests(&keys(1), None));

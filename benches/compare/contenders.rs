@@ -1,4 +1,5 @@
-//! The caches, each as its documentation makes one, behind the two operations that all of them have.
+//! The caches, each as its documentation makes one, behind the two operations that all of them
+//! have.
 
 #![allow(
     clippy::borrowed_box,

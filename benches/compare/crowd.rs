@@ -51,7 +51,8 @@ impl Meeting {
         (0..size.keys).map(meeting).collect()
     }
 
-    /// The same, except that all callers of all keys arrive at one gate, and no load ends by itself.
+    /// The same, except that all callers of all keys arrive at one gate, and no load ends by
+    /// itself.
     pub(crate) fn all(size: Size, round: usize) -> Vec<Self> {
         let joined = Arc::new(Gate::new(size.waiters()));
         let meeting = |key| Self::new(key, round, Arc::clone(&joined), Arc::new(Gate::new(1)));
@@ -112,7 +113,8 @@ impl<S: Sharer> Crowd for Sharing<S> {
     }
 }
 
-/// Callers that wait for tokio's `Notify`: nothing shared but the signal, no value, no key to be looked up.
+/// Callers that wait for tokio's `Notify`: nothing shared but the signal, no value, no key to be
+/// looked up.
 pub(crate) struct Notified;
 
 impl Crowd for Notified {

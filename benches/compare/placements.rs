@@ -1,4 +1,5 @@
-//! The placements, each as its documentation makes one, behind the operations that all of them have.
+//! The placements, each as its documentation makes one, behind the operations that all of them
+//! have.
 
 #![allow(
     clippy::expect_used,
@@ -29,15 +30,15 @@ pub(crate) trait Placement: Sized {
     const NAME: &'static str;
     fn new(members: Member) -> Self;
 
-    /// Finds the owner in the form in which a program would want it. What it returns only keeps the compiler from dropping
-    /// the work.
+    /// Finds the owner in the form in which a program would want it. What it returns only keeps
+    /// the compiler from dropping the work.
     fn look_up(&self, key: &[u8]) -> usize;
 
     /// The owner's number.
     fn owner(&self, key: &[u8]) -> Member;
 
-    /// What it takes to have one member more, `members` being those there are. Others may be reading, so nothing is changed
-    /// in place.
+    /// What it takes to have one member more, `members` being those there are. Others may be
+    /// reading, so nothing is changed in place.
     fn joined(&self, members: Member) -> Self;
 }
 
@@ -133,8 +134,8 @@ impl Placement for Ketama {
     }
 }
 
-/// A ring of `SipHash`, which leaves virtual nodes to its user; here as many as ketama's. The node is that of its
-/// documentation.
+/// A ring of `SipHash`, which leaves virtual nodes to its user; here as many as ketama's. The node
+/// is that of its documentation.
 pub(crate) struct Hashring(HashRing<VirtualNode>);
 
 #[derive(Clone, Copy, Hash)]
@@ -179,9 +180,10 @@ impl Placement for Hashring {
     }
 }
 
-/// Lamping and Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014, figure 1, over xxh3: the hash that the
-/// gaggle profile uses, so that the two differ in the placement alone. (The crate `jumphash` has the same loop over
-/// `SipHash`.) Its members are numbers, and only the last of them can leave.
+/// Lamping and Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014, figure 1, over
+/// xxh3: the hash that the gaggle profile uses, so that the two differ in the placement alone.
+/// (The crate `jumphash` has the same loop over `SipHash`.) Its members are numbers, and only the
+/// last of them can leave.
 pub(crate) struct Jump {
     addresses: Vec<SocketAddr>,
 }

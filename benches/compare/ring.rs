@@ -1,9 +1,10 @@
-//! `gaggle_ring::Ring` beside the placements that one might take instead: what a look-up costs, how even the load is, what a
-//! join moves and how long it takes, all sides in one run.
+//! `gaggle_ring::Ring` beside the placements that one might take instead: what a look-up costs,
+//! how even the load is, what a join moves and how long it takes, all sides in one run.
 //!
-//! Look-ups and joins are CPU time of one thread, the sides by turns. Balance and movement are counted on many keys, the same
-//! for all sides; members weigh the same. Even a perfect placement leaves some members more keys than others by chance: the
-//! line "by chance" is the median of throwing as many keys at random.
+//! Look-ups and joins are CPU time of one thread, the sides by turns. Balance and movement are
+//! counted on many keys, the same for all sides; members weigh the same. Even a perfect placement
+//! leaves some members more keys than others by chance: the line "by chance" is the median of
+//! throwing as many keys at random.
 
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 
@@ -19,7 +20,8 @@ mod turns;
 use placements::{Gaggle, Groupcache, Hashring, Jump, Ketama, Member, Placement};
 use turns::{by_turns, cpu_nanos, is_measuring, median, median_ratio};
 
-/// Lie side by side and come round in order, so that what is measured is the placement and not the keys.
+/// Lie side by side and come round in order, so that what is measured is the placement and not the
+/// keys.
 const TIMED_KEYS: u32 = 100_000;
 const MEMBERS: [Member; 4] = [3, 16, 100, 1_000];
 

@@ -1,8 +1,9 @@
-//! The ways to let callers share a load, each as its documentation shows it, behind the one operation that all of them have.
+//! The ways to let callers share a load, each as its documentation shows it, behind the one
+//! operation that all of them have.
 //!
-//! What they promise differs. gaggle-singleflight and foyer give the load a task of its own, which outlives its callers.
-//! `OnceCell` and moka poll it in the caller that came first: that needs no task, and when that caller is dropped, another
-//! one starts the load again.
+//! What they promise differs. gaggle-singleflight and foyer give the load a task of its own, which
+//! outlives its callers. `OnceCell` and moka poll it in the caller that came first: that needs no
+//! task, and when that caller is dropped, another one starts the load again.
 
 #![allow(
     refining_impl_trait,
@@ -41,7 +42,8 @@ pub(crate) trait Sharer: Send + Sync + 'static {
         L: Future<Output = Loaded> + Send + 'static;
 }
 
-/// What a side gives its callers: each its own type, so that no wrapping costs what the side does not.
+/// What a side gives its callers: each its own type, so that no wrapping costs what the side does
+/// not.
 pub(crate) trait Answer {
     fn is_value(&self) -> bool;
 }

@@ -1,9 +1,10 @@
-//! `gaggle_singleflight::Flights` beside what one might take instead: the time of a lone load and of crowds, all sides in one
-//! run. `compare_singleflight_memory` tells what a waiter weighs.
+//! `gaggle_singleflight::Flights` beside what one might take instead: the time of a lone load and
+//! of crowds, all sides in one run. `compare_singleflight_memory` tells what a waiter weighs.
 //!
-//! The sides take turns in short rounds. "ns" is time on the clock, "CPU ns" that of all threads of the process, which
-//! another program on the machine disturbs less. Both are for one load or one waiter, and hold the task that every waiter
-//! is; the lines at the top are tasks that share no load.
+//! The sides take turns in short rounds. "ns" is time on the clock, "CPU ns" that of all threads
+//! of the process, which another program on the machine disturbs less. Both are for one load or
+//! one waiter, and hold the task that every waiter is; the lines at the top are tasks that share
+//! no load.
 
 #![allow(
     clippy::expect_used,

@@ -1,10 +1,12 @@
 //! What a waiter weighs, of `gaggle_singleflight::Flights` and of what one might take instead.
 //!
-//! Bytes that are allocated on the heap at the moment when all callers of a crowd wait, as asked of the allocator (which adds
-//! its own to each allocation), for one waiter. Every waiter is a task; what the same number of tasks takes that hold the
-//! same things and wait for nothing is taken off. The table of tasks' handles is made before, and so are the caches.
+//! Bytes that are allocated on the heap at the moment when all callers of a crowd wait, as asked
+//! of the allocator (which adds its own to each allocation), for one waiter. Every waiter is a
+//! task; what the same number of tasks takes that hold the same things and wait for nothing is
+//! taken off. The table of tasks' handles is made before, and so are the caches.
 //!
-//! It is a program apart from `compare_singleflight`, since the allocator that counts would cost each side time.
+//! It is a program apart from `compare_singleflight`, since the allocator that counts would cost
+//! each side time.
 
 #![allow(
     clippy::expect_used,
@@ -75,8 +77,8 @@ fn main() {
     future::<Moka>();
 }
 
-/// Tokio rounds tasks up to 128 bytes, which hides small futures and makes large ones larger; so here they are alone. The
-/// load's future is what the crowds' is: a gate and little more.
+/// Tokio rounds tasks up to 128 bytes, which hides small futures and makes large ones larger; so
+/// here they are alone. The load's future is what the crowds' is: a gate and little more.
 fn future<S: Sharer>() {
     let (side, gate) = (S::new(), Arc::new(Gate::new(1)));
     let bytes = size_of_val(&side.get(&Bytes::from_static(b"key"), || {

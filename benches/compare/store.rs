@@ -1,12 +1,14 @@
-//! `gaggle_paged::PagedCache` beside the caches that one might take instead: what an operation costs in CPU time, all sides in one
-//! run.
+//! `gaggle_paged::PagedCache` beside the caches that one might take instead: what an operation
+//! costs in CPU time, all sides in one run.
 //!
-//! Not a Criterion bench: Criterion finishes one side before it begins the next, and on a shared machine the difference
-//! between two minutes is larger than that between two caches. Here the sides take turns in short rounds, whose medians are
-//! compared. CPU time of the threads, not time on the clock: it leaves out the time in which another program had the core.
-//! Time asleep at a contended lock is left out too, but not the system calls for it.
+//! Not a Criterion bench: Criterion finishes one side before it begins the next, and on a shared
+//! machine the difference between two minutes is larger than that between two caches. Here the
+//! sides take turns in short rounds, whose medians are compared. CPU time of the threads, not time
+//! on the clock: it leaves out the time in which another program had the core. Time asleep at a
+//! contended lock is left out too, but not the system calls for it.
 //!
-//! The ratios are to the first side, which is `gaggle-paged` unless `GAGGLE_SIDE` asks for others, separated by commas.
+//! The ratios are to the first side, which is `gaggle-paged` unless `GAGGLE_SIDE` asks for others,
+//! separated by commas.
 
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 
@@ -25,7 +27,8 @@ const KEYS: usize = 100_000;
 /// Of `key-000000` and its value, in bytes.
 const PAYLOAD: usize = 10 + Workload::VALUE_BYTES;
 
-/// One side of a comparison, ready to run a round; returns the nanoseconds of CPU time for one operation.
+/// One side of a comparison, ready to run a round; returns the nanoseconds of CPU time for one
+/// operation.
 type Side<'a> = (&'static str, Box<dyn FnMut(u32) -> f64 + 'a>);
 
 /// The share of operations that insert: none, or one in so many.
@@ -36,7 +39,8 @@ enum Mix {
 }
 
 fn main() {
-    // Without `--bench`, as `cargo test` runs it, or with `--test`: one short round that only shows that it runs.
+    // Without `--bench`, as `cargo test` runs it, or with `--test`: one short round that only
+    // shows that it runs.
     let arguments: Vec<String> = std::env::args().collect();
     let asked = |name: &str| arguments.iter().any(|argument| argument == name);
     let (rounds, operations) = if asked("--bench") && !asked("--test") {

@@ -1,22 +1,24 @@
 //! Rounds by turns: what the comparisons have in common.
 //!
-//! Not Criterion's way: Criterion finishes one side before it begins the next, and on a shared machine the difference between
-//! two minutes is larger than that between two sides. Here the sides take turns in short rounds, whose medians are compared;
-//! a ratio is taken within each round, so that a slow minute slows both of its ends.
+//! Not Criterion's way: Criterion finishes one side before it begins the next, and on a shared
+//! machine the difference between two minutes is larger than that between two sides. Here the
+//! sides take turns in short rounds, whose medians are compared; a ratio is taken within each
+//! round, so that a slow minute slows both of its ends.
 
 #![allow(dead_code, reason = "each comparison uses a part")]
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Whether to measure, or only to show that all still runs: without `--bench`, as `cargo test` runs it, or with `--test`.
+/// Whether to measure, or only to show that all still runs: without `--bench`, as `cargo test`
+/// runs it, or with `--test`.
 pub(crate) fn is_measuring() -> bool {
     let arguments: Vec<String> = std::env::args().collect();
     let asked = |name: &str| arguments.iter().any(|argument| argument == name);
     asked("--bench") && !asked("--test")
 }
 
-/// What each side's rounds returned, side by side, in the order of the sides. The side that begins changes, so that none
-/// always follows the same other one. A first round of each is not counted.
+/// What each side's rounds returned, side by side, in the order of the sides. The side that begins
+/// changes, so that none always follows the same other one. A first round of each is not counted.
 pub(crate) fn by_turns<S, T>(
     sides: &mut [S],
     rounds: usize,
@@ -51,8 +53,8 @@ pub(crate) fn median_ratio(these: &[f64], those: &[f64]) -> f64 {
     )
 }
 
-/// CPU time so far, in nanoseconds: of this thread, or of the process with all of its threads. It leaves out the time in
-/// which another program had the core.
+/// CPU time so far, in nanoseconds: of this thread, or of the process with all of its threads. It
+/// leaves out the time in which another program had the core.
 #[expect(clippy::cast_precision_loss, reason = "hours of nanoseconds fit")]
 pub(crate) fn cpu_nanos(whose: ClockId) -> f64 {
     let time = clock_gettime(whose);

@@ -1,5 +1,5 @@
-//! Hit ratios on recorded accesses of `gaggle_paged::PagedCache` and `gaggle_lru::Cache`, of other caches, and of exact
-//! models of policies.
+//! Hit ratios on recorded accesses of `gaggle_paged::PagedCache` and `gaggle_lru::Cache`, of other
+//! caches, and of exact models of policies.
 //!
 //! ```sh
 //! GAGGLE_TRACES=path/to/traces cargo run --release -p gaggle-benches --example hit_ratio            # every section
@@ -8,12 +8,14 @@
 //! cargo run --release -p gaggle-benches --example hit_ratio -- plot FILE.svg        # what table.md says, as a plot
 //! ```
 //!
-//! The sections are `pairs`, `sizes`, `shift`, `small` and `long`; `--only` takes names of columns, and `--millions` the
-//! length of `long`. Without the variable it looks in `../shared/traces`, seen from the root of the workspace. The traces are
-//! not part of this repository; one that is absent is skipped, and said so.
+//! The sections are `pairs`, `sizes`, `shift`, `small` and `long`; `--only` takes names of
+//! columns, and `--millions` the length of `long`. Without the variable it looks in
+//! `../shared/traces`, seen from the root of the workspace. The traces are not part of this
+//! repository; one that is absent is skipped, and said so.
 //!
-//! The caches are cold at first, every access counts, and a miss is followed by an insertion. Seeds are fixed, and caches have
-//! as many shards as they give themselves on two cores: all but `moka`, which looks at the clock, repeat their figures.
+//! The caches are cold at first, every access counts, and a miss is followed by an insertion.
+//! Seeds are fixed, and caches have as many shards as they give themselves on two cores: all but
+//! `moka`, which looks at the clock, repeat their figures.
 
 #![allow(
     clippy::print_stdout,

@@ -4,14 +4,16 @@
 //! cargo run --release -p gaggle-benches --example hot_copies
 //! ```
 //!
-//! 100,000 keys are asked for by Zipf's law with exponent 0.99, on any node. A node answers the keys that it owns and those of
-//! which it has a copy; any other get is a hop. Only the copies are played, each node's in a store of its own with room for a
-//! fixed number of entries of 100 bytes, and they do not expire. Half-way through the popular keys are others: the ranks move on
-//! by 5,000 keys.
+//! 100,000 keys are asked for by Zipf's law with exponent 0.99, on any node. A node answers the
+//! keys that it owns and those of which it has a copy; any other get is a hop. Only the copies are
+//! played, each node's in a store of its own with room for a fixed number of entries of 100 bytes,
+//! and they do not expire. Half-way through the popular keys are others: the ranks move on by
+//! 5,000 keys.
 //!
 //! - `groupcache`: one fetch in ten leaves a copy, in strict LRU order.
 //! - `all, lru`: each does, in strict LRU order.
-//! - `all, paged`: each does, in the order of `gaggle_paged`, which is what a group does by default while it knows no rates.
+//! - `all, paged`: each does, in the order of `gaggle_paged`, which is what a group does by
+//!   default while it knows no rates.
 //! - `oracle`: the copies are those of the most popular keys at any time.
 
 #![allow(
@@ -36,8 +38,8 @@ const KEYS: usize = 100_000;
 const GETS_PER_NODE: usize = 1_000_000;
 const MOVED: usize = 5_000;
 const VALUE: Bytes = Bytes::from_static(&[0; 100]);
-/// What an entry takes in the paged store, as `hit_ratio` finds it: in a store of few entries, whose pages are small, and in a
-/// larger one.
+/// What an entry takes in the paged store, as `hit_ratio` finds it: in a store of few entries,
+/// whose pages are small, and in a larger one.
 const BYTES_PER_ENTRY: [u64; 2] = [192, 154];
 
 /// What a node keeps of the keys of others.
@@ -106,8 +108,8 @@ impl Count {
     }
 }
 
-/// In percent before and after the popular keys have changed, a while after each beginning; and the hops in the first 100,000
-/// gets.
+/// In percent before and after the popular keys have changed, a while after each beginning; and
+/// the hops in the first 100,000 gets.
 fn play(nodes: usize, mut copies: Vec<Box<dyn Copies>>) -> (f64, f64, u64) {
     let mut random = SmallRng::seed_from_u64(630);
     let ranks = Zipf::new(KEYS as f64, 0.99).unwrap();
@@ -136,7 +138,8 @@ fn play(nodes: usize, mut copies: Vec<Box<dyn Copies>>) -> (f64, f64, u64) {
     (before.percent(), after.percent(), hops)
 }
 
-/// The share of gets that a node answers which owns its part and has the copies of the most popular keys.
+/// The share of gets that a node answers which owns its part and has the copies of the most
+/// popular keys.
 fn oracle(nodes: usize, entries: usize) -> f64 {
     let mass = |keys: usize| {
         (1..=keys)

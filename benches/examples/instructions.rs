@@ -1,15 +1,15 @@
-//! What one request costs in instructions, calls of the allocator and clock reads: repeatable figures, where times on a
-//! busy machine are not.
+//! What one request costs in instructions, calls of the allocator and clock reads: repeatable
+//! figures, where times on a busy machine are not.
 //!
 //! ```sh
 //! just instructions                    # all cases: some minutes
 //! just instructions front              # those with that text in their name
 //! ```
 //!
-//! Runs itself under `valgrind --tool=callgrind` (Debian's package `valgrind`), each case with two numbers of
-//! operations, and prints the difference for one operation, so that what a case sets up does not count. Instructions are
-//! those of the process: the kernel's are not among them. Everything runs on one thread, both ends of a connection
-//! included.
+//! Runs itself under `valgrind --tool=callgrind` (Debian's package `valgrind`), each case with two
+//! numbers of operations, and prints the difference for one operation, so that what a case sets up
+//! does not count. Instructions are those of the process: the kernel's are not among them.
+//! Everything runs on one thread, both ends of a connection included.
 //!
 //! `instructions CASE OPERATIONS` runs a case by itself, for a profiler.
 

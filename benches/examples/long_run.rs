@@ -1,14 +1,14 @@
-//! Hit ratios of `gaggle_paged::PagedCache` and `gaggle_lru::Cache` over a long run, window by window: a store whose shards
-//! drift apart loses hits slowly, which no short run shows.
+//! Hit ratios of `gaggle_paged::PagedCache` and `gaggle_lru::Cache` over a long run, window by
+//! window: a store whose shards drift apart loses hits slowly, which no short run shows.
 //!
 //! ```sh
 //! cargo run --release -p gaggle-benches --example long_run [-- MILLIONS_OF_GETS [ROWS]]
 //! ```
 //!
-//! Zipf 0.8 over 1,000,000 keys of 8 bytes, a capacity of 8 MiB (32 MiB for values of 8 KiB and mixed ones, which would be
-//! few otherwise), a miss followed by an insertion, cold at first. By default 20 million gets in ten windows; the columns are
-//! the hit ratios of the windows in percent. `ROWS` is the beginning of the names of those to run, as in
-//! `300 'PagedCache, 100 B'`.
+//! Zipf 0.8 over 1,000,000 keys of 8 bytes, a capacity of 8 MiB (32 MiB for values of 8 KiB and
+//! mixed ones, which would be few otherwise), a miss followed by an insertion, cold at first. By
+//! default 20 million gets in ten windows; the columns are the hit ratios of the windows in
+//! percent. `ROWS` is the beginning of the names of those to run, as in `300 'PagedCache, 100 B'`.
 
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 

@@ -5,10 +5,12 @@
 //! cargo run --release -p gaggle-benches --example simulate -- 20000  # does it still run?
 //! ```
 //!
-//! Prints two tables in Markdown, for both profiles of `gaggle_ring`. Gets follow Zipf's law with exponent 0.99 and come to
-//! all members' doors alike. Rings, and the groups that show what hot copies save, are the real ones; members, network and
-//! origin are not there. Every key is asked for in proportion to its share of the gets, in which nothing is left to chance,
-//! so that a figure for 10,000 members is no noisier than one for 10. Seeds are fixed: two runs differ in times only.
+//! Prints two tables in Markdown, for both profiles of `gaggle_ring`. Gets follow Zipf's law with
+//! exponent 0.99 and come to all members' doors alike. Rings, and the groups that show what hot
+//! copies save, are the real ones; members, network and origin are not there. Every key is asked
+//! for in proportion to its share of the gets, in which nothing is left to chance, so that a
+//! figure for 10,000 members is no noisier than one for 10. Seeds are fixed: two runs differ in
+//! times only.
 
 #![allow(
     clippy::print_stdout,

@@ -1,4 +1,5 @@
-//! The read path of one node: hits beside the store's own, and loads from an origin that has the value at hand.
+//! The read path of one node: hits beside the store's own, and loads from an origin that has the
+//! value at hand.
 
 #![allow(
     clippy::expect_used,

@@ -30,8 +30,8 @@ fn ring(profile: Profile, count: usize) -> Ring {
     Ring::new(profile, members(count)).expect("members that differ")
 }
 
-/// 100,000 keys come round in order. They lie side by side, so that what is measured is the ring and not the keys; and
-/// there are enough of them to go all over the ring.
+/// 100,000 keys come round in order. They lie side by side, so that what is measured is the ring
+/// and not the keys; and there are enough of them to go all over the ring.
 fn look_ups(criterion: &mut Criterion) {
     let keys: Vec<[u8; 10]> = (0..100_000)
         .map(|n| {

@@ -1,5 +1,5 @@
-//! Requests on kept connections over loopback, plain and over TLS. Both ends are in this process and share its two workers, so
-//! that TLS is paid for twice.
+//! Requests on kept connections over loopback, plain and over TLS. Both ends are in this process
+//! and share its two workers, so that TLS is paid for twice.
 
 #![allow(
     clippy::expect_used,

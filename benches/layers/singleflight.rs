@@ -21,7 +21,8 @@ fn main() {
     criterion.final_summary();
 }
 
-/// One caller, one load that is ready at once, beside the task that a load is, spawned and awaited by itself.
+/// One caller, one load that is ready at once, beside the task that a load is, spawned and awaited
+/// by itself.
 fn lone(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("singleflight");
     let value = Bytes::from_static(&[7; 100]);
@@ -55,7 +56,8 @@ fn lone(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Every caller is a task, and no load ends before all of its callers wait: one load for each key, in each run.
+/// Every caller is a task, and no load ends before all of its callers wait: one load for each key,
+/// in each run.
 fn crowds(criterion: &mut Criterion) {
     let runtime = two_workers().expect("a runtime");
     let mut group = criterion.benchmark_group("singleflight");

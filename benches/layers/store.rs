@@ -82,7 +82,8 @@ fn reads(group: &mut BenchmarkGroup<'_, WallTime>, load: &Workload) {
     assert_eq!(absent.stats().hits, 0, "a bench of misses");
 }
 
-/// Each key is new, a number of as many bytes as those of the others, and takes the place of one other.
+/// Each key is new, a number of as many bytes as those of the others, and takes the place of one
+/// other.
 fn inserts(group: &mut BenchmarkGroup<'_, WallTime>, load: &Workload) {
     let store = room_for(load, KEYS / 2);
     fill(&store, load);
@@ -99,7 +100,8 @@ fn inserts(group: &mut BenchmarkGroup<'_, WallTime>, load: &Workload) {
     assert_eq!(store.stats().overwrites, 0, "a bench of new keys");
 }
 
-/// Half of the keys fit. Nine in ten draws are read, hit or miss; one in ten is inserted, whether it is there or not.
+/// Half of the keys fit. Nine in ten draws are read, hit or miss; one in ten is inserted, whether
+/// it is there or not.
 fn mixed(group: &mut BenchmarkGroup<'_, WallTime>, load: &Workload) {
     for threads in [1, 2] {
         let store = room_for(load, KEYS / 2);
@@ -127,7 +129,8 @@ fn mixed(group: &mut BenchmarkGroup<'_, WallTime>, load: &Workload) {
     }
 }
 
-/// The time of one `work` while that many threads do it: with two threads and cores to spare, as much as with one.
+/// The time of one `work` while that many threads do it: with two threads and cores to spare, as
+/// much as with one.
 fn per_thread<R>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,

@@ -1,5 +1,5 @@
-//! One hop to another node over loopback, beside the bare HTTP stack that it is made on. Both ends are in this process
-//! and share its two workers.
+//! One hop to another node over loopback, beside the bare HTTP stack that it is made on. Both ends
+//! are in this process and share its two workers.
 
 #![allow(
     clippy::expect_used,
@@ -85,7 +85,8 @@ fn main() {
     criterion.final_summary();
 }
 
-/// The time in which every one of `callers` asks once, while all of them ask again and again. Each is told its number.
+/// The time in which every one of `callers` asks once, while all of them ask again and again. Each
+/// is told its number.
 fn measure<A, F>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     runtime: &Runtime,
@@ -142,7 +143,8 @@ fn serve_peers(runtime: &Runtime, app: axum::Router) -> String {
     url
 }
 
-/// A handler that returns the value to every request, and a client with the transport's settings that reads it.
+/// A handler that returns the value to every request, and a client with the transport's settings
+/// that reads it.
 #[derive(Clone)]
 struct Bare {
     client: Client,
@@ -181,7 +183,8 @@ enum Over {
     Grpc,
 }
 
-/// A transport's server over a group that holds the values in its main cache, and the transport's client.
+/// A transport's server over a group that holds the values in its main cache, and the transport's
+/// client.
 #[derive(Clone)]
 struct Hop {
     peer: Arc<dyn Peer>,

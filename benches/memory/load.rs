@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-/// A stretch of the run: keys of its own, one after the other, until they and their values come to twice the budget.
+/// A stretch of the run: keys of its own, one after the other, until they and their values come to
+/// twice the budget.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Phase {
     /// Values of 100 bytes.
@@ -77,8 +78,9 @@ impl Phase {
     }
 }
 
-/// SplitMix64 (G. L. Steele et al., "Fast Splittable Pseudorandom Number Generators", 2014), its state after `n` steps from
-/// a fixed seed: a number that depends on `n` alone, and is easily made in another language too.
+/// SplitMix64 (G. L. Steele et al., "Fast Splittable Pseudorandom Number Generators", 2014), its
+/// state after `n` steps from a fixed seed: a number that depends on `n` alone, and is easily made
+/// in another language too.
 fn scramble(n: u64) -> u64 {
     let n = n.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(630);
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,14 +1,18 @@
-//! What a budget of memory holds, and what it really takes: a group's cache beside golang/groupcache, moka and memcached.
+//! What a budget of memory holds, and what it really takes: a group's cache beside
+//! golang/groupcache, moka and memcached.
 //!
-//! Not a Criterion bench: there is nothing to time. Each contender is filled twice over with values of 100 bytes, and then,
-//! in the same process, with values of 100 bytes to 100 kB; after each the operating system says how much of the process is
-//! resident. Each has a process of its own, so that none inherits another one's heap: this program starts itself anew, as
-//! the contender.
+//! Not a Criterion bench: there is nothing to time. Each contender is filled twice over with
+//! values of 100 bytes, and then, in the same process, with values of 100 bytes to 100 kB; after
+//! each the operating system says how much of the process is resident. Each has a process of its
+//! own, so that none inherits another one's heap: this program starts itself anew, as the
+//! contender.
 //!
-//! The others count keys and values against their budgets, and memcached its items; what else they take comes on top. So
-//! the bytes per entry that are no payload are what to compare. They include all of the process: its code, its runtime.
+//! The others count keys and values against their budgets, and memcached its items; what else they
+//! take comes on top. So the bytes per entry that are no payload are what to compare. They include
+//! all of the process: its code, its runtime.
 //!
-//! With the feature `mimalloc` the contenders of this program have that allocator, without it the system's.
+//! With the feature `mimalloc` the contenders of this program have that allocator, without it the
+//! system's.
 //!
 //! `GAGGLE_SIDE` asks for one contender alone, `GAGGLE_BUDGET_MIB` for another budget than 1024.
 
@@ -149,7 +153,8 @@ fn go_program() -> io::Result<PathBuf> {
     }
 }
 
-/// What the started process does: it becomes the contender, is filled, and reports after each phase.
+/// What the started process does: it becomes the contender, is filled, and reports after each
+/// phase.
 fn contend(name: &str, budget: u64) {
     let mut side: Box<dyn Side> = match name {
         "gaggle" => Box::new(Gaggle::new(budget)),

@@ -25,8 +25,8 @@ impl Memcached {
         let folder = tempfile::tempdir()?;
         let socket = folder.path().join("socket");
         let mut command = Command::new("memcached");
-        // It does not run as root unless told to; for anyone else `-u` means nothing. When it listens it says only if it
-        // is to say much.
+        // It does not run as root unless told to; for anyone else `-u` means nothing. When it
+        // listens it says only if it is to say much.
         command.args(["-u", "root", "-vv", "-m", &(budget >> 20).to_string(), "-s"]);
         command.arg(&socket);
         let mut process = Process(
@@ -79,7 +79,8 @@ impl Memcached {
             batch.extend_from_slice(&value);
             batch.extend_from_slice(b"\r\n");
             if (n + 1) % BATCH == 0 || n + 1 == keys || batch.len() > 1 << 20 {
-                // Answered when all before it is done. What failed is reported in spite of `noreply`.
+                // Answered when all before it is done. What failed is reported in spite of
+                // `noreply`.
                 batch.extend_from_slice(b"version\r\n");
                 self.send(&batch)?;
                 batch.clear();

@@ -34,8 +34,8 @@ pub(crate) struct Gaggle {
 
 impl Gaggle {
     pub(crate) fn new(budget: u64) -> Self {
-        // What the builder would make by itself, but for a handle on one that can be looked into without a use being
-        // noted.
+        // What the builder would make by itself, but for a handle on one that can be looked into
+        // without a use being noted.
         let store = || Arc::new(PagedStore::new(budget, Clock::monotonic()));
         let (main, hot) = (store(), store());
         let group = Group::builder("memory")

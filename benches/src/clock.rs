@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 
-/// Criterion with times so short that all benches together end within minutes, and with the command line's arguments.
-/// Prints text only, draws no plots.
+/// Criterion with times so short that all benches together end within minutes, and with the
+/// command line's arguments. Prints text only, draws no plots.
 pub fn criterion() -> Criterion {
     Criterion::default()
         .warm_up_time(Duration::from_secs(1))
@@ -18,8 +18,9 @@ pub fn criterion() -> Criterion {
         .configure_from_args()
 }
 
-/// Runs `work` in several threads at once, each with the element of `states` that is its own, and returns the time from
-/// the first one's start to the last one's end. Making the threads is not timed.
+/// Runs `work` in several threads at once, each with the element of `states` that is its own, and
+/// returns the time from the first one's start to the last one's end. Making the threads is not
+/// timed.
 ///
 /// # Panics
 ///
@@ -33,8 +34,8 @@ pub fn on_threads<S: Send>(states: &mut [S], work: impl Fn(&mut S) + Sync) -> Du
             .map(|state| {
                 scope.spawn(move || {
                     start.wait();
-                    // Taken here and not by whoever waits for the threads: with as many threads as cores, that one may
-                    // be woken when much of the work is done.
+                    // Taken here and not by whoever waits for the threads: with as many threads as
+                    // cores, that one may be woken when much of the work is done.
                     let began = Instant::now();
                     work(state);
                     (began, Instant::now())

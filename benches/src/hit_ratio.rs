@@ -1,7 +1,8 @@
-//! Hit ratios on recorded accesses: the traces, policies to compare with, caches under the same interface, and the table of
-//! what they reached.
+//! Hit ratios on recorded accesses: the traces, policies to compare with, caches under the same
+//! interface, and the table of what they reached.
 //!
-//! The program is `examples/hit_ratio.rs`; `tests/hit_ratio.rs` holds our own caches to the committed table.
+//! The program is `examples/hit_ratio.rs`; `tests/hit_ratio.rs` holds our own caches to the
+//! committed table.
 //!
 //! ```
 //! use gaggle_benches::hit_ratio::{Column, Trace, replay};

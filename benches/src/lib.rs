@@ -1,6 +1,8 @@
-//! What the benches of Gaggle's layers share: the load that they put on a layer, and the ways in which they take the time.
+//! What the benches of Gaggle's layers share: the load that they put on a layer, and the ways in
+//! which they take the time.
 //!
-//! The benches themselves are in `layers/`, one file for each layer; the README says how to run and how to read them.
+//! The benches themselves are in `layers/`, one file for each layer; the README says how to run
+//! and how to read them.
 //!
 //! ```
 //! use gaggle_benches::{Draws, Workload};
@@ -14,8 +16,10 @@
 //!
 //! # Trade-offs
 //!
-//! * Draws are made beforehand, so that no random number is made while the time runs; they repeat after 262,144.
-//! * The seed is fixed: two runs ask for the same keys in the same order. A layer that happens to suit that order gains.
+//! * Draws are made beforehand, so that no random number is made while the time runs; they repeat
+//!   after 262,144.
+//! * The seed is fixed: two runs ask for the same keys in the same order. A layer that happens to
+//!   suit that order gains.
 
 mod clock;
 mod gate;

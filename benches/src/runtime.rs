@@ -26,8 +26,9 @@ pub fn two_workers() -> io::Result<Runtime> {
         .build()
 }
 
-/// Runs `work` as a task of its own and returns the time that it took. On a runtime with workers it thus runs on one of
-/// them, as a request does; what `block_on` is given runs on the caller's thread, beside them, and wakes them at each turn.
+/// Runs `work` as a task of its own and returns the time that it took. On a runtime with workers
+/// it thus runs on one of them, as a request does; what `block_on` is given runs on the caller's
+/// thread, beside them, and wakes them at each turn.
 ///
 /// # Panics
 ///

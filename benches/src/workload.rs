@@ -11,8 +11,8 @@ const SEED: u64 = 630;
 
 /// Keys `key-000000`, `key-000001`, …, each with a value of its own.
 ///
-/// Of its own, since clones of one `Bytes` share one counter: two threads that clone values of different keys would meet
-/// at it, which they do not in a cache.
+/// Of its own, since clones of one `Bytes` share one counter: two threads that clone values of
+/// different keys would meet at it, which they do not in a cache.
 pub struct Workload {
     entries: Vec<(Box<[u8]>, Bytes)>,
 }
@@ -57,7 +57,8 @@ impl Workload {
     }
 }
 
-/// Positions of keys in the order in which they are asked for, drawn beforehand and repeated for ever.
+/// Positions of keys in the order in which they are asked for, drawn beforehand and repeated for
+/// ever.
 #[derive(Clone)]
 pub struct Draws {
     drawn: Box<[u32]>,
@@ -67,8 +68,9 @@ pub struct Draws {
 impl Draws {
     const COUNT: usize = 1 << 18;
 
-    /// Zipf's law: the key of rank r is asked for in proportion to r^-`exponent`. Which key has which rank is drawn too,
-    /// so that keys asked for often do not lie side by side in memory. At most `u32::MAX` keys.
+    /// Zipf's law: the key of rank r is asked for in proportion to r^-`exponent`. Which key has
+    /// which rank is drawn too, so that keys asked for often do not lie side by side in memory. At
+    /// most `u32::MAX` keys.
     ///
     /// `turn` tells the threads of one bench apart: the ranks are the same, the draws are not.
     ///

@@ -1,7 +1,8 @@
 //! Our caches' hit ratios on recorded accesses are those of the committed table, or better.
 //!
-//! The traces are not part of this repository: without the folder that `GAGGLE_TRACES` names, or `../shared/traces` seen from
-//! the root of the workspace, this says that it skipped them. `hit_ratio/table.md` says how it is written again.
+//! The traces are not part of this repository: without the folder that `GAGGLE_TRACES` names, or
+//! `../shared/traces` seen from the root of the workspace, this says that it skipped them.
+//! `hit_ratio/table.md` says how it is written again.
 
 #![allow(clippy::unwrap_used)]
 

@@ -154,7 +154,8 @@ fn last_hits(trace: &Trace, policy: &mut dyn Policy, count: usize) -> Vec<usize>
     sums
 }
 
-/// Thousands of accesses up to the end of the first window in which there is at most one hit in a hundred accesses too few.
+/// Thousands of accesses up to the end of the first window in which there is at most one hit in a
+/// hundred accesses too few.
 fn within_a_point(shifted: &[usize], warm: &[usize]) -> Option<f64> {
     let count = shifted.len() - 1;
     let length = (count / 50).max(1_000);

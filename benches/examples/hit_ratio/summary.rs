@@ -2,7 +2,8 @@
 
 use gaggle_benches::hit_ratio::{Column, Table};
 
-/// How far the column is below the optimum, as a mean of all rows, in points. None where a figure is missing.
+/// How far the column is below the optimum, as a mean of all rows, in points. None where a figure
+/// is missing.
 pub(crate) fn below_optimum(table: &Table, column: &str) -> Option<f64> {
     let distances: Option<Vec<f64>> = less(table, Column::Optimum.name(), column)
         .map(|(_, distance)| distance)
@@ -14,7 +15,8 @@ pub(crate) fn below_optimum(table: &Table, column: &str) -> Option<f64> {
     Some(distances.iter().sum::<f64>() / f64::from(count))
 }
 
-/// The row in which the column has least in comparison with strict LRU, and the points between them.
+/// The row in which the column has least in comparison with strict LRU, and the points between
+/// them.
 pub(crate) fn worst_against_lru<'a>(table: &'a Table, column: &'a str) -> Option<(&'a str, f64)> {
     against_lru(table, column).min_by(|(_, a), (_, b)| a.total_cmp(b))
 }

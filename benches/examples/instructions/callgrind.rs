@@ -64,8 +64,8 @@ fn count(case: &str, operations: u32, out: &Path) -> Result<Counts, Box<dyn Erro
     read(&std::fs::read_to_string(out)?)
 }
 
-/// Reads callgrind's format: `cfn=(7) name` names the function that the next line, `calls=3 …`, calls. The name stands there
-/// once, and the number alone from then on.
+/// Reads callgrind's format: `cfn=(7) name` names the function that the next line, `calls=3 …`,
+/// calls. The name stands there once, and the number alone from then on.
 fn read(profile: &str) -> Result<Counts, Box<dyn Error>> {
     let mut names = HashMap::new();
     let mut by_number: HashMap<&str, u64> = HashMap::new();

@@ -40,7 +40,8 @@ pub(crate) async fn hit(operations: u64) {
     }
 }
 
-/// Insertions of keys that have been evicted, or will have been before they come again: there is room for a tenth.
+/// Insertions of keys that have been evicted, or will have been before they come again: there is
+/// room for a tenth.
 pub(crate) async fn insert(operations: u64) {
     let load = load();
     let cache = filled(&load, 300 << 10);

@@ -18,14 +18,15 @@ pub(crate) struct Balance {
     pub(crate) hops: f64,
 }
 
-/// The share of a key's gets that goes to its owner from the doors of others: all of them, where there are no copies.
+/// The share of a key's gets that goes to its owner from the doors of others: all of them, where
+/// there are no copies.
 pub(crate) fn without_copies(_at: usize) -> f64 {
     1.0
 }
 
 impl Balance {
-    /// `owners` are indexes of members, by key. Nothing is drawn here: gets are shares of the whole, and every member's door
-    /// sees the same part of them.
+    /// `owners` are indexes of members, by key. Nothing is drawn here: gets are shares of the
+    /// whole, and every member's door sees the same part of them.
     pub(crate) fn of(
         members: usize,
         owners: &[usize],
@@ -42,7 +43,8 @@ impl Balance {
             let elsewhere = share * (doors - 1.0) / doors;
             let by_one_copy = share / doors * (1.0 - forwarded);
             keys[owner] += 1;
-            // Its own door's gets, and what the others forward. Every member, itself put right here, answers the rest.
+            // Its own door's gets, and what the others forward. Every member, itself put right
+            // here, answers the rest.
             answered[owner] += share / doors + elsewhere * forwarded - by_one_copy;
             by_copies += by_one_copy;
             hops += elsewhere * forwarded;
@@ -63,7 +65,8 @@ impl Doors {
     }
 }
 
-/// The most keys that a member has over the mean, of so many other keys: of many, it tells the ring's own unevenness.
+/// The most keys that a member has over the mean, of so many other keys: of many, it tells the
+/// ring's own unevenness.
 pub(crate) fn of_other_keys(ring: &Ring, keys: u64) -> f64 {
     let mut counts = vec![0; ring.len()];
     for n in 0..keys {

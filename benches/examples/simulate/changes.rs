@@ -23,8 +23,8 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    /// Each change is one of the ring as it is. After a join the cluster gets `gets` more gets; a key that has moved is
-    /// loaded by the first of them that comes to the newcomer.
+    /// Each change is one of the ring as it is. After a join the cluster gets `gets` more gets; a
+    /// key that has moved is loaded by the first of them that comes to the newcomer.
     pub(crate) fn measure(
         ring: &Ring,
         owners: &[usize],
@@ -64,8 +64,8 @@ impl Changes {
     }
 }
 
-/// Positions of the keys whose owner is another one in `changed`. Indexes of members shift with a change, so members are
-/// compared: they share their names.
+/// Positions of the keys whose owner is another one in `changed`. Indexes of members shift with a
+/// change, so members are compared: they share their names.
 fn moved<'a>(
     ring: &'a Ring,
     owners: &'a [usize],

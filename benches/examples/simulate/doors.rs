@@ -1,9 +1,11 @@
-//! What hot copies save: real groups, one for each of a few members, asked as a member's door is asked.
+//! What hot copies save: real groups, one for each of a few members, asked as a member's door is
+//! asked.
 //!
-//! Every member sees the same mix of gets at its door, so a few stand for all. Each is a [`Group`] with the default capacity
-//! and the default rule ([`Sampled`](gaggle_group::Sampled), one fetch in ten leaves a copy); its peers answer at once and
-//! count what they are asked. It first loads all keys that it owns, as its peers' questions would have it do in time, then
-//! gets as many gets as there are keys, and then the same number again, which are counted.
+//! Every member sees the same mix of gets at its door, so a few stand for all. Each is a [`Group`]
+//! with the default capacity and the default rule ([`Sampled`](gaggle_group::Sampled), one fetch
+//! in ten leaves a copy); its peers answer at once and count what they are asked. It first loads
+//! all keys that it owns, as its peers' questions would have it do in time, then gets as many gets
+//! as there are keys, and then the same number again, which are counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,8 +31,8 @@ pub(crate) struct Doors {
     copies: usize,
 }
 
-/// Ranks by powers of the fourth root of two. What copies save depends on nothing but how often a key is asked for, and
-/// what is counted for one key alone would be mostly chance.
+/// Ranks by powers of the fourth root of two. What copies save depends on nothing but how often a
+/// key is asked for, and what is counted for one key alone would be mostly chance.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -86,7 +88,8 @@ impl Doors {
         Ok(doors)
     }
 
-    /// Of the gets of this key at the doors of members that do not own it, the share that goes to its owner.
+    /// Of the gets of this key at the doors of members that do not own it, the share that goes to
+    /// its owner.
     pub(crate) fn forwarded(&self, at: usize) -> f64 {
         let class = class(at);
         match self.asked[class] {

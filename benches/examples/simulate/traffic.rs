@@ -6,7 +6,8 @@ use rand_distr::{Distribution, Zipf};
 
 pub(crate) const EXPONENT: f64 = 0.99;
 
-/// `key-0000000`, `key-0000001`, …: the one asked for most comes first. Hashing scatters them over the members.
+/// `key-0000000`, `key-0000001`, …: the one asked for most comes first. Hashing scatters them over
+/// the members.
 pub(crate) struct Traffic {
     keys: Vec<[u8; Traffic::KEY_BYTES]>,
     shares: Vec<f64>,

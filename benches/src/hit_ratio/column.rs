@@ -25,7 +25,8 @@ pub enum Column {
     Moka,
     /// `foyer-memory` with S3-FIFO.
     Foyer,
-    /// `gaggle_paged::PagedCache`; with true sizes it pays for its bookkeeping out of the same bytes.
+    /// `gaggle_paged::PagedCache`; with true sizes it pays for its bookkeeping out of the same
+    /// bytes.
     Paged,
     /// The same with room for as many bytes of values as the others have; for true sizes only.
     PagedPayload,

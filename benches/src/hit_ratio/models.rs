@@ -1,5 +1,5 @@
-//! Exact models of policies, as their papers have them: no values, no threads, and room for a stated number of entries (or
-//! bytes, where that is said).
+//! Exact models of policies, as their papers have them: no values, no threads, and room for a
+//! stated number of entries (or bytes, where that is said).
 
 mod gdsf;
 mod lru;

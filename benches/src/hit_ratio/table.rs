@@ -19,7 +19,8 @@ impl Table {
         }
     }
 
-    /// The first table in the text below a line that begins with this one. Cells that are no numbers are `None`.
+    /// The first table in the text below a line that begins with this one. Cells that are no
+    /// numbers are `None`.
     #[must_use]
     pub fn below(text: &str, line: &str) -> Option<Self> {
         let mut lines = text.lines().skip_while(|other| !other.starts_with(line));

@@ -25,7 +25,8 @@ pub const PAIRS: [(&str, [usize; 3]); 16] = [
     ("twitter_cluster52_1m.sized.gz", [1_000, 10_000, 40_000]),
 ];
 
-/// The folder of the traces: `GAGGLE_TRACES`, or else `../shared/traces` seen from the root of the workspace.
+/// The folder of the traces: `GAGGLE_TRACES`, or else `../shared/traces` seen from the root of the
+/// workspace.
 #[must_use]
 pub fn folder() -> PathBuf {
     std::env::var_os("GAGGLE_TRACES").map_or_else(
@@ -52,8 +53,9 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Reads a gzip file of text with one access a line: `*.keys.gz` has `key`; `*.sized.gz` has `key size`; in
-    /// `*.ranges.gz` a line `start count` means `count` accesses to `start`, `start + 1`, and so on.
+    /// Reads a gzip file of text with one access a line: `*.keys.gz` has `key`; `*.sized.gz` has
+    /// `key size`; in `*.ranges.gz` a line `start count` means `count` accesses to `start`,
+    /// `start + 1`, and so on.
     ///
     /// # Errors
     ///

@@ -18,8 +18,8 @@ use tokio::time::{sleep, timeout};
 use crate::lookup::{LookupError, addresses};
 use crate::{DnsOptions, Family, OptionsError, own_address};
 
-/// The addresses of a name, as a list of members. The crate's documentation tells what is asked
-/// and what is an error.
+/// The addresses of a name, as a list of members. The crate's documentation lists the lookups and
+/// the errors.
 pub struct DnsDiscovery {
     options: DnsOptions,
     name: Name,
@@ -39,11 +39,11 @@ pub struct OwnAddress {
 }
 
 impl DnsDiscovery {
-    /// Asks nobody yet. Reads `/etc/resolv.conf` unless a name server is given.
+    /// Sends no query yet. Reads `/etc/resolv.conf` unless a name server is given.
     ///
     /// # Errors
     ///
-    /// If the options cannot be, or the system names no name server.
+    /// If the options are invalid, or the system has no name server.
     pub fn new(options: DnsOptions) -> Result<Self, OptionsError> {
         let name = options.validate()?;
         let (config, found) = match options.nameserver {
@@ -87,13 +87,13 @@ impl DnsDiscovery {
 
     /// The address by which peers know this host: the first of the name's addresses that is its
     /// own. If none is, because the name service does not list this node before it is ready, or
-    /// does not answer, then the address that packets to a member, or to a name server, come
-    /// from; never a loopback address. Sends nothing but the questions.
+    /// does not answer, it is the source address of packets to a member, or to a name server;
+    /// never a loopback address. It sends nothing except the queries.
     ///
     /// # Errors
     ///
-    /// If the list cannot be had, or no route leads to a member, and nothing can be told from the
-    /// name servers either: Docker's is on the loopback network.
+    /// If the list cannot be obtained, or no route leads to a member, and the name servers give no
+    /// address either: Docker's is on the loopback network.
     pub async fn own_address(&self) -> Result<OwnAddress, DiscoveryError> {
         let port = self.options.port;
         let (members, failure) = match self.addresses().await {
@@ -158,8 +158,8 @@ impl Discovery for DnsDiscovery {
             .collect())
     }
 
-    /// Returns after the interval, give or take a tenth, so that nodes started together soon ask
-    /// at different times.
+    /// Returns after the interval, plus or minus a tenth, so that nodes that started together soon
+    /// ask at different times.
     async fn changed(&self) {
         sleep(self.options.every.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
     }
@@ -179,12 +179,12 @@ fn address_of(server: &NameServerConfig) -> Option<SocketAddr> {
     Some(SocketAddr::new(server.ip, connection.port))
 }
 
-/// What the system says of `ndots` and the like, with our own idea of time: no answer outlives
-/// the question, and a lost datagram leaves time for a second.
+/// The system's `ndots` and similar options, with this crate's timeouts: nothing is cached, and a
+/// lost datagram leaves time for a second one.
 fn uncached(mut options: ResolverOpts, timeout: Duration) -> ResolverOpts {
     options.use_hosts_file = ResolveHosts::Never;
     options.cache_size = 0;
-    // A cache without room may still hand out what it has not thrown out yet.
+    // A cache of size 0 may still return entries that it has not evicted yet.
     options.positive_min_ttl = None;
     options.positive_max_ttl = Some(Duration::ZERO);
     options.negative_min_ttl = None;
@@ -204,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    /// Knows one name, and keeps the names that it is asked for.
+    /// Knows one name, and records the names that it is asked for.
     async fn serve(socket: UdpSocket, known: &str, asked: &mut Vec<String>) {
         let mut buffer = [0; 512];
         loop {
@@ -226,8 +226,7 @@ mod tests {
         }
     }
 
-    /// What is asked for on the way from the name of a service to its addresses, with that
-    /// resolv.conf.
+    /// The queries from the name of a service to its addresses, with that resolv.conf.
     async fn names_asked(resolv_conf: &str, name: &str, known: &str) -> Vec<String> {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let (config, found) = parse_resolv_conf(resolv_conf).unwrap();
@@ -253,7 +252,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_headless_service_is_found_by_its_short_name() {
-        // As a pod has it.
+        // The resolv.conf of a pod.
         let resolv_conf = "search default.svc.cluster.local svc.cluster.local cluster.local\n\
             nameserver 10.96.0.10\noptions ndots:5\n";
         let known = "gaggle-peers.default.svc.cluster.local.";

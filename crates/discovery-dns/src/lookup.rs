@@ -1,4 +1,4 @@
-//! One question and what may come of it.
+//! One lookup and its results.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 /// The most addresses that a name may have.
 pub const MAX_ADDRESSES: usize = 1024;
 
-/// Why a name brought no list.
+/// Why a name has no list.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LookupError {
@@ -32,7 +32,8 @@ pub enum LookupError {
         count: usize,
     },
     /// An address at which no node can be: unspecified, multicast or broadcast. Filtering name
-    /// servers answer 0.0.0.0 for a name that they block, and a node would take that for itself.
+    /// servers answer 0.0.0.0 for a name that they block, and a node would consider that its own
+    /// address.
     #[error("{0} cannot be the address of a node")]
     NotANode(IpAddr),
     /// The name server failed or refused, or could not be reached.
@@ -48,7 +49,7 @@ pub enum LookupError {
 }
 
 impl LookupError {
-    /// Whether a name server said that there is nothing, which is more than that it said nothing.
+    /// Whether a name server answered that there is no such record, as opposed to no answer.
     pub(crate) fn is_absence(&self) -> bool {
         matches!(self, Self::NoSuchName | Self::NoAddresses)
     }

@@ -1,4 +1,4 @@
-//! What to ask for, whom, and how often.
+//! The options: the name, the name server, and the interval.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -8,24 +8,24 @@ use hickory_resolver::proto::rr::Name;
 /// The longest interval and the longest timeout.
 const MAX_SPAN: Duration = Duration::from_secs(3600);
 
-/// What is asked, and how often.
+/// The name that is looked up, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsOptions {
     /// The name whose addresses are the nodes, such as `node` or
     /// `gaggle-peers.default.svc.cluster.local`. One without a trailing dot is completed by the
-    /// search domains of `/etc/resolv.conf`. Has no default.
+    /// search domains of `/etc/resolv.conf`. It has no default.
     pub name: String,
     /// The port that peers are reached at, the same on each node. Default 8001.
     pub port: u16,
     /// Whether they are reached by https. Default: by http.
     pub https: bool,
-    /// How long to wait between two questions, give or take a tenth. Above 0, at most an hour;
+    /// How long to wait between two lookups, plus or minus a tenth. Above 0, at most an hour;
     /// default 5 s.
     pub every: Duration,
-    /// How long a list may take, search domains, a second try and TCP included. Above 0, at most
-    /// an hour; default 2 s.
+    /// How long a list may take, including search domains, a retry and TCP. Above 0, at most an
+    /// hour; default 2 s.
     pub timeout: Duration,
-    /// Which addresses count. Default: IPv4 where there are any.
+    /// Which addresses count. Default: IPv4 if there are any.
     pub family: Family,
     /// The name server to ask instead of the system's; no search domain is used then. Default:
     /// none.
@@ -50,9 +50,9 @@ impl Default for DnsOptions {
 /// two members.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Family {
-    /// The IPv4 addresses or, where the name server says that there are none, the IPv6 ones. Once
-    /// IPv4 addresses have been seen, IPv6 is not asked for any more: nodes must not change their
-    /// names because one answer went astray.
+    /// The IPv4 addresses or, if the name server answers that there are none, the IPv6 ones. Once
+    /// IPv4 addresses have been seen, IPv6 is no longer looked up: nodes must not change their
+    /// names because one answer was lost.
     #[default]
     Ipv4First,
     /// IPv4 only (A records).
@@ -61,11 +61,11 @@ pub enum Family {
     Ipv6,
 }
 
-/// Options that cannot be.
+/// Invalid options.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OptionsError {
-    /// The name is empty, an address, or no DNS name.
+    /// The name is empty, an address, or not a DNS name.
     #[error("{name:?} is no DNS name: {reason}")]
     Name {
         /// The name as given.
@@ -90,7 +90,7 @@ pub enum OptionsError {
 }
 
 impl DnsOptions {
-    /// Refuses what cannot be; gives the name as DNS has it.
+    /// Refuses invalid options; returns the DNS name.
     pub(crate) fn validate(&self) -> Result<Name, OptionsError> {
         if self.port == 0 {
             return Err(OptionsError::Port);

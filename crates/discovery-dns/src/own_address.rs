@@ -1,19 +1,19 @@
-//! Which address is this host's own.
+//! Finds this host's own address.
 //!
-//! A node must know by which of the members' names it goes itself; else it would be in its own
-//! ring twice, once as itself and once as a peer that it calls over the network. A container may
-//! have several addresses, and no list of interfaces tells which of them its peers use. The
-//! routing table does: a datagram socket that is *connected* to a peer is given the address that
-//! packets to the peer would come from. No packet is sent.
+//! A node must know which of the members is itself. Otherwise it would be in its own ring twice,
+//! once as itself and once as a peer that it calls over the network. A container may have several
+//! addresses, and a list of interfaces does not show which of them its peers use. The routing
+//! table does: a datagram socket that is *connected* to a peer is given the address that packets
+//! to the peer would come from. No packet is sent.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// The address of this host that packets to `remote` come from. Sends nothing, and does not wait.
+/// The source address of this host's packets to `remote`. It sends nothing, and does not wait.
 ///
-/// For an address of this host itself that is the address, but for the loopback network, all of
-/// which is reached from 127.0.0.1.
+/// For an address of this host it is that address, except on the loopback network, all of which is
+/// reached from 127.0.0.1.
 ///
 /// # Errors
 ///
@@ -38,7 +38,7 @@ pub(crate) fn listed(addresses: &BTreeSet<IpAddr>, port: u16) -> Option<IpAddr> 
 }
 
 /// The address of this host that the first of `remotes` with a route would see. Loopback does not
-/// count: it is nothing that a peer could use.
+/// count, since a peer could not use it.
 pub(crate) fn towards(remotes: impl IntoIterator<Item = SocketAddr>) -> Option<IpAddr> {
     remotes
         .into_iter()

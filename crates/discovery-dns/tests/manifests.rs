@@ -15,14 +15,20 @@ const LISTENERS: [(&str, &str); 3] = [
     ("admin", "admin-addr"),
 ];
 
+const ANTI_AFFINITY: &str = "/spec/template/spec/affinity/podAntiAffinity/\
+     preferredDuringSchedulingIgnoredDuringExecution/0/podAffinityTerm";
+
 /// What the cluster's DNS gives as a time to live, unless told otherwise.
 const DNS_TTL: Duration = Duration::from_secs(5);
 
-/// Each file of the folder, by its name.
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kubernetes")
+}
+
+/// Each manifest of the folder, by its name. Components have folders of their own.
 fn manifests() -> BTreeMap<String, Value> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kubernetes");
     let mut manifests = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
+    for entry in std::fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|extension| extension != "yaml") {
             continue;
@@ -90,8 +96,8 @@ fn ports() -> BTreeMap<String, u64> {
 }
 
 fn config() -> toml::Table {
-    let manifest = manifest("configmap.yaml");
-    text(&manifest, "/data/gaggle.toml").parse().expect("TOML")
+    let text = std::fs::read_to_string(folder().join("gaggle.toml")).unwrap();
+    text.parse().expect("TOML")
 }
 
 /// A time of the configuration in whole seconds.
@@ -148,6 +154,11 @@ fn every_selector_selects_the_pods() {
             &set,
             "/spec/template/spec/topologySpreadConstraints/0/labelSelector/matchLabels",
         ),
+        at(
+            &set,
+            "/spec/template/spec/topologySpreadConstraints/1/labelSelector/matchLabels",
+        ),
+        at(&set, &format!("{ANTI_AFFINITY}/labelSelector/matchLabels")),
         at(&headless, "/spec/selector"),
         at(&front, "/spec/selector"),
         at(&budget, "/spec/selector/matchLabels"),
@@ -161,6 +172,19 @@ fn every_selector_selects_the_pods() {
         }
     }
     assert_eq!(number(&budget, "/spec/maxUnavailable"), 1);
+    let keys = [
+        "/spec/template/spec/topologySpreadConstraints/0/topologyKey",
+        "/spec/template/spec/topologySpreadConstraints/1/topologyKey",
+        &format!("{ANTI_AFFINITY}/topologyKey"),
+    ];
+    assert_eq!(
+        keys.map(|key| text(&set, key)),
+        [
+            "kubernetes.io/hostname",
+            "topology.kubernetes.io/zone",
+            "kubernetes.io/hostname"
+        ]
+    );
 }
 
 #[test]
@@ -250,7 +274,8 @@ fn a_node_is_ready_when_it_has_seen_the_list_twice() {
     let quiet = seconds(&config["cluster"]["quiet"]);
     let settle = seconds(&config["cluster"]["settle"]);
     assert!(quiet > every.mul_f64(1.1) && settle > quiet);
-    // The next pod is stopped when the others know this one: their next question, and an answer of that age.
+    // The next pod is stopped when the others know this one: their next question, and an answer of
+    // that age.
     let ready = Duration::from_secs(number(
         &manifest("statefulset.yaml"),
         "/spec/minReadySeconds",
@@ -312,7 +337,8 @@ fn a_pod_has_the_time_that_its_drain_takes() {
         grace > timeout && timeout > delay,
         "{grace:?}, {timeout:?}, {delay:?}"
     );
-    // Other nodes are told. Programs that look the front door up keep the answer for so long.
+    // Other nodes are notified. Programs that look up the front door cache the answer for that
+    // time.
     assert!(delay > DNS_TTL, "{delay:?}");
 }
 
@@ -329,10 +355,27 @@ fn what_is_mounted_is_what_is_read() {
         let source = ["/configMap/name", "/secret/secretName"]
             .iter()
             .find_map(|name| volume.pointer(name)?.as_str());
-        mounts.insert(text(mount, "/mountPath"), source.unwrap());
+        let may_write = mount.get("readOnly") != Some(&Value::Bool(true));
+        assert_eq!(may_write, volume.get("emptyDir").is_some(), "{mount}");
+        mounts.insert(text(mount, "/mountPath"), source);
     }
-    assert_eq!(mounts["/run/secrets/gaggle"], "gaggle-token");
+    assert_eq!(mounts["/run/secrets/gaggle"], Some("gaggle-token"));
     assert_eq!(mounts.len(), list(&pod, "/volumes").len());
+    assert_eq!(
+        list(&container, "/args"),
+        ["serve", "--config", "/etc/gaggle/gaggle.toml"]
+    );
+    // A ConfigMap whose name changes with its content: a change restarts the pods.
+    let kustomization = manifest("kustomization.yaml");
+    let generator = at(&kustomization, "/configMapGenerator/0");
+    assert_eq!(mounts["/etc/gaggle"], Some(text(generator, "/name")));
+    assert_eq!(list(generator, "/files"), ["gaggle.toml"]);
+    assert!(
+        generator
+            .pointer("/options/disableNameSuffixHash")
+            .is_none()
+    );
+
     let files = manifests();
     let keys = |config_map: &str| -> Vec<String> {
         let found = files.values().find(|manifest| {
@@ -341,16 +384,14 @@ fn what_is_mounted_is_what_is_read() {
         let data = at(found.unwrap_or_else(|| panic!("no {config_map}")), "/data");
         data.as_object().unwrap().keys().cloned().collect()
     };
-    assert_eq!(
-        list(&container, "/args"),
-        ["serve", "--config", "/etc/gaggle/gaggle.toml"]
-    );
-    assert_eq!(keys(mounts["/etc/gaggle"]), ["gaggle.toml"]);
     let config = config();
-    let root = config["groups"]["scores"]["origin"]["root"]
-        .as_str()
-        .unwrap();
-    assert_eq!(keys(mounts[root]).len(), 3);
+    let scores = &config["groups"]["scores"];
+    let root = scores["origin"]["root"].as_str().unwrap();
+    assert_eq!(keys(mounts[root].unwrap()).len(), 3);
+    // Snapshots need a place that can be written to.
+    let snapshot = PathBuf::from(scores["snapshot"].as_str().unwrap());
+    let place = snapshot.parent().unwrap().to_str().unwrap();
+    assert_eq!(mounts.get(place), Some(&None), "{place}");
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::parse::parse;
 use crate::read::{Look, read, read_at_rest};
 use crate::{FileError, FileOptions, OptionsError};
 
-/// A file that lists the members. The crate's documentation tells what it may look like, and when
-/// a change counts.
+/// A file that lists the members. The crate's documentation describes its format, and when a
+/// change counts.
 #[derive(Debug)]
 pub struct FileDiscovery {
     options: FileOptions,
@@ -19,10 +19,10 @@ pub struct FileDiscovery {
     given: Mutex<Given>,
 }
 
-/// What the last answer was made of.
+/// The source of the last answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Given {
-    /// Nothing yet, or what could not be told from what there is now.
+    /// Nothing yet, or a state that could not be compared with the present one.
     Nothing,
     Content(Look),
     /// It could not be read, for that reason.
@@ -34,7 +34,7 @@ impl FileDiscovery {
     ///
     /// # Errors
     ///
-    /// If the options cannot be.
+    /// If the options are invalid.
     pub fn new(options: FileOptions) -> Result<Self, OptionsError> {
         options.validate()?;
         Ok(Self {
@@ -80,8 +80,8 @@ impl FileDiscovery {
 
 #[async_trait]
 impl Discovery for FileDiscovery {
-    /// An error tells the file, and the line where one is wrong. Takes at most four times
-    /// [`every`](FileOptions::every) or 4 s, where the file is being written.
+    /// An error names the file and, if there is one, the line. It takes at most four times
+    /// [`every`](FileOptions::every) or 4 s, if the file is being written.
     async fn members(&self) -> Result<Vec<Listed>, DiscoveryError> {
         self.list().await.map_err(|failure| DiscoveryError {
             what: format!("file {:?}", self.options.path),
@@ -89,8 +89,8 @@ impl Discovery for FileDiscovery {
         })
     }
 
-    /// Looks at the file again and again, and returns when it is not what the last answer was
-    /// made of: another file, another time of change, other bytes, or gone.
+    /// Polls the file, and returns when it differs from that of the last answer: another file,
+    /// another modification time, other bytes, or a missing file.
     async fn changed(&self) {
         loop {
             sleep(self.options.every).await;

@@ -1,4 +1,4 @@
-//! What may be said of a node.
+//! An entry of the list.
 
 use std::fmt;
 
@@ -51,7 +51,7 @@ impl Entry {
     }
 }
 
-/// What somebody wrote, on one line and not at any length.
+/// The text of an entry, on one line and with a bounded length.
 pub(crate) fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;
     let mut shown: String = text.chars().take(SHOWN).collect();
@@ -103,7 +103,8 @@ fn base_url(address: &str, scheme: &str) -> Result<String, String> {
         return no_address("it has a user in it");
     }
     let text = text.trim_end_matches('/');
-    // A half-written one has no port, or none is meant by mistake. A URL has its scheme's.
+    // A half-written address has no port, and a missing port may be a mistake. A URL has its
+    // scheme's port.
     if text.len() > address.len() && !ends_in_port(text) {
         return no_address("expected a port, or a scheme before it");
     }
@@ -120,8 +121,8 @@ pub(crate) fn place(address: &str) -> String {
     Url::parse(address).map_or_else(|_| address.to_owned(), Into::into)
 }
 
-/// Reads entries in JSON, each a string or an object. What is wrong with an entry is an error of
-/// serde's, so that it tells the line.
+/// Reads entries in JSON, each a string or an object. A problem with an entry is a serde error, so
+/// that it has the line.
 #[derive(Clone, Copy)]
 pub(crate) struct Entries<'s>(pub(crate) &'s str);
 

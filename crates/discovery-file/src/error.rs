@@ -1,10 +1,10 @@
-//! Why a file brought no list.
+//! Why a file gives no list.
 
 use std::io;
 
 use crate::{MAX_BYTES, MAX_NODES};
 
-/// Why the file brought no list.
+/// Why the file gives no list.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
@@ -20,18 +20,18 @@ pub enum FileError {
     /// It was different each time that it was read.
     #[error("it is being written, and has not come to rest")]
     Changing,
-    /// A line cannot be.
+    /// A line is invalid.
     #[error("line {line}: {what}")]
     Line {
-        /// Which; the first is 1.
+        /// The number of the line; the first is 1.
         line: usize,
         /// What is wrong with it.
         what: String,
     },
-    /// It is no JSON, or not of the right shape. Tells the line.
+    /// It is not JSON, or has the wrong shape. The text has the line.
     #[error("JSON: {0}")]
     Json(#[source] serde_json::Error),
-    /// It lists nothing, and does not say that this is meant.
+    /// It lists no node, and does not state that this is intended.
     #[error("it lists no node; a line with the word none says that there is none")]
     Empty,
     /// It lists too many nodes.

@@ -1,7 +1,7 @@
 //! The members of a cluster from a watched file.
 //!
-//! Use it where something else knows the nodes and can write a file: a Kubernetes ConfigMap,
-//! consul-template, a configuration management, a person with an editor.
+//! Use it if another system knows the nodes and can write a file: a Kubernetes ConfigMap,
+//! consul-template, configuration management, or a person with an editor.
 //!
 //! ```no_run
 //! use gaggle_discovery_file::{FileDiscovery, FileOptions};
@@ -26,58 +26,59 @@
 //!
 //! # The file
 //!
-//! One node a line, fields after it where they are known, and comments:
+//! Each line has one node, optionally followed by fields. Comments are allowed:
 //!
 //! ```text
 //! # address                 name           member of the ring
 //! http://10.0.0.1:8001
 //! 10.0.0.2:8001             name=pod-2
-//! https://node-3.example    name=pod-3     member=false   # a front end
+//! https://node-3.example    name=pod-3     member=false   # a gateway
 //! ```
 //!
-//! An address is a base URL, or a host and a port; [`FileDiscovery::https`] gives the latter its
-//! scheme. A node without a name is asked for it, and so is one without `member`. A line with the
-//! word `none`, and no other, says that there is no node.
+//! An address is a base URL, or a host and a port; [`FileDiscovery::https`] sets the scheme of the
+//! latter. A node without a name or without `member` is asked for it. A file with the single line
+//! `none` says that there is no node.
 //!
-//! Or JSON, where the file begins with a bracket: a list of addresses, or of objects.
+//! A file that begins with a bracket is JSON: a list of addresses, or of objects.
 //!
 //! ```json
 //! ["http://10.0.0.1:8001", {"address": "10.0.0.2:8001", "name": "pod-2", "member": true}]
 //! ```
 //!
-//! At most [`MAX_NODES`] nodes and [`MAX_BYTES`] bytes; names of up to 256 bytes, addresses of up
-//! to 512. A line that is there twice counts once. Two that contradict each other are an error:
-//! one address with two names, one name at two addresses.
+//! A file has at most [`MAX_NODES`] nodes and [`MAX_BYTES`] bytes; a name at most 256 bytes, an
+//! address at most 512. A repeated line counts once. Lines that contradict each other are an
+//! error: one address with two names, one name at two addresses.
 //!
 //! # When a change counts
 //!
-//! The file is read every [`FileOptions::every`], and compared with what the last list was made
-//! of: device and inode, time of change, length, and a hash of the bytes. So a file that is
-//! renamed over the old one is noticed, the swap of Kubernetes' `..data` link, and one that is
-//! written in place, even within the resolution of its time of change.
+//! The file is read every [`FileOptions::every`], and compared with the file of the last list:
+//! device and inode, modification time, length, and a hash of the bytes. So it notices a file that
+//! is renamed over the old one, the swap of Kubernetes' `..data` link, and a file that is written
+//! in place, even within the resolution of the modification time.
 //!
-//! A file that was written less than `every` ago may be half of what it is to be. It is read again
-//! after `every`, at most 1 s, until it was found the same twice; after five times that is an
-//! error. So a change is known within twice `every`. Who replaces the file by renaming a new one
-//! over it is safe in any case; who writes it in place must not pause for longer than `every`.
+//! A file that was written less than `every` ago may be half-written. It is read again after
+//! `every`, at most 1 s, until two reads in sequence are equal; after five attempts that is an
+//! error. So a change is known within twice `every`. Renaming a new file over the old one is
+//! always safe; a program that writes in place must not pause for longer than `every`.
 //!
 //! # Errors
 //!
 //! A file that is missing, unreadable, too large, not of this form, or empty: each is a
-//! [`FileError`] inside a [`DiscoveryError`](gaggle_peers::DiscoveryError) which names the file and,
-//! where there is one, the line. `Peers::follow` keeps the last good list then. Each is told once,
-//! until the file changes. *Empty* is an error because it is what an editor, a full disk and a
-//! template without its data leave behind, and it would make each node a cluster of its own.
+//! [`FileError`] inside a [`DiscoveryError`](gaggle_peers::DiscoveryError) which names the file
+//! and, where there is one, the line. `Peers::follow` then keeps the last good list. Each error is
+//! reported once, until the file changes. *Empty* is an error because an editor, a full disk and a
+//! template without its data leave an empty file behind, and it would make each node a cluster of
+//! its own.
 //!
 //! # Trade-offs
 //!
-//! * The file is looked at, not listened to: notifications of the system do not come from network
-//!   file systems and follow no chain of links.
-//! * A last line that was cut off in the middle of a port is a list like any other, once it is at
-//!   rest.
-//! * On a network file system whose clock is behind this host's, a file looks older than it is, and
-//!   what is written in place may be taken half. The next look takes the rest.
-//! * The file is believed: who can write it can put a node in the ring.
+//! * The file is polled: network file systems send no notifications, and notifications do not
+//!   follow chains of links.
+//! * A last line that was cut off in the middle of a port is accepted like any other list, once
+//!   the file no longer changes.
+//! * On a network file system whose clock is behind this host's, a file looks older than it is,
+//!   and a file that is written in place may be read half-written. The next read gets the rest.
+//! * The file is trusted: anyone who can write it can add a node to the ring.
 
 mod discovery;
 mod entry;

@@ -7,12 +7,12 @@ use std::time::Duration;
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Which file is read, and how often it is looked at.
+/// Which file is read, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileOptions {
-    /// The file; symbolic links are followed each time. Has no default.
+    /// The file; symbolic links are followed each time. It has no default.
     pub path: PathBuf,
-    /// How long to wait between two looks. 10 ms to an hour; default 1 s.
+    /// How long to wait between two reads. 10 ms to an hour; default 1 s.
     pub every: Duration,
 }
 
@@ -25,7 +25,7 @@ impl Default for FileOptions {
     }
 }
 
-/// Options that cannot be.
+/// Invalid options.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OptionsError {
@@ -38,7 +38,7 @@ pub enum OptionsError {
 }
 
 impl FileOptions {
-    /// Refuses what cannot be.
+    /// Refuses invalid options.
     pub(crate) fn validate(&self) -> Result<(), OptionsError> {
         if self.path.as_os_str().is_empty() {
             return Err(OptionsError::Path);

@@ -14,8 +14,8 @@ pub const MAX_NODES: usize = 1024;
 /// The word that says that there is no node.
 const NONE: &str = "none";
 
-/// Reads lines, or JSON where the first character is a bracket. `scheme` is that of addresses
-/// without one.
+/// Reads lines, or JSON if the first character is a bracket. `scheme` is for addresses without
+/// one.
 pub(crate) fn parse(bytes: &[u8], scheme: &str) -> Result<Vec<Listed>, FileError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|failure| {
@@ -126,8 +126,8 @@ fn entry<'a>(
     Ok(entry)
 }
 
-/// Each node once. The same line twice does no harm; two that contradict each other would make
-/// one node two, or two nodes one.
+/// Each node once. A repeated line is allowed; lines that contradict each other would make two
+/// nodes of one, or one of two.
 fn once(entries: Vec<Entry>) -> Result<Vec<Entry>, FileError> {
     let mut by_place: HashMap<String, Entry> = HashMap::new();
     let mut by_name: HashMap<String, String> = HashMap::new();

@@ -1,4 +1,4 @@
-//! Reading a file that somebody may be writing.
+//! Reads a file that may be being written.
 
 use std::hash::{DefaultHasher, Hasher as _};
 use std::path::Path;
@@ -13,9 +13,9 @@ use crate::FileError;
 /// The most bytes that a file may have.
 pub const MAX_BYTES: usize = 1 << 20;
 
-/// How many times a file that changes is read until it counts as one that does not come to rest.
+/// How many times a changing file is read before that is an error.
 const TRIES: usize = 5;
-/// The longest wait between two of them.
+/// The longest wait between two reads.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// A file as it was when it was read.
@@ -26,7 +26,7 @@ pub(crate) struct Content {
     file: FileId,
 }
 
-/// Tells two looks at a file apart.
+/// Distinguishes two states of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Look {
     modified: Option<SystemTime>,
@@ -35,7 +35,7 @@ pub(crate) struct Look {
     hash: u64,
 }
 
-/// The device and the inode, where there are such: a file that replaces another has its own.
+/// The device and the inode, if the system has them: a file that replaces another has its own.
 type FileId = (u64, u64);
 
 #[cfg(unix)]
@@ -61,9 +61,9 @@ impl Content {
         }
     }
 
-    /// Whether nobody has written it for that long.
+    /// Whether it was not written for that long.
     fn rests(&self, since: Duration) -> bool {
-        // One that was written in the future tells nothing.
+        // A modification time in the future says nothing.
         let age = self.modified.and_then(|modified| modified.elapsed().ok());
         age.is_some_and(|age| age >= since)
     }
@@ -71,7 +71,7 @@ impl Content {
 
 /// The file as it is now, perhaps half written.
 pub(crate) async fn read(path: &Path) -> Result<Content, FileError> {
-    // Before it is opened: to open a pipe is to wait for its writer.
+    // Checked before it is opened, since opening a pipe waits for its writer.
     if !tokio::fs::metadata(path).await?.is_file() {
         return Err(FileError::NotAFile);
     }
@@ -90,8 +90,8 @@ pub(crate) async fn read(path: &Path) -> Result<Content, FileError> {
     })
 }
 
-/// The file at rest: as it was written no less than `every` ago, or as it was found twice, `every`
-/// apart. One that is written in place could otherwise be read half written.
+/// The file once it no longer changes: it was written at least `every` ago, or two reads, `every`
+/// apart, are equal. Otherwise a file that is written in place could be read half-written.
 pub(crate) async fn read_at_rest(path: &Path, every: Duration) -> Result<Content, FileError> {
     let mut content = read(path).await?;
     for _ in 1..TRIES {

@@ -1,14 +1,14 @@
-//! Which nodes, and what news of them, are let through to chitchat.
+//! Filters the nodes, and the news of them, that chitchat gets.
 //!
-//! chitchat keeps every identity that it is told of until it has been dead for the grace, and
-//! takes each rise of a heartbeat for a sign of life. Both are tamed here:
+//! chitchat keeps every identity in a message until it has been dead for the grace period, and
+//! treats each rise of a heartbeat as a sign of life. Both are bounded here:
 //!
-//! * At most [`MAX_NODES`] identities are known at a time. One that is over it is taken out of the
-//!   message, as if it had not been told of.
+//! * At most [`MAX_NODES`] identities are known at a time. A further one is removed from the
+//!   message.
 //! * A node's heartbeat rises at most once an interval. It rises with every message that a node
-//!   handles, so in a small and busy cluster chitchat would get used to one every few
-//!   milliseconds, and take a node for dead that paused for a tenth of a second.
-//! * Nobody but this node tells what this node is.
+//!   handles, so in a small and busy cluster chitchat would expect one every few milliseconds, and
+//!   declare a node dead that paused for a tenth of a second.
+//! * Only this node describes itself: news of it from others is ignored.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,14 +23,14 @@ struct Admitted {
     heartbeat: u64,
     /// When the heartbeat last rose.
     rose: Instant,
-    /// When a message last told of it.
+    /// When a message last contained it.
     told: Instant,
 }
 
 pub(crate) struct Admission {
     own: Id,
     interval: Duration,
-    /// After this long without a word of it, chitchat has forgotten an identity, too.
+    /// After this time without a message about it, chitchat has forgotten an identity as well.
     forgotten: Duration,
     nodes: HashMap<Id, Admitted>,
 }
@@ -40,14 +40,16 @@ impl Admission {
         Self {
             own,
             interval,
-            // A node is told of for half the grace after its death, and forgotten after all of it.
+            // A dead node is gossiped about for half the grace period, and forgotten after all of
+            // it.
             forgotten: grace * 2,
             nodes: HashMap::new(),
         }
     }
 
-    /// Takes out of the message what is not to be believed. Gives how many nodes were one too
-    /// many, and the version of this node's own values that the sender has, where it says so.
+    /// Removes from the message what must not be accepted. Returns the number of nodes over the
+    /// limit, and the version of this node's own values that the sender has, if the message
+    /// contains it.
     pub(crate) fn filter(&mut self, message: &mut Message) -> (usize, Option<u64>) {
         let now = Instant::now();
         let mut refused = 0;

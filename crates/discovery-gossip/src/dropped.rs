@@ -1,4 +1,4 @@
-//! Datagrams that are of no use: counted, and told of at most once a second for each reason.
+//! Dropped datagrams: counted, and logged at most once a second for each reason.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The shortest time between two log lines of one reason: one that is frequent hides no other.
+/// The shortest time between two log lines of one reason: a frequent reason does not hide another.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Why a datagram had no effect, or was not sent.
@@ -44,20 +44,19 @@ impl Reason {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Dropped {
-    /// Not of the protocol.
+    /// Malformed: not of this protocol.
     pub malformed: u64,
-    /// Of a cluster with another name.
+    /// From a cluster with another name.
     pub other_cluster: u64,
-    /// Without a signature, with one of no token that is accepted, or signed where no token is
-    /// set.
+    /// Without a signature, with one of an unknown token, or signed although no token is set.
     pub signature: u64,
     /// Seen before, or meant for another node or an earlier start of this one.
     pub replayed: u64,
-    /// Not sent, as there was no token to sign with.
+    /// Not sent, since there was no token to sign with.
     pub no_token: u64,
-    /// Nodes left out, as [`MAX_NODES`](crate::MAX_NODES) are known.
+    /// Nodes left out, since [`MAX_NODES`](crate::MAX_NODES) are known.
     pub too_many_nodes: u64,
-    /// Not sent, as it fitted in no datagram.
+    /// Not sent, since it did not fit in a datagram.
     pub too_large: u64,
     /// Failures of the network on this host.
     pub network: u64,

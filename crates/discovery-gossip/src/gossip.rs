@@ -27,12 +27,12 @@ use crate::wire::Id;
 
 /// How many intervals between signs of life are remembered of each node.
 const WINDOW: usize = 64;
-/// How many nodes are told at once of a change of this one. They tell the others.
+/// How many nodes are notified directly of a change of this one. They notify the others.
 const TELL: usize = 64;
 
-/// This node among the others. Cheap to clone; it is silent when the last clone is dropped.
+/// This node in the gossip. Cheap to clone; it falls silent when the last clone is dropped.
 ///
-/// The crate's documentation tells what is exchanged, and how soon it is known.
+/// The crate's documentation describes what is exchanged, and how soon it is known.
 #[derive(Clone)]
 pub struct Gossip(Arc<Inner>);
 
@@ -41,7 +41,7 @@ struct Inner {
     interval: Duration,
     counters: Arc<Counters>,
     heard: Arc<Heard>,
-    /// What was last given as the list. Its copies know of changes since then.
+    /// The list that was returned last. It marks changes since then.
     seen: Mutex<watch::Receiver<Seen>>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -54,21 +54,21 @@ impl Drop for Inner {
 }
 
 impl Gossip {
-    /// Listens, and begins to look for the others. The node is `Starting`. Waits for the seeds'
-    /// names only where it needs them to find its own address, and then for a bounded time.
+    /// Listens, and starts to look for the others. The node is `Starting`. It waits for the seeds'
+    /// names only if it needs them to find its own address, and then for a bounded time.
     ///
     /// # Errors
     ///
-    /// If an option cannot be, or the address cannot be had.
+    /// If an option is invalid, or the address cannot be bound.
     pub async fn start(options: GossipOptions, me: Me) -> Result<Self, StartError> {
         Self::start_on(&Udp, options, me).await
     }
 
-    /// The same over a network of the caller's.
+    /// The same over the caller's network.
     ///
     /// # Errors
     ///
-    /// As [`Gossip::start`].
+    /// The same as [`Gossip::start`].
     pub async fn start_on(
         network: &dyn Network,
         options: GossipOptions,
@@ -144,29 +144,30 @@ impl Gossip {
         self.0.handle.chitchat_id().gossip_advertise_addr
     }
 
-    /// What had no effect so far.
+    /// The datagrams that had no effect so far.
     pub fn dropped(&self) -> Dropped {
         self.0.counters.snapshot()
     }
 
-    /// Tells the others how far this node is.
+    /// Announces this node's state to the others.
     pub async fn set_state(&self, state: State) {
         self.set(Key::State, state.as_str()).await;
     }
 
-    /// Tells the others the base URL by which peers reach this node from now on.
+    /// Announces the base URL by which peers reach this node from now on.
     ///
     /// # Errors
     ///
-    /// If it is none; see [`Me::address`].
+    /// If it is not a base URL; see [`Me::address`].
     pub async fn set_address(&self, address: &str) -> Result<(), StartError> {
         check_address(address)?;
         self.set(Key::Address, address).await;
         Ok(())
     }
 
-    /// Tells the others that this node is about to go, and waits until each of them knows, at most
-    /// for `within`. Whether they do. This node still answers them until it is dropped.
+    /// Announces that this node leaves, and waits until each of the others has confirmed it, at
+    /// most for `within`. Returns whether all have. This node still answers them until it is
+    /// dropped.
     pub async fn leave(&self, within: Duration) -> bool {
         self.set_state(State::Leaving).await;
         timeout(within, self.all_have_heard()).await.is_ok()
@@ -200,7 +201,7 @@ impl Gossip {
         self.0.handle.with_chitchat(of).await
     }
 
-    /// Where those of the other nodes gossip of which that is so.
+    /// The gossip addresses of the other nodes for which `of_those` holds.
     fn others(&self, of_those: impl Fn(&Node) -> bool) -> Vec<SocketAddr> {
         let own = self.address();
         let nodes = self.nodes();
@@ -224,7 +225,7 @@ impl Gossip {
     }
 }
 
-/// For one follower: a change is told to whoever waits first after a call of `members`.
+/// For one follower: a change is reported to the first waiter after a call of `members`.
 #[async_trait]
 impl Discovery for Gossip {
     async fn members(&self) -> Result<Vec<Listed>, DiscoveryError> {
@@ -241,7 +242,7 @@ impl Discovery for Gossip {
     async fn changed(&self) {
         let mut receiver = self.lock().clone();
         if receiver.changed().await.is_err() {
-            // It has ended, which has been told.
+            // It has ended, which has been reported.
             std::future::pending::<()>().await;
         }
     }
@@ -253,7 +254,7 @@ fn config(options: &GossipOptions, own: Id, local: SocketAddr) -> ChitchatConfig
         cluster_id: options.cluster.clone(),
         gossip_interval: options.interval,
         listen_addr: local,
-        // They are resolved too rarely there.
+        // chitchat resolves them too rarely.
         seed_nodes: Vec::new(),
         failure_detector_config: FailureDetectorConfig {
             // chitchat's phi is the silence divided by the mean interval.
@@ -270,7 +271,7 @@ fn config(options: &GossipOptions, own: Id, local: SocketAddr) -> ChitchatConfig
     }
 }
 
-/// Later starts have higher ones, as far as the host's clock is right.
+/// Later starts have higher ones, if the host's clock is correct.
 fn generation() -> Result<u64, StartError> {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -281,12 +282,12 @@ fn generation() -> Result<u64, StartError> {
 }
 
 /// The address of this host that the first seed would see, or any other host. Nothing is sent: a
-/// datagram socket that is connected knows where its packets would come from.
+/// connected datagram socket knows the source address of its packets.
 async fn own_address(local: SocketAddr, names: &[String]) -> Result<SocketAddr, StartError> {
     if !local.ip().is_unspecified() {
         return Ok(local);
     }
-    // Of the networks for documentation: no host has such an address.
+    // From the networks for documentation: no host has such an address.
     let elsewhere: [IpAddr; 2] = [
         Ipv4Addr::new(203, 0, 113, 1).into(),
         Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
@@ -299,7 +300,7 @@ async fn own_address(local: SocketAddr, names: &[String]) -> Result<SocketAddr, 
         (!ip.is_unspecified()).then(|| SocketAddr::new(ip, local.port()))
     };
     let seeds = seeds::resolve(names).await;
-    // A host's own name may stand for a loopback address there, where no other host reaches it.
+    // A host's own name may resolve to a loopback address, at which no other host reaches it.
     let beyond = |address: &SocketAddr| !address.ip().is_loopback();
     let found = seeds.iter().copied().filter_map(towards);
     let mut beyond_loopback = found.filter(beyond);
@@ -315,7 +316,7 @@ async fn own_address(local: SocketAddr, names: &[String]) -> Result<SocketAddr, 
         .ok_or(StartError::Advertise { listen: local })
 }
 
-/// Whether it is written as an address of this host's alone.
+/// Whether it is written as a loopback address.
 fn is_loopback(seed: &str) -> bool {
     let address: Result<SocketAddr, _> = seed.parse();
     address.is_ok_and(|address| address.ip().is_loopback()) || seed.starts_with("localhost:")

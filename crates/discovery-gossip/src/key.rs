@@ -1,8 +1,8 @@
-//! What a node tells of itself.
+//! The values that a node announces about itself.
 
-/// The longest name that is believed, in bytes.
+/// The longest name that is accepted, in bytes.
 pub const MAX_NAME: usize = 256;
-/// The longest base URL that is believed, in bytes.
+/// The longest base URL that is accepted, in bytes.
 pub const MAX_ADDRESS: usize = 512;
 
 /// The values that nodes share. A value under another key is not kept.

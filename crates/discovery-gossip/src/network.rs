@@ -1,4 +1,4 @@
-//! What datagrams travel over.
+//! The network for datagrams.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 use async_trait::async_trait;
 
 /// A network that carries datagrams. [`Udp`] is the one in use; tests have others, which lose
-/// datagrams or fall in two.
+/// datagrams or are partitioned.
 #[async_trait]
 pub trait Network: Send + Sync + 'static {
-    /// Takes the address; port 0 is any that is free.
+    /// Binds the address; port 0 is any free port.
     ///
     /// # Errors
     ///
-    /// If the address cannot be had.
+    /// If the address cannot be bound.
     async fn open(&self, listen: SocketAddr) -> io::Result<Box<dyn Datagrams>>;
 }
 
@@ -24,22 +24,22 @@ pub trait Datagrams: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If the system does not tell.
+    /// If the system does not return it.
     fn local_addr(&self) -> io::Result<SocketAddr>;
 
     /// Sends one datagram, which may get lost.
     ///
     /// # Errors
     ///
-    /// If the system refuses it. The next may be sent all the same.
+    /// If the system refuses it. The next one can still be sent.
     async fn send(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<()>;
 
-    /// Waits for a datagram, and gives its length and where it came from. What does not fit is
-    /// cut off. A call that is dropped loses nothing.
+    /// Waits for a datagram, and returns its length and its sender. A datagram that does not fit
+    /// is cut off. It is cancel-safe.
     ///
     /// # Errors
     ///
-    /// If the system fails. The next may be received all the same.
+    /// If the system fails. The next one can still be received.
     async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
 }
 

@@ -1,4 +1,4 @@
-//! The nodes as they tell of themselves, and which of two that tell the same is right.
+//! The nodes as they announce themselves, and which of two nodes with the same name counts.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,15 +12,15 @@ use crate::key::{Key, MAX_ADDRESS, MAX_NAME};
 use crate::options::Me;
 use crate::wire::Id;
 
-/// How far a node is.
+/// The state of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {
-    /// It is there, and does not answer yet.
+    /// It runs, and does not answer yet.
     Starting,
     /// It answers.
     Ready,
-    /// It is about to go: it is in no ring any more.
+    /// It leaves: it is no longer in any ring.
     Leaving,
 }
 
@@ -56,7 +56,7 @@ pub struct Node {
     pub address: String,
     /// Whether it is a member of the ring.
     pub member: bool,
-    /// How far it is.
+    /// Its state.
     pub state: State,
     /// The UDP address at which it gossips.
     pub gossip: SocketAddr,
@@ -65,7 +65,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// `None` until all that belongs to a node is known, and for one that tells nonsense.
+    /// `None` until all values of a node are known, and for one with invalid values.
     pub(crate) fn of(id: &ChitchatId, state: &NodeState) -> Option<Self> {
         let value = |key: Key| state.get(key.as_str());
         let (name, address) = (value(Key::Name)?, value(Key::Address)?);
@@ -102,8 +102,8 @@ impl Node {
     }
 }
 
-/// Each node once, by name. Of two that have a name, a base URL or a gossip address in common, the
-/// one that was started last is there, and the other is its predecessor.
+/// Each node once, by name. Of two with the same name, base URL or gossip address, the one that
+/// was started last is kept, and the other is its predecessor.
 pub(crate) fn newest(mut nodes: Vec<Node>) -> Vec<Node> {
     nodes.sort_by(|a, b| {
         b.generation

@@ -1,4 +1,4 @@
-//! chitchat's live nodes, made a list.
+//! Makes a list of chitchat's live nodes.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::node::{Node, newest};
 use crate::wire::Id;
 
-/// Gossip has come to an end of itself, which it never should.
+/// Gossip has ended by itself, which it never should.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("it has ended: {0}")]
 pub(crate) struct Ended(Arc<str>);
@@ -34,7 +34,7 @@ impl Seen {
 
 type Live = BTreeMap<ChitchatId, NodeState>;
 
-/// Keeps the list until chitchat ends, and then tells that.
+/// Maintains the list until chitchat ends, and then reports that.
 pub(crate) async fn observe(
     mut live: watch::Receiver<Live>,
     ended: impl Future<Output = anyhow::Result<()>>,

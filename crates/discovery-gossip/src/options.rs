@@ -1,4 +1,4 @@
-//! How a node gossips, and what it says of itself.
+//! How a node gossips, and what it announces about itself.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::key::{MAX_ADDRESS, MAX_NAME};
 use crate::node::{base_url, is_name};
 
-/// The shared secrets that are in force, asked for with each datagram so that they may change: the
-/// first signs, each is accepted. Must not wait.
+/// Returns the shared secrets in force. It is called for each datagram, so that they may change:
+/// the first one signs, and each is accepted. It must not wait.
 pub type Keys = Arc<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>;
 
 /// The most seeds.
@@ -17,34 +17,35 @@ const MAX_SEEDS: usize = 64;
 /// The longest name of a cluster, in bytes.
 const MAX_CLUSTER: usize = 256;
 
-/// Where and with whom a node gossips.
+/// The options of a node's gossip.
 #[derive(Clone)]
 pub struct GossipOptions {
     /// The UDP address to listen on. All nodes use its family, IPv4 or IPv6. Default
     /// `0.0.0.0:7946`.
     pub listen: SocketAddr,
-    /// The address at which other nodes reach it. Default: `listen`, or, where that is
-    /// unspecified, the address that packets to the first seed come from.
+    /// The address at which other nodes reach it. Default: `listen`, or, if that is unspecified,
+    /// the source address of packets to the first seed.
     pub advertise: Option<SocketAddr>,
-    /// Some of the nodes, as `host:port`: one is enough, two or three are better, all do no harm,
-    /// and this node may be one of them. Names are resolved again and again. At most 64. Default:
-    /// none, for the first node of all.
+    /// Some of the nodes, as `host:port`: one is enough, two or three are better, listing all is
+    /// allowed, and this node may be one of them. Names are resolved repeatedly. At most 64.
+    /// Default: none, for the first node.
     pub seeds: Vec<String>,
     /// The cluster's name. Nodes of another one are ignored. Default `gaggle`.
     pub cluster: String,
     /// How often a node gossips, with three others each time. 20 ms to 10 s; default 250 ms, which
-    /// is right for up to some hundred nodes. Must be the same on each node.
+    /// suits up to some hundred nodes. It must be the same on each node.
     pub interval: Duration,
-    /// How long a node that usually shows a sign of life once an interval may show none before it
-    /// is taken for dead. At least 8 intervals, at most 10 min; default 4 s. A node whose signs
-    /// come less regularly is given more, up to four times as much.
+    /// How long a node that usually sends a heartbeat once an interval may send none before it is
+    /// declared dead. At least 8 intervals, at most 10 min; default 4 s. A node with less regular
+    /// heartbeats has more time, up to four times as much.
     pub dead_after: Duration,
-    /// How long a dead node is remembered, and asked whether it is there again. At least eight
-    /// times `dead_after`, at most a day; default 10 min. A cluster that was split for longer is
-    /// joined again by the seeds only.
+    /// How long a dead node is remembered, and asked whether it is up again. At least eight times
+    /// `dead_after`, at most a day; default 10 min. A cluster that was split for longer is joined
+    /// again only through the seeds.
     pub dead_grace: Duration,
-    /// The cluster's secrets. With them, each datagram is signed, and one that is not signed by any
-    /// of them is dropped. `None`, the default: whoever can send a datagram here is believed.
+    /// The cluster's secrets. With them, each datagram is signed, and one that is not signed by
+    /// any of them is dropped. `None`, the default: there is no authentication, and every datagram
+    /// is trusted.
     pub keys: Option<Keys>,
 }
 
@@ -78,7 +79,7 @@ impl fmt::Debug for GossipOptions {
     }
 }
 
-/// What a node says of itself.
+/// What a node announces about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Me {
     /// Its name in the ring: 1 to 256 bytes, no white space or control characters. No two nodes
@@ -95,17 +96,17 @@ pub struct Me {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A field has a value that cannot be.
+    /// A field has an invalid value.
     #[error("{field} is {value:?}; expected {expected}")]
     Field {
-        /// Which.
+        /// The field.
         field: &'static str,
         /// Its value.
         value: String,
-        /// What it may be.
+        /// The allowed values.
         expected: &'static str,
     },
-    /// The address to listen on cannot be had.
+    /// The address to listen on cannot be bound.
     #[error("listen on UDP {address}: {source}")]
     Listen {
         /// The address.
@@ -113,7 +114,7 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
-    /// It listens on all addresses, and none of them leads anywhere.
+    /// It listens on all addresses, and none of them has a route to other hosts.
     #[error(
         "listening on {listen}, this host has no route to the seeds or anywhere else; set advertise"
     )]
@@ -142,7 +143,8 @@ pub(crate) fn wrong(
 }
 
 impl GossipOptions {
-    /// Refuses what cannot be, as [`Gossip::start`](crate::Gossip::start) does, without a network.
+    /// Refuses invalid options, as [`Gossip::start`](crate::Gossip::start) does, without a
+    /// network.
     ///
     /// # Errors
     ///
@@ -203,7 +205,7 @@ impl GossipOptions {
 }
 
 impl Me {
-    /// Refuses what cannot be, as [`Gossip::start`](crate::Gossip::start) does.
+    /// Refuses invalid options, as [`Gossip::start`](crate::Gossip::start) does.
     ///
     /// # Errors
     ///
@@ -243,5 +245,5 @@ fn is_reachable(address: &SocketAddr) -> bool {
     one && address.port() != 0
 }
 
-// What `Me` may have, and what is believed of others, is the same.
+// The limits for `Me` and for other nodes are the same.
 const _: () = assert!(MAX_NAME == 256 && MAX_ADDRESS == 512);

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-/// How many senders are remembered. Members' starts only: a sender is entered when its signature
+/// How many senders are remembered. Only members count: a sender is recorded after its signature
 /// has been verified.
 const MAX_SENDERS: usize = 4096;
 
-/// The highest number that a sender has used, and which of the 128 up to it were seen: datagrams
-/// overtake each other.
+/// The highest number that a sender has used, and which of the 128 up to it were seen, since
+/// datagrams overtake each other.
 #[derive(Debug, Clone, Copy)]
 struct Window {
     highest: u64,
@@ -15,7 +15,7 @@ struct Window {
 }
 
 impl Window {
-    /// Whether `number` is new; it is not any more then.
+    /// Records `number`, and returns whether it was new.
     fn enter(&mut self, number: u64) -> bool {
         if number > self.highest {
             let ahead = number - self.highest;
@@ -40,12 +40,12 @@ impl Window {
 #[derive(Debug, Default)]
 pub(crate) struct Replays(HashMap<u64, Window>);
 
-/// What is to be made of a number.
+/// The result for a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seen {
     New,
     Before,
-    /// One sender too many. All is forgotten; the session must end with it.
+    /// There is one sender too many. All senders are forgotten, and the session must end.
     Full,
 }
 

@@ -1,25 +1,25 @@
-//! What surrounds each message: whose cluster it is of, and proof that a member has just sent it.
+//! The envelope of each message: its cluster, and the proof that a member has just sent it.
 //!
 //! ```text
 //! "GGG1" | kind 1 | cluster 8 | from 8 | to 8 | number 8 | message | tag 32 (signed kinds only)
 //! ```
 //!
-//! * **cluster**: the start of the SHA-256 of the cluster's name. Datagrams of another cluster end
-//!   here, and are never answered.
+//! * **cluster**: the start of the SHA-256 of the cluster's name. Datagrams of another cluster are
+//!   dropped here, and never answered.
 //! * **tag**: HMAC-SHA-256 of all before it, by a key that is derived from the token. The first
 //!   token signs, and each is accepted, so that a token can be changed node by node.
 //! * **from**, **to**: the sessions of the sender and of the receiver. A session is one start of
-//!   one node. A receiver takes only what is addressed to its own session, so nothing that was
-//!   recorded before it started, or that was sent to another node, has an effect on it.
+//!   one node. A receiver accepts only datagrams to its own session, so a datagram that was
+//!   recorded before it started, or that was sent to another node, has no effect on it.
 //! * **number**: grows with each datagram of a session. A receiver remembers which of each
-//!   session's numbers it has seen, and takes none twice.
+//!   session's numbers it has seen, and accepts none twice.
 //!
-//! No clock is compared. The price is a round trip: a node that knows only the address of another
-//! sends to session 0 first, and is told the right one by a signed, empty *hello*. Most sessions
+//! No clocks are compared. The cost is a round trip: a node that knows only the address of another
+//! sends to session 0 first, and gets the right session in a signed, empty *hello*. Most sessions
 //! are learnt without it, from the lists that nodes exchange.
 //!
-//! Nothing is encrypted: who can read the network can read the list of members. And who can hold
-//! back datagrams can let a node look dead, as a cut cable would.
+//! Nothing is encrypted: anyone who can read the network can read the list of members. Anyone who
+//! can suppress datagrams can make a node look dead, as a cut cable would.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -41,10 +41,10 @@ pub(crate) const MAX_DATAGRAM: usize = 65_507;
 /// The most bytes that a message may have.
 pub(crate) const MAX_MESSAGE: usize = MAX_DATAGRAM - HEADER - TAG;
 
-/// How many addresses' sessions are remembered. Those that are forgotten cost a round trip.
+/// How many addresses' sessions are remembered. A forgotten one costs a round trip.
 const MAX_ADDRESSES: usize = 2 * MAX_NODES;
 
-/// What a key is derived for: a token is used for other things as well.
+/// The purpose of the derived key, since a token is used for other things as well.
 const PURPOSE: &[u8] = b"gaggle gossip 1";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,20 +52,20 @@ const PURPOSE: &[u8] = b"gaggle gossip 1";
 enum Kind {
     Plain = 0,
     Signed = 1,
-    /// Signed, without a message: tells its receiver the sender's session.
+    /// Signed, without a message: it contains the sender's session.
     Hello = 2,
 }
 
-/// What has come of a datagram.
+/// The result of reading a datagram.
 #[derive(Debug)]
 pub(crate) enum Opened<'a> {
     /// A message of the session.
     Message { session: u64, bytes: &'a [u8] },
-    /// No message, but this is to be sent back.
+    /// No message, but this has to be sent back.
     Answer(Vec<u8>),
-    /// It has told a session, or was this node's own.
+    /// It contained a session, or was this node's own.
     Nothing,
-    /// It is of no use.
+    /// It is dropped.
     Dropped(Reason),
 }
 
@@ -85,7 +85,7 @@ struct Header {
 }
 
 impl Seal {
-    /// `generation` is this node's, and its session to begin with: nodes learn it with the list.
+    /// `generation` is this node's, and its first session: nodes learn it with the list.
     pub(crate) fn new(keys: Option<Keys>, cluster: &str, generation: u64) -> Self {
         let mut start = [0; 8];
         start.copy_from_slice(&Sha256::digest(cluster)[..8]);
@@ -99,7 +99,7 @@ impl Seal {
         }
     }
 
-    /// The datagram that brings `message` to `to`. `None` if there is no token to sign it with.
+    /// The datagram with `message` for `to`. `None` if there is no token to sign it with.
     pub(crate) fn seal(&mut self, to: SocketAddr, message: &[u8]) -> Option<Vec<u8>> {
         let session = self.sessions.get(&to).copied().unwrap_or(0);
         let kind = match self.keys {
@@ -163,7 +163,7 @@ impl Seal {
         self.admit(from, kind, &header, message)
     }
 
-    /// Of a datagram that a member has signed: whether it is new, and meant for this session.
+    /// Checks that a datagram signed by a member is new, and meant for this session.
     fn admit<'a>(
         &mut self,
         from: SocketAddr,
@@ -175,7 +175,7 @@ impl Seal {
             return Opened::Nothing;
         }
         if header.to != self.session {
-            // A hello is not answered: two nodes would go on with it without end.
+            // A hello is not answered: two nodes would otherwise answer each other without end.
             return match kind {
                 Kind::Hello => Opened::Dropped(Reason::Replayed),
                 _ => self.hello(header.from),
@@ -185,7 +185,7 @@ impl Seal {
             Seen::New => {}
             Seen::Before => return Opened::Dropped(Reason::Replayed),
             Seen::Full => {
-                // What was sent to this session could be sent again unnoticed, so it ends.
+                // Datagrams to this session could be replayed unnoticed, so it ends.
                 self.session = fastrand::u64(1..);
                 self.sent = 0;
                 return self.hello(header.from);
@@ -213,7 +213,7 @@ impl Seal {
         self.sessions.insert(address, session);
     }
 
-    /// Learns the session of a node that a member has told of, unless it is known already.
+    /// Learns the session of a node that a member has listed, unless it is known already.
     pub(crate) fn learn(&mut self, id: &Id) {
         if self.keys.is_some() && !self.sessions.contains_key(&id.address) {
             self.set_session(id.address, id.generation);
@@ -221,7 +221,7 @@ impl Seal {
     }
 }
 
-/// None for an empty token, with which anybody could sign.
+/// `None` for an empty token, with which anyone could sign.
 fn mac(token: &[u8], covered: &[u8]) -> Option<Hmac<Sha256>> {
     if token.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! Finding the first node, and finding the others again after a split.
+//! Finds the first node, and the others again after a split.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -15,15 +15,15 @@ use tokio::time::{sleep, timeout};
 const MAX_ADDRESSES: usize = 64;
 const AT_ONCE: usize = 8;
 
-/// How often a name is resolved: where there is no other node, and where there is one. In the
-/// latter case that is also how often a seed that is not known is written to.
+/// How often a name is resolved: without another node, and with one. The latter is also how often
+/// an unknown seed gets a message.
 const ALONE: Duration = Duration::from_secs(1);
 const TOGETHER: Duration = Duration::from_secs(5);
 
-/// How long names may take at the start.
+/// How long resolving names may take at the start.
 const AT_START: Duration = Duration::from_secs(2);
 
-/// The addresses of the seeds as of now, as far as they come in a short time.
+/// The present addresses of the seeds, as far as they can be resolved in a short time.
 pub(crate) async fn resolve(seeds: &[String]) -> Vec<SocketAddr> {
     let mut addresses = Vec::new();
     let all = async {
@@ -58,9 +58,9 @@ impl Addresses {
     }
 }
 
-/// Resolves a name again and again. A task for each: the system may take half a minute over a
-/// name, which then delays no other, and it is never asked twice at a time, as a lookup that has
-/// been given up still takes a thread.
+/// Resolves a name repeatedly. Each name has its own task: the system may take half a minute for a
+/// name, which then delays no other. It never has two concurrent lookups of a name, since an
+/// abandoned lookup still occupies a thread.
 async fn keep_resolved(seed: String, addresses: Arc<Addresses>) {
     loop {
         match lookup_host(&seed).await {
@@ -73,9 +73,9 @@ async fn keep_resolved(seed: String, addresses: Arc<Addresses>) {
     }
 }
 
-/// Writes to the seeds for as long as it is polled: to some of them each interval while no other
-/// node is known, so that a node joins as soon as one of them is there; then to one that is in no
-/// list, now and then, because it may be in the other half of a cluster that was split.
+/// Sends messages to the seeds for as long as it is polled: to some of them each interval while no
+/// other node is known, so that a node joins as soon as one of them is up; then from time to time
+/// to one that is in no list, because it may be in the other half of a split cluster.
 pub(crate) async fn keep_in_touch(
     handle: Arc<ChitchatHandle>,
     seeds: Vec<String>,

@@ -38,7 +38,7 @@ impl Heard {
     }
 }
 
-/// The one socket that a node has, on its way to chitchat.
+/// The one socket of a node, to be passed to chitchat.
 pub(crate) struct OpenSocket(pub(crate) Mutex<Option<Box<GossipSocket>>>);
 
 #[async_trait]
@@ -64,7 +64,7 @@ impl GossipSocket {
         vec![0; MAX_DATAGRAM]
     }
 
-    /// Nothing that goes wrong here lasts, and chitchat would end with an error.
+    /// Errors are not returned: they are temporary, and chitchat would end with one.
     async fn transmit(&self, to: SocketAddr, datagram: &[u8]) {
         if let Err(failure) = self.datagrams.send(to, datagram).await {
             self.counters
@@ -76,7 +76,7 @@ impl GossipSocket {
         self.counters.count(reason, Some(from), detail);
     }
 
-    /// What chitchat is given of a message, if anything.
+    /// The part of a message that chitchat gets, if any.
     fn receive(&mut self, from: SocketAddr, session: u64, mut message: Message) -> Option<Message> {
         if let Message::Syn { cluster, .. } = &message
             && *cluster != self.cluster
@@ -103,7 +103,7 @@ impl Socket for GossipSocket {
     async fn send(&mut self, to: SocketAddr, message: ChitchatMessage) -> anyhow::Result<()> {
         let mut bytes = message.serialize_to_vec();
         if bytes.len() > MAX_MESSAGE {
-            // chitchat fills a datagram to its end, and there is no room for the signature.
+            // chitchat fills a datagram completely, which leaves no room for the signature.
             let shorter = Message::decode(&bytes)
                 .ok()
                 .and_then(|mut message| message.encode_within(MAX_MESSAGE));

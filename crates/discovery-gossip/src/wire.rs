@@ -1,10 +1,10 @@
 //! chitchat's messages as bytes, read with bounds that chitchat itself does not have.
 //!
-//! A datagram may come from anyone. chitchat's own decoder believes any number of nodes, any
-//! length of keys and values, and blocks that grow three thousand times when they are unpacked;
-//! and what it believes can stop it (it asserts that the versions of a delta agree). So each
-//! message is read here first and written again from what was understood. The format is version 0
-//! of chitchat's, which is stable between its releases.
+//! A datagram may come from anyone. chitchat's own decoder accepts any number of nodes, any length
+//! of keys and values, and blocks that grow three thousand times when they are unpacked; and an
+//! accepted message can stop it (it asserts that the versions of a delta agree). So each message
+//! is parsed here first and encoded again from the parsed form. The format is version 0 of
+//! chitchat's, which is stable between its releases.
 
 mod read;
 mod write;
@@ -15,7 +15,7 @@ use self::read::Reader;
 use self::write::{put_delta, put_digest, put_news, put_text};
 use crate::key::Key;
 
-/// The most nodes that are known at a time, those that died lately included.
+/// The most nodes that are known at the same time, including those that died recently.
 pub const MAX_NODES: usize = 1024;
 
 /// What one block may unpack to: its length was a `u16` when it was packed.
@@ -24,15 +24,15 @@ const MAX_BLOCK: usize = u16::MAX as usize;
 const MAGIC: u16 = 45_139;
 const VERSION: u8 = 0;
 
-/// One start of one node. chitchat's identity without the name, which is a value as others are:
-/// the digest of [`MAX_NODES`] nodes fits in a datagram that way.
+/// One start of one node. It is chitchat's identity without the name, which is a value like
+/// others: so the digest of [`MAX_NODES`] nodes fits in a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Id {
     pub(crate) generation: u64,
     pub(crate) address: SocketAddr,
 }
 
-/// What a node knows of another: how far its heartbeat and its values have come.
+/// What a node knows of another: the versions of its heartbeat and its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) id: Id,
@@ -44,10 +44,10 @@ pub(crate) struct Known {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct News {
     pub(crate) id: Id,
-    /// The version that the news begin after.
+    /// The version after which the news begins.
     pub(crate) after: u64,
     pub(crate) values: Vec<Value>,
-    /// The version that the news lead to, at least that of the last value.
+    /// The version that the news leads to, at least that of the last value.
     pub(crate) upto: u64,
 }
 
@@ -66,7 +66,7 @@ pub(crate) enum Message {
     Ack { news: Vec<News> },
 }
 
-/// The bytes are no message that a node of this release would send.
+/// The bytes are not a message that a node of this release would send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed: {0}")]
 pub(crate) struct Malformed(&'static str);
@@ -122,7 +122,7 @@ impl Message {
         out
     }
 
-    /// What the sender knows, where the message says that.
+    /// What the sender knows, if the message has it.
     pub(crate) fn known_mut(&mut self) -> Option<&mut Vec<Known>> {
         match self {
             Self::Syn { known, .. } | Self::SynAck { known, .. } => Some(known),
@@ -130,7 +130,7 @@ impl Message {
         }
     }
 
-    /// The news in it, where it has some.
+    /// The news in it, if there is any.
     pub(crate) fn news_mut(&mut self) -> Option<&mut Vec<News>> {
         match self {
             Self::SynAck { news, .. } | Self::Ack { news } => Some(news),
@@ -138,8 +138,8 @@ impl Message {
         }
     }
 
-    /// The message in at most `limit` bytes: without the last of its news, which the next message
-    /// brings. `None` if it has none that could go.
+    /// The message in at most `limit` bytes: without the last of its news, which follows in the
+    /// next message. `None` if it has none that could be left out.
     pub(crate) fn encode_within(&mut self, limit: usize) -> Option<Vec<u8>> {
         loop {
             let bytes = self.encode();

@@ -16,19 +16,19 @@ use crate::error::Error;
 use crate::pending::Pending;
 use crate::tree::{Found, Tree};
 
-/// How often the path of the root is looked at, whatever was told of it: a link in the middle of it
-/// may be turned.
+/// How often the path of the root is checked, even without a notification: a link in the middle of
+/// it may have changed.
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
-/// gaggle-origin-files reads from the directory before for up to a second after the root's path has
-/// been turned to another one. What it loads meanwhile has to be removed as well.
+/// gaggle-origin-files reads from the previous directory for up to a second after the root's path
+/// leads to another one. Values that it loads meanwhile have to be removed as well.
 const AGAIN_AFTER: Duration = Duration::from_millis(1_250);
-/// Changes in a batch, at most.
+/// The most changes in a batch.
 const AT_ONCE: usize = 1_024;
 
-/// Tells which files below a directory have changed.
+/// Reports which files below a directory have changed.
 ///
 /// A key is a path relative to the root, as in gaggle-origin-files. The root may be a symbolic
-/// link, or lead by way of one, that is turned to another directory.
+/// link, or lead through one, that is changed to another directory.
 #[derive(Debug)]
 pub struct FilesFeed {
     root: PathBuf,
@@ -38,11 +38,11 @@ pub struct FilesFeed {
 struct Watching {
     tree: Arc<Mutex<Tree>>,
     pending: Arc<Pending>,
-    /// A look at what was seen to change.
+    /// A check of the paths that were seen to change.
     look: Option<JoinHandle<Result<Found, Error>>>,
     ready: VecDeque<Change>,
     looks_at: Instant,
-    /// When everything is to be removed again.
+    /// When everything has to be removed again.
     again_at: Option<Instant>,
 }
 
@@ -81,11 +81,11 @@ impl Feed for FilesFeed {
             look: None,
             ready: VecDeque::new(),
             looks_at: now,
-            // The root may have been turned a moment ago.
+            // The root may have become another directory a moment ago.
             again_at: Some(now + AGAIN_AFTER),
         });
         Ok(Opened::Missed(
-            "files may have changed while nobody watched them".into(),
+            "files may have changed before they were watched".into(),
         ))
     }
 
@@ -111,7 +111,7 @@ impl Feed for FilesFeed {
     }
 
     async fn confirm(&mut self, _position: Position) -> Result<(), FeedError> {
-        // No batch has a position: what nobody was told of cannot be told again.
+        // No batch has a position: the feed cannot repeat changes.
         Ok(())
     }
 
@@ -121,7 +121,7 @@ impl Feed for FilesFeed {
 }
 
 impl Watching {
-    /// Waits until it is time to look, and begins to.
+    /// Waits until it is time for a check, and starts it.
     async fn wait(&mut self) {
         let again_at = self.again_at.unwrap_or(self.looks_at);
         select! {
@@ -135,7 +135,7 @@ impl Watching {
         }
         let taken = self.pending.take();
         let tree = Arc::clone(&self.tree);
-        // The file system is asked, which may take long.
+        // Calls to the file system may take long.
         self.look = Some(spawn_blocking(move || {
             tree.lock()
                 .unwrap_or_else(PoisonError::into_inner)

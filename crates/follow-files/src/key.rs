@@ -1,10 +1,10 @@
-//! Which key names a file: its path below the root, as gaggle-origin-files has it.
+//! The key of a file: its path below the root, as in gaggle-origin-files.
 
 use std::path::Path;
 
 use gaggle_group::Key;
 
-/// The key of that path, relative to the root; `None` where no key names it.
+/// The key of that path, relative to the root; `None` if no key names it.
 #[cfg(unix)]
 #[allow(
     clippy::unnecessary_wraps,

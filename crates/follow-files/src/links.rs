@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Links that are kept, at most. With more of them every change counts as a change of everything.
+/// The most links that are kept. With more of them, every change counts as a change of everything.
 const LINKS: usize = 1_024;
-/// Names of one path, at most. A link to a directory above it makes any number of them.
+/// The most names of one path. A link to a directory above it makes any number of them.
 const NAMES: usize = 64;
 
 /// The symbolic links below the root, and where each of them leads.
@@ -17,8 +17,8 @@ pub(crate) struct Links {
     too_many: bool,
 }
 
-/// Where a link leads, by way of others perhaps: a path below the root without any link in it.
-/// `None` where that is nothing yet, or lies outside, where no key leads.
+/// Where a link leads, possibly through other links: a path below the root without any link in it.
+/// `None` if the target does not exist yet, or is outside of the root, where no key leads.
 pub(crate) type Target = Option<PathBuf>;
 
 /// Which links may lead elsewhere than they did.
@@ -26,9 +26,9 @@ pub(crate) type Target = Option<PathBuf>;
 pub(crate) enum Stale {
     #[default]
     None,
-    /// Those that led to nothing: something has appeared.
+    /// Dangling links: something has appeared.
     Unresolved,
-    /// All of them: what they lead through has changed.
+    /// All links: a link that they lead through has changed.
     All,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn target_of(link: &Path, root: &Path) -> Target {
 }
 
 impl Links {
-    /// There is a link at that path.
+    /// Records a link at that path.
     pub(crate) fn insert(&mut self, link: PathBuf, target: Target) {
         if self.too_many {
             return;
@@ -59,17 +59,17 @@ impl Links {
         }
     }
 
-    /// There is no link at that path any more; where it led, if there was one.
+    /// Removes the link at that path, and returns where it led, if there was one.
     pub(crate) fn remove_at(&mut self, path: &Path) -> Option<Target> {
         self.targets.remove(path)
     }
 
-    /// There is nothing any more at that path, and below it.
+    /// Removes everything at that path and below it.
     pub(crate) fn remove(&mut self, path: &Path) {
         self.targets.retain(|link, _| !link.starts_with(path));
     }
 
-    /// Asks of those links where they lead now.
+    /// Finds out where those links lead now.
     pub(crate) fn resolve(
         &mut self,
         stale: Stale,
@@ -95,8 +95,7 @@ impl Links {
         turned
     }
 
-    /// All paths by which that one can be asked for, itself included; `None` where they are too
-    /// many to tell.
+    /// All paths that lead to that one, including itself; `None` if there are too many.
     pub(crate) fn names_of(&self, path: &Path) -> Option<BTreeSet<PathBuf>> {
         if self.too_many {
             return None;

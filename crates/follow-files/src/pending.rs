@@ -1,4 +1,4 @@
-//! Paths that were seen to change, until they are looked at.
+//! Paths that were seen to change, until they are checked.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,8 @@ use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind};
 use tokio::sync::Notify;
 
-/// Paths that are kept, at most, and their bytes. Beyond that everything counts as changed.
+/// The most paths that are kept, and the most bytes of them. Beyond that everything counts as
+/// changed.
 const PATHS: usize = 8_192;
 const BYTES: usize = 2 << 20;
 
@@ -50,7 +51,7 @@ pub(crate) struct Scope {
 }
 
 impl Pending {
-    /// Takes note of what the operating system tells.
+    /// Records an event from the operating system.
     pub(crate) fn note(&self, scope: &Scope, event: notify::Result<Event>) {
         let mut taken = self.lock();
         match event {
@@ -66,7 +67,7 @@ impl Pending {
         }
     }
 
-    /// Waits until there is something to take. May return where there is nothing.
+    /// Waits until there are changes to take. It may also return without any.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -102,7 +103,7 @@ impl Taken {
 
     fn add(&mut self, path: &Path, seen: Seen) {
         if self.everything {
-            // The tree is to be read again anyway.
+            // The tree has to be read again anyway.
             return;
         }
         if let Some(known) = self.paths.get_mut(path) {
@@ -124,7 +125,7 @@ impl Taken {
     }
 }
 
-/// What an event says of its paths; `None` where nothing has changed.
+/// What an event says about its paths; `None` if nothing has changed.
 fn seen(kind: EventKind) -> Option<Seen> {
     let (appeared, gone) = match kind {
         // A file that was written is complete now.
@@ -134,7 +135,7 @@ fn seen(kind: EventKind) -> Option<Seen> {
         EventKind::Remove(_) => (false, true),
         EventKind::Modify(ModifyKind::Name(RenameMode::From)) => (false, true),
         EventKind::Modify(ModifyKind::Name(RenameMode::To)) => (true, false),
-        // Told by the two above.
+        // The two events above report it.
         EventKind::Modify(ModifyKind::Name(RenameMode::Both)) if cfg!(target_os = "linux") => {
             return None;
         }

@@ -1,4 +1,4 @@
-//! A directory that is watched, with all that is below it.
+//! A watched directory, with everything below it.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::key::key_of;
 use crate::links::{Links, Stale, Turned, target_of};
 use crate::pending::{Pending, Scope, Seen, Taken};
 
-/// Files that one look tells one by one, at most. Beyond them everything counts as changed.
+/// The most files that one check reports one by one. Beyond that everything counts as changed.
 const FILES: usize = 8_192;
 
 /// What has changed.
@@ -28,7 +28,7 @@ pub(crate) struct Found {
     pub(crate) turned: bool,
 }
 
-/// What a look has come upon, before it is known by which keys that can be asked for.
+/// What a check has found, before its keys are known.
 #[derive(Debug, Default)]
 struct Looked {
     /// Files that have changed, and links.
@@ -52,7 +52,8 @@ impl Looked {
 pub(crate) struct Tree {
     scope: Scope,
     id: Id,
-    /// Directories below the root. Once one is gone, nothing else tells that it was one.
+    /// Directories below the root. After one is deleted, only this set says that it was a
+    /// directory.
     dirs: HashSet<PathBuf>,
     links: Links,
     watcher: RecommendedWatcher,
@@ -77,7 +78,8 @@ impl Tree {
         };
         let (noted, within) = (Arc::clone(pending), scope.clone());
         let note = move |event| noted.note(&within, event);
-        // Links are not followed: a directory that is watched by two paths is told by one of them.
+        // Links are not followed: events of a directory that is watched by two paths arrive with
+        // one of them.
         let config = Config::default().with_follow_symlinks(false);
         let mut watcher = RecommendedWatcher::new(note, config)?;
         watch_parent(&mut watcher, &scope)?;
@@ -91,7 +93,7 @@ impl Tree {
             pending: Arc::clone(pending),
         };
         let root = tree.scope.real.clone();
-        // Which files there are is of no use: everything counts as changed.
+        // The list of files is not needed, since everything counts as changed.
         let mut looked = Looked {
             all: true,
             ..Looked::default()
@@ -105,14 +107,14 @@ impl Tree {
         Id::of(&self.scope.given).is_ok_and(|id| id == self.id)
     }
 
-    /// Looks at what was seen to change.
+    /// Checks the paths that were seen to change.
     pub(crate) fn look(&mut self, taken: Taken) -> Result<Found, Error> {
         if let Some(failure) = taken.failure {
             return Err(failure.into());
         }
         let turned = !self.is_current();
         if turned || taken.everything {
-            // Where events were dropped, there may be directories that are not watched.
+            // If events were dropped, there may be directories that are not watched.
             *self = Self::open(&self.scope.given, &self.pending)?;
             return Ok(Found {
                 all: true,
@@ -147,7 +149,7 @@ impl Tree {
         }
         if is_dir {
             if seen.gone {
-                // It may have taken the place of a file.
+                // It may have replaced a file.
                 looked.add(path.clone());
             }
             return if seen.appeared || !was_dir {
@@ -161,7 +163,7 @@ impl Tree {
             self.link(&path);
             looked.stale = Stale::All;
         }
-        // What lies below a link to a directory has other names than those that are told.
+        // Files below a link to a directory have other names than those that are reported.
         looked.all |= was_link
             .flatten()
             .is_some_and(|target| self.dirs.contains(&target));
@@ -170,8 +172,8 @@ impl Tree {
         Ok(())
     }
 
-    /// What is told of all that was looked at. First the links are asked where they lead now, as the
-    /// names of a path come from them.
+    /// The changes to report for everything that was checked. The links are resolved first, since
+    /// the names of a path come from them.
     fn found(&mut self, mut looked: Looked) -> Found {
         let root = &self.scope.real;
         let turned = self
@@ -193,7 +195,7 @@ impl Tree {
         found
     }
 
-    /// Adds the keys by which a path can be asked for.
+    /// Adds the keys that name a path.
     fn tell(&self, path: &Path, found: &mut Found) {
         if found.all {
             return;
@@ -209,13 +211,13 @@ impl Tree {
         found.all |= found.keys.len() > FILES;
     }
 
-    /// A directory has appeared: watches it, then tells what it has, as that may have been made
+    /// Watches a directory that has appeared, then reports its files, which may have been made
     /// before the watch began.
     fn adopt(&mut self, path: PathBuf, looked: &mut Looked) -> Result<(), Error> {
         match self.watcher.watch(&path, RecursiveMode::Recursive) {
             Ok(()) => self.read(path, looked),
             Err(error) if is_gone(&error) => {
-                // What it had, and for how long, was not seen.
+                // Its files, and how long they existed, were not seen.
                 looked.all = true;
                 Ok(())
             }
@@ -223,7 +225,7 @@ impl Tree {
         }
     }
 
-    /// Takes note of the directories and the links from there on, and of the files.
+    /// Records the directories and the links from there on, and the files.
     fn read(&mut self, from: PathBuf, looked: &mut Looked) -> Result<(), Error> {
         let mut todo = vec![from];
         while let Some(dir) = todo.pop() {
@@ -263,18 +265,18 @@ impl Tree {
         Ok(())
     }
 
-    /// Takes note of a link, wherever it leads: what does not exist yet, or is outside of the root
-    /// by way of another link, may be below the root later.
+    /// Records a link, wherever it leads: a target that does not exist yet, or is outside of the
+    /// root through another link, may be below the root later.
     fn link(&mut self, path: &Path) {
         let target = target_of(path, &self.scope.real);
         self.links.insert(path.to_owned(), target);
     }
 }
 
-/// Watches the directory in which the root's path is an entry, perhaps a link that is turned. That
-/// is sooner than the next look, and not needed for it.
+/// Watches the directory in which the root's path is an entry, perhaps a link that changes. It
+/// notices a change sooner than the next check, which does not depend on it.
 fn watch_parent(watcher: &mut RecommendedWatcher, scope: &Scope) -> Result<(), Error> {
-    // A link that lies in the directory to which it leads: the parent is watched with the tree.
+    // The link lies in the directory to which it leads, so the parent is watched with the tree.
     let parent = scope.given.parent();
     let parent = parent.filter(|parent| {
         fs::canonicalize(parent).is_ok_and(|parent| !parent.starts_with(&scope.real))

@@ -23,7 +23,7 @@ impl OptionsError {
     }
 }
 
-/// Why a feed of PostgreSQL cannot go on. It is the source of the
+/// Why a feed of PostgreSQL cannot continue. It is the source of the
 /// [`FeedError`](gaggle_follow::FeedError), unless that is [`SlotInUse`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -41,7 +41,7 @@ pub enum PostgresError {
     ConnectTimeout {
         /// Which server: user, host, port and database.
         server: String,
-        /// The limit that is over.
+        /// The limit that has passed.
         limit: Duration,
     },
     /// TLS or the authentication failed.
@@ -67,16 +67,16 @@ pub enum PostgresError {
     /// The server ended the connection.
     #[error("PostgreSQL closed the connection")]
     Closed,
-    /// The server shuts down, and waits for confirmations that do not come.
+    /// The server is shutting down, and waits for confirmations that do not arrive.
     #[error("PostgreSQL shuts down")]
     ShuttingDown,
-    /// Nothing came from the server, although it was asked to answer.
+    /// Nothing arrived from the server, although it was asked to answer.
     #[error("PostgreSQL has not answered for {0:?}")]
     Silent(Duration),
-    /// What the server sent cannot be understood.
+    /// The server sent something that cannot be parsed.
     #[error("PostgreSQL sent {0}")]
     Protocol(String),
-    /// The table has changed in a way that the options do not fit any more.
+    /// The table has changed so that the options no longer fit.
     #[error("at {at}: {problem}")]
     Changed {
         /// Where in the server's log.
@@ -108,7 +108,7 @@ impl PostgresError {
 /// The error of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerError {
-    /// Five characters that tell its kind, such as `55006`
+    /// Five characters for its kind, such as `55006`
     /// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
     pub code: String,
     /// The server's sentence.
@@ -121,7 +121,7 @@ impl fmt::Display for ServerError {
     }
 }
 
-/// Another connection, as a rule that of another node, holds the replication slot.
+/// Another connection, usually that of another node, holds the replication slot.
 ///
 /// It is the source of a [`FeedError`](gaggle_follow::FeedError):
 ///
@@ -140,15 +140,15 @@ impl fmt::Display for ServerError {
 pub struct SlotInUse {
     /// The name of the slot.
     pub slot: String,
-    /// The server process that holds it, where it is known.
+    /// The server process that holds it, if known.
     pub pid: Option<i32>,
-    /// The `application_name` of that process, where the server shows it: a user sees that of its
-    /// own connections, and others' with the role `pg_read_all_stats`. A feed's is `gaggle/` and
-    /// its group, unless the URL names another one.
+    /// The `application_name` of that process, if the server shows it: a user sees that of its own
+    /// connections, and with the role `pg_read_all_stats` that of others. A feed's is `gaggle/`
+    /// and its group, unless the URL names another one.
     pub application: Option<String>,
-    /// The address that it is connected from, where the server shows it.
+    /// The address that it is connected from, if the server shows it.
     pub address: Option<String>,
-    /// Whether the slot is being created: that waits for the transactions that run.
+    /// Whether the slot is being created, which waits for the running transactions.
     pub is_being_created: bool,
 }
 

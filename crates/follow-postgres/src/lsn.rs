@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A log sequence number: how many bytes of log came before.
+/// A log sequence number: the number of bytes of log before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Lsn(pub(crate) u64);
 

@@ -1,4 +1,4 @@
-//! Names in PostgreSQL: of tables, slots and channels, and how they are written in SQL.
+//! Names in PostgreSQL: of tables, slots and channels, and how SQL writes them.
 
 use std::fmt;
 
@@ -57,8 +57,8 @@ pub(crate) fn literal(text: &str) -> String {
         .to_owned()
 }
 
-/// The name of the slot, or by default `gaggle_` and the group's name with `_` in place of what
-/// the name of a slot cannot have.
+/// The name of the slot, or by default `gaggle_` and the group's name with `_` in place of
+/// characters that the name of a slot cannot have.
 pub(crate) fn slot(name: &str, group: &str) -> Result<String, OptionsError> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if name.is_empty() {
@@ -83,7 +83,7 @@ pub(crate) fn publication(name: &str, group: &str) -> Result<String, OptionsErro
 }
 
 /// `gaggle_` and the group's name. Where that name has to be changed to fit, a number made from it
-/// follows, so that two groups do not come to share a slot.
+/// follows, so that two groups do not share a slot.
 pub(crate) fn default_name(group: &str) -> String {
     let kept: String = group
         .chars()
@@ -122,7 +122,7 @@ pub(crate) fn numbered(name: &str, hashed: &str) -> String {
     format!("{}_{hash:08x}", &name[..end])
 }
 
-/// What each name that becomes an identifier has to be.
+/// Checks a name that becomes an identifier.
 pub(crate) fn check(option: &str, name: &str) -> Result<(), OptionsError> {
     if name.is_empty() || name.len() > LONGEST || name.contains('\0') {
         return Err(OptionsError::new(

@@ -16,11 +16,12 @@ use crate::{OptionsError, PostgresError};
 /// The most bytes of keys in a batch.
 const MOST_BYTES: usize = 256 << 10;
 const GOODBYE: Duration = Duration::from_millis(500);
-/// How long reading an answer may take that has come while nobody asked.
+/// How long it may take to read an answer that arrived between two calls.
 const UNREAD: Duration = Duration::from_secs(1);
 
-/// Listens to a channel. A notice's payload is a key; an empty one says that everything may have
-/// changed. Notices of a time without a connection are lost, and each opening says so.
+/// Listens to a channel. A notice's payload is a key; an empty one means that everything may have
+/// changed. Notices that were sent without a connection are lost, so each opening returns
+/// `Opened::Missed`.
 pub struct NotifyFeed {
     options: NotifyOptions,
     target: Target,
@@ -32,7 +33,7 @@ struct Listening {
     connection: Connection,
     changes: Vec<Change>,
     bytes: usize,
-    /// When the connection is tried if nothing comes.
+    /// When the connection is checked if nothing arrives.
     next_check: Instant,
     /// Until when the server has to answer a check.
     answer_by: Option<Instant>,
@@ -105,7 +106,7 @@ impl Listening {
             return;
         }
         self.bytes += payload.len();
-        // A copy, as the payload lies in a buffer with much else.
+        // A copy, since the payload lies in a larger buffer.
         self.changes
             .push(Change::Key(Bytes::copy_from_slice(payload)));
     }
@@ -128,7 +129,7 @@ impl Listening {
                     ..Batch::default()
                 });
             }
-            // A check that was written in part by a future that was dropped goes on here.
+            // This continues a check that a dropped future has written in part.
             self.connection.flush().await?;
             tokio::select! {
                 read = self.connection.fill() => {
@@ -172,7 +173,7 @@ impl Feed for NotifyFeed {
     async fn next(&mut self) -> Result<Batch, FeedError> {
         let listening = self.listening.as_mut();
         let listening = listening.ok_or_else(|| FeedError::new(PostgresError::NotOpen))?;
-        // Where nobody asked for a while, the answer may be here and not read yet.
+        // If `next` was not called for a while, the answer may have arrived but not been read yet.
         let now = Instant::now();
         if let Some(by) = &mut listening.answer_by
             && *by <= now

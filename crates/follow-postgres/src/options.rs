@@ -1,4 +1,4 @@
-//! What a feed is told.
+//! The options of a feed.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,37 +18,37 @@ pub struct ReplicationOptions {
     pub url: String,
     /// A password in place of the URL's.
     pub password: Option<String>,
-    /// A file with the password, in place of [`password`](Self::password) and the URL's. It is read
-    /// at each connect, so that a password that is replaced needs no restart. One line break at its
-    /// end is left out. It has 64 KiB at most.
+    /// A file with the password, in place of [`password`](Self::password) and the URL's. It is
+    /// read at each connect, so that a password that is replaced needs no restart. One line break
+    /// at its end is left out. It has 64 KiB at most.
     pub password_file: Option<PathBuf>,
-    /// A file of certificates in PEM: the authorities that the server's certificate must come from.
-    /// With it, `sslmode` is `verify-full` unless the URL says otherwise.
+    /// A file of certificates in PEM: the authorities that the server's certificate must come
+    /// from. With it, `sslmode` is `verify-full` unless the URL says otherwise.
     pub ca: Option<PathBuf>,
-    /// The publication that names the tables. By default (empty) `gaggle_` and the group's name, as
-    /// the slot. Several groups can share one that is named here.
+    /// The publication that names the tables. By default (empty) `gaggle_` and the group's name,
+    /// like the slot. Several groups can share one that is named here.
     pub publication: String,
     /// The replication slot: up to 63 lower-case letters, digits and underscores. By default
-    /// (empty) `gaggle_` and the group's name, with what does not fit replaced. Two groups cannot
-    /// share one, and neither can two clusters that follow one database.
+    /// (empty) `gaggle_` and the group's name, with characters that are not allowed replaced. Two
+    /// groups cannot share one, and neither can two clusters that follow one database.
     pub slot: String,
     /// The tables that are followed. Other tables of the publication are ignored.
     pub tables: Vec<TableMap>,
-    /// Whether a slot that does not exist, or was lost, is created. `true` by default.
+    /// Whether a slot is created if it does not exist or was lost. `true` by default.
     pub create_slot: bool,
-    /// How many changes come at once, at most: 1,024 by default. It is also 256 KiB of keys and
-    /// values at most, unless one is longer.
+    /// The most changes in a batch: 1,024 by default. A batch also has at most 256 KiB of keys and
+    /// values, unless one is longer.
     pub max_batch: usize,
     /// The longest change of a row that is read, in bytes of both rows' text: 64 MiB by default,
     /// and never less than 128 KiB. A longer one of a followed table counts as a change of
     /// everything.
     pub max_row: usize,
-    /// How often the server is told that this side lives: 10 seconds by default. It is never more
-    /// than a third of the server's `wal_sender_timeout`.
+    /// How often the feed reports to the server that it is alive: 10 seconds by default. It is
+    /// never more than a third of the server's `wal_sender_timeout`.
     pub status_interval: Duration,
-    /// After how long without a word the server counts as gone: 60 seconds by default, and never
-    /// less than three times `status_interval`. A server that decodes a large transaction can be
-    /// silent for half its `wal_sender_timeout`.
+    /// After how long without a message the server counts as down: 60 seconds by default, and
+    /// never less than three times `status_interval`. A server that decodes a large transaction
+    /// can be silent for half its `wal_sender_timeout`.
     pub silence_timeout: Duration,
     /// How long connecting and logging in may take: 10 seconds by default.
     pub connect_timeout: Duration,
@@ -103,21 +103,21 @@ pub struct NotifyOptions {
     pub url: String,
     /// A password in place of the URL's.
     pub password: Option<String>,
-    /// A file with the password, in place of [`password`](Self::password) and the URL's. It is read
-    /// at each connect, so that a password that is replaced needs no restart. One line break at its
-    /// end is left out. It has 64 KiB at most.
+    /// A file with the password, in place of [`password`](Self::password) and the URL's. It is
+    /// read at each connect, so that a password that is replaced needs no restart. One line break
+    /// at its end is left out. It has 64 KiB at most.
     pub password_file: Option<PathBuf>,
     /// As [`ReplicationOptions::ca`].
     pub ca: Option<PathBuf>,
-    /// The channel, of 1 to 63 bytes. By default (empty) `gaggle_` and the group's name, made as
-    /// that of a slot.
+    /// The channel, of 1 to 63 bytes. By default (empty) `gaggle_` and the group's name, made like
+    /// the name of a slot.
     pub channel: String,
-    /// The tables whose triggers [`notify_sql`](crate::notify_sql) prints. Following needs none: a
-    /// notice says its key.
+    /// The tables whose triggers [`notify_sql`](crate::notify_sql) prints. Following does not need
+    /// them, since a notice contains its key.
     pub tables: Vec<TableMap>,
-    /// How many changes come at once, at most: 1,024 by default.
+    /// The most changes in a batch: 1,024 by default.
     pub max_batch: usize,
-    /// How often a connection on which nothing comes is tried: 10 seconds by default.
+    /// How often an idle connection is checked: 10 seconds by default.
     pub check_interval: Duration,
     /// How long the server may take to answer that: 10 seconds by default.
     pub check_timeout: Duration,
@@ -166,13 +166,13 @@ pub struct TableMap {
     /// server's catalog.
     pub table: String,
     /// The key of a row: text with columns in braces, such as `{id}`, `user:{id}` or
-    /// `{tenant}/{id}`. `{{` and `}}` stand for braces. A column is taken as the type's output
-    /// function writes it: times in UTC and ISO 8601, `bool` as `t` and `f`, `inet` of a single host
-    /// without a mask, `char(n)` without the blanks at its end. Replication takes `bytea` as its
-    /// bytes. A row in which one of the columns is `NULL` has no key.
+    /// `{tenant}/{id}`. `{{` and `}}` stand for braces. A column is written as the type's output
+    /// function writes it: times in UTC and ISO 8601, `bool` as `t` and `f`, `inet` of a single
+    /// host without a mask, `char(n)` without the blanks at its end. Replication has `bytea` as
+    /// its bytes. A row in which one of the columns is `NULL` has no key.
     pub key: String,
-    /// The column that is the key's value. With it, inserts and updates bring the new value along,
-    /// in the form of `column::text` (`bool` as `true` and `false`, `inet` with its mask), or the
+    /// The column that is the key's value. With it, inserts and updates carry the new value, in
+    /// the form of `column::text` (`bool` as `true` and `false`, `inet` with its mask), or the
     /// bytes of a `bytea`. Without it, the key is removed.
     pub payload: Option<String>,
 }
@@ -195,7 +195,7 @@ impl TableMap {
     }
 }
 
-/// A [`TableMap`] that was read.
+/// A [`TableMap`] after parsing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Table {
     pub(crate) name: TableName,

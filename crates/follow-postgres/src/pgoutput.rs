@@ -9,15 +9,15 @@ use crate::lsn::Lsn;
 pub(crate) enum Streamed<'a> {
     /// A part of the log.
     Data {
-        /// As far as the server has sent it.
+        /// The end of the log that the server has sent.
         end: Lsn,
         /// When, in microseconds since 2000, by the server's clock.
         sent: i64,
         data: &'a [u8],
     },
-    /// A sign of life.
+    /// A keepalive message.
     Keepalive {
-        /// As far as the server has read its log for us.
+        /// The end of the log that the server has read for this feed.
         end: Lsn,
         reply: bool,
     },
@@ -31,7 +31,7 @@ pub(crate) enum Logical<'a> {
         commit: Lsn,
         /// In microseconds since 2000.
         committed: i64,
-        /// The lower half of its number.
+        /// The lower half of its transaction number.
         transaction: u32,
     },
     Commit {
@@ -59,7 +59,7 @@ pub(crate) enum Logical<'a> {
     Other,
 }
 
-/// What a table looks like from here on.
+/// The shape of a table from here on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Relation {
     pub(crate) id: u32,
@@ -72,7 +72,7 @@ pub(crate) struct Relation {
 pub(crate) struct Column {
     pub(crate) name: String,
     pub(crate) kind: u32,
-    /// Whether the old row has it.
+    /// Whether the old row includes it.
     pub(crate) is_identity: bool,
 }
 
@@ -178,7 +178,7 @@ impl<'a> Logical<'a> {
             b'T' => {
                 let count = from.u32()?;
                 from.u8()?;
-                // Grows with what is there, not with what is claimed.
+                // The list grows with the data that is there, not with the announced count.
                 let relations = (0..count).map(|_| from.u32());
                 Self::Truncate {
                     relations: relations.collect::<Result<_, _>>()?,
@@ -242,13 +242,13 @@ impl<'a> Reader<'a> {
 
     fn relation(&mut self) -> Result<Relation, PostgresError> {
         let id = self.u32()?;
-        // What is empty is `pg_catalog`.
+        // An empty name stands for `pg_catalog`.
         let schema = match self.text()? {
             empty if empty.is_empty() => "pg_catalog".to_owned(),
             schema => schema,
         };
         let table = self.text()?;
-        // The kind of identity; each column tells whether it is in it.
+        // The kind of identity; each column has a flag for whether it is part of it.
         self.u8()?;
         let mut columns = Vec::new();
         for _ in 0..self.u16()? {

@@ -6,7 +6,7 @@ mod replication;
 pub use notify::notify_sql;
 pub use replication::replication_sql;
 
-/// A body between dollar signs, which nothing in it can end.
+/// A body between dollar signs, with a tag that the body does not contain.
 fn dollar_quoted(body: &str) -> String {
     let mut tag = "$gaggle$".to_owned();
     let mut number = 0;

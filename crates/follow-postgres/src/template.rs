@@ -1,6 +1,6 @@
 //! How a row's key is made from its columns.
 
-/// `user:{id}`, taken apart: text and columns, at least one of them a column.
+/// A parsed template such as `user:{id}`: texts and columns, with at least one column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyTemplate {
     parts: Vec<Part>,
@@ -47,7 +47,7 @@ impl KeyTemplate {
         &self.parts
     }
 
-    /// The columns, in the order in which they stand there.
+    /// The columns, in the order of the template.
     pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Column(name) => Some(name.as_str()),

@@ -1,4 +1,4 @@
-//! A connection to PostgreSQL: where to, TLS, log-in, and messages.
+//! A connection to PostgreSQL: address, TLS, authentication, and messages.
 
 mod connection;
 mod login;

@@ -66,7 +66,7 @@ async fn the_printed_triggers_tell_each_change() {
     db.psql(r#"TRUNCATE "App"."It's ""all""""#);
     assert_eq!(told(&mut feed, 1).await, [Change::All]);
 
-    // Longer than a payload can be; no key at all; and one that can be told.
+    // Longer than a payload can be; no key at all; and one that can be reported.
     db.psql("INSERT INTO plain VALUES (repeat('x', 8000)), (NULL), (repeat('y', 7999))");
     let longest = "y".repeat(7999);
     assert_eq!(told(&mut feed, 2).await, [Change::All, key(&longest)]);
@@ -128,7 +128,7 @@ async fn a_server_that_is_gone_without_a_word_is_noticed() {
     };
     let mut feed = NotifyFeed::new(options, "scores").unwrap();
     open(&mut feed).await;
-    // Checks are answered, also while nobody asks for as long as an answer may take.
+    // Checks are answered, even if `next` is not called for as long as an answer may take.
     for _ in 0..2 {
         let idle = tokio::time::timeout(Duration::from_millis(1050), feed.next());
         idle.await.unwrap_err();

@@ -23,7 +23,7 @@ async fn each_change_of_a_row_tells_its_key() {
     assert_eq!(all, [key("player:1"), key("player:2")]);
     db.psql("UPDATE players SET score = 1 WHERE id = 2");
     assert_eq!(changes(&mut feed, 1).await, [key("player:2")]);
-    // The key itself changes: both are told.
+    // The key itself changes: both are reported.
     db.psql("UPDATE players SET id = 3 WHERE id = 2");
     let all = changes(&mut feed, 2).await;
     assert_eq!(all, [key("player:2"), key("player:3")]);
@@ -98,7 +98,7 @@ async fn a_key_is_made_of_columns_in_their_text_form() {
     );
     let expected = "{ab/a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}/bot/2026-01-02 03:04:05+00/0.1";
     assert_eq!(changes(&mut feed, 1).await, [key(expected)]);
-    // A row without a key is none's; it can come to have one, and lose it.
+    // A row without a key reports none; it can get a key, and lose it.
     db.psql("INSERT INTO sparse VALUES ('a', NULL)");
     db.psql("UPDATE sparse SET b = 'b'");
     assert_eq!(changes(&mut feed, 1).await, [key("a:b")]);
@@ -160,7 +160,7 @@ async fn a_table_that_changes_its_shape_is_followed_or_refused() {
     open(&mut feed).await;
     db.psql("INSERT INTO players VALUES (1)");
     assert_eq!(changes(&mut feed, 1).await, [key("1")]);
-    // Columns of which no key is made come and go.
+    // Columns outside of the key are added and dropped.
     db.psql("ALTER TABLE players DROP name, ADD more text; INSERT INTO players VALUES (2)");
     assert_eq!(changes(&mut feed, 1).await, [key("2")]);
     db.psql("ALTER TABLE players RENAME id TO number; INSERT INTO players VALUES (3)");

@@ -1,5 +1,4 @@
-//! What is set up and then changed: by whoever administers the server, while a feed follows it or
-//! while nobody does.
+//! Changes of the set-up by an administrator of the server, with and without a feed that follows.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -155,7 +154,7 @@ async fn a_publication_that_changes_is_noticed() {
         feed.confirm(batch.position.unwrap()).await.unwrap();
         assert_eq!(open(&mut feed).await, Opened::Complete);
     }
-    // While nobody follows, and without an attempt in between.
+    // Without a follower, and without an attempt in between.
     feed.close().await;
     db.psql("ALTER PUBLICATION gaggle DROP TABLE players; INSERT INTO players VALUES (1)");
     db.psql("ALTER PUBLICATION gaggle ADD TABLE players");
@@ -245,7 +244,7 @@ async fn what_was_put_right_since_does_not_stop_the_feed() {
         db.psql(&format!("{wrong}; INSERT INTO {name} VALUES (1)"));
         db.psql(&format!("{right}; INSERT INTO players VALUES (2)"));
         assert_eq!(open(&mut feed).await, Opened::Complete, "{wrong}");
-        // The table that does not fit and its row can come in one batch or in two.
+        // The table that does not fit and its row can arrive in one batch or in two.
         let mut told = changes(&mut feed, 1).await;
         while told.last() != Some(&key("2")) {
             told.extend(changes(&mut feed, 1).await);
@@ -255,7 +254,7 @@ async fn what_was_put_right_since_does_not_stop_the_feed() {
         db.psql("DELETE FROM players");
         assert_eq!(changes(&mut feed, 2).await, [key("1"), key("2")]);
     }
-    // What came before it is told, also where the table does not fit now.
+    // Earlier changes are reported, even if the table does not fit now.
     db.psql(
         "BEGIN; INSERT INTO players VALUES (5); ALTER TABLE players RENAME id TO number;
          INSERT INTO players VALUES (6); COMMIT",

@@ -1,4 +1,4 @@
-//! What is told, how often, and how far the server may forget it.
+//! Which changes are reported, how often, and which of them the server may forget.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -40,7 +40,7 @@ async fn what_was_not_confirmed_comes_again() {
     db.psql("INSERT INTO players VALUES (2)");
     assert_eq!(take(&mut feed, 1).await.changes, [key("2")]);
     feed.close().await;
-    // While nobody follows.
+    // Without a follower.
     db.psql("INSERT INTO players VALUES (3)");
     assert_eq!(open(&mut feed).await, Opened::Complete);
     assert_eq!(changes(&mut feed, 2).await, [key("2"), key("3")]);
@@ -189,7 +189,7 @@ async fn an_idle_database_holds_back_no_log() {
     let db = Database::new(PLAYERS);
     let mut feed = db.feed(&[table("players", "{id}")]);
     begin(&mut feed).await;
-    // Nothing of this concerns the feed, and nobody confirms anything.
+    // These changes do not concern the feed, and the test confirms nothing.
     let elsewhere = db.confirmed();
     db.psql("INSERT INTO other SELECT generate_series(1, 1000)");
     until("the log is let go", || db.confirmed() > elsewhere + 10_000).await;
@@ -198,7 +198,7 @@ async fn an_idle_database_holds_back_no_log() {
     let batch = complete(&mut feed, 1).await;
     let position = batch.position.unwrap();
     db.psql("INSERT INTO other SELECT generate_series(1, 1000)");
-    // A position without changes comes, for whoever confirms late.
+    // A position without changes arrives, for a caller that confirms late.
     let later = within(feed.next()).await.unwrap();
     assert_eq!(later.changes, []);
     assert!(later.position > Some(position));
@@ -229,7 +229,7 @@ async fn a_slot_has_one_follower() {
         assert_eq!(open(&mut two).await, Opened::Complete);
         std::mem::swap(&mut one, &mut two);
     }
-    // Also in the middle of a large transaction that nobody takes.
+    // This also holds in the middle of a large transaction that is not read.
     db.psql("INSERT INTO players SELECT generate_series(1, 300000)");
     within(one.next()).await.unwrap();
     within(one.close()).await;
@@ -283,7 +283,7 @@ async fn what_was_missed_is_told_until_somebody_goes_on() {
     let mut feed = db.feed(&[table("players", "{id}")]);
     let is_new = |opened| matches!(opened, Opened::Missed(why) if why.contains("is new"));
     assert!(is_new(open(&mut feed).await));
-    // Whoever opened it may not have dealt with that. A position tells whether it has.
+    // The caller may not have handled that. A confirmed position shows that it has.
     let batch = within(feed.next()).await.unwrap();
     assert_eq!(batch.changes, []);
     assert!(is_new(open(&mut feed).await));

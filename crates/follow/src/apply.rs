@@ -1,4 +1,4 @@
-//! Applying what has changed to the group.
+//! Applies changes to the group.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use tracing::debug;
 use crate::plan::Plan;
 use crate::stats::Progress;
 
-/// Values of one batch that are put at one time.
+/// The number of values of one batch that are put at the same time.
 const PUTS_AT_ONCE: usize = 16;
 
-/// What became of a plan.
+/// The result of a plan.
 #[derive(Default)]
 pub(crate) struct Applied {
-    /// The nodes that could not be told of some of it.
+    /// The nodes that missed some of its removals.
     pub(crate) missed: BTreeSet<Arc<str>>,
-    /// Keys whose owner did not say whether it has kept the value that it was given. They are
-    /// removed; but the value may reach the owner a moment after the removal.
+    /// Keys whose owner did not answer whether it has kept the new value. They are removed, but
+    /// the value may reach the owner a moment after the removal.
     pub(crate) unsure: Vec<Key>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) async fn apply(group: &Group, plan: Plan, progress: &Progress) -> App
         let settings = group.settings();
         let (policy, most) = (&settings.freshness, settings.limits.max_value);
         let puts = stream::iter(plan.puts).map(async |(key, value)| {
-            // A value that the group would not keep is loaded, and refused, when it is asked for.
+            // A value that the group would not keep is loaded, and refused, at the next get.
             if u64::try_from(value.len()).is_ok_and(|len| len > most) {
                 return Err((key, false));
             }
@@ -89,7 +89,7 @@ pub(crate) async fn remove_all(group: &Group, keys: &[Key], progress: &Progress)
     }
 }
 
-/// For how long a value is served that was put now: as one that was loaded now.
+/// For how long a value that is put now is served: as long as one that is loaded now.
 fn freshness(policy: &FreshnessPolicy) -> Freshness {
     let jitter = policy.ttl_jitter.clamp(0.0, 1.0);
     let ttl = policy

@@ -1,4 +1,4 @@
-//! What the log says of a source that cannot be followed: enough, and not each attempt.
+//! Log lines about a source that cannot be followed, without a line for each attempt.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use crate::FeedError;
 
 /// A lasting condition is logged once in this time.
 const EVERY: Duration = Duration::from_secs(60);
-/// A source that another node holds for longer is worth a line.
+/// A source that another node holds for longer than this is logged.
 const HELD_FOR: Duration = Duration::from_secs(10);
 
 pub(crate) struct Complaints {
     group: Arc<str>,
     warned: Option<Instant>,
     told_held: Option<Instant>,
-    /// Since when every attempt has found that another node holds the source.
+    /// The first of the latest attempts that all found the source held by another node.
     held_since: Option<Instant>,
-    /// Whether a warning is to be followed by word that it is over.
+    /// Whether a warning was logged whose end has to be logged as well.
     owed: bool,
 }
 
@@ -45,7 +45,7 @@ impl Complaints {
         }
     }
 
-    /// Another node holds the source. Whether that has been so for long.
+    /// Another node holds the source. Returns whether it has done so for long.
     pub(crate) fn held(&mut self, error: &FeedError) -> bool {
         let long = self.held_since.get_or_insert_with(Instant::now).elapsed() >= HELD_FOR;
         if long && is_due(&mut self.told_held) {
@@ -64,7 +64,7 @@ impl Complaints {
         }
     }
 
-    /// This node is not the one that follows any more: whatever another one does is no news here.
+    /// This node no longer follows, so what another node does is not logged here.
     pub(crate) fn not_ours(&mut self) {
         self.held_since = None;
     }

@@ -1,4 +1,4 @@
-//! Whether a node that could not be told of a removal has learnt it by now.
+//! Whether a node that missed a removal has received it by now.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,19 +7,19 @@ use std::time::Duration;
 use gaggle_group::{Contact, Router};
 use tokio::time::Instant;
 
-/// A node in contact asks every other one for removals each 400 ms, and waits for an answer of each
-/// for 400 ms at most: within this time it has asked this node twice.
+/// A node in contact asks every other node for removals every 400 ms, and waits 400 ms at most for
+/// each answer: within this time it has asked this node twice.
 const IN_CONTACT_FOR: Duration = Duration::from_secs(2);
-/// One that was not heard for longer was out of contact meanwhile.
+/// A node that sent nothing for longer was out of contact in between.
 const GAP: Duration = Duration::from_millis(1_500);
-/// A node that has heard nobody for ten minutes drops all that it holds. A little more, as it may
-/// have heard of others for a moment after it was missed.
+/// A node that has had no contact with any other for ten minutes drops all that it holds. This is
+/// a little longer, since it may still have had contact for a moment after it missed the removal.
 const DROPS_AFTER: Duration = Duration::from_secs(605);
-/// What a node is told with one answer, at least: a node that has missed more asks again, once in
+/// The bytes that one answer to a node has at least: a node that has missed more asks again, after
 /// 400 ms at worst.
 const TOLD_AT_ONCE: u64 = 512 << 10;
 const ASKS_WITHIN: Duration = Duration::from_millis(400);
-/// What a removal and each of its keys take beside the key's bytes.
+/// The bytes that a removal and each of its keys take in addition to the key.
 pub(crate) const OVERHEAD: usize = 96;
 
 /// The nodes that have missed removals.
@@ -30,16 +30,16 @@ pub(crate) struct Missing {
 
 #[derive(Default)]
 struct Node {
-    /// Since when it has been in contact without a break, and when it was last heard.
+    /// When its present contact began, and when it last sent a message.
     heard: Option<(Instant, Instant)>,
     /// The bytes of the removals that it has missed.
     bytes: u64,
-    /// Whether it is no longer one of those that have to be told.
+    /// Whether removals no longer have to be sent to it.
     gone: bool,
 }
 
 impl Missing {
-    /// It was not told of a removal of so many bytes.
+    /// It has missed a removal of that many bytes.
     pub(crate) fn missed(&mut self, name: &Arc<str>, bytes: usize) {
         let node = self.nodes.entry(Arc::clone(name)).or_default();
         node.bytes = node
@@ -47,7 +47,7 @@ impl Missing {
             .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
-    /// Forgets all but those that are still waited for.
+    /// Forgets all nodes except those that are still waited for.
     pub(crate) fn keep<'a>(&mut self, waited_for: impl Iterator<Item = &'a Arc<str>>) {
         if self.nodes.is_empty() {
             return;
@@ -60,8 +60,8 @@ impl Missing {
         self.nodes.is_empty()
     }
 
-    /// Looks who is there, and when each was last heard. To be called more often than nodes are
-    /// heard.
+    /// Reads which nodes are known and when each last sent a message. It must be called more often
+    /// than nodes send messages.
     pub(crate) fn look(&mut self, router: &dyn Router, contacts: &[Contact]) {
         if self.nodes.is_empty() {
             return;
@@ -87,8 +87,8 @@ impl Missing {
         }
     }
 
-    /// Whether that node knows by now what it could not be told at that time, or holds nothing any
-    /// more that is older.
+    /// Whether that node has by now received what it missed at that time, or no longer holds
+    /// anything older.
     pub(crate) fn knows(&self, name: &Arc<str>, missed_at: Instant) -> bool {
         if missed_at.elapsed() >= DROPS_AFTER {
             return true;

@@ -1,4 +1,4 @@
-//! What tells that a source has changed.
+//! Reports the changes of a source.
 
 use std::time::Duration;
 
@@ -6,28 +6,27 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use gaggle_group::Key;
 
-/// What tells that the source behind a group has changed: a database's replication log, its
-/// notifications, a directory that is watched.
+/// Reports the changes of the source behind a group: from a database's replication log, from its
+/// notifications, or from a watched directory.
 ///
-/// One task drives it: opens it, asks for changes again and again, and closes it. After an error,
-/// or once it is closed, it is opened again before anything else.
+/// One task drives it: the task opens it, asks repeatedly for changes, and closes it. After an
+/// error or a close, the next call is `open`.
 #[async_trait]
 pub trait Feed: Send + 'static {
-    /// Connects to the source, at the position that was confirmed last. Safe to drop at any await;
-    /// the caller bounds its time.
+    /// Connects to the source, at the position that was confirmed last. It must be cancel-safe at
+    /// every await; the caller bounds its time.
     async fn open(&mut self) -> Result<Opened, FeedError>;
 
-    /// Waits for changes, and brings those that have come: at most about 1,024 or 256 KiB of them
-    /// at a time, so that a large transaction is taken in parts while the source waits. Safe to
-    /// drop at any await, without losing a change.
+    /// Waits for changes and returns those that have arrived: at most about 1,024 or 256 KiB of
+    /// them at a time, so that a large transaction is read in parts while the source waits. It
+    /// must be cancel-safe: dropping it at any await loses no change.
     async fn next(&mut self) -> Result<Batch, FeedError>;
 
-    /// Every change up to that position has been applied on every node: the source need not tell
-    /// them again. Called with growing positions, not for each batch.
+    /// Every change up to that position has been applied on every node: the source need not send
+    /// them again. It is called with growing positions, not for each batch.
     async fn confirm(&mut self, position: Position) -> Result<(), FeedError>;
 
-    /// Lets go of the source, so that another node can follow it. Must come to an end within a
-    /// second.
+    /// Releases the source, so that another node can follow it. It must end within a second.
     async fn close(&mut self);
 
     /// How many bytes of its log the source still has to keep, as far as is known.
@@ -40,28 +39,28 @@ pub trait Feed: Send + 'static {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub u64);
 
-/// How a feed has begun.
+/// The result of opening a feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Opened {
-    /// Every change since the confirmed position will be told.
+    /// Every change since the confirmed position will be reported.
     Complete,
-    /// Changes before this moment may never be told, for this reason: the whole group has to be
-    /// removed. To be said again by each [`open`](Feed::open) until a position has been
-    /// [confirmed](Feed::confirm), as the node that was told may have told nobody else.
+    /// Changes before this moment may never be reported, for this reason: the whole group has to
+    /// be removed. Each [`open`](Feed::open) has to return it again until a position has been
+    /// [confirmed](Feed::confirm), since this node may have failed before it notified the others.
     Missed(String),
 }
 
 /// Changes in the order in which they happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// The changes. There may be none, where only the position has moved.
+    /// The changes. There are none if only the position has moved.
     pub changes: Vec<Change>,
     /// Once all changes up to here are applied, this may be confirmed. `None` in the middle of a
     /// transaction.
     pub position: Option<Position>,
     /// How old the oldest of these changes was when it arrived, by the source's own clock; `None`
-    /// where the source does not tell.
+    /// if the source does not report it.
     pub age: Option<Duration>,
 }
 
@@ -69,15 +68,15 @@ pub struct Batch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// What there is of this key has changed, or is gone.
+    /// The value of this key has changed or was deleted.
     Key(Key),
-    /// The key's value is this one now.
+    /// The key has this new value.
     Put(Key, Bytes),
     /// Everything may have changed, as when a table is truncated.
     All,
 }
 
-/// Why a feed cannot go on. Its text is for the log of the node.
+/// Why a feed cannot continue. Its text is for the log of the node.
 #[derive(Debug, thiserror::Error)]
 #[error("{source}")]
 pub struct FeedError {
@@ -86,7 +85,7 @@ pub struct FeedError {
 }
 
 impl FeedError {
-    /// From anything that makes a boxed error, text included.
+    /// From anything that converts into a boxed error, including text.
     pub fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self {
             source: source.into(),
@@ -94,8 +93,8 @@ impl FeedError {
         }
     }
 
-    /// The same of a source that another node follows at this moment: expected while one node takes
-    /// over from another, and so no failure at first.
+    /// An error for a source that another node follows at this moment. It is expected while one
+    /// node takes over from another, so it is not a failure at first.
     pub fn held_elsewhere(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self {
             source: source.into(),

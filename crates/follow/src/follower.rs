@@ -13,16 +13,16 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::complaints::Complaints;
+use crate::leadership::Leadership;
 use crate::options::Pauses;
 use crate::session::{End, LOOKS_EVERY, Session};
 use crate::source::Source;
 use crate::stats::Progress;
-use crate::turn::Turn;
 use crate::{Feed, FeedError, Opened, Options};
 
 /// How long stopping may take.
 const STOPS_WITHIN: Duration = Duration::from_millis(2_500);
-/// The longest pause while another node holds the source: it may let go of it at any time.
+/// The longest pause while another node holds the source: that node may release it at any time.
 const HELD_PAUSE: Duration = Duration::from_secs(1);
 
 /// Follows a group's source in a task of its own, until it is stopped or dropped.
@@ -37,17 +37,17 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Starts to follow: removes from `group`, on every node, what `feed` tells to have changed,
-    /// whenever this node is the one to do so. Needs a tokio runtime.
+    /// Starts to follow: while this node leads, it removes from `group`, on every node, the keys
+    /// that `feed` reports as changed. It needs a tokio runtime.
     ///
-    /// [`Group::stats`] tells from now on how it goes. A group has one follower at a time; a second
-    /// one would have it told twice, by two connections.
+    /// [`Group::stats`] reports the progress from now on. A group has one follower at a time; a
+    /// second one would apply each change twice, over two connections.
     pub fn start(group: Group, feed: impl Feed, options: Options) -> Self {
         let (stop, stopped) = watch::channel(false);
         let name = Arc::clone(group.name());
         let progress = Progress::of(&group);
         let runner = Runner {
-            turn: Turn::new(&group, options.everywhere, stopped),
+            leadership: Leadership::new(&group, options.everywhere, stopped),
             source: Source::new(feed),
             complaints: Complaints::new(Arc::clone(&name)),
             pauses: Pauses::new(&options),
@@ -62,8 +62,8 @@ impl Follower {
         }
     }
 
-    /// Finishes what is under way, confirms it and closes the feed: within two seconds or so,
-    /// whatever hangs.
+    /// Finishes the batches in progress, confirms them and closes the feed: within about two
+    /// seconds, even if something hangs.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         let mut task = self.task;
@@ -83,7 +83,7 @@ impl Follower {
 struct Runner<F> {
     group: Group,
     options: Options,
-    turn: Turn,
+    leadership: Leadership,
     source: Source<F>,
     complaints: Complaints,
     pauses: Pauses,
@@ -109,9 +109,9 @@ impl<F: Feed> Runner<F> {
         self.progress.enter(FollowState::Standby);
     }
 
-    /// Waits until this node is to follow; false once it is stopped.
+    /// Waits until this node has to follow; false once it is stopped.
     async fn comes_to_turn(&mut self) -> bool {
-        while !self.turn.look() {
+        while !self.leadership.look() {
             self.progress.enter(FollowState::Standby);
             if !self.waits(LOOKS_EVERY).await {
                 return false;
@@ -124,12 +124,12 @@ impl<F: Feed> Runner<F> {
     async fn waits(&mut self, time: Duration) -> bool {
         select! {
             biased;
-            () = self.turn.stopped() => false,
+            () = self.leadership.stopped() => false,
             () = sleep(time) => true,
         }
     }
 
-    /// Opens the feed, applies what it tells, and closes it.
+    /// Opens the feed, applies its changes, and closes it.
     async fn attempt(&mut self) -> End {
         let first = self.pauses.is_first();
         if first {
@@ -145,7 +145,7 @@ impl<F: Feed> Runner<F> {
                     info!(group = %self.group.name(), "this node follows the group's source");
                 }
                 let session = Session::new(&self.group, &mut self.source, &self.progress);
-                let end = session.run(opened, &mut self.turn).await;
+                let end = session.run(opened, &mut self.leadership).await;
                 if began.elapsed() >= self.options.longest_pause {
                     self.pauses.reset();
                 }
@@ -161,10 +161,10 @@ impl<F: Feed> Runner<F> {
         loop {
             select! {
                 biased;
-                () = self.turn.stopped() => return Err(End::Stopped),
+                () = self.leadership.stopped() => return Err(End::Stopped),
                 opened = &mut open => return opened.map_err(End::Failed),
                 () = sleep(LOOKS_EVERY) => {
-                    if !self.turn.look() {
+                    if !self.leadership.look() {
                         return Err(End::NotOurs);
                     }
                 }
@@ -172,15 +172,15 @@ impl<F: Feed> Runner<F> {
         }
     }
 
-    /// After a failure: waits before the next attempt, and looks meanwhile whether there is to be
-    /// one. False once it is stopped.
+    /// Waits after a failure before the next attempt, and checks meanwhile whether this node still
+    /// has to follow. False once it is stopped.
     async fn pause(&mut self, error: &FeedError) -> bool {
         let mut longest = self.options.longest_pause;
         let mut failing = true;
         if error.is_held_elsewhere() {
             failing = self.complaints.held(error);
-            // One that is cut off leaves it to others, who try more often.
-            if !self.turn.is_cut_off() {
+            // A node that is cut off leaves the source to others, which try more often.
+            if !self.leadership.is_cut_off() {
                 longest = HELD_PAUSE;
             }
         } else {
@@ -194,7 +194,7 @@ impl<F: Feed> Runner<F> {
         };
         self.progress.enter(state);
         let until = Instant::now() + self.pauses.next(longest);
-        while Instant::now() < until && self.turn.look() {
+        while Instant::now() < until && self.leadership.look() {
             let left = until.saturating_duration_since(Instant::now());
             if !self.waits(left.min(LOOKS_EVERY)).await {
                 return false;

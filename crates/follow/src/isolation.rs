@@ -5,12 +5,13 @@ use std::time::Duration;
 use gaggle_group::Router;
 use tokio::time::Instant;
 
-/// How long a node that is cut off leaves the source to whoever is on the other side.
+/// How long a node that is cut off leaves the source to the nodes on the other side of the
+/// partition.
 const LEFT_FOR: Duration = Duration::from_secs(5);
 
-/// A node that loses all others at once is cut off itself, or is the last one. In the first case
-/// those on the other side cannot follow while it holds the source, and what it removes does not
-/// reach them: it lets go of the source once, for a moment.
+/// A node that loses all others at once is either cut off or the last one. If it is cut off, the
+/// nodes on the other side cannot follow while it holds the source, and its removals do not reach
+/// them. So it releases the source once, for a moment.
 #[derive(Default)]
 pub(crate) struct Isolation {
     /// Whether any other node has been reachable since this one was last cut off.
@@ -27,7 +28,7 @@ impl Isolation {
                 began: None,
             };
         } else if peers.is_empty() {
-            // It is the only member: nobody waits for it.
+            // It is the only member: no other node waits for the source.
             *self = Self::default();
         } else if std::mem::take(&mut self.had_company) {
             self.began = Some(Instant::now());
@@ -39,7 +40,7 @@ impl Isolation {
         self.began.is_some()
     }
 
-    /// Whether the source is to be left to others at this moment.
+    /// Whether this node leaves the source to others at this moment.
     pub(crate) fn leaves_it(&self) -> bool {
         self.began.is_some_and(|began| began.elapsed() < LEFT_FOR)
     }

@@ -1,4 +1,4 @@
-//! Which batches are applied everywhere, and so which position may be confirmed.
+//! Records which batches are applied everywhere, and so which position may be confirmed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use crate::Position;
 /// Batches that were finished within this time of each other are kept as one.
 const TOGETHER: Duration = Duration::from_secs(1);
 
-/// The batches that were read and may not be confirmed yet, in their order.
+/// The batches that were read but may not be confirmed yet, in order.
 ///
-/// It holds positions and names of nodes, no keys. What is finished within a second is one entry,
-/// and nothing is held back for much longer than ten minutes: there are some hundred entries at
-/// most, beside those under way.
+/// It holds positions and names of nodes, no keys. Batches that finish within a second share one
+/// entry, and no confirmation is delayed for much longer than ten minutes: there are some hundred
+/// entries at most, in addition to the batches in progress.
 #[derive(Default)]
 pub(crate) struct Ledger {
     entries: VecDeque<Entry>,
     next: u64,
-    /// Up to which everything is applied everywhere.
+    /// The position up to which everything is applied everywhere.
     clear: Option<Position>,
 }
 
-/// A batch's name in the ledger.
+/// A batch's number in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BatchId(u64);
 
@@ -34,10 +34,10 @@ struct Entry {
     arrived: Instant,
     /// How old it was when it arrived.
     age: Duration,
-    /// When it was applied wherever a node could be told; the first and the last of those that are
-    /// kept as one.
+    /// When it was applied on all reachable nodes: the first and the last time of the batches in
+    /// this entry.
     finished: Option<(Instant, Instant)>,
-    /// The nodes that could not be told, and when.
+    /// The nodes that missed it, and when.
     missed: BTreeMap<Arc<str>, Instant>,
 }
 
@@ -57,7 +57,7 @@ impl Ledger {
         id
     }
 
-    /// A batch has been applied on all nodes but these.
+    /// A batch has been applied on all nodes except these.
     pub(crate) fn finish(&mut self, id: BatchId, missed: impl IntoIterator<Item = Arc<str>>) {
         let now = Instant::now();
         if let Ok(at) = self.entries.binary_search_by_key(&id, |entry| entry.id) {
@@ -71,7 +71,7 @@ impl Ledger {
         self.advance();
     }
 
-    /// Makes an entry and the one before it one, if both are finished and it was within a second.
+    /// Merges an entry with the previous one if both finished within a second of each other.
     fn merge(&mut self, at: usize) {
         let Some(before) = at.checked_sub(1) else {
             return;
@@ -96,7 +96,7 @@ impl Ledger {
         }
     }
 
-    /// Asks of each node that was missed whether it knows by now what it missed at that time.
+    /// Checks for each node that missed a batch whether it has received it by now.
     pub(crate) fn review(&mut self, knows: impl Fn(&Arc<str>, Instant) -> bool) {
         for entry in &mut self.entries {
             entry.missed.retain(|name, at| !knows(name, *at));
@@ -111,17 +111,17 @@ impl Ledger {
         }
     }
 
-    /// Up to which everything is applied everywhere; `None` where that is not known yet.
+    /// The position up to which everything is applied everywhere; `None` if it is not known yet.
     pub(crate) fn clear(&self) -> Option<Position> {
         self.clear
     }
 
-    /// The nodes that are waited for.
+    /// The nodes that the confirmation waits for.
     pub(crate) fn missed(&self) -> impl Iterator<Item = &Arc<str>> {
         self.entries.iter().flat_map(|entry| entry.missed.keys())
     }
 
-    /// When the oldest batch arrived that is not applied everywhere, and how old it was then.
+    /// When the oldest batch that is not applied everywhere arrived, and how old it was then.
     pub(crate) fn oldest(&self) -> Option<(Instant, Duration)> {
         self.entries.front().map(|entry| (entry.arrived, entry.age))
     }

@@ -7,14 +7,14 @@ use std::time::Duration;
 pub struct Options {
     /// How long a feed may take to open. Default 10 s.
     pub open_timeout: Duration,
-    /// How long the first pause after a failure is, at most. Each further one is twice as long, and
-    /// between a half and all of that by chance. Default 100 ms.
+    /// The longest first pause after a failure. Each further pause is twice as long. The actual
+    /// pause is random, between a half and all of that. Default 100 ms.
     pub first_pause: Duration,
     /// The longest pause after a failure. Default 5 s.
     pub longest_pause: Duration,
-    /// Whether every node follows, whichever leads: for a source that each node has for itself, as
-    /// a local directory. Each node then tells all others what it removes. Default false: one node
-    /// follows for all.
+    /// Whether every node follows, whichever leads: for a source that each node has for itself,
+    /// such as a local directory. Each node then sends its removals to all others. Default false:
+    /// one node follows for all.
     pub everywhere: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a batch of changes comes to.
+//! The work that a batch of changes results in.
 
 use std::collections::HashSet;
 
@@ -7,8 +7,8 @@ use gaggle_group::Key;
 
 use crate::Change;
 
-/// What has to be done for a batch: first the group's removal, then the rest in any order, as each
-/// key is there once. The last change of a key counts.
+/// The work for a batch: first the group's removal, then the rest in any order, since each key
+/// appears once. The last change of a key counts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// Whether the whole group is removed.
@@ -44,7 +44,7 @@ impl Plan {
                 }
                 Change::All => {
                     plan.all = true;
-                    // The group is removed once the whole batch has arrived: that is after the
+                    // The group is removed once the whole batch has arrived, which is after the
                     // changes of all of these keys.
                     plan.keys.clear();
                     break;

@@ -1,4 +1,4 @@
-//! Values that were put of late, and may not be the last ones that their keys were given.
+//! Values that were put recently, and may not be the latest values of their keys.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use tokio::time::{Instant, sleep};
 use crate::apply::remove_all;
 use crate::stats::Progress;
 
-/// How long before this node notices that it has lost the source another one may have begun to
-/// follow it.
+/// How long another node may have been following the source before this node notices that it has
+/// lost it.
 const NOTICED_WITHIN: Duration = Duration::from_secs(5);
-/// Keys kept, at most; beyond them the oldest are forgotten.
+/// The most keys that are kept; beyond that the oldest are forgotten.
 const MOST: usize = 4_096;
-/// How much later than its answer was given up a message may still arrive.
+/// How long a message may still arrive after its sender stopped waiting for the answer.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
 
 /// The keys of values that were put in the last seconds.
 ///
-/// Removals can be applied twice and late. A value cannot: node A is about to put value 1 and loses
-/// the source without noticing; B follows, and puts 1 and 2; then A's 1 arrives. So a node that has
-/// lost the source removes the keys of what it has put last.
+/// Removals can be applied twice and late. Values cannot: node A is about to put value 1 and loses
+/// the source without noticing; B follows, and puts 1 and 2; then A's 1 arrives. So a node that
+/// has lost the source removes the keys that it put last.
 #[derive(Default)]
 pub(crate) struct RecentPuts {
     batches: VecDeque<(Instant, Arc<[Key]>)>,
@@ -40,7 +40,7 @@ impl RecentPuts {
         self.forget();
     }
 
-    /// Forgets those that are old, or too many.
+    /// Forgets keys that are too old, and the oldest if there are too many.
     pub(crate) fn forget(&mut self) {
         let more = |keys: usize, at: &Instant| keys > MOST || at.elapsed() > NOTICED_WITHIN;
         while let Some((at, keys)) = self.batches.front()
@@ -59,8 +59,8 @@ impl RecentPuts {
     }
 }
 
-/// Removes those keys once nothing can arrive any more that was sent before now. In the background:
-/// nobody waits for it.
+/// Removes those keys once no message that was sent before now can arrive any more. It runs in the
+/// background.
 pub(crate) fn settle(group: &Group, keys: Vec<Key>, progress: &Arc<Progress>) {
     if keys.is_empty() {
         return;

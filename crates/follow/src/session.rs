@@ -13,24 +13,24 @@ use tracing::{debug, warn};
 
 use crate::apply::{Applied, apply};
 use crate::contact::{Missing, OVERHEAD};
+use crate::leadership::Leadership;
 use crate::ledger::{BatchId, Ledger};
 use crate::plan::Plan;
 use crate::puts::{RecentPuts, settle};
 use crate::source::{Source, text_of};
 use crate::stats::Progress;
-use crate::turn::Turn;
 use crate::{Batch, Feed, FeedError, Opened, Position};
 
-/// How often this node looks whether it still leads, and whom it has heard.
+/// How often this node checks whether it still leads, and which nodes are in contact.
 pub(crate) const LOOKS_EVERY: Duration = Duration::from_millis(250);
 /// How often a position is confirmed, at most.
 const CONFIRMS_EVERY: Duration = Duration::from_millis(250);
-/// Batches under way at one time. What they hold is bounded, too: one batch more than these keys
-/// and bytes is read at most.
+/// The most batches in progress at the same time. Their keys and bytes are bounded as well: at
+/// most one batch more than that is read.
 const BATCHES: usize = 8;
 const KEYS: usize = 8_192;
 const BYTES: usize = 4 << 20;
-/// How long a session that ends waits for what is under way, and for its last confirmation.
+/// How long a session that ends waits for batches in progress, and for its last confirmation.
 const ENDS_WITHIN: Duration = Duration::from_millis(700);
 const CONFIRMS_LAST_WITHIN: Duration = Duration::from_millis(250);
 
@@ -38,7 +38,7 @@ const CONFIRMS_LAST_WITHIN: Duration = Duration::from_millis(250);
 pub(crate) enum End {
     /// The follower was stopped.
     Stopped,
-    /// Another node follows, or is to be able to.
+    /// Another node follows, or must be able to.
     NotOurs,
     /// The source was lost, or could not be reached.
     Failed(FeedError),
@@ -53,9 +53,9 @@ pub(crate) struct Session<'a, F> {
     work: JoinSet<Done>,
     keys: usize,
     bytes: usize,
-    /// A batch with values, which begins once nothing else is under way.
+    /// A batch with values, which begins once nothing else is in progress.
     waiting: Option<(BatchId, Plan)>,
-    /// The keys that are given values by a batch under way, which is then the only one.
+    /// The keys of the values in the batch in progress, which is then the only one.
     alone: Option<Arc<[Key]>>,
     recent: RecentPuts,
     /// Whether another node may follow by now.
@@ -98,15 +98,15 @@ impl<'a, F: Feed> Session<'a, F> {
         }
     }
 
-    /// Applies changes until there is a reason to end. The feed is open still.
-    pub(crate) async fn run(mut self, opened: Opened, turn: &mut Turn) -> End {
+    /// Applies changes until there is a reason to end. The feed is still open.
+    pub(crate) async fn run(mut self, opened: Opened, leadership: &mut Leadership) -> End {
         if let Opened::Missed(reason) = opened {
             warn!(group = %self.group.name(), reason, "changes may have been missed; all keys of the group are removed");
             let id = self.ledger.begin(None, Duration::ZERO);
             self.start(id, Plan::everything(), true);
         }
         let end = loop {
-            let Err(end) = self.step(turn).await else {
+            let Err(end) = self.step(leadership).await else {
                 continue;
             };
             break end;
@@ -115,20 +115,20 @@ impl<'a, F: Feed> Session<'a, F> {
         end
     }
 
-    async fn step(&mut self, turn: &mut Turn) -> Result<(), End> {
+    async fn step(&mut self, leadership: &mut Leadership) -> Result<(), End> {
         let room = self.has_room();
         let to_confirm = self.to_confirm();
         select! {
             biased;
-            () = turn.stopped() => return Err(End::Stopped),
+            () = leadership.stopped() => return Err(End::Stopped),
             Some(done) = self.work.join_next() => self.finish(done)?,
-            () = sleep_until(self.looks_at) => self.look(turn)?,
+            () = sleep_until(self.looks_at) => self.look(leadership)?,
             () = sleep_until(self.confirms_at), if to_confirm.is_some() => {
-                self.confirm(to_confirm, turn).await?;
+                self.confirm(to_confirm, leadership).await?;
             }
             batch = self.source.next(), if room => {
                 self.take(batch.map_err(End::Failed)?);
-                // A feed that always has something must not keep the thread to itself.
+                // A feed that always has changes must not starve other tasks on the thread.
                 tokio::task::yield_now().await;
             }
         }
@@ -180,8 +180,8 @@ impl<'a, F: Feed> Session<'a, F> {
                 applied,
             }
         };
-        // A task of its own inside that of the set, as dropping the set must not end it: a value
-        // that is on its way has to be waited for.
+        // A task of its own inside that of the set, since dropping the set must not cancel it: a
+        // value that is being sent has to be waited for.
         let apply = tokio::spawn(apply);
         self.work.spawn(async move {
             match apply.await {
@@ -219,9 +219,9 @@ impl<'a, F: Feed> Session<'a, F> {
         Ok(())
     }
 
-    fn look(&mut self, turn: &mut Turn) -> Result<(), End> {
+    fn look(&mut self, leadership: &mut Leadership) -> Result<(), End> {
         self.looks_at = Instant::now() + LOOKS_EVERY;
-        if !turn.look() {
+        if !leadership.look() {
             return Err(End::NotOurs);
         }
         if !self.missing.is_empty() {
@@ -241,14 +241,18 @@ impl<'a, F: Feed> Session<'a, F> {
         clear.filter(|clear| self.confirmed.is_none_or(|confirmed| confirmed < *clear))
     }
 
-    async fn confirm(&mut self, position: Option<Position>, turn: &mut Turn) -> Result<(), End> {
+    async fn confirm(
+        &mut self,
+        position: Option<Position>,
+        leadership: &mut Leadership,
+    ) -> Result<(), End> {
         let Some(position) = position else {
             return Ok(());
         };
         select! {
             biased;
             // The feed is closed next.
-            () = turn.stopped() => Err(End::Stopped),
+            () = leadership.stopped() => Err(End::Stopped),
             confirmed = self.source.confirm(position) => {
                 confirmed.map_err(End::Failed)?;
                 self.confirmed = Some(position);
@@ -258,8 +262,8 @@ impl<'a, F: Feed> Session<'a, F> {
         }
     }
 
-    /// Waits a moment for what is under way, so that the next node need not do it again. What has
-    /// not ended by then, and what a lost source makes doubtful, is not confirmed.
+    /// Waits a moment for batches in progress, so that the next node need not repeat them. Batches
+    /// that have not ended by then, or that a lost source makes doubtful, are not confirmed.
     async fn wind_up(&mut self, end: &End) {
         self.waiting = None;
         let failed = matches!(end, End::Failed(_));
@@ -278,7 +282,7 @@ impl<'a, F: Feed> Session<'a, F> {
             }
         }
         if !ended {
-            // What is under way sees this when it ends.
+            // Batches in progress read this when they end.
             self.lost.store(true, SeqCst);
             let mut keys = self
                 .alone
@@ -296,7 +300,7 @@ impl<'a, F: Feed> Session<'a, F> {
 async fn resume(failure: JoinError) -> Done {
     match failure.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
-        // The runtime is shutting down: nobody is waited for any more.
+        // The runtime is shutting down, so there is nothing to wait for.
         Err(_) => match std::future::pending::<Infallible>().await {},
     }
 }

@@ -1,4 +1,4 @@
-//! A feed whose panics are failures, and whose calls come to an end.
+//! A feed whose panics are failures, and whose calls have timeouts.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,15 +10,15 @@ use tracing::warn;
 
 use crate::{Batch, Feed, FeedError, Opened, Position};
 
-/// How long a feed may take to let go of its source.
+/// How long a feed may take to release its source.
 const CLOSES_WITHIN: Duration = Duration::from_secs(1);
 /// How long a feed may take to confirm a position.
 const CONFIRMS_WITHIN: Duration = Duration::from_secs(5);
 
 /// A feed whose panics are failures.
 ///
-/// The future that panicked is dropped, and the feed is closed and opened again as after an error:
-/// nothing else is asked of what the panic left behind.
+/// The future that panicked is dropped, and the feed is closed and opened again as after an error.
+/// No other method is called on the feed that the panic left behind.
 pub(crate) struct Source<F> {
     feed: F,
     used: bool,
@@ -48,7 +48,7 @@ impl<F: Feed> Source<F> {
         confirmed.unwrap_or_else(|_| Err(too_long("confirm", CONFIRMS_WITHIN)))
     }
 
-    /// Lets go of the source, if it was asked for since the last time.
+    /// Releases the source, if the feed was opened since the last close.
     pub(crate) async fn close(&mut self, group: &str) {
         if !self.used {
             return;

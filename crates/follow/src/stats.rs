@@ -1,4 +1,4 @@
-//! How following goes, as the group's statistics tell it.
+//! The follower's statistics, as part of the group's.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use gaggle_group::{FollowState, FollowStats, Group};
 use tokio::time::Instant;
 
-/// What the follower's task writes, and whoever asks for the group's statistics reads.
+/// Written by the follower's task, and read with the group's statistics.
 #[derive(Default)]
 pub(crate) struct Progress {
     pub(crate) changes: AtomicU64,
@@ -22,12 +22,12 @@ pub(crate) struct Progress {
 struct Now {
     state: FollowState,
     behind_bytes: Option<u64>,
-    /// When the oldest batch arrived that is not applied everywhere, and how old it was then.
+    /// When the oldest batch that is not applied everywhere arrived, and how old it was then.
     oldest: Option<(Instant, Duration)>,
 }
 
 impl Progress {
-    /// Has the group tell it with its statistics.
+    /// Adds it to the group's statistics.
     pub(crate) fn of(group: &Group) -> Arc<Self> {
         let progress = Arc::new(Self::default());
         let asked = Arc::clone(&progress);
@@ -64,7 +64,7 @@ impl Progress {
         };
         let mut stats = FollowStats::default();
         stats.state = state;
-        // Of what a source tells that it is not connected to, a follower knows nothing.
+        // A follower knows no lag while it is not connected to its source.
         stats.lag = (state == FollowState::Following)
             .then(|| oldest.map_or(Duration::ZERO, |(arrived, age)| age + arrived.elapsed()));
         stats.behind_bytes = behind_bytes;

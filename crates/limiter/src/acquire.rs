@@ -13,10 +13,10 @@ use crate::state::{Arrived, Effects};
 use crate::waiter::{Entry, Waiter};
 use crate::{Permit, Refused};
 
-/// So many of the oldest are asked for their room by one newcomer.
+/// At most this many of the oldest waiters are asked for their place by one new caller.
 const MOST_ASKED: usize = 4;
 
-/// Says whether work is still wanted: any such closure.
+/// Reports whether work is still wanted: any such closure.
 pub trait Wanted: Fn() -> bool + Send + 'static {}
 
 impl<W: Fn() -> bool + Send + 'static> Wanted for W {}
@@ -60,7 +60,7 @@ impl<W: Wanted> Acquire<W> {
         };
         if let Arrived::Full { newcomer, oldest } = arrived {
             arrived = self.make_room(now, newcomer, oldest, &mut effects);
-            // A slot may have come free while the oldest was out of the queue.
+            // A slot may have become free while the oldest was out of the queue.
             self.shared.dispatch();
         }
         self.shared.apply(effects);
@@ -74,8 +74,8 @@ impl<W: Wanted> Acquire<W> {
                     waiter: waiter?,
                     timer: Box::pin(sleep_until(now + max_wait)),
                 };
-                // While a breaker closes, or a limit grows, there can be room for one who came to
-                // wait.
+                // While a breaker closes, or a limit grows, there can be room for a caller that
+                // was about to wait.
                 self.shared.dispatch();
                 None
             }
@@ -83,7 +83,7 @@ impl<W: Wanted> Acquire<W> {
         }
     }
 
-    /// The newcomer takes the place of the oldest, if nobody wants that any more.
+    /// The new caller takes the place of the oldest, if that one's work is no longer wanted.
     fn make_room(
         &self,
         now: Instant,
@@ -102,7 +102,7 @@ impl<W: Wanted> Acquire<W> {
                 state.enqueue(now, newcomer, effects)
             };
             unwanted.refuse(Refused::Unwanted);
-            // Others came meanwhile.
+            // Other callers arrived meanwhile.
             let Arrived::Full {
                 newcomer: again,
                 oldest: next,
@@ -115,8 +115,8 @@ impl<W: Wanted> Acquire<W> {
         Arrived::Refused(self.shared.state().keep_oldest(oldest))
     }
 
-    /// The answer that came before this left the queue, or the refusal of one who has waited for
-    /// too long.
+    /// The answer that arrived before this waiter left the queue, or the refusal of one that has
+    /// waited too long.
     fn expire(&self, id: u64, waiter: &Waiter) -> Result<Permit, Refused> {
         // Both are taken out of the lock before they are dropped.
         let entry = self.shared.state().leave(id);
@@ -159,7 +159,7 @@ impl<W> Drop for Acquire<W> {
         if let Step::Waits { id, waiter, .. } = &self.step {
             let entry = self.shared.state().leave(*id);
             drop(entry);
-            // A permit that nobody took frees its slot as it is dropped.
+            // A permit that was not taken frees its slot when it is dropped.
             drop(waiter.close());
         }
     }

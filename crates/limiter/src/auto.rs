@@ -1,11 +1,11 @@
-//! How much work runs at once without getting in each other's way, found by its latency.
+//! How much work can run at the same time without slowing each other down, found by its latency.
 //!
 //! A gradient controller, as in Netflix's `concurrency-limits` (Gradient) and in Envoy's adaptive
 //! concurrency filter: the limit follows `limit * gradient + sqrt(limit)`, where the gradient is
-//! the latency without load, times a tolerance, by the latency of now. What the work takes without
-//! load is measured now and then with the limit lowered to a few, as Envoy does; a moving average
-//! in its place (Gradient2) follows a lasting overload upwards. Means of many pieces are compared,
-//! not single pieces, since the cheapest piece of work says nothing about the others.
+//! the latency without load, times a tolerance, divided by the current latency. The latency
+//! without load is measured at intervals with the limit lowered to a few, as Envoy does; a moving
+//! average instead (Gradient2) follows a lasting overload upwards. Means of many pieces are
+//! compared, not single pieces, since the cheapest piece of work says nothing about the others.
 
 #[cfg(test)]
 mod tests;
@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The limit does not fall below this, and is this while the latency without load is measured.
+/// The minimum of the limit, and its value while the latency without load is measured.
 const LEAST: usize = 4;
-/// Where the limit begins.
+/// The initial limit.
 const FIRST: usize = 20;
-/// So much slower than without load may the work be.
+/// How much slower than without load the work may be.
 const TOLERANCE: f64 = 1.5;
-/// How far a step goes towards what it aims at.
+/// The share of the distance to the target that one step covers.
 const SMOOTHING: f64 = 0.2;
 /// The fewest pieces that a mean is taken of.
 const SAMPLES: u32 = 16;
@@ -50,7 +50,7 @@ impl Mean {
 
 #[derive(Debug)]
 enum Phase {
-    /// Only what started since counts: what ran before did so beside more than a few.
+    /// Only work that started since then counts: earlier work ran beside more than a few.
     Measuring {
         since: Instant,
     },
@@ -68,7 +68,7 @@ pub(crate) struct Auto {
     unloaded: Option<f64>,
     phase: Phase,
     mean: Mean,
-    /// The most that ran at once during this mean.
+    /// The most that ran at the same time during this mean.
     busiest: usize,
     last_cut: Option<Instant>,
 }
@@ -88,14 +88,14 @@ impl Auto {
         }
     }
 
-    /// Another bound; what was found stays as far as that allows.
+    /// Sets another bound; the limit that was found stays within it.
     pub(crate) fn set_most(&mut self, most: usize) {
         self.most = most.max(1);
         self.least = LEAST.min(self.most);
         self.limit = self.limit.clamp(self.least as f64, self.most as f64);
     }
 
-    /// The limit of now.
+    /// The current limit.
     pub(crate) fn limit(&self) -> usize {
         match self.phase {
             Phase::Measuring { .. } => self.least,
@@ -162,7 +162,7 @@ impl Auto {
         let Some(latency) = self.mean.get() else {
             return;
         };
-        // With the lowest limit every mean is a measurement without load: the work itself may have
+        // At the lowest limit every mean is a measurement without load: the work itself may have
         // become slower.
         let unloaded = match self.unloaded {
             Some(unloaded) if self.found() > self.least => unloaded.min(latency),
@@ -172,7 +172,7 @@ impl Auto {
         let gradient = (TOLERANCE * unloaded / latency).clamp(0.5, 1.0);
         let aim = self.limit * gradient + self.limit.sqrt();
         let next = self.limit + SMOOTHING * (aim - self.limit);
-        // A limit that is not used says nothing about more.
+        // A limit that is not used gives no reason for a higher one.
         if next < self.limit || self.busiest as f64 >= 0.8 * self.limit {
             self.limit = next.clamp(self.least as f64, self.most as f64);
         }

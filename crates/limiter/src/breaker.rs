@@ -1,5 +1,5 @@
-//! Whether work is started at all, by its outcomes: a circuit breaker, without tokio and without a
-//! clock.
+//! Decides from outcomes whether work is started at all: a circuit breaker, without tokio and
+//! without a clock.
 
 #[cfg(test)]
 mod tests;
@@ -12,10 +12,10 @@ use tokio::time::Instant;
 use self::window::Window;
 use crate::BreakerOptions;
 
-/// The fewest failures in a row that are an outage by themselves.
+/// The fewest consecutive failures that are an outage by themselves.
 const OUTAGE: usize = 20;
 
-/// What a breaker does now.
+/// The state of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BreakerState {
@@ -29,7 +29,7 @@ pub enum BreakerState {
     Closing,
 }
 
-/// A change that is worth a line in the log.
+/// A change that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Opened { length: Duration, why: Why },
@@ -55,11 +55,11 @@ impl Why {
     }
 }
 
-/// May work start?
+/// Whether work may start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Normal,
-    /// As a probe, on which the breaker's state depends.
+    /// As a probe, which decides the breaker's state.
     Probe,
     Refused {
         retry_after: Duration,
@@ -90,7 +90,7 @@ pub(crate) struct Breaker {
     /// The failures since the last success, and when the first of them was.
     row: usize,
     row_since: Option<Instant>,
-    /// How long it opens next time.
+    /// The length of its next open time.
     length: Duration,
     opened: u64,
 }
@@ -109,13 +109,13 @@ impl Breaker {
         }
     }
 
-    /// Other options; the state stays, and the outcomes that count unless they are counted over
-    /// another time.
+    /// Sets other options. The state stays, and so do the outcomes that count, unless they are
+    /// counted over another time.
     pub(crate) fn set_options(&mut self, options: &BreakerOptions, now: Instant) {
         if self.options.window != options.window {
             self.window = Window::new(options.window, now);
         }
-        // How long it opens next time; after an outage that has doubled.
+        // The length of the next open time; it has doubled after an outage.
         self.length = if self.length <= self.options.open_first {
             options.open_first
         } else {
@@ -137,8 +137,8 @@ impl Breaker {
         }
     }
 
-    /// May work start, as far as the breaker is concerned? `room`: whether one piece beyond the
-    /// limit is still allowed.
+    /// Whether the breaker lets work start. `room`: whether one piece beyond the limit is still
+    /// allowed.
     pub(crate) fn admit(&mut self, now: Instant, room: bool) -> Admission {
         match self.state {
             State::Closed | State::Closing { .. } => Admission::Normal,
@@ -156,7 +156,7 @@ impl Breaker {
         }
     }
 
-    /// How many may run that were not given up; `None` if it is for the limit to say.
+    /// How many pieces that were not cancelled may run; `None` if only the limit applies.
     pub(crate) fn allowed(&self) -> Option<usize> {
         match self.state {
             State::Closed => None,
@@ -165,14 +165,14 @@ impl Breaker {
         }
     }
 
-    /// A probe ended and nobody knows how: another one may run.
+    /// A probe ended without a known outcome: another one may run.
     pub(crate) fn probe_lost(&mut self, now: Instant) {
         if matches!(self.state, State::Probing) {
             self.state = State::Open { until: now };
         }
     }
 
-    /// Counts an outcome of work that started at `started`; `limit` is the limit of now.
+    /// Counts an outcome of work that started at `started`; `limit` is the current limit.
     pub(crate) fn record(
         &mut self,
         now: Instant,
@@ -183,7 +183,7 @@ impl Breaker {
     ) -> Option<Change> {
         match &mut self.state {
             State::Closed => self.record_closed(now, failed, limit),
-            // Work from before it opened says nothing new.
+            // Work from before it opened gives no new information.
             State::Open { .. } => None,
             State::Probing if !probe => None,
             State::Probing if failed => Some(self.open(now, Why::ProbeFailed)),
@@ -205,7 +205,7 @@ impl Breaker {
             } => {
                 if failed {
                     *bad += 1;
-                    // One may be the fault of what was asked for; half of all are not.
+                    // One failure may be the fault of the request; half of all are not.
                     if *bad >= 2 && bad >= succeeded {
                         return Some(self.open(now, Why::FailedWhileClosing));
                     }

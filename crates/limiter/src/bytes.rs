@@ -18,23 +18,23 @@ use self::ledger::{Asked, Buffer, Claim, Ledger, Place, Wish};
 /// ([`reserve`](Self::reserve)) and of values that are being sent ([`hold`](Self::hold)). A cheap
 /// clone is another handle to the same budget.
 ///
-/// Who asks for more than is left waits in a queue, first come first served, except that growth of
-/// what is held already goes before new reservations, and that up to 64 KiB at a time go before
-/// all: of a budget of 1 MiB or more an eighth is for those. The wait is bounded by the budget's
-/// `max_wait`, the queue by 8,192 places; after that the answer is [`OverBudget`]. Two who hold a
-/// part each and wait to grow would wait for each other: where *all* bytes in use belong to such,
-/// the last of them is refused at once; where others' bytes kept them waiting, `max_wait` resolves
-/// it.
+/// A caller that asks for more than is left waits in a queue, first come first served, with two
+/// exceptions: growth of an existing reservation goes before new reservations, and requests of up
+/// to 64 KiB go before all: of a budget of 1 MiB or more, an eighth is kept for those. The wait is
+/// bounded by the budget's `max_wait`, the queue by 8,192 places; after that the answer is
+/// [`OverBudget`]. Two callers that each hold a part and wait to grow would wait for each other:
+/// if *all* bytes in use belong to such callers, the last of them is refused immediately; if other
+/// callers' bytes kept them waiting, `max_wait` resolves it.
 ///
-/// Needs a Tokio runtime with its timer, but only where somebody waits.
+/// Needs a Tokio runtime with its timer, but only if a caller has to wait.
 #[derive(Clone)]
 pub struct ByteBudget {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    /// One lock, not shards of it: it is held for less than it takes to send what counts, and those
-    /// who wait for one value are then served together.
+    /// One lock, not shards of it: it is held for less time than it takes to send the counted
+    /// bytes, and callers that wait for one value are then served together.
     ledger: Mutex<Ledger>,
     max_wait: Duration,
 }
@@ -44,24 +44,24 @@ struct Shared {
 #[error("{asked} bytes asked for, over the budget of {limit} bytes in flight")]
 #[non_exhaustive]
 pub struct OverBudget {
-    /// The bytes that the asker would have had. If they are more than `limit`, no retry helps.
+    /// The bytes that the caller would have held. If they are more than `limit`, no retry helps.
     pub asked: u64,
     /// The bytes of the whole budget.
     pub limit: u64,
-    /// When another try makes sense.
+    /// When a retry makes sense.
     pub retry_after: Duration,
 }
 
 impl ByteBudget {
     /// Values below this many bytes are held at no cost and are not counted: no lock is taken,
-    /// nothing is written. What bounds them is the number of those who hold: 10,000 connections
-    /// have at most 40 MiB of such.
+    /// nothing is written. The number of holders bounds them: 10,000 connections hold at most 40
+    /// MiB of such values.
     pub const SMALL: usize = 4 * 1024;
 
-    /// How long to wait for bytes unless told otherwise.
+    /// How long to wait for bytes by default.
     pub const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(1);
 
-    /// A budget of `bytes`, for which one waits at most `max_wait`.
+    /// A budget of `bytes`, for which a caller waits at most `max_wait`.
     pub fn new(bytes: u64, max_wait: Duration) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -76,33 +76,33 @@ impl ByteBudget {
         Self::new(u64::MAX, Self::DEFAULT_MAX_WAIT)
     }
 
-    /// Reserves bytes for a buffer that is about to be filled: all of them where the length is
-    /// known, a first part where it is not ([`Reservation::grow_to`]). Waits at most `max_wait`;
-    /// if this future is dropped, it leaves the queue.
+    /// Reserves bytes for a buffer that is about to be filled: all of them if the length is known,
+    /// a first part if it is not ([`Reservation::grow_to`]). Waits at most `max_wait`; if this
+    /// future is dropped, it leaves the queue.
     ///
     /// # Errors
     ///
-    /// [`OverBudget`], at once for more than the whole budget.
+    /// [`OverBudget`], immediately for more than the whole budget.
     pub async fn reserve(&self, bytes: u64) -> Result<Reservation, OverBudget> {
         self.ask(Wish::New(bytes)).await?;
         Ok(self.reservation(bytes))
     }
 
-    /// Reserves bytes if they are free and nobody waits for them.
+    /// Reserves bytes if they are free and no caller waits for them.
     #[must_use = "the bytes are free again at once"]
     pub fn try_reserve(&self, bytes: u64) -> Option<Reservation> {
         let granted = self.shared.ledger().try_ask(&Wish::New(bytes));
         granted.then(|| self.reservation(bytes))
     }
 
-    /// Counts a value that exists for as long as the [`Hold`] lives, such as an answer that a slow
-    /// client still reads while the cache it came from has evicted it. Values of the same buffer
-    /// (address and length) count once, however many hold them; values below
-    /// [`SMALL`](Self::SMALL) bytes do not count. The hold keeps a clone of the value.
+    /// Counts a value for as long as the [`Hold`] lives, such as an answer that a slow client
+    /// still reads after the cache has evicted it. Values of the same buffer (address and length)
+    /// count once, however many hold them; values below [`SMALL`](Self::SMALL) bytes do not count.
+    /// The hold keeps a clone of the value.
     ///
     /// # Errors
     ///
-    /// [`OverBudget`], as [`reserve`](Self::reserve).
+    /// [`OverBudget`], as for [`reserve`](Self::reserve).
     pub async fn hold(&self, value: &Bytes) -> Result<Hold, OverBudget> {
         if value.len() < Self::SMALL {
             return Ok(Hold::small());
@@ -111,8 +111,8 @@ impl ByteBudget {
         Ok(Hold::of(&self.shared, value))
     }
 
-    /// Counts a value, as [`hold`](Self::hold), if its bytes are free and nobody waits for them,
-    /// or if it counts already.
+    /// Counts a value, as [`hold`](Self::hold), if its bytes are free and no caller waits for
+    /// them, or if it is already counted.
     #[must_use = "the value counts for as long as the hold lives"]
     pub fn try_hold(&self, value: &Bytes) -> Option<Hold> {
         if value.len() < Self::SMALL {
@@ -122,11 +122,12 @@ impl ByteBudget {
         granted.then(|| Hold::of(&self.shared, value))
     }
 
-    /// Counts a value, as [`hold`](Self::hold), that has just been loaded and so takes its memory
-    /// already: at once, before all who wait, and even where there is no room left for all of it.
-    /// Whether the budget is exceeded is checked under the same lock, so that it is exceeded by
-    /// less than one such value, however many threads ask. `None`, which is not counted as a
-    /// refusal, if it is exceeded and the value does not count already.
+    /// Counts a value that has just been loaded and so occupies its memory already. It is counted
+    /// like [`hold`](Self::hold), but immediately, before all waiters, and even if there is no
+    /// room left for all of it. Whether the budget is exceeded is checked under the same lock, so
+    /// that it is exceeded by less than one such value, however many threads call this. `None`,
+    /// which is not counted as a refusal, if the budget is exceeded and the value is not already
+    /// counted.
     #[must_use = "the value counts for as long as the hold lives"]
     pub fn hold_loaded(&self, value: &Bytes) -> Option<Hold> {
         if value.len() < Self::SMALL {
@@ -146,29 +147,30 @@ impl ByteBudget {
         self.shared.ledger().limit()
     }
 
-    /// Changes the budget. With more, those who wait and now fit go on at once. With less, what is
-    /// in use stays in use, and nothing is granted until there is room again; who waits for more
-    /// than the new whole is passed over, and refused when their wait is over.
+    /// Changes the budget. A larger one serves the waiters that now fit immediately. Under a
+    /// smaller one, bytes in use stay in use, and nothing is granted until there is room again; a
+    /// caller that waits for more than the new budget is passed over, and refused when its wait is
+    /// over.
     pub fn set_limit(&self, bytes: u64) {
         self.shared.change(|ledger| ledger.set_limit(bytes));
     }
 
-    /// How many were refused so far, `try_` or not.
+    /// How many requests were refused so far, including `try_` ones.
     pub fn refused(&self) -> u64 {
         self.shared.ledger().refused()
     }
 
-    /// The most bytes that were in use at one time.
+    /// The most bytes that were in use at the same time.
     pub fn peak(&self) -> u64 {
         self.shared.ledger().peak()
     }
 
-    /// How many wait for bytes now.
+    /// How many callers wait for bytes now.
     pub fn waiting(&self) -> usize {
         self.shared.ledger().waiting()
     }
 
-    /// Once it is granted, the caller owns what it asked for, with no await in between.
+    /// Once it is granted, the caller owns the bytes, with no await in between.
     async fn ask(&self, wish: Wish) -> Result<(), OverBudget> {
         let (asked, claim) = (wish.total(), wish.claim());
         let outcome = self.shared.ledger().ask(wish);
@@ -226,8 +228,8 @@ impl Shared {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the ledger and then serves those who wait. The lock is free again when this
-    /// returns what the change did.
+    /// Changes the ledger and then serves the waiters. The lock is free again when this returns
+    /// the result of the change.
     fn change<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
         let (changed, woken) = {
             let mut ledger = self.ledger();
@@ -239,7 +241,7 @@ impl Shared {
     }
 }
 
-/// Gives the place up, or what was granted to it and not taken.
+/// Gives the place up, or a grant that was not taken.
 struct Queued<'a> {
     shared: &'a Shared,
     place: Option<(Place, Claim)>,
@@ -262,14 +264,14 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Makes the reservation one of `bytes` in all, if it is smaller. Goes before new
-    /// reservations; a buffer that grows should double, so that it asks seldom. If this future is
-    /// dropped, or fails, the reservation is what it was.
+    /// Grows the reservation to `bytes` in all, if it is smaller. Goes before new reservations; a
+    /// buffer that grows should double, so that it asks rarely. If this future is dropped, or
+    /// fails, the reservation is unchanged.
     ///
     /// # Errors
     ///
-    /// [`OverBudget`], as [`ByteBudget::reserve`], and at once if all bytes in use belong to those
-    /// who wait to grow.
+    /// [`OverBudget`], as for [`ByteBudget::reserve`], and immediately if all bytes in use belong
+    /// to callers that wait to grow.
     pub async fn grow_to(&mut self, bytes: u64) -> Result<(), OverBudget> {
         if bytes <= self.bytes {
             return Ok(());
@@ -286,8 +288,8 @@ impl Reservation {
         Ok(())
     }
 
-    /// Gives bytes back, so that `bytes` are left, if it is larger: once the buffer has its
-    /// length.
+    /// Gives bytes back, so that `bytes` are left, if it is larger: for a buffer that has reached
+    /// its length.
     pub fn shrink_to(&mut self, bytes: u64) {
         let less = self.bytes.saturating_sub(bytes);
         if less > 0 {
@@ -296,9 +298,8 @@ impl Reservation {
         }
     }
 
-    /// Makes the reservation a [`Hold`] of the value that fills it, without a wait in between. A
-    /// value that is larger than the reservation counts in full all the same, as its memory is
-    /// taken already.
+    /// Converts the reservation to a [`Hold`] of the value that fills it, without a wait. A value
+    /// that is larger than the reservation counts in full anyway, as its memory is already in use.
     pub fn into_hold(mut self, value: &Bytes) -> Hold {
         if value.len() < ByteBudget::SMALL {
             return Hold::small();

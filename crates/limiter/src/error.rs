@@ -12,23 +12,23 @@ pub enum Refused {
     #[error("too much work, try again after {retry_after:?}")]
     #[non_exhaustive]
     Busy {
-        /// When another try makes sense.
+        /// When a retry makes sense.
         retry_after: Duration,
     },
     /// The work failed too often: the breaker is open.
     #[error("the work fails, try again after {retry_after:?}")]
     #[non_exhaustive]
     Open {
-        /// When the breaker lets the next work through.
+        /// When the breaker admits the next work.
         retry_after: Duration,
     },
-    /// Nobody wanted the work any more when its time came.
-    #[error("nobody wants the work any more")]
+    /// The work was no longer wanted when its turn came.
+    #[error("the work is no longer wanted")]
     Unwanted,
 }
 
 impl Refused {
-    /// When another try makes sense; `None` for what is not wanted.
+    /// When a retry makes sense; `None` for unwanted work.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy { retry_after } | Self::Open { retry_after } => Some(*retry_after),
@@ -37,7 +37,7 @@ impl Refused {
     }
 }
 
-/// The work did not end within its deadline. It goes on without its caller, and counts until it
+/// The work did not end within its deadline. It continues without its caller, and counts until it
 /// ends.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the work took longer than {deadline:?}")]

@@ -1,4 +1,4 @@
-//! The handle: takes slots, gives them to those who wait, and tells those who are refused.
+//! The handle: gives slots to callers and refusals to the rest.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,15 +11,16 @@ use crate::state::{Effects, Outcome, Slot, State};
 use crate::waiter::Entry;
 use crate::{Limit, Options, Permit, Refused, Stats};
 
-/// Bounds how much work runs at once, who waits for it, and when it is not worth starting. A cheap
-/// clone is another handle to the same limit. The crate's documentation tells the rules.
+/// Bounds how much work runs at the same time, which callers wait, and when work is not worth
+/// starting. A cheap clone is another handle to the same limit. The crate's documentation has the
+/// rules.
 #[derive(Clone)]
 pub struct Limiter {
     shared: Arc<Shared>,
 }
 
 pub(crate) struct Shared {
-    /// Nothing that others bring is called, dropped or woken under this lock.
+    /// No user code is called, dropped or woken under this lock.
     state: Mutex<State<Entry>>,
     name: String,
 }
@@ -36,34 +37,34 @@ impl Limiter {
         }
     }
 
-    /// A slot, as soon as there is one: resolves to a [`Permit`] to run work, or to the reason why
-    /// not, after [`Options::max_wait`] at the latest. Nothing happens before the first poll.
-    /// Dropped, it leaves the queue.
+    /// Waits for a slot: resolves to a [`Permit`] to run work, or to the reason for the refusal,
+    /// after [`Options::max_wait`] at the latest. Nothing happens before the first poll. If it is
+    /// dropped, it leaves the queue.
     ///
-    /// `wanted` says whether the work is still wanted. It is asked when the work is about to start
-    /// after a wait, and when others need its room; never under a lock.
+    /// `wanted` returns whether the work is still wanted. It is called when the work is about to
+    /// start after a wait, and when others need its place; never under a lock.
     ///
-    /// Needs a Tokio runtime with its timer where somebody waits.
+    /// Needs a Tokio runtime with its timer if a caller has to wait.
     pub fn acquire<W: Wanted>(&self, wanted: W) -> Acquire<W> {
         Acquire::new(Arc::clone(&self.shared), wanted)
     }
 
-    /// Changes how much runs at once; see [`set_options`](Self::set_options).
+    /// Changes how much runs at the same time; see [`set_options`](Self::set_options).
     pub fn set_limit(&self, limit: Limit) {
         self.change(|state, now, effects| state.set_limit(now, limit, effects));
     }
 
-    /// Makes the limiter behave as `options` say from now on, except for their name, which stays.
-    /// The counters go on.
+    /// Makes the limiter use `options` from now on, except for their name, which stays. The
+    /// counters continue.
     ///
-    /// - A higher limit starts those who wait at once. Under a lower one what runs goes on, and
-    ///   nothing starts until less than that runs. With [`Limit::Auto`] before and after, the
-    ///   limit that was found stays, as far as it may be.
-    /// - Who waits already waits for as long as was said when they came. Those who could no longer
-    ///   be started within the new `max_wait`, the newest first, are refused at once.
-    /// - `grace` holds for work that is given up from now on.
-    /// - A breaker that there was before keeps its state; if it is taken away, all work is
-    ///   started.
+    /// - A higher limit starts waiting work immediately. Under a lower one, running work
+    ///   continues, and nothing starts until less than the limit runs. With [`Limit::Auto`] before
+    ///   and after, the limit that was found stays, within the new bound.
+    /// - A caller that already waits keeps the `max_wait` under which it arrived. Callers that
+    ///   could no longer be started within the new `max_wait`, the newest first, are refused
+    ///   immediately.
+    /// - `grace` applies to work that is cancelled from now on.
+    /// - An existing breaker keeps its state; if it is removed, all work is started.
     pub fn set_options(&self, options: &Options) {
         let random = fastrand::Rng::new();
         self.change(|state, now, effects| state.set_options(now, options, random, effects));
@@ -77,7 +78,7 @@ impl Limiter {
         self.shared.dispatch();
     }
 
-    /// What the limiter does now, and has done. Takes its lock for a moment.
+    /// What the limiter does now, and has done. Takes its lock briefly.
     pub fn stats(&self) -> Stats {
         let now = Instant::now();
         self.shared.state().stats(now)
@@ -90,7 +91,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what a change of the state has brought, outside of its lock.
+    /// Carries out the effects of a change of the state, outside of its lock.
     pub(crate) fn apply(&self, effects: Effects<Entry>) {
         for (entry, refused) in effects.refused {
             entry.refuse(refused);
@@ -112,7 +113,7 @@ impl Shared {
         }
     }
 
-    /// Starts those who wait, as long as there is room.
+    /// Starts waiting work, as long as there is room.
     pub(crate) fn dispatch(self: &Arc<Self>) {
         loop {
             let now = Instant::now();
@@ -132,19 +133,19 @@ impl Shared {
             self.state().count_unwanted();
             entry.refuse(Refused::Unwanted);
         } else if let Err(permit) = entry.start(permit) {
-            // It left meanwhile; the loop in `dispatch` goes on with the next.
+            // The waiter left meanwhile; the loop in `dispatch` continues with the next.
             permit.free_only();
         }
     }
 
-    /// Frees a slot, and starts those who wait for one.
+    /// Frees a slot, and starts waiting work.
     pub(crate) fn release(self: &Arc<Self>, slot: &Slot, given_up: bool, outcome: Outcome) {
         if self.free(slot, given_up, outcome) {
             self.dispatch();
         }
     }
 
-    /// Frees a slot; says whether somebody waits.
+    /// Frees a slot, and returns whether a caller waits.
     pub(crate) fn free(&self, slot: &Slot, given_up: bool, outcome: Outcome) -> bool {
         let mut effects = Effects::default();
         let now = Instant::now();

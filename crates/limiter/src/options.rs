@@ -1,29 +1,30 @@
-//! How a limiter behaves.
+//! The options of a limiter.
 
 use std::time::Duration;
 
-/// Longer spans of time are taken for this one: a year.
+/// The longest time span, a year; longer ones are shortened to it.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
-/// How a [`Limiter`](crate::Limiter) behaves.
+/// The options of a [`Limiter`](crate::Limiter).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// What the log lines call the work. Empty by default.
+    /// The name of the work in log lines. Empty by default.
     pub name: String,
-    /// How much work runs at once. 256 pieces by default.
+    /// How much work runs at the same time. 256 pieces by default.
     pub limit: Limit,
-    /// The longest wait for a slot. One second by default; zero refuses whatever finds no free
+    /// The longest wait for a slot. One second by default; zero refuses work that finds no free
     /// slot.
     pub max_wait: Duration,
-    /// The most that wait, whatever the rate at which work is started. 10,000 by default.
+    /// The most callers that wait, whatever the rate at which work is started. 10,000 by default.
     pub max_queue: usize,
-    /// How many pieces of work may share a slot: one that is started may [take others
-    /// along](crate::Permit::take_along) that wait. By that much more of them wait. 1 by default.
+    /// How many pieces of work may share a slot: work that is started may [take along
+    /// others](crate::Permit::take_along) that wait. The queue is longer by that factor. 1 by
+    /// default.
     pub per_slot: usize,
-    /// How long work that was given up keeps its slot at most. Then it is dropped, and what was
-    /// worked on is believed to be done with it. Five seconds by default.
+    /// How long cancelled work keeps its slot at most. Then it is dropped, and the backend is
+    /// assumed to have finished it. Five seconds by default.
     pub grace: Duration,
-    /// When no work is started because it fails. `None` starts it always.
+    /// When no work is started because it fails. `None` always starts it.
     pub breaker: Option<BreakerOptions>,
 }
 
@@ -41,15 +42,15 @@ impl Default for Options {
     }
 }
 
-/// How much work runs at once.
+/// How much work runs at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// So many pieces; zero is taken as one.
+    /// This many pieces; zero is taken as one.
     Fixed(usize),
-    /// As many as run without getting in each other's way, found by their latency: between 4 and
+    /// As many as run without slowing each other down, found by their latency: between 4 and
     /// `most`.
     Auto {
-        /// The most that ever run; zero is taken as one.
+        /// The upper bound; zero is taken as one.
         most: usize,
     },
 }
@@ -59,22 +60,22 @@ pub enum Limit {
 pub struct BreakerOptions {
     /// Outcomes older than this do not count. Ten seconds by default.
     pub window: Duration,
-    /// The least share of failures in the window with which it opens. 0.5 by default.
+    /// The least share of failures in the window at which it opens. 0.5 by default.
     pub share: f64,
-    /// The least number of failures in the window, and in a row, with which it opens. `None`, the
+    /// The least number of failures, in the window and consecutive, at which it opens. `None`, the
     /// default, takes the limit, between 5 and 20.
     pub failures: Option<usize>,
-    /// The least time without a success with which it opens. 200 ms by default.
+    /// The least time without a success after which it opens. 200 ms by default.
     pub without_success: Duration,
-    /// A row of at least 20 failures that lasts as long as this opens it whatever the window
-    /// holds, so that an outage after good times is noticed before it fills half of the window.
+    /// At least 20 consecutive failures that last as long as this open it whatever the window
+    /// contains, so that an outage after good times is noticed before it fills half of the window.
     /// One second by default.
     pub outage: Duration,
     /// How long it is open at first; each failed probe doubles it. 500 ms by default.
     pub open_first: Duration,
     /// How long it is open at most. Four seconds by default.
     pub open_most: Duration,
-    /// By how much the open time is longer or shorter at random, as a share of it. 0.2 by default.
+    /// The random variation of the open time, as a share of it. 0.2 by default.
     pub jitter: f64,
     /// How long closing takes at most, if the work succeeds. Two seconds by default.
     pub close_over: Duration,

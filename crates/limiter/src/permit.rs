@@ -22,7 +22,7 @@ use crate::state::{Outcome, Slot};
 pub struct Permit {
     shared: Arc<Shared>,
     slot: Slot,
-    /// Its work was given up.
+    /// Its work was cancelled.
     given_up: bool,
     /// `None` once the slot is free.
     outcome: Option<Outcome>,
@@ -38,16 +38,16 @@ impl Permit {
         }
     }
 
-    /// Runs the work and waits for it for `deadline`. `failed` says whether an output counts
-    /// against what is worked on, which opens the breaker if it lasts.
+    /// Runs the work and waits for it for `deadline`. `failed` returns whether an output counts as
+    /// a failure of the backend, which opens the breaker if failures last.
     ///
-    /// Work that was given up still counts, as what is worked on may still be busy with it: when
-    /// the deadline passes, or this future is dropped, the rest of the work goes on as a task with
-    /// this permit. It ends with the work, or after [`Options::grace`](crate::Options::grace),
-    /// when it is dropped, so that connections are closed and what was worked on can be believed
-    /// to be done with it. What comes that late is discarded. Where there is no runtime any more,
-    /// the work is dropped at once. A panic of the work frees the slot, counts as a failure and
-    /// goes on to the caller.
+    /// Cancelled work still counts, as the backend may still be busy with it: when the deadline
+    /// passes, or this future is dropped, the rest of the work continues as a task with this
+    /// permit. The task ends with the work, or is dropped after
+    /// [`Options::grace`](crate::Options::grace), so that connections are closed and the backend
+    /// can be assumed to have finished. An output that late is discarded. If the runtime has shut
+    /// down, the work is dropped immediately. A panic of the work frees the slot, counts as a
+    /// failure and propagates to the caller.
     ///
     /// Needs a Tokio runtime with its timer, unless the work is ready at once.
     ///
@@ -85,9 +85,9 @@ impl Permit {
         })
     }
 
-    /// So many that waited for slots of their own are worked on in this one: they count as started, and
-    /// their [`Acquire`](crate::Acquire)s are to be dropped. At most
-    /// [`Options::per_slot`](crate::Options::per_slot), with this one.
+    /// This many pieces of work that waited for slots of their own are worked on in this one: they
+    /// count as started, and their [`Acquire`](crate::Acquire)s have to be dropped. At most
+    /// [`Options::per_slot`](crate::Options::per_slot), including this one.
     pub fn take_along(&self, others: usize) {
         self.shared.state().take_along(others);
     }
@@ -96,7 +96,7 @@ impl Permit {
         self.shared.state().grace()
     }
 
-    /// From now on nobody waits for the work.
+    /// From now on no caller waits for the work.
     fn give_up(&mut self, late: bool) {
         self.given_up = true;
         if late {
@@ -105,15 +105,15 @@ impl Permit {
         self.shared.give_up(&self.slot, late);
     }
 
-    /// What the breaker will be told when the slot is free.
+    /// Sets the outcome that the breaker gets when the slot is free.
     fn set_outcome(&mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
     }
 
-    /// Frees the slot and starts nobody: for those who do that themselves.
+    /// Frees the slot and starts no other work: for callers that do that themselves.
     pub(crate) fn free_only(mut self) {
         if let Some(outcome) = self.outcome.take() {
-            // Whether somebody waits is for the caller to find out.
+            // The caller finds out whether another one waits.
             let _waits = self.shared.free(&self.slot, self.given_up, outcome);
         }
     }

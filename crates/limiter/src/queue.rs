@@ -1,5 +1,5 @@
-//! Who waits for a slot, who is next, and who is refused: the rules, without tokio and without a
-//! clock.
+//! Which callers wait for a slot, which is next, and which are refused: the rules, without tokio
+//! and without a clock.
 
 mod flow;
 mod rules;
@@ -18,7 +18,8 @@ pub(crate) use self::rules::Rules;
 enum Mode {
     /// Oldest first.
     Calm,
-    /// Those who came before it (`backlog`) keep their place, oldest first; then newest first.
+    /// Waiters that arrived before it (`backlog`) keep their place, oldest first; then newest
+    /// first.
     Pressure { backlog: u64, since: Instant },
 }
 
@@ -31,10 +32,10 @@ struct Entry<T> {
 /// The outcome of [`Queue::push`].
 #[derive(Debug)]
 pub(crate) enum Pushed<T> {
-    /// The newcomer waits; `refused` do not any more.
+    /// The new caller waits; those in `refused` no longer do.
     Queued { id: u64, refused: Vec<T> },
-    /// There is no room. The oldest is taken out, to see whether it still counts:
-    /// [`Queue::put_back`] if it does.
+    /// There is no room. The oldest is taken out, to check whether it is still wanted:
+    /// [`Queue::put_back`] if it is.
     Full { newcomer: T, oldest: Taken<T> },
 }
 
@@ -69,17 +70,17 @@ impl<T> Queue<T> {
         self.mode != Mode::Calm
     }
 
-    /// Counts somebody who comes, whether they will wait or not.
+    /// Counts a caller that arrives, whether it will wait or not.
     pub(crate) fn count_came(&mut self) {
         self.flow.now.came += 1;
     }
 
-    /// Counts those who are started.
+    /// Counts callers that are started.
     pub(crate) fn count_started(&mut self, count: u64) {
         self.flow.now.started += count;
     }
 
-    /// Counts somebody who is refused for want of room or time.
+    /// Counts a caller that is refused for lack of room or time.
     pub(crate) fn count_refused(&mut self) {
         self.flow.now.refused += 1;
     }
@@ -89,7 +90,7 @@ impl<T> Queue<T> {
         self.flow.is_over(now)
     }
 
-    /// At the end of an interval: decides about pressure. Returns those whom it refuses.
+    /// Ends an interval: decides about pressure. Returns the waiters that it refuses.
     pub(crate) fn tick(&mut self, now: Instant, rules: &Rules) -> Vec<T> {
         self.flow.roll(now, !self.is_empty());
         match self.mode {
@@ -98,7 +99,7 @@ impl<T> Queue<T> {
                     backlog: self.next,
                     since: now,
                 };
-                // What cannot be started in time is refused now, not after a wait.
+                // Work that cannot be started in time is refused now, not after a wait.
                 self.trim_newest(rules.most)
             }
             Mode::Pressure { backlog, since } if self.pressure_ends(now, rules, backlog, since) => {
@@ -125,8 +126,9 @@ impl<T> Queue<T> {
             return true;
         }
         if self.has_backlog(backlog) {
-            // Newcomers are refused for the backlog's sake: it must be clear that too many come.
-            // As 0.9 and not 1, an interval of chance at 1.2 times the capacity does not end it.
+            // New callers are refused in favour of the backlog: it must be clear that too many
+            // arrive. With 0.9 and not 1, a random interval at 1.2 times the capacity does not end
+            // it.
             return (last.came as f64) < 0.9 * last.started as f64;
         }
         if now.duration_since(since) < Duration::from_secs(1) {
@@ -145,7 +147,7 @@ impl<T> Queue<T> {
             .is_some_and(|(id, _)| *id < backlog)
     }
 
-    /// Takes out the newest, so that at most so many wait.
+    /// Takes out the newest, so that at most `most` wait.
     pub(crate) fn trim_newest(&mut self, most: usize) -> Vec<T> {
         let mut refused = Vec::new();
         while self.len() > most
@@ -157,7 +159,7 @@ impl<T> Queue<T> {
         refused
     }
 
-    /// Lets the newcomer wait, if there is room or room is made.
+    /// Queues the new caller, if there is room or room is made.
     pub(crate) fn push(&mut self, now: Instant, item: T, rules: &Rules) -> Pushed<T> {
         let mut refused = Vec::new();
         let (most, newest_first) = match self.mode {
@@ -165,7 +167,7 @@ impl<T> Queue<T> {
             Mode::Pressure { backlog, .. } => (rules.short, !self.has_backlog(backlog)),
         };
         if newest_first {
-            // The newcomer is started before them, so that no slot will find the queue empty.
+            // The new caller is started before them, so that no slot will find the queue empty.
             while let Some((_, oldest)) = self.entries.first_key_value()
                 && (now.duration_since(oldest.arrived) > rules.target
                     || self.len() >= rules.most.min(2 * rules.short))
@@ -189,7 +191,7 @@ impl<T> Queue<T> {
         Pushed::Queued { id, refused }
     }
 
-    /// Takes out whoever is to be started next.
+    /// Takes out the waiter that is started next.
     pub(crate) fn pop(&mut self) -> Option<T> {
         let newest = match self.mode {
             Mode::Calm => false,
@@ -203,17 +205,17 @@ impl<T> Queue<T> {
         Some(entry.item)
     }
 
-    /// One who was taken out still counts.
+    /// A waiter that was taken out is still wanted.
     pub(crate) fn put_back(&mut self, taken: Taken<T>) {
         self.entries.insert(taken.id, taken.entry);
     }
 
-    /// Takes out one who leaves.
+    /// Takes out a waiter that leaves.
     pub(crate) fn remove(&mut self, id: u64) -> Option<T> {
         self.entries.remove(&id).map(|entry| entry.item)
     }
 
-    /// Takes out everybody.
+    /// Takes out all waiters.
     pub(crate) fn drain(&mut self) -> Vec<T> {
         std::mem::take(&mut self.entries)
             .into_values()
@@ -222,7 +224,7 @@ impl<T> Queue<T> {
     }
 }
 
-/// One who was taken out for a moment.
+/// A waiter that was taken out temporarily.
 #[derive(Debug)]
 pub(crate) struct Taken<T> {
     id: u64,

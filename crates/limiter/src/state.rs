@@ -1,4 +1,4 @@
-//! Slots, queue, breaker and limit together: what happens at each event, without tokio and without
+//! Slots, queue, breaker and limit together: the reaction to each event, without tokio and without
 //! a clock.
 
 mod ceiling;
@@ -17,7 +17,7 @@ use crate::queue::{Pushed, Queue, Rules, Taken};
 use crate::stats::Counters;
 use crate::{BreakerState, Options, Refused, Stats};
 
-/// How far a new latency moves the mean.
+/// The weight of a new latency in the mean.
 const SMOOTHING: f64 = 0.1;
 
 /// A slot that is taken.
@@ -33,13 +33,13 @@ pub(crate) struct Slot {
 pub(crate) enum Outcome {
     Succeeded,
     Failed,
-    /// It was late, which was counted when it was.
+    /// It was late, and was counted as such at that time.
     Counted,
     /// It was not run, or not to its end.
     Unknown,
 }
 
-/// What is to be done once the lock is released.
+/// What has to be done once the lock is released.
 #[derive(Debug)]
 pub(crate) struct Effects<T> {
     pub(crate) refused: Vec<(T, Refused)>,
@@ -55,13 +55,13 @@ impl<T> Default for Effects<T> {
     }
 }
 
-/// What becomes of one who comes.
+/// The result for a caller that arrives.
 #[derive(Debug)]
 pub(crate) enum Arrived<T> {
     Started(Slot),
     Queued(u64),
     Refused(Refused),
-    /// There is no room, unless this one, the oldest, does not want to be started any more.
+    /// There is no room, unless this one, the oldest, no longer wants to be started.
     Full {
         newcomer: T,
         oldest: Taken<T>,
@@ -80,9 +80,9 @@ pub(crate) struct State<T> {
     given_up: usize,
     queue: Queue<T>,
     breaker: Option<Breaker>,
-    /// How often breakers have opened that were taken away since.
+    /// The openings of breakers that have since been removed.
     opened_before: u64,
-    /// For how many seconds a slot is taken, on average, once that is known: by Little's law, the
+    /// For how many seconds a slot is taken, on average, once that is known. By Little's law, the
     /// rate at which work is started is the limit divided by it.
     held: Option<f64>,
     counters: Counters,
@@ -109,17 +109,17 @@ impl<T> State<T> {
         }
     }
 
-    /// The longest wait of one who comes now.
+    /// The longest wait of a caller that arrives now.
     pub(crate) fn max_wait(&self) -> Duration {
         self.max_wait
     }
 
-    /// How long work that is given up now keeps its slot at most.
+    /// How long work that is cancelled now keeps its slot at most.
     pub(crate) fn grace(&self) -> Duration {
         self.grace
     }
 
-    /// Somebody comes: starts, waits, or is refused. `make` is called for one who waits.
+    /// A caller arrives: starts, waits, or is refused. `make` is called if it waits.
     pub(crate) fn arrive(
         &mut self,
         now: Instant,
@@ -169,7 +169,7 @@ impl<T> State<T> {
         Arrived::Refused(self.busy())
     }
 
-    /// The oldest still counts, so the newcomer is refused.
+    /// The oldest is still wanted, so the new caller is refused.
     pub(crate) fn keep_oldest(&mut self, oldest: Taken<T>) -> Refused {
         self.queue.put_back(oldest);
         self.queue.count_refused();
@@ -177,7 +177,7 @@ impl<T> State<T> {
         self.busy()
     }
 
-    /// Whoever is to be started now, with a slot; to be called until there is none.
+    /// The work to start now, with a slot; to be called until there is none.
     pub(crate) fn next(&mut self, now: Instant) -> Option<(T, Slot)> {
         if self.queue.is_empty() || !self.has_room() {
             return None;
@@ -186,19 +186,19 @@ impl<T> State<T> {
         Some((item, self.start(now, false)))
     }
 
-    /// Somebody leaves the queue.
+    /// A waiter leaves the queue.
     pub(crate) fn leave(&mut self, id: u64) -> Option<T> {
         self.queue.remove(id)
     }
 
-    /// Somebody has waited for too long.
+    /// A caller has waited too long.
     pub(crate) fn waited_too_long(&mut self) -> Refused {
         self.queue.count_refused();
         self.counters.refused_busy += 1;
         self.busy()
     }
 
-    /// So many are worked on in a slot that another has taken.
+    /// This many are worked on in a slot that another has taken.
     pub(crate) fn take_along(&mut self, others: usize) {
         let others = others as u64;
         self.counters.started += others;
@@ -209,7 +209,7 @@ impl<T> State<T> {
         self.counters.refused_unwanted += 1;
     }
 
-    /// Work is given up: it keeps its slot, and nobody waits for it. `late`: its deadline has
+    /// Work is cancelled: it keeps its slot, and no caller waits for it. `late`: its deadline has
     /// passed.
     pub(crate) fn give_up(
         &mut self,
@@ -295,7 +295,7 @@ impl<T> State<T> {
     }
 
     fn admit(&mut self, now: Instant) -> Admission {
-        // One probe may run beyond the limit, which work that was given up may hold.
+        // One probe may run beyond the limit, whose slots cancelled work may hold.
         let room = self.in_use <= self.ceiling.found();
         match &mut self.breaker {
             None => Admission::Normal,
@@ -308,7 +308,7 @@ impl<T> State<T> {
         let running = self.in_use - self.given_up;
         match self.breaker.as_ref().and_then(Breaker::allowed) {
             None => self.in_use < limit && running < self.limit(),
-            // While the breaker closes, one runs whatever was given up: as the probe did.
+            // While the breaker closes, one runs however much was cancelled, like the probe.
             Some(allowed) => {
                 running < allowed && (self.in_use < limit || (running == 0 && self.in_use == limit))
             }
@@ -337,8 +337,8 @@ impl<T> State<T> {
         let held = held.as_secs_f64();
         let Some(mean) = self.held else {
             self.held = Some(held);
-            // Until now nothing was known about the room. The first to end are the fastest: it is
-            // no less.
+            // Until now the room was unknown. The first to end are the fastest: the room is not
+            // smaller than they show.
             let refused = self.queue.trim_newest(self.rules().most);
             self.refuse(refused, effects);
             return;
@@ -353,7 +353,7 @@ impl<T> State<T> {
         };
         let failed = outcome == Outcome::Failed;
         if slot.probe && !failed {
-            // What was measured before the breaker opened tells of another state.
+            // A measurement from before the breaker opened describes another state.
             self.held = Some(now.duration_since(slot.started).as_secs_f64());
         }
         if let Some(change) = breaker.record(now, slot.started, slot.probe, failed, limit) {

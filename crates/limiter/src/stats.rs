@@ -8,13 +8,13 @@ use crate::BreakerState;
 pub struct Stats {
     /// How much work may run now.
     pub limit: usize,
-    /// How much runs now, with what was given up.
+    /// How much runs now, including cancelled work.
     pub in_use: usize,
-    /// How much of it was given up: nobody waits for it, but it counts.
+    /// How much of it was cancelled: no caller waits for it, but it counts.
     pub given_up: usize,
-    /// How many wait for a slot.
+    /// How many callers wait for a slot.
     pub queued: usize,
-    /// Whether the newest go first.
+    /// Whether the newest waiter is started first.
     pub pressure: bool,
     /// Work that was started so far.
     pub started: u64,
@@ -24,9 +24,9 @@ pub struct Stats {
     pub refused_busy: u64,
     /// Refusals because the breaker was open.
     pub refused_open: u64,
-    /// Work that nobody wanted any more when its time came.
+    /// Work that was no longer wanted when its turn came.
     pub refused_unwanted: u64,
-    /// What the breaker does; closed where there is none.
+    /// The state of the breaker; closed if there is none.
     pub breaker: BreakerState,
     /// How often the breaker has opened.
     pub opened: u64,

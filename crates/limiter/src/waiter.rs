@@ -1,4 +1,4 @@
-//! One who waits: what the queue and the waiting future share.
+//! One waiter: the state that the queue and the waiting future share.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -6,7 +6,7 @@ use std::task::{Poll, Waker};
 use crate::acquire::Wanted;
 use crate::{Permit, Refused};
 
-/// What the queue keeps of one who waits.
+/// The queue's part of one waiter.
 pub(crate) struct Entry {
     wanted: Option<Box<dyn Fn() -> bool + Send>>,
     waiter: Arc<Waiter>,
@@ -20,12 +20,12 @@ impl Entry {
         }
     }
 
-    /// Calls what others brought: not to be done under a lock.
+    /// Calls user code: must not be called under a lock.
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted.as_ref().is_none_or(|wanted| wanted())
     }
 
-    /// Gives the permit; gives it back if nobody is there to take it.
+    /// Gives the permit; returns it if the waiter no longer takes it.
     pub(crate) fn start(self, permit: Permit) -> Result<(), Permit> {
         match self.waiter.answer(Ok(permit)) {
             Err(Ok(permit)) => Err(permit),
@@ -33,13 +33,13 @@ impl Entry {
         }
     }
 
-    /// Tells the refusal, if somebody is there to hear it.
+    /// Gives the refusal, if the waiter still takes it.
     pub(crate) fn refuse(self, refused: Refused) {
         drop(self.waiter.answer(Err(refused)));
     }
 }
 
-/// Where the answer is put.
+/// The place of the answer.
 #[derive(Default)]
 pub(crate) struct Waiter {
     answer: Mutex<Answer>,
@@ -59,7 +59,8 @@ impl Default for Answer {
 }
 
 impl Waiter {
-    /// Gives the answer, and wakes; gives it back if nobody is there to take it.
+    /// Gives the answer, and wakes the waiter; returns the answer if the waiter no longer takes
+    /// it.
     fn answer(&self, result: Result<Permit, Refused>) -> Result<(), Result<Permit, Refused>> {
         let waker = {
             let mut answer = self.lock();
@@ -76,7 +77,7 @@ impl Waiter {
         Ok(())
     }
 
-    /// The answer; otherwise `waker` is woken when it is there.
+    /// The answer; before that, registers `waker` to be woken when it arrives.
     pub(crate) fn poll(&self, waker: &Waker) -> Poll<Result<Permit, Refused>> {
         let mut answer = self.lock();
         if let Answer::None(known) = &mut *answer {
@@ -92,7 +93,7 @@ impl Waiter {
         }
     }
 
-    /// Takes no answer any more; returns the one that was not taken.
+    /// Accepts no answer from now on; returns an answer that was not taken.
     pub(crate) fn close(&self) -> Option<Result<Permit, Refused>> {
         match std::mem::replace(&mut *self.lock(), Answer::Over) {
             Answer::Given(result) => Some(result),

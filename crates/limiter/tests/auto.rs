@@ -1,4 +1,4 @@
-//! The limit that finds itself, on an origin that becomes slower the more it has to do.
+//! The automatic limit, on an origin that becomes slower the more work it has.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 

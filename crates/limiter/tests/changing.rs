@@ -33,7 +33,7 @@ async fn permit(limiter: &Limiter) -> Permit {
     limiter.acquire(|| true).await.unwrap()
 }
 
-/// So many that come in this sequence and wait.
+/// This many callers, which arrive in this order and wait.
 async fn waiting(limiter: &Limiter, count: usize) -> Vec<JoinHandle<Result<Permit, Refused>>> {
     let mut all = Vec::new();
     for _ in 0..count {
@@ -124,7 +124,7 @@ async fn another_wait_is_for_those_who_come_then() {
         assert!(before.await.unwrap().is_err());
     }
     assert_eq!(begun.elapsed(), SECOND);
-    // Nobody waits any more.
+    // No caller waits any more.
     limiter.set_options(&Options {
         max_wait: Duration::ZERO,
         ..options(1)
@@ -174,7 +174,7 @@ async fn a_breaker_can_come_and_go() {
     fails(&limiter, 30).await;
     let stats = limiter.stats();
     assert_eq!((stats.breaker, stats.opened), (BreakerState::Open, 1));
-    // With the same options it stays as it is.
+    // With the same options it is unchanged.
     limiter.set_options(&with_breaker);
     assert!(limiter.acquire(|| true).await.is_err());
 
@@ -242,7 +242,7 @@ async fn under_a_smaller_budget_what_is_in_use_stays() {
     drop(first);
     assert!(budget.try_reserve(11).is_none());
     assert!(budget.try_reserve(10).is_some());
-    // More than the whole, as of now.
+    // More than the current whole budget.
     assert_eq!(budget.reserve(61).await.unwrap_err().limit, 60);
     drop(second);
     assert_eq!(budget.used(), 0);

@@ -1,5 +1,5 @@
-//! What one caller sees: waiting, leaving, work that is late, given up, panics, or finds the
-//! breaker open.
+//! One caller's view: waiting, leaving, work that is late, is cancelled or panics, or an open
+//! breaker.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -46,7 +46,7 @@ fn never_failed<T>(_: &T) -> bool {
     false
 }
 
-/// Slots, of these given up, and those who wait.
+/// Slots, the number of them with cancelled work, and the waiters.
 fn counts(limiter: &Limiter) -> (usize, usize, usize) {
     let Stats {
         in_use,
@@ -190,8 +190,8 @@ async fn what_nobody_wants_any_more_takes_no_room() {
     assert_eq!(counts(&limiter), (1, 0, 1));
 }
 
-/// How many of 200 that come at once may wait, where a slot is held for 100 ms and a wait of 1 s is allowed; and how many count as
-/// started once the next slot has taken along what it may.
+/// How many of 200 concurrent callers may wait, if a slot is held for 100 ms and a wait of 1 s is
+/// allowed; and how many count as started once the next slot has taken along what it may.
 async fn room(per_slot: usize) -> (usize, u64) {
     let limiter = Limiter::new(Options {
         limit: Limit::Fixed(1),
@@ -241,7 +241,7 @@ async fn late_work_keeps_its_slot_until_it_ends() {
     assert!(begun.elapsed() < 4 * SECOND);
 }
 
-/// Says when it is dropped.
+/// Records when it is dropped.
 struct Tells(Option<oneshot::Sender<()>>);
 
 impl Drop for Tells {
@@ -309,7 +309,7 @@ async fn a_panic_frees_the_slot() {
     assert!(tokio::spawn(run).await.unwrap_err().is_panic());
     assert_eq!(counts(&limiter), (0, 0, 0));
 
-    // And so does one after the caller has left.
+    // The same holds after the caller has left.
     let late = permit(&limiter).await.run(
         SECOND,
         async {
@@ -340,7 +340,7 @@ fn without_a_runtime_work_is_dropped_at_once() {
     });
     runtime.block_on(async { assert!(poll_once(&mut run).await.is_none()) });
     assert_eq!(counts(&limiter), (1, 0, 0));
-    // A panic of others while it is dropped is none of the work's.
+    // A panic of user code while it is dropped is not the work's.
     let unwound = std::panic::catch_unwind(AssertUnwindSafe(move || {
         let _run = run;
         panic!("on purpose");
@@ -379,7 +379,7 @@ async fn an_open_breaker_refuses_at_once_and_a_probe_closes_it() {
         limiter.acquire(|| true).await,
         Err(Refused::Open { .. })
     ));
-    // A probe that is not run says nothing; the next one does.
+    // A probe that is not run has no effect; the next one does.
     drop(probe);
     let probe = permit(&limiter).await;
     probe.run(SECOND, ready(()), never_failed).await.unwrap();
@@ -421,7 +421,7 @@ async fn a_probe_that_is_dropped_without_a_verdict_does_not_block_the_next() {
     assert_eq!(limiter.stats().breaker, BreakerState::Closed);
 }
 
-/// Threads that wait, leave, run, are late, panic or do not want it any more: no slot is lost, and
+/// Threads that wait, leave, run, are late, panic or no longer want the work: no slot is lost, and
 /// the limit holds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_threads_lose_no_slot() {
@@ -477,7 +477,7 @@ async fn many_threads_lose_no_slot() {
     for task in tasks {
         task.await.unwrap();
     }
-    // What was given up ends with its grace.
+    // Cancelled work ends with its grace period.
     let ended = async {
         while limiter.stats().in_use > 0 {
             sleep(MS).await;

@@ -1,4 +1,4 @@
-//! More comes than can be done: what is lost, and how soon it is told.
+//! More work arrives than can be done: how much is lost, and how early it is refused.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -71,7 +71,7 @@ async fn at_a_hundred_times_the_capacity() {
     overload(100.0, Duration::from_secs(5)).await;
 }
 
-/// Nothing comes behind a burst, so nothing is gained by refusing any of it.
+/// Nothing arrives after a burst, so refusing any of it gains nothing.
 #[tokio::test(start_paused = true)]
 async fn a_burst_loses_nothing() {
     let origin = Origin::new(256, Mode::Takes(100 * MS), Abandoned::Finished);

@@ -1,5 +1,4 @@
-//! The origin fails in some way for a while and is cured: how soon the load gets what it got
-//! before.
+//! The origin fails in some way for a while and recovers: how soon goodput is what it was before.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -13,12 +12,12 @@ use tokio::time::{Instant, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NORMAL: Mode = Mode::Takes(Duration::from_millis(20));
-/// How long it is well, ill, and looked at after the cure.
+/// How long it is healthy, failing, and observed after the recovery.
 const WELL: Duration = Duration::from_secs(5);
 const ILL: Duration = Duration::from_secs(8);
 const AFTER: Duration = Duration::from_secs(20);
 
-/// Returns the time from the cure until goodput is normal, which it has to be for good.
+/// Returns the time from the recovery until goodput is normal, which it then has to stay.
 async fn recovery(name: &str, fault: Mode, abandoned: Abandoned, ill: Duration) -> Duration {
     let origin = Origin::new(8, NORMAL, abandoned);
     let rate = 0.8 * origin.capacity(8).await;
@@ -39,7 +38,7 @@ async fn recovery(name: &str, fault: Mode, abandoned: Abandoned, ill: Duration) 
     let seen = load(&limiter, &origin, rate, WELL + ill + AFTER, SECOND).await;
     script.await.unwrap();
     let cured = begun + WELL + ill;
-    // Normal once, of those who come in each half second from then on, 95 % get a value.
+    // Normal once 95 % of the callers that arrive in each half second from then on get a value.
     let mut halves = (0..2 * AFTER.as_secs()).map(|n| cured + Duration::from_millis(500 * n));
     let good = |from: Instant| {
         let came = seen.came(from, from + Duration::from_millis(500));
@@ -79,7 +78,7 @@ async fn both(name: &str, fault: Mode) {
 async fn after_a_slow_origin() {
     both("slow 2 s", Mode::Takes(2 * SECOND)).await;
     both("slow .5 s", Mode::Takes(SECOND / 2)).await;
-    // An origin that finishes such work has no slots for half a minute, whatever comes.
+    // An origin that finishes such work has no slots for half a minute, whatever arrives.
     let slower = Mode::Takes(30 * SECOND);
     recovery("slow 30 s", slower, Abandoned::Dropped, ILL).await;
 }
@@ -100,7 +99,7 @@ async fn after_a_refusing_origin() {
     both("refusing", Mode::Refuses).await;
 }
 
-/// The cure may come at any time, as just after a probe has set out.
+/// The recovery may happen at any time, such as just after a probe has started.
 #[tokio::test(start_paused = true)]
 async fn whenever_the_cure_comes() {
     let mut worst = Duration::ZERO;

@@ -13,9 +13,10 @@ use crate::{Clock, Evicted, Hit, Insertion, Options, Stats, Xxh3State};
 
 /// A concurrent cache with a budget in bytes, in LRU order. Share it by reference or in an `Arc`.
 ///
-/// No method waits for anything but the lock of a shard, held for one step of a lookup or of an eviction. `Eq` of the
-/// keys, `Clone` of the values and the closure of [`get_with`](Self::get_with) run under that lock, for which other lookups in
-/// the shard wait: they must not use the same cache, and should be quick (`Bytes` and `Arc` are).
+/// A method waits only for the lock of a shard, held for one step of a lookup or of an eviction.
+/// `Eq` of the keys, `Clone` of the values and the closure of [`get_with`](Self::get_with) run
+/// under that lock, and other lookups in the shard wait for them: they must not use the same
+/// cache, and should be fast (`Bytes` and `Arc` are).
 pub struct Cache<K, V, S = Xxh3State> {
     shards: Box<[Shard<K, V>]>,
     budget: Budget,
@@ -27,23 +28,25 @@ pub struct Cache<K, V, S = Xxh3State> {
 type Weigher<K, V> = dyn Fn(&K, &V) -> u64 + Send + Sync;
 
 impl<K, V> Cache<K, V> {
-    /// What each entry weighs besides its payload, in bytes: the handles of key and value, expiry, links, hash, a slot in
-    /// the table (for a table as empty as growing leaves it), and what an allocator such as glibc's adds to the blocks of
-    /// the entry, of its key and of its value. For `Bytes` keys and values it is 199 on 64-bit machines.
+    /// What each entry weighs in addition to its payload, in bytes: the handles of key and value,
+    /// expiry, links, hash, a slot in the table (at its emptiest after growing), and what an
+    /// allocator such as glibc's adds to the blocks of the entry, of its key and of its value. For
+    /// `Bytes` keys and values it is 199 on 64-bit machines.
     pub const ENTRY_OVERHEAD: u64 = Entry::<K, V>::OVERHEAD;
 }
 
 impl<K: Eq + Hash, V: Clone> Cache<K, V> {
-    /// A cache with a randomly seeded xxh3. `weigh` gives the payload of an entry in bytes: what key and value hold on
-    /// the heap, not the handles themselves. It is called once for each insertion, outside all locks.
-    /// [`byte_len`](crate::byte_len) fits most.
+    /// A cache with a randomly seeded xxh3. `weigh` gives the payload of an entry in bytes: what
+    /// key and value hold on the heap, not the handles themselves. It is called once for each
+    /// insertion, outside all locks. [`byte_len`](crate::byte_len) fits most.
     pub fn new(options: Options, weigh: impl Fn(&K, &V) -> u64 + Send + Sync + 'static) -> Self {
         Self::with_hasher(options, weigh, Xxh3State::default())
     }
 }
 
 impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
-    /// A cache with a hasher of your own. It must be good in all bits: they choose shard and slot as they are.
+    /// A cache with a hasher of your own. It must be good in all bits: they choose shard and slot
+    /// directly.
     pub fn with_hasher(
         options: Options,
         weigh: impl Fn(&K, &V) -> u64 + Send + Sync + 'static,
@@ -59,7 +62,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         }
     }
 
-    /// The value of a key, cloned. A hit makes the entry the one of its shard that goes last.
+    /// The value of a key, cloned. A hit makes the entry the most recently used of its shard.
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -68,7 +71,8 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         self.read(key, |value, _| Some(value.clone()))
     }
 
-    /// What `read` makes of a key's value, which is not cloned. Counts and is a use as [`get`](Self::get) is.
+    /// The result of `read` for a key's value, which is not cloned. Counts, and is a use, like
+    /// [`get`](Self::get).
     ///
     /// `read` runs under the shard's lock: using the same cache in it may deadlock.
     pub fn get_with<Q, R>(&self, key: &Q, read: impl FnOnce(&V) -> R) -> Option<R>
@@ -79,7 +83,8 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         self.read(key, |value, _| Some(read(value)))
     }
 
-    /// The value of a key with the time it has left. Counts and is a use as [`get`](Self::get) is.
+    /// The value of a key with the time it has left. Counts, and is a use, like
+    /// [`get`](Self::get).
     pub fn get_entry<Q>(&self, key: &Q) -> Option<Hit<V>>
     where
         K: Borrow<Q>,
@@ -91,8 +96,9 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         })
     }
 
-    /// What `read` makes of a key's value and of the time it has left, if it makes anything of them. Counts and is a use as
-    /// [`get`](Self::get) is; where `read` makes nothing of them, the lookup is a miss and no use, and the value stays.
+    /// The result of `read` for a key's value and the time it has left, if it is `Some`. Counts,
+    /// and is a use, like [`get`](Self::get); if `read` returns `None`, the lookup is a miss and
+    /// no use, and the value stays.
     ///
     /// `read` runs under the shard's lock: using the same cache in it may deadlock.
     pub fn get_if<Q, R>(&self, key: &Q, read: impl FnOnce(Hit<&V>) -> Option<R>) -> Option<R>
@@ -103,7 +109,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         self.read(key, |value, ttl| read(Hit { value, ttl }))
     }
 
-    /// As [`get_entry`](Self::get_entry), but neither counted nor taken as a use; an expired entry stays.
+    /// Like [`get_entry`](Self::get_entry), but neither counted nor a use; an expired entry stays.
     pub fn peek<Q>(&self, key: &Q) -> Option<Hit<V>>
     where
         K: Borrow<Q>,
@@ -115,7 +121,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         })
     }
 
-    /// Whether a fresh value is there; neither counted nor taken as a use.
+    /// Whether there is a fresh value; neither counted nor a use.
     pub fn contains<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -129,13 +135,13 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         self.insert_with_ttl(key, value, None)
     }
 
-    /// Stores a value as the newest of its shard, also where it takes the place of the key's older value, and evicts others
-    /// until the total fits. It expires after `ttl`, counted from now.
+    /// Stores a value as the newest of its shard, even if it replaces the key's older value, and
+    /// evicts others until the total fits. It expires after `ttl`, counted from now.
     ///
     /// With a `ttl` of zero it is not stored, and an older value of its key is removed.
     ///
-    /// A value heavier than the capacity is refused, and evicts nothing; but an older value of its key is removed, as it
-    /// would be stale.
+    /// A value heavier than the capacity is refused, and evicts nothing; but an older value of its
+    /// key is removed, as it would be stale.
     pub fn insert_with_ttl(&self, key: K, value: V, ttl: Option<Duration>) -> Insertion {
         if ttl == Some(Duration::ZERO) {
             self.remove(&key);
@@ -158,7 +164,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         let (old, same_key, victim) = {
             let mut shard = self.shards[home].lock();
             let (old, same_key) = shard.insert(hash, entry, &self.budget);
-            // Mostly all that `make_room` would do, without locking again.
+            // Usually this is all that `make_room` would do, without locking again.
             let victim = if self.budget.is_over() && self.budget.ages().is_due(home) {
                 shard.evict(Some(hash), &self.clock, &self.budget)
             } else {
@@ -183,7 +189,8 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         }
     }
 
-    /// Takes a key out and returns its value, unless that had expired (which counts as an eviction).
+    /// Takes a key out and returns its value, unless that had expired (which counts as an
+    /// eviction).
     pub fn remove<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -196,8 +203,9 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         removed.and_then(|(entry, expired)| (!expired).then_some(entry.value))
     }
 
-    /// Evicts the entry that was used least recently, of all shards as far as they can tell, and counts it as made for
-    /// capacity, or as expired if it was. `None` if the cache is empty.
+    /// Evicts the entry that was used least recently, over all shards as far as their order is
+    /// comparable, and counts it as evicted for capacity, or as expired if it was. `None` if the
+    /// cache is empty.
     pub fn evict_one(&self) -> Option<Evicted<K, V>> {
         let Entry {
             key, value, weight, ..
@@ -209,7 +217,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         Some(Evicted { key, value, weight })
     }
 
-    /// Removes every entry that is there when its shard's turn comes, and frees the tables.
+    /// Removes every entry that exists when its shard is cleared, and frees the tables.
     pub fn clear(&self) {
         let mut dropped = Dropped::default();
         for shard in &self.shards {
@@ -221,12 +229,14 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         dropped.finish();
     }
 
-    /// What an entry of this key and value weighs: the weigher's result and [`ENTRY_OVERHEAD`](Cache::ENTRY_OVERHEAD).
+    /// What an entry of this key and value weighs: the weigher's result and
+    /// [`ENTRY_OVERHEAD`](Cache::ENTRY_OVERHEAD).
     pub fn weigh(&self, key: &K, value: &V) -> u64 {
         (self.weigh)(key, value).saturating_add(Entry::<K, V>::OVERHEAD)
     }
 
-    /// The number of entries, expired ones that nobody has come upon included. Takes each lock in turn.
+    /// The number of entries, including expired ones that have not been found. Takes each lock in
+    /// turn.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
@@ -242,20 +252,20 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
     }
 
     /// The most that [`bytes`](Self::bytes) may be. While [`set_capacity`](Self::set_capacity)
-    /// lowers it, that is what it has come to.
+    /// lowers it, the current intermediate value.
     pub fn capacity(&self) -> u64 {
         self.budget.capacity()
     }
 
-    /// Changes the capacity, bounded as in [`Options`]. What still fits stays.
+    /// Changes the capacity, bounded as in [`Options`]. Entries that still fit stay.
     ///
-    /// A higher one holds at once. A lower one is reached when this returns: entries are evicted
-    /// as insertions evict them, one at a time, each under the lock of one shard. So lookups
-    /// beside it wait no longer than beside insertions, and an insertion evicts 64 KiB more than
-    /// it needs, at most. The caller is kept for about a microsecond for each entry that goes.
-    /// Where two threads set different capacities at once, the later one holds.
+    /// A higher capacity applies immediately. A lower one is reached when this returns: entries
+    /// are evicted as insertions evict them, one at a time, each under the lock of one shard.
+    /// Concurrent lookups therefore wait no longer than during insertions, and an insertion evicts
+    /// at most 64 KiB more than it needs. The caller waits for about a microsecond for each
+    /// evicted entry. If two threads set different capacities concurrently, the later one wins.
     ///
-    /// The number of shards stays as it was made.
+    /// The number of shards stays unchanged.
     pub fn set_capacity(&self, capacity: u64) {
         let mut dropped = Dropped::default();
         resize(&self.budget, bounded_capacity(capacity), |at| {
@@ -290,7 +300,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         Q: Eq + Hash + ?Sized,
     {
         let (hash, home) = self.locate(key);
-        // The expired entry is dropped here, where no lock is held.
+        // The expired entry is dropped here, with no lock held.
         let (found, expired) =
             self.shards[home]
                 .lock()
@@ -308,8 +318,8 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
         self.shards[home].lock().peek(hash, key, &self.clock, read)
     }
 
-    /// Evicts what is due in a shard, but not the entry of the hash `spare`; whether there was
-    /// anything.
+    /// Evicts the entry that is due in a shard, but not the one of the hash `spare`; returns
+    /// whether there was one.
     fn evict_at(&self, at: usize, spare: Option<u64>, dropped: &mut Dropped) -> bool {
         // The lock ends with this line, before the entry does.
         let victim = self.shards[at]

@@ -9,17 +9,18 @@ use lru::LruCache;
 use crate::entry::Entry;
 use crate::{Clock, Stats};
 
-/// The entries of a shard behind its lock. A hit changes their order, so that there is no shared way in.
+/// The entries of a shard behind its lock. A hit changes their order, so there is no shared lock.
 ///
 /// It has a cache line of its own: two, as processors fetch pairs.
 #[repr(align(128))]
 pub(crate) struct Shard<K, V>(Mutex<Entries<K, V>>);
 
-/// The entries of a shard by the hash of their key, with their accounts, the most recently used first.
+/// The entries of a shard by the hash of their key, with their accounts, the most recently used
+/// first.
 ///
-/// Each method calls foreign code, if at all, before its first change of the entries or after its last, and hands the
-/// entries it takes out to the caller, to be dropped after unlocking. So a panic of that code leaves entries and accounts that
-/// agree, and the lock usable.
+/// Each method calls user code, if at all, before its first change of the entries or after its
+/// last, and returns the entries it takes out to the caller, to be dropped after unlocking. A
+/// panic of that code therefore leaves entries and accounts consistent, and the lock usable.
 pub(crate) struct Entries<K, V> {
     /// Which of the shards this is.
     number: usize,
@@ -29,7 +30,7 @@ pub(crate) struct Entries<K, V> {
     pub(crate) stats: Stats,
 }
 
-/// What a lookup found, and the expired entry it took out.
+/// The result of a lookup, and the expired entry it took out.
 pub(crate) type Found<R, K, V> = (Option<R>, Option<Entry<K, V>>);
 
 impl<K, V> Shard<K, V> {
@@ -53,8 +54,9 @@ impl<K, V> Entries<K, V> {
         self.order.len()
     }
 
-    /// Looks up, counts, and moves what it finds to the front. An entry of which `read` makes nothing is a miss, and stays
-    /// where it is. One that has expired is a miss, and is taken out.
+    /// Looks up, counts, and moves the entry that it finds to the front. If `read` returns `None`,
+    /// it is a miss, and the entry stays in its place. An expired entry is a miss, and is taken
+    /// out.
     pub(crate) fn get<Q, R>(
         &mut self,
         hash: u64,
@@ -122,7 +124,8 @@ impl<K, V> Entries<K, V> {
         } else {
             ages.next()
         };
-        // The key of the new entry comes in with it: an old key may be a slice that keeps a large buffer alive.
+        // The key of the new entry is stored with it: an old key may be a slice that keeps a large
+        // buffer alive.
         let old = self.order.put(hash, entry);
         let freed = old.as_ref().map_or(0, |old| old.weight);
         self.bytes = self.bytes - freed + weight;
@@ -139,7 +142,7 @@ impl<K, V> Entries<K, V> {
         (old, same_key)
     }
 
-    /// Takes out a key; whether it had expired is in the second place.
+    /// Takes out a key; the second value is whether it had expired.
     pub(crate) fn remove<Q>(
         &mut self,
         hash: u64,
@@ -161,7 +164,8 @@ impl<K, V> Entries<K, V> {
         Some((entry, expired))
     }
 
-    /// Takes out the entry that was used least recently, but not the spared one, which goes to the front.
+    /// Takes out the entry that was used least recently, but not the spared one, which is moved to
+    /// the front.
     pub(crate) fn evict(
         &mut self,
         spare: Option<u64>,
@@ -186,7 +190,7 @@ impl<K, V> Entries<K, V> {
         Some(entry)
     }
 
-    /// Takes out everything, the table with its slots too.
+    /// Takes out everything, including the table with its slots.
     pub(crate) fn clear(&mut self, budget: &Budget) -> LruCache<u64, Entry<K, V>, IdentityState> {
         let empty = LruCache::unbounded_with_hasher(IdentityState);
         let all = mem::replace(&mut self.order, empty);
@@ -208,8 +212,9 @@ impl<K, V> Entries<K, V> {
 
     /// Moves an entry to the front.
     ///
-    /// It takes the time of the shards, but does not advance that: all shards would write its cache line on each hit. Only the
-    /// order between shards depends on it, where entries used between the same two insertions count as equally old.
+    /// It takes the time of the shards, but does not advance that: all shards would write its
+    /// cache line on each hit. Only the order between shards depends on it, where entries used
+    /// between the same two insertions count as equally old.
     fn promote(&mut self, hash: u64, budget: &Budget) {
         if let Some(entry) = self.order.get_mut(&hash) {
             entry.used = budget.ages().now();
@@ -223,14 +228,14 @@ impl<K, V> Entries<K, V> {
         Some(entry)
     }
 
-    /// The accounts after an entry has been taken out.
+    /// Updates the accounts after an entry has been taken out.
     fn settle(&mut self, entry: &Entry<K, V>, budget: &Budget) {
         self.bytes -= entry.weight;
         budget.refund(entry.weight);
         self.tell_age(budget);
     }
 
-    /// What each change of the order ends with.
+    /// The last step of each change of the order.
     fn tell_age(&self, budget: &Budget) {
         let oldest = self.order.peek_lru();
         budget.ages().tell(
@@ -239,7 +244,7 @@ impl<K, V> Entries<K, V> {
         );
     }
 
-    /// The accounts of the shard as kept, and as they should be.
+    /// The accounts of the shard as kept, and as recomputed.
     #[cfg(test)]
     pub(crate) fn audit(&self) -> (u64, u64) {
         let weights = self.order.iter().map(|(_, entry)| entry.weight);

@@ -32,11 +32,11 @@ pub struct FilesOrigin {
 pub struct OpenError {
     /// The root, as it was given.
     pub root: PathBuf,
-    /// What the system said.
+    /// The system's error.
     pub source: io::Error,
 }
 
-/// A failure of a load, with what the system or the runtime said.
+/// A failure of a load, with the error of the system or the runtime.
 #[derive(Debug, thiserror::Error)]
 #[error("files below {}: {source}", .root.display())]
 struct Failure {
@@ -44,12 +44,12 @@ struct Failure {
     source: Box<dyn Error + Send + Sync>,
 }
 
-/// The most reads of one origin at a time, those included that nobody waits for any more: tokio's
-/// blocking pool has 512 threads for all that blocks, and a file system that hangs must not take
+/// The most concurrent reads of one origin, including those whose loads were dropped: tokio's
+/// blocking pool has 512 threads for all blocking work, and a file system that hangs must not take
 /// them all.
 const MAX_READS: usize = 64;
 
-/// How often a file is looked for that is not there while the root becomes another one each time.
+/// How often a missing file is looked up again while the root becomes another one each time.
 const MAX_ROOTS: usize = 4;
 
 impl FilesOrigin {
@@ -92,16 +92,16 @@ impl Origin for FilesOrigin {
     }
 }
 
-/// A read that is under way, with its place among those of the origin. Dropped, it tells the
-/// thread that reads.
-struct Turn {
+/// A read in progress, with its slot among those of the origin. Its drop notifies the thread that
+/// reads.
+struct Read {
     place: Arc<OwnedSemaphorePermit>,
     abandoned: Abandoned,
 }
 
-impl Turn {
-    /// Runs `work` in a thread that may block. The thread has the place for as long as that takes,
-    /// whoever waits.
+impl Read {
+    /// Runs `work` in a blocking thread. The thread holds the slot for as long as that takes, even
+    /// if the load is dropped.
     async fn run(
         &self,
         work: impl FnOnce(&Abandoned) -> io::Result<Step> + Send + 'static,
@@ -117,26 +117,25 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Read {
     fn drop(&mut self) {
         self.abandoned.set();
     }
 }
 
 impl FilesOrigin {
-    /// Reads a file, unless it is in the state that the load knows of. What is to be read is
-    /// reserved before.
+    /// Reads a file, unless it is in the state that the load knows. Its bytes are reserved first.
     async fn read(&self, path: PathBuf, load: &Load<'_>) -> Result<Found, OriginError> {
         let max_value = load.max_value;
         let known = load.stale.and_then(|stale| stale.get(Field::ETag));
         let known = known.map(<[u8]>::to_vec);
         let root = Arc::clone(&self.root);
         let place = Arc::clone(&self.reads).acquire_owned().await;
-        let turn = Turn {
+        let read = Read {
             place: Arc::new(place.map_err(|error| self.failed(error))?),
             abandoned: Abandoned::default(),
         };
-        let mut step = turn
+        let mut step = read
             .run(move |abandoned| look(&root, &path, max_value, known.as_deref(), abandoned))
             .await;
         let mut reserved: Option<Reservation> = None;
@@ -150,7 +149,7 @@ impl FilesOrigin {
                         (None, Some(budget)) => reserved = Some(budget.reserve(room).await?),
                         (None, None) => {}
                     }
-                    step = turn
+                    step = read
                         .run(move |abandoned| reading.go_on(room, max_value, abandoned))
                         .await;
                 }
@@ -186,8 +185,8 @@ impl fmt::Debug for FilesOrigin {
     }
 }
 
-/// Looks a file up and reads it if it is small, unless it is in the state that the entity tag
-/// `known` tells of. Blocks.
+/// Looks a file up and reads it if it is small, unless it is in the state of the entity tag
+/// `known`. Blocks.
 fn look(
     root: &Root,
     path: &Path,
@@ -201,8 +200,8 @@ fn look(
             Err(error) => error,
             found => return found,
         };
-        // Nothing is there, or can be read, in a directory that has been removed: what counts is
-        // the one that the path names by now.
+        // A directory that has been removed has no readable files: the one that the path names now
+        // counts.
         let now = root.look().map_err(io::Error::other)?;
         if !Arc::ptr_eq(&opened, &now) {
             opened = now;
@@ -222,9 +221,9 @@ fn look_below(
     known: Option<&[u8]>,
     abandoned: &Abandoned,
 ) -> io::Result<Step> {
-    // Looked at before it is opened, as opening a device can have effects. What takes its
-    // place in between is caught by the second look, at what was opened; without `nonblock`, a
-    // FIFO that did would hang the open.
+    // Checked before it is opened, since opening a device can have effects. If it is replaced in
+    // between, the second check, of the opened file, detects it; without `nonblock`, a FIFO in its
+    // place would make the open hang.
     if !root.dir.metadata(path)?.is_file() {
         return Ok(Step::Done(Found::Nothing));
     }
@@ -245,7 +244,7 @@ fn look_below(
         return Ok(Step::Done(Found::Unchanged(state.metadata())));
     }
     let reading = Reading::of(file, state, root.edition, metadata.len());
-    // What is below that draws on no budget.
+    // A smaller file draws on no budget.
     if metadata.len() < ByteBudget::SMALL as u64 {
         let room = reading.room(max_value);
         return reading.go_on(room, max_value, abandoned);
@@ -253,7 +252,7 @@ fn look_below(
     Ok(Step::More(reading))
 }
 
-/// Whether the error says that there is no file of this name, rather than that looking failed.
+/// Whether the error says that there is no file of this name, rather than that the look-up failed.
 fn names_nothing(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// The path below the root that `key` names; `None` where a key of this form can name no file.
+/// The path below the root that `key` names; `None` if a key of this form can name no file.
 ///
 /// The path has only plain components, spelled as in the key: two different keys never make the
 /// same path.

@@ -1,5 +1,5 @@
-//! Reading a file in parts, each of which is allowed for: what is read at once is bounded, and so
-//! is what is read after nobody waits any more.
+//! Reads a file in parts, each of which is reserved first: the bytes that are read at once are
+//! bounded, and so are those that are read after the load was dropped.
 
 use std::io::{self, Read as _};
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use gaggle_group::Metadata;
 
 use crate::state::State;
 
-/// How many bytes are read between two looks at whether the load is still waited for.
+/// How many bytes are read between two checks whether the load was dropped.
 const BETWEEN_LOOKS: u64 = 256 << 10;
 
-/// The least room for what a file has beyond its length.
+/// The least room for bytes of a file beyond its length.
 const LEAST: u64 = 4_095;
 
-/// What a read of one path brought.
+/// The result of a read of one path.
 pub(crate) enum Found {
     Value(Vec<u8>, Metadata),
     Unchanged(Metadata),
@@ -24,7 +24,7 @@ pub(crate) enum Found {
     TooLarge(Option<u64>),
 }
 
-/// How far a read has come.
+/// The progress of a read.
 pub(crate) enum Step {
     Done(Found),
     /// There is more of the file than there was room for.
@@ -36,11 +36,11 @@ pub(crate) struct Reading {
     file: File,
     /// Its state when it was opened.
     state: Option<State>,
-    /// Of the root that it lies below.
+    /// The edition of its root.
     edition: Option<u64>,
     stated: u64,
     value: Vec<u8>,
-    /// The byte behind `value`, once one was found.
+    /// The byte after `value`, once one was found.
     next: Option<u8>,
 }
 
@@ -56,9 +56,9 @@ impl Reading {
         }
     }
 
-    /// The bytes to make room for next, at most `max_value`: as many as the file had when it was
-    /// opened, and if it has grown since, twice what was read. Some file systems state no length
-    /// at all.
+    /// The bytes to make room for next, at most `max_value`: the file's length when it was opened,
+    /// and if it has grown since, twice the bytes that were read. Some file systems report no
+    /// length at all.
     pub(crate) fn room(&self, max_value: u64) -> u64 {
         let read = self.value.len() as u64;
         let room = if read < self.stated {
@@ -104,10 +104,10 @@ impl Reading {
     }
 
     fn end(mut self) -> io::Result<Step> {
-        // The value stays in memory for long, and spare capacity with it.
+        // The value stays in memory for long, and its spare capacity would too.
         self.value.shrink_to_fit();
-        // A file that was written meanwhile may have been read half old, half new. No tag may say
-        // later that this is it.
+        // A file that was written meanwhile may have been read half old, half new. It gets no tag,
+        // which a later load could match.
         let settled = State::of(&self.file.metadata()?, self.edition) == self.state;
         let metadata = self.state.filter(|_| settled).map(|state| state.metadata());
         Ok(Step::Done(Found::Value(
@@ -117,7 +117,7 @@ impl Reading {
     }
 }
 
-/// Tells a thread that reads whether the load still waits.
+/// Shows a reading thread whether the load still waits.
 #[derive(Clone, Default)]
 pub(crate) struct Abandoned(Arc<AtomicBool>);
 
@@ -126,7 +126,7 @@ impl Abandoned {
         self.0.store(true, Relaxed);
     }
 
-    /// Fails if nobody waits; nobody sees the failure then.
+    /// Fails if the load was dropped, so no caller sees the failure.
     pub(crate) fn check(&self) -> io::Result<()> {
         if self.0.load(Relaxed) {
             return Err(io::Error::other("the load was abandoned"));

@@ -10,22 +10,22 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use tokio::time::Instant;
 
-/// How old the last look at the path may be.
+/// How old the last check of the path may be.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// A path, and the directory that it names.
 pub(crate) struct Root {
     /// As it was given, for errors.
     given: PathBuf,
-    /// The same, whatever becomes of the working directory.
+    /// The same as an absolute path, independent of the working directory.
     path: PathBuf,
     state: Mutex<State>,
 }
 
 struct State {
-    /// `None` where the path named no directory at the last look.
+    /// `None` if the path named no directory at the last check.
     current: Option<Arc<Opened>>,
-    /// When the last look began.
+    /// When the last check began.
     looked: Instant,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Opened {
     pub(crate) dir: Dir,
     /// Device and inode. Another directory cannot get them while this one is open.
     id: (u64, u64),
-    /// Tells its files from those of the directories before it; `None` for the first one.
+    /// Distinguishes its files from those of earlier directories; `None` for the first one.
     pub(crate) edition: Option<u64>,
 }
 
@@ -82,7 +82,7 @@ impl Root {
         self.look_at(&mut self.state())
     }
 
-    /// The lock is held while the system is asked, so that of two looks the later one counts.
+    /// The lock is held during the system call, so that the later of two checks counts.
     fn look_at(&self, state: &mut State) -> Result<Arc<Opened>, Lost> {
         let began = Instant::now();
         let (dir, id) = match open(&self.path) {
@@ -115,8 +115,8 @@ fn open(path: &Path) -> io::Result<(Dir, (u64, u64))> {
     Ok((dir, (metadata.dev(), metadata.ino())))
 }
 
-/// A number that no other change of roots has, on this node or another: when it was seen, in
-/// nanoseconds. (It overflows in the year 2554, and is still no other's.)
+/// A number that is unique for a change of roots, on this node and others: its time in
+/// nanoseconds. (It overflows in the year 2554, and is still unique.)
 #[allow(
     clippy::cast_possible_truncation,
     reason = "any bits that differ will do"

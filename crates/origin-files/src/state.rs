@@ -1,4 +1,4 @@
-//! The state of a file, by which a later load can tell that it is still the same.
+//! The state of a file, with which a later load can check that it is unchanged.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,10 +6,10 @@ use cap_std::fs;
 use gaggle_group::{Field, Metadata};
 use httpdate::fmt_http_date;
 
-/// The first second that an HTTP date cannot write: that of the year 10000.
+/// The first second that an HTTP date cannot express: the start of the year 10000.
 const END_OF_DATES: Duration = Duration::from_secs(253_402_300_800);
 
-/// A file's length and when it was last written, and which root it lies below.
+/// A file's length, its modification time, and the edition of its root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct State {
     len: u64,
@@ -18,7 +18,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// `None` where the system does not know when a file was written.
+    /// `None` if the system does not know a modification time.
     pub(crate) fn of(metadata: &fs::Metadata, edition: Option<u64>) -> Option<Self> {
         Some(Self {
             len: metadata.len(),
@@ -30,9 +30,9 @@ impl State {
     /// `"LENGTH-NANOSECONDS"`. The date of last modification has whole seconds only, and a file
     /// may change twice in one.
     ///
-    /// Below a root that has taken the place of another one it is `"LENGTH-NANOSECONDS-EDITION"`:
-    /// tools that unpack a tree set times, so that two trees can have files of the same length
-    /// and time that are not the same.
+    /// Below a root that has replaced another one it is `"LENGTH-NANOSECONDS-EDITION"`: tools that
+    /// unpack a tree set times, so that two trees can have files of the same length and time that
+    /// are not the same.
     pub(crate) fn entity_tag(&self) -> String {
         let len = self.len;
         let modified = match self.modified.duration_since(SystemTime::UNIX_EPOCH) {
@@ -45,7 +45,7 @@ impl State {
         }
     }
 
-    /// The tag and, where it can be written, the date.
+    /// The tag and, if it can be expressed, the date.
     pub(crate) fn metadata(&self) -> Metadata {
         let metadata = Metadata::default()
             .with(Field::ETag, self.entity_tag())

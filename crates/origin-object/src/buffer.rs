@@ -1,9 +1,9 @@
-//! A buffer for a value of a known length: it takes no more memory than twice what has come,
-//! whatever length was promised.
+//! A buffer for a value of a known length: it takes at most twice as much memory as the bytes that
+//! have arrived, whatever length was announced.
 
 use bytes::Bytes;
 
-/// The most bytes that are allocated on a promise.
+/// The most bytes that are allocated for an announced length.
 const FIRST: usize = 64 << 10;
 
 /// Bytes that are being read.
@@ -12,7 +12,7 @@ pub(crate) struct Buffer {
     len: usize,
 }
 
-/// More came than was promised.
+/// More bytes arrived than were announced.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Overflow;
 

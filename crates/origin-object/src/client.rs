@@ -1,7 +1,7 @@
 //! The HTTP client that the stores use: connections, their bounds, and TLS.
 //!
-//! It is not the `object_store` crate's own, which is built on `reqwest`: that one takes TLS from a
-//! process-wide provider, and its features would change every other client in the program.
+//! It is not the `object_store` crate's own, which is built on `reqwest`: that one uses a
+//! process-wide TLS provider, and its features would change every other client in the program.
 
 mod answer;
 mod body;
@@ -26,10 +26,10 @@ use self::answer::{Kept, fit};
 use crate::ObjectOptions;
 use crate::seen::Seen;
 
-/// How long after the last packet the system begins to ask whether the other host is still there,
-/// and how often it asks: for a path that goes silent while an answer is waited for.
+/// How long after the last packet the system starts keepalive probes, and their interval: for a
+/// network path that goes silent while a request waits for its answer.
 const KEEPALIVE: Duration = Duration::from_secs(1);
-/// How many of these may go unanswered.
+/// How many probes may stay unanswered.
 const KEEPALIVE_RETRIES: u32 = 2;
 
 /// The longest that a connection is kept open while idle.
@@ -39,8 +39,7 @@ const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION
 
 type Https = hyper_rustls::HttpsConnector<TcpConnector>;
 
-/// Makes the store's clients: one for objects, and others for credentials where those are asked
-/// for.
+/// Makes the store's clients: one for objects, and others for credentials if those are requested.
 #[derive(Debug, Clone)]
 pub(crate) struct Connector {
     tls: Arc<ClientConfig>,
@@ -52,7 +51,7 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// Has a provider and roots of its own, so that neither a process-wide provider nor the
+    /// It has a provider and roots of its own, so that neither a process-wide provider nor the
     /// machine's certificates are needed.
     pub(crate) fn new(options: &ObjectOptions) -> Result<Self, rustls::Error> {
         let roots = RootCertStore {
@@ -76,8 +75,8 @@ impl Connector {
         })
     }
 
-    /// The same with a word in each request that compressed objects are taken as they are: without
-    /// it Google Cloud Storage decompresses them, and then tells no length.
+    /// The same with a header in each request that accepts compressed objects: without it Google
+    /// Cloud Storage decompresses them, and then sends no length.
     #[cfg(feature = "gcp")]
     pub(crate) fn taking_gzip(self) -> Self {
         Self {
@@ -159,7 +158,7 @@ impl HttpService for Client {
                 request.headers_mut().insert(ACCEPT_ENCODING, gzip);
             }
         }
-        // Credentials are short. An object's length is checked by who reads it.
+        // Credentials are short. The reader of an object checks its length.
         let kept = if seen.is_some() {
             Kept::All
         } else {
@@ -182,7 +181,7 @@ impl HttpService for Client {
     }
 }
 
-/// How a request failed, which says whether it is tried again.
+/// The kind of a request's failure, which decides whether it is retried.
 fn kind_of(error: &legacy::Error) -> HttpErrorKind {
     if error.is_connect() {
         return HttpErrorKind::Connect;

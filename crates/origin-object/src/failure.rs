@@ -1,4 +1,4 @@
-//! Why a load brought no value: what the store's errors mean, and what is told of them.
+//! Why a load got no value: the meaning of the store's errors, and the part that is reported.
 
 use std::error::Error;
 use std::io;
@@ -9,8 +9,8 @@ use object_store::client::{HttpError, HttpErrorKind};
 
 use crate::seen::Head;
 
-/// A failure of a load. Its text is for the log: it names the bucket and the template, and has
-/// neither the key nor anything secret, which the store's own errors may have.
+/// A failure of a load. Its text is for the log: it names the bucket and the template, and
+/// contains neither the key nor a secret, which the store's own errors may contain.
 #[derive(Debug, thiserror::Error)]
 #[error("{place}: {reason}")]
 struct Failure {
@@ -18,14 +18,14 @@ struct Failure {
     reason: String,
 }
 
-/// What an error of the store means.
+/// The meaning of an error of the store.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
     /// There is no such object.
     Absent,
-    /// The object is the one that the condition tells of.
+    /// The object is the one in the condition.
     NotModified,
-    /// The object is not the one that the condition tells of.
+    /// The object is not the one in the condition.
     Changed,
     Failed {
         fault: OriginFault,
@@ -42,14 +42,14 @@ pub(crate) fn failure(place: &str, fault: OriginFault, reason: impl Into<String>
     .known_as(fault)
 }
 
-/// The codes for an object that is not there: those of S3 and Google Cloud Storage, and of Azure.
+/// The codes for a missing object: those of S3 and Google Cloud Storage, and of Azure.
 const NO_OBJECT: [&str; 2] = ["NoSuchKey", "BlobNotFound"];
-/// The codes for a bucket that is not there, which is no answer about an object.
+/// The codes for a missing bucket, which is not an answer about an object.
 const NO_BUCKET: [&str; 2] = ["NoSuchBucket", "ContainerNotFound"];
 
 impl Meaning {
-    /// Of an error in answer to a request of which the client saw `head`. `signs` is whether the
-    /// store may fetch credentials first.
+    /// The meaning of an error, for a request of which the client saw `head`. `signs` is whether
+    /// the store may fetch credentials first.
     pub(crate) fn of(error: &object_store::Error, head: &Head, signs: bool) -> Self {
         use object_store::Error as E;
 
@@ -63,8 +63,8 @@ impl Meaning {
         }
     }
 
-    /// Of a 404, or of an object that a store here does not have. Any web server answers 404: only a
-    /// service's code says that the answer is about the object.
+    /// The meaning of a 404, or of an object that a local store does not have. Any web server
+    /// answers 404: only a service's code says that the answer is about the object.
     fn of_not_found(head: &Head) -> Self {
         let reason = match head.code.as_deref() {
             // A store that sends no requests, or one whose answers are not seen here.

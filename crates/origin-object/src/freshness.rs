@@ -1,7 +1,7 @@
-//! How long an object's `Cache-Control` says that it may be served, as RFC 9111 and RFC 5861 have
-//! a shared cache read it.
+//! How long an object's `Cache-Control` says that it may be served, as RFC 9111 and RFC 5861
+//! require of a shared cache.
 //!
-//! Reading never fails: what cannot be read is taken for the most restrictive that it could mean.
+//! Reading never fails: a malformed directive is read as the most restrictive that it could mean.
 //! A comma inside a quoted string splits like any other, so that no quotation mark hides a
 //! directive; at worst the value is kept for a shorter time.
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gaggle_group::Hint;
 
-/// What a number that overflows is taken for (RFC 9111, section 1.2.2).
+/// The value of a number that overflows (RFC 9111, section 1.2.2).
 const MAX_SECONDS: u64 = (1 << 31) - 1;
 
 #[derive(Default)]
@@ -22,7 +22,7 @@ struct Stated {
     stale_if_error: Option<u64>,
 }
 
-/// What the attribute says, and nothing where it says nothing.
+/// The freshness that the attribute states, and nothing else.
 pub(crate) fn hint(cache_control: &str) -> Hint {
     let mut stated = Stated::default();
     for directive in cache_control.split(',') {
@@ -31,8 +31,8 @@ pub(crate) fn hint(cache_control: &str) -> Hint {
     if stated.not_kept {
         return Hint::none();
     }
-    // `s-maxage` forbids to serve the value stale (RFC 9111, section 5.2.2.10), unless there is a
-    // window beside it.
+    // `s-maxage` forbids stale values (RFC 9111, section 5.2.2.10), unless a window is stated as
+    // well.
     let window = |window: Option<u64>| match window {
         _ if stated.must_revalidate => Some(Duration::ZERO),
         None if stated.s_maxage.is_some() => Some(Duration::ZERO),
@@ -46,11 +46,11 @@ pub(crate) fn hint(cache_control: &str) -> Hint {
 }
 
 impl Stated {
-    /// Of a directive that is there several times the smallest counts.
+    /// If a directive appears several times, the smallest number counts.
     fn add(&mut self, directive: &str) {
         let (name, argument) = directive.split_once('=').unwrap_or((directive, ""));
         let number = match name.trim().to_ascii_lowercase().as_str() {
-            // What `no-cache` allows to be kept could be served only after a revalidation.
+            // A value with `no-cache` could be served only after a revalidation.
             "no-store" | "private" | "no-cache" => {
                 self.not_kept = true;
                 return;
@@ -70,7 +70,7 @@ impl Stated {
     }
 }
 
-/// Digits, with or without quotation marks; zero where it is no number, so that the value is stale
+/// Digits, with or without quotation marks; zero if it is not a number, so that the value is stale
 /// (RFC 9111, section 4.2.1).
 fn seconds(argument: &str) -> u64 {
     let argument = argument.trim();

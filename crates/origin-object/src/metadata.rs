@@ -1,4 +1,4 @@
-//! What a store says of an object, and how it is asked whether the object has changed.
+//! The metadata of an object, and the conditions that ask whether it has changed.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,12 +6,12 @@ use gaggle_group::{Field, Metadata};
 use httpdate::{fmt_http_date, parse_http_date};
 use object_store::{Attribute, Attributes, GetOptions, ObjectMeta};
 
-/// What the store says of an object. In the order in which fields are kept while there is room:
+/// The store's metadata of an object, in the order in which fields are kept while there is room:
 /// without its encoding a value cannot be read, and without validators it is only loaded again.
 pub(crate) fn metadata(meta: &ObjectMeta, attributes: &Attributes) -> Metadata {
     let attribute = |name| attributes.get(&name).map(AsRef::as_ref).unwrap_or_default();
     let modified = SystemTime::from(meta.last_modified);
-    // A store that does not know says the epoch.
+    // A store that does not know the time returns the epoch.
     let known = modified > SystemTime::UNIX_EPOCH && meta.last_modified.timestamp() < FAR;
     let modified = known.then(|| fmt_http_date(modified));
     let tag = meta.e_tag.as_deref().filter(|tag| is_tag(tag));
@@ -26,11 +26,11 @@ pub(crate) fn metadata(meta: &ObjectMeta, attributes: &Attributes) -> Metadata {
         .with_age(Duration::ZERO)
 }
 
-/// The year 10000, in seconds: from there on there is no such date in HTTP.
+/// The year 10000, in seconds: HTTP dates end before it.
 const FAR: i64 = 253_402_300_800;
 
-/// Has the store answer that the object has not changed, if it is the one that `stale` tells of;
-/// whether it could be asked. The date counts only where there is no tag: it has whole seconds.
+/// Adds conditions so that the store answers "not modified" if the object is the one of `stale`;
+/// returns whether there are any. The date counts only without a tag, since it has whole seconds.
 pub(crate) fn ask_for_changes(options: &mut GetOptions, stale: &Metadata) -> bool {
     let text = |field| stale.get(field).and_then(|text| str::from_utf8(text).ok());
     if let Some(tag) = text(Field::ETag).filter(|tag| is_tag(tag)) {
@@ -42,14 +42,14 @@ pub(crate) fn ask_for_changes(options: &mut GetOptions, stale: &Metadata) -> boo
     options.if_modified_since.is_some()
 }
 
-/// Whether a text is an entity tag: anything else can mean something else in a condition, as `*`
+/// Whether a text is an entity tag: any other text can have another meaning in a condition, as `*`
 /// does.
 fn is_tag(tag: &str) -> bool {
     let tag = tag.strip_prefix("W/").unwrap_or(tag);
     let inner = tag
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
-    // A comma would make two of one to stores that compare lists.
+    // A comma would split it into two for stores that compare lists.
     inner.is_some_and(|inner| {
         inner
             .bytes()

@@ -10,7 +10,8 @@ use crate::place::Place;
 #[derive(Clone)]
 pub struct ObjectOptions {
     /// The bucket and a prefix in it: `s3://bucket/prefix`, `gs://bucket/prefix`,
-    /// `az://container/prefix` or `file:///directory`. It has no user, password, query or fragment.
+    /// `az://container/prefix` or `file:///directory`. It has no user, password, query or
+    /// fragment.
     pub url: String,
     /// The name of a key's object below the prefix, with `{key}` exactly once. `{key}`.
     pub path: String,
@@ -29,40 +30,38 @@ pub struct ObjectOptions {
     /// Whether `endpoint` may be `http://`. Off.
     pub allow_http: bool,
     /// Whether the bucket is part of the host name instead of the path, for S3. An `endpoint` then
-    /// has the bucket in it already. Off.
+    /// already contains the bucket. Off.
     pub virtual_hosted_style: bool,
     /// Whether requests are not signed, for public buckets. Off.
     pub anonymous: bool,
     /// Further options of the store by their names in the `object_store` crate, such as
     /// `aws_request_payer` or `google_service_account`. A name that the store does not know is an
-    /// error, and so are those of its HTTP client. Values are taken for secrets.
+    /// error, and so are those of its HTTP client. Values are treated as secrets.
     pub options: BTreeMap<String, String>,
-    /// The longest that a TCP connection may take to be made. 1 s.
+    /// The longest time to make a TCP connection. 1 s.
     pub connect_timeout: Duration,
-    /// The longest silence while an answer is waited for or read. 10 s.
+    /// The longest silence while waiting for an answer or reading it. 10 s.
     pub read_timeout: Duration,
     /// The longest that a load may take, with all of its requests, retries and the pauses between
     /// them. 30 s.
     pub timeout: Duration,
-    /// How often a request is tried again that got no answer, or one of a status that promises that
-    /// a retry helps (408, 429, 5xx), or whose body broke off. At most
-    /// [`MAX_RETRIES`](Self::MAX_RETRIES). 2.
+    /// How often a request is retried that got no answer, or a status for which a retry may help
+    /// (408, 429, 5xx), or whose body broke off. At most [`MAX_RETRIES`](Self::MAX_RETRIES). 2.
     pub retries: usize,
-    /// The most connections that are kept open while idle. 32. (How many are busy is for the group
-    /// to bound.)
+    /// The most connections that are kept open while idle. 32. (The group bounds the busy ones.)
     pub max_idle_connections: usize,
     /// How long a connection is kept open while idle; zero keeps none. 4 s.
     pub idle_timeout: Duration,
-    /// From how many bytes on an object is read in several parts at a time. `None`, the default:
+    /// From how many bytes on an object is read in several concurrent parts. `None`, the default:
     /// never.
     pub parallel_from: Option<u64>,
     /// The bytes of such a part, at least [`MIN_PART_SIZE`](Self::MIN_PART_SIZE). 4 MiB.
     pub part_size: u64,
-    /// How many parts are read at a time, each over a connection of its own: 1 to
+    /// How many parts are read concurrently, each over a connection of its own: 1 to
     /// [`MAX_PARTS`](Self::MAX_PARTS). 4.
     pub parts: usize,
-    /// Whether an object's `Cache-Control` sets for how long its value may be served. Where off,
-    /// the group decides alone. On.
+    /// Whether an object's `Cache-Control` sets for how long its value may be served. If off, the
+    /// group decides alone. On.
     pub honour_freshness: bool,
 }
 
@@ -104,7 +103,7 @@ impl Default for ObjectOptions {
     }
 }
 
-/// A secret's place in a text: whether there is one.
+/// Replaces a secret in `Debug`, and shows that there is one.
 const MASK: &str = "…";
 
 impl fmt::Debug for ObjectOptions {
@@ -158,7 +157,7 @@ impl OptionsError {
 }
 
 impl ObjectOptions {
-    /// Checks the bounds of what is read; what concerns the service is checked with the store.
+    /// Checks the bounds of reads; options of the service are checked with the store.
     pub(crate) fn check(&self) -> Result<(), OptionsError> {
         let timeouts = [
             ("connect_timeout", self.connect_timeout),

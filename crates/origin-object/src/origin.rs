@@ -27,7 +27,7 @@ use crate::store::{Opened, open};
 use crate::template::Template;
 use crate::{ObjectOptions, OptionsError};
 
-/// How often an object is read from its start that becomes another one in the meantime.
+/// How often an object that changes while it is read is read from its start.
 const MAX_READS: usize = 2;
 
 /// The objects of a bucket below one prefix. A clone shares the connections.
@@ -52,13 +52,13 @@ struct Inner {
 struct Parallel {
     from: u64,
     part_size: usize,
-    /// How many are read beside the first answer.
+    /// How many are read in addition to the first answer.
     others: usize,
 }
 
 impl ObjectOrigin {
-    /// Checks the options and makes a client. Nothing is asked yet: a service that is down, a
-    /// bucket that is not there and wrong keys are failures of loads. A directory must be there.
+    /// Checks the options and makes a client. No request is sent yet: a service that is down, a
+    /// missing bucket and wrong keys are failures of loads. A directory must exist.
     #[allow(
         clippy::needless_pass_by_value,
         reason = "options are written in place"
@@ -71,9 +71,9 @@ impl ObjectOrigin {
         Self::of(open(&place, &options)?, &place, &options)
     }
 
-    /// The same with a store that there is already: of the options only those count that say what
-    /// is read and for how long. The path of `url` is the prefix in the store, as in
-    /// `memory:///prefix`; its scheme and host are for errors and logs.
+    /// The same with an existing store: only those options count that set what is read and for how
+    /// long. The path of `url` is the prefix in the store, as in `memory:///prefix`; its scheme
+    /// and host are for errors and logs.
     #[allow(
         clippy::needless_pass_by_value,
         reason = "options are written in place"
@@ -150,10 +150,10 @@ impl Origin for ObjectOrigin {
     }
 }
 
-/// A load that cannot end otherwise than so, or one to try once more.
+/// How a load ended, or that it has to be retried.
 enum Ended {
     Failed(OriginError),
-    /// The object became another one while it was read.
+    /// The object was replaced while it was read.
     Changed,
 }
 
@@ -207,7 +207,7 @@ impl Inner {
             .with_metadata(metadata))
     }
 
-    /// What an answer means that has no object.
+    /// The meaning of an answer without an object.
     async fn without_value(
         &self,
         error: &object_store::Error,
@@ -235,7 +235,7 @@ impl Inner {
         }
     }
 
-    /// Where the directory itself is gone, no file of it is "not found".
+    /// If the directory itself is missing, none of its files is "not found".
     async fn check_directory(&self) -> Result<(), OriginError> {
         let Some(directory) = self.directory.clone() else {
             return Ok(());
@@ -248,7 +248,7 @@ impl Inner {
         }
     }
 
-    /// Reads the body, for which there is room.
+    /// Reads the body, whose bytes are reserved.
     async fn value(
         &self,
         name: &Path,
@@ -275,13 +275,13 @@ impl Inner {
             }
             Unread::Store(error, head) => match Meaning::of(&error, &head, self.signs) {
                 Meaning::Failed { fault, reason } => self.failed(fault, reason).into(),
-                // Of a part, or of what is left of a body that broke off.
+                // From a part, or from the rest of a body that broke off.
                 Meaning::Absent | Meaning::Changed | Meaning::NotModified => Ended::Changed,
             },
         })
     }
 
-    /// Asks for a part of the object that has this tag and length.
+    /// Requests a part of the object with this tag and length.
     async fn part(
         &self,
         name: &Path,
@@ -298,7 +298,7 @@ impl Inner {
         options.extensions.insert(seen.clone());
         let got = self.store.get_opts(name, options).await;
         let got = got.map_err(|error| Unread::Store(Box::new(error), seen.head()))?;
-        // A store that does not know the condition answers with whatever is there.
+        // A store that does not support the condition answers with the present object.
         let is_same = got.meta.e_tag.as_deref() == Some(tag) && got.meta.size == size;
         if !is_same || got.range != range {
             return Err(Unread::Changed);
@@ -318,7 +318,7 @@ impl Inner {
     }
 }
 
-/// Reserves what a value takes while it is read. Small ones do not count.
+/// Reserves a value's bytes while it is read. Small values do not count.
 async fn reserve(
     budget: Option<&ByteBudget>,
     size: u64,

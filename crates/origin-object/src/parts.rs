@@ -1,7 +1,7 @@
-//! Reading a large object in several parts at a time.
+//! Reads a large object in several concurrent parts.
 //!
-//! The answer to the first request is read from its beginning on, as ever. Meanwhile requests for
-//! ranges read parts from the end backwards. Where they meet, the first answer is dropped.
+//! The answer to the first request is read from its beginning on, as always. Meanwhile requests
+//! for ranges read parts from the end backwards. Where they meet, the first answer is dropped.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -22,14 +22,14 @@ pub(crate) struct Part {
     bytes: BytesMut,
 }
 
-/// Why an object was not read whole.
+/// Why an object was not read completely.
 #[derive(Debug)]
 pub(crate) enum Unread {
-    /// It has become another one.
+    /// It was replaced.
     Changed,
-    /// It has another length than was said.
+    /// It has another length than announced.
     Length,
-    /// The store failed, and so much was seen of its last answer.
+    /// The store failed; this is the head of its last answer.
     Store(Box<object_store::Error>, Head),
 }
 
@@ -44,8 +44,8 @@ impl Part {
         self.len - self.bytes.len()
     }
 
-    /// Fills the rest of the part from `pieces`, beginning with `left`, which is then what is left
-    /// of the last piece.
+    /// Fills the rest of the part from `pieces`, beginning with `left`, which is then the rest of
+    /// the last piece.
     async fn fill(&mut self, pieces: &mut Pieces, left: &mut Bytes) -> Result<(), Unread> {
         while self.missing() > 0 {
             if left.is_empty() {
@@ -61,7 +61,7 @@ impl Part {
     }
 }
 
-/// The parts that nobody reads yet, in order.
+/// The parts that are not being read yet, in order.
 struct Untaken(Mutex<VecDeque<Part>>);
 
 impl Untaken {
@@ -99,8 +99,8 @@ impl Untaken {
     }
 }
 
-/// Reads an object of `len` bytes whose first answer gives `pieces`. `ask` asks for a part; at most
-/// `others` of its answers are read at a time.
+/// Reads an object of `len` bytes whose first answer gives `pieces`. `ask` asks for a part; at
+/// most `others` of its answers are read at a time.
 pub(crate) async fn read_parts<F>(
     mut pieces: Pieces,
     len: usize,

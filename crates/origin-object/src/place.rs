@@ -16,7 +16,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Takes a URL apart; the error is for whoever wrote it, and does not repeat it.
+    /// Parses a URL; the error is for its author, and does not repeat it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
         if url.password().is_some() {

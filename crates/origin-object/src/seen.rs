@@ -1,20 +1,20 @@
-//! What the client saw of the answers to the requests for one object: the store's own errors do not
-//! tell all of it.
+//! What the client saw of the answers to the requests for one object, which the store's own errors
+//! lack.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Goes with each request for an object, through the store to the client. A clone is the same one.
+/// Travels with each request for an object, through the store to the client. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen(Arc<Mutex<Head>>);
 
 /// The last request, and the head of the last answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// Whether the object has been asked for. Credentials are fetched before.
+    /// Whether the object has been requested. Credentials are fetched before.
     pub(crate) asked: bool,
-    /// `None` where no answer has come.
+    /// `None` if no answer has arrived.
     pub(crate) status: Option<u16>,
-    /// The service's word for an error, such as `NoSuchBucket`.
+    /// The service's error code, such as `NoSuchBucket`.
     pub(crate) code: Option<String>,
     /// The `Cache-Control`.
     pub(crate) cache_control: Option<String>,

@@ -8,7 +8,7 @@ use object_store::ObjectStore;
 use crate::place::Place;
 use crate::{ObjectOptions, OptionsError};
 
-/// A store, and what an origin must know of it.
+/// A store, and the facts that an origin needs.
 pub(crate) struct Opened {
     pub(crate) store: Arc<dyn ObjectStore>,
     /// The prefix of all names in it.
@@ -19,7 +19,7 @@ pub(crate) struct Opened {
     pub(crate) directory: Option<PathBuf>,
 }
 
-/// Makes the store. Asks nobody; for a directory it looks whether that is there.
+/// Makes the store. It sends no request; it checks that a directory exists.
 pub(crate) fn open(place: &Place, options: &ObjectOptions) -> Result<Opened, OptionsError> {
     match place.scheme.as_str() {
         "s3" | "s3a" => s3(place, options),
@@ -250,7 +250,8 @@ impl<'a> Cloud<'a> {
         Ok(Self { options, connector })
     }
 
-    /// Whether keys are looked for there. Keys given here and half of those there make none.
+    /// Whether keys are read from the environment: keys from here and half of those from there
+    /// would not match.
     fn reads_environment(&self) -> bool {
         let options = self.options;
         !options.anonymous && options.secret_access_key.is_none() && options.token.is_none()

@@ -5,11 +5,11 @@ use percent_encoding::percent_decode_str;
 
 const PLACE: &str = "{key}";
 
-/// The longest name that the services take, in bytes.
+/// The longest name that the services accept, in bytes.
 pub(crate) const MAX_NAME: usize = 1024;
 
-/// How often a name is decoded to see whether a segment becomes one of dots alone: a proxy decodes
-/// once, and the services behind it may once each.
+/// How often a name is decoded to check whether a segment becomes only dots: a proxy decodes once,
+/// and each service behind it may do so once.
 const MAX_DECODED: usize = 4;
 
 /// The names of objects, with a place for the key, checked.
@@ -19,7 +19,7 @@ pub(crate) struct Template {
     after: String,
 }
 
-/// Why a key names no object. The texts do not repeat it.
+/// Why a key names no object. The texts do not contain the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unaskable {
     #[error("the key is not UTF-8, which the names of objects are")]
@@ -35,7 +35,7 @@ pub(crate) enum Unaskable {
 }
 
 impl Template {
-    /// The names of `path` below `prefix`; the error is for whoever wrote `path`.
+    /// The names of `path` below `prefix`; the error is for the author of `path`.
     pub(crate) fn parse(prefix: &str, path: &str) -> Result<Self, String> {
         let Some((before, after)) = path.split_once(PLACE) else {
             return Err(format!("must contain {PLACE}"));
@@ -75,7 +75,8 @@ impl Template {
         if has_dot_segment(&name) {
             return Err(Unaskable::DotSegment);
         }
-        // All that it refuses has been refused already, and what it strips is not there.
+        // Everything that it refuses has been refused already, and the name has nothing that it
+        // strips.
         Path::parse(name).map_err(|_| Unaskable::DotSegment)
     }
 }

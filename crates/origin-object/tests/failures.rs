@@ -1,4 +1,4 @@
-//! Servers that fail, hang or break off, and loads that nobody waits for any more.
+//! Servers that fail, hang or break off, and loads that were dropped.
 #![cfg(feature = "aws")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

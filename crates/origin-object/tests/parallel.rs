@@ -35,7 +35,7 @@ async fn value(origin: &ObjectOrigin) -> Vec<u8> {
     }
 }
 
-/// So slow that several answers are under way at a time.
+/// Slow enough that several answers are in progress at the same time.
 const SLOW: Act = Act::Slow(Duration::ZERO, Duration::from_millis(5));
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! How many columns a query has, and what the second one may be.
 
-/// Whether so many columns have a meaning; if not, why.
+/// Whether a query may have that many columns; if not, why.
 pub(crate) fn usable(columns: usize) -> Result<(), String> {
     if (1..=2).contains(&columns) {
         return Ok(());

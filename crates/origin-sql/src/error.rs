@@ -1,7 +1,7 @@
 //! Why an origin could not be set up, and why a load failed.
 
-/// Why a database could not be made an origin. The text names the database and says what it
-/// answered.
+/// Why a database could not be made an origin. The text names the database and contains its
+/// answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -9,6 +9,14 @@ pub enum OpenError {
     #[error("cannot open {database}: {reason}")]
     Open {
         /// Which database, such as `sqlite` and its path, or `postgres` and its place.
+        database: String,
+        /// The reason.
+        reason: String,
+    },
+    /// The database cannot be reached now, or has no connection free: a later try may succeed.
+    #[error("cannot open {database}: {reason}")]
+    Unavailable {
+        /// Which database, such as `postgres` and its place.
         database: String,
         /// What was said about it.
         reason: String,
@@ -24,7 +32,7 @@ pub enum OpenError {
 }
 
 #[cfg(any(feature = "sqlite", feature = "_server"))]
-/// A failure of a load. The text is whole: it tells the cause too.
+/// A failure of a load. The text includes the cause.
 #[derive(Debug, thiserror::Error)]
 #[error("{database}: {reason}")]
 pub(crate) struct Failure {
@@ -34,7 +42,7 @@ pub(crate) struct Failure {
 }
 
 #[cfg(any(feature = "sqlite", feature = "_server"))]
-/// What the database or the driver said, without the driver's preamble.
+/// The text of the database or the driver, without the driver's preamble.
 pub(crate) fn said(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => error.to_string(),

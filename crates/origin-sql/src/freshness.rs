@@ -9,11 +9,12 @@ use sqlx::{Column as _, Row as _, TypeInfo as _, ValueRef as _, sqlite::SqliteRo
 #[cfg(feature = "sqlite")]
 use crate::error::said;
 
-/// The longest that a number is taken to mean, 68 years: it is what HTTP allows, and leaves room
-/// to add to it.
+/// The longest time that a number can mean, 68 years: HTTP allows as much, and it leaves room for
+/// additions.
 const LONGEST: Duration = Duration::from_secs((1 << 31) - 1);
 
-/// What the second column of a row says; the group decides where there is none, or it is `NULL`.
+/// The freshness in the second column of a row; the group decides if there is none, or it is
+/// `NULL`.
 #[cfg(feature = "sqlite")]
 pub(crate) fn hint(row: &SqliteRow) -> Result<Hint, String> {
     let Some(column) = row.columns().get(1) else {
@@ -38,7 +39,7 @@ pub(crate) fn hint(row: &SqliteRow) -> Result<Hint, String> {
     Ok(for_seconds(seconds.map_err(|error| said(&error))?))
 }
 
-/// What a number of seconds means, if there is one.
+/// The freshness of a number of seconds, if there is one.
 #[cfg(feature = "_server")]
 pub(crate) fn hint_of(seconds: Option<f64>) -> Hint {
     seconds.map_or_else(Hint::default, for_seconds)

@@ -1,10 +1,10 @@
 //! How a key, which is bytes, becomes a query's parameter.
 
-/// As what the key is bound to the query.
+/// The type with which the key is bound to the query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum KeyType {
-    /// As text where it is UTF-8. SQLite takes a key with a NUL as text, too, and one that is not
-    /// UTF-8 as a blob, which equals no text; servers are not asked for either.
+    /// As text if it is UTF-8. For SQLite a key with a NUL is text as well, and one that is not
+    /// UTF-8 is a blob, which equals no text; servers refuse both before a query.
     #[default]
     Text,
     /// Always as a blob, for a key column of that type: in SQLite a text equals no blob, whatever
@@ -12,7 +12,7 @@ pub enum KeyType {
     Blob,
 }
 
-/// A key made ready to be bound.
+/// A key that is ready to be bound.
 #[cfg(feature = "sqlite")]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Parameter<'a> {

@@ -20,13 +20,13 @@ pub struct MysqlOrigin {
 }
 
 impl MysqlOrigin {
-    /// Connects, checks the query, and tries it with an empty key. Where the primary cannot be
-    /// reached and a replica can, that one is asked.
+    /// Connects, checks the query, and tries it with an empty key. If the primary cannot be
+    /// reached and a replica can, the replica is used.
     ///
     /// # Errors
     ///
     /// [`OpenError`], which names the database without the user and the password: none can be
-    /// reached or logged in to, an option has no meaning, or the query cannot be used.
+    /// reached or logged in to, an option is invalid, or the query cannot be used.
     pub async fn open(options: ServerOptions) -> Result<Self, OpenError> {
         let remote = Remote::open(options, "mysql").await?;
         Ok(Self {

@@ -1,4 +1,4 @@
-//! What the databases behind a network share: options, connections, replicas, and the load.
+//! The parts that the database servers share: options, connections, replicas, and the load.
 
 mod ask;
 mod batch;

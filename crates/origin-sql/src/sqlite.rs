@@ -23,23 +23,23 @@ use self::follow::Follower;
 use self::opening::Opening;
 use crate::{KeyType, OpenError};
 
-/// Which file to ask, what, and how.
+/// The file, the query, and the limits.
 #[derive(Debug, Clone)]
 pub struct SqliteOptions {
     /// The database file. It must exist; `:memory:` and `file:` have no special meaning. When
-    /// another file takes its place, that one is opened within a second.
+    /// another file replaces it, that one is opened within a second.
     pub path: PathBuf,
     /// One `SELECT` with the parameter `?1` and one column, the value, or two, the value and for
     /// how many seconds it is fresh.
     pub query: String,
-    /// As what the key is bound. Text.
+    /// The type with which the key is bound. Text.
     pub key_type: KeyType,
-    /// Whether the file is opened for reading only. On. A database in WAL mode that lies in a
-    /// directory without write permission is then read as one that nobody changes (`immutable=1`)
-    /// as long as it has no `-wal` file with changes.
+    /// Whether the file is opened read-only. On. A database in WAL mode in a directory without
+    /// write permission is then read as one that does not change (`immutable=1`) as long as it has
+    /// no `-wal` file with changes.
     pub read_only: bool,
-    /// The most connections, each with its thread; a load over it waits. 8. Best as many as the
-    /// loads that a group lets ask its origin at one time, if that is less.
+    /// The most connections, each with its thread; a load over it waits. 8. It should be the
+    /// group's limit of concurrent loads, if that is less.
     pub max_connections: u32,
     /// How long a load waits for a connection before it fails. 1 s.
     pub acquire_timeout: Duration,
@@ -67,11 +67,11 @@ pub struct SqliteOrigin {
     source: Source,
 }
 
-/// What the connections are to.
+/// The source of the connections.
 #[derive(Clone)]
 enum Source {
     Path(Follower),
-    /// A pool of its owner's.
+    /// A pool that the caller supplies.
     Pool(Arc<Database>),
 }
 
@@ -90,11 +90,10 @@ impl SqliteOrigin {
         if options.max_connections == 0 {
             return Err(refused("max_connections must be at least 1".to_owned()));
         }
-        // Absolute, because SQLite takes `:memory:`, an empty name and `file:…` for something else
-        // than a file's name.
+        // Absolute, because SQLite gives `:memory:`, an empty name and `file:…` a special meaning.
         let path = std::path::absolute(&options.path)
             .map_err(|error| refused(format!("path is not usable: {error}")))?;
-        // The driver hands SQLite its milliseconds as an `i32`, and panics over it.
+        // The driver passes milliseconds to SQLite as an `i32`, and panics if they overflow.
         let busy_timeout = options
             .busy_timeout
             .min(Duration::from_millis(i32::MAX as u64));
@@ -108,7 +107,7 @@ impl SqliteOrigin {
             .acquire_timeout(options.acquire_timeout)
             .idle_timeout(None)
             .max_lifetime(None)
-            // A file does not hang up; each connection is tested when it comes back in any case.
+            // A file does not disconnect, and each connection is tested when it is returned.
             .test_before_acquire(false);
         let opening = Opening {
             path,
@@ -125,8 +124,8 @@ impl SqliteOrigin {
         })
     }
 
-    /// Asks through a pool of one's own, whose bounds and timeouts then hold, and checks the
-    /// query. Whether its file is still the one at its path is for its owner to watch.
+    /// Uses a pool of the caller, with its bounds and timeouts, and checks the query. The caller
+    /// has to watch whether another file has replaced the pool's file.
     pub async fn from_pool(
         pool: SqlitePool,
         query: impl Into<String>,
@@ -172,7 +171,8 @@ impl Origin for SqliteOrigin {
                 drop(row);
                 (reserved, connection)
             }
-            // Others need the connection meanwhile, and not all that is read may wait in memory.
+            // Others need the connection meanwhile, and not every value that was read may wait in
+            // memory.
             None => {
                 drop(row);
                 drop(connection);
@@ -190,13 +190,13 @@ impl Origin for SqliteOrigin {
         let Some(len) = len else {
             return Ok(Loaded::absent().with_freshness(freshness));
         };
-        // Waits only where the value has grown since, for which a connection is held.
+        // It waits only if the value has grown since, and then holds a connection.
         reserved.grow_to(&load, len).await?;
         database.loaded(&row, freshness, load.max_value)
     }
 }
 
-/// What a future comes to if that is without a wait; otherwise it goes on where it was.
+/// The result of a future if it is ready without a wait; otherwise the future continues later.
 async fn at_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     poll_fn(|cx| {
         Poll::Ready(match future.as_mut().poll(cx) {
@@ -207,7 +207,7 @@ async fn at_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     .await
 }
 
-/// Bytes that are reserved for a value, where it is one that counts.
+/// Bytes that are reserved for a value, if it draws on the budget.
 struct Reserved(Option<Reservation>);
 
 impl Reserved {

@@ -1,5 +1,4 @@
-//! What becomes of a query when nobody waits for it any more, and of those that wait for its
-//! connection.
+//! Abandoned queries: what happens to them, and to loads that wait for their connections.
 #![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -17,7 +16,8 @@ use tokio::task::JoinHandle;
 /// How long a test waits for what must happen.
 const BOUND: Duration = Duration::from_secs(30);
 
-/// Counts without an end if the key is `endless`, and meanwhile holds a lock of the table for reading.
+/// Counts without an end if the key is `endless`, and meanwhile holds a lock of the table for
+/// reading.
 const QUERY: &str = "WITH RECURSIVE n(i) AS (
         SELECT 1 FROM scores WHERE ?1 = 'endless' UNION ALL SELECT i + 1 FROM n
     ) SELECT coalesce(max(i), 'none') FROM n";

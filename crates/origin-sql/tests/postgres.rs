@@ -352,7 +352,12 @@ async fn a_server_that_cannot_be_used_is_named_without_the_password() {
         };
         let error = PostgresOrigin::open(options).await.unwrap_err();
         let said = format!("{error} {error:?}");
-        assert!(matches!(error, OpenError::Open { .. }), "{said}");
+        // What cannot be reached may be reached later; the rest stays wrong.
+        let as_expected = match reason {
+            "cannot be reached" => matches!(error, OpenError::Unavailable { .. }),
+            _ => matches!(error, OpenError::Open { .. }),
+        };
+        assert!(as_expected, "{said}");
         assert!(said.contains(reason), "{said}");
         assert!(!said.contains(PASSWORD) && !said.contains(wrong), "{said}");
     }
@@ -609,7 +614,7 @@ async fn a_row_that_fails_fails_alone() {
             assert_eq!(value_of(outcome.unwrap()).unwrap(), expected, "{n}");
         }
     }
-    // What concerns all keys is asked once.
+    // A failure that affects all keys takes one statement.
     database.sql("ALTER TABLE scores RENAME TO gone");
     for outcome in many(&origin, &keys).await {
         assert!(outcome.unwrap_err().to_string().contains("scores"));
@@ -621,7 +626,7 @@ async fn a_row_that_fails_fails_alone() {
     assert_eq!(postgres().psql(sql), (8 + 1).to_string());
 }
 
-/// Waits until nobody is connected to a database, whose statistics are complete then.
+/// Waits until no client is connected to a database, whose statistics are complete then.
 async fn all_closed(database: &str) {
     let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'");
     until("all connections are closed", async || {

@@ -191,7 +191,7 @@ async fn a_prepared_statement_that_is_gone_costs_no_load_an_error() {
         max_connections: 1,
         ..database("deallocated")
     };
-    // The driver does not know that its statement is gone.
+    // The driver does not know that its statement was dropped.
     let origin = open(&options, "SELECT $1 || pg_backend_pid()::text || gone($1)");
     let function = "CREATE FUNCTION gone(key text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
          IF key = 'go' THEN EXECUTE 'DEALLOCATE ALL'; END IF; RETURN ''; END $$";

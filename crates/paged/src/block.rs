@@ -13,13 +13,13 @@ use crate::terms::{self, Left, Terms};
 use crate::weight;
 use crate::{Held, Hit, Life};
 
-/// What entries lie in, in a cache line of its own: a hit needs one.
+/// A slot for a block of entries, in a cache line of its own: a hit needs one.
 #[repr(align(64))]
 pub(crate) struct Slot(pub(crate) Block);
 
-/// Of small entries many, of large ones one.
+/// A block of many small entries or of one large entry.
 pub(crate) enum Block {
-    /// None: a number to be given again, after the next one of those.
+    /// A free number, and the next free one after it.
     Free(Option<u32>),
     /// A page that is still written to. Its bytes are in the buffers of its queue.
     Open(Live, Queue),
@@ -27,22 +27,23 @@ pub(crate) enum Block {
     Single(Single),
 }
 
-/// Many small entries in one block of memory: the records of the keys, one after the other, and then the values.
+/// Many small entries in one block of memory: the records of the keys, one after the other, and
+/// then the values.
 ///
-/// One, since a page is then all that its memory's neighbours see come and go; two would leave an allocator with holes that
-/// nothing else fits into.
+/// One block, since an allocator then allocates and frees only whole pages; two would leave holes
+/// that nothing else fits into.
 pub(crate) struct Page {
     pub(crate) queue: Queue,
     bytes: Bytes,
-    /// Where the values begin.
+    /// The start of the values.
     values: usize,
 }
 
-/// An entry that is large for a page: its value as it came.
+/// An entry that is too large for a page: its value as it arrived.
 pub(crate) struct Single {
     pub(crate) tag: Tag,
     pub(crate) queue: Queue,
-    /// Whether there are extras in `head`. Beside the tag, where it costs nothing.
+    /// Whether there are extras in `head`. Stored next to the tag, where it costs nothing.
     has_extras: bool,
     /// The extras if it has any, and the key.
     head: Box<[u8]>,
@@ -50,42 +51,42 @@ pub(crate) struct Single {
     deadline: Deadline,
 }
 
-/// What of a page is still in the index.
+/// The entries of a page that are still in the index.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Live {
     pub(crate) records: u16,
     pub(crate) bytes: u16,
 }
 
-/// An entry looked at.
+/// An entry that a lookup has found.
 pub(crate) struct Found<'a> {
     pub(crate) value: Value<'a>,
     pub(crate) terms: Terms<'a>,
-    /// What the note can be shared as a part of, where it lies in a closed page.
+    /// The buffer that the note can be shared from, if it is in a closed page.
     page: Option<&'a Bytes>,
 }
 
-/// An entry that a scan comes to, or the hole that an entry has left.
+/// An entry that a scan reaches, or the hole that an entry has left.
 pub(crate) struct Listed<'a> {
     pub(crate) tag: Tag,
     pub(crate) key: &'a [u8],
     pub(crate) found: Found<'a>,
-    /// Where the next one begins.
+    /// The start of the next one.
     pub(crate) end: usize,
 }
 
-/// A value where it lies.
+/// A value in its place in memory.
 #[derive(Clone)]
 pub(crate) struct Value<'a> {
-    /// What it can be shared as a part of: not the open page.
+    /// The buffer that it can be shared from: not the open page.
     shared: Option<&'a Bytes>,
-    /// The whole of which it is the part `at`.
+    /// The bytes of which it is the part `at`.
     whole: &'a [u8],
     at: Range<usize>,
 }
 
 impl Block {
-    /// The queue that it is in; none where it is free.
+    /// Its queue; `None` if it is free.
     pub(crate) fn queue(&self) -> Option<Queue> {
         match self {
             Self::Free(_) => None,
@@ -95,7 +96,8 @@ impl Block {
         }
     }
 
-    /// What its entries take, as the queues are measured by: without holes, and whether it is open or not.
+    /// The bytes of its entries, by which the queues are measured: without holes, and whether it
+    /// is open or not.
     pub(crate) fn content(&self) -> u64 {
         match self {
             Self::Free(_) => 0,
@@ -106,7 +108,7 @@ impl Block {
         }
     }
 
-    /// What it takes of the budget, where pages are of at most so many bytes.
+    /// The bytes it takes of the budget, with pages of at most `page` bytes.
     pub(crate) fn weight(&self, page: usize) -> u64 {
         match self {
             Self::Free(_) => 0,
@@ -116,7 +118,8 @@ impl Block {
         }
     }
 
-    /// The entry at an offset if it is that key's. `open` gives the records and the values of the open page of a queue.
+    /// The entry at an offset if it has that key. `open` gives the records and the values of the
+    /// open page of a queue.
     #[inline]
     pub(crate) fn find<'a>(
         &'a self,
@@ -124,9 +127,9 @@ impl Block {
         key: &[u8],
         open: impl FnOnce(Queue) -> (&'a [u8], &'a [u8]),
     ) -> Option<Found<'a>> {
-        // Nearly all lie in pages: no jump by a table.
+        // Nearly all are in pages: no jump table.
         let (records, shared, whole, values) = if let Self::Page(_, page) = self {
-            // Beginning with the records, so they need not be told apart from what follows.
+            // The page begins with the records, so they need not be separated from what follows.
             let bytes = &page.bytes;
             (&bytes[..], Some(bytes), &bytes[..], page.values)
         } else if let Self::Open(_, queue) = self {
@@ -149,8 +152,8 @@ impl Block {
         })
     }
 
-    /// The entry that begins at an offset, whatever its key; `None` at the end. It is apart from
-    /// [`find`](Self::find) so that hits run no other code because of it.
+    /// The entry that begins at an offset, whatever its key; `None` at the end. Separate from
+    /// [`find`](Self::find) so that hits run no additional code.
     pub(crate) fn entry_at<'a>(
         &'a self,
         offset: usize,
@@ -199,15 +202,16 @@ impl Page {
         self.bytes.len()
     }
 
-    /// Writes over a record's value and terms; not if a value or a note of the page is still in somebody's hands.
+    /// Overwrites a record's value and terms, unless a caller still holds a value or a note of the
+    /// page.
     pub(crate) fn overwrite(&mut self, offset: usize, value: &[u8], terms: Terms<'_>) -> bool {
         self.edit(|records, values| record::overwrite(records, values, offset, value, terms))
     }
 
-    /// Changes the records and the values where they lie; not if a value or a note of the page is
-    /// still in somebody's hands.
+    /// Changes the records and the values in place, unless a caller still holds a value or a note
+    /// of the page.
     pub(crate) fn edit(&mut self, edit: impl FnOnce(&mut [u8], &mut [u8])) -> bool {
-        // Under the exclusive lock: nobody can come to share it meanwhile.
+        // Under the exclusive lock: no other thread can share it meanwhile.
         match mem::take(&mut self.bytes).try_into_mut() {
             Ok(mut bytes) => {
                 let (records, values) = bytes.split_at_mut(self.values);
@@ -225,7 +229,7 @@ impl Page {
     /// The records and the values.
     #[inline]
     pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
-        // Never elsewhere; and no hit is to have code for a panic.
+        // Never out of range; and a hit must not contain code for a panic.
         self.bytes.split_at_checked(self.values).unwrap_or_default()
     }
 }
@@ -261,12 +265,12 @@ impl Single {
         self.parts().1
     }
 
-    /// What an entry of that key and value has to be worth.
+    /// The length by which an entry of that key and value is judged.
     pub(crate) fn len(&self) -> u64 {
         (self.head.len() + self.value.len()) as u64
     }
 
-    /// Lowers its life to a ceiling.
+    /// Lowers its lifetime to a ceiling.
     pub(crate) fn shorten(&mut self, ceiling: &Ceiling) {
         self.deadline = ceiling.lower(self.deadline);
         if self.has_extras {
@@ -308,13 +312,15 @@ impl Single {
     }
 }
 
-/// Apart, so that hits in closed pages have no code for it. Of a slice, and not of `Value`, which is to stay in registers.
+/// A separate function, so that hits in closed pages contain no code for it. It takes a slice, and
+/// not `Value`, which should stay in registers.
 #[inline(never)]
 fn copy(bytes: &[u8]) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }
 
-/// Whether two keys are the same. Most are short: two words that overlap, where a comparison of any length is a call.
+/// Whether two keys are the same. Most are short: two overlapping words are compared inline, where
+/// a comparison of any length is a call.
 #[inline]
 fn is_same(one: &[u8], other: &[u8]) -> bool {
     const WORD: usize = size_of::<u64>();
@@ -329,7 +335,8 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
     one == other
 }
 
-// No methods: those would be for one lifetime of `Found` each, where the cache passes them on for any.
+// No methods: those would be for one lifetime of `Found` each, where the cache passes them on for
+// any.
 
 /// The value with the time left.
 #[inline]
@@ -340,7 +347,7 @@ pub(crate) fn hit(found: &Found<'_>, left: Left) -> Hit<Bytes> {
     }
 }
 
-/// All of it, where that is the time left.
+/// The whole entry, with that time left.
 #[inline]
 pub(crate) fn hold(found: &Found<'_>, left: Left) -> Held {
     if !found.terms.extras.is_empty() {
@@ -359,7 +366,7 @@ pub(crate) fn hold(found: &Found<'_>, left: Left) -> Held {
     }
 }
 
-/// Apart, so that hits without extras are not slowed down by it.
+/// A separate function, so that hits without extras are not slowed down by it.
 #[inline(never)]
 fn hold_with_extras(found: &Found<'_>, left: Left) -> Held {
     let (life, due) = found.terms.life(left);
@@ -372,14 +379,14 @@ fn hold_with_extras(found: &Found<'_>, left: Left) -> Held {
 }
 
 impl Found<'_> {
-    /// Whether a small entry's record could hold that value and those terms in the place of its own.
+    /// Whether a small entry's record could hold that value and those terms in place of its own.
     pub(crate) fn fits(&self, entry: &Small<'_>) -> bool {
         self.value.len() == entry.value.len()
             && record::is_timed(self.terms) == record::is_timed(entry.terms)
             && self.terms.extras.len() == entry.terms.extras.len()
     }
 
-    /// Shared, or a copy of what is in no closed page. An empty one shares nothing.
+    /// Shared, or a copy if it is in no closed page. An empty one shares nothing.
     fn note(&self) -> Bytes {
         let note = self.terms.note();
         if note.is_empty() {
@@ -393,7 +400,7 @@ impl Found<'_> {
 }
 
 impl Listed<'_> {
-    /// The key, shared, or a copy of what is in no closed page.
+    /// The key, shared, or a copy if it is in no closed page.
     pub(crate) fn to_key(&self) -> Bytes {
         match self.found.page {
             Some(page) => page.slice_ref(self.key),
@@ -421,14 +428,14 @@ impl Live {
         self.bytes -= len as u16;
     }
 
-    /// Whether a page of that many bytes is more holes than entries.
+    /// Whether a page of that many bytes has more holes than entries.
     pub(crate) fn is_sparse(self, page: usize) -> bool {
         usize::from(self.bytes) * 2 < page
     }
 }
 
 impl Value<'_> {
-    /// Shared, or a copy of what is in the open page.
+    /// Shared, or a copy if it is in the open page.
     #[inline]
     pub(crate) fn to_bytes(&self) -> Bytes {
         match self.shared {
@@ -448,7 +455,7 @@ impl Value<'_> {
         self.whole.get(self.at.clone()).unwrap_or_default()
     }
 
-    /// Whether to have it means to copy it.
+    /// Whether it can only be copied.
     #[inline]
     pub(crate) fn is_copied(&self) -> bool {
         self.shared.is_none()

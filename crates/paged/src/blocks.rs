@@ -15,24 +15,24 @@ mod shorten;
 
 pub(crate) use self::shorten::{Shorten, lowered};
 
-/// What the entries of a shard lie in, in two queues, each in the order in which it was made.
+/// The blocks of a shard, in two queues, each in the order in which they were made.
 ///
-/// New records go to the end of a queue's open page, whose bytes are in a buffer that goes on being used: what it holds when
-/// the page is full is copied into one block of memory of exactly that size. So all of a page is freed at once, and the value
-/// of a hit is a part of it.
+/// New records are appended to a queue's open page, whose bytes are in a reusable buffer: the
+/// content of a full page is copied into one block of memory of exactly that size. A page is
+/// therefore freed at once, and the value of a hit is a slice of it.
 #[repr(C)]
 pub(crate) struct Blocks {
-    // First what lookups read.
+    // Fields that lookups read come first.
     slots: Vec<Slot>,
     /// The first of the free slots.
     free: Option<u32>,
-    /// As many as there are slots.
+    /// As many links as slots.
     links: Links,
-    /// For each queue, its blocks but for the open page, the oldest first.
+    /// For each queue, its blocks except for the open page, the oldest first.
     lists: [List; 2],
     /// For each queue.
     open: [Open; 2],
-    /// Pages that have become sparse, as far as they still are there.
+    /// Pages that have become sparse, some of which may have been freed since.
     sparse: Vec<u32>,
     bytes: u64,
     /// The [content](Block::content) of the small queue.
@@ -40,23 +40,24 @@ pub(crate) struct Blocks {
     layout: Layout,
 }
 
-/// An open page's bytes. The buffers go on being used for the next one.
+/// An open page's bytes. The buffers are reused for the next one.
 #[derive(Default)]
 struct Open {
     number: Option<u32>,
-    /// When it was written to last, while its queue has no blocks but this: what their ages are compared by then.
+    /// When it was last written to, while its queue has no other blocks: their ages are then
+    /// compared by this.
     since: u32,
-    /// Where the record written last begins, and its key's tag.
+    /// Where the last written record begins, and its key's tag.
     last: Option<(Tag, usize)>,
-    /// Values copied out of it.
+    /// The number of values copied out of it.
     copies: AtomicU32,
     records: Vec<u8>,
     values: Vec<u8>,
-    /// How many records, holes included.
+    /// The number of records, including holes.
     count: usize,
 }
 
-/// What is the same for all shards of a cache.
+/// The layout that all shards of a cache share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     /// The most bytes of a page.
@@ -68,10 +69,10 @@ pub(crate) struct Layout {
 impl Layout {
     const MIN_PAGE: u64 = 256;
     const PAGES_OF_A_SHARD: u64 = 64;
-    /// More of them would make the work for one page longer, and gain nothing.
+    /// More would make the work for one page longer, and gain nothing.
     pub(crate) const MAX_RECORDS: usize = 64;
-    /// After so many copied values a page is closed though it is not full: where nothing is stored, nothing else would do
-    /// it, and a small cache may be asked for what is in its open page only.
+    /// After this many copied values a page is closed though it is not full: if nothing is stored,
+    /// nothing else would close it, and all hits of a small cache may be in its open page.
     const MAX_COPIES: u32 = 64;
 
     /// Pages of at most 4 KiB, and at least 64 in a shard's part of the capacity.
@@ -93,14 +94,14 @@ impl Layout {
         self.page
     }
 
-    /// Whether an entry of that many bytes goes into a page: a quarter at most, as a page is closed as soon as one does not
-    /// fit any more.
+    /// Whether an entry of that many bytes is put into a page: at most a quarter of it, as a page
+    /// is closed as soon as one no longer fits.
     #[inline]
     pub(crate) fn packs(self, len: usize) -> bool {
         len <= self.page / 4
     }
 
-    /// What an entry takes, nearly.
+    /// The approximate bytes of an entry.
     pub(crate) fn footprint(self, key: usize, value: usize) -> u64 {
         let len = key + value;
         weight::ENTRY
@@ -113,7 +114,7 @@ impl Layout {
 }
 
 impl Open {
-    /// The number, and what was in the buffers, in a block of memory of exactly that size.
+    /// The number, and the content of the buffers in a block of memory of exactly that size.
     fn close(&mut self, queue: Queue) -> Option<(u32, Page)> {
         let number = self.number.take()?;
         let page = Page::new(queue, &self.records, &self.values);
@@ -145,7 +146,7 @@ impl Blocks {
         self.layout
     }
 
-    /// What the blocks take, in bytes.
+    /// The bytes of the blocks.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -155,7 +156,7 @@ impl Blocks {
         self.small
     }
 
-    /// What the open pages have been charged for and not been given yet.
+    /// The bytes that the open pages have been charged for and do not use yet.
     pub(crate) fn unused(&self) -> u64 {
         let open = self.open.iter().filter(|open| open.number.is_some());
         open.map(|open| {
@@ -165,7 +166,8 @@ impl Blocks {
         .sum()
     }
 
-    /// Whether there may be no number left for an insertion, which takes two at most; as many may be open.
+    /// Whether there may be no number left for an insertion, which takes at most two; as many may
+    /// be open.
     pub(crate) fn are_full(&self) -> bool {
         let closed: usize = self.lists.iter().map(List::len).sum();
         closed + self.open.len() + 2 > self.layout.blocks
@@ -185,7 +187,7 @@ impl Blocks {
             })
     }
 
-    /// The queue that a block is in, and since when; no time for an open page.
+    /// The queue of a block, and the time of its place there; no time for an open page.
     pub(crate) fn place_of(&self, number: u32) -> Option<(Queue, Option<u32>)> {
         let queue = self.get(number)?.queue()?;
         Some((queue, self.links.since(number)))
@@ -199,7 +201,8 @@ impl Blocks {
         })
     }
 
-    /// Notes that a value was copied out of an open page; whether there were so many that it had better be closed.
+    /// Counts a copy of a value out of an open page; returns whether there were so many that it
+    /// should be closed.
     #[inline(never)]
     pub(crate) fn note_copy(&self, location: Location) -> bool {
         let number = Some(location.block());
@@ -209,7 +212,7 @@ impl Blocks {
         })
     }
 
-    /// Closes the pages with many copies that still are open.
+    /// Closes the open pages with many copies.
     pub(crate) fn close_if_copied(&mut self, shared: &Shared) {
         for queue in Queue::BOTH {
             if *self.open[queue as usize].copies.get_mut() >= Layout::MAX_COPIES {
@@ -218,7 +221,7 @@ impl Blocks {
         }
     }
 
-    /// Closes an open page, that of a queue if it has one; whether there was any.
+    /// Closes an open page, that of `queue` if it has one; returns whether there was any.
     pub(crate) fn close_any(&mut self, queue: Queue, shared: &Shared) -> bool {
         self.close(queue, shared) || self.close(queue.other(), shared)
     }
@@ -263,7 +266,8 @@ impl Blocks {
         Location::new(number, offset)
     }
 
-    /// Stores a value in the place of an entry's older one that it [fits](Found::fits), if nobody has got that.
+    /// Stores a value in place of an entry's older one that it [fits](Found::fits), unless a
+    /// caller holds that one.
     pub(crate) fn overwrite(&mut self, location: Location, entry: Small<'_>) -> bool {
         let (offset, Small { value, terms, .. }) = (location.offset(), entry);
         let Some(Slot(block)) = self.slots.get_mut(location.block() as usize) else {
@@ -300,7 +304,8 @@ impl Blocks {
         number
     }
 
-    /// Makes a block of an open page, the youngest: its last entry has only just come. Whether there was one.
+    /// Makes an open page a block, the youngest: its last entry is the newest. Returns whether
+    /// there was one.
     fn close(&mut self, queue: Queue, shared: &Shared) -> bool {
         let Some((number, page)) = self.open[queue as usize].close(queue) else {
             return false;
@@ -320,7 +325,7 @@ impl Blocks {
         true
     }
 
-    /// An entry is in the index no more: its block goes with the last one, and is handed over.
+    /// An entry is no longer in the index: its block is returned if it was the last one.
     pub(crate) fn release(&mut self, location: Location, shared: &Shared) -> Option<Block> {
         let number = location.block();
         let (records, left) = match &self.slots.get(number as usize)?.0 {
@@ -350,7 +355,8 @@ impl Blocks {
         None
     }
 
-    /// A page that has become sparse. It may have gone since, and its number may be another block's.
+    /// A page that has become sparse. It may have been freed since, and its number may be another
+    /// block's.
     pub(crate) fn pop_sparse(&mut self) -> Option<u32> {
         loop {
             let number = self.sparse.pop()?;
@@ -362,7 +368,8 @@ impl Blocks {
         }
     }
 
-    /// The oldest block of a queue that is no open page, nor the large entry `spared` where that is the only one.
+    /// The oldest block of a queue that is no open page, except for the large entry `spared` if
+    /// that is the only one.
     pub(crate) fn oldest_but(&self, queue: Queue, spared: Option<u32>) -> Option<u32> {
         let list = &self.lists[queue as usize];
         let (number, _) = list.front(&self.links)?;
@@ -371,7 +378,7 @@ impl Blocks {
         (!alone).then_some(number)
     }
 
-    /// How old the oldest of a queue is.
+    /// The age of a queue's oldest block.
     pub(crate) fn age(&self, queue: Queue) -> Oldest {
         if let Some((_, since)) = self.lists[queue as usize].front(&self.links) {
             return Oldest::Since(since);
@@ -381,7 +388,7 @@ impl Blocks {
             .map_or(Oldest::Nothing, |_| Oldest::OpenSince(open.since))
     }
 
-    /// Where the entry stored last lies, if there are open pages only.
+    /// The place of the entry that was stored last, if there are open pages only.
     pub(crate) fn youngest_if_all_open(&self) -> Option<(Tag, Location)> {
         if !self.lists.iter().all(List::is_empty) {
             return None;
@@ -392,7 +399,7 @@ impl Blocks {
         Some((tag, Location::new(open.number?, offset)))
     }
 
-    /// Makes a block the youngest of a queue, which it may not have been in.
+    /// Makes a block the youngest of a queue, in which it need not have been.
     pub(crate) fn move_to(&mut self, queue: Queue, number: u32, shared: &Shared) {
         let Some((from, Some(_))) = self.place_of(number) else {
             return;
@@ -408,14 +415,14 @@ impl Blocks {
         self.count_in(number);
     }
 
-    /// Takes a block out; an open page as a closed one.
+    /// Takes a block out; an open page is closed for that.
     pub(crate) fn take(&mut self, number: u32, shared: &Shared) -> Option<Block> {
         let block = self.lift(number, shared);
         self.give_back(number);
         block
     }
 
-    /// Takes a block out without giving its number back.
+    /// Takes a block out without freeing its number.
     pub(crate) fn lift(&mut self, number: u32, shared: &Shared) -> Option<Block> {
         if let Some(&Block::Open(_, queue)) = self.get(number) {
             self.close(queue, shared);
@@ -430,18 +437,18 @@ impl Blocks {
         Some(block)
     }
 
-    /// Gives the number of a block back that was taken out.
+    /// Frees the number of a block that was taken out.
     pub(crate) fn give_back(&mut self, number: u32) {
         let next = self.free.replace(number);
         *self.block(number) = Block::Free(next);
     }
 
-    /// A block's content is part of its queue's.
+    /// Adds a block's content to its queue's.
     fn count_in(&mut self, number: u32) {
         self.small += self.content_if_small(number);
     }
 
-    /// A block's content is part of its queue's no more.
+    /// Subtracts a block's content from its queue's.
     fn count_out(&mut self, number: u32) {
         self.small -= self.content_if_small(number);
     }
@@ -473,7 +480,7 @@ impl Blocks {
         number
     }
 
-    /// Grows by an eighth, where `push` would double: the slots are charged for so much.
+    /// Grows by an eighth, where `push` would double: the slots are charged accordingly.
     #[expect(clippy::cast_possible_truncation, reason = "24 bits")]
     fn push_slot(&mut self, block: Block) -> u32 {
         let number = self.slots.len();
@@ -486,7 +493,7 @@ impl Blocks {
         number as u32
     }
 
-    /// A block that there is: numbers come from here, and no slot ever goes.
+    /// An existing block: numbers are from here, and no slot is ever removed.
     fn block(&mut self, number: u32) -> &mut Block {
         &mut self.slots[number as usize].0
     }

@@ -21,85 +21,96 @@ mod capacity;
 mod scan;
 mod shorten;
 
-/// An entry looked at where it lies, in [`PagedCache::hold_with`].
+/// A view of an entry in place, in [`PagedCache::hold_with`].
 pub struct Holding<'a, 'b> {
     found: &'a Found<'b>,
     left: Left,
 }
 
 impl Holding<'_, '_> {
-    /// The value, shared with the cache or, where it lies in a page still written to, copied.
+    /// The value, shared with the cache or, if it is in a page that is still written to, copied.
     #[inline]
     #[must_use]
     pub fn value(&self) -> Bytes {
         self.found.value.to_bytes()
     }
 
-    /// How much longer it is fresh; zero where it is stale, `None` where it has no end.
+    /// How much longer it is fresh; zero if it is stale, `None` if it has no end.
     #[inline]
     #[must_use]
     pub fn ttl(&self) -> Option<Duration> {
         self.left.unwrap_or(Some(Duration::ZERO))
     }
 
-    /// Whether it has neither windows nor a note, so that its value and its ttl are all that there is.
+    /// Whether it has neither windows nor a note, so that its value and its ttl are the whole
+    /// entry.
     #[inline]
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.found.terms.extras.is_empty()
     }
 
-    /// All of it.
+    /// The whole entry.
     #[must_use]
     pub fn to_held(&self) -> Held {
         hold(self.found, self.left)
     }
 }
 
-/// A concurrent cache of byte strings with a budget in bytes, for many small values and some large ones. Share it by reference
-/// or in an `Arc`.
+/// A concurrent cache of byte strings with a budget in bytes, for many small values and some large
+/// ones. Share it by reference or in an `Arc`.
 ///
-/// An entry of 8 bytes of key and 100 of value takes about 40 bytes more than those, all told, in a cache of 100,000.
+/// An entry of 8 bytes of key and 100 of value takes about 40 bytes more than those in total, in a
+/// cache of 100,000.
 ///
-/// **A log of pages.** What a shard is given goes to the end of an open page of up to 4 KiB; when it is full it becomes one
-/// block of memory, and the values that hits hand out are parts of it. An entry too large for a quarter of a page is a
-/// block of its own: a copy of the key, and the value as it was handed in. An index of eight bytes for each entry says where
-/// it lies.
+/// **A log of pages.** A shard appends new entries to an open page of up to 4 KiB; when it is full
+/// it becomes one block of memory, and the values that hits return are slices of it. An entry too
+/// large for a quarter of a page is a block of its own: a copy of the key, and the value as it was
+/// passed in. An index of eight bytes for each entry has its place.
 ///
-/// **Two queues.** Blocks leave in the order of S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", 2023), by
-/// the page. New entries are in a small queue. When its oldest page is due, the entries that were used often enough move to the
-/// main queue, and the others leave; so does, from the main queue, what was not used since it was looked at last. The keys that
-/// have left the small queue of late are remembered by two bytes each, and go straight to the main queue when they come back.
+/// **Two queues.** Blocks are evicted in the order of S3-FIFO (Yang et al., "FIFO queues are all
+/// you need for cache eviction", 2023), by the page. New entries are in a small queue. When its
+/// oldest page is due, the entries that were used often enough move to the main queue, and the
+/// others are evicted. The main queue evicts entries that were not used since they were last
+/// examined. The keys that have recently left the small queue are remembered by two bytes each,
+/// and are stored directly in the main queue when they are inserted again.
 ///
-/// **Four settings.** How large the small queue is, and what an entry has to show, follows which of four shadow caches, through which
-/// a sample of the keys runs, misses least of late: 1 % and two uses, 10 % and two, 40 % and one, or no small queue at all. Caches
-/// of less than 8 KiB keep to 10 %. Larger entries have to show more.
+/// **Four settings.** A sample of the keys runs through four shadow caches. The one with the
+/// fewest recent misses decides how large the small queue is, and how often an entry has to be
+/// used: 1 % and two uses, 10 % and two, 40 % and one, or no small queue at all. Caches of less
+/// than 8 KiB stay at 10 %. Larger entries need more uses.
 ///
-/// **Holes.** A value that is overwritten by one of the same length, and is in nobody's hands, is written over. Otherwise
-/// overwriting, removal and expiry leave a hole. A page without entries is freed at once, and one more than half of holes
-/// is swept: its entries are moved to an open page.
+/// **Holes.** A value that is overwritten by one of the same length, and is held by no caller, is
+/// overwritten in place. Otherwise overwriting, removal and expiry leave a hole. A page without
+/// entries is freed immediately, and one with more than half of holes is swept: its entries are
+/// moved to an open page.
 ///
-/// **Lives.** [`insert_entry`](Self::insert_entry) stores a value with a [`Life`] and a note. Lookups find what is fresh or
-/// is to be served stale, and [`hold_any`](Self::hold_any) also what is to be kept. A lookup takes out what is past all of
-/// that (it is gone), and so does the sweeping of its page. Eviction lets nothing stay that is past its ttl.
+/// **Lifetimes.** [`insert_entry`](Self::insert_entry) stores a value with a [`Life`] and a note.
+/// Lookups find entries that are fresh or may be served stale, and [`hold_any`](Self::hold_any)
+/// also those that are only kept. An entry past all of that is gone: a lookup takes it out, and so
+/// does the sweeping of its page. Eviction never lets an entry past its ttl stay.
 ///
-/// **Scans.** [`scan`](Self::scan) walks the cache in batches, the main queue first and in it the youngest, beside
-/// lookups and changes.
+/// **Scans.** [`scan`](Self::scan) walks the cache in batches beside lookups and changes: the main
+/// queue first, and its youngest entries first.
 ///
-/// **Accounts.** [`bytes`](Self::bytes) is the sum of what an allocator gives for the blocks, by sizes of which there
-/// are eight to each doubling, and of a share of bookkeeping for each block and each entry. It is never above the
-/// [`capacity`](Self::capacity) when no insertion is running. The unused rest of an open page is part of it: two of up to
-/// 8 KiB in each shard. So are the marks of keys that have left, three bytes for each entry. The shadow caches, of about 19 KiB, are
-/// not part of it, but of what the capacity bounds.
+/// **Accounts.** [`bytes`](Self::bytes) is the sum of what an allocator gives for the blocks, by
+/// sizes of which there are eight to each doubling, and of a share of bookkeeping for each block
+/// and each entry. It is never above the [`capacity`](Self::capacity) when no insertion is
+/// running. It includes the unused rest of open pages, two of up to 8 KiB in each shard, and the
+/// marks of evicted keys, three bytes for each entry. It does not include the shadow caches of
+/// about 19 KiB, but the capacity bounds them.
 ///
-/// What to know:
+/// Notes for users:
 ///
-/// - A value that was handed out keeps its page, as long as it is held: up to 4 KiB that the budget does not count.
-/// - Values of up to about 1 KiB are copied as they are stored, so a small slice of a large buffer does not keep the
-///   buffer. A hit that finds its value in an open page copies it too; after 64 such hits the page is closed early.
-/// - Work under a shard's lock is bounded (a page of 64 entries moved or evicted, and a page or two swept), but for the
-///   growing and shrinking of its index and of the marks, as in any hash table. An insertion lets 256 entries stay at most.
-/// - Where values of changing lengths are overwritten all the time, up to half of the pages may be holes.
+/// - A value that a caller holds keeps its page alive: up to 4 KiB that the budget does not count.
+/// - Values of up to about 1 KiB are copied when they are stored, so a small slice of a large
+///   buffer does not keep the buffer alive. A hit that finds its value in an open page copies it
+///   too; after 64 such hits the page is closed early.
+/// - Work under a shard's lock is bounded (a page of 64 entries moved or evicted, and a page or
+///   two swept), except for the growing and shrinking of its index and of the marks, as in any
+///   hash table. An insertion lets at most 256 entries stay.
+/// - If values of changing lengths are overwritten all the time, up to half of the pages may be
+///   holes.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -116,7 +127,7 @@ pub struct PagedCache<S = Xxh3State> {
     hasher: S,
     clock: Clock,
     layout: Layout,
-    /// Held while lives are lowered.
+    /// Held while lifetimes are lowered.
     shortening: Mutex<()>,
 }
 
@@ -132,7 +143,8 @@ impl PagedCache {
 }
 
 impl<S: BuildHasher> PagedCache<S> {
-    /// A cache with a hasher of your own. It must be good in all bits: they choose shard and slot as they are.
+    /// A cache with a hasher of your own. It must be good in all bits: they choose shard and slot
+    /// directly.
     pub fn with_hasher(options: Options, hasher: S) -> Self {
         let (shards, capacity) = (options.effective_shards(), options.effective_capacity());
         let layout = Layout::of(capacity, shards);
@@ -148,48 +160,52 @@ impl<S: BuildHasher> PagedCache<S> {
         }
     }
 
-    /// The value of a key, if it is fresh or past its ttl for less than [`serve_stale`](Life::serve_stale).
+    /// The value of a key, if it is fresh or past its ttl for less than
+    /// [`serve_stale`](Life::serve_stale).
     pub fn get(&self, key: &[u8]) -> Option<Bytes> {
         self.read(key, |found, _| found.value.to_bytes())
     }
 
-    /// What `read` makes of a key's value. Counts and notes the use as [`get`](Self::get) does.
+    /// The result of `read` for a key's value. Counts, and records the use, like
+    /// [`get`](Self::get).
     ///
     /// `read` runs under the shard's lock: using the same cache in it may deadlock.
     pub fn get_with<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Option<R> {
         self.read(key, |found, _| read(found.value.as_slice()))
     }
 
-    /// The value of a key with the time it has left. Counts and notes the use as [`get`](Self::get) does.
+    /// The value of a key with the time it has left. Counts, and records the use, like
+    /// [`get`](Self::get).
     pub fn get_entry(&self, key: &[u8]) -> Option<Hit<Bytes>> {
         self.read(key, hit)
     }
 
-    /// All that there is of a key, found, counted and noted as a use as [`get`](Self::get) does it. What is only
-    /// [kept](Life::keep_stale) is a miss, and stays.
+    /// The whole entry of a key. Finds, counts and records the use like [`get`](Self::get). An
+    /// entry that is only [kept](Life::keep_stale) is a miss, and stays.
     pub fn hold(&self, key: &[u8]) -> Option<Held> {
         self.read(key, hold)
     }
 
-    /// What `read` makes of all that [`hold`](Self::hold) would give, without giving it. `read` runs under the shard's lock:
-    /// using the same cache in it may deadlock.
+    /// The result of `read` for the entry that [`hold`](Self::hold) would return, without making
+    /// an owned one. `read` runs under the shard's lock: using the same cache in it may deadlock.
     #[inline]
     pub fn hold_with<R>(&self, key: &[u8], read: impl FnOnce(Holding<'_, '_>) -> R) -> Option<R> {
         self.read(key, |found, left| read(Holding { found, left }))
     }
 
-    /// All that there is of a key, also where it is only [kept](Life::keep_stale); neither counted nor taken as a use.
+    /// The whole entry of a key, even if it is only [kept](Life::keep_stale); neither counted nor
+    /// a use.
     pub fn hold_any(&self, key: &[u8]) -> Option<Held> {
         let is_there = |found: &Found<'_>, expired| !found.terms.is_gone(expired);
         self.look(key, is_there, hold)
     }
 
-    /// As [`get_entry`](Self::get_entry), but neither counted nor taken as a use; an expired entry stays.
+    /// Like [`get_entry`](Self::get_entry), but neither counted nor a use; an expired entry stays.
     pub fn peek(&self, key: &[u8]) -> Option<Hit<Bytes>> {
         self.look(key, is_served, hit)
     }
 
-    /// Whether lookups would find a value; neither counted nor taken as a use.
+    /// Whether lookups would find a value; neither counted nor a use.
     pub fn contains(&self, key: &[u8]) -> bool {
         self.look(key, is_served, |_, _| ()).is_some()
     }
@@ -199,7 +215,8 @@ impl<S: BuildHasher> PagedCache<S> {
         self.insert_with_ttl(key, value, None)
     }
 
-    /// Stores a value that expires after `ttl`, counted from now; see [`insert_entry`](Self::insert_entry).
+    /// Stores a value that expires after `ttl`, counted from now; see
+    /// [`insert_entry`](Self::insert_entry).
     pub fn insert_with_ttl(&self, key: &[u8], value: Bytes, ttl: Option<Duration>) -> Insertion {
         let life = Life {
             ttl,
@@ -208,11 +225,13 @@ impl<S: BuildHasher> PagedCache<S> {
         self.insert_entry(key, value, &life, &[])
     }
 
-    /// Stores a value as the newest of its shard, or over the key's older one as a use of it, and evicts others until the
-    /// total fits. With it goes a note: bytes that come back with it, and take part of the budget as it does.
+    /// Stores a value as the newest of its shard, or over the key's older one as a use of it, and
+    /// evicts others until the total fits. The note is stored with it: lookups return it with the
+    /// value, and it takes part of the budget as well.
     ///
-    /// A value whose `life` is over as it begins is not stored, and one with a note longer than
-    /// [`MAX_NOTE`](PagedCache::MAX_NOTE) is refused. Either way an older value of the key is removed.
+    /// A value whose `life` is already over is not stored, and one with a note longer than
+    /// [`MAX_NOTE`](PagedCache::MAX_NOTE) is refused. In both cases an older value of the key is
+    /// removed.
     pub fn insert_entry(&self, key: &[u8], value: Bytes, life: &Life, note: &[u8]) -> Insertion {
         let (hash, tag, home) = self.locate(key);
         if life.is_nothing() {
@@ -254,7 +273,7 @@ impl<S: BuildHasher> PagedCache<S> {
             let mut log = self.shards[home].lock();
             let mut now = self.now();
             let overwrote = log.insert(tag, key, fresh, &mut now, &self.shared, &mut blocks);
-            // Mostly all that `make_room` would do, without locking again.
+            // Usually this is all that `make_room` would do, without locking again.
             if self.shared.budget().is_over()
                 && let due = self.shared.due(Some(home))
                 && due.shard == home
@@ -284,14 +303,14 @@ impl<S: BuildHasher> PagedCache<S> {
         }
     }
 
-    /// Takes a key out, and returns its value if [`get`](Self::get) would have found that. What was gone is counted as an
-    /// eviction.
+    /// Takes a key out, and returns its value if [`get`](Self::get) would have found it. An entry
+    /// that was gone is counted as an eviction.
     pub fn remove(&self, key: &[u8]) -> Option<Bytes> {
         let (_, tag, home) = self.locate(key);
         self.take(tag, key, home, false)
     }
 
-    /// Removes every entry that is there when its shard's turn comes, and frees the index.
+    /// Removes every entry that exists when its shard is cleared, and frees the index.
     pub fn clear(&self) {
         let mut dropped = Dropped::default();
         for shard in &self.shards {
@@ -302,7 +321,8 @@ impl<S: BuildHasher> PagedCache<S> {
         dropped.finish();
     }
 
-    /// The number of entries, expired ones that nobody has come upon included. Takes each lock in turn.
+    /// The number of entries, including expired ones that have not been found. Takes each lock in
+    /// turn.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.share().len()).sum()
     }
@@ -312,13 +332,13 @@ impl<S: BuildHasher> PagedCache<S> {
         self.len() == 0
     }
 
-    /// What the entries take. Takes no lock.
+    /// The bytes of the entries. Takes no lock.
     pub fn bytes(&self) -> u64 {
         self.shared.bytes()
     }
 
-    /// How many insertions brought back a key that had left not long before, without having been used enough to stay. With a
-    /// little more room it would have been there still. Takes no lock.
+    /// How many insertions stored a key that had been evicted recently, without having been used
+    /// enough to stay. With a little more room it would still have been there. Takes no lock.
     pub fn recalls(&self) -> u64 {
         self.shared.recalls()
     }
@@ -337,7 +357,8 @@ impl<S: BuildHasher> PagedCache<S> {
         sum
     }
 
-    /// Of the only hash of an operation, the part that the index keeps, and the shard that it chooses.
+    /// From the only hash of an operation, the part that the index keeps, and the shard that it
+    /// chooses.
     #[inline(always)]
     fn locate(&self, key: &[u8]) -> (u64, Tag, usize) {
         let hash = self.hash(key);
@@ -345,7 +366,7 @@ impl<S: BuildHasher> PagedCache<S> {
     }
 
     fn hash(&self, key: &[u8]) -> u64 {
-        // Without the length that a slice's `Hash` puts before it: nothing comes after.
+        // Without the length that a slice's `Hash` writes first: nothing follows.
         let mut hasher = self.hasher.build_hasher();
         hasher.write(key);
         hasher.finish()
@@ -378,7 +399,7 @@ impl<S: BuildHasher> PagedCache<S> {
         let len = found.value.len();
         let answer = read(&found, left);
         drop(log);
-        // What was used often of late is hit by every setting.
+        // A key that was used often recently is hit in every setting.
         if is_news && self.shared.policy().samples(hash) {
             self.observe(tag, self.layout.footprint(key.len(), len), false);
         }
@@ -388,7 +409,7 @@ impl<S: BuildHasher> PagedCache<S> {
         Some(answer)
     }
 
-    /// Tells the policy of an access to a key of its sample.
+    /// Reports an access to a key of the sample to the policy.
     #[cold]
     fn observe(&self, tag: Tag, len: u64, is_insertion: bool) {
         let charge = self.shared.policy().observe(tag, len, is_insertion, || {
@@ -422,11 +443,11 @@ impl<S: BuildHasher> PagedCache<S> {
         dropped.finish();
     }
 
-    /// Takes out an entry that a lookup has found gone, and unlocked.
+    /// Takes out an entry that a lookup has found gone, after unlocking.
     ///
-    /// Since then another thread may have done what it likes: stored a fresh value under the key (which stays: the deadline
-    /// is looked at again), or taken the one that was gone out (and counted it). The lookup is a miss in any case, as it was when
-    /// it looked.
+    /// Since then another thread may have made any change: stored a fresh value under the key
+    /// (which stays: the deadline is checked again), or taken the expired one out (and counted
+    /// it). The lookup is a miss in any case, as it was at its own time.
     #[cold]
     fn remove_gone(&self, tag: Tag, key: &[u8], home: usize) {
         self.take(tag, key, home, true);
@@ -451,7 +472,7 @@ impl<S: BuildHasher> PagedCache<S> {
         value
     }
 
-    /// What `read` makes of a key, where it is fresh or `finds` it past its ttl.
+    /// The result of `read` for a key, if it is fresh or `finds` accepts it past its ttl.
     fn look<R>(
         &self,
         key: &[u8],

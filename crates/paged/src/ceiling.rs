@@ -3,7 +3,7 @@ use gaggle_shards::Deadline;
 use crate::terms::{self, Terms, Windows};
 use crate::{Clock, Life};
 
-/// What the lives of entries are lowered to.
+/// The ceiling to which the lifetimes of entries are lowered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ceiling {
     /// An entry that ends later than this
@@ -14,7 +14,7 @@ pub(crate) struct Ceiling {
 }
 
 impl Ceiling {
-    /// A life that begins now.
+    /// A lifetime that begins now.
     pub(crate) fn of(longest: &Life, clock: &Clock) -> Self {
         let end = Deadline::after(longest.ttl, clock);
         Self {
@@ -24,7 +24,7 @@ impl Ceiling {
         }
     }
 
-    /// The same with another end for what ends too late.
+    /// Sets another end for entries that end too late.
     pub(crate) fn ending(self, end: Deadline) -> Self {
         Self {
             end: end.min(self.longest),
@@ -40,13 +40,13 @@ impl Ceiling {
         }
     }
 
-    /// Lowers the windows of the extras that bytes begin with.
+    /// Lowers the windows of the extras at the start of `bytes`.
     pub(crate) fn lower_windows(&self, bytes: &mut [u8]) {
         let lower = terms::windows(bytes).at_most(self.windows);
         terms::set_windows(bytes, lower);
     }
 
-    /// Whether terms are of a longer life.
+    /// Whether terms have a longer lifetime.
     pub(crate) fn is_below(&self, terms: Terms<'_>) -> bool {
         let windows = terms::windows(terms.extras);
         terms.deadline > self.longest || windows.at_most(self.windows) != windows

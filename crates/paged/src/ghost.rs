@@ -1,17 +1,18 @@
-//! The keys that have left the small queue of late, by a few bits of each: what is asked for again soon after goes straight
-//! into the main queue.
+//! The keys that have recently left the small queue, by a few bits of each: a key that is inserted
+//! again soon is stored directly in the main queue.
 
 use crate::place::Tag;
 
-/// A bucket: a mark of each key, and in the last slot how many marks were ever written, modulo [`MARKS`]. A cache line.
+/// A bucket: a mark of each key, and in the last slot how many marks were ever written, modulo
+/// [`MARKS`]. A cache line.
 type Bucket = [u16; MARKS + 1];
 
 const MARKS: usize = 31;
 
 /// A first-in, first-out memory of keys, in buckets that each overwrite their own oldest mark.
 ///
-/// A mark has sixteen bits of the key's tag. Another key is taken for one that is remembered in about one lookup of two
-/// thousand, which costs nothing but a place in the main queue.
+/// A mark has sixteen bits of the key's tag. Another key is mistaken for a remembered one in about
+/// one lookup of two thousand, which costs only a place in the main queue.
 #[derive(Default)]
 pub(crate) struct Ghost {
     buckets: Vec<Bucket>,
@@ -21,16 +22,17 @@ pub(crate) struct Ghost {
 const EMPTY: u16 = 0;
 
 impl Ghost {
-    /// How many keys are remembered for each hundred that are held. Fewer forget a key before it is asked for again; with more,
-    /// what is asked for at long intervals drives out what is asked for often.
+    /// How many keys are remembered for each hundred that are held. With fewer, a key is forgotten
+    /// before it is requested again; with more, keys requested at long intervals displace keys
+    /// requested often.
     const KEYS_PER_HUNDRED: usize = 135;
 
-    /// What it takes, in bytes.
+    /// Its bytes.
     pub(crate) fn bytes(&self) -> u64 {
         (self.buckets.capacity() * size_of::<Bucket>()) as u64
     }
 
-    /// Remembers a key that has left a shard which holds that many entries.
+    /// Remembers a key that has left a shard with `held` entries.
     pub(crate) fn remember(&mut self, tag: Tag, held: usize) {
         self.grow(held);
         let mark = mark(tag);
@@ -46,13 +48,14 @@ impl Ghost {
         }
     }
 
-    /// Whether a key is remembered; it is forgotten by that.
+    /// Whether a key is remembered; the call forgets it.
     pub(crate) fn recall(&mut self, tag: Tag) -> bool {
         let mark = mark(tag);
         let Some([marks @ .., _]) = self.bucket(tag) else {
             return false;
         };
-        // All of them, without a branch for each: mostly it is not there, and several are compared at a time.
+        // All of them, without a branch for each: usually it is not there, and several are
+        // compared at a time.
         let is_there = marks.iter().fold(false, |any, kept| any | (*kept == mark));
         if is_there && let Some(kept) = marks.iter_mut().find(|kept| **kept == mark) {
             *kept = EMPTY;
@@ -60,7 +63,7 @@ impl Ghost {
         is_there
     }
 
-    /// Has no more buckets than twice what so many entries need.
+    /// Reduces the buckets to at most twice what `held` entries need.
     pub(crate) fn shrink(&mut self, held: usize) {
         let need = Self::buckets_for(held);
         if need < self.buckets.len().div_ceil(2) {
@@ -68,8 +71,8 @@ impl Ghost {
         }
     }
 
-    /// Has as many buckets as so many entries need, or an eighth more. A shard asks for this as it fills, so that what this takes
-    /// comes little by little, and not all at the first key that leaves.
+    /// Grows to as many buckets as `held` entries need, or an eighth more. A shard calls this as
+    /// it fills, so that its size grows in small steps, and not all at the first evicted key.
     pub(crate) fn grow(&mut self, held: usize) {
         let need = Self::buckets_for(held);
         if need > self.buckets.len() {
@@ -77,18 +80,19 @@ impl Ghost {
         }
     }
 
-    /// How many keys a cache of so many entries remembers.
+    /// How many keys a cache of this many entries remembers.
     pub(crate) fn keys_for(held: usize) -> usize {
         held.saturating_mul(Self::KEYS_PER_HUNDRED) / 100
     }
 
     fn buckets_for(held: usize) -> usize {
-        // None for so few that one would be a large part of what they take.
+        // None for so few that one bucket would be a large part of their size.
         Self::keys_for(held) / MARKS
     }
 
-    /// Keys lie in the order of their tags, so that a bucket of the new size takes over the bucket that its keys were in. A mark
-    /// in a bucket that its key does not belong to is never asked for, and is overwritten in time.
+    /// Keys are in the order of their tags, so that a bucket of the new size takes over the bucket
+    /// that its keys were in. A mark in a bucket that its key does not belong to is never looked
+    /// up, and is overwritten in time.
     fn resize(&mut self, buckets: usize) {
         let old = self.buckets.len();
         let of = |n: usize| self.buckets.get(n * old / buckets).copied();

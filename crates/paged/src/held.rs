@@ -2,7 +2,7 @@ use bytes::Bytes;
 
 use crate::Life;
 
-/// All that a [`PagedCache`](crate::PagedCache) has of a key.
+/// The whole entry of a key in a [`PagedCache`](crate::PagedCache).
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,11 +34,12 @@ use crate::Life;
 pub struct Held {
     /// The value.
     pub value: Bytes,
-    /// What was stored with it; empty if nothing was.
+    /// The note that was stored with it; empty if there was none.
     pub note: Bytes,
-    /// What is left of its life. `ttl`: the time left, zero where it is stale. `serve_stale` and `keep_stale`: counted from
-    /// the end of the `ttl`, or from now where it is stale. `refresh_ahead`: as stored.
+    /// The rest of its lifetime. `ttl`: the time left, zero if it is stale. `serve_stale` and
+    /// `keep_stale`: counted from the end of the `ttl`, or from now if it is stale.
+    /// `refresh_ahead`: as stored.
     pub life: Life,
-    /// Whether it is fresh, but no longer than the `refresh_ahead` of its life.
+    /// Whether it is fresh, with at most the `refresh_ahead` of its lifetime left.
     pub due: bool,
 }

@@ -23,21 +23,22 @@ mod shorten;
 
 pub(crate) use self::evict::Passes;
 
-/// The entries of a shard: a log of blocks, and an index of where in it each key's entry lies.
+/// The entries of a shard: a log of blocks, and an index with the place of each key's entry in it.
 ///
-/// No foreign code is called here but the closures of lookups, before any change, and `Bytes::clone`. What is taken out is
-/// handed to the caller, to be dropped after unlocking.
+/// No user code is called here except the closures of lookups, before any change, and
+/// `Bytes::clone`. Entries taken out are returned to the caller, to be dropped after unlocking.
 #[repr(C)]
 pub(crate) struct Log {
-    // As far as a cache line goes beside the lock, what lookups do not read, and then, in the next line, what they do.
+    // First, in the rest of the lock's cache line, the fields that lookups do not read, and then,
+    // in the next line, those that they do.
     /// Which of the shards this is.
     number: usize,
     ghost: Ghost,
     index: HashTable<Place>,
     blocks: Blocks,
-    /// While lives are lowered: what that of an entry is lowered to as it is moved.
+    /// While lifetimes are lowered: the ceiling for entries that are moved.
     ceiling: Option<Ceiling>,
-    /// But for the hits and misses, which lookups count beside the lock.
+    /// Without the hits and misses, which lookups count beside the lock.
     pub(crate) stats: Stats,
 }
 
@@ -47,12 +48,12 @@ pub(crate) enum Fresh<'a> {
     Single(Single),
 }
 
-/// What an eviction leaves alone.
+/// The entry that an eviction spares.
 #[derive(Clone, Copy)]
 pub(crate) enum Spare<'a> {
     Nothing,
     Key(Tag, &'a [u8]),
-    /// The entry stored last, where it is not the only one.
+    /// The entry stored last, unless it is the only one.
     Youngest,
 }
 
@@ -61,21 +62,21 @@ struct Leaving<'a> {
     from: Location,
     queue: Queue,
     uses: u64,
-    /// In bytes, with its place in the index.
+    /// In bytes, including its place in the index.
     len: u64,
     terms: Terms<'a>,
 }
 
-/// What becomes of an entry whose page is taken out.
+/// What happens to an entry whose page is taken out.
 #[derive(Clone, Copy)]
 enum Fate {
-    /// It goes to that queue, with so many uses noted.
+    /// It moves to that queue, with this many uses.
     Stays(Queue, u64),
     /// It is evicted in that state.
     Leaves(State),
 }
 
-/// What a shard takes, and in that its small queue.
+/// The bytes of a shard, and of its small queue.
 #[derive(Clone, Copy)]
 struct Taken {
     all: u64,
@@ -83,7 +84,7 @@ struct Taken {
 }
 
 impl Log {
-    /// Below this the index is not made smaller.
+    /// A smaller index is not shrunk.
     const MIN_INDEX: usize = 64;
 
     pub(crate) fn new(number: usize, layout: Layout) -> Self {
@@ -101,12 +102,12 @@ impl Log {
         self.index.len()
     }
 
-    /// What all of it takes.
+    /// The bytes of the whole shard.
     pub(crate) fn bytes(&self) -> u64 {
         self.blocks.bytes() + self.index.len() as u64 * weight::ENTRY + self.ghost.bytes()
     }
 
-    /// What the entries take, without the unused rest of open pages.
+    /// The bytes of the entries, without the unused rest of open pages.
     pub(crate) fn content(&self) -> u64 {
         self.bytes().saturating_sub(self.blocks.unused())
     }
@@ -143,7 +144,8 @@ impl Log {
         self.settle(before, shared);
     }
 
-    /// Stores an entry as the youngest, or in the place of its key's older one; whether there was one.
+    /// Stores an entry as the youngest, or in place of its key's older one; returns whether there
+    /// was one.
     pub(crate) fn insert(
         &mut self,
         tag: Tag,
@@ -153,7 +155,7 @@ impl Log {
         shared: &Shared,
         dropped: &mut Vec<Block>,
     ) -> bool {
-        // The numbers of blocks have an end, though far beyond usual budgets.
+        // The numbers of blocks are limited, though far beyond usual budgets.
         let mut passes = Passes::default();
         while self.blocks.are_full()
             && self
@@ -188,7 +190,7 @@ impl Log {
             Fresh::Small(small) => self.blocks.append(queue, small, shared),
         };
         if let Some(old) = old {
-            // A use, which the new place at the end is worth.
+            // This counts as a use, for which it gets the new place at the end.
             let is_old = |place: &Place| place.location() == old;
             if let Some(place) = self.index.find_mut(tag.hash(), is_old) {
                 *place = Place::new(tag, place.uses(), location);
@@ -206,8 +208,8 @@ impl Log {
         old.is_some()
     }
 
-    /// Where an entry goes that is stored: where its key's older one is, or straight into the main queue if its key has left the
-    /// small one of late.
+    /// The queue of a new entry: that of its key's older one, or directly the main queue if its
+    /// key has recently left the small one.
     fn queue_for(&mut self, tag: Tag, old: Option<Location>, shared: &Shared) -> Queue {
         let old = old.and_then(|old| self.blocks.get(old.block()));
         if let Some(queue) = old.and_then(Block::queue) {
@@ -224,7 +226,8 @@ impl Log {
         }
     }
 
-    /// Takes out a key, or only if it is gone; returns its value, unless lookups would not find that.
+    /// Takes out a key, or only if it is gone; returns its value, unless lookups would not find
+    /// it.
     pub(crate) fn remove(
         &mut self,
         tag: Tag,
@@ -264,7 +267,7 @@ impl Log {
         }
     }
 
-    /// Takes out everything, the index and the slots too.
+    /// Takes out everything, including the index and the slots.
     pub(crate) fn clear(&mut self, shared: &Shared) -> Self {
         let mut empty = Self::new(self.number, self.blocks.layout());
         empty.stats = self.stats;
@@ -280,7 +283,8 @@ impl Log {
         self.blocks.into_all()
     }
 
-    /// Takes a page out, and moves each of its entries where `fate` says, or evicts it. Returns the page.
+    /// Takes a page out, and moves each of its entries as `fate` decides, or evicts it. Returns
+    /// the page.
     fn rewrite(
         &mut self,
         number: u32,
@@ -288,7 +292,8 @@ impl Log {
         mut fate: impl FnMut(&Leaving<'_>) -> Fate,
         mut moved: impl FnMut(Location, Location),
     ) -> Option<Block> {
-        // Its number is not given to another page meanwhile: a location is of this page, or of a later one.
+        // Its number is not given to another page meanwhile: a location is in this page, or in a
+        // later one.
         let block = self.blocks.lift(number, shared);
         if let Some(Block::Page(_, page)) = &block {
             let (records, values) = page.parts();
@@ -342,11 +347,13 @@ impl Log {
         block
     }
 
-    /// Makes room in the index for one more entry, where it would otherwise grow for want of slots never used.
+    /// Makes room in the index for one more entry, if it would otherwise grow although it has
+    /// unused slots.
     ///
-    /// Removed entries leave marks in the table, which count against its growth. `hashbrown` clears them away only where the
-    /// table is no more than half full, and otherwise takes twice the slots: over a long time of insertions and evictions
-    /// every table would come to be a quarter full, at twice the price that entries are charged for.
+    /// Removed entries leave marks in the table, which count against its growth. `hashbrown`
+    /// removes them only if the table is at most half full, and otherwise doubles the slots: after
+    /// many insertions and evictions every table would be a quarter full, at twice the price that
+    /// entries are charged for.
     fn make_place(&mut self) {
         let (len, slots) = (self.index.len(), self.index.num_buckets());
         if len < self.index.capacity() || len * weight::FULLEST.1 > slots * weight::FULLEST.0 {
@@ -358,7 +365,8 @@ impl Log {
         }
     }
 
-    /// What each change ends with: no page is more holes than entries, and the index not much too large.
+    /// The last step of each change: no page has more holes than entries, and the index is not
+    /// much too large.
     fn tidy(&mut self, now: &mut Now<'_>, shared: &Shared, dropped: &mut Vec<Block>) {
         while let Some(number) = self.blocks.pop_sparse() {
             let keep = |entry: &Leaving<'_>| match entry.terms.state(now) {
@@ -367,13 +375,15 @@ impl Log {
             };
             dropped.extend(self.rewrite(number, shared, keep, |_, _| ()));
         }
-        // It was four times as large as it is charged for: the entries have become fewer and larger.
+        // It was four times as large as it is charged for: the entries have become fewer and
+        // larger.
         if self.index.capacity() > Self::MIN_INDEX.max(8 * self.index.len()) {
             self.index.shrink_to(2 * self.index.len(), rehash);
         }
     }
 
-    /// What each change ends with, too: the accounts, and the ages that the shards are compared by.
+    /// The last step of each change, too: the accounts, and the ages by which the shards are
+    /// compared.
     fn settle(&self, before: Taken, shared: &Shared) {
         let after = self.taken();
         shared.exchange(
@@ -439,7 +449,7 @@ impl Log {
         self.index.num_buckets()
     }
 
-    /// Everything that is kept twice agrees; returns what the shard takes.
+    /// Checks that all redundant state agrees; returns the bytes of the shard.
     pub(crate) fn audit(&self) -> u64 {
         let mut live = std::collections::HashMap::new();
         for place in &self.index {
@@ -462,7 +472,8 @@ fn find<'i, 'b>(
     tag: Tag,
     key: &[u8],
 ) -> Option<(&'i Place, Found<'b>)> {
-    // The tag alone is nearly always enough to tell, and the key is compared once there is no probing to remember.
+    // The tag alone nearly always decides, and the key is compared once there is no probing state
+    // to keep.
     let place = index.find(tag.hash(), |place| place.tag() == tag)?;
     match blocks.find(place.location(), key) {
         Some(found) => Some((place, found)),
@@ -470,7 +481,7 @@ fn find<'i, 'b>(
     }
 }
 
-/// Looks a key up among several of that tag.
+/// Looks a key up among several with that tag.
 #[cold]
 fn find_among<'i, 'b>(
     index: &'i HashTable<Place>,
@@ -488,8 +499,9 @@ fn find_among<'i, 'b>(
     Some((place, found?))
 }
 
-/// Whether a key that leaves that queue is remembered. Without a small queue those of the main one are, so that
-/// [`recalls`](Shared::recalls) goes on counting; such keys go to the main queue in any case.
+/// Whether a key that leaves that queue is remembered. Without a small queue those of the main one
+/// are, so that [`recalls`](Shared::recalls) continues to count; such keys are stored in the main
+/// queue in any case.
 fn is_remembered(queue: Queue, shared: &Shared) -> bool {
     queue == Queue::Small || !shared.policy().rules().has_small()
 }

@@ -1,25 +1,25 @@
 //! The order of blocks: lists over one array of links, by the numbers of the blocks.
 //!
-//! A list names the blocks at its ends, and the links are beside each other in one array, so that several lists cost no
-//! more than one. A block is in one list at most.
+//! A list names the blocks at its ends, and the links are next to each other in one array, so that
+//! several lists cost no more than one. A block is in at most one list.
 
 /// The links of every block, by its number.
 #[derive(Default)]
 pub(crate) struct Links(Vec<Link>);
 
-/// What a block has of its place in a list. Twelve bytes.
+/// A block's place in a list. Twelve bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Link {
-    /// The next older block, [`NONE`] for the oldest, or [`OUT`] where the block is in no list.
+    /// The next older block, [`NONE`] for the oldest, or [`OUT`] if the block is in no list.
     prev: u32,
     /// The next younger block, or [`NONE`] for the youngest.
     next: u32,
-    /// Since when it is where it is.
+    /// The time at which it took its place.
     since: u32,
 }
 
-/// Some of the blocks in an order. Which of them those are, it is for its owner to know: all methods take the links, and
-/// the same ones each time.
+/// Some of the blocks in an order. Its owner knows which ones: all methods take the links, and the
+/// same ones each time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct List {
     head: u32,
@@ -33,8 +33,8 @@ const NONE: u32 = u32::MAX;
 const OUT: u32 = u32::MAX - 1;
 
 impl Links {
-    /// Adds the link of the next number, in no list yet. Grows by an eighth, where `push` would double: the links are
-    /// charged for so much.
+    /// Adds the link of the next number, in no list yet. Grows by an eighth, where `push` would
+    /// double: the links are charged accordingly.
     pub(crate) fn add(&mut self) {
         let count = self.0.len();
         if count == self.0.capacity() {
@@ -47,13 +47,13 @@ impl Links {
         });
     }
 
-    /// Since when a block is where it is in its list; `None` if it is in none.
+    /// The time at which a block took its place in its list; `None` if it is in none.
     pub(crate) fn since(&self, number: u32) -> Option<u32> {
         let link = self.0.get(number as usize)?;
         (link.prev != OUT).then_some(link.since)
     }
 
-    /// A link that there is: numbers are those of `add`.
+    /// An existing link: numbers are those of `add`.
     fn at(&mut self, number: u32) -> &mut Link {
         &mut self.0[number as usize]
     }
@@ -78,12 +78,12 @@ impl List {
         self.len == 0
     }
 
-    /// The oldest block, and since when it is where it is.
+    /// The oldest block, and the time at which it took its place.
     pub(crate) fn front(&self, links: &Links) -> Option<(u32, u32)> {
         Some((self.head, links.since(self.head)?))
     }
 
-    /// Puts in a block that is in no list, as the youngest.
+    /// Adds a block that is in no list, as the youngest.
     pub(crate) fn push_back(&mut self, links: &mut Links, number: u32, since: u32) {
         debug_assert!(links.since(number).is_none(), "in a list already");
         let (prev, next) = (self.tail, NONE);
@@ -96,7 +96,7 @@ impl List {
         self.len += 1;
     }
 
-    /// Takes a block out of this list; whether it was in one.
+    /// Takes a block out of this list; returns whether it was in one.
     pub(crate) fn remove(&mut self, links: &mut Links, number: u32) -> bool {
         if links.since(number).is_none() {
             return false;

@@ -1,17 +1,19 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Where an entry lies, as the index keeps it, in one word: 28 bits of the key's hash, two for the uses, 24 for the block
-/// and ten for the place in it.
+/// The place of an entry, as the index keeps it, in one word: 28 bits of the key's hash, two for
+/// the uses, 24 for the block and ten for the place in it.
 ///
-/// The uses are here since a hit reads this word anyway, and since an eviction has to look it up anyway.
+/// The uses are here because a hit reads this word anyway, and an eviction has to look it up
+/// anyway.
 #[derive(Debug)]
 pub(crate) struct Place(AtomicU64);
 
-/// Where an entry lies: the number of a block and, in a page, the offset of the record.
+/// The location of an entry: the number of a block and, in a page, the offset of the record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Location(u64);
 
-/// The part of a key's hash that the index keeps. Keys that agree in it are told apart by looking at them.
+/// The part of a key's hash that the index keeps. Keys with the same tag are distinguished by
+/// comparing them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Tag(u32);
 
@@ -43,8 +45,8 @@ impl Tag {
         Self(bits)
     }
 
-    /// What the table is asked with: it takes the group of slots from the low bits and its own tag from the seven highest,
-    /// which are the same bits only beyond two million entries in a shard.
+    /// The hash for the table: it takes the group of slots from the low bits and its own tag from
+    /// the seven highest, which overlap only beyond two million entries in a shard.
     #[inline]
     pub(crate) fn hash(self) -> u64 {
         u64::from(self.0) | u64::from(self.0) << TAG_SHIFT
@@ -52,11 +54,11 @@ impl Tag {
 }
 
 impl Location {
-    /// Blocks in a shard: the numbers that there are.
+    /// The number of block numbers in a shard.
     pub(crate) const MAX_BLOCKS: usize = 1 << BLOCK_BITS;
     /// Records begin at multiples of this, in bytes.
     pub(crate) const GRANULARITY: usize = 4;
-    /// The largest page whose every record can be told, in bytes.
+    /// The largest page in which every record has an offset, in bytes.
     pub(crate) const MAX_PAGE: usize = Self::GRANULARITY << OFFSET_BITS;
 
     #[inline]
@@ -79,7 +81,7 @@ impl Location {
 }
 
 impl Place {
-    /// With one, a key asked for a thousand times goes as soon as a key asked for once.
+    /// With one, a key used a thousand times is evicted as soon as a key used once.
     pub(crate) const MAX_USES: u64 = 3;
 
     #[inline]
@@ -110,8 +112,9 @@ impl Place {
         (self.word() & USES) / USE
     }
 
-    /// Notes a use, and says whether that is news. Writes only if that is news, and without a read-modify-write, which is many times dearer: of two hits
-    /// at the same instant one may be lost. Nothing but the uses changes while the lock is shared.
+    /// Records a use, and returns whether that is news. Writes only then, and without a
+    /// read-modify-write, which is many times more expensive: of two hits at the same instant one
+    /// may be lost. Only the uses change while the lock is shared.
     #[inline]
     pub(crate) fn note_use(&self) -> bool {
         let word = self.word();
@@ -122,7 +125,7 @@ impl Place {
         is_news
     }
 
-    /// Leaves so many uses noted.
+    /// Sets the number of uses.
     pub(crate) fn set_uses(&mut self, uses: u64) {
         let word = self.0.get_mut();
         *word = (*word & !USES) | (uses.min(Self::MAX_USES) * USE);

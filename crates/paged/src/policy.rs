@@ -1,4 +1,4 @@
-//! What decides which entries stay: S3-FIFO by the page, in one of four settings.
+//! The policy that decides which entries stay: S3-FIFO by the page, in one of four settings.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -14,9 +14,10 @@ mod shadow;
 
 /// The setting of a cache, and the duel that chooses it.
 ///
-/// No setting is right for all: a loop just larger than the cache wants a tiny small queue, a working set that moves on wants
-/// new entries to stay for long. So a sample of the keys runs through four shadow caches, one for each setting, which hold no
-/// values; the cache follows the one that misses least.
+/// No setting is right for all programs: a loop just larger than the cache needs a tiny small
+/// queue, a working set that moves needs new entries to stay for long. A sample of the keys
+/// therefore runs through four shadow caches, one for each setting, which hold no values; the
+/// cache follows the one with the fewest misses.
 pub(crate) struct Policy {
     /// An index of [`SETTINGS`].
     setting: AtomicU8,
@@ -27,11 +28,11 @@ pub(crate) struct Policy {
     duel: Mutex<Duel>,
 }
 
-/// How much a cache holds.
+/// The size of a cache.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
     pub(crate) entries: u64,
-    /// What they take, without the unused rest of open pages.
+    /// Their bytes, without the unused rest of open pages.
     pub(crate) bytes: u64,
     pub(crate) capacity: u64,
 }
@@ -39,13 +40,13 @@ pub(crate) struct Extent {
 impl Policy {
     /// A smaller cache has no shadows: they would take too much of it.
     pub(crate) const LEAST: u64 = 8 << 10;
-    /// How many entries a shadow has room for, or up to twice as many, in a cache of fewer than `MANY`. (Fewer where a quarter of
-    /// the keys are fewer.)
+    /// A shadow's room in entries, or up to twice as many, in a cache of fewer than `MANY`. (Fewer
+    /// if a quarter of the keys are fewer.)
     const FEW_ENTRIES: u64 = 128;
-    /// In a larger one.
+    /// The same in a larger cache.
     const ENTRIES: u64 = 256;
     const MANY: u64 = 16_384;
-    /// The largest part of the keys that is in the sample: one in so many.
+    /// The largest part of the keys in the sample: one in this many.
     const ONE_IN: u64 = 4;
     /// The smallest part.
     const LEAST_OFTEN: u64 = 1 << 30;
@@ -75,7 +76,8 @@ impl Policy {
         }
     }
 
-    /// Whether a key's accesses are to be [told](Self::observe). `hash` is the key's, whose low bits are its tag.
+    /// Whether a key's accesses have to be [observed](Self::observe). `hash` is the key's, whose
+    /// low bits are its tag.
     #[inline]
     pub(crate) fn samples(&self, hash: u64) -> bool {
         #[expect(clippy::cast_possible_truncation, reason = "the bits above the tag")]
@@ -83,8 +85,9 @@ impl Policy {
         bits & self.sample.load(Ordering::Relaxed) == 0
     }
 
-    /// A key of the sample, with an entry of that length, was found or stored. What the shadows took and take is for the caller to
-    /// charge. They grow only if they `may`, and an access before that is left out.
+    /// A key of the sample, with an entry of that length, was found or stored. The caller charges
+    /// the bytes that the shadows took and take. They grow only if they `may`, and an access
+    /// before that is left out.
     #[cold]
     pub(crate) fn observe(
         &self,
@@ -93,7 +96,7 @@ impl Policy {
         may_grow: bool,
         extent: impl FnOnce() -> Extent,
     ) -> Charge {
-        // Whoever finds it taken leaves one access out: nobody waits for statistics.
+        // If another thread holds it, this access is left out: no caller waits for statistics.
         let Ok(mut duel) = self.duel.try_lock() else {
             return Charge::default();
         };
@@ -116,14 +119,14 @@ impl Policy {
         }
     }
 
-    /// Writes only what is new: every insertion reads it.
+    /// Writes only changes: every insertion reads it.
     fn follow(&self, duel: &Duel) {
         if self.setting.load(Ordering::Relaxed) != duel.setting() {
             self.setting.store(duel.setting(), Ordering::Relaxed);
         }
     }
 
-    /// Forgets what the shadows have seen; what they took.
+    /// Forgets what the shadows have seen; returns the bytes they took.
     pub(crate) fn clear(&self) -> Charge {
         let mut duel = self.duel.lock().unwrap_or_else(PoisonError::into_inner);
         let freed = duel.bytes();
@@ -133,7 +136,8 @@ impl Policy {
         Charge { freed, charged: 0 }
     }
 
-    /// The sample is such that the shadows are of a fixed range of sizes, whatever that of the cache.
+    /// Sizes the sample so that the shadows are of a fixed range of sizes, whatever that of the
+    /// cache.
     fn fit(&self, duel: &mut Duel, extent: Extent) {
         let mean = (extent.bytes / extent.entries.max(1)).max(1);
         let room = extent.capacity / mean;
@@ -143,16 +147,17 @@ impl Policy {
         } else {
             Self::ENTRIES
         };
-        // Within an eighth it stays as it is, rather than change to and fro.
+        // Within an eighth it stays, to avoid changing it back and forth.
         let is_right = (each - each / 8..2 * each + each / 4).contains(&(room / one_in));
         if !is_right {
             let wanted = 1 << (room / each).max(1).ilog2();
-            // Not at once: the first few entries say little, and a sample that is too small is asked too rarely to notice.
+            // Not immediately: the first few entries say little, and a sample that is too small is
+            // accessed too rarely to notice.
             let wanted = wanted
                 .clamp(Self::ONE_IN, Self::LEAST_OFTEN)
                 .min(2 * one_in);
             if wanted != one_in {
-                // Of the keys that the shadows hold, some would not be asked for any more.
+                // Some of the keys in the shadows would no longer be in the sample.
                 duel.forget();
                 one_in = wanted;
             }
@@ -164,7 +169,8 @@ impl Policy {
         duel.fit(mean, room / one_in);
     }
 
-    /// Follows a setting, for entries of that mean length, until the next access to a key of the sample.
+    /// Follows a setting, for entries of that mean length, until the next access to a key of the
+    /// sample.
     #[cfg(test)]
     pub(crate) fn force(&self, setting: u8, mean: u32) {
         self.setting.store(setting, Ordering::Relaxed);
@@ -177,7 +183,7 @@ impl Policy {
     }
 }
 
-/// What was taken and is taken, in bytes.
+/// The bytes before and after a change.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub(crate) struct Charge {
     pub(crate) freed: u64,

@@ -1,9 +1,10 @@
-/// Where in the order a block is, as in S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", 2023).
+/// The queue of a block, as in S3-FIFO (Yang et al., "FIFO queues are all you need for cache
+/// eviction", 2023).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Queue {
-    /// Entries that were stored of late, and have yet to be used.
+    /// Entries that were stored recently, and not used yet.
     Small,
-    /// Entries that were used, or that came back soon after they had left.
+    /// Entries that were used, or were inserted again soon after they had been evicted.
     Main,
 }
 

@@ -5,18 +5,19 @@ use gaggle_shards::Deadline;
 use crate::place::{Location, Tag};
 use crate::terms::{self, Terms};
 
-/// An entry in a page: one word, the deadline if it has one, the extras if it has any, the key. The value is in the page's
-/// other buffer.
+/// An entry in a page: one word, the deadline if it has one, the extras if it has any, the key.
+/// The value is in the page's other buffer.
 ///
-/// Keys and values lie apart so that lookups, and evictions of what nobody used, read a few dense cache lines and no value.
+/// Keys and values are apart so that lookups, and evictions of unused entries, read a few dense
+/// cache lines and no value.
 #[derive(Clone, Debug)]
 pub(crate) struct Record<'a> {
     pub(crate) tag: Tag,
     pub(crate) key: &'a [u8],
     pub(crate) terms: Terms<'a>,
-    /// Where the value is.
+    /// The place of the value.
     pub(crate) value: Range<usize>,
-    /// Where the next record begins.
+    /// The start of the next record.
     pub(crate) end: usize,
 }
 
@@ -30,7 +31,7 @@ pub(crate) struct Small<'a> {
 }
 
 impl Small<'_> {
-    /// What its record takes, in bytes.
+    /// The length of its record, in bytes.
     pub(crate) fn record_len(&self) -> usize {
         Record::len(self.key, self.terms)
     }
@@ -46,15 +47,15 @@ impl Small<'_> {
         }
         records.extend_from_slice(self.terms.extras);
         records.extend_from_slice(self.key);
-        // Three bytes at most: fewer than a call would be worth.
+        // At most three bytes: a call would cost more.
         while !records.len().is_multiple_of(Location::GRANULARITY) {
             records.push(0);
         }
     }
 }
 
-/// The word: 28 bits of tag, eleven for the length of the key, eleven for that of the value, twelve for its start, whether
-/// there is a deadline, and whether there are extras.
+/// The word: 28 bits of tag, eleven for the length of the key, eleven for that of the value,
+/// twelve for its start, whether there is a deadline, and whether there are extras.
 #[derive(Clone, Copy)]
 struct Head(u64);
 
@@ -107,7 +108,7 @@ impl Head {
 }
 
 impl<'a> Record<'a> {
-    /// What a record takes besides its value, in bytes.
+    /// The length of a record without its value, in bytes.
     pub(crate) fn len(key: &[u8], terms: Terms<'_>) -> usize {
         extras_at(terms)
             .saturating_add(terms.extras.len())
@@ -123,7 +124,7 @@ impl<'a> Record<'a> {
         let head = Head(u64::from_le_bytes(*word));
         let mut deadline = Deadline::NEVER;
         let mut extras = &[][..];
-        // One question for all that have neither.
+        // One test for all that have neither.
         if head.0 & (HAS_DEADLINE | HAS_EXTRAS) != 0 {
             if head.0 & HAS_DEADLINE != 0 {
                 let (word, after) = rest.split_first_chunk::<WORD>()?;
@@ -149,12 +150,13 @@ pub(crate) fn is_timed(terms: Terms<'_>) -> bool {
     terms.deadline != Deadline::NEVER
 }
 
-/// Where in a record the extras are.
+/// The place of the extras in a record.
 fn extras_at(terms: Terms<'_>) -> usize {
     if is_timed(terms) { 2 * WORD } else { WORD }
 }
 
-/// Writes a value and terms that [fit](crate::block::Found::fits) over those of the record at an offset.
+/// Overwrites the value and the terms of the record at an offset with ones that
+/// [fit](crate::block::Found::fits).
 pub(crate) fn overwrite(
     records: &mut [u8],
     values: &mut [u8],
@@ -171,7 +173,8 @@ pub(crate) fn overwrite(
     set_terms(records, offset, terms);
 }
 
-/// Writes terms that [fit](crate::block::Found::fits) over those of the record at an offset.
+/// Overwrites the terms of the record at an offset with ones that
+/// [fit](crate::block::Found::fits).
 pub(crate) fn set_terms(records: &mut [u8], offset: usize, terms: Terms<'_>) {
     if is_timed(terms)
         && let Some(old) = records.get_mut(offset + WORD..offset + 2 * WORD)

@@ -1,9 +1,9 @@
-//! Walking the cache in steps, without holding it up.
+//! Walks the cache in steps, without blocking it.
 //!
 //! The list that keeps the order of the blocks cannot be resumed in the middle. The number of a
-//! block does not change while the block exists, so a scan goes through the numbers several times,
-//! each time for the blocks of one band of ages. It needs no memory of its own, and an entry that
-//! stays where it is belongs to one pass, whatever happens around it.
+//! block does not change while the block exists, so a scan walks the numbers several times, each
+//! time for the blocks of one band of ages. It needs no memory of its own, and an entry that is
+//! not moved belongs to exactly one pass, whatever else changes.
 
 use bytes::Bytes;
 use gaggle_shards::Ages;
@@ -15,15 +15,16 @@ use super::queue::Queue;
 use super::terms::Left;
 use crate::{Cursor, Held};
 
-/// How far a scan is.
+/// The position of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
-    /// The passes are one for each band of ages, first those of the main queue and then those of the small one, the youngest
-    /// first, and a last one for open pages and for blocks that took their place in the order after the scan had begun.
+    /// There is one pass for each band of ages, first those of the main queue and then those of
+    /// the small one, the youngest first, and a last one for open pages and for blocks that took
+    /// their place in the order after the scan had begun.
     ///
     /// Open pages are last because they may close at any time: a page that was seen as the
-    /// youngest would then have an age of the last pass, and be seen again. What eviction has
-    /// moved meanwhile is in the last pass too.
+    /// youngest would then have an age of the last pass, and be seen again. Blocks that eviction
+    /// has moved meanwhile are in the last pass too.
     pass: u32,
     pub(crate) shard: usize,
     pub(crate) block: u32,
@@ -38,7 +39,7 @@ pub(crate) struct Position {
 struct Bands {
     /// The time, as [`Ages`] counts it, at which the scan began.
     start: u32,
-    /// How much of that time a band covers: two to the power of this.
+    /// The time that a band covers: two to the power of this.
     shift: u32,
 }
 
@@ -51,15 +52,16 @@ impl Bands {
         }
     }
 
-    /// Which of so many bands a block is in that took its place then; `None` if that was after the scan had begun.
+    /// The band of a block that took its place at that time, of `most` bands; `None` if that was
+    /// after the scan had begun.
     fn band(self, since: u32, most: u32) -> Option<u32> {
         let age = self.start.wrapping_sub(since);
-        // The oldest may be older than it was said to be.
+        // The oldest may be older than reported.
         (age > 0 && age <= u32::MAX / 2).then(|| ((age - 1) >> self.shift.min(31)).min(most - 1))
     }
 }
 
-/// What a call of [`PagedCache::scan`](crate::PagedCache::scan) gives.
+/// The result of a call of [`PagedCache::scan`](crate::PagedCache::scan).
 pub(crate) struct Batch {
     pub(crate) entries: Vec<(Bytes, Held)>,
     bytes: u64,
@@ -67,7 +69,7 @@ pub(crate) struct Batch {
     most_bytes: u64,
 }
 
-/// How a step under a shard's lock has ended.
+/// The result of a step under a shard's lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
     /// There is more in the shard.
@@ -79,8 +81,8 @@ pub(crate) enum Step {
 }
 
 impl Position {
-    /// At most so many bands of the main queue, and of the small one. More of them make the order finer, and have the blocks
-    /// looked at more often.
+    /// The most bands of the main queue, and of the small one. More bands make the order finer,
+    /// but the blocks are visited more often.
     const MAIN: u32 = 8;
     const SMALL: u32 = 4;
     const LAST: u32 = Self::MAIN + Self::SMALL;
@@ -96,7 +98,8 @@ impl Position {
         }
     }
 
-    /// Whether a block belongs to this pass, by its queue and the time at which it took its place there.
+    /// Whether a block belongs to this pass, by its queue and the time at which it took its place
+    /// there.
     pub(crate) fn wants(&self, place: Option<(Queue, Option<u32>)>) -> bool {
         let pass = match place {
             Some((Queue::Main, Some(since))) => self.main.band(since, Self::MAIN),
@@ -114,7 +117,7 @@ impl Position {
         self.offset = 0;
     }
 
-    /// Goes to the next shard or the next pass; whether there is one.
+    /// Moves to the next shard or the next pass; returns whether there is one.
     pub(crate) fn next_shard(&mut self, shards: usize) -> bool {
         (self.block, self.offset) = (0, 0);
         self.shard += 1;
@@ -126,7 +129,8 @@ impl Position {
     }
 }
 
-/// How many bits each field has; see [`Location`] for the block and the offset. The first is never zero.
+/// How many bits each field has; see [`Location`] for the block and the offset. The first is never
+/// zero.
 const FIELDS: [u32; 8] = [6, 32, 5, 32, 24, 10, 10, 4];
 
 impl From<Position> for Cursor {
@@ -147,8 +151,8 @@ impl From<Position> for Cursor {
 }
 
 impl Position {
-    /// What a cursor says, unless that is the beginning. Bits of any other origin give a position
-    /// too, perhaps one where there is nothing.
+    /// The position of a cursor, unless that is the beginning. Arbitrary bits give a position too,
+    /// perhaps one without entries.
     #[expect(clippy::cast_possible_truncation, reason = "32 bits at most")]
     pub(crate) fn of(cursor: Cursor) -> Option<Self> {
         let mut bits = cursor.to_bits();
@@ -194,7 +198,7 @@ impl Batch {
         }
     }
 
-    /// Makes room for the entries of a page, so that no lock is held for that.
+    /// Reserves memory for the entries of a page, so that no lock is held for that.
     pub(crate) fn reserve(&mut self) {
         let room = self.most_entries.saturating_sub(self.entries.len());
         self.entries.reserve(room.min(Layout::MAX_RECORDS));
@@ -204,8 +208,8 @@ impl Batch {
         self.entries.len() >= self.most_entries
     }
 
-    /// Takes an entry; whether there was room for it. The first one has room whatever its length:
-    /// the scan could not go on otherwise.
+    /// Adds an entry; returns whether there was room for it. There is always room for the first
+    /// one: the scan could not continue otherwise.
     pub(crate) fn push(&mut self, entry: &Listed<'_>, left: Left) -> bool {
         let bytes = self.bytes.saturating_add(entry.len());
         if self.is_full() || (bytes > self.most_bytes && !self.entries.is_empty()) {

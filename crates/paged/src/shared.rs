@@ -1,4 +1,4 @@
-//! What the shards of a cache share: the budget, the ages of both queues, the policy.
+//! The state that the shards of a cache share: the budget, the ages of both queues, the policy.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,32 +7,33 @@ use gaggle_shards::{Ages, Budget, Oldest};
 use crate::policy::{Charge, Policy, Rules};
 use crate::queue::Queue;
 
-/// What is the same for all shards, or the sum over them.
+/// State that is the same for all shards, or the sum over them.
 pub(crate) struct Shared {
     /// With the ages of the main queue.
     budget: Budget,
     small: SmallQueue,
     policy: Policy,
-    /// Above this by so much the small queue may hold, and main lack, without anything being done about it: what an open page
-    /// of each shard takes comes and goes.
+    /// The tolerance by which the small queue may be too large, and the main queue too small,
+    /// without any action: the bytes of the shards' open pages vary.
     slack: u64,
 }
 
-/// A cache line of its own (two, as processors fetch pairs), as with [`Budget`].
+/// It has a cache line of its own (two, as processors fetch pairs), like [`Budget`].
 #[repr(align(128))]
 struct SmallQueue {
     ages: Ages,
-    /// What the entries in it take, over all shards.
+    /// The bytes of its entries, over all shards.
     bytes: AtomicU64,
-    /// What the cache is kept within: its capacity, or what it held when somebody asked for an eviction though that was less.
+    /// The limit of the cache: its capacity, or its size when a caller asked for an eviction, if
+    /// that was less.
     limit: AtomicU64,
-    /// What the policy takes.
+    /// The bytes of the policy.
     statistics: AtomicU64,
-    /// How many keys came back soon after they had left.
+    /// How many keys were inserted again soon after they had been evicted.
     recalls: AtomicU64,
 }
 
-/// What an eviction may take from where.
+/// The parts from which an eviction may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Due {
     pub(crate) queue: Queue,
@@ -72,19 +73,19 @@ impl Shared {
 
     // Relaxed, as in `Budget`.
 
-    /// What both queues may hold together.
+    /// The bytes that both queues may hold together.
     pub(crate) fn limit(&self) -> u64 {
         self.small.limit.load(Ordering::Relaxed)
     }
 
-    /// From now on the cache is kept within that, or within its capacity where more comes to be held.
+    /// Keeps the cache within that from now on, or within its capacity once it holds more.
     pub(crate) fn set_limit(&self, limit: u64) {
         if self.limit() != limit {
             self.small.limit.store(limit, Ordering::Relaxed);
         }
     }
 
-    /// What is held has changed by so much, and that in the small queue.
+    /// Records changed bytes of the cache, and of the small queue.
     pub(crate) fn exchange(&self, all: Charge, small: Charge) {
         self.budget.exchange(all.freed, all.charged);
         let bytes = &self.small.bytes;
@@ -99,7 +100,7 @@ impl Shared {
         }
     }
 
-    /// What a shard's oldest of a queue is from now on.
+    /// Sets a shard's oldest block of each queue.
     pub(crate) fn tell(&self, shard: usize, oldest: impl Fn(Queue) -> Oldest) {
         for queue in Queue::BOTH {
             self.ages(queue).tell(shard, oldest(queue));
@@ -111,8 +112,8 @@ impl Shared {
         self.small.bytes.load(Ordering::Relaxed) > rules.small_of(self.limit())
     }
 
-    /// How much the main queue lacks of its part. Where that is something, entries pass on to it whether they were used or not:
-    /// what would be gained by an empty place?
+    /// The unused part of the main queue. While there is some, entries move to it whether they
+    /// were used or not: an empty place gains nothing.
     pub(crate) fn room_in_main(&self, rules: Rules) -> u64 {
         let limit = self.limit();
         let part = limit - rules.small_of(limit);
@@ -123,13 +124,13 @@ impl Shared {
         part.saturating_sub(main.saturating_add(self.slack))
     }
 
-    /// The queue that is to give room.
+    /// The queue that has to evict.
     pub(crate) fn queue_due(&self) -> Queue {
         let has_closed = |queue| self.ages(queue).has_closed();
         let small_is_due = if has_closed(Queue::Small) {
             self.is_small_full(self.policy.rules()) || !has_closed(Queue::Main)
         } else {
-            // Of open pages, those of the main queue go last.
+            // Open pages of the main queue are evicted last.
             !has_closed(Queue::Main) && !self.ages(Queue::Small).is_empty()
         };
         if small_is_due {
@@ -139,7 +140,7 @@ impl Shared {
         }
     }
 
-    /// What is to give room for an insertion into the shard `home`, or for nothing in particular.
+    /// What has to be evicted for an insertion into the shard `home`, or in general.
     pub(crate) fn due(&self, home: Option<usize>) -> Due {
         let queue = self.queue_due();
         let ages = self.ages(queue);
@@ -149,7 +150,7 @@ impl Shared {
         }
     }
 
-    /// What the policy takes for its statistics has changed.
+    /// Records changed bytes of the policy's statistics.
     pub(crate) fn charge_statistics(&self, charge: Charge) {
         if charge.freed != charge.charged {
             self.budget.exchange(charge.freed, charge.charged);
@@ -158,12 +159,12 @@ impl Shared {
         }
     }
 
-    /// Forgets what the policy has seen, and frees what that took.
+    /// Forgets the policy's statistics, and frees their bytes.
     pub(crate) fn forget_statistics(&self) {
         self.charge_statistics(self.policy.clear());
     }
 
-    /// A key has come back soon after it had left.
+    /// Counts a key that was inserted again soon after it had been evicted.
     pub(crate) fn count_recall(&self) {
         self.small.recalls.fetch_add(1, Ordering::Relaxed);
     }
@@ -172,7 +173,7 @@ impl Shared {
         self.small.recalls.load(Ordering::Relaxed)
     }
 
-    /// What the entries take: all but the statistics.
+    /// The bytes of the entries, without the statistics.
     pub(crate) fn bytes(&self) -> u64 {
         let statistics = self.small.statistics.load(Ordering::Relaxed);
         self.budget.used().saturating_sub(statistics)

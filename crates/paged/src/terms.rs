@@ -4,25 +4,25 @@ use gaggle_shards::{Deadline, Expired, Now};
 
 use crate::Life;
 
-/// What an entry has beside its key and its value, as it is stored.
+/// The data of an entry in addition to its key and its value, as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Terms<'a> {
     pub(crate) deadline: Deadline,
-    /// Empty, or what [`encode`] gives: the three windows in milliseconds, four bytes each; the length of the note in two;
-    /// the note.
+    /// Empty, or the result of [`encode`]: the three windows in milliseconds, four bytes each; the
+    /// length of the note in two; the note.
     pub(crate) extras: &'a [u8],
 }
 
 /// The time an entry has left, or since when it has been stale.
 pub(crate) type Left = Result<Option<Duration>, Expired>;
 
-/// How an entry stands.
+/// The state of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Fresh,
     /// Past its ttl.
     Stale,
-    /// Past all windows: nothing finds it.
+    /// Past all windows: no lookup finds it.
     Gone,
 }
 
@@ -43,7 +43,7 @@ impl Windows {
         }
     }
 
-    /// Each of them, but no longer than there.
+    /// Each window, but at most that of `most`.
     pub(crate) fn at_most(self, most: Self) -> Self {
         Self {
             serve_stale: self.serve_stale.min(most.serve_stale),
@@ -59,13 +59,13 @@ impl Windows {
 
 const WINDOW: usize = size_of::<u32>();
 const LEN: usize = size_of::<u16>();
-/// What the extras are without the note.
+/// The length of the extras without the note.
 const FIXED: usize = 3 * WINDOW + LEN;
 
-/// The extras of an entry: empty, without an allocation, where it has neither windows nor a note.
+/// The extras of an entry: empty, without an allocation, if it has neither windows nor a note.
 #[inline]
 pub(crate) fn encode(life: &Life, note: &[u8]) -> Vec<u8> {
-    // Without a `ttl` the windows have no meaning.
+    // Without a `ttl` the windows have no effect.
     if life.ttl.is_none() && note.is_empty() {
         return Vec::new();
     }
@@ -78,7 +78,7 @@ fn encode_some(life: &Life, note: &[u8]) -> Vec<u8> {
     if windows == Windows::default() && note.is_empty() {
         return Vec::new();
     }
-    // Nothing with a longer note is ever stored.
+    // A longer note is never stored.
     let len = u16::try_from(note.len()).unwrap_or(u16::MAX);
     let mut extras = Vec::with_capacity(FIXED.saturating_add(note.len()));
     extras.extend_from_slice(windows.to_bytes().as_flattened());
@@ -87,14 +87,14 @@ fn encode_some(life: &Life, note: &[u8]) -> Vec<u8> {
     extras
 }
 
-/// Writes windows over those of the extras that bytes begin with.
+/// Overwrites the windows of the extras at the start of `bytes`.
 pub(crate) fn set_windows(bytes: &mut [u8], windows: Windows) {
     if let Some(old) = bytes.get_mut(..3 * WINDOW) {
         old.copy_from_slice(windows.to_bytes().as_flattened());
     }
 }
 
-/// The windows of extras; none where there are no extras.
+/// The windows of extras; none if there are no extras.
 pub(crate) fn windows(extras: &[u8]) -> Windows {
     let window = |n: usize| {
         let bytes = extras.get(n * WINDOW..)?.first_chunk::<WINDOW>()?;
@@ -107,7 +107,7 @@ pub(crate) fn windows(extras: &[u8]) -> Windows {
     }
 }
 
-/// The extras that bytes begin with, and what follows them.
+/// The extras at the start of `bytes`, and the rest.
 pub(crate) fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let len = bytes.get(FIXED - LEN..)?.first_chunk::<LEN>()?;
     bytes.split_at_checked(FIXED + usize::from(u16::from_le_bytes(*len)))
@@ -128,13 +128,13 @@ impl<'a> Terms<'a> {
         expired.ago < nanos(self.windows().serve_stale)
     }
 
-    /// Whether nothing finds it any more.
+    /// Whether no lookup finds it any more.
     pub(crate) fn is_gone(&self, expired: Expired) -> bool {
         let windows = self.windows();
         expired.ago >= nanos(windows.serve_stale.max(windows.keep_stale))
     }
 
-    /// What is left of its life, and whether it is due.
+    /// The rest of its lifetime, and whether it is due.
     pub(crate) fn life(&self, left: Left) -> (Life, bool) {
         let windows = self.windows();
         let [serve_stale, keep_stale, refresh_ahead] = [
@@ -157,7 +157,7 @@ impl<'a> Terms<'a> {
         (life, due)
     }
 
-    /// What was stored with it.
+    /// The note that was stored with it.
     pub(crate) fn note(&self) -> &'a [u8] {
         self.extras.get(FIXED..).unwrap_or_default()
     }

@@ -1,11 +1,11 @@
-//! What things take of the budget, in bytes: what an allocator gives for them.
+//! The weights of the budget, in bytes: the sizes that an allocator gives.
 
 use crate::block::Slot;
 use crate::order::Link;
 use crate::place::Place;
 
-/// A block of memory of that length, as allocators with eight sizes to each doubling round it up. mimalloc and jemalloc
-/// have four, glibc more: half-way between.
+/// A block of memory of that length, as allocators with eight sizes to each doubling round it up.
+/// mimalloc and jemalloc have four, glibc more: this is in between.
 pub(crate) fn allocated(len: usize) -> u64 {
     let step = if len <= 128 {
         16
@@ -15,20 +15,21 @@ pub(crate) fn allocated(len: usize) -> u64 {
     (len as u64).next_multiple_of(step)
 }
 
-/// What shares a buffer that several `Bytes` are parts of: its address, its capacity, their number.
+/// The state that several `Bytes` of one buffer share: its address, its capacity, their number.
 pub(crate) const SHARED: u64 = 32;
 
-/// How full the index is when it grows, at least: 13/16 of its slots.
+/// How full the index is at least when it grows: 13/16 of its slots.
 pub(crate) const FULLEST: (usize, usize) = (13, 16);
 
-/// What the index takes for an entry: a slot and its control byte, in a table as empty as growing leaves it.
+/// The weight of an entry in the index: a slot and its control byte, in a table at its emptiest
+/// after growing.
 pub(crate) const ENTRY: u64 = ((size_of::<Place>() + 1) * 2 * FULLEST.1).div_ceil(FULLEST.0) as u64;
 
-/// What a block takes besides its content: its slot and its link in the order, each in an array up to an eighth longer than
-/// needed.
+/// The weight of a block without its content: its slot and its link in the order, each in an array
+/// up to an eighth longer than needed.
 pub(crate) const BLOCK: u64 = ((size_of::<Slot>() + size_of::<Link>()) * 9).div_ceil(8) as u64;
 
-/// A page of that many bytes, but for its entries' places in the index.
+/// A page of that many bytes, without its entries' places in the index.
 pub(crate) fn page(len: usize) -> u64 {
     allocated(len) + SHARED + BLOCK
 }
@@ -38,7 +39,7 @@ pub(crate) fn open(buffer: usize) -> u64 {
     2 * allocated(buffer) + BLOCK
 }
 
-/// A block of its own for an entry, but for its place in the index.
+/// A block of its own for an entry, without its place in the index.
 pub(crate) fn single(key: usize, value: usize) -> u64 {
     allocated(key)
         .saturating_add(allocated(value))

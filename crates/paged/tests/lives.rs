@@ -1,4 +1,5 @@
-//! Any sequence of operations on entries with lives and notes, against a map, where all of them have room.
+//! Any sequence of operations on entries with lifetimes and notes, against a map, with room for
+//! all of them.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ enum Op {
     Remove(u8),
     Advance(u64),
     Shorten(Life),
-    /// The values that lookups have brought are in nobody's hands any more.
+    /// The values that lookups have returned are no longer held.
     LetGo,
 }
 
@@ -60,7 +61,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// The life that is left, and how long ago the entry became stale.
+    /// The rest of the lifetime, and how long ago the entry became stale.
     fn left(&self, now: Duration) -> (Life, Option<Duration>) {
         let Some(ttl) = self.life.ttl else {
             return (Life::default(), None);
@@ -76,12 +77,12 @@ impl Kept {
         (life, (age >= ttl).then_some(past))
     }
 
-    /// Each part of it is at most as long as there.
+    /// Each part of it is at most as long as in the argument.
     fn shorten(&mut self, longest: &Life, now: Duration) {
         let life = &mut self.life;
         let end = life.ttl.map(|ttl| self.since + ttl);
         if life.ttl.is_none() {
-            // Without an end they had no meaning, and were not kept.
+            // Without an end they had no effect, and were not kept.
             (life.serve_stale, life.keep_stale) = (Duration::ZERO, Duration::ZERO);
             life.refresh_ahead = Duration::ZERO;
         }

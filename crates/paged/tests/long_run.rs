@@ -1,4 +1,4 @@
-//! What a cache keeps after a long run is as good as after a short one, for any number of shards.
+//! The cache's content after a long run is as good as after a short one, for any number of shards.
 #![allow(clippy::unwrap_used, missing_docs, dead_code)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};

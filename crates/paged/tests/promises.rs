@@ -1,4 +1,5 @@
-//! Any sequence of operations, with any number of shards, against what was last given for each key.
+//! Any sequence of operations, with any number of shards, against the last value given for each
+//! key.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use gaggle_paged::PagedCache;

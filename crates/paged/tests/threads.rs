@@ -1,4 +1,4 @@
-//! Many threads at once: no value mistaken, no byte lost.
+//! Many threads concurrently: no value mistaken, no byte lost.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use gaggle_paged::PagedCache;
@@ -22,7 +22,8 @@ fn many_small_values_in_one_shard() {
     storm::<PagedCache>(1, 80_000, 200);
 }
 
-// Two of these values never fit together: each insertion evicts those of the other threads, and some are refused.
+// Two of these values never fit together: each insertion evicts those of the other threads, and
+// some are refused.
 #[test]
 fn values_of_nearly_the_whole_budget_from_all_threads() {
     storm::<PagedCache>(16, 40_000, 41_000);
@@ -32,7 +33,7 @@ fn values_of_nearly_the_whole_budget_from_all_threads() {
 fn a_capacity_that_goes_up_and_down() {
     let resized = |random| random % 80_000;
     storm_beside::<PagedCache>(ROUNDS / 4, 16, 40_000, 200, resized);
-    // Values that fitted as they came, and do not any more.
+    // Values that fitted when they were stored, and do not any more.
     storm_beside::<PagedCache>(ROUNDS / 4, 4, 40_000, 41_000, resized);
 }
 

@@ -1,9 +1,9 @@
-//! Prints, for each profile and number of members: the largest and the least load over the mean, the
-//! share of keys that a join moves (times the number of members it makes, so that 1 is the least
-//! possible), and the time of a look-up, of a join and of building from nothing.
+//! Prints, for each profile and number of members: the largest and the least load over the mean,
+//! the share of keys that a join moves (times the number of members it makes, so that 1 is the
+//! least possible), and the time of a lookup, of a join and of building from scratch.
 //!
-//! `cargo run --release -p gaggle-ring --example balance [KEYS]` (20,000,000 by default: fewer keys
-//! add their own unevenness, √(members / keys)).
+//! `cargo run --release -p gaggle-ring --example balance [KEYS]` (20,000,000 by default: fewer
+//! keys add their own unevenness, √(members / keys)).
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;

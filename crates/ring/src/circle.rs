@@ -7,7 +7,7 @@
 /// past the last point to the first. Karger et al., "Consistent Hashing and Random Trees", 1997.
 #[derive(Clone)]
 pub(crate) struct Circle {
-    /// Ascending, duplicates kept. Apart from `owners` so that the binary search stays compact.
+    /// Ascending, with duplicates. Separate from `owners` so that the binary search stays compact.
     points: Vec<u32>,
     owners: Vec<u16>,
 }
@@ -30,7 +30,7 @@ impl Circle {
             }
         }
         // groupcache keeps the owners in a map from point to member, so on equal points the member
-        // added last wins: it goes first here, and the others behind it are its successors.
+        // added last wins: it is first here, and the others after it are its successors.
         nodes.sort_unstable_by_key(|&(point, index)| (point, std::cmp::Reverse(index)));
         let (points, owners) = nodes.into_iter().unzip();
         Self { points, owners }

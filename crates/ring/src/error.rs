@@ -1,12 +1,12 @@
-//! What can be wrong with a ring's description.
+//! Errors in the description of a ring.
 
-/// Why a ring could not be built or changed. None of these is worth a retry with the same input.
+/// Why a ring could not be built or changed. A retry with the same input never helps.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RingError {
     /// The same name was given twice; placement would silently count it once.
     #[error("member {member:?} is listed twice")]
     DuplicateMember {
-        /// The name that came a second time.
+        /// The duplicate name.
         member: String,
     },
     /// A member without a name cannot be addressed.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::RingError;
 
-/// Which rule places keys. Every node of a cluster must use the same one.
+/// The rule that places keys. Every node of a cluster must use the same one.
 ///
 /// As text: `gaggle`, `groupcache`, or `groupcache:N` for N virtual nodes instead of 50.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -1,12 +1,12 @@
-//! Rendezvous hashing over slots, with the answers in a table once there are many members.
+//! Rendezvous hashing over slots, with a table of the answers once there are many members.
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::shuffle::{SLOT_BITS, Shuffle};
 use crate::table::Table;
 
-/// Up to here a look-up ranks every member; beyond, it reads a table. Both give the same owner, so
-/// this number may change between releases: it trades 8 MiB against nanoseconds.
+/// Up to this many members, a lookup ranks every member; beyond, it reads a table. Both give the
+/// same owner, so this number may change between releases: it trades 8 MiB for nanoseconds.
 pub(crate) const DIRECT_MEMBERS: usize = 24;
 
 /// Members ranked at a time: four 32-bit lanes, the width that every 64-bit target has.
@@ -80,7 +80,7 @@ impl Rendezvous {
         ranked.into_iter().map(|(_, index)| index).collect()
     }
 
-    /// With one member more, which comes to stand at `index`.
+    /// With one additional member, which has the index `index`.
     pub(crate) fn with(&self, index: u16, name: &str) -> Self {
         let mut members = self.field.members.clone();
         members.insert(usize::from(index), Shuffle::of(name));
@@ -129,8 +129,8 @@ impl Field {
         &self.members
     }
 
-    /// The owner of a slot among at most 256 members. Rank and index share one word, which makes
-    /// the least of them a plain minimum.
+    /// The owner of a slot among at most 256 members. Rank and index share one word, so that a
+    /// plain minimum finds the owner.
     #[inline]
     fn nearest_of_few(&self, slot: u32) -> Option<u16> {
         const { assert!(DIRECT_MEMBERS <= 256 && SLOT_BITS + 8 < 32) };
@@ -140,7 +140,7 @@ impl Field {
             for lane in 0..LANES {
                 let rank = block.shuffle(lane).rank(slot).cast_signed();
                 let this = (rank << 8) | index[lane];
-                // Signed, and not `min`: the form that the oldest x86-64 has an instruction for.
+                // Signed, and not `min`: the oldest x86-64 has an instruction for this form.
                 best[lane] = if this < best[lane] { this } else { best[lane] };
                 index[lane] += 4;
             }
@@ -248,7 +248,7 @@ mod tests {
         check(&grown);
         let shrunk = grown.without(30);
         check(&shrunk);
-        // Back to the first membership: not one slot may differ.
+        // Back to the first membership: no slot may differ.
         let back = grown.without(7);
         assert!(back.table().unwrap().same_owners(ring.table().unwrap()));
     }

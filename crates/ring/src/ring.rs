@@ -38,17 +38,17 @@ impl Ring {
 
     /// Places keys on `members` by the rule of `profile`.
     ///
-    /// Under [`Profile::Gaggle`] the order of members means nothing. Under [`Profile::Groupcache`]
-    /// it decides who owns a virtual node that two members hash to: the one listed last.
+    /// Under [`Profile::Gaggle`] the order of members has no effect. Under [`Profile::Groupcache`]
+    /// it decides which member owns a virtual node that two members hash to: the one listed last.
     ///
-    /// From 25 members on, [`Profile::Gaggle`] fills a table of 8 MiB, which takes in the order of
+    /// From 25 members on, [`Profile::Gaggle`] fills a table of 8 MiB, which takes on the order of
     /// 100 ms: prefer [`with_members`](Self::with_members) to follow a membership, and keep either
     /// off an async executor's threads.
     ///
     /// # Errors
     ///
-    /// A member twice, an empty name, more than [`MAX_MEMBERS`](Self::MAX_MEMBERS), or a number of
-    /// virtual nodes that is 0 or over [`Profile::MAX_REPLICAS`].
+    /// A duplicate member, an empty name, more than [`MAX_MEMBERS`](Self::MAX_MEMBERS), or a
+    /// number of virtual nodes that is 0 or over [`Profile::MAX_REPLICAS`].
     pub fn new<M: Into<Arc<str>>>(
         profile: Profile,
         members: impl IntoIterator<Item = M>,
@@ -59,7 +59,7 @@ impl Ring {
         Ok(Self::from_parts(profile, members, placement))
     }
 
-    /// The owner's name; `None` only where the ring is empty. Allocates nothing.
+    /// The owner's name; `None` only if the ring is empty. Allocates nothing.
     #[inline]
     #[must_use]
     pub fn owner(&self, key: &[u8]) -> Option<&str> {
@@ -82,15 +82,15 @@ impl Ring {
     /// The first `limit` members for a key, all different, the owner first. The second is the one
     /// that owns the key once the owner has left, and so on.
     ///
-    /// Ranks every member (`Gaggle`) or walks the circle (`Groupcache`): microseconds at a thousand
-    /// members, so for failures and replicas, not for every request.
+    /// Ranks every member (`Gaggle`) or walks the circle (`Groupcache`): microseconds at a
+    /// thousand members, so use it for failures and replicas, not for every request.
     pub fn owners(&self, key: &[u8], limit: usize) -> impl Iterator<Item = &str> {
         self.owner_indices(key, limit)
             .into_iter()
             .filter_map(|index| self.inner.members.get(index).map(|name| &**name))
     }
 
-    /// As [`owners`](Self::owners), as indexes into [`members`](Self::members).
+    /// Like [`owners`](Self::owners), as indexes into [`members`](Self::members).
     #[must_use]
     pub fn owner_indices(&self, key: &[u8], limit: usize) -> Vec<usize> {
         let limit = limit.min(self.len());
@@ -101,7 +101,7 @@ impl Ring {
         owners.into_iter().map(usize::from).collect()
     }
 
-    /// This ring with one member more. Keys move only to the new member.
+    /// This ring with one additional member. Keys move only to the new member.
     ///
     /// The result equals [`Ring::new`] of the larger membership, the new member last.
     ///
@@ -175,12 +175,12 @@ impl Ring {
 
     /// A ring of the same profile for a new list of members; equals [`Ring::new`] of that list.
     ///
-    /// The cheapest way to follow a membership: an unchanged list shares this ring, and a few
-    /// changes to a large ring are applied one by one instead of filling a table anew.
+    /// This is the cheapest way to follow a membership: an unchanged list shares this ring, and a
+    /// few changes to a large ring are applied one by one instead of filling a table from scratch.
     ///
     /// # Errors
     ///
-    /// As [`Ring::new`].
+    /// As for [`Ring::new`].
     pub fn with_members<M: Into<Arc<str>>>(
         &self,
         members: impl IntoIterator<Item = M>,
@@ -223,8 +223,8 @@ impl Ring {
         Ok(Self::from_parts(*profile, new, placement))
     }
 
-    /// The members: sorted by name under [`Profile::Gaggle`], in the order in which they were added
-    /// under [`Profile::Groupcache`].
+    /// The members: sorted by name under [`Profile::Gaggle`], in the order in which they were
+    /// added under [`Profile::Groupcache`].
     #[must_use]
     pub fn members(&self) -> &[Arc<str>] {
         &self.inner.members
@@ -249,8 +249,8 @@ impl Ring {
     }
 
     /// A fingerprint of everything that decides placement: the profile, the set of members, and
-    /// their order where two of them collide on a virtual node. Nodes that show different digests
-    /// disagree about owners; the same digest means the same placement. Shown as `{:016x}`.
+    /// their order if two of them collide on a virtual node. Nodes with different digests disagree
+    /// about owners; the same digest means the same placement. Format it with `{:016x}`.
     #[must_use]
     pub fn digest(&self) -> u64 {
         self.inner.digest
@@ -291,7 +291,7 @@ impl fmt::Debug for Ring {
     }
 }
 
-/// The members as a ring keeps them, or what is wrong with them.
+/// The members in the form that a ring keeps, or the error.
 fn checked<M: Into<Arc<str>>>(
     profile: Profile,
     members: impl IntoIterator<Item = M>,
@@ -323,7 +323,7 @@ fn checked<M: Into<Arc<str>>>(
 
 fn digest(profile: Profile, members: &[Arc<str>], placement: &Placement) -> u64 {
     fn push(text: &mut Vec<u8>, part: &str) {
-        // The length in front keeps ["ab"] and ["a", "b"] apart.
+        // The length prefix distinguishes ["ab"] from ["a", "b"].
         text.extend_from_slice(&(part.len() as u64).to_le_bytes());
         text.extend_from_slice(part.as_bytes());
     }
@@ -345,7 +345,7 @@ fn digest(profile: Profile, members: &[Arc<str>], placement: &Placement) -> u64 
     xxh3_64(&text)
 }
 
-/// An index as the placements keep it.
+/// An index in the form that the placements keep.
 fn short(index: usize) -> u16 {
     const { assert!(Ring::MAX_MEMBERS < u16::MAX as usize) };
     u16::try_from(index).unwrap_or(u16::MAX)

@@ -1,15 +1,15 @@
-//! The order in which one member wants the slots.
+//! The order in which one member prefers the slots.
 
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Number of slots, as a power of two. Frozen: another number is another placement.
+/// Number of slots, as a power of two. Frozen: another number gives another placement.
 pub(crate) const SLOT_BITS: u32 = 22;
 /// Number of slots that keys fall into.
 pub(crate) const SLOTS: u32 = 1 << SLOT_BITS;
 const MASK: u32 = SLOTS - 1;
 const FOLD: u32 = SLOT_BITS / 2;
 
-/// A permutation of the slots, drawn from a member's name: slot to rank, 0 is wanted most.
+/// A permutation of the slots, selected by a member's name: slot to rank, 0 is preferred most.
 ///
 /// Two rounds of "multiply by an odd number, fold the high half onto the low half", each step a
 /// bijection on 22 bits. One multiplication alone would be a lattice, in which some pairs of
@@ -43,7 +43,7 @@ impl Shuffle {
         }
     }
 
-    /// How much the member wants this slot: 0 most, `SLOTS - 1` least.
+    /// The member's rank for this slot: 0 preferred most, `SLOTS - 1` least.
     #[inline(always)]
     pub(crate) fn rank(self, slot: u32) -> u32 {
         let mut x = slot.wrapping_mul(self.first).wrapping_add(self.add) & MASK;
@@ -62,7 +62,7 @@ impl Shuffle {
 }
 
 impl Unshuffle {
-    /// The slot that the member wants at this rank.
+    /// The slot that has this rank for the member.
     #[inline(always)]
     pub(crate) fn slot(self, rank: u32) -> u32 {
         // Folding by half the width is its own inverse.

@@ -3,26 +3,26 @@
 use crate::rendezvous::Field;
 use crate::shuffle::{SLOTS, Shuffle};
 
-/// `SLOTS` owners of two bytes: 8 MiB. A cache of [`Field::nearest`], nothing more: the same
-/// members give the same table, whichever way it came about.
+/// `SLOTS` owners of two bytes: 8 MiB. It only caches [`Field::nearest`]: the same members give
+/// the same table, whatever changes led to it.
 #[derive(Clone)]
 pub(crate) struct Table {
     owners: Box<[u16]>,
-    /// No slot's owner ranks it higher than this. A bound, not always the least one: it depends
-    /// on how the table came about, and saves work only.
+    /// No slot's owner ranks it higher than this. A bound, not always the least one: it depends on
+    /// the changes that led to the table, and only saves work.
     horizon: u32,
 }
 
 impl Table {
-    /// Lets every member claim the slots it wants most, rank by rank, as Maglev fills its table
+    /// Lets every member claim the slots it prefers, rank by rank, as Maglev fills its table
     /// (Eisenbud et al., NSDI 2016), except that a claim on a taken slot is lost rather than moved
-    /// on to the next: that is what makes the outcome rendezvous hashing and a change minimal.
+    /// on to the next: this makes the outcome rendezvous hashing and a change minimal.
     ///
-    /// Claims find a taken slot ever more often. Once a claim is less likely to pay than ranking
-    /// all members for one slot costs, the slots left are ranked.
+    /// Claims find a taken slot more and more often. Once a claim is less likely to succeed than
+    /// ranking all members for one slot costs, the remaining slots are ranked.
     pub(crate) fn build(field: &Field) -> Self {
         let mut owners = vec![0u16; SLOTS as usize].into_boxed_slice();
-        // One bit for each slot, 512 KiB: stays in a core's cache where the table does not.
+        // One bit for each slot, 512 KiB: stays in a core's cache, unlike the table.
         let mut taken = vec![0u64; SLOTS as usize / 64];
         let wanted: Vec<_> = field
             .members()
@@ -68,7 +68,7 @@ impl Table {
             .collect();
         let members = field.members();
         let wanted = members[usize::from(index)].inverse();
-        // Beyond the horizon every slot has an owner that wants it more than the newcomer does.
+        // Beyond the horizon every slot has an owner that ranks it lower than the new member does.
         for rank in 0..=self.horizon.min(SLOTS - 1) {
             let slot = wanted.slot(rank);
             let owner = &mut owners[slot as usize];
@@ -120,8 +120,8 @@ impl Table {
     }
 }
 
-/// After `c * SLOTS / members` rounds a share e^-c of the slots is free. A claim costs about as much
-/// as ranking five members, so the best c is ln(members / 5).
+/// After `c * SLOTS / members` rounds a share e^-c of the slots is free. A claim costs about as
+/// much as ranking five members, so the best c is ln(members / 5).
 fn claim_rounds(members: usize) -> u32 {
     let members = u32::try_from(members).unwrap_or(u32::MAX);
     let per_member = f64::from(SLOTS) / f64::from(members.max(1));

@@ -1,4 +1,4 @@
-//! What a cluster relies on, for any membership and either profile.
+//! The properties that a cluster relies on, for any membership and either profile.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
@@ -127,7 +127,7 @@ fn loads_are_even_and_a_join_moves_one_share() {
     }
 }
 
-/// Across the number of members from which look-ups read a table: owners stay the same.
+/// Across the number of members from which lookups read a table: owners stay the same.
 #[test]
 fn growing_past_the_table_threshold_moves_keys_only_to_the_newcomer() {
     let few = Ring::new(Profile::Gaggle, peers(24)).unwrap();
@@ -142,7 +142,7 @@ fn growing_past_the_table_threshold_moves_keys_only_to_the_newcomer() {
     }
 }
 
-/// The table of a changed ring answers as one filled from nothing does.
+/// The table of a changed ring gives the same answers as one filled from scratch.
 #[test]
 fn a_large_ring_follows_a_swap_of_members() {
     let old = Ring::new(Profile::Gaggle, peers(40)).unwrap();

@@ -1,28 +1,30 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// How old the oldest of each shard is: what tells which of them gives room.
+/// The age of each shard's oldest entry: decides which shard evicts.
 ///
-/// A shard that gave room for its own insertions only would never give any once it held all of its keys, and what it holds
-/// would otherwise be a matter of chance. Where the oldest of all goes, whichever shard it is in, the shards together are
-/// one list in the order of age, as if there were one: each has what its traffic deserves, and one that has come to have
-/// less gives nothing until it is as old as the others again.
+/// If a shard evicted only for its own insertions, it would stop evicting once it held all of its
+/// keys, and its size would be a matter of chance. Eviction of the oldest entry of all, whichever
+/// shard it is in, makes the shards together one list in the order of age: each shard has the
+/// share that its traffic deserves, and a shard that holds less than that evicts nothing until it
+/// is as old as the others again.
 ///
-/// Age is counted in things put into the order of any shard, with 32 bits: beyond four thousand million of them held at
-/// once (some terabytes) the shards' ages are no longer told apart rightly, which costs hits and nothing else.
+/// Age is counted in insertions into the order of any shard, with 32 bits: if more than four
+/// thousand million entries are held (some terabytes), the shards' ages are no longer compared
+/// correctly, which costs hits and nothing more.
 #[derive(Debug)]
 pub struct Ages {
     now: AtomicU32,
     oldest: Box<[AtomicU64]>,
 }
 
-/// What a shard's oldest is.
+/// The state of a shard's oldest entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Oldest {
-    /// There is nothing.
+    /// The shard is empty.
     Nothing,
-    /// It took its place then.
+    /// It was inserted at that time.
     Since(u32),
-    /// It is still being written to since then: it comes after all that is not.
+    /// It has been written to since that time: it comes after all that are not open.
     OpenSince(u32),
 }
 
@@ -30,7 +32,7 @@ const OPEN: u64 = 1 << 32;
 const NOTHING: u64 = u64::MAX;
 
 impl Ages {
-    /// Of so many shards, all empty.
+    /// For this many shards, all empty.
     #[must_use]
     pub fn new(shards: usize) -> Self {
         Self {
@@ -46,21 +48,21 @@ impl Ages {
         self.oldest.len()
     }
 
-    // Relaxed throughout: an age that is told late costs at most an eviction in another order.
+    // Relaxed throughout: an age that is reported late costs at most an eviction in another order.
 
-    /// The time for something that is put in as the youngest.
+    /// The time for an entry that is inserted as the youngest.
     #[inline]
     pub fn next(&self) -> u32 {
         self.now.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The time for something that is moved to the young end.
+    /// The time for an entry that is moved to the young end.
     #[inline]
     pub fn now(&self) -> u32 {
         self.now.load(Ordering::Relaxed)
     }
 
-    /// What a shard's oldest is from now on.
+    /// Sets a shard's oldest entry.
     #[inline]
     pub fn tell(&self, shard: usize, oldest: Oldest) {
         let word = match oldest {
@@ -69,18 +71,18 @@ impl Ages {
             Oldest::OpenSince(time) => u64::from(time) | OPEN,
         };
         let kept = &self.oldest[shard];
-        // Mostly it is still the same, and its cache line stays with all who look at it.
+        // Usually it is unchanged, and its cache line stays shared with all readers.
         if kept.load(Ordering::Relaxed) != word {
             kept.store(word, Ordering::Relaxed);
         }
     }
 
-    /// How old the oldest of all is. Zero where nothing is but what is still written to.
+    /// The age of the oldest entry of all. Zero if all are open.
     pub fn span(&self) -> u32 {
         let now = self.now();
         let age = |kept: &AtomicU64| match u32::try_from(kept.load(Ordering::Relaxed)) {
             Ok(since) => now.wrapping_sub(since),
-            // Open, or nothing.
+            // Open, or empty.
             Err(_) => 0,
         };
         self.oldest.iter().map(age).max().unwrap_or_default()
@@ -93,13 +95,13 @@ impl Ages {
         oldest.unwrap_or_default()
     }
 
-    /// Whether any shard has something that is not open.
+    /// Whether any shard has an entry that is not open.
     pub fn has_closed(&self) -> bool {
         let is_closed = |kept: &AtomicU64| kept.load(Ordering::Relaxed) & OPEN == 0;
         self.oldest.iter().any(is_closed)
     }
 
-    /// Whether no shard has anything.
+    /// Whether all shards are empty.
     pub fn is_empty(&self) -> bool {
         let is_empty = |kept: &AtomicU64| kept.load(Ordering::Relaxed) == NOTHING;
         self.oldest.iter().all(is_empty)
@@ -112,7 +114,8 @@ impl Ages {
         before.iter().chain(rest.iter().skip(1)).all(is_empty)
     }
 
-    /// The shard that is to give room for an insertion into the shard `home`: that one if it is due.
+    /// The shard that has to evict for an insertion into the shard `home`: `home` itself if it is
+    /// due.
     pub fn due(&self, home: usize) -> usize {
         let now = self.now();
         let oldest = self.oldest();
@@ -123,18 +126,19 @@ impl Ages {
         }
     }
 
-    /// Whether a shard's oldest is the oldest of all, or nearly so.
+    /// Whether a shard's oldest entry is the oldest of all, or nearly so.
     pub fn is_due(&self, home: usize) -> bool {
         self.is_nearly(home, self.oldest(), self.now())
     }
 
-    /// Within an eighth: the lock of `home` is held or has just been, and its lines are near.
+    /// Within an eighth: the lock of `home` is held or has just been, and its cache lines are
+    /// near.
     fn is_nearly(&self, home: usize, oldest: usize, now: u32) -> bool {
         let (mine, most) = (self.age(home, now), self.age(oldest, now));
         mine >= most - most / 8
     }
 
-    /// Of what is not open first, and of nothing last.
+    /// The key for sorting: entries that are not open first, empty shards last.
     fn age(&self, shard: usize, now: u32) -> u64 {
         let word = self.oldest[shard].load(Ordering::Relaxed);
         if word == NOTHING {

@@ -4,28 +4,29 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::Ages;
 
-/// What all shards together may hold and hold, and how old the oldest of each is.
+/// The bytes that all shards together may hold and do hold, and the age of each shard's oldest
+/// entry.
 ///
-/// A line of its own (two, as processors fetch pairs): each insertion writes the total, and would
-/// otherwise take the hasher's seed and the rest away from the readers.
+/// It has a cache line of its own (two, as processors fetch pairs): each insertion writes the
+/// total, and would otherwise evict the hasher's seed and the rest from the readers' caches.
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct Budget {
     used: AtomicU64,
     ages: Ages,
-    /// What may be held now. While it is being lowered, it is above `target`, and goes down in
+    /// The current capacity. While it is being lowered, it is above `target`, and decreases in
     /// steps.
     capacity: AtomicU64,
-    /// What was asked for last. Its lock guards changes of `capacity`.
+    /// The capacity that was set last. Its lock guards changes of `capacity`.
     target: Mutex<u64>,
 }
 
 impl Budget {
-    /// By how much the capacity is lowered at one time. An insertion that comes meanwhile finds
-    /// the total too high by no more than this, and helps to evict no more than this.
+    /// The step by which the capacity is lowered. A concurrent insertion finds the total too high
+    /// by no more than this, and helps to evict no more than this.
     const STEP: u64 = 64 << 10;
 
-    /// A budget of `capacity` bytes for so many shards.
+    /// A budget of `capacity` bytes for this many shards.
     #[must_use]
     pub fn new(capacity: u64, shards: usize) -> Self {
         Self {
@@ -37,8 +38,8 @@ impl Budget {
     }
 
     // Relaxed suffices: the total is changed only under the lock of the shard whose entries it
-    // counts, and whoever finds it too high locks the shards to look for entries. A capacity that
-    // is seen late costs an eviction, or the one who lowers it evicts instead.
+    // counts, and a thread that finds it too high locks the shards to look for entries. A capacity
+    // that is seen late costs an eviction, or the thread that lowers it evicts instead.
     /// The bytes that are charged.
     #[inline]
     pub fn used(&self) -> u64 {
@@ -57,42 +58,42 @@ impl Budget {
         self.used() > self.capacity()
     }
 
-    /// How old the oldest of each shard is.
+    /// The age of each shard's oldest entry.
     #[inline]
     pub fn ages(&self) -> &Ages {
         &self.ages
     }
 
-    /// Sets the capacity that [`step`](Self::step) goes towards.
+    /// Sets the capacity that [`step`](Self::step) moves towards.
     pub fn aim(&self, target: u64) {
         *self.target.lock().unwrap_or_else(PoisonError::into_inner) = target;
     }
 
-    /// Raises the capacity to what was asked for last, or lowers it by a step towards that;
-    /// whether there are more.
+    /// Raises the capacity to the one set last, or lowers it by a step towards that. Returns
+    /// whether more steps are needed.
     pub fn step(&self) -> bool {
         let target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
-        // What is not used need not be evicted: the first step goes past that.
+        // Unused capacity needs no eviction: the first step skips it.
         let held = self.capacity().min(self.used());
         let next = held.saturating_sub(Self::STEP).max(*target);
         self.capacity.store(next, Ordering::Relaxed);
         next > *target
     }
 
-    /// Charges one number of bytes in place of another, in one step: an overwrite must not look, for a moment, as if it held both
-    /// values.
+    /// Charges `charged` bytes in place of `freed`, in one step: an overwrite must never appear to
+    /// hold both values.
     #[inline]
     pub fn exchange(&self, freed: u64, charged: u64) {
         match charged.cmp(&freed) {
-            // Not even a zero is added: that would take the cache line away from the others just
-            // as well.
+            // Not even a zero is added: that would invalidate the cache line of the others just
+            // the same.
             Equal => 0,
             Greater => self.used.fetch_add(charged - freed, Ordering::Relaxed),
             Less => self.used.fetch_sub(freed - charged, Ordering::Relaxed),
         };
     }
 
-    /// Bytes are charged no more.
+    /// Stops charging these bytes.
     #[inline]
     pub fn refund(&self, weight: u64) {
         self.used.fetch_sub(weight, Ordering::Relaxed);

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The time that expiry is measured in: it never goes back, and starts at zero. A clone shows the same time.
+/// The clock of expiry: its time never goes back, and starts at zero. A clone shows the same time.
 #[derive(Clone)]
 pub struct Clock(Source);
 
@@ -32,14 +32,15 @@ impl Clock {
         Self(Source::Manual(Arc::new(AtomicU64::new(0))))
     }
 
-    /// A clock that says what `now` says: the time since an origin of its own, never less than before. It is called on the
-    /// path of hits, so it should be quick.
+    /// A clock whose time is the result of `now`: the time since an origin of its own, never less
+    /// than before. It is called on the path of hits, so it should be fast.
     #[must_use]
     pub fn custom(now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         Self(Source::Custom(Arc::new(now)))
     }
 
-    /// Moves a manual clock and all of its clones forward, to 584 years at most. Other clocks are not affected.
+    /// Moves a manual clock and all of its clones forward, up to 584 years. Other clocks are not
+    /// affected.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(nanos) = &self.0 {
             let by = saturating_nanos(by);
@@ -81,15 +82,17 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// When an entry expires, in nanoseconds of the clock. Eight bytes, where an `Option<Duration>` takes sixteen.
+/// When an entry expires, in nanoseconds of the clock. Eight bytes, where an `Option<Duration>`
+/// takes sixteen.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Deadline(u64);
 
 impl Deadline {
-    /// There is none.
+    /// No deadline.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// The clock is read only if there is a time to live. One that overflows ends with the clock, in 584 years.
+    /// The clock is read only if there is a time to live. One that overflows ends with the clock,
+    /// in 584 years.
     #[inline]
     pub fn after(ttl: Option<Duration>, clock: &Clock) -> Self {
         ttl.map_or(Self::NEVER, |ttl| {
@@ -98,26 +101,26 @@ impl Deadline {
         })
     }
 
-    /// For where it is kept as bytes.
+    /// The bits, for storage.
     #[must_use]
     #[inline]
     pub fn to_bits(self) -> u64 {
         self.0
     }
 
-    /// What [`to_bits`](Self::to_bits) gave.
+    /// The inverse of [`to_bits`](Self::to_bits).
     #[must_use]
     #[inline]
     pub fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
-    /// `Ok` with the time left, `None` where there is no deadline; `Err` where it has passed. The clock is read only if
-    /// there is a deadline.
+    /// `Ok` with the time left, `None` if there is no deadline; `Err` if it has passed. The clock
+    /// is read only if there is a deadline.
     ///
     /// # Errors
     ///
-    /// Where it has passed.
+    /// If it has passed.
     #[inline]
     pub fn left(self, clock: &Clock) -> Result<Option<Duration>, Expired> {
         if self == Self::NEVER {
@@ -126,11 +129,11 @@ impl Deadline {
         self.left_now(clock).map(Some)
     }
 
-    /// As [`left`](Self::left), by the time of a change or a scan.
+    /// Like [`left`](Self::left), at the time of a change or a scan.
     ///
     /// # Errors
     ///
-    /// Where it has passed.
+    /// If it has passed.
     #[inline]
     pub fn left_by(self, now: &mut Now<'_>) -> Result<Option<Duration>, Expired> {
         if self == Self::NEVER {
@@ -139,7 +142,7 @@ impl Deadline {
         self.left_at(now.nanos()).map(Some)
     }
 
-    /// Since when it has passed, if it has. The time is asked for only if there is a deadline.
+    /// How long ago it has passed, if it has. The time is read only if there is a deadline.
     #[inline]
     pub fn expired(self, now: &mut Now<'_>) -> Option<Expired> {
         if self == Self::NEVER {
@@ -148,7 +151,8 @@ impl Deadline {
         self.left_at(now.nanos()).err()
     }
 
-    /// Apart, so that lookups of what has no deadline have no code for reading the clock.
+    /// A separate function, so that lookups without a deadline contain no code for reading the
+    /// clock.
     #[inline(never)]
     fn left_now(self, clock: &Clock) -> Result<Duration, Expired> {
         self.left_at(saturating_nanos(clock.now()))
@@ -163,15 +167,15 @@ impl Deadline {
     }
 }
 
-/// That a deadline has passed.
+/// A deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expired {
-    /// For how long, in nanoseconds.
+    /// How long ago, in nanoseconds.
     pub ago: u64,
 }
 
-/// The time of one change, or of one step of a scan: the clock is read when it is first asked for,
-/// and once.
+/// The time of one change, or of one step of a scan: the clock is read at most once, when it is
+/// first needed.
 #[derive(Debug)]
 pub struct Now<'a> {
     clock: &'a Clock,
@@ -179,7 +183,7 @@ pub struct Now<'a> {
 }
 
 impl<'a> Now<'a> {
-    /// The time that the clock will show when it is first asked for.
+    /// The time that the clock will show when it is first read.
     #[must_use]
     #[inline]
     pub fn of(clock: &'a Clock) -> Self {

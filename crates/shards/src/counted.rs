@@ -3,10 +3,11 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::Stats;
 
-/// What a shard holds behind its lock, with the counts of lookups.
+/// The content of a shard behind its lock, with the counts of lookups.
 ///
-/// It has a cache line of its own: two, as processors fetch pairs. The counts lie beside the lock, whose line a lookup has
-/// to write in any case, and what is held begins in that line too: fields in the order in which they are written here.
+/// It has a cache line of its own: two, as processors fetch pairs. The counts are beside the lock,
+/// whose line a lookup has to write in any case, and the content begins in that line too: the
+/// fields are laid out in the order in which they are declared here.
 #[derive(Debug, Default)]
 #[repr(C, align(128))]
 pub struct Counted<T> {
@@ -27,14 +28,14 @@ impl<T> Counted<T> {
 
     /// For changes.
     ///
-    /// A panic under the lock does not poison it. So a holder runs foreign code, whose panic may unwind, only where what it
-    /// holds is consistent.
+    /// A panic under the lock does not poison it. A holder therefore runs user code, whose panic
+    /// may unwind, only while the content is consistent.
     #[inline]
     pub fn lock(&self) -> RwLockWriteGuard<'_, T> {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For lookups, which do not wait for each other. As to panics, see [`lock`](Self::lock).
+    /// For lookups, which do not wait for each other. For panics, see [`lock`](Self::lock).
     #[inline]
     pub fn share(&self) -> RwLockReadGuard<'_, T> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner)
@@ -52,7 +53,7 @@ impl<T> Counted<T> {
         self.misses.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The counters: those that `of` takes from what is held, and the lookups.
+    /// The counters: those that `of` reads from the content, and the lookups.
     pub fn stats(&self, of: impl FnOnce(&T) -> Stats) -> Stats {
         let mut stats = of(&self.share());
         stats.hits = self.hits.load(Ordering::Relaxed);

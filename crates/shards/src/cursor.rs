@@ -1,7 +1,7 @@
-/// Where a scan goes on. The default is the beginning.
+/// The position at which a scan continues. The default is the beginning.
 ///
-/// Only the store that gave a cursor knows what it means; given to another store, it lets a scan
-/// begin anywhere. The bits are for stores of other kinds behind the same interface.
+/// A cursor has a meaning only for the store that returned it; another store begins its scan
+/// anywhere. The bits are for stores of other kinds behind the same interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Cursor(u128);
 
@@ -12,7 +12,7 @@ impl Cursor {
         Self(bits)
     }
 
-    /// The bits that it was made of.
+    /// The bits of the cursor.
     #[must_use]
     pub const fn to_bits(self) -> u128 {
         self.0

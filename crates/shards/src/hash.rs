@@ -9,7 +9,7 @@ pub struct Xxh3State {
 }
 
 impl Xxh3State {
-    /// A fixed seed, where runs must repeat. Whoever knows it can make keys that collide.
+    /// A fixed seed, for reproducible runs. Anyone who knows it can make keys that collide.
     #[must_use]
     pub const fn with_seed(seed: u64) -> Self {
         Self { seed }
@@ -18,7 +18,8 @@ impl Xxh3State {
 
 impl Default for Xxh3State {
     fn default() -> Self {
-        // std's keys come from the operating system: the one source of such without another dependency.
+        // std's keys come from the operating system: the one source of such without another
+        // dependency.
         Self::with_seed(RandomState::new().hash_one(0_u64))
     }
 }
@@ -32,12 +33,14 @@ impl BuildHasher for Xxh3State {
     }
 }
 
-/// xxh3 (64 bits) of each part that is written, seeded with the hash of the parts before; a `usize`, which mostly is the
-/// length of the slice that follows, goes into that seed by two multiplications, folded as in wyhash (Wang Yi).
+/// xxh3 (64 bits) of each part that is written, seeded with the hash of the parts before. A
+/// `usize`, which usually is the length of the slice that follows, is mixed into that seed by two
+/// multiplications, folded as in wyhash (Wang Yi).
 ///
-/// The crate's streaming hasher sets up more than half a kilobyte for each hash, most of it wasted on short keys; a chain
-/// of one-shot hashes needs eight bytes. Its values depend on how the parts are cut, which [`Hasher`] allows, as equal
-/// keys are cut equally: `[u8]`, `Vec<u8>`, `Box<[u8]>` and `Bytes` all write their length, then their bytes.
+/// The crate's streaming hasher sets up more than half a kilobyte for each hash, most of it wasted
+/// on short keys; a chain of one-shot hashes needs eight bytes. Its values depend on how the parts
+/// are cut, which [`Hasher`] allows, as equal keys are cut equally: `[u8]`, `Vec<u8>`, `Box<[u8]>`
+/// and `Bytes` all write their length, then their bytes.
 #[derive(Clone, Debug)]
 pub struct Xxh3Hasher {
     state: u64,
@@ -49,8 +52,9 @@ impl Hasher for Xxh3Hasher {
         self.state = xxh3_64_with_seed(bytes, self.state);
     }
 
-    // A hash of a slice spent as long on its length as on its bytes. The second multiplication is for those who use a
-    // `usize` as their whole key: one leaves the low bits of numbers in a row too regular.
+    // Hashing the length of a slice took as long as hashing its bytes. The second multiplication
+    // is for callers that use a `usize` as their whole key: one multiplication leaves the low bits
+    // of consecutive numbers too regular.
     #[inline]
     fn write_usize(&mut self, n: usize) {
         self.state = fold(fold(self.state ^ n as u64, ODD[0]) ^ self.state, ODD[1]);
@@ -62,7 +66,8 @@ impl Hasher for Xxh3Hasher {
     }
 }
 
-/// The fractions of the golden ratio and of the square root of two: odd, and about as many bits set as not.
+/// The fractions of the golden ratio and of the square root of two: odd, and about as many bits
+/// set as not.
 const ODD: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0x6a09_e667_f3bc_c909];
 
 /// Both halves of the product.
@@ -89,7 +94,7 @@ impl BuildHasher for IdentityState {
     }
 }
 
-/// Gives a `u64` back as it came, and hashes anything else by xxh3.
+/// Returns a `u64` unchanged, and hashes everything else by xxh3.
 #[derive(Clone, Debug)]
 pub struct IdentityHasher(u64);
 
@@ -100,7 +105,7 @@ impl Hasher for IdentityHasher {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // Not reached with u64 keys; right for any.
+        // Not reached with u64 keys; correct for any.
         self.0 = xxh3_64_with_seed(bytes, self.0);
     }
 
@@ -110,10 +115,12 @@ impl Hasher for IdentityHasher {
     }
 }
 
-/// The place in the shards for a hash; `mask` is their number, a power of two up to 1024, less one.
+/// The index of the shard for a hash; `mask` is the number of shards, a power of two up to 1024,
+/// minus one.
 ///
-/// High bits, but not the seven highest: the shard's own table tells apart the entries of a group of slots by those, and
-/// they must not be the same throughout a shard. The low bits choose the group.
+/// Uses high bits, but not the seven highest: the shard's own table distinguishes the entries of a
+/// group of slots by those, and they must not be the same throughout a shard. The low bits choose
+/// the group.
 #[must_use]
 #[inline]
 pub fn shard_of(hash: u64, mask: usize) -> usize {
@@ -143,7 +150,8 @@ mod tests {
         assert_eq!(state.hash_one("Tom"), state.hash_one(String::from("Tom")));
     }
 
-    /// Shard, group of slots and tag come from different bits of the hash: each must spread numbers in a row.
+    /// Shard, group of slots and tag come from different bits of the hash: each must spread
+    /// numbers in a row.
     #[test]
     fn numbers_spread_in_all_bits() {
         let state = Xxh3State::default();

@@ -1,14 +1,16 @@
-//! The parts that a sharded store is built of: a clock, lives of entries, a byte budget over shards, the choice of a shard,
-//! statistics.
+//! The parts of a sharded store: a clock, the lifetimes of entries, a byte budget over shards, the
+//! choice of a shard, statistics.
 //!
-//! [`gaggle-lru`](https://docs.rs/gaggle-lru) and [`gaggle-paged`](https://docs.rs/gaggle-paged) are built of them, and
-//! re-export what their users need. Take this crate to build another store.
+//! [`gaggle-lru`](https://docs.rs/gaggle-lru) and [`gaggle-paged`](https://docs.rs/gaggle-paged)
+//! are built from them, and re-export what their users need. Use this crate to build another
+//! store.
 //!
-//! The main design decision: **one budget, many locks**. Each shard has a lock of its own, a [`Counted`], but what all
-//! entries weigh is charged to one [`Budget`]. Its [`Ages`] know how old the oldest of each shard is, so that
-//! [`make_room`], [`resize`] and [`evict_oldest`] take from the shard where the oldest of all is.
+//! The main design decision: **one budget, many locks**. Each shard has a lock of its own, a
+//! [`Counted`], but the weight of all entries is charged to one [`Budget`]. Its [`Ages`] record
+//! the age of each shard's oldest entry, so that [`make_room`], [`resize`] and [`evict_oldest`]
+//! evict from the shard that has the oldest of all.
 //!
-//! A queue of bytes in several shards, from which the oldest go:
+//! A queue of bytes in several shards, which evicts the oldest:
 //!
 //! ```
 //! use std::collections::VecDeque;
@@ -46,8 +48,10 @@
 //!
 //! # Trade-offs
 //!
-//! - The ages are told apart as they are told: shards are in one order nearly, within an eighth.
-//! - [`Options::effective_shards`] is fixed as a store is made. A capacity can change, the number of shards cannot.
+//! - Shards are compared by the ages that they report: the order over all shards is approximate,
+//!   within an eighth.
+//! - [`Options::effective_shards`] is fixed when a store is made. The capacity can change, the
+//!   number of shards cannot.
 
 mod ages;
 mod budget;

@@ -2,7 +2,7 @@ use std::thread::available_parallelism;
 
 use crate::Clock;
 
-/// Below this a shard is too small to stand for the whole in its order of use.
+/// A smaller shard is too small to represent the whole in its order of use.
 const MIN_SHARD_BYTES: u64 = 1 << 20;
 const MAX_DEFAULT_SHARDS: usize = 64;
 /// The most shards of a store.
@@ -10,21 +10,21 @@ pub const MAX_SHARDS: usize = 1024;
 
 /// The most bytes of a store: 2^48, which is 256 TiB.
 ///
-/// The sum of a few thousand weights of this size, as concurrent insertions may reach before they have evicted, still
-/// fits in 64 bits.
+/// The sum of a few thousand weights of this size, as concurrent insertions may reach before they
+/// have evicted, still fits in 64 bits.
 pub const MAX_CAPACITY: u64 = 1 << 48;
 
-/// What a cache is made with.
+/// The options of a cache.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The budget in bytes, for payload and bookkeeping together; 64 MiB by default. At most 2^48 (256 TiB), and taken
-    /// as that if larger. With zero, everything is refused.
+    /// The budget in bytes, for payload and bookkeeping together; 64 MiB by default. Larger values
+    /// than 2^48 (256 TiB) are taken as that. With zero, every value is refused.
     pub capacity: u64,
-    /// How many parts with a lock of their own; rounded up to a power of two, from 1 to 1024. By default four for each
-    /// core, but not more than 64, nor more than one for each MiB of capacity. With one, the order is
-    /// that of one list.
+    /// The number of parts with a lock of their own; rounded up to a power of two, from 1 to 1024.
+    /// By default four for each core, but not more than 64, nor more than one for each MiB of
+    /// capacity. With one, the order is that of one list.
     pub shards: Option<usize>,
-    /// Where the time for expiry comes from; the machine's monotonic clock by default.
+    /// The clock of expiry; the machine's monotonic clock by default.
     pub clock: Clock,
 }
 
@@ -70,7 +70,7 @@ fn default_shards(capacity: u64, cores: usize) -> usize {
     let by_size = usize::try_from(capacity / MIN_SHARD_BYTES)
         .unwrap_or(usize::MAX)
         .max(1);
-    // Downwards here: the power of two must not make shards smaller than the minimum.
+    // Rounded down here: the power of two must not make shards smaller than the minimum.
     by_cores.min(1 << by_size.ilog2())
 }
 

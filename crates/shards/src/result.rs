@@ -5,29 +5,30 @@ use std::time::Duration;
 pub struct Hit<V> {
     /// The value, cloned.
     pub value: V,
-    /// How much longer it is fresh; `None` where it does not expire. Zero only where a store serves it
+    /// How much longer it is fresh; `None` if it does not expire. Zero only if a store serves it
     /// [stale](crate::Life::serve_stale).
     pub ttl: Option<Duration>,
 }
 
-/// What became of an insertion.
+/// The result of an insertion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Insertion {
-    /// Stored; the key was not there.
+    /// Stored; the key was new.
     Added,
     /// Stored in place of the key's older value.
     Overwrote,
-    /// Not stored, as it is heavier than the whole capacity, or has a note that is longer than the store takes. Nothing
-    /// was evicted for it, but an older value of its key, which would now be stale, was removed.
+    /// Not stored, because it is heavier than the whole capacity, or has a note that is longer
+    /// than the store accepts. Nothing was evicted for it, but an older value of its key, which
+    /// would now be stale, was removed.
     Refused {
         /// What it would have weighed, in bytes with the overhead.
         weight: u64,
-        /// What the cache may hold, in bytes.
+        /// The capacity of the cache, in bytes.
         capacity: u64,
     },
-    /// Not stored, as its life was over as it came: a `ttl` of zero, and no time to serve or keep it stale. Nothing was
-    /// evicted for it, but an older value of its key was removed.
+    /// Not stored, because its lifetime was already over: a `ttl` of zero, and no time to serve or
+    /// keep it stale. Nothing was evicted for it, but an older value of its key was removed.
     Expired,
 }
 

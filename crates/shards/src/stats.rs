@@ -1,7 +1,8 @@
 use std::ops::AddAssign;
 
-/// Counts since the cache was made. They are kept in the shards, under the lock or beside it; a
-/// snapshot adds them up, one shard after the other, so while others are at work it is not of one instant.
+/// Counts since the cache was made. They are kept in the shards, under the lock or beside it. A
+/// snapshot adds them up, one shard after the other, so it is not of one instant while other
+/// threads are at work.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -11,13 +12,14 @@ pub struct Stats {
     pub misses: u64,
     /// Values stored, overwriting or not.
     pub insertions: u64,
-    /// Those of the insertions that replaced the value of an equal key, expired or not.
+    /// The insertions that replaced the value of an equal key, expired or not.
     pub overwrites: u64,
-    /// Values that can never fit, and so were not stored.
+    /// Values that can never fit, and were not stored.
     pub refusals: u64,
-    /// Entries removed on purpose: by `remove`, by `clear`, or since the new value of their key was not stored.
+    /// Entries removed explicitly: by `remove`, by `clear`, or because the new value of their key
+    /// was not stored.
     pub removals: u64,
-    /// Entries that the cache gave up by itself.
+    /// Entries that the cache evicted by itself.
     pub evictions: Evictions,
 }
 
@@ -25,8 +27,8 @@ pub struct Stats {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Evictions {
-    /// To make room, whether asked by an insertion or by `evict_one`. In a store of pages also what was past its `ttl`, but
-    /// not gone.
+    /// To make room, whether for an insertion or by `evict_one`. In a store of pages this includes
+    /// entries past their `ttl` that were still kept.
     pub capacity: u64,
     /// Found expired: by a lookup, a removal or an eviction, or as a page was swept.
     pub expired: u64,
@@ -44,7 +46,7 @@ impl Evictions {
 
 impl AddAssign for Stats {
     fn add_assign(&mut self, other: Self) {
-        // Taken apart, so that a new counter cannot be forgotten here.
+        // Destructured, so that a new counter cannot be forgotten here.
         let Self {
             hits,
             misses,

@@ -1,33 +1,34 @@
 //! A load that its leader's waiter polls, until it becomes a task of its own.
 //!
-//! | the load is | and the leader polls | somebody wants it to be a task |
+//! | the load is | and the leader polls | the load has to become a task |
 //! |---|---|---|
-//! | [`Held`](Drive::Held) | takes it out: `Out` | takes it, spawns it, wakes the leader: `Task` |
+//! | [`Held`](Drive::Held) | takes it out: `Out` | taken, spawned, the leader woken: `Task` |
 //! | [`Out`](Drive::Out) | | `Wanted` |
-//! | [`Wanted`](Drive::Wanted), and is put back | | spawned by whoever puts it back: `Task` |
+//! | [`Wanted`](Drive::Wanted), and is put back | | spawned when it is put back: `Task` |
 //! | [`Task`](Drive::Task) | waits like the others | |
 //!
-//! Nothing is locked while a load is polled, dropped or spawned: what it does may come back to its flight.
+//! No lock is held while a load is polled, dropped or spawned: its code may call back into its
+//! flight.
 
 use std::pin::Pin;
 use std::task::Waker;
 
 use crate::sync::Spawner;
 
-/// A load with all that ends its flight; the types of keys and loads are erased.
+/// A load, with the code that ends its flight; the types of keys and loads are erased.
 pub(crate) type Load = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Where a flight's load is.
 #[derive(Default)]
 pub(crate) enum Drive {
-    /// A task of its own, or over.
+    /// Runs as a task of its own, or has ended.
     #[default]
     Task,
-    /// In the hands of its leader, who puts it back or ends it.
+    /// Held by its leader, who puts it back or ends it.
     Out,
-    /// The same, and it is to be a task when it is put back.
+    /// Like [`Out`](Self::Out), but it becomes a task when it is put back.
     Wanted,
-    /// Here, until its leader polls it again.
+    /// Stored here until its leader polls it again.
     Held(Held),
 }
 
@@ -37,7 +38,7 @@ pub(crate) struct Held {
     spawner: Spawner,
     /// Wakes the leader; none before it has polled.
     pub(crate) leader: Option<Waker>,
-    /// Whether the watch over loads that nobody polls has seen it since it was last polled.
+    /// Whether the watch over unpolled loads has seen it since it was last polled.
     pub(crate) seen: bool,
 }
 
@@ -51,7 +52,7 @@ impl Held {
         }
     }
 
-    /// Makes it a task.
+    /// Spawns it as a task.
     pub(crate) fn spawn(self) {
         self.spawner.spawn(self.load);
     }
@@ -66,7 +67,7 @@ impl Drive {
         }
     }
 
-    /// Puts the load back; gives it to the caller, to be spawned, if it was wanted meanwhile.
+    /// Puts the load back. Returns it, for the caller to spawn, if a task was requested meanwhile.
     pub(crate) fn put(&mut self, held: Held) -> Option<Held> {
         match self {
             Self::Out => {
@@ -80,7 +81,7 @@ impl Drive {
         }
     }
 
-    /// Has the load become a task: gives it to the caller, to be spawned, if it is held.
+    /// Requests a task for the load. Returns the load, for the caller to spawn, if it is held.
     pub(crate) fn want(&mut self) -> Option<Held> {
         match self {
             Self::Held(_) => self.replace_held(Self::Task),

@@ -3,34 +3,35 @@
 use std::any::Any;
 use std::sync::Arc;
 
-/// Bytes of a panic's message that are kept.
+/// The number of bytes of a panic's message that are kept.
 const MESSAGE_LIMIT: usize = 1024;
 
 /// Why a flight ended without a value. The slot is free in every case: the next
 /// [`join`](crate::Flights::join) of the key starts a new load.
 ///
-/// What the load itself reports (an origin that is down, a key that does not exist) is no
-/// `FlightError`: make the value a `Result` for that.
+/// Errors that the load itself reports (an origin that is down, a key that does not exist) are not
+/// a `FlightError`: make the value a `Result` for them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlightError {
     /// The load panicked, or the closure that makes it, or the clone of its value for this waiter.
-    /// A retry meets the same code again.
+    /// A retry runs the same code again.
     #[error("the load panicked: {message}")]
     Panicked {
-        /// The panic's message, the first 1,024 bytes of it.
+        /// The first 1,024 bytes of the panic's message.
         message: Arc<str>,
     },
     /// The load was dropped before it finished: its runtime shut down.
     #[error("the load was cancelled before it finished")]
     Cancelled,
-    /// This call should have started the load, and was not made from within a Tokio runtime.
+    /// This call would have started the load, but was made outside of a Tokio runtime.
     #[error("no Tokio runtime to run the load on")]
     NoRuntime,
 }
 
 impl FlightError {
-    /// What waiters are told of a panic with this payload, as [`std::panic::catch_unwind`] brings it.
+    /// The error that waiters get for a panic with this payload, as [`std::panic::catch_unwind`]
+    /// returns it.
     pub fn panicked(payload: &(dyn Any + Send)) -> Self {
         let message = match (
             payload.downcast_ref::<&'static str>(),

@@ -1,4 +1,4 @@
-//! One load and those who wait for it.
+//! One load and its waiters.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
@@ -12,25 +12,26 @@ use crate::wakers::{Place, Wakers};
 
 pub(crate) type Outcome<V> = Result<V, FlightError>;
 
-/// What the task that loads, the waiters, the tickets and the table share of one load.
+/// The state of one load that the task, the waiters, the tickets and the table share.
 pub(crate) struct Flight<V> {
     /// Set once, under `state`'s lock: a waiter that finds it empty under that lock may leave its
-    /// waker and sleep. Read without the lock, so that a crowd does not queue for its answer.
+    /// waker and sleep. Read without the lock, so that many waiters do not queue for the answer.
     ///
-    /// Always std's, also in a model: `set` is called under a modelled lock and `get` never blocks.
+    /// Always std's, also in a model: `set` is called under a modelled lock and `get` never
+    /// blocks.
     outcome: OnceLock<Outcome<V>>,
     /// Whether the table holds this flight under its key. Read and written under the lock of the
     /// table's shard only, which gives it its order.
     pub(crate) current: AtomicBool,
-    /// Whether anyone asks how many wait. Where nobody does, joining takes no lock of the flight's.
+    /// Whether the number of waiters is needed. Otherwise joining takes no lock of the flight.
     counted: bool,
-    /// What the load says of itself to those who join; 0 is nothing.
+    /// A number that the load publishes to its waiters; 0 means none.
     ///
-    /// Always std's, also in a model: nothing is decided by it here.
+    /// Always std's, also in a model: no decision depends on it here.
     tag: AtomicU64,
-    /// Whether the load may still be its leader's to poll. Never true again once it is false.
+    /// Whether the leader may still have to poll the load. Never true again once it is false.
     ///
-    /// Always std's, also in a model: whoever reads an old value looks under the lock.
+    /// Always std's, also in a model: a reader of an old value checks again under the lock.
     led: StdAtomicBool,
     state: Mutex<State>,
 }
@@ -38,16 +39,16 @@ pub(crate) struct Flight<V> {
 #[derive(Default)]
 struct State {
     wakers: Wakers,
-    /// Waiters alive, if counted.
+    /// The number of live waiters, if counted.
     waiting: usize,
-    /// How often the last waiter has left; names the lull in which the flight is now.
-    lulls: u64,
+    /// How often the last waiter has left; identifies the current idle period.
+    idles: u64,
     /// Wakes the load's task when the last waiter leaves, if counted.
     driver: Option<Waker>,
     drive: Drive,
 }
 
-/// What a flight is made for.
+/// The options of a flight.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Kind {
     /// Waiters are counted.
@@ -56,12 +57,13 @@ pub(crate) struct Kind {
     pub(crate) led: bool,
 }
 
-/// A time without waiters, between the last one's leaving and the next one's joining.
+/// An idle period: the time without waiters, from the last one's leaving to the next one's
+/// joining.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Lull(u64);
+pub(crate) struct Idle(u64);
 
 impl<V> Flight<V> {
-    /// A flight with one waiter, its leader, in whose hands the load is if it is to poll it.
+    /// A flight with one waiter, its leader, which holds the load if it has to poll it.
     pub(crate) fn new(Kind { counted, led }: Kind) -> Arc<Self> {
         Arc::new(Self {
             outcome: OnceLock::new(),
@@ -90,21 +92,22 @@ impl<V> Flight<V> {
     }
 
     /// Counts one more waiter. The caller holds the lock of the shard in which it found the
-    /// flight, so that [`is_in`](Self::is_in) cannot become untrue between finding and joining.
+    /// flight, so that [`is_in`](Self::is_in) cannot become false between finding and joining.
     pub(crate) fn join(&self) {
         if self.counted {
             lock(&self.state).waiting += 1;
         }
     }
 
-    /// Polls the load for its leader, if it is the leader's to poll. True if it goes on, and is still the leader's; false
-    /// if it is over, or a task by now.
+    /// Polls the load on behalf of its leader, if the leader has to poll it. True if the load has
+    /// not ended and is still the leader's; false if it has ended or become a task.
     pub(crate) fn poll_led(&self, cx: &mut Context<'_>) -> bool {
         let held = lock(&self.state).drive.take();
         let Some(mut held) = held else {
             return false;
         };
-        // The load catches its own panics; its drop may panic, too, and has to spare the leader as it spares the others.
+        // The load catches its own panics. Its drop may panic, too, and must not unwind into the
+        // leader or the other waiters.
         let polled = catch_unwind(AssertUnwindSafe(|| {
             let polled = held.load.as_mut().poll(cx);
             polled.is_pending().then_some(held)
@@ -123,7 +126,8 @@ impl<V> Flight<V> {
         self.put_load(held)
     }
 
-    /// Puts the load where its leader finds it. False if it has become a task instead, as somebody wanted that meanwhile.
+    /// Stores the load for its leader's next poll. False if it has become a task instead, because
+    /// one was requested meanwhile.
     pub(crate) fn put_load(&self, held: Held) -> bool {
         let wanted = lock(&self.state).drive.put(held);
         match wanted {
@@ -135,8 +139,8 @@ impl<V> Flight<V> {
         }
     }
 
-    /// Has the load become a task, if it is not one: now, or as soon as its leader has polled it. The leader is woken, to
-    /// wait like the others.
+    /// Makes the load a task, if it is not one: now, or as soon as its leader has polled it. The
+    /// leader is woken, to wait like the others.
     pub(crate) fn hand_over(&self) {
         if let Some(mut held) = self.want_task() {
             let leader = held.leader.take();
@@ -147,7 +151,7 @@ impl<V> Flight<V> {
         }
     }
 
-    /// The leader goes away: its load becomes a task.
+    /// The leader is dropped: its load becomes a task.
     pub(crate) fn leave_load(&self) {
         if let Some(held) = self.want_task() {
             held.spawn();
@@ -163,8 +167,8 @@ impl<V> Flight<V> {
         state.drive.want()
     }
 
-    /// Notes that the load was seen waiting for its leader. `None` where it is a task or over; otherwise whether it had
-    /// been seen before, and not been polled since.
+    /// Records that the load was seen waiting for its leader. `None` if it is a task or has ended;
+    /// otherwise whether it had been seen before, and not been polled since.
     pub(crate) fn see_led(&self) -> Option<bool> {
         if !self.led.load(Ordering::Relaxed) {
             return None;
@@ -176,7 +180,7 @@ impl<V> Flight<V> {
         }
     }
 
-    /// Leaves `waker` to be woken by [`publish`](Self::publish); false if that has happened.
+    /// Registers `waker` to be woken by [`publish`](Self::publish); false if that has happened.
     pub(crate) fn register(&self, place: &mut Option<Place>, waker: &Waker) -> bool {
         let replaced = {
             let mut state = lock(&self.state);
@@ -194,7 +198,7 @@ impl<V> Flight<V> {
         true
     }
 
-    /// One waiter goes away, with or without its answer.
+    /// One waiter leaves, with or without its answer.
     pub(crate) fn leave(&self, place: Option<Place>) {
         if self.outcome.get().is_some() || (place.is_none() && !self.counted) {
             return;
@@ -209,7 +213,7 @@ impl<V> Flight<V> {
             if self.counted {
                 state.waiting -= 1;
                 if state.waiting == 0 {
-                    state.lulls += 1;
+                    state.idles += 1;
                     driver = state.driver.take();
                 }
             }
@@ -221,51 +225,50 @@ impl<V> Flight<V> {
         }
     }
 
-    /// The lull the flight is in, if it is in one. `driver` is woken when the next one begins.
-    pub(crate) fn lull(&self, driver: &Waker) -> Option<Lull> {
+    /// The current idle period, if there is one. `driver` is woken when the next one begins.
+    pub(crate) fn idle(&self, driver: &Waker) -> Option<Idle> {
         let mut state = lock(&self.state);
         let replaced = match &mut state.driver {
             Some(current) if current.will_wake(driver) => None,
             current => current.replace(driver.clone()),
         };
-        let lull = (state.waiting == 0).then_some(Lull(state.lulls));
+        let idle = (state.waiting == 0).then_some(Idle(state.idles));
         drop(state);
         drop(replaced);
-        lull
+        idle
     }
 
-    /// The lull in which the flight is now; none while anyone waits, or where waiters are not
-    /// counted.
-    pub(crate) fn lull_now(&self) -> Option<Lull> {
+    /// The current idle period; `None` while a caller waits, or if waiters are not counted.
+    pub(crate) fn idle_now(&self) -> Option<Idle> {
         if !self.counted {
             return None;
         }
         let state = lock(&self.state);
-        (state.waiting == 0).then_some(Lull(state.lulls))
+        (state.waiting == 0).then_some(Idle(state.idles))
     }
 
-    /// Whether the flight is still in that lull. Stays true for as long as the caller holds the
-    /// lock of the flight's shard.
-    pub(crate) fn is_in(&self, lull: Lull) -> bool {
+    /// Whether the flight is still in that idle period. Stays true while the caller holds the lock
+    /// of the flight's shard.
+    pub(crate) fn is_in(&self, idle: Idle) -> bool {
         let state = lock(&self.state);
-        state.waiting == 0 && state.lulls == lull.0
+        state.waiting == 0 && state.idles == idle.0
     }
 
-    /// Gives every waiter its answer, once. The lock is held to take the wakers out, not to wake:
-    /// a hundred thousand woken waiters would otherwise meet at it.
+    /// Gives every waiter its answer, once. The lock is held to take the wakers out, but not to
+    /// wake them: a hundred thousand woken waiters would otherwise contend for it.
     pub(crate) fn publish(&self, outcome: Outcome<V>) {
         let (wakers, driver) = {
             let mut state = lock(&self.state);
             let refused = self.outcome.set(outcome);
             debug_assert!(refused.is_ok(), "a flight ends once");
-            // Whoever ends the flight has the load in hand.
+            // The caller that ends the flight holds the load.
             state.drive = Drive::Task;
             self.led.store(false, Ordering::Relaxed);
             (std::mem::take(&mut state.wakers), state.driver.take())
         };
         drop(driver);
         for waker in wakers.into_iter() {
-            // Someone else's waker that panics must not keep the next one asleep.
+            // A waker that panics must not prevent the next one from being woken.
             let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
     }

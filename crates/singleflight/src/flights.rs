@@ -1,4 +1,4 @@
-//! The handle: joins callers to flights and puts loads on the runtime.
+//! The handle: joins callers to flights and spawns loads on the runtime.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -19,19 +19,19 @@ use crate::{FlightError, Ticket, Waiter};
 /// How a [`Flights`] behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// How long a load may run on after its last waiter has left. Then it is dropped, unless
-    /// someone has joined. `None`, the default, lets every load run to its end.
+    /// How long a load may continue after its last waiter has left. Then it is dropped, unless
+    /// another caller has joined. `None`, the default, lets every load run to its end.
     ///
     /// Needs a runtime with its timer enabled: without one, a load whose waiters leave ends as
-    /// [`FlightError::Panicked`]. A load is dropped where it awaits; one that blocks its thread
-    /// cannot be.
+    /// [`FlightError::Panicked`]. A load is dropped at an await point; one that blocks its thread
+    /// cannot be dropped.
     pub abandon_after: Option<Duration>,
-    /// Whether waiters are counted, so that [`Ticket::give_up`] can tell that nobody waits. Each
-    /// join and each leave of a waiter then takes a short lock of its flight. Off by default; on
-    /// where `abandon_after` is set.
+    /// Whether waiters are counted, so that [`Ticket::give_up`] can detect that no caller waits.
+    /// Each join and each leave of a waiter then takes a short lock of its flight. Off by default;
+    /// on if `abandon_after` is set.
     pub count_waiters: bool,
-    /// How many locks the table of keys is spread over: rounded up to a power of two, at least 1
-    /// and at most 65,536. 64 by default, which takes 4 KiB.
+    /// The number of locks that the table of keys is spread over: rounded up to a power of two, at
+    /// least 1 and at most 65,536. 64 by default, which takes 4 KiB.
     pub shards: usize,
 }
 
@@ -88,8 +88,8 @@ impl<K, V, S> Flights<K, V, S> {
         }
     }
 
-    /// Keys with a running load. A load that was [forgotten](Self::forget) is not counted, even
-    /// while it still runs. Takes every shard's lock in turn, so it is exact only at rest.
+    /// The number of keys with a running load. A [forgotten](Self::forget) load is not counted,
+    /// even while it still runs. Takes every shard's lock in turn, so it is exact only at rest.
     pub fn len(&self) -> usize {
         self.table.len()
     }
@@ -99,9 +99,10 @@ impl<K, V, S> Flights<K, V, S> {
         self.len() == 0
     }
 
-    /// Detaches the key's flight, if it has one, and says whether it had. Those who wait for it
+    /// Detaches the key's flight, if it has one, and returns whether it had. The flight's waiters
     /// still get its value; later calls of [`join`](Self::join) start a new load, which may run
-    /// beside the old one; the old load's [`Ticket::if_current`] runs nothing from now on.
+    /// concurrently with the old one; the old load's [`Ticket::if_current`] runs nothing from now
+    /// on.
     pub fn forget<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -111,9 +112,9 @@ impl<K, V, S> Flights<K, V, S> {
         self.table.forget(self.hasher.hash_one(key), key)
     }
 
-    /// Detaches every flight, as [`forget`](Self::forget) does with that of one key, and says how
-    /// many there were. Takes every shard's lock in turn, so a flight that starts while this runs
-    /// may or may not be detached; none that had started before is missed.
+    /// Detaches every flight, as [`forget`](Self::forget) does for one key, and returns how many
+    /// there were. Takes every shard's lock in turn, so a flight that starts during this call may
+    /// or may not be detached; every flight that had started before is detached.
     pub fn forget_all(&self) -> usize {
         self.table.forget_all()
     }
@@ -126,14 +127,14 @@ where
     V: Clone + Send + Sync + 'static,
     S: BuildHasher,
 {
-    /// Joins the key's flight, or starts one if it has none: calls `load`, here and now, and runs
+    /// Joins the key's flight, or starts one if it has none: calls `load` synchronously and runs
     /// the future it returns as a Tokio task of its own, which does not end with its caller.
     ///
-    /// The key is only made an owned one to start a flight: `K = String` takes a `&str`, and
-    /// `K = Bytes` takes a `&[u8]` (copied) or a `&Bytes` (shared). `load` is not called if a flight
-    /// runs; nothing is locked while it is called.
+    /// The key is converted to an owned one only to start a flight: `K = String` takes a `&str`,
+    /// and `K = Bytes` takes a `&[u8]` (copied) or a `&Bytes` (shared). `load` is not called if a
+    /// flight runs; no lock is held while it is called.
     ///
-    /// Failures come out of the [`Waiter`]: this does not panic and starts no second load. See
+    /// The [`Waiter`] returns failures: this call does not panic and starts no second load. See
     /// [`FlightError`] for them.
     pub fn join<Q, F, Fut>(&self, key: &Q, load: F) -> Waiter<V>
     where
@@ -146,18 +147,18 @@ where
         self.join_on(Spawner::current, run, false, key, load)
     }
 
-    /// The same for a caller that awaits the [`Waiter`] at once: the one that starts the load polls
-    /// it as it polls the waiter. A load that is ready at once, or that nobody else waits for, then
-    /// needs no task, and no second wake-up where it ends.
+    /// Like [`join`](Self::join), for a caller that awaits the [`Waiter`] immediately: the caller
+    /// that starts the load polls it as it polls the waiter. A load that is ready at once, or that
+    /// no other caller waits for, then needs no task, and no second wake-up at its end.
     ///
-    /// The load still belongs to no caller. It becomes a task of its own where its leader goes away,
-    /// where another caller joins, where the key is forgotten, and where the leader does not poll it
-    /// for 10 to 20 ms, which a timer watches over: the runtime's timer must be enabled. A future may be
-    /// polled by one task and then by another, and this one is.
+    /// The load still belongs to no caller. It becomes a task of its own when its leader is
+    /// dropped, when another caller joins, when the key is forgotten, and when the leader does not
+    /// poll it for 10 to 20 ms, which a timer watches: the runtime's timer must be enabled. The
+    /// future may be polled by one task and then by another.
     ///
-    /// A load that blocks its thread blocks its leader, whose own deadline is of no use meanwhile.
-    /// Loads of one leader run side by side where they wait, and one after the other where they
-    /// compute.
+    /// A load that blocks its thread blocks its leader, whose own deadline has no effect
+    /// meanwhile. Loads of one leader run concurrently while they wait, and one after the other
+    /// while they compute.
     pub fn join_polling<Q, F, Fut>(&self, key: &Q, load: F) -> Waiter<V>
     where
         K: Borrow<Q> + From<Q::Owned>,
@@ -172,7 +173,7 @@ where
         self.join_on(Spawner::current, run, true, key, load)
     }
 
-    /// Has somebody watch over the load that has just begun.
+    /// Makes sure that a watch runs over the load that has just begun.
     fn watch(&self) {
         if watch::is_due(&self.table) {
             let watch = Watch::new(Arc::clone(&self.table));
@@ -189,7 +190,8 @@ where
     V: Clone + Send + Sync + 'static,
     S: BuildHasher,
 {
-    /// `spawner` is asked for if a load starts, and there is none without it; `run` then begins the load.
+    /// `spawner` is called if a load starts, and there is no load without it; `run` then begins
+    /// the load.
     fn join_on<Q, F, Fut, R>(
         &self,
         spawner: impl FnOnce() -> Option<R>,
@@ -221,7 +223,7 @@ where
             return waiter;
         };
         let ticket = lead.ticket().clone();
-        // The closure is used up, so nothing that its panic has broken is seen again through it.
+        // The closure is consumed, so no state that its panic has broken is visible through it.
         let load = AssertUnwindSafe(|| Task::new(load(ticket), self.abandon_after));
         match catch_unwind(load) {
             Ok(mut load) => {
@@ -234,7 +236,7 @@ where
     }
 }
 
-/// For a model checker, which has no runtime: `run` is given what is to be a task.
+/// For a model checker, which has no runtime: `run` gets the loads that have to become tasks.
 #[cfg(gaggle_loom)]
 impl<K, V, S> Flights<K, V, S>
 where
@@ -291,7 +293,7 @@ impl<K, V, S: Default> Default for Flights<K, V, S> {
     }
 }
 
-/// How many fly, never which keys.
+/// Shows the number of flights, never their keys.
 impl<K, V, S> fmt::Debug for Flights<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Flights")

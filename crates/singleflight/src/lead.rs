@@ -1,23 +1,24 @@
-//! The load's end of a flight: the guard that ends it, and the ticket that asks whether it counts.
+//! The load's end of a flight: the guard that ends it, and the ticket that checks whether it is
+//! current.
 
 use std::fmt;
 
 use crate::FlightError;
-use crate::flight::{Flight, Lull, Outcome};
+use crate::flight::{Flight, Idle, Outcome};
 use crate::sync::Arc;
 use crate::table::Table;
 
-/// The duty to end a flight. Whoever drops it unfinished ends the flight as cancelled, so that no
-/// way out leaves the slot taken or a waiter asleep.
+/// The duty to end a flight. Dropped before that, it ends the flight as cancelled, so that no way
+/// to end leaves the slot taken or a waiter asleep.
 pub(crate) struct Lead<K, V> {
     ticket: Ticket<K, V>,
     ended: bool,
 }
 
-/// A load's proof of which flight it belongs to; given to the closure of
+/// Identifies the flight that a load belongs to; given to the closure of
 /// [`Flights::join`](crate::Flights::join).
 ///
-/// A ticket may be cloned and may outlive its flight; it keeps the flight's value alive as long.
+/// A ticket may be cloned and may outlive its flight; it keeps the flight's value alive that long.
 pub struct Ticket<K, V> {
     table: Arc<Table<K, V>>,
     hash: u64,
@@ -46,10 +47,10 @@ impl<K, V> Lead<K, V> {
 
     /// Ends the flight. First the slot is freed, then the waiters get their answer:
     ///
-    /// - A caller who has seen the answer and calls again starts a new load, and is never handed
-    ///   the same failure twice: `free, publish, see, join` has no other order.
-    /// - A caller who comes between the two steps starts a new load too. The old one has returned,
-    ///   so still only one runs; what it committed to a cache is there to be found.
+    /// - A caller that has seen the answer and calls again starts a new load, and never gets the
+    ///   same failure twice: `free, publish, see, join` has no other order.
+    /// - A caller that arrives between the two steps starts a new load too. The old one has
+    ///   returned, so still only one runs, and finds in the cache what the old one has stored.
     pub(crate) fn end(mut self, outcome: Outcome<V>) {
         self.end_once(outcome);
     }
@@ -65,18 +66,18 @@ impl<K, V> Lead<K, V> {
         } = &self.ticket;
         let slot = table.release(*hash, flight);
         flight.publish(outcome);
-        // Last, for the key's own drop may panic.
+        // This comes last because the key's own drop may panic.
         drop(slot);
     }
 
-    /// Frees the slot if nobody has joined since `lull` began; false if someone has.
-    pub(crate) fn abandon(&self, lull: Lull) -> bool {
+    /// Frees the slot if no caller has joined since `idle` began; false if one has.
+    pub(crate) fn abandon(&self, idle: Idle) -> bool {
         let Ticket {
             table,
             hash,
             flight,
         } = &self.ticket;
-        table.abandon(*hash, flight, lull)
+        table.abandon(*hash, flight, idle)
     }
 }
 
@@ -87,35 +88,35 @@ impl<K, V> Drop for Lead<K, V> {
 }
 
 impl<K, V> Ticket<K, V> {
-    /// Frees the slot if nobody waits for the load, and says whether it did: what a load may ask
-    /// before it begins something costly. After that nobody can join, so whatever it returns is
-    /// seen by no one; whoever calls starts a load of their own. Always false unless
+    /// Frees the slot if no caller waits for the load, and returns whether it did: a load may call
+    /// this before it begins something expensive. After that no caller can join, so the value that
+    /// the load returns is discarded; a new caller starts a load of its own. Always false unless
     /// [`Options::count_waiters`](crate::Options::count_waiters) is on.
     #[must_use]
     pub fn give_up(&self) -> bool {
-        let lull = self.flight.lull_now();
-        lull.is_some_and(|lull| self.table.abandon(self.hash, &self.flight, lull))
+        let idle = self.flight.idle_now();
+        idle.is_some_and(|idle| self.table.abandon(self.hash, &self.flight, idle))
     }
 
-    /// Says something of the load to those who join it: a number of the caller's choice, such as the
-    /// identity of a span, for [`Waiter::tag`](crate::Waiter::tag). 0, which it is at first, means
-    /// nothing. Whoever joins before this call does not see it.
+    /// Publishes a tag to the callers that join the load: a number of your choice, such as the
+    /// identity of a span, for [`Waiter::tag`](crate::Waiter::tag). 0, the initial value, means
+    /// none. A caller that joins before this call might not see it.
     pub fn set_tag(&self, tag: u64) {
         self.flight.set_tag(tag);
     }
 
-    /// What [`set_tag`](Self::set_tag) was last called with; 0 before.
+    /// The last value of [`set_tag`](Self::set_tag); 0 before.
     #[must_use]
     pub fn tag(&self) -> u64 {
         self.flight.tag()
     }
 
     /// Runs `then` if the flight is still its key's current one: not forgotten, not abandoned, not
-    /// over. No [`forget`](crate::Flights::forget) of the key happens while `then` runs. Returns
+    /// ended. No [`forget`](crate::Flights::forget) of the key happens while `then` runs. Returns
     /// what `then` returns, or `None` if it was not run.
     ///
-    /// For a load that puts its value into a cache. A removal calls `forget`, then deletes from the
-    /// cache. Whichever way the two meet, the removed value does not stay:
+    /// This is for a load that puts its value into a cache. A removal calls `forget`, then deletes
+    /// from the cache. The removed value does not stay in either order of events:
     ///
     /// | load | removal | cache |
     /// |---|---|---|
@@ -128,12 +129,12 @@ impl<K, V> Ticket<K, V> {
     /// | `if_current`: `None`, no insert | | empty |
     /// | | delete | empty |
     ///
-    /// An insert without `if_current` could come after the delete, and the removed value would
-    /// live on.
+    /// An insert without `if_current` could happen after the delete, and the removed value would
+    /// stay.
     ///
     /// `then` runs under the lock of the table's shard, so it must be short and must not call the
-    /// same [`Flights`](crate::Flights), which would be a deadlock. If it panics, the panic goes on into the
-    /// load; the table is unharmed.
+    /// same [`Flights`](crate::Flights), which would be a deadlock. If it panics, the panic
+    /// propagates into the load; the table is unharmed.
     pub fn if_current<R>(&self, then: impl FnOnce() -> R) -> Option<R> {
         self.table.if_current(self.hash, &self.flight, then)
     }

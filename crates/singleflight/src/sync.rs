@@ -1,6 +1,6 @@
-//! What the model checker has to see: locks, shared pointers, atomics and the clock. They come from
-//! std and Tokio, or from loom under `--cfg gaggle_loom` (a name of its own: `--cfg loom` would
-//! reach into Tokio and take its runtime away).
+//! The items that the model checker has to see: locks, shared pointers, atomics and the clock.
+//! They are from std and Tokio, or from loom under `--cfg gaggle_loom` (a name of its own: `--cfg
+//! loom` would also apply to Tokio and disable its runtime).
 
 #[cfg(gaggle_loom)]
 pub(crate) use loom::sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool};
@@ -13,19 +13,19 @@ pub(crate) use tokio::time::{Sleep, sleep};
 #[cfg(gaggle_loom)]
 pub(crate) type Sleep = std::future::Ready<()>;
 
-/// A model has no clock: every grace is over as soon as it is looked at, the worst that can happen.
+/// A model has no clock: every grace period is over when it is checked, which is the worst case.
 #[cfg(gaggle_loom)]
 pub(crate) fn sleep(_: std::time::Duration) -> Sleep {
     std::future::ready(())
 }
 
-/// What makes a load a task.
+/// Spawns loads as tasks.
 #[cfg(not(gaggle_loom))]
 pub(crate) struct Spawner(tokio::runtime::Handle);
 
 #[cfg(not(gaggle_loom))]
 impl Spawner {
-    /// Of the runtime that this is called from within; `None` outside of any.
+    /// That of the current runtime; `None` outside of one.
     pub(crate) fn current() -> Option<Self> {
         tokio::runtime::Handle::try_current().ok().map(Self)
     }
@@ -36,7 +36,7 @@ impl Spawner {
     }
 }
 
-/// A model has no runtime: whoever writes it says what runs a task.
+/// A model has no runtime: its author provides the function that runs a task.
 #[cfg(gaggle_loom)]
 pub(crate) struct Spawner(pub(crate) fn(crate::drive::Load));
 
@@ -47,9 +47,8 @@ impl Spawner {
     }
 }
 
-/// Locks, poisoned or not. The code that others bring (`Eq`, `ToOwned`, the closure of
-/// `if_current`) may panic under a lock, but never halfway through a change of what the lock
-/// guards.
+/// Locks, poisoned or not. User code (`Eq`, `ToOwned`, the closure of `if_current`) may panic
+/// under a lock, but never halfway through a change of the guarded state.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()

@@ -1,4 +1,4 @@
-//! Which flight a key has: hash maps behind locks, sharded by the key's hash.
+//! The flight of each key: hash maps behind locks, sharded by the key's hash.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -6,23 +6,23 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::Ordering;
 
-use crate::flight::{Flight, Kind, Lull};
+use crate::flight::{Flight, Idle, Kind};
 use crate::sync::{Arc, Mutex, lock};
 
 /// Locks are taken in one order: a shard's, then a flight's.
 pub(crate) struct Table<K, V> {
-    /// A power of two of them.
+    /// A power of two of shards.
     shards: Box<[Shard<K, V>]>,
-    /// Whether somebody watches over the loads that their leaders poll.
+    /// Whether a watch runs over the loads that their leaders poll.
     #[cfg(not(gaggle_loom))]
     pub(crate) watched: std::sync::atomic::AtomicBool,
 }
 
-/// On a cache line of its own: two locks in one line would be one lock to the processor.
+/// On a cache line of its own: two locks in one line contend like one lock.
 #[repr(align(64))]
 struct Shard<K, V>(Mutex<Map<K, V>>);
 
-/// Keyed by the hash, which is computed once a call; keys whose hashes are equal in all 64 bits
+/// Keyed by the hash, which is computed once per call; keys whose hashes are equal in all 64 bits
 /// share a bucket.
 type Map<K, V> = HashMap<u64, Bucket<K, V>, BuildHasherDefault<Prehashed>>;
 
@@ -41,9 +41,9 @@ struct Slot<K, V> {
 struct Prehashed(u64);
 
 pub(crate) enum Joined<V> {
-    /// The key has a flight, which counts this waiter now.
+    /// The key has a flight, which now counts this waiter.
     Running(Arc<Flight<V>>),
-    /// The key had none, and has this one now: the caller must see it to its end.
+    /// The key had none and now has this one: the caller must bring it to its end.
     Started(Arc<Flight<V>>),
 }
 
@@ -58,7 +58,8 @@ impl<K, V> Table<K, V> {
         }
     }
 
-    /// By the middle bits: the maps use the lowest for their buckets and the highest for their tags.
+    /// Chooses by the middle bits: the maps use the lowest for their buckets and the highest for
+    /// their tags.
     fn shard(&self, hash: u64) -> &Mutex<Map<K, V>> {
         let index = (hash >> 32) as usize & (self.shards.len() - 1);
         &self.shards[index].0
@@ -103,12 +104,12 @@ impl<K, V> Table<K, V> {
         let Some(slot) = slot else {
             return false;
         };
-        // The watch does not find it any more.
+        // The watch no longer finds it.
         slot.flight.hand_over();
         true
     }
 
-    /// Frees all slots, a shard at a time; how many there were.
+    /// Frees all slots, a shard at a time, and returns how many there were.
     pub(crate) fn forget_all(&self) -> usize {
         let mut forgotten = 0;
         for shard in &self.shards {
@@ -118,7 +119,8 @@ impl<K, V> Table<K, V> {
                     slot.flight.current.store(false, Ordering::Relaxed);
                     forgotten += 1;
                 }
-                // With its memory: to keep that would mean to drop the keys under the lock.
+                // The memory is dropped as well: to keep it would mean to drop the keys under the
+                // lock.
                 std::mem::take(&mut *map)
             };
             for slot in taken.values().flat_map(Bucket::slots) {
@@ -129,8 +131,8 @@ impl<K, V> Table<K, V> {
         forgotten
     }
 
-    /// Frees the slot of `flight` and of no other: after a [`forget`](Self::forget) the key may have
-    /// a newer one.
+    /// Frees the slot of `flight` only: after a [`forget`](Self::forget) the key may have a newer
+    /// flight.
     pub(crate) fn release(
         &self,
         hash: u64,
@@ -141,13 +143,13 @@ impl<K, V> Table<K, V> {
         })
     }
 
-    /// Frees the slot of `flight` if nobody has joined since `lull` began. Joins happen under the
-    /// same lock, so either the join is seen here or it finds the slot free.
-    pub(crate) fn abandon(&self, hash: u64, flight: &Arc<Flight<V>>, lull: Lull) -> bool {
+    /// Frees the slot of `flight` if no caller has joined since `idle` began. Joins happen under
+    /// the same lock, so either the join is seen here or it finds the slot free.
+    pub(crate) fn abandon(&self, hash: u64, flight: &Arc<Flight<V>>, idle: Idle) -> bool {
         let slot;
         {
             let mut map = lock(self.shard(hash));
-            if !flight.is_in(lull) {
+            if !flight.is_in(idle) {
                 return false;
             }
             slot = take(&mut map, hash, |slot| Arc::ptr_eq(&slot.flight, flight));
@@ -156,8 +158,8 @@ impl<K, V> Table<K, V> {
         true
     }
 
-    /// Has those loads become tasks that wait for their leaders to poll them since the last round at least; how many are
-    /// left that their leaders poll.
+    /// Makes tasks of the loads that have waited for their leaders to poll them since the last
+    /// round or longer. Returns how many are left that their leaders poll.
     pub(crate) fn hand_over_idle(&self) -> usize {
         let mut left = 0;
         for shard in &self.shards {
@@ -176,7 +178,7 @@ impl<K, V> Table<K, V> {
         left
     }
 
-    /// Runs `then` under the shard's lock, if the slot is still `flight`'s.
+    /// Runs `then` under the shard's lock, if the slot still belongs to `flight`.
     pub(crate) fn if_current<R>(
         &self,
         hash: u64,
@@ -193,8 +195,8 @@ impl<K, V> Table<K, V> {
     }
 }
 
-/// Takes the slot out of the map, and its flight out of currency. The caller holds the shard's
-/// lock, and drops the slot without it: a key's drop is code of others.
+/// Takes the slot out of the map, and marks its flight as not current. The caller holds the
+/// shard's lock, and drops the slot without it: a key's drop is user code.
 fn take<K, V>(
     map: &mut Map<K, V>,
     hash: u64,

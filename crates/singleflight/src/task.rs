@@ -1,4 +1,5 @@
-//! The load of a flight as a future: polls it, catches its panic, gives it up when nobody waits any more.
+//! The load of a flight as a future: polls it, catches its panic, abandons it when it has no
+//! waiters.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -8,16 +9,15 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use crate::FlightError;
-use crate::flight::Lull;
+use crate::flight::Idle;
 use crate::lead::Lead;
 use crate::sync::{Sleep, sleep};
 
 pin_project! {
     /// Resolves when the flight has ended.
     pub(crate) struct Task<K, V, F> {
-        // Before `load`: a task that is dropped frees its slot before it drops the load, whose drop may
-        // take its time or panic.
-        // None before the load begins, and after its end.
+        // Before `load`: a task that is dropped frees its slot before it drops the load, whose
+        // drop may be slow or panic. `None` before the load begins, and after its end.
         lead: Option<Lead<K, V>>,
         #[pin]
         load: F,
@@ -28,11 +28,12 @@ pin_project! {
 /// The wait between the last waiter's leaving and the load's end.
 struct Grace {
     length: Duration,
-    running: Option<(Lull, Pin<Box<Sleep>>)>,
+    running: Option<(Idle, Pin<Box<Sleep>>)>,
 }
 
 impl<K, V, F> Task<K, V, F> {
-    /// A load that is to [begin](Self::begin), boxed at once: a future is moved as few times as can be.
+    /// A load that has to [begin](Self::begin), boxed immediately so that the future is moved as
+    /// few times as possible.
     pub(crate) fn new(load: F, abandon_after: Option<Duration>) -> Pin<Box<Self>> {
         let grace = abandon_after.map(|length| Grace {
             length,
@@ -59,7 +60,7 @@ impl<K, V, F: Future<Output = V>> Future for Task<K, V, F> {
         if this.lead.is_none() {
             return Poll::Ready(());
         }
-        // The load's value, or `None` for a load that nobody waits for any more.
+        // The load's value, or `None` for a load without waiters.
         let mut step = || {
             if let Poll::Ready(value) = this.load.as_mut().poll(cx) {
                 return Poll::Ready(Some(value));
@@ -69,7 +70,7 @@ impl<K, V, F: Future<Output = V>> Future for Task<K, V, F> {
                 _ => Poll::Pending,
             }
         };
-        // What a panic has broken is not looked at again: the load is dropped.
+        // State that a panic has broken is not used again: the load is dropped.
         let (outcome, payload) = match catch_unwind(AssertUnwindSafe(&mut step)) {
             Ok(stepped) => match ready!(stepped) {
                 Some(value) => (Ok(value), None),
@@ -80,31 +81,32 @@ impl<K, V, F: Future<Output = V>> Future for Task<K, V, F> {
         if let Some(lead) = this.lead.take() {
             lead.end(outcome);
         }
-        // Last, for its own drop may panic.
+        // This comes last because its own drop may panic.
         drop(payload);
         Poll::Ready(())
     }
 }
 
 impl Grace {
-    /// Ready once the slot is free because the flight had no waiter for the length of the grace.
+    /// Ready once the slot is free because the flight had no waiter for the length of the grace
+    /// period.
     fn poll_over<K, V>(&mut self, lead: &Lead<K, V>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(lull) = lead.flight().lull(cx.waker()) else {
+        let Some(idle) = lead.flight().idle(cx.waker()) else {
             self.running = None;
             return Poll::Pending;
         };
-        // Someone may have come and gone since the timer was set: that is a new lull.
+        // A caller may have joined and left since the timer was set: that is a new idle period.
         let timer = match &mut self.running {
-            Some((timed, timer)) if *timed == lull => timer,
-            running => &mut running.insert((lull, Box::pin(sleep(self.length)))).1,
+            Some((timed, timer)) if *timed == idle => timer,
+            running => &mut running.insert((idle, Box::pin(sleep(self.length)))).1,
         };
         if timer.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
-        if lead.abandon(lull) {
+        if lead.abandon(idle) {
             return Poll::Ready(());
         }
-        // Someone joined since we looked: look again.
+        // A caller has joined meanwhile: check again.
         self.running = None;
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -12,20 +12,20 @@ use crate::wakers::Place;
 
 /// One caller's wait for a flight; resolves to a clone of the load's value.
 ///
-/// Dropping it leaves the flight and touches nobody else, so a deadline is
-/// `tokio::time::timeout(limit, waiter)`. Polled again after its answer, it gives the answer again.
-/// It needs no runtime: any executor can poll it.
+/// Dropping it leaves the flight and affects no other waiter, so a deadline is
+/// `tokio::time::timeout(limit, waiter)`. Polled again after its answer, it returns the answer
+/// again. It needs no runtime: any executor can poll it.
 #[must_use = "the load runs without it, but its value is only seen by awaiting"]
 pub struct Waiter<V> {
     flight: Arc<Flight<V>>,
     place: Option<Place>,
     led: bool,
-    /// Whether the load may be this one's to poll.
+    /// Whether this waiter may have to poll the load.
     polls: bool,
 }
 
 impl<V> Waiter<V> {
-    /// Takes over one count of the flight's waiters.
+    /// Takes ownership of one count of the flight's waiters.
     pub(crate) fn new(flight: Arc<Flight<V>>, led: bool, polls: bool) -> Self {
         Self {
             flight,
@@ -39,13 +39,13 @@ impl<V> Waiter<V> {
         &self.flight
     }
 
-    /// Whether this call started the load (`true`) or was collapsed onto one that ran (`false`).
+    /// Whether this call started the load (`true`) or joined a running one (`false`).
     pub fn led(&self) -> bool {
         self.led
     }
 
-    /// What the load has said of itself by [`Ticket::set_tag`](crate::Ticket::set_tag); 0 if nothing
-    /// yet.
+    /// The tag that the load has set by [`Ticket::set_tag`](crate::Ticket::set_tag); 0 before
+    /// that.
     #[must_use]
     pub fn tag(&self) -> u64 {
         self.flight.tag()
@@ -69,7 +69,7 @@ impl<V: Clone> Future for Waiter<V> {
         let Some(outcome) = this.flight.outcome() else {
             return Poll::Pending;
         };
-        // No lock is held: a clone that panics fails this waiter, and this one alone.
+        // No lock is held: a clone that panics fails only this waiter.
         Poll::Ready(
             catch_unwind(AssertUnwindSafe(|| outcome.clone()))
                 .unwrap_or_else(|payload| Err(FlightError::panicked(&*payload))),

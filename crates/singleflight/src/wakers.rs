@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 use std::task::Waker;
 
-/// Where a waiter's waker lies. Non-zero, so that `Option<Place>` is one word.
+/// The place of a waiter's waker. Non-zero, so that `Option<Place>` is one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place(NonZeroUsize);
 
@@ -45,8 +45,8 @@ impl Wakers {
         Place::new(self.entries.len() - 1)
     }
 
-    /// Makes `waker` the one to wake at `place`. Returns the one that lay there, which the caller
-    /// drops once it holds no lock: a waker's drop may end its task, and with it other waiters.
+    /// Replaces the waker at `place` by `waker`. Returns the old one, which the caller drops once
+    /// it holds no lock: a waker's drop may end its task, and with it other waiters.
     pub(crate) fn update(&mut self, place: Place, waker: &Waker) -> Option<Waker> {
         match &mut self.entries[place.index()] {
             Entry::Waiting(current) if !current.will_wake(waker) => {

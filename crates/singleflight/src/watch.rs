@@ -1,7 +1,9 @@
-//! The watch over loads that their leaders poll: one whose leader does not is made a task.
+//! The watch over loads that their leaders poll: a load whose leader does not poll it becomes a
+//! task.
 //!
-//! A caller may hold its waiter and not poll it, as where it is one of many futures of a stream whose consumer is busy.
-//! What the load holds, such as a slot of a limiter, would be held with it.
+//! A caller may hold its waiter and not poll it, for example as one of many futures of a stream
+//! whose consumer is busy. Anything that the load holds, such as a permit of a limiter, would be
+//! held that long.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -11,22 +13,24 @@ use tokio::time::{Instant, sleep};
 use crate::sync::Arc;
 use crate::table::Table;
 
-/// Between two rounds. A load that is not polled becomes a task after one to two of these.
+/// The time between two rounds. An unpolled load becomes a task after one to two rounds.
 pub(crate) const ROUND: Duration = Duration::from_millis(10);
 
-/// A round over a large table takes its time, and the pause after it so many times as long, if that is more.
+/// A round over a large table takes time; the pause after it is this many times as long, if that
+/// is more.
 const SHARE: u32 = 50;
 
-/// Whether the caller has to start a [`Watch`] over the table. A load that is held before this is called is seen.
+/// Whether the caller has to start a [`Watch`] over the table. The watch sees every load that is
+/// held before this call.
 pub(crate) fn is_due<K, V>(table: &Table<K, V>) -> bool {
     !table.watched.load(SeqCst) && !table.watched.swap(true, SeqCst)
 }
 
-/// The duty to watch. However it ends, another can be started then.
+/// The duty to watch. Another watch can be started once this has ended, however it ends.
 pub(crate) struct Watch<K, V>(Option<Arc<Table<K, V>>>);
 
 impl<K, V> Watch<K, V> {
-    /// After [`is_due`] has said so.
+    /// To be called after [`is_due`] has returned true.
     pub(crate) fn new(table: Arc<Table<K, V>>) -> Self {
         Self(Some(table))
     }
@@ -43,7 +47,8 @@ impl<K, V> Watch<K, V> {
                 continue;
             }
             table.watched.store(false, SeqCst);
-            // A load that began before that store has found a watch, and may have come after its round.
+            // A load that began before that store has found a watch running, and may have started
+            // after that watch's round.
             if table.hand_over_idle() == 0 || table.watched.swap(true, SeqCst) {
                 self.0 = None;
             }

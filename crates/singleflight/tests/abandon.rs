@@ -1,4 +1,4 @@
-//! Loads that nobody waits for any more, on paused time.
+//! Loads without waiters, on paused time.
 
 #![cfg(not(gaggle_loom))]
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -22,7 +22,7 @@ fn impatient() -> Flights<String, u32> {
     })
 }
 
-/// Starts a load that runs until it is dropped; the flag tells when.
+/// Starts a load that runs until it is dropped; the flag shows when.
 fn endless(flights: &Flights<String, u32>) -> (Waiter<u32>, Arc<AtomicBool>) {
     struct Flag(Arc<AtomicBool>);
     impl Drop for Flag {
@@ -91,7 +91,7 @@ async fn each_leaving_starts_the_grace_anew() {
     let flights = impatient();
     let (first, dropped) = endless(&flights);
     drop(first);
-    // Someone comes and goes within each grace.
+    // A caller joins and leaves within each grace period.
     for _ in 0..10 {
         sleep(GRACE - 2 * MOMENT).await;
         let passing = flights.join("Tom", |_| async { 0 });

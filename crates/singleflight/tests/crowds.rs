@@ -12,8 +12,8 @@ use gaggle_singleflight::Flights;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// `callers` tasks for each of `keys` keys; no load ends before every caller has joined. Checks the
-/// answers; returns how many loads ran.
+/// `callers` tasks for each of `keys` keys; no load ends before every caller has joined. Checks
+/// the answers; returns how many loads ran.
 async fn herd(keys: usize, callers: usize) -> usize {
     let flights: Flights<Bytes, Bytes> = Flights::new();
     let loads = Arc::new(AtomicUsize::new(0));
@@ -58,7 +58,8 @@ async fn a_thousand_keys_are_a_thousand_loads() {
     assert_eq!(herd(1000, 100).await, 1000);
 }
 
-/// Callers that come, are cancelled and come again while loads end: no slot stays, nobody sleeps on.
+/// Callers that join, are cancelled and join again while loads end: no slot stays, no waiter
+/// sleeps forever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_crowd_in_motion_leaves_nothing_behind() {
     let flights: Flights<u8, u64> = Flights::new();
@@ -91,7 +92,7 @@ async fn a_crowd_in_motion_leaves_nothing_behind() {
     while let Some(task) = tasks.join_next().await {
         task.unwrap();
     }
-    // Loads whose callers are all gone end by themselves, within a turn or two.
+    // Loads whose callers have all been dropped end by themselves, within a turn or two.
     for _ in 0..1_000_000 {
         if flights.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! Loads that panic, callers that vanish, runtimes that go away.
+//! Loads that panic, callers that are dropped, runtimes that shut down.
 
 #![cfg(not(gaggle_loom))]
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -132,7 +132,7 @@ async fn a_panic_in_if_current_is_a_panic_of_the_load() {
     .await;
 }
 
-/// A value whose clone panics, and whose drop panics where it is told to.
+/// A value whose clone panics, and whose drop panics if it is set to.
 struct Fragile {
     drop: bool,
 }
@@ -163,7 +163,7 @@ async fn a_value_that_cannot_be_cloned_fails_its_waiters_alone() {
 async fn a_value_that_cannot_be_dropped_leaves_no_slot_behind() {
     let flights: Flights<String, Fragile> = Flights::new();
     drop(flights.join("Tom", |_| async { Fragile { drop: true } }));
-    // The task drops the value, since nobody else has it; the runtime catches that.
+    // The task drops the value, since it is the only holder; the runtime catches that.
     tokio::task::yield_now().await;
     assert!(flights.is_empty());
     let answer = flights
@@ -233,7 +233,7 @@ async fn an_answered_waiter_answers_again() {
     assert!(flights.is_empty());
 }
 
-/// A waker that does nothing; its count of owners tells who keeps it.
+/// A waker that does nothing; its reference count shows who keeps it.
 struct Idle;
 
 impl Wake for Idle {

@@ -1,5 +1,5 @@
-//! The tests of the ancestors: `singleflight_test.go` of golang/groupcache and GeeCache, and
-//! `TestForget` of golang.org/x/sync.
+//! The tests of earlier implementations: `singleflight_test.go` of golang/groupcache and GeeCache,
+//! and `TestForget` of golang.org/x/sync.
 
 #![cfg(not(gaggle_loom))]
 #![allow(clippy::unwrap_used)]
@@ -28,7 +28,7 @@ async fn a_load_gives_its_error() {
     assert_eq!(answer, Ok(Err("some error")));
     assert!(flights.is_empty());
 
-    // An error is an answer to those who waited, not a memory: the next call loads.
+    // An error is an answer to the waiters and is not remembered: the next call loads.
     let answer = flights.join("key", |_| async { Ok("bar") }).await;
     assert_eq!(answer, Ok(Ok("bar")));
     assert!(flights.is_empty());

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A lost wake-up is a deadlock to loom, and a leaked flight a leak; it reports both. Loads run
-//! where they are started, or on a thread of their own where the model is about that.
+//! where they are started, or on a thread of their own if the model is about that.
 
 #![cfg(gaggle_loom)]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
@@ -126,7 +126,7 @@ fn a_waiter_may_leave_at_any_moment() {
         let staying = numbered(&flights, apart, &loads);
         let leaving = numbered(&flights, here, &loads);
         let leaver = thread::spawn(move || {
-            // Registers, then goes, while the load ends.
+            // Registers, then leaves, while the load ends.
             let number = if leaving.led() { 2 } else { 1 };
             let polled = pin!(leaving).poll(&mut Context::from_waker(Waker::noop()));
             assert!(polled.is_pending() || polled == Poll::Ready(Ok(number)));
@@ -146,7 +146,8 @@ fn a_removed_value_never_stays_in_the_cache() {
             let (flights, cache) = (flights.clone(), cache.clone());
             thread::spawn(move || {
                 let found = flights.forget(&1);
-                // Its value falls here; what a load has read before may not be seen after.
+                // Its value is dropped here; a value that a load has read before may not be seen
+                // afterwards.
                 *cache.lock().unwrap() = None;
                 found
             })
@@ -259,8 +260,8 @@ fn a_task_that_is_dropped_frees_its_slot() {
     });
 }
 
-/// The grace is over as soon as the task looks: the last waiter leaves, the task gives up, and a
-/// caller joins, in every order. Whoever joins gets a value.
+/// The grace period is over as soon as the task checks: the last waiter leaves, the task gives up,
+/// and a caller joins, in every order. A caller that joins gets a value.
 #[test]
 fn a_joiner_is_never_abandoned() {
     model(3, || {
@@ -281,8 +282,8 @@ fn a_joiner_is_never_abandoned() {
     });
 }
 
-/// A load that never ends by itself is ended by the last waiter's leaving: no wake-up of the task is
-/// lost, or the model would find its thread asleep for ever.
+/// A load that never ends by itself is ended when the last waiter leaves: no wake-up of the task
+/// is lost, or the model would find its thread asleep forever.
 #[test]
 fn the_last_of_two_waiters_ends_the_load() {
     model(3, || {
@@ -298,25 +299,26 @@ fn the_last_of_two_waiters_ends_the_load() {
     });
 }
 
-/// What the origin says until it changes, and then.
+/// The origin's answer before it changes, and after.
 const OLD: u32 = 1;
 const NEW: u32 = 2;
 
-/// As much of a group as a removal meets: its flights, and a cache and an origin for two keys.
+/// The parts of a group that a removal affects: its flights, and a cache and an origin for two
+/// keys.
 struct Node {
     flights: Flights<u8, (u32, Source), BuildHasherDefault<ByKey>>,
     cache: [Mutex<Option<u32>>; 2],
     origin: AtomicU32,
 }
 
-/// Where a value is from.
+/// The source of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Cache,
     Origin,
 }
 
-/// What a get is given.
+/// The result of a get.
 #[derive(Debug, PartialEq, Eq)]
 struct Given {
     value: u32,
@@ -325,8 +327,8 @@ struct Given {
     joined: bool,
 }
 
-/// Puts each key into the shard of its number. One that hashed by chance would give loom another
-/// model each time.
+/// Puts each key into the shard of its number. A random hash would give loom another model each
+/// time.
 #[derive(Default)]
 struct ByKey(u64);
 
@@ -391,7 +393,7 @@ fn get(node: &Arc<Node>, key: u8) -> Given {
 }
 
 /// The rest of a get that has found nothing in the cache. It begins while the cache may hold a
-/// value: another flight may have put it there since the look.
+/// value: another flight may have stored one since the lookup.
 fn get_after_a_miss(node: &Arc<Node>, key: u8) -> Given {
     let waiter = node.flights.join_modelled(here, &key, |ticket| {
         let node = node.clone();
@@ -414,7 +416,7 @@ fn get_after_a_miss(node: &Arc<Node>, key: u8) -> Given {
 }
 
 /// Changes the origin, removes and then gets each of the keys, while another thread for each key
-/// runs a get of it. Returns what is given after the removal.
+/// runs a get of it. Returns the values that are returned after the removal.
 fn get_after_removal(
     node: &Arc<Node>,
     keys: &[u8],
@@ -430,7 +432,7 @@ fn get_after_removal(
     remove(node);
     let given = keys.iter().map(|&key| get(node, key)).collect();
     for other in others {
-        // Begun before the removal's end: either value is right.
+        // Begun before the removal's end: either value is correct.
         other.join().unwrap();
     }
     for &key in keys {
@@ -450,7 +452,7 @@ fn assert_new(given: &[Given]) {
 
 /// The removal meets the other get before its load, between load and commit, and after the commit.
 /// The flight that has loaded the old value is detached before the cache is emptied: either it has
-/// committed by then, and the value falls, or it never does.
+/// committed by then, and the value is dropped, or it never does.
 #[test]
 fn a_get_after_a_removal_is_not_given_what_was_loaded_before() {
     model(6, || {
@@ -459,8 +461,9 @@ fn a_get_after_a_removal_is_not_given_what_was_loaded_before() {
     });
 }
 
-/// The other get's flight begins after the first detaching and finds the old value in the cache; the
-/// cache is emptied; the flight has yet to end. The second detaching keeps later gets from joining it.
+/// The other get's flight begins after the first detaching and finds the old value in the cache;
+/// the cache is emptied; the flight has not ended yet. The second detaching prevents later gets
+/// from joining it.
 #[test]
 fn a_get_after_a_removal_is_not_given_what_was_found_before() {
     model(6, || {
@@ -471,8 +474,8 @@ fn a_get_after_a_removal_is_not_given_what_was_found_before() {
 }
 
 /// The removal of the test above, without its second detaching: the flight has found the old value
-/// and has yet to end when the removal is over, and the next get joins it. The old value is given in
-/// this way only, and in this way it must be given.
+/// and has not ended when the removal is over, and the next get joins it. The old value is
+/// returned in this way only, and in this way it must be returned.
 #[test]
 fn one_detaching_is_too_few_for_a_removal() {
     let met = std::sync::Arc::new(StdAtomicBool::new(false));
@@ -500,8 +503,8 @@ fn one_detaching_is_too_few_for_a_removal() {
     );
 }
 
-/// The shards' flights are detached in turn, and the keys' values fall in turn: a load of the second
-/// key may begin, and may commit, after the first key's was detached.
+/// The shards' flights are detached in turn, and the keys' values are dropped in turn: a load of
+/// the second key may begin, and may commit, after the first key's was detached.
 #[test]
 fn a_get_after_a_removal_of_all_keys_is_not_given_what_was_loaded_before() {
     model(3, || {
@@ -510,8 +513,8 @@ fn a_get_after_a_removal_of_all_keys_is_not_given_what_was_loaded_before() {
     });
 }
 
-/// A flight of either key begins between the first detaching of its shard and the fall of its value,
-/// finds that value, and has yet to end when the cache is empty.
+/// A flight of either key begins between the first detaching of its shard and the drop of its
+/// value, finds that value, and has not ended when the cache is empty.
 #[test]
 fn a_get_after_a_removal_of_all_keys_is_not_given_what_was_found_before() {
     model(3, || {
@@ -552,9 +555,10 @@ fn fetch(
     }
 }
 
-/// A group has two tables: a fetch whose peer fails at once joins the key's load, which another node's request may have started.
-/// Both are detached, the loads first. The other way round a fetch that begins between the two joins a load that has found
-/// the removed value, and is itself still attached when the removal is over.
+/// A group has two tables: a fetch whose peer fails at once joins the key's load, which another
+/// node's request may have started. Both are detached, the loads first. In the other order a fetch
+/// that begins between the two joins a load that has found the removed value, and is itself still
+/// attached when the removal is over.
 #[test]
 fn a_get_after_a_removal_is_not_given_what_a_fetch_took_from_a_load() {
     model(3, || {
@@ -600,8 +604,8 @@ fn a_get_after_a_removal_is_not_given_what_a_fetch_took_from_a_load() {
     });
 }
 
-/// A load that finds that nobody waits gives up. A caller who comes at that moment either keeps it from doing so, or starts a
-/// load of their own: nobody is given the outcome of a load that was given up.
+/// A load without waiters gives up. A caller that arrives at that moment either prevents that, or
+/// starts a load of its own: no caller gets the outcome of a load that gave up.
 #[test]
 fn nobody_is_given_what_a_load_that_was_given_up_returns() {
     const GIVEN_UP: usize = 0;

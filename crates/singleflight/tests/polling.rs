@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::{id, try_id, yield_now};
 use tokio::time::{sleep, timeout};
 
-/// Longer than a load goes on that its leader does not poll.
+/// Longer than a load stays with a leader that does not poll it.
 const IDLE: Duration = Duration::from_millis(25);
 
 type Scores = Flights<String, u32>;
@@ -30,7 +30,7 @@ fn panicked(message: &str) -> FlightError {
     }
 }
 
-/// A load that waits for the sender's word.
+/// A load that waits for the sender's message.
 fn told(flights: &Scores) -> (Waiter<u32>, oneshot::Sender<u32>) {
     let (send, receive) = oneshot::channel();
     let waiter = flights.join_polling("Tom", |_| async { receive.await.unwrap() });
@@ -104,7 +104,7 @@ async fn a_leader_with_a_deadline_leaves_and_the_load_ends_without_it() {
     assert!(done.load(Ordering::Relaxed));
 }
 
-/// The leader polls no more once another caller waits, who would wait for the leader otherwise.
+/// The leader no longer polls once another caller waits, who would wait for the leader otherwise.
 #[tokio::test(start_paused = true)]
 async fn who_joins_does_not_depend_on_the_leader() {
     let flights = Scores::new();
@@ -118,7 +118,7 @@ async fn who_joins_does_not_depend_on_the_leader() {
     assert_eq!(leader.await, Ok(630));
 }
 
-/// The load has taken its leader's waker along: whoever takes it over has the leader woken.
+/// The load has kept its leader's waker: the task that takes it over wakes the leader.
 #[tokio::test]
 async fn a_leader_whose_load_was_taken_over_is_woken() {
     let flights = Scores::new();
@@ -223,7 +223,7 @@ async fn a_panic_frees_the_slot_at_the_first_poll_and_later() {
     assert_eq!(flights.join_polling("Tom", |_| async { 1 }).await, Ok(1));
 }
 
-/// The others are spared the panic of a load's drop, and so is the leader.
+/// A panic of a load's drop reaches neither the other waiters nor the leader.
 #[tokio::test]
 async fn a_load_that_cannot_be_dropped_spares_its_leader() {
     struct Fragile;
@@ -245,7 +245,8 @@ async fn a_load_that_cannot_be_dropped_spares_its_leader() {
     assert!(flights.is_empty());
 }
 
-/// A load that asks for its own key waits for itself; it must not block its thread, nor keep others from leaving.
+/// A load that joins its own key waits for itself; it must not block its thread, nor prevent
+/// others from leaving.
 #[tokio::test(start_paused = true)]
 async fn a_load_that_joins_itself_blocks_nobody() {
     let flights = Scores::new();
@@ -350,7 +351,8 @@ fn a_runtime_that_shuts_down_cancels_its_loads_and_its_watch() {
     assert!(flights.is_empty(), "watched by the second runtime");
 }
 
-/// Leaders that leave, stay, and stop to poll, on several threads: each load ends, and no key stays taken.
+/// Leaders that leave, stay, and stop polling, on several threads: each load ends, and no key
+/// stays taken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn leaders_in_motion_leave_nothing_behind() {
     let flights = Scores::new();

@@ -1,16 +1,16 @@
-//! Why a snapshot cannot be used, or not be written.
+//! Why a snapshot cannot be used or written.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a snapshot cannot be used, or not be written. The text names the file and no key.
+/// Why a snapshot cannot be used or written. The text names the file and no key.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {flaw}", path.display())]
 #[non_exhaustive]
 pub struct SnapshotError {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it. A part of the text, and so no source.
+    /// What is wrong with it. It is a part of the text, and therefore no source.
     pub flaw: Flaw,
 }
 
@@ -18,36 +18,36 @@ pub struct SnapshotError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Flaw {
-    /// The system says so.
+    /// An error of the operating system.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It does not begin as a snapshot does. It is never replaced.
+    /// It does not begin like a snapshot. It is never replaced.
     #[error("is not a snapshot of keys")]
     Foreign,
     /// Another version of Gaggle has written it.
     #[error("has version {found} of the format, and this release reads version {known}")]
     Version {
-        /// What it has.
+        /// The file's version.
         found: u32,
-        /// What can be read.
+        /// The version that this release reads.
         known: u32,
     },
-    /// It is another group's. It is never replaced.
+    /// It belongs to another group. It is never replaced.
     #[error("is the snapshot of the group {found:?}")]
     OtherGroup {
         /// The other group's name.
         found: String,
     },
-    /// It ends too early.
+    /// It is truncated.
     #[error("is incomplete: it ends after {len} bytes")]
     Truncated {
         /// Its length in bytes.
         len: u64,
     },
-    /// It is not as it was written.
+    /// Its content is not what was written.
     #[error("is damaged: {what}")]
     Damaged {
-        /// How that shows.
+        /// How the damage shows.
         what: &'static str,
     },
 }
@@ -60,7 +60,7 @@ impl Flaw {
         }
     }
 
-    /// Whether it is somebody else's file, which must stay as it is.
+    /// Whether it is a file of another group or program, which must not be changed.
     pub(crate) fn is_of_others(&self) -> bool {
         matches!(self, Self::Foreign | Self::OtherGroup { .. })
     }

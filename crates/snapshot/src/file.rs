@@ -1,4 +1,4 @@
-//! Snapshots in files. All of it blocks.
+//! Snapshot files. All functions block.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Seek, Write};
@@ -12,11 +12,11 @@ use gaggle_group::{Cursor, Group, Key};
 use crate::format::{MAX_LEN, Reader, Size, Writer};
 use crate::{Flaw, Written};
 
-/// How much of a group is looked at in one step.
+/// How many keys of a group are read in one step.
 const PART_KEYS: usize = 1_024;
 const PART_BYTES: u64 = 4 << 20;
 
-/// What the name of a file that is being written ends with. No snapshot may have such a name.
+/// The suffix of a file that is being written. No snapshot may have such a name.
 pub(crate) const SUFFIX: &str = ".gaggle-partial";
 
 /// How many keys are read at a time.
@@ -30,7 +30,7 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
-    /// Opens and checks it. `None` if there is none.
+    /// Opens and checks it. `None` if it does not exist.
     pub(crate) fn open(path: &Path, group: &str) -> Result<Option<Self>, Flaw> {
         let Some(mut file) = open(path)? else {
             return Ok(None);
@@ -45,12 +45,12 @@ impl Checked {
         Ok(Some(Self { file, group, keys }))
     }
 
-    /// How many keys it has.
+    /// Its number of keys.
     pub(crate) fn keys(&self) -> u64 {
         self.keys
     }
 
-    /// Gives its keys to `take`, a part at a time, until that wants no more.
+    /// Gives its keys to `take`, a part at a time, until `take` returns false.
     pub(crate) fn read(self, mut take: impl FnMut(Vec<Key>) -> bool) -> Result<(), Flaw> {
         let mut reader = Reader::begin(BufReader::new(self.file), &self.group)?;
         loop {
@@ -68,7 +68,7 @@ impl Checked {
     }
 }
 
-/// Nothing that is not a file is opened: a pipe would be waited for.
+/// Opens regular files only: to open a pipe would block.
 fn open(path: &Path) -> Result<Option<File>, Flaw> {
     let metadata = match fs::metadata(path) {
         Err(failure) if failure.kind() == ErrorKind::NotFound => return Ok(None),
@@ -78,7 +78,7 @@ fn open(path: &Path) -> Result<Option<File>, Flaw> {
         return Err(Flaw::Foreign);
     }
     if metadata.len() > MAX_LEN {
-        // It may be anybody's, unless it begins as ours do.
+        // It may be any file, unless it begins with our magic number.
         let what = "it is larger than a snapshot may be";
         let begins = Reader::begin(File::open(path)?, "");
         return Err(match begins {
@@ -89,8 +89,8 @@ fn open(path: &Path) -> Result<Option<File>, Flaw> {
     Ok(Some(File::open(path)?))
 }
 
-/// Writes the keys of a group, until that time at most. What is there stays if there are no keys,
-/// or fewer than `at_least`, or fewer than `complete_before` because the time was over.
+/// Writes the keys of a group until the deadline. An existing file stays if there are no keys, or
+/// fewer than `at_least`, or fewer than `complete_before` because the time was over.
 pub(crate) fn write(
     path: &Path,
     group: &Group,
@@ -104,8 +104,8 @@ pub(crate) fn write(
         return Ok(Written::default());
     }
     let beside = beside(path);
-    // Only a file that this crate wrote for this group is removed to make room, or a link, which is
-    // not followed.
+    // Only a file that this crate wrote for this group is removed to make room, or a link, which
+    // is not followed.
     if !beside.is_symlink() {
         leave_to_others(&beside, group.name())?;
     }
@@ -120,7 +120,7 @@ pub(crate) fn write(
         Ok(written)
     });
     if written.is_err() {
-        // It is of no use; that it cannot be removed is less than the failure that is told.
+        // The partial file is useless; a failure to remove it matters less than the reported one.
         let _ = fs::remove_file(&beside);
     }
     Ok(written?)
@@ -135,7 +135,7 @@ impl Deadline {
         Self(Arc::new(Mutex::new(at)))
     }
 
-    /// Brings it forward; never back.
+    /// Shortens it; never extends it.
     pub(crate) fn shorten(&self, at: Instant) {
         let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *now = at.min(*now);
@@ -146,7 +146,7 @@ impl Deadline {
     }
 }
 
-/// Whether the file, if there is one, is this group's to replace.
+/// Whether the file, if it exists, may be replaced by this group.
 fn leave_to_others(path: &Path, group: &str) -> Result<(), Flaw> {
     let begins = open(path).and_then(|file| {
         file.map_or(Ok(()), |file| {
@@ -159,7 +159,7 @@ fn leave_to_others(path: &Path, group: &str) -> Result<(), Flaw> {
     }
 }
 
-/// The first keys that there are; no part of the cache holds any if these are none.
+/// The first keys that exist; if these are none, no part of the cache holds any.
 fn first_part(group: &Group) -> (Vec<Key>, Option<Cursor>) {
     let mut next = Some(Cursor::default());
     while let Some(from) = next {
@@ -191,7 +191,7 @@ fn write_beside(
         let Some(from) = next else {
             break true;
         };
-        // What has been written is worth more than what is left.
+        // The keys already written are more valuable than the rest.
         if until.is_over() {
             break false;
         }
@@ -208,7 +208,7 @@ fn write_beside(
     })
 }
 
-/// Of one name, so that one that was left by a process that was killed does not stay.
+/// A fixed name, so that a file left by a killed process is replaced.
 fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(SUFFIX);

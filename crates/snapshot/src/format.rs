@@ -1,4 +1,4 @@
-//! The format, over anything that is written or read. The crate's documentation has its table.
+//! The format, over any reader or writer. The crate's documentation has its table.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -9,20 +9,20 @@ use crate::Flaw;
 const MAGIC: [u8; 8] = *b"\x89GGLKEY\n";
 const VERSION: u32 = 1;
 
-/// In place of the length of a further key.
+/// Stands in place of the next key's length.
 const END: u32 = u32::MAX;
 
 /// Longer keys are left out.
 const MAX_KEY: usize = 1 << 20;
 const MAX_NAME: usize = 1 << 10;
 
-/// The number of keys and the checksum, with the mark before them.
+/// The number of keys and the checksum, with the end mark before them.
 const TRAILER: u64 = 4 + 8 + 8;
 
 /// The most bytes of a file.
 pub(crate) const MAX_LEN: u64 = 256 << 20;
 
-/// Writes a snapshot of up to so many bytes.
+/// Writes a snapshot of a bounded number of bytes.
 pub(crate) struct Writer<W> {
     to: W,
     sum: Xxh3,
@@ -31,7 +31,7 @@ pub(crate) struct Writer<W> {
     most: u64,
 }
 
-/// What a snapshot has come to.
+/// The size of a finished snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) keys: u64,
@@ -98,7 +98,7 @@ pub(crate) struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads what comes before the keys.
+    /// Reads the header.
     pub(crate) fn begin(from: R, group: &str) -> Result<Self, Flaw> {
         let mut reader = Self {
             from,
@@ -128,7 +128,7 @@ impl<R: Read> Reader<R> {
         Ok(reader)
     }
 
-    /// The next key. `None` where they end, and all of the file was as it was written.
+    /// The next key. `None` at the end, once the trailer has been verified.
     pub(crate) fn next_key(&mut self) -> Result<Option<&[u8]>, Flaw> {
         let len = self.length()?;
         if u32::try_from(len) == Ok(END) {
@@ -144,7 +144,7 @@ impl<R: Read> Reader<R> {
         Ok(Some(&self.key))
     }
 
-    /// Another file may be shorter than this: its first bytes decide.
+    /// A file of another kind may be shorter than this: its first bytes decide.
     fn expect_magic(&mut self) -> Result<(), Flaw> {
         for byte in MAGIC {
             if self.array()? != [byte] {
@@ -183,7 +183,7 @@ impl<R: Read> Reader<R> {
         Ok(bytes)
     }
 
-    /// Reads so many bytes into `key`.
+    /// Reads `len` bytes into `key`.
     fn fill(&mut self, len: usize) -> Result<(), Flaw> {
         let mut key = std::mem::take(&mut self.key);
         key.resize(len, 0);

@@ -1,4 +1,4 @@
-//! Warms a group, and keeps its snapshot from then on.
+//! Warms a group, and writes its snapshots from then on.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -13,16 +13,15 @@ use tracing::{debug, error, info, warn};
 
 use crate::{Snapshot, SnapshotError, WriteOptions, Written};
 
-/// How long a snapshot that holds most of what an incomplete warm start should have loaded is
-/// kept: the origin may have failed, and the keys are of use at the next start.
+/// How long a snapshot stays that holds most of the keys which an incomplete warm start should
+/// have loaded: the origin may have failed, and the keys are useful at the next start.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 
-/// How a [`Keeper`] goes about it.
+/// The options of a [`Keeper`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// The time between one snapshot and the next. `None`: there is one at the end alone. Default
-    /// 5 minutes.
+    /// The time between two snapshots. `None`: only the last one is written. Default 5 minutes.
     pub interval: Option<Duration>,
     /// How fast keys are loaded at the start, and for how long.
     pub warm: WarmOptions,
@@ -37,11 +36,10 @@ impl Default for Options {
     }
 }
 
-/// Has a group load the keys of its snapshot, and then writes a new one at intervals and when it
-/// is [stopped](Self::stop). Dropped, it ends without that.
+/// Makes a group load the keys of its snapshot, and then writes a new one at intervals and when it
+/// is [stopped](Self::stop). If it is dropped, it ends without that last snapshot.
 ///
-/// What happens goes to the log: a line when the group is warm, and a warning when a file cannot
-/// be used or written.
+/// It logs a line when the group is warm, and a warning when a file cannot be used or written.
 #[derive(Debug)]
 pub struct Keeper {
     stop: oneshot::Sender<Duration>,
@@ -50,8 +48,8 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts it. To be called when the group's [`Router`](gaggle_group::Router) knows who the
-    /// members are: a node loads what it owns then. Needs a tokio runtime.
+    /// Starts it. To be called when the group's [`Router`](gaggle_group::Router) knows the
+    /// members: a node then loads the keys that it owns. Needs a tokio runtime.
     pub fn start(group: Group, snapshot: Snapshot, options: Options) -> Self {
         let (stop, stopped) = oneshot::channel();
         let has_warmed = Arc::new(AtomicBool::new(false));
@@ -69,13 +67,13 @@ impl Keeper {
         }
     }
 
-    /// Whether the keys of the snapshot have been loaded, or there was none that could be used.
+    /// Whether the keys of the snapshot have been loaded, or there was no usable snapshot.
     pub fn has_warmed(&self) -> bool {
         self.has_warmed.load(Relaxed)
     }
 
-    /// Writes a last snapshot, for so long at most, and ends; after a second more in any case. If
-    /// the group is still being warmed, that ends, and the earlier snapshot stays.
+    /// Writes a last snapshot within at most `within`, and ends; at most a second later in any
+    /// case. If the group is still being warmed, warming ends, and the earlier snapshot stays.
     pub async fn stop(mut self, within: Duration) {
         let most = within.saturating_add(Duration::from_secs(1));
         // An error means that it has ended.
@@ -90,8 +88,9 @@ struct Keeping {
     snapshot: Snapshot,
     options: Options,
     has_warmed: Arc<AtomicBool>,
-    /// Until when a snapshot with much more keys stays, as a warm start did not load all of them.
-    kept_until: Option<Instant>,
+    /// Until when the snapshot stays unless there are half of that many keys, as a warm start did
+    /// not load all of them.
+    kept_until: Option<(Instant, u64)>,
 }
 
 impl Keeping {
@@ -106,7 +105,7 @@ impl Keeping {
         }
         loop {
             match self.asked_to_stop(&mut stop).await {
-                // Asked to stop meanwhile, it is the last one.
+                // If it was asked to stop meanwhile, this is the last one.
                 None => {
                     if self.write(&mut stop).await {
                         return;
@@ -116,7 +115,7 @@ impl Keeping {
                     self.write_within(within, pending()).await;
                     return;
                 }
-                // Whoever could ask for a last one is gone.
+                // The handle was dropped, so no last one can be requested.
                 Some(Err(_)) => return,
             }
         }
@@ -133,7 +132,7 @@ impl Keeping {
         }
     }
 
-    /// Writes a snapshot for which there is time unless `stop` says otherwise. True if it did.
+    /// Writes a snapshot within the time that is left, which `stop` can shorten. True if it did.
     async fn write(&self, stop: &mut oneshot::Receiver<Duration>) -> bool {
         let mut stopped = false;
         let hurry = async {
@@ -142,7 +141,7 @@ impl Keeping {
                     stopped = true;
                     within
                 }
-                // The handle is gone, and the task with it.
+                // The handle was dropped, and the task ends with it.
                 Err(_) => pending().await,
             }
         };
@@ -151,7 +150,7 @@ impl Keeping {
         stopped
     }
 
-    /// Says whether the file is one to be replaced.
+    /// Returns whether the file may be replaced.
     async fn warm(&mut self) -> bool {
         let began = Instant::now();
         let (group, path) = (self.group.name(), self.snapshot.path().display());
@@ -169,7 +168,8 @@ impl Keeping {
                     "warmed"
                 );
                 let is_whole = warmed.end != WarmEnd::OutOfTime && warmed.keys.failed == 0;
-                self.kept_until = (!is_whole).then(|| Instant::now() + KEPT);
+                let kept = (Instant::now() + KEPT, self.snapshot.keys());
+                self.kept_until = (!is_whole).then_some(kept);
             }
             Err(SnapshotError { flaw, .. }) if flaw.is_of_others() => {
                 error!(
@@ -192,10 +192,14 @@ impl Keeping {
 
     async fn write_within(&self, within: Duration, hurry: impl Future<Output = Duration>) {
         let (group, path) = (self.group.name(), self.snapshot.path().display());
-        let mut options = WriteOptions::default();
-        options.within = within;
-        if self.kept_until.is_some_and(|until| Instant::now() < until) {
-            options.at_least = self.snapshot.keys() / 2;
+        let mut options = WriteOptions {
+            within,
+            ..WriteOptions::default()
+        };
+        if let Some((until, keys)) = self.kept_until
+            && Instant::now() < until
+        {
+            options.at_least = keys / 2;
         }
         let written = self.snapshot.write_with(&self.group, &options, hurry);
         match written.await {

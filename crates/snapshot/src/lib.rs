@@ -1,10 +1,10 @@
-//! Warm starts: a file of the keys that a group holds, by which its next run loads them.
+//! Warm starts: a file of the keys that a group holds, from which it is loaded after a restart.
 //!
 //! A process that starts has an empty cache, and each of its first gets is a load. A [`Keeper`]
-//! writes the keys of a [`Group`](gaggle_group::Group), those that are worth most first, at
-//! intervals and when it is [stopped](Keeper::stop). The next run's keeper reads them and has the
+//! writes the keys of a [`Group`](gaggle_group::Group), the most valuable first, at intervals and
+//! when it is [stopped](Keeper::stop). After the restart, the keeper reads them and makes the
 //! group load those that it owns, in the background: see
-//! [`Group::warm`](gaggle_group::Group::warm) for how it gives way to callers.
+//! [`Group::warm`](gaggle_group::Group::warm) for how that yields to callers.
 //!
 //! ```
 //! use std::time::Duration;
@@ -36,34 +36,34 @@
 //! |---|---|
 //! | 8 | `89 47 47 4C 4B 45 59 0A` |
 //! | 4 | the version, 1 |
-//! | 4 and as many as that says | the group's name |
-//! | 4 and as many as that says, for each key | the key |
+//! | 4, and that many bytes | the group's name |
+//! | 4, and that many bytes, for each key | the key |
 //! | 4 | `FF FF FF FF` |
 //! | 8 | the number of keys |
 //! | 8 | XXH3, of 64 bits and without a seed, of all bytes before |
 //!
-//! Numbers are little-endian. A file has at most 256 MiB, and keys beyond that, which are worth
-//! least, are left out. It is written beside its place, with `.gaggle-partial` behind its name,
-//! synchronised and renamed. On Unix only its owner can read it, as keys may be confidential.
+//! Numbers are little-endian. A file has at most 256 MiB; the least valuable keys beyond that are
+//! left out. It is written next to its final path, with the suffix `.gaggle-partial`, synchronised
+//! and renamed. On Unix only its owner can read it, as keys may be confidential.
 //!
-//! A snapshot that is worth more than a new one stays: a write that runs out of time replaces none
-//! with more keys, and for an hour after a warm start that could not load all keys, none is
-//! replaced by one with less than half of them.
+//! A more valuable snapshot is not replaced by a less valuable one: a write that times out
+//! replaces none with more keys, and for an hour after a warm start that could not load all keys,
+//! none is replaced by one with less than half of them.
 //!
-//! A file is checked as a whole before its first key is loaded. One that was cut off, is damaged
-//! or has a version that this release does not know is not used, and replaced by the next
-//! snapshot. One that is no snapshot, or is that of another group, is not used and never replaced:
+//! A file is checked as a whole before its first key is loaded. One that is truncated, is damaged
+//! or has a version that this release does not know is not used, and the next snapshot replaces
+//! it. A file that is no snapshot, or is that of another group, is not used and never replaced:
 //! the path is wrong.
 //!
 //! # Trade-offs
 //!
 //! * Keys are kept, and not values: values would have to be as fresh as the removals that a
-//!   stopped node has missed. So a warm start asks the origin, or the node that owned a key
+//!   stopped node has missed. A warm start therefore asks the origin, or the node that owned a key
 //!   meanwhile, once for each key.
-//! * A snapshot is of one moment for each key, and of several for all. Keys that are stored or
-//!   moved while it is written may be missing.
-//! * Until warming has ended, the file of the run before stays: it knows more than a cache that is
-//!   half full. A group that holds nothing leaves its file as it is, too.
+//! * A snapshot is consistent for each key, but not over all keys. Keys that are stored or moved
+//!   while it is written may be missing.
+//! * Until warming has ended, the file of the previous run stays: it is more complete than a cache
+//!   that is half full. A group that holds nothing leaves its file as it is, too.
 //! * Two processes must not share a file.
 
 mod error;

@@ -1,4 +1,4 @@
-//! A snapshot's place: writing it, and warming by it.
+//! The handle of a snapshot file: writes it, and warms a group from it.
 
 use std::future::pending;
 use std::io::{self, ErrorKind};
@@ -17,21 +17,21 @@ use tokio::time::sleep;
 use crate::file::{self, Checked, Deadline};
 use crate::{Flaw, SnapshotError};
 
-/// How long after its time is over a snapshot may take to be synchronised and renamed.
+/// How long after its deadline a snapshot may take to be synchronised and renamed.
 const TO_DISK: Duration = Duration::from_secs(1);
 
 /// The longest time that a write may be given.
 const LONGEST: Duration = Duration::from_secs(60 * 60 * 24);
 
-/// Parts of a file that are read ahead.
+/// Parts of a file that are read in advance.
 const AHEAD: usize = 2;
 
-/// The file in which a group's keys are kept. A cheap-clone handle; nothing is opened before it is
+/// The file in which a group's keys are kept. A cheap-clone handle; nothing is opened until it is
 /// used.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     path: Arc<Path>,
-    /// Held by the thread that writes, which may go on after its caller has given up.
+    /// Held by the thread that writes, which may continue after its caller has timed out.
     writing: Arc<Mutex<()>>,
     /// How many keys the file has, as far as this handle has read or written it; 0 before.
     keys: Arc<AtomicU64>,
@@ -41,16 +41,16 @@ pub struct Snapshot {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Written {
-    /// How many keys. With none, nothing was written, and an earlier file is as it was.
+    /// The number of keys. With 0, nothing was written, and an earlier file is unchanged.
     pub keys: u64,
     /// How many bytes the file has.
     pub bytes: u64,
-    /// Whether there was time for all keys; otherwise those that are worth least are missing. A
-    /// file that is full counts.
+    /// Whether there was time for all keys; otherwise the least valuable are missing. Also `true`
+    /// for a file that is full.
     pub complete: bool,
-    /// Whether this is the group's snapshot now. An earlier one stays where it is worth more: it
-    /// has more keys, and there was no time for all keys now, or fewer than
-    /// [`WriteOptions::at_least`] were there.
+    /// Whether this is the group's snapshot now. An earlier one stays if it is more valuable: it
+    /// has more keys and there was no time for all keys now, or there were fewer keys than
+    /// [`WriteOptions::at_least`].
     pub replaced: bool,
 }
 
@@ -58,7 +58,8 @@ pub struct Written {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WriteOptions {
-    /// How long it may take. What could not be written after that is left out. Default a minute.
+    /// How long it may take. Keys that could not be written by then are left out. Default 1
+    /// minute.
     pub within: Duration,
     /// With fewer keys than that, an earlier snapshot stays. Default 0.
     pub at_least: u64,
@@ -74,7 +75,7 @@ impl Default for WriteOptions {
 }
 
 impl Snapshot {
-    /// One at that path. Its directory must exist.
+    /// A snapshot at that path. Its directory must exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into().into(),
@@ -83,7 +84,7 @@ impl Snapshot {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -94,24 +95,27 @@ impl Snapshot {
         self.keys.load(Relaxed)
     }
 
-    /// Writes the keys of what this node keeps as their owner, those that are worth most first, in
-    /// place of an earlier snapshot of the group. What could not be written after `within` is left
-    /// out; the call ends a second after that at the latest.
+    /// Writes the keys that this node keeps as their owner, the most valuable first, in place of
+    /// an earlier snapshot of the group. Keys that could not be written within `within` are left
+    /// out; the call ends at most a second after that.
     ///
-    /// Of two calls at one time, the later one fails, also where the earlier one has timed out and
-    /// its disk still works.
+    /// Of two concurrent calls, the later one fails, even if the earlier one has timed out and its
+    /// disk is still busy.
     ///
     /// # Errors
     ///
-    /// If the file cannot be written, or there is one that is no snapshot of this group. An
-    /// earlier snapshot is as it was.
+    /// If the file cannot be written, or an existing file is no snapshot of this group. An earlier
+    /// snapshot is unchanged.
     pub async fn write(&self, group: &Group, within: Duration) -> Result<Written, SnapshotError> {
-        let mut options = WriteOptions::default();
-        options.within = within;
+        let options = WriteOptions {
+            within,
+            ..WriteOptions::default()
+        };
         self.write_with(group, &options, pending()).await
     }
 
-    /// The same within those bounds. When `hurry` is ready, only so much time is left as it says.
+    /// Like [`write`](Self::write), with these bounds. When `hurry` resolves, the time that is
+    /// left is reduced to its output.
     ///
     /// # Errors
     ///
@@ -123,14 +127,14 @@ impl Snapshot {
         hurry: impl Future<Output = Duration>,
     ) -> Result<Written, SnapshotError> {
         let (path, group, at_least) = (Arc::clone(&self.path), group.clone(), options.at_least);
-        // More than a clock can tell is as good as a day.
+        // A longer time than the clock can represent is taken as a day.
         let within = options.within.min(LONGEST);
         let until = Deadline::new(Instant::now() + within);
         let (alone, deadline) = (Arc::clone(&self.writing), until.clone());
         let keys = Arc::clone(&self.keys);
         let mut writing = spawn_blocking(move || {
-            // Both would use one temporary file, and the first would put the half of the second in
-            // place.
+            // Both would use one temporary file, and the first would rename the second's
+            // incomplete file.
             let Ok(_alone) = alone.try_lock() else {
                 return Err(Flaw::Io(ErrorKind::ResourceBusy.into()));
             };
@@ -162,13 +166,13 @@ impl Snapshot {
         written.map_err(|flaw| flaw.at(&self.path))
     }
 
-    /// Has the group load the keys of the snapshot: [`Group::warm`]. `None` if there is no file.
-    /// Dropped, it begins no more loads.
+    /// Makes the group load the keys of the snapshot: [`Group::warm`]. `None` if there is no file.
+    /// If this future is dropped, no more loads begin.
     ///
     /// # Errors
     ///
     /// If the file is no intact snapshot of this group; nothing has been loaded then. A disk that
-    /// fails later shows once the keys before that have been loaded.
+    /// fails later is reported after the keys before that have been loaded.
     pub async fn warm(
         &self,
         group: &Group,
@@ -186,7 +190,7 @@ impl Snapshot {
         };
         self.keys.store(file.keys(), Relaxed);
         let (send, mut receive) = mpsc::channel::<Vec<Key>>(AHEAD);
-        // Ends when the receiver is gone.
+        // Ends when the receiver is dropped.
         let reading = spawn_blocking(move || file.read(|part| send.blocking_send(part).is_ok()));
         let parts = stream::poll_fn(move |cx| receive.poll_recv(cx));
         let warmed = group.warm(parts.flat_map(stream::iter), options).await;
@@ -195,7 +199,7 @@ impl Snapshot {
     }
 }
 
-/// A thread that panicked, or that the runtime has not begun as it shuts down.
+/// A thread that panicked, or that the runtime did not start because it shuts down.
 fn lost_thread(lost: JoinError) -> io::Error {
     io::Error::other(lost)
 }

@@ -1,4 +1,4 @@
-//! Groups that are stopped and started again with their snapshots.
+//! Groups that are stopped and restarted with their snapshots.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// What only a test that fails waits for.
+/// The timeout of a test that fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct World {
@@ -54,7 +54,7 @@ impl World {
         Keeper::start(group.clone(), self.snapshot(), options)
     }
 
-    /// What is in the directory.
+    /// The files in the directory.
     fn files(&self) -> Vec<String> {
         let files = fs::read_dir(self.dir.path()).unwrap();
         let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
@@ -154,7 +154,7 @@ async fn a_file_that_was_cut_off_loads_nothing_and_is_replaced() {
     assert_eq!(fs::read(world.path()).unwrap().len(), whole.len());
 }
 
-/// Whatever becomes of it, the file at the end of a path that is wrong stays.
+/// Whatever else happens, the file at a wrong path stays.
 #[tokio::test]
 async fn files_of_others_are_neither_used_nor_replaced() {
     let world = World::new();
@@ -308,7 +308,7 @@ async fn what_is_no_file_is_not_opened_and_a_link_is_not_followed() {
         let failure = Snapshot::new(path).warm(&group, &options).await;
         assert!(matches!(failure.unwrap_err().flaw, Flaw::Foreign));
     }
-    // Where it is written, somebody has put a link to a file of value.
+    // At the path of the temporary file there is a link to a valuable file.
     let precious = world.dir.path().join("precious");
     fs::write(&precious, "precious").unwrap();
     symlink(

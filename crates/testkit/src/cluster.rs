@@ -16,8 +16,8 @@ mod builder;
 pub use builder::ClusterBuilder;
 use builder::Plan;
 
-/// Nodes that have the same groups, one origin and one network. Values age by tokio's time, so that
-/// a test under paused time moves them, too.
+/// Nodes that have the same groups, one origin and one network. Values age by tokio's time, which
+/// a test under paused time can advance.
 pub struct Cluster {
     nodes: Vec<Node>,
     network: Network,
@@ -81,16 +81,17 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// If `build` makes a group that cannot be.
+    /// If `build` makes an invalid group.
     pub fn with(size: usize, build: impl Fn(GroupBuilder) -> GroupBuilder + 'static) -> Self {
         Self::with_front_ends(size, 0, build)
     }
 
-    /// `members` nodes that make up the ring, and then `front_ends` that are in no ring.
+    /// `members` nodes that make up the ring, and then `front_ends` gateways, which are in no
+    /// ring.
     ///
     /// # Panics
     ///
-    /// If `build` makes a group that cannot be.
+    /// If `build` makes an invalid group.
     pub fn with_front_ends(
         members: usize,
         front_ends: usize,
@@ -110,11 +111,11 @@ impl Cluster {
         self.nodes[at] = self.start(at);
     }
 
-    /// Starts one member more and tells all nodes of it. Answers its number.
+    /// Starts one more member, adds it to the lists of all nodes, and returns its number.
     ///
     /// # Panics
     ///
-    /// If there are front ends, whose numbers come after those of the members.
+    /// If there are gateways, whose numbers come after those of the members.
     #[allow(clippy::expect_used)] // a test wants to fail here
     pub fn join(&mut self) -> usize {
         assert_eq!(self.nodes.len(), self.members, "members only");
@@ -128,18 +129,18 @@ impl Cluster {
         at
     }
 
-    /// A node says that it leaves; it still answers. How many others know.
+    /// A node announces that it leaves; it still answers. Returns how many others know.
     pub async fn leave(&self, at: usize, gone_within: Duration) -> usize {
         self.nodes[at].peers.leave(gone_within).await
     }
 
-    /// A node says that it is here to stay, as one does that has started.
+    /// A node announces that it stays, as a node does that has started.
     pub async fn arrive(&self, at: usize) {
         self.nodes[at].peers.arrive().await;
     }
 
-    /// Nothing answers there any more, as when the process has ended. [`restart`](Self::restart)
-    /// starts it again.
+    /// Stops a node: nothing answers there any more, as when the process has ended.
+    /// [`restart`](Self::restart) starts it again.
     pub fn stop(&self, at: usize) {
         self.network.detach(&self.nodes[at].name);
     }
@@ -187,7 +188,7 @@ impl Cluster {
         format!("http://10.0.{net}.{}:8001", at + 1)
     }
 
-    /// The nodes, front ends last.
+    /// The nodes, gateways last.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }

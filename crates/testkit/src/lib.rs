@@ -1,14 +1,14 @@
 //! Clusters for tests: in one process, in memory, under paused time.
 //!
-//! A program that shares values through Gaggle has cases that are hard to bring about with real
+//! A program that shares values through Gaggle has cases that are hard to reproduce with real
 //! processes: the node that owns a key is cut off, hangs, or has just been restarted; the origin
-//! fails; a value is past its time. Here each of them is one line, and a test of minutes takes
+//! fails; a value has expired. Here each of them is one line, and a test of minutes takes
 //! milliseconds.
 //!
 //! * [`Cluster`]: nodes with the groups of your choice, joined by a [`Network`] whose links can be
 //!   cut, slowed or made to hang.
-//! * [`CountingOrigin`]: an origin that counts what it is asked, and can be slow, fail or hang; by
-//!   itself or in front of your own.
+//! * [`CountingOrigin`]: an origin that counts loads, and can be slow, fail or hang, by itself or
+//!   in front of your own.
 //! * [`tokio_clock`]: makes a group's values age by tokio's time, which a test can move.
 //! * [`Proxy`]: a TCP proxy between real processes, with a [`Fault`] that is switched at run time.
 //!
@@ -38,21 +38,21 @@
 //!
 //! # Paused time
 //!
-//! Time is tokio's, that of values too. Under `#[tokio::test(start_paused = true)]`, which needs
-//! tokio's feature `test-util`, it stands still while anything can run, and goes to the next timer
-//! at once when nothing can: a wait of a minute takes no time, and `tokio::time::advance` moves it by
-//! hand. A ttl is shortened by chance, by a tenth at most, unless
-//! [`ttl_jitter`](gaggle_group::FreshnessPolicy::ttl_jitter) is 0.
+//! All time is tokio's, including the age of values. Under `#[tokio::test(start_paused = true)]`,
+//! which needs tokio's feature `test-util`, time stands still while any task can run, and advances
+//! to the next timer at once when none can: a wait of a minute takes no time, and
+//! `tokio::time::advance` moves it by hand. A ttl is shortened at random, by a tenth at most,
+//! unless [`ttl_jitter`](gaggle_group::FreshnessPolicy::ttl_jitter) is 0.
 //!
 //! # A program's own groups
 //!
-//! `Cluster::builder(3).group("users", ...)` gives each node's builder to a function. A program whose
-//! set-up takes a `GroupBuilder` and gives one back is tested as it is. To count and to fail what its
-//! own origin does, put that behind a [`CountingOrigin::over`].
+//! `Cluster::builder(3).group("users", ...)` gives each node's builder to a function. A program
+//! whose set-up takes a `GroupBuilder` and returns one is tested as it is. To count the loads of
+//! its own origin, or to make them fail, put the origin behind a [`CountingOrigin::over`].
 //!
 //! # Trade-offs
 //!
-//! A message between two nodes is a function call: nothing of the wire format is exercised. All nodes
+//! A message between two nodes is a function call: the wire format is not exercised. All nodes
 //! share one process and one clock.
 
 mod cluster;
@@ -64,3 +64,8 @@ pub use cluster::{Cluster, ClusterBuilder, Node, tokio_clock};
 pub use network::{Link, MemoryPeer, Mutant, Network};
 pub use origin::CountingOrigin;
 pub use proxy::{Counters, Fault, Proxy, Scope};
+
+/// The chapter of the manual, whose examples are tests of this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/src/test.md")]
+mod manual {}

@@ -24,12 +24,12 @@ pub enum Link {
     Lost,
     /// Pings are answered, other requests are lost: a node whose work hangs.
     Stuck,
-    /// Requests arrive, and each message takes that long, one way: a distant node, or a path that is
-    /// overloaded.
+    /// Requests arrive, and each message takes that long, one way: a distant node, or a path that
+    /// is overloaded.
     Slow(Duration),
 }
 
-/// Which node can reach which, how long messages take, and what becomes of them. A cheap-clone
+/// Which node can reach which, how long messages take, and whether they arrive. A cheap-clone
 /// handle.
 #[derive(Clone, Default)]
 pub struct Network {
@@ -41,9 +41,9 @@ pub struct Network {
 pub enum Mutant {
     /// Fetches do not say which removals the asker knows.
     NoFence,
-    /// Nodes learn of no removals but those that they are told of.
+    /// Nodes learn only of removals that are sent to them.
     NoCatchUp,
-    /// Removals are acknowledged and not applied, now and then.
+    /// Some removals are acknowledged and not applied.
     DeafNow,
 }
 
@@ -59,8 +59,8 @@ struct Wiring {
 }
 
 impl Network {
-    /// Lets requests to `name` arrive at `group`, beside the groups of other names that it has. One of
-    /// the same name is replaced.
+    /// Makes requests to `name` arrive at `group`, in addition to its groups with other names. One
+    /// of the same name is replaced.
     pub fn attach(&self, name: &str, group: Group) {
         let mut wiring = self.wiring();
         let groups = wiring.nodes.entry(name.to_owned()).or_default();
@@ -123,7 +123,7 @@ impl Network {
         }
     }
 
-    /// How long the next message takes from one node to another; `None` where it takes no time.
+    /// How long the next message takes from one node to another; `None` if it takes no time.
     fn draw(&self, from: &str, to: &str) -> Option<Duration> {
         let slow = match self.link(from, to) {
             Link::Slow(slow) => slow,

@@ -1,4 +1,4 @@
-//! An origin that a test can look into.
+//! An origin that a test can inspect.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,12 +10,12 @@ use gaggle_group::{Key, Load, Loaded, Origin, OriginError, async_trait};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// Counts what it is asked, and can be slow, fail, or hang. A cheap-clone handle: a test keeps one
-/// and gives another to its groups.
+/// Counts loads, and can be slow, fail, or hang. A cheap-clone handle: a test keeps one and gives
+/// another to its groups.
 ///
-/// It answers with what the test has [put](Self::put) there; otherwise with what the origin says that
-/// it is [over](Self::over); and without one, with `value of KEY` for every key that does not begin
-/// with `absent`.
+/// It answers with what the test has [put](Self::put) there; otherwise with the answer of the
+/// origin that it is [over](Self::over); and without one, with `value of KEY` for every key that
+/// does not begin with `absent`.
 #[derive(Clone)]
 pub struct CountingOrigin {
     inner: Arc<Inner>,
@@ -24,7 +24,7 @@ pub struct CountingOrigin {
 struct Inner {
     state: Mutex<State>,
     gate: watch::Sender<bool>,
-    /// The origin that is asked where the test has said nothing.
+    /// The origin that is asked if the test has set nothing.
     below: Option<Arc<dyn Origin>>,
 }
 
@@ -97,17 +97,17 @@ impl CountingOrigin {
         self.state().failing = if failing { u64::MAX } else { 0 };
     }
 
-    /// The next so many loads fail.
+    /// The next `loads` loads fail.
     pub fn fail_next(&self, loads: u64) {
         self.state().failing = loads;
     }
 
-    /// From now on each load takes so long.
+    /// From now on each load takes that long.
     pub fn set_delay(&self, delay: Duration) {
         self.state().delay = delay;
     }
 
-    /// From now on loads are counted and then hang, or go on.
+    /// From now on loads are counted and then hang, or continue.
     pub fn set_open(&self, open: bool) {
         self.inner.gate.send_replace(open);
     }
@@ -131,11 +131,11 @@ impl CountingOrigin {
         if !delay.is_zero() {
             sleep(delay).await;
         }
-        // An error would mean that the sender is gone, and `self` holds it.
+        // An error would mean that the sender is dropped, and `self` holds it.
         let _ = self.inner.gate.subscribe().wait_for(|open| *open).await;
     }
 
-    /// What the test has to say of a load, if anything.
+    /// The answer that the test has set for a load, if any.
     fn said(&self, key: &Key) -> Option<Result<Loaded, OriginError>> {
         let mut state = self.state();
         if state.failing > 0 {
@@ -148,7 +148,7 @@ impl CountingOrigin {
         Some(Ok(put.map_or_else(Loaded::absent, Loaded::value)))
     }
 
-    /// What there is of a key where nobody says anything.
+    /// The answer for a key if neither the test nor another origin sets one.
     fn by_itself(key: &Key) -> Loaded {
         match key.starts_with(b"absent") {
             true => Loaded::absent(),

@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 mod connection;
 
-/// Connections that a proxy carries at one time; more wait in the listener's backlog.
+/// The most concurrent connections of a proxy; more wait in the listener's backlog.
 const MOST_CONNECTIONS: usize = 4096;
 
 /// The pause after a connection that could not be accepted.
@@ -32,12 +32,12 @@ pub enum Fault {
     /// Resets the connection (RST) once it has forwarded that many bytes of the answer since the
     /// fault was set. With 0 it does so at once.
     ResetAfter(u64),
-    /// Closes the connection in good order (FIN) after that many bytes of the answer. With 0 it
-    /// does so at once.
+    /// Closes the connection in an orderly way (FIN) after that many bytes of the answer. With 0
+    /// it does so at once.
     TruncateAfter(u64),
-    /// Reads and forwards nothing, and leaves the connection open: what is sent is lost to sight.
-    /// New connections are still accepted by the kernel. What was on its way goes on when the
-    /// fault is gone, as after a path that lost its packets.
+    /// Reads and forwards nothing, and leaves the connection open. The kernel still accepts new
+    /// connections. Data in transit continues when the fault ends, as after a path that lost its
+    /// packets.
     Blackhole,
     /// Closes the listener: a new connection is refused. An established one is reset.
     Refuse,
@@ -50,11 +50,11 @@ pub enum Fault {
 /// The connections that a fault is set for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Those that exist, and those to come.
+    /// Existing and future connections.
     All,
-    /// Those that exist.
+    /// Existing connections.
     Established,
-    /// Those to come.
+    /// Future connections.
     New,
 }
 
@@ -170,7 +170,7 @@ impl Proxy {
     pub async fn set(&self, scope: Scope, fault: Fault) -> io::Result<()> {
         let number = self.shared.set(scope, fault);
         let mut followed = self.shared.followed.subscribe();
-        // An error would mean that the sender is gone, and `self` holds it.
+        // An error would mean that the sender is dropped, and `self` holds it.
         match followed.wait_for(|(seen, _)| *seen >= number).await {
             Ok(at) => at.1.map_or(Ok(()), |kind| Err(kind.into())),
             Err(_) => Err(io::ErrorKind::BrokenPipe.into()),
@@ -231,7 +231,7 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a connection in, under the rule for new ones.
+    /// Admits a connection, under the rule for new ones.
     fn admit(self: &Arc<Self>) -> (Admitted, watch::Receiver<Rule>) {
         self.counts.connections.fetch_add(1, Relaxed);
         let mut established = self.established();
@@ -286,8 +286,8 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, addr: SocketAddr) {
                     let (admitted, rules) = shared.admit();
                     connections.spawn(connection::carry(client, admitted, rules));
                 } else {
-                    // The error is of that one connection, or of a process out of descriptors: the
-                    // next may be good.
+                    // The error is about that one connection, or the process has no free
+                    // descriptors: the next one may succeed.
                     tokio::time::sleep(RETRY).await;
                 }
             }

@@ -264,8 +264,8 @@ async fn a_peer_that_refuses_costs_no_error_and_its_keys_stay_out_of_the_main_ca
     }
 }
 
-/// Everyone who knows the owner to be down asks the same stand-in, so an owner's absence costs the origin one load of a
-/// key and not one for each node.
+/// Every node that knows that the owner is down asks the same stand-in, so an owner's absence
+/// costs the origin one load of a key and not one for each node.
 #[tokio::test(start_paused = true)]
 async fn while_an_owner_is_down_one_node_stands_in_for_it() {
     let cluster = Cluster::new(5);
@@ -292,7 +292,7 @@ async fn while_an_owner_is_down_one_node_stands_in_for_it() {
         }
         assert_eq!(cluster.origin().loads_of(key), 1, "{key}");
     }
-    // The owner comes back and is asked again.
+    // The owner is up again, and is asked again.
     cluster.network().isolate(&down, Link::Up);
     let asker = &cluster.nodes()[0];
     while asker.peers.members().iter().any(|member| !member.up) {
@@ -308,7 +308,8 @@ async fn while_an_owner_is_down_one_node_stands_in_for_it() {
     assert!(cluster.nodes()[4].group.stats().server_requests > served);
 }
 
-/// A node that has hung answers nothing, not even pings: the first callers pay a bounded wait, the rest none.
+/// A node that has hung answers nothing, not even pings: the first callers pay a bounded wait, the
+/// rest none.
 #[tokio::test(start_paused = true)]
 async fn a_hung_peer_costs_its_first_caller_400_ms_and_the_rest_nothing() {
     let cluster = Cluster::new(2);
@@ -338,7 +339,8 @@ async fn a_hung_peer_costs_its_first_caller_400_ms_and_the_rest_nothing() {
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
-/// A slow origin behind a live peer is not the peer's fault: nobody gives up on it before the deadline.
+/// A slow origin behind a live peer is not the peer's fault: no caller gives up on it before the
+/// deadline.
 #[tokio::test(start_paused = true)]
 async fn a_slow_origin_is_not_taken_for_a_dead_peer() {
     let cluster = Cluster::new(2);
@@ -356,7 +358,8 @@ async fn a_slow_origin_is_not_taken_for_a_dead_peer() {
     assert!(asker.peers.members().iter().all(|member| member.up));
 }
 
-/// Two nodes that each think the other owns the key: groupcache's wait for each other for ever.
+/// Two nodes that each think the other owns the key: groupcache's nodes wait for each other
+/// forever.
 #[tokio::test(start_paused = true)]
 async fn nodes_that_disagree_about_the_ring_forward_once_and_never_wait_for_each_other() {
     let cluster = Cluster::new(2);
@@ -438,6 +441,34 @@ async fn a_removal_reaches_every_node_and_names_those_it_missed() {
     assert_eq!(removal.removed.len(), 2);
     assert_eq!(removal.missed.len(), 1);
     assert_eq!(*removal.missed[0].peer, **down);
+    let issued = cluster.nodes()[0].group.stats().issued;
+    assert_eq!((issued.keys, issued.seconds.count()), (2, 1));
+    assert_eq!((issued.incomplete, issued.missed), (1, 1));
+}
+
+#[tokio::test]
+async fn the_gets_of_clients_and_those_of_peers_are_told_apart() {
+    let cluster = Cluster::with(3, |group| group.hot_copies(NoHotCopies));
+    let asked = &cluster.nodes()[0].group;
+    for round in 0..4 {
+        for key in 0..50 {
+            asked.get(format!("key-{key}")).await.unwrap();
+        }
+        // Of its own keys, this node has all in memory after the first round; the others it
+        // fetches each time, and there they are hits.
+        let (mut peers, own) = ((0, 0), asked.stats());
+        for node in &cluster.nodes()[1..] {
+            let stats = node.group.stats();
+            assert_eq!((stats.clients.gets, stats.clients.hits), (0, 0));
+            assert_eq!(stats.peers.gets, stats.gets);
+            peers = (peers.0 + stats.peers.gets, peers.1 + stats.peers.hits);
+        }
+        assert_eq!((own.clients.gets, own.peers.gets), (50 * (round + 1), 0));
+        let theirs = peers.0 / (round + 1);
+        assert!((1..50).contains(&theirs), "{theirs}");
+        assert_eq!(own.clients.hits, (50 - theirs) * round);
+        assert_eq!(peers, (theirs * (round + 1), theirs * round));
+    }
 }
 
 #[tokio::test]

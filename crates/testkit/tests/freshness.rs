@@ -1,4 +1,5 @@
-//! What a group promises of stale values, absences and refreshes, in virtual time; each test prints its figure.
+//! What a group promises of stale values, absences and refreshes, in virtual time; each test
+//! prints its figure.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::sync::Arc;
@@ -241,7 +242,8 @@ async fn a_storm_of_absent_keys_costs_the_popular_ones_little() {
 // Row 19.
 #[tokio::test(start_paused = true)]
 async fn what_is_loaded_together_is_not_loaded_again_together() {
-    // The times of expiry are drawn: always the same ones, as a second of the small case has 100 loads, give or take ten.
+    // The times of expiry are drawn: always the same ones, as a second of the small case has 100
+    // loads, give or take ten.
     fastrand::seed(19);
     for (keys, every, ttl) in [(10_000_u32, 10, 60), (2_000, 2, 20)] {
         let origin = CountingOrigin::default();

@@ -1,4 +1,4 @@
-//! What the kit itself promises to those who test with it.
+//! The promises of the kit itself.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -40,7 +40,7 @@ async fn groups_of_several_names_are_apart() {
     assert!(asker.part_of("users").remove("7").await.missed.is_empty());
     assert!(!owner.part_of("users").holds("7"));
     assert!(owner.part_of("teams").holds("7"));
-    // Its front end owns nothing.
+    // Its gateway owns nothing.
     let front_end = cluster.nodes().last().unwrap();
     assert_eq!(front_end.part_of("users").stats().main.entries, 0);
 }

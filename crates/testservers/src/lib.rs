@@ -1,7 +1,7 @@
 //! Private database servers for tests: [`Postgres`] and [`Mariadb`].
 //!
 //! Each is a process of its own with a fresh data directory, on a free TCP port of 127.0.0.1. It
-//! ends when its value is dropped, or when the test process is gone.
+//! ends when its value is dropped, or when the test process has ended.
 //!
 //! ```no_run
 //! use gaggle_testservers::{Postgres, PostgresOptions};
@@ -17,10 +17,10 @@
 //!
 //! # Trade-offs
 //!
-//! * A free port is found by binding it and letting it go. Another process can take it before the
-//!   server does; a start is therefore tried with several ports, and a restart several times with
-//!   its own.
-//! * Nothing is synced to disk. That makes a start quick, and durability untestable.
+//! * A free port is found by binding and releasing it. Another process can take it before the
+//!   server does, so a start is tried with several ports, and a restart several times with its
+//!   own.
+//! * Nothing is synced to disk: a start is quick, but durability cannot be tested.
 //! * The test process must be able to run `sh`, for the watchdog.
 
 #![allow(
@@ -38,18 +38,18 @@ mod user;
 pub use mariadb::{Mariadb, MariadbOptions};
 pub use postgres::{Postgres, PostgresOptions};
 
-/// The user that the servers' URLs name. It may do everything.
+/// The user in the servers' URLs. It has all privileges.
 pub const USER: &str = "gaggle";
 /// The password of [`USER`].
 pub const PASSWORD: &str = "correct-horse";
 /// The database that exists from the start.
 pub const DATABASE: &str = "gaggle";
 
-/// A server's certificate and key, in PEM. With them the server takes connections with TLS as well
-/// as without.
+/// A server's certificate and key, in PEM. With them the server accepts connections with and
+/// without TLS.
 #[derive(Debug, Clone)]
 pub struct Tls {
-    /// The certificate, with those between it and its authority.
+    /// The certificate, with its intermediate certificates.
     pub certificate: String,
     /// Its private key.
     pub key: String,

@@ -10,10 +10,10 @@ use crate::process::{Home, free_port, poll, run};
 use crate::user::User;
 use crate::{DATABASE, PASSWORD, Tls, USER};
 
-/// What a server is started with.
+/// The options of a server.
 #[derive(Debug, Clone, Default)]
 pub struct MariadbOptions {
-    /// With which certificate it also takes connections with TLS.
+    /// The certificate with which it also accepts connections with TLS.
     pub tls: Option<Tls>,
     /// Whether it writes a binary log of rows.
     pub binlog: bool,
@@ -21,8 +21,7 @@ pub struct MariadbOptions {
     pub arguments: Vec<String>,
 }
 
-/// A MariaDB server. The user [`USER`] may do everything, and the database
-/// [`DATABASE`] is there.
+/// A MariaDB server. The user [`USER`] has all privileges, and the database [`DATABASE`] exists.
 #[derive(Debug)]
 pub struct Mariadb {
     home: Home,
@@ -85,7 +84,7 @@ impl Mariadb {
             .unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// The same, with what it complained of where a statement fails.
+    /// The same, but returns the error text if a statement fails.
     pub fn try_sql(&self, sql: &str) -> Result<String, String> {
         let mut client = Command::new("mariadb");
         client

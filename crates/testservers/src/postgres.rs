@@ -11,12 +11,12 @@ use crate::process::{Home, free_port, poll, run};
 use crate::user::User;
 use crate::{DATABASE, PASSWORD, Tls, USER};
 
-/// What a server is started with.
+/// The options of a server.
 #[derive(Debug, Clone, Default)]
 pub struct PostgresOptions {
     /// Whether logical replication can read its log (`wal_level = logical`).
     pub wal_level_logical: bool,
-    /// With which certificate it also takes connections with TLS.
+    /// The certificate with which it also accepts connections with TLS.
     pub tls: Option<Tls>,
     /// Further settings, as `postgresql.conf` has them: name and value.
     pub settings: Vec<(String, String)>,
@@ -31,7 +31,7 @@ pub struct Postgres {
     port: AtomicU16,
 }
 
-/// How often a start is tried: with another port each time, or after a crash with the same.
+/// How often a start is tried: each time with another port, or after a crash with the same one.
 const STARTS: usize = 10;
 
 impl Postgres {
@@ -98,7 +98,7 @@ impl Postgres {
             .unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// [`psql`](Self::psql), with what it complained of where a statement fails.
+    /// [`psql`](Self::psql), but returns the error text if a statement fails.
     pub fn try_psql(&self, sql: &str) -> Result<String, String> {
         self.run_psql(DATABASE, sql)
     }
@@ -119,7 +119,8 @@ impl Postgres {
     ///
     /// If it does not start.
     pub fn start_again(&self) {
-        // After a crash, processes of the old server can be there for a moment, and it refuses.
+        // After a crash, processes of the old server can still run for a moment, and a start
+        // fails.
         let started = poll(|| self.try_start().then_some(()));
         assert!(
             started.is_some(),
@@ -178,7 +179,7 @@ impl Postgres {
         }
         let more = options.settings.iter();
         settings.extend(more.map(|(name, value)| (name.as_str(), value.clone())));
-        // The last one of a name holds.
+        // The last one of a name counts.
         let lines = settings
             .iter()
             .map(|(name, value)| format!("{name} = '{}'\n", value.replace('\'', "''")));
@@ -218,7 +219,7 @@ impl Postgres {
     }
 }
 
-/// Where the newest installed release has its programs.
+/// The directory of the newest installed release's programs.
 fn programs() -> PathBuf {
     let releases = fs::read_dir("/usr/lib/postgresql");
     let newest = releases
@@ -232,6 +233,6 @@ fn programs() -> PathBuf {
             let release = release.and_then(|name| name.to_str());
             release.and_then(|name| name.parse::<u32>().ok())
         });
-    // Elsewhere they may be in the search path.
+    // On other systems they may be in the search path.
     newest.unwrap_or_default()
 }

@@ -20,7 +20,7 @@ use crate::user::User;
 pub(crate) const BOUND: Duration = Duration::from_secs(60);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
-/// Looks again and again until there is something to see, or the bound is over.
+/// Polls until `look` returns something, or the bound is over.
 pub(crate) fn poll<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + BOUND;
     loop {
@@ -40,7 +40,7 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
-/// A directory of a server's own, and the server that runs in it, if it does.
+/// A server's own directory, and the server that runs in it, if it does.
 #[derive(Debug)]
 pub(crate) struct Home {
     // Dropped before the directory.
@@ -55,7 +55,7 @@ impl Home {
             .prefix(prefix)
             .tempdir()
             .expect("a directory");
-        // Its owner is the server's user, and nobody else needs it.
+        // Its owner is the server's user, and no other user needs it.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("chmod");
         user.give(dir.path());
         Self {
@@ -100,7 +100,7 @@ impl Home {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the server and waits until it is ready; whether it is.
+    /// Starts the server and waits until it is ready; returns whether it is.
     pub(crate) fn start(&self, command: Command, mut ready: impl FnMut() -> bool) -> bool {
         let mut running = self.running();
         assert!(running.is_none(), "it is running");
@@ -129,7 +129,7 @@ impl Home {
     }
 }
 
-/// A process that runs, and the one that ends it if this process is gone.
+/// A running process, and the watchdog that ends it if this process has ended.
 #[derive(Debug)]
 struct Running {
     child: Child,
@@ -137,8 +137,8 @@ struct Running {
     watchdog: Child,
 }
 
-/// Waits until the other end of its input is closed, which is when the test process is gone, and
-/// ends the server's processes.
+/// Waits until the other end of its input is closed, which happens when the test process has
+/// ended, and ends the server's processes.
 const WATCHDOG: &str = r#"read -r _; kill -s KILL -- "-$1"; sleep 1; rm -rf -- "$2""#;
 
 impl Running {
@@ -179,14 +179,14 @@ impl Running {
     }
 
     fn signal(&self, signal: Signal) {
-        // It fails where the process has just ended, which is as well.
+        // It fails if the process has just ended, which is fine.
         let _ = kill_process(self.pid, signal);
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // First the watchdog, which must not signal a number that is another process's by then.
+        // The watchdog first: it must not signal a number that belongs to another process by then.
         let _ = self.watchdog.kill();
         let _ = self.watchdog.wait();
         if !self.has_ended() {
@@ -196,7 +196,7 @@ impl Drop for Running {
     }
 }
 
-/// Runs a program to its end; what it wrote, or what it complained of.
+/// Runs a program to its end; returns its output, or its error text.
 pub(crate) fn run(mut command: Command, input: &str) -> Result<String, String> {
     command
         .stdin(Stdio::piped())
@@ -210,7 +210,7 @@ pub(crate) fn run(mut command: Command, input: &str) -> Result<String, String> {
         child.stdout.take().map(reader).expect("its output"),
         child.stderr.take().map(reader).expect("its errors"),
     ];
-    // A program that has ended takes no more input; its status tells more.
+    // A program that has ended takes no more input; its status says more.
     let _ = stdin.write_all(input.as_bytes());
     drop(stdin);
     let status = poll(|| child.try_wait().expect("its status"));

@@ -1,10 +1,11 @@
-//! As whom the servers run.
+//! The user that the servers run as.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-/// A user and its group. Root runs the servers as another user; anybody else runs them as itself.
+/// A user and its group. Root runs the servers as another user; any other user runs them as
+/// itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct User {
     ids: Option<(u32, u32)>,
@@ -40,7 +41,7 @@ impl User {
         command
     }
 
-    /// Gives a file or a directory to this user.
+    /// Makes this user the owner of a file or a directory.
     pub(crate) fn give(self, path: &Path) {
         if let Some((uid, gid)) = self.ids {
             std::os::unix::fs::chown(path, Some(uid), Some(gid)).expect("chown");

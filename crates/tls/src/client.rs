@@ -15,7 +15,7 @@ pub struct ClientTls {
 }
 
 /// The configurations for connections to one server, which may have other names than the host that
-/// is dialled. Cheap to clone; sessions are resumed among the connections of clones alone.
+/// is dialled. Cheap to clone; sessions are resumed only among the connections of clones.
 #[derive(Clone)]
 pub struct PeerTls {
     tls: Tls,
@@ -23,7 +23,7 @@ pub struct PeerTls {
     current: Arc<Mutex<Option<Made>>>,
 }
 
-/// A configuration and the files' generation that it was made of.
+/// A configuration and the generation of the files that it was made from.
 struct Made {
     generation: u64,
     config: Arc<ClientConfig>,
@@ -43,14 +43,15 @@ impl ClientTls {
     }
 
     /// For connections to the peer of that name. Its certificate may be for the name's host part:
-    /// of `cache-0.cache:8001`, `cache-0.cache`. A name that can stand in no certificate counts for
-    /// nothing; then the host that is dialled has to be right.
+    /// for `cache-0.cache:8001`, `cache-0.cache`. A name that cannot be in a certificate is
+    /// ignored; the certificate then has to be for the host that is dialled.
     #[must_use]
     pub fn peer(&self, name: &str) -> PeerTls {
         self.peer_named([name])
     }
 
-    /// The same for a peer that is known by several names; its certificate may be for any of them.
+    /// Like [`peer`](Self::peer), for a peer with several names; its certificate may be for any of
+    /// them.
     #[must_use]
     pub fn peer_named<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> PeerTls {
         let names = names.into_iter();
@@ -68,15 +69,15 @@ impl PeerTls {
         }
     }
 
-    /// The configuration for the next connection. The same one until the files change. It offers no
-    /// protocol (ALPN): that is the business of whoever speaks it.
+    /// The configuration for the next connection. The same one until the files change. It offers
+    /// no protocol (ALPN): the caller adds its own.
     #[must_use]
     pub fn config(&self) -> Arc<ClientConfig> {
         let material = self.tls.material();
-        // A panic would leave the old one, or the new one.
+        // A panic would leave the old one or the new one, both complete.
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match &*current {
-            // A thread may come here late, with material from before a reload.
+            // A thread may be late, with material from before a reload.
             Some(made) if made.generation >= material.generation => Arc::clone(&made.config),
             _ => {
                 let config = Arc::new(material.client(&self.names));
@@ -99,7 +100,7 @@ impl fmt::Debug for PeerTls {
     }
 }
 
-/// The host of `HOST`, `HOST:PORT` or a URL, without the brackets of an address of IPv6.
+/// The host of `HOST`, `HOST:PORT` or a URL, without the brackets of an IPv6 address.
 fn host(name: &str) -> &str {
     let name = name.split_once("://").map_or(name, |(_, rest)| rest);
     let name = name.split(['/', '?', '#']).next().unwrap_or_default();
@@ -107,7 +108,7 @@ fn host(name: &str) -> &str {
         return rest.split(']').next().unwrap_or_default();
     }
     match name.split_once(':') {
-        // More than one colon: an address of IPv6.
+        // More than one colon: an IPv6 address.
         Some((_, rest)) if rest.contains(':') => name,
         Some((host, _)) => host,
         None => name,

@@ -12,7 +12,7 @@ pub enum TlsError {
         /// What the system says.
         source: io::Error,
     },
-    /// No file of certificates is that long.
+    /// No certificate file is that long.
     #[error("{} has more than {limit} bytes", path.display())]
     TooLong {
         /// The file.
@@ -20,7 +20,7 @@ pub enum TlsError {
         /// In bytes.
         limit: u64,
     },
-    /// It is damaged, or something else than PEM.
+    /// It is damaged, or not PEM.
     #[error("{} cannot be read as PEM: {problem}", path.display())]
     Pem {
         /// The file.
@@ -28,19 +28,19 @@ pub enum TlsError {
         /// What is wrong with it.
         problem: String,
     },
-    /// It may hold something else, such as the key.
+    /// It may hold something different, such as the key.
     #[error("there is no certificate in {}", path.display())]
     NoCertificate {
         /// The file.
         path: PathBuf,
     },
-    /// It may hold something else, such as the certificate, or an encrypted key.
+    /// It may hold something different, such as the certificate, or an encrypted key.
     #[error("there is no private key in {}", path.display())]
     NoKey {
         /// The file.
         path: PathBuf,
     },
-    /// It is in PEM, and inside is no certificate that can be used.
+    /// It is PEM without a usable certificate.
     #[error("a certificate in {} cannot be used: {problem}", path.display())]
     BadCertificate {
         /// The file.
@@ -48,7 +48,7 @@ pub enum TlsError {
         /// What is wrong with it.
         problem: String,
     },
-    /// It is in PEM, and inside is no key that can be used.
+    /// It is PEM without a usable key.
     #[error("the private key in {} cannot be used: {problem}", path.display())]
     BadKey {
         /// The file.
@@ -68,7 +68,7 @@ pub enum TlsError {
         /// The file of the certificate.
         cert: PathBuf,
     },
-    /// Its validity is over.
+    /// It has expired.
     #[error("the certificate in {} expired at {not_after}", path.display())]
     Expired {
         /// The file.
@@ -76,7 +76,7 @@ pub enum TlsError {
         /// In UTC.
         not_after: String,
     },
-    /// Its validity has not begun. The clock may be wrong.
+    /// It is not valid yet. The clock may be wrong.
     #[error("the certificate in {} is not valid before {not_before}", path.display())]
     NotYetValid {
         /// The file.
@@ -84,28 +84,28 @@ pub enum TlsError {
         /// In UTC.
         not_before: String,
     },
-    /// One without the other is of no use.
+    /// A certificate and its key are needed together.
     #[error(
         "a certificate needs its private key, and the other way round: {} is alone",
         path.display()
     )]
     Alone {
-        /// The one that is there.
+        /// The file that was given.
         path: PathBuf,
     },
-    /// A server has to show a certificate.
+    /// A server has to present a certificate.
     #[error("a server needs a certificate and its private key")]
     NoIdentity,
     /// Clients' certificates cannot be checked.
     #[error("without a CA for clients, their certificates cannot be checked")]
     NoClientCa,
-    /// It can stand in no certificate.
+    /// It cannot be in a certificate.
     #[error("{name:?} is neither a DNS name nor an IP address")]
     PeerName {
-        /// As it was given.
+        /// The name as it was given.
         name: String,
     },
-    /// rustls does not take what was read.
+    /// rustls does not accept the files.
     #[error("TLS cannot be set up: {0}")]
     Setup(#[source] rustls::Error),
 }

@@ -14,25 +14,25 @@ const LONGEST: u64 = 1 << 20;
 /// The files of certificates, all in PEM.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate, and after it those that lead to its CA. A server needs it; a client shows
-    /// it to a server that asks.
+    /// The certificate, followed by the intermediate certificates that lead to its CA. A server
+    /// needs it; a client presents it to a server that requests one.
     pub cert: Option<PathBuf>,
     /// The certificate's private key: PKCS #8, PKCS #1 or SEC 1.
     pub key: Option<PathBuf>,
     /// The CAs, one or more, that clients' certificates are checked against.
     pub client_ca: Option<PathBuf>,
-    /// The CAs that servers' certificates are checked against. Default: `client_ca`; without that,
+    /// The CAs that servers' certificates are checked against. Default: `client_ca`; without it,
     /// the public CAs.
     pub ca: Option<PathBuf>,
-    /// Whether servers' certificates may be by a public CA (Mozilla's list, compiled in), beside
-    /// those in `ca`. `client_ca` then counts for clients alone.
+    /// Whether servers' certificates may be by a public CA (Mozilla's list, compiled in), in
+    /// addition to those in `ca`. `client_ca` then applies only to clients.
     pub public_ca: bool,
     /// A DNS name or an IP address that a server's certificate may have instead of the host that
     /// was dialled.
     pub peer_name: Option<String>,
 }
 
-/// What the files hold.
+/// The content of the files.
 pub(crate) struct Contents {
     pub(crate) cert: Option<FileText>,
     pub(crate) key: Option<FileText>,
@@ -45,7 +45,7 @@ pub(crate) struct FileText {
     pub(crate) text: Vec<u8>,
 }
 
-/// Tells whether files have changed, and keeps no key for that.
+/// Detects changed files, without keeping a key for that.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fingerprint([u8; 32]);
 
@@ -81,7 +81,7 @@ impl Contents {
 
 fn read(path: &Path) -> Result<FileText, TlsError> {
     let whole = || -> io::Result<Vec<u8>> {
-        // Looked at before it is opened: to open a pipe could wait for good.
+        // Checked before it is opened: to open a pipe could block forever.
         if !fs::metadata(path)?.is_file() {
             return Err(io::Error::other("it is no regular file"));
         }

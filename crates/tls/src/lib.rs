@@ -1,9 +1,9 @@
 //! TLS certificates from files, as configurations for [rustls] that follow the files.
 //!
-//! [`Tls::load`] reads a certificate chain, its key and the CAs that are trusted. [`Tls::server`]
-//! and [`Tls::client`] give the configuration for the next connection. When the files change,
-//! [`Tls::reload`] or [`Tls::watch`] makes new configurations: connections that exist go on as they
-//! are, and each new one uses the new files.
+//! [`Tls::load`] reads a certificate chain, its key and the trusted CAs. [`Tls::server`] and
+//! [`Tls::client`] give the configuration for the next connection. When the files change,
+//! [`Tls::reload`] or [`Tls::watch`] makes new configurations: existing connections continue
+//! unchanged, and each new one uses the new files.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -29,32 +29,32 @@
 //!
 //! - Files, when they are read: whether there is a certificate and a key, whether they belong
 //!   together, and whether the certificate is valid now. A CA file with nothing valid in it is an
-//!   error as well. Each error is one line that names the file. Of the certificates between this
-//!   one and its CA, one that is not valid now is a warning in the log.
-//! - Servers, by a client: a chain to [`TlsFiles::ca`] or what stands for it, and a certificate that is valid for one of
-//!   the host that was dialled, the peer's name, and [`TlsFiles::peer_name`].
-//! - Clients, by a server that asks for a certificate: a chain to [`TlsFiles::client_ca`]. Whoever
-//!   has a certificate by this CA comes in, whatever its name.
+//!   error as well. Each error is one line that names the file. An intermediate certificate that
+//!   is not valid now is a warning in the log.
+//! - Servers, by a client: a chain to [`TlsFiles::ca`] or its default, and a certificate that is
+//!   valid for one of the host that was dialled, the peer's name, and [`TlsFiles::peer_name`].
+//! - Clients, by a server that requests a certificate: a chain to [`TlsFiles::client_ca`]. Every
+//!   certificate by this CA is accepted, whatever its name.
 //!
-//! TLS 1.2 and 1.3 are spoken, with the cipher suites of rustls's *ring* provider. No process-wide
-//! provider is installed or needed.
+//! TLS 1.2 and 1.3 are supported, with the cipher suites of rustls's *ring* provider. No
+//! process-wide provider is installed or needed.
 //!
 //! # Sessions
 //!
 //! A session belongs to the configuration that it was made with: after a reload none is resumed,
-//! and so no client skips the check by a new CA. Where clients have to show certificates, sessions
-//! are never resumed, since a resumed session would outlive its certificate.
+//! so that no client skips the check by a new CA. If clients have to present certificates,
+//! sessions are never resumed, since a resumed session would outlive its certificate.
 //!
 //! # Trade-offs
 //!
-//! - There is no revocation: neither lists nor OCSP. Let certificates be short-lived, or replace
-//!   the CA.
+//! - There is no revocation: neither lists nor OCSP. Use short-lived certificates, or replace the
+//!   CA.
 //! - Files are watched by reading them, some kilobytes each time, and not by notifications of the
-//!   system. These differ between systems, and miss the changed target of a symbolic link, which is
-//!   how Kubernetes replaces secrets.
-//! - A certificate that expires while its file stays as it is goes on being shown. Clients refuse
-//!   it, and say so. [`Tls::not_after`] tells when that will be.
-//! - Encrypted private keys are not read.
+//!   system. These differ between systems, and miss the changed target of a symbolic link, which
+//!   is how Kubernetes replaces secrets.
+//! - A certificate that expires while its file is unchanged is still presented. Clients refuse it,
+//!   and say so. [`Tls::not_after`] returns that time.
+//! - Encrypted private keys are not supported.
 
 mod error;
 mod files;

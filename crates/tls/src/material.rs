@@ -1,4 +1,4 @@
-//! What the files hold, checked, and the configurations made of it.
+//! The checked content of the files, and the configurations made from it.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -20,25 +20,25 @@ use crate::{
     verifier::PeerVerifier,
 };
 
-/// Sessions that a server keeps for clients who come back. Two of them are for one connection.
+/// Sessions that a server keeps for resumption. Each connection uses two.
 const SERVER_SESSIONS: usize = 4_096;
 
-/// All that was read at one time.
+/// The content of all files, read together.
 pub(crate) struct Material {
     pub(crate) fingerprint: Fingerprint,
-    /// 1 for the first, and one more with each reload.
+    /// 1 for the first, and one more for each reload.
     pub(crate) generation: u64,
     pub(crate) not_after: Option<SystemTime>,
     servers: Option<Servers>,
     verifier: Arc<WebPkiServerVerifier>,
     peer_name: Option<ServerName<'static>>,
-    /// With what all clients share; each has names and sessions of its own.
+    /// The shared part of all clients; each has its own names and sessions.
     client: ClientConfig,
 }
 
 struct Servers {
     open: Arc<ServerConfig>,
-    /// Asking for certificates, and requiring them.
+    /// Requesting certificates, and requiring them.
     checked: Option<(Arc<ServerConfig>, Arc<ServerConfig>)>,
 }
 
@@ -98,7 +98,7 @@ impl Material {
         }
     }
 
-    /// A configuration for connections to a server that may have one of those names, too.
+    /// A configuration for connections to a server whose certificate may also be for those names.
     pub(crate) fn client(&self, names: &[ServerName<'static>]) -> ClientConfig {
         let names = names.iter().chain(&self.peer_name).cloned().collect();
         let verifier = PeerVerifier::new(Arc::clone(&self.verifier), names);
@@ -202,8 +202,8 @@ fn identity(
                 not_after = Some(not_after.map_or(end, |not_after: SystemTime| not_after.min(end)));
             }
             Err(error) if at == 0 => return Err(error),
-            // Whoever checks the chain may find a way to its CA without it, as where a root was
-            // signed by an older one that has expired since.
+            // A verifier may find a path to its CA without it, for example if a root was signed by
+            // an older one that has expired since.
             Err(error) => {
                 warn!(certificate = at + 1, %error, "a certificate behind the first one is not valid now");
             }
@@ -242,7 +242,7 @@ fn certificates(file: &FileText) -> Result<Vec<CertificateDer<'static>>, TlsErro
     Ok(certificates)
 }
 
-/// The CAs in a file. Some of a bundle may have expired; all of them is a mistake.
+/// The CAs in a file. Some of a bundle may have expired; if all have, that is an error.
 fn roots(file: &FileText, now: SystemTime) -> Result<Arc<RootCertStore>, TlsError> {
     let mut roots = RootCertStore::empty();
     let mut outside = None;

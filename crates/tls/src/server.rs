@@ -4,15 +4,15 @@ use rustls::{ServerConfig, ServerConnection};
 
 use crate::{Tls, TlsError};
 
-/// What a server does about clients' certificates.
+/// How a server treats clients' certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ClientCerts {
-    /// It asks for none.
+    /// It requests none.
     #[default]
     None,
-    /// It asks for one, and refuses a bad one; a client without any comes in.
+    /// It requests one, and refuses an invalid one; a client without one is accepted.
     Optional,
-    /// It refuses a client without a good one.
+    /// It refuses a client without a valid one.
     Required,
 }
 
@@ -30,20 +30,20 @@ impl ServerTls {
         Ok(Self { tls, certs, first })
     }
 
-    /// The configuration for the next connection, which offers HTTP/2 and HTTP/1.1 (ALPN). The same
-    /// one until the files change.
+    /// The configuration for the next connection, which offers HTTP/2 and HTTP/1.1 (ALPN). The
+    /// same one until the files change.
     #[must_use]
     pub fn config(&self) -> Arc<ServerConfig> {
         match self.tls.material().server(self.certs) {
             Ok(config) => Arc::clone(config),
-            // Does not occur: a reload reads the same files, and so has of each kind what was there
+            // Does not occur: a reload reads the same files, and so has each kind that was there
             // at first.
             Err(_) => Arc::clone(&self.first),
         }
     }
 
     /// Whether the client of `connection`, which was made with one of these configurations, has
-    /// shown a certificate, which was then found good. `false` before the handshake is complete.
+    /// presented a certificate that was verified. `false` before the handshake is complete.
     #[must_use]
     pub fn has_client_certificate(&self, connection: &ServerConnection) -> bool {
         !connection.is_handshaking()

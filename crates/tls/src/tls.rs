@@ -6,8 +6,8 @@ use std::{
 
 use crate::{ClientCerts, ClientTls, ServerTls, TlsError, TlsFiles, material::Material};
 
-/// Certificates that were read from files, and can be read again. Cheap to clone; clones share what
-/// is read.
+/// Certificates that were read from files, and can be read again. Cheap to clone; clones share
+/// their content.
 #[derive(Clone)]
 pub struct Tls {
     shared: Arc<Shared>,
@@ -16,7 +16,7 @@ pub struct Tls {
 struct Shared {
     files: TlsFiles,
     current: RwLock<Arc<Material>>,
-    /// Held while files are read, so that of two reloads the later one has the last word.
+    /// Held while files are read, so that the later of two reloads wins.
     reload: Mutex<()>,
 }
 
@@ -38,7 +38,7 @@ impl Tls {
         })
     }
 
-    /// The side that accepts connections.
+    /// The configurations of a server.
     ///
     /// # Errors
     ///
@@ -48,20 +48,20 @@ impl Tls {
         ServerTls::new(self.clone(), certs)
     }
 
-    /// The side that makes connections.
+    /// The configurations of a client.
     #[must_use]
     pub fn client(&self) -> ClientTls {
         ClientTls::new(self.clone())
     }
 
-    /// Reads the files again. What is new in them counts from the next connection on. Blocks for as
-    /// long as that takes.
+    /// Reads the files again. Changes apply from the next connection on. Blocks while they are
+    /// read.
     ///
-    /// `false` if they are as they were.
+    /// Returns `false` if they are unchanged.
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load). Then all stays as it is.
+    /// As for [`load`](Self::load). The old content then stays in use.
     pub fn reload(&self) -> Result<bool, TlsError> {
         let shared = &self.shared;
         let _one_at_a_time = shared.reload.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,21 +79,21 @@ impl Tls {
         Ok(true)
     }
 
-    /// Until when the certificate is valid, and all behind it that were when it was read; `None`
-    /// without one.
+    /// When the certificate, or an intermediate certificate that was valid when it was read,
+    /// expires first; `None` without a certificate.
     #[must_use]
     pub fn not_after(&self) -> Option<SystemTime> {
         self.material().not_after
     }
 
-    /// How often the files were read with something new in them, the first time included.
+    /// How often the files were read with changes in them, including the first time.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.material().generation
     }
 
     pub(crate) fn material(&self) -> Arc<Material> {
-        // Whole values alone are ever written.
+        // Only complete values are ever written.
         let current = self.shared.current.read();
         Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
     }

@@ -8,7 +8,7 @@ use x509_cert::{Certificate, der::Decode};
 
 use crate::TlsError;
 
-/// From when to when a certificate is valid.
+/// The validity period of a certificate.
 #[derive(Debug)]
 pub(crate) struct Validity {
     not_before: x509_cert::time::Time,

@@ -11,7 +11,8 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-/// Checks a server's certificate by its chain, and by the name that was dialled or one of others.
+/// Verifies a server's certificate by its chain, and by the dialled name or one of the other
+/// names.
 #[derive(Debug)]
 pub(crate) struct PeerVerifier {
     webpki: Arc<WebPkiServerVerifier>,
@@ -33,7 +34,8 @@ impl ServerCertVerifier for PeerVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        // The chain first, and then the name: where the name is what is wrong, the chain is good.
+        // The chain is checked before the name: if the error is about the name, the chain is
+        // valid.
         let verified =
             self.webpki
                 .verify_server_cert(end_entity, intermediates, dialled, ocsp_response, now);

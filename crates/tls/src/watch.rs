@@ -9,19 +9,20 @@ use tracing::{info, warn};
 use crate::Tls;
 
 impl Tls {
-    /// How often [`watch`](Self::watch) should look, unless there is reason for something else.
+    /// How often [`watch`](Self::watch) should check, unless there is a reason for another
+    /// interval.
     pub const WATCH_EVERY: Duration = Duration::from_secs(5);
 
-    /// Reads the files again each time `every` has passed, and takes over what is new in them.
-    /// Never ends; drop it to stop. `every` is at least a millisecond.
+    /// Reads the files again each time `every` has passed, and uses their changes. Never ends;
+    /// drop it to stop. `every` is at least a millisecond.
     ///
-    /// Each change is one line in the log, and so is each error, until it is another one. While
-    /// there is an error the files that were good go on being used. That a certificate and its key
-    /// do not belong together, while one of two files is replaced, is over with the next look.
+    /// Each change is logged once, and so is each error, until a different one occurs. While there
+    /// is an error, the last valid files stay in use. A certificate and key that do not match,
+    /// while one of the two files is being replaced, are resolved by the next check.
     pub async fn watch(self, every: Duration) {
         let mut ticks = interval(every.max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first is at once, and the files have just been read.
+        // The first tick is immediate, and the files have just been read.
         ticks.tick().await;
         let mut told = None;
         loop {

@@ -1,10 +1,9 @@
 //! A cluster's shared token: read, rotated, sent, and required of requests.
 //!
-//! [`Tokens`] holds one token or two: the first is sent, each is accepted. So a token is replaced
-//! without a request that fails: every node is first told to accept the new one beside the old
-//! one, then to send it, and then to forget the old one. [`Require`] is the layer that lets only
-//! requests with one of them in, and, where that is wanted, only connections with a client
-//! certificate.
+//! [`Tokens`] holds one token or two: the first is sent, each is accepted. A token can therefore
+//! be replaced without a failed request: every node first accepts the new one beside the old one,
+//! then sends it, and then drops the old one. [`Require`] is the layer that admits only requests
+//! with one of them and, if configured so, only connections with a client certificate.
 //!
 //! ```
 //! use gaggle_token::{Require, Tokens};
@@ -27,18 +26,19 @@
 //! # The file
 //!
 //! One or two lines of 16 bytes or more of visible ASCII, without spaces; blanks around a line and
-//! empty lines do not count, and [`PLACEHOLDER`] is no token. [`Tokens::watch`] reads it again and again and takes over what has
-//! changed; a file that cannot be used changes nothing. It must be a regular file, or a link to
-//! one, as Kubernetes mounts a Secret.
+//! empty lines do not count, and [`PLACEHOLDER`] is no token. [`Tokens::watch`] rereads the file
+//! at intervals and uses what has changed; a file that cannot be used changes nothing. It must be
+//! a regular file, or a link to one, as Kubernetes mounts a Secret.
 //!
 //! # Trade-offs
 //!
-//! * A token says that a request comes from the cluster, not from which node. It is as good as the
-//!   channel that it travels on: whoever can read the network reads it, unless that is TLS.
-//! * The texts are compared by their SHA-256 in constant time, each with all tokens, so that how
-//!   long a refusal takes says nothing about how much of it was right, or which one it was near.
-//! * A token is never in an error, a log or a `Debug`. It is in memory as it is, and is not erased
-//!   from there.
+//! * A token says that a request comes from the cluster, not from which node. It is as
+//!   confidential as the channel that carries it: without TLS, anyone who can read the network
+//!   traffic can read it.
+//! * The SHA-256 of the given token is compared with those of all tokens in constant time, so that
+//!   the time of a refusal does not show how much of it was right, or which token it resembled.
+//! * A token is never in an error, a log or a `Debug`. It is in memory in plain text, and is not
+//!   erased from there.
 
 mod refusal;
 mod require;

@@ -1,4 +1,4 @@
-//! What a request is answered that is not let in.
+//! The answer to a request that is not admitted.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// `UNAUTHENTICATED` of gRPC.
 const UNAUTHENTICATED: HeaderValue = HeaderValue::from_static("16");
 
-/// Why a request is not let in.
+/// Why a request is not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refused {
-    /// It gives no token.
+    /// It has no token.
     NoToken,
-    /// It gives another token.
+    /// It has a wrong token.
     WrongToken,
-    /// Its connection has shown no client certificate.
+    /// Its connection has presented no client certificate.
     NoCertificate,
 }
 
@@ -41,7 +41,7 @@ impl Refused {
         }
     }
 
-    /// The answer to a request with these headers: gRPC's where it is one of gRPC.
+    /// The answer to a request with these headers; for a gRPC request, gRPC's form.
     pub(crate) fn response<B>(self, asked: &HeaderMap) -> Response<B>
     where
         B: From<&'static str>,
@@ -74,7 +74,7 @@ impl Refused {
         let kind = HeaderValue::from_static("application/grpc");
         headers.insert(CONTENT_TYPE, kind);
         headers.insert(GRPC_STATUS, UNAUTHENTICATED);
-        // None of the texts has a byte that would have to be escaped there.
+        // No text contains a byte that would have to be escaped there.
         headers.insert(GRPC_MESSAGE, HeaderValue::from_static(self.text()));
         response
     }

@@ -1,4 +1,4 @@
-//! The layer that asks who is there.
+//! The authentication layer.
 
 use std::fmt;
 use std::future::{Ready, ready};
@@ -15,18 +15,18 @@ use tracing::warn;
 use crate::refusal::Refused;
 use crate::tokens::Tokens;
 
-/// Whether the connection of a request has shown a certificate.
+/// Whether the connection of a request has presented a certificate.
 type Certificate = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 
-/// Lets only requests in that have what a port requires: a token, a client certificate, or both. All
-/// clones are one.
+/// Admits only requests that have what a port requires: a token, a client certificate, or both.
+/// All clones share one state.
 ///
-/// Others are answered with one line that says what is missing: 401 for the token, 403 for the
-/// certificate, and gRPC's status 16 (`UNAUTHENTICATED`) where the request is one of gRPC. Their
-/// bodies are not read.
+/// Other requests are answered with one line that says what is missing: 401 for the token, 403 for
+/// the certificate, and gRPC's status 16 (`UNAUTHENTICATED`) for gRPC requests. Their bodies are
+/// not read.
 ///
-/// Each refusal is an event at `warn` with the fields `port` and `why`. Whoever writes the log
-/// bounds how many of them become lines.
+/// Each refusal is an event at `warn` with the fields `port` and `why`. The log subscriber has to
+/// limit how many of them become lines.
 #[derive(Clone)]
 pub struct Require {
     rules: Arc<Rules>,
@@ -42,7 +42,7 @@ struct Rules {
 }
 
 impl Require {
-    /// Requires nothing as yet. `port` is what the log calls it.
+    /// Requires nothing yet. `port` is its name in the log.
     pub fn new(port: impl Into<String>) -> Self {
         Self {
             rules: Arc::new(Rules {
@@ -61,15 +61,15 @@ impl Require {
         self.with(|rules| rules.tokens = Some(tokens))
     }
 
-    /// Requires a client certificate, which `shown` can tell from a request's head: whoever serves the
-    /// connection leaves word of it in the request's extensions.
+    /// Requires a client certificate, which `shown` detects from a request's head: the server of
+    /// the connection records it in the request's extensions.
     #[must_use]
     pub fn certificate(self, shown: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
         self.with(|rules| rules.certificate = Some(Arc::new(shown)))
     }
 
-    /// Lets requests for these paths in without either. A path is compared as it stands in the request,
-    /// byte for byte, nothing decoded.
+    /// Admits requests for these paths without authentication. A path is compared as in the
+    /// request, byte for byte, without decoding.
     #[must_use]
     pub fn exempt(self, paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let paths: Vec<String> = paths.into_iter().map(Into::into).collect();
@@ -82,11 +82,11 @@ impl Require {
         self.rules.refused.load(Relaxed)
     }
 
-    /// Whether a request is let in. This counts and logs nothing.
+    /// Whether a request is admitted. This counts and logs nothing.
     ///
     /// # Errors
     ///
-    /// What is missing: the certificate first, where both are.
+    /// What is missing: the certificate first, if both are.
     pub fn check(&self, head: &Parts) -> Result<(), Refused> {
         let rules = &*self.rules;
         if rules.exempt.iter().any(|path| path == head.uri.path()) {

@@ -1,4 +1,4 @@
-//! One token, and why a text holds none.
+//! One token, and why a text does not contain one.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ const SHORTEST: usize = 16;
 /// The most bytes of a text with tokens.
 pub(crate) const LONGEST_TEXT: usize = 4 << 10;
 
-/// What a program prints in place of a token. It is never one itself: what was printed may be read
-/// again, and everybody knows it.
+/// Printed in place of a token. It is never accepted as a token: printed output may be read again,
+/// and everyone knows it.
 pub const PLACEHOLDER: &str = "MASKED-MASKED-MASKED";
 
 /// A secret that the members of a cluster share. `Debug` does not show it.
@@ -26,11 +26,11 @@ pub struct Token {
     header: HeaderValue,
 }
 
-/// Why there are no tokens. One line, which never holds what was read.
+/// Why there are no tokens. One line, which never contains the text that was read.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", Place(.path.as_deref()))]
 pub struct TokenError {
-    /// The file; `None` for a text that came otherwise.
+    /// The file; `None` for a text from another source.
     pub path: Option<PathBuf>,
     /// What is wrong with it.
     pub problem: TokenProblem,
@@ -46,10 +46,10 @@ pub enum TokenProblem {
     /// It is a directory, a pipe or a device.
     #[error("it is no regular file")]
     NoFile,
-    /// It is longer than two tokens have any use for.
+    /// It is longer than two tokens can need.
     #[error("it has more than {LONGEST_TEXT} bytes")]
     TooLong,
-    /// There is nothing in it.
+    /// It is empty.
     #[error("it holds no token")]
     Empty,
     /// One is sent, and one more is accepted while it is replaced.
@@ -63,7 +63,7 @@ pub enum TokenProblem {
         /// Counted from 1.
         line: usize,
     },
-    /// A token that everybody knows.
+    /// A token that everyone knows.
     #[error("line {line} is {PLACEHOLDER}, which is printed in place of a token")]
     Placeholder {
         /// Counted from 1.
@@ -135,8 +135,8 @@ impl Token {
         })
     }
 
-    /// The secret itself, for what is keyed by it, such as a message's authentication code. It must
-    /// not be logged.
+    /// The secret itself, for code that uses it as a key, such as a message authentication code.
+    /// It must not be logged.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.text
@@ -146,7 +146,7 @@ impl Token {
         &self.header
     }
 
-    /// Whether a text of that hash is this token, in constant time.
+    /// Whether this token has that hash, in constant time.
     pub(crate) fn has_hash(&self, hash: &[u8; 32]) -> Choice {
         self.hash.ct_eq(hash)
     }
@@ -156,8 +156,8 @@ pub(crate) fn hash(text: &[u8]) -> [u8; 32] {
     Sha256::digest(text).into()
 }
 
-/// The text that a request gives as its token: of `Authorization: Bearer TEXT`, whose scheme has no
-/// case (RFC 9110, 11.1). Where there are two of that header none counts.
+/// The token of a request: TEXT of `Authorization: Bearer TEXT`, whose scheme is case-insensitive
+/// (RFC 9110, 11.1). `None` if there are two of that header.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().filter(|_| values.next().is_none())?;

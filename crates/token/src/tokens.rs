@@ -14,11 +14,11 @@ use tracing::{info, warn};
 use crate::refusal::Refused;
 use crate::token::{LONGEST_TEXT, Token, TokenError, TokenProblem, bearer, hash};
 
-/// The shortest time between two looks at the file.
+/// The shortest time between two checks of the file.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
-/// The tokens that are accepted, of which the first is sent. All clones are one: what one of them is
-/// [set](Self::set) to or [reads](Self::reload) holds for each.
+/// The accepted tokens, of which the first is sent. All clones share one state: what one of them
+/// is [set](Self::set) to or [reads](Self::reload) applies to all.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     current: Arc<RwLock<Arc<Current>>>,
@@ -26,19 +26,19 @@ pub struct Tokens {
 
 #[derive(Debug)]
 struct Current {
-    /// Where they came from; `None` where it was no file.
+    /// The file of the tokens; `None` if they are not from a file.
     path: Option<PathBuf>,
     /// One or two.
     tokens: Vec<Token>,
 }
 
 impl Tokens {
-    /// The tokens in a file. Blocks while it is read.
+    /// Reads the tokens from a file. Blocks while it is read.
     ///
     /// # Errors
     ///
-    /// If it cannot be read, or does not hold one or two tokens. The error names the file and never
-    /// what is in it.
+    /// If it cannot be read, or does not hold one or two tokens. The error names the file and
+    /// never its content.
     pub fn read(path: impl Into<PathBuf>) -> Result<Self, TokenError> {
         let path = path.into();
         let tokens = read(&path)?;
@@ -65,14 +65,14 @@ impl Tokens {
         }
     }
 
-    /// Takes over the tokens of another handle, and the file that they are from. The two stay two:
-    /// what the other reads later is not taken over.
+    /// Uses the tokens of another handle, and the file that they are from. The two handles stay
+    /// separate: what the other one reads later does not apply here.
     pub fn set(&self, other: &Self) {
         self.put(other.current());
     }
 
-    /// Reads the file again; whether the tokens have changed. Without a file they never have. Blocks
-    /// while it is read.
+    /// Reads the file again, and returns whether the tokens have changed. Always `false` without a
+    /// file. Blocks while it is read.
     ///
     /// # Errors
     ///
@@ -97,10 +97,10 @@ impl Tokens {
         Ok(is_news)
     }
 
-    /// Reads the file again every so often, for as long as the future is polled. A change is logged;
-    /// a file that cannot be used is logged once, until it can be or something else is wrong with it.
-    /// Reading is done on a thread that may block. Where there is no file, it waits for one to be
-    /// [set](Self::set).
+    /// Reads the file again every `every`, for as long as the future is polled. A change is
+    /// logged; a file that cannot be used is logged once, until it can be used or the reason
+    /// changes. The file is read on a thread that may block. Without a file, this waits until one
+    /// is [set](Self::set).
     pub async fn watch(self, every: Duration) {
         let mut ticks = interval(every.max(SHORTEST_PAUSE));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -109,7 +109,7 @@ impl Tokens {
             ticks.tick().await;
             let tokens = self.clone();
             let read = tokio::task::spawn_blocking(move || tokens.reload()).await;
-            // Err says that the runtime shuts down: this future ends with it.
+            // `Err` means that the runtime shuts down: this future ends with it.
             let Ok(read) = read else { continue };
             let failure = match read {
                 Ok(changed) => {
@@ -133,7 +133,7 @@ impl Tokens {
     }
 
     /// The value of `Authorization` with the first token, marked as sensitive. There is always a
-    /// first; the form is the one that a client's options take.
+    /// first token; the `Option` is the form that a client's options take.
     #[must_use]
     pub fn header(&self) -> Option<HeaderValue> {
         let current = self.current();
@@ -152,7 +152,7 @@ impl Tokens {
         self.check(headers).is_ok()
     }
 
-    /// The same, with the reason.
+    /// Like [`accepts`](Self::accepts), with the reason.
     ///
     /// # Errors
     ///
@@ -162,7 +162,7 @@ impl Tokens {
         let current = self.current();
         let mut known = Choice::from(0);
         for token in &current.tokens {
-            // All of them, whichever it is.
+            // All of them are compared, whichever it is.
             known |= token.has_hash(&given);
         }
         if known.into() {
@@ -173,7 +173,7 @@ impl Tokens {
     }
 
     fn current(&self) -> Arc<Current> {
-        // No foreign code runs under the lock: a poisoned state is a whole one.
+        // No user code runs under the lock, so a poisoned state is complete.
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&current)
     }
@@ -186,7 +186,7 @@ impl Tokens {
 
 fn read(path: &Path) -> Result<Vec<Token>, TokenError> {
     let read = || {
-        // Looked at before it is opened: to open a pipe could wait for good.
+        // Checked before it is opened: to open a pipe could block forever.
         if !fs::metadata(path)?.is_file() {
             return Err(TokenProblem::NoFile);
         }

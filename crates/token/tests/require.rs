@@ -1,4 +1,4 @@
-//! The layer, around an axum router: who is let in, and what the others are told.
+//! The layer, around an axum router: which requests are admitted, and how the others are answered.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::sync::Arc;

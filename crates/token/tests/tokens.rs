@@ -1,4 +1,4 @@
-//! Tokens: what is one, what is accepted, and how they change while they are in use.
+//! Tokens: what is one, which are accepted, and how they change while they are in use.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
@@ -235,7 +235,7 @@ async fn a_watched_file_is_taken_over_when_it_changes() {
     let watch = tokio::spawn(tokens.clone().watch(Duration::from_millis(10)));
     fs::write(&path, SECOND).unwrap();
     until(|| tokens.accepts(&with(SECOND))).await;
-    // Each thing that is wrong with it is told once, and changes nothing.
+    // Each problem with it is logged once, and changes nothing.
     for (text, problem) in [
         ("short", "shorter than"),
         ("a blank in it", "visible ASCII"),

@@ -1,4 +1,5 @@
-//! What a hit costs: a struct of 1 KB in JSON that is decoded with each hit, and one that is kept decoded.
+//! What a hit costs: a struct of 1 KB in JSON that is decoded with each hit, and one that is kept
+//! decoded.
 //!
 //! `cargo run --release -p gaggle-typed --example hits`
 

@@ -1,20 +1,20 @@
-//! What a typed get brings.
+//! The result of a typed get.
 
 use std::sync::Arc;
 
 use gaggle_group::{Freshness, Metadata, Source};
 
-/// The answer to a typed get: what there is of the key, and how it was obtained.
+/// The answer to a typed get: the value or its absence, and how it was obtained.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TypedAnswer<V> {
-    /// The value; `None` where the origin has no such key.
+    /// The value; `None` if the origin has no such key.
     pub value: Option<Arc<V>>,
     /// How much longer it may be served.
     pub freshness: Freshness,
-    /// What the origin said of the value.
+    /// The origin's metadata of the value.
     pub metadata: Metadata,
-    /// Where it came from.
+    /// Its source.
     pub source: Source,
     /// Whether this caller waited on a load that another caller had started.
     pub collapsed: bool,

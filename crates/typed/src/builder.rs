@@ -1,4 +1,4 @@
-//! How a typed group is made.
+//! The builder of a typed group.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -31,7 +31,7 @@ enum From<K: Send + 'static, V: Send + 'static> {
 }
 
 impl<K: Send + 'static, V: Send + 'static> TypedBuilder<K, V> {
-    /// Goes on from a builder that has some settings already, such as those that a test's cluster
+    /// Starts from a builder that has some settings already, such as those that a test's cluster
     /// gives to its nodes.
     pub fn over(group: GroupBuilder) -> Self {
         Self {
@@ -48,7 +48,7 @@ where
     K: FromKey + Send + 'static,
     V: Send + Sync + 'static,
 {
-    /// Writes values another way. Default [`Json`].
+    /// Encodes values with another codec. Default [`Json`].
     pub fn codec<D>(self, codec: D) -> TypedBuilder<K, V, D> {
         TypedBuilder {
             group: self.group,
@@ -58,8 +58,8 @@ where
         }
     }
 
-    /// Values from an async closure: `Ok(Some(value))`, `Ok(None)` for "no such key", or an error. It
-    /// runs on the node that owns the key.
+    /// Loads values with an async closure: `Ok(Some(value))`, `Ok(None)` for "no such key", or an
+    /// error. It runs on the node that owns the key.
     pub fn origin_fn<F, Fut, E>(self, load: F) -> Self
     where
         F: Fn(K) -> Fut + Send + Sync + 'static,
@@ -69,7 +69,8 @@ where
         self.origin(One(load, PhantomData::<fn() -> V>))
     }
 
-    /// The same where the closure says of each value for how long it may be served.
+    /// Like [`origin_fn`](Self::origin_fn); the closure also returns how long each value may be
+    /// served.
     pub fn origin_found_fn<F, Fut, E>(self, load: F) -> Self
     where
         F: Fn(K) -> Fut + Send + Sync + 'static,
@@ -79,9 +80,9 @@ where
         self.origin(One(load, PhantomData::<fn() -> Found<V>>))
     }
 
-    /// Values from an async closure that takes up to `max` different keys at once, such as a query
-    /// with `WHERE id = ANY($1)`. A key that is not in what it gives does not exist. Loads that come
-    /// together are one call, those of [`get_many`](TypedGroup::get_many) for example.
+    /// Loads values with an async closure that takes up to `max` different keys per call, such as
+    /// a query with `WHERE id = ANY($1)`. A key that is not in its result does not exist. Loads
+    /// that arrive together are one call, such as those of [`get_many`](TypedGroup::get_many).
     pub fn origin_batch_fn<F, Fut, E>(self, max: usize, load: F) -> Self
     where
         K: Clone + Eq + Hash + Sync,
@@ -92,14 +93,14 @@ where
         self.origin(Many { load, max })
     }
 
-    /// Where values come from.
+    /// The origin of the values.
     pub fn origin(mut self, origin: impl TypedOrigin<K, V>) -> Self {
         self.origin = Some(From::Typed(Arc::new(origin)));
         self
     }
 
-    /// Values from an origin of bytes, which are in the codec's form there: an HTTP service that
-    /// answers JSON, for example. It is given the bytes of keys.
+    /// An origin of bytes, which are already in the codec's form: an HTTP service that answers
+    /// JSON, for example. It gets the bytes of keys.
     pub fn origin_of_bytes(mut self, origin: impl Origin) -> Self {
         self.origin = Some(From::Bytes(Arc::new(origin)));
         self
@@ -110,32 +111,32 @@ where
         self.group(|group| group.capacity(bytes))
     }
 
-    /// How long a value may be served after its load. Default: without an end.
+    /// How long a value may be served after its load. Default: without end.
     pub fn ttl(self, ttl: Duration) -> Self {
         self.group(|group| group.ttl(Some(ttl)))
     }
 
-    /// Everything else that a group can be told.
+    /// Changes any other setting of the group.
     pub fn group(mut self, change: impl FnOnce(GroupBuilder) -> GroupBuilder) -> Self {
         self.group = change(self.group);
         self
     }
 
-    /// Keeps values decoded in up to `bytes` of memory, besides what the group holds, so that a hit
-    /// does not decode its value again. See [`TypedOptions::keep_decoded`].
+    /// Keeps values decoded in up to `bytes` of memory, in addition to the group's own, so that a
+    /// hit does not decode its value again. See [`TypedOptions::keep_decoded`].
     pub fn keep_decoded(mut self, bytes: u64) -> Self {
         self.options.keep_decoded = bytes;
         self
     }
 
-    /// What becomes of a value that cannot be decoded. Default [`OnMismatch::Reload`].
+    /// What happens to a value that cannot be decoded. Default [`OnMismatch::Reload`].
     pub fn on_mismatch(mut self, rule: OnMismatch) -> Self {
         self.options.on_mismatch = rule;
         self
     }
 
-    /// The builder of the group of bytes, with the origin: for whoever builds the group elsewhere.
-    /// [`TypedGroup::over`] is the typed view of what it builds.
+    /// The builder of the group of bytes, with the origin, for callers that build the group
+    /// elsewhere. [`TypedGroup::over`] is the typed view of the result.
     pub fn into_group(self) -> GroupBuilder
     where
         C: Codec<V>,
@@ -144,7 +145,7 @@ where
         match self.origin {
             Some(From::Typed(origin)) => self.group.origin(Written { origin, codec }),
             Some(From::Bytes(origin)) => self.group.origin_arc(origin),
-            // The group tells that it is missing.
+            // The group reports that it is missing.
             None => self.group,
         }
     }
@@ -153,7 +154,7 @@ where
     ///
     /// # Errors
     ///
-    /// As [`GroupBuilder::build`].
+    /// As for [`GroupBuilder::build`].
     pub fn build(self) -> Result<TypedGroup<K, V, C>, BuildError>
     where
         C: Codec<V> + Clone,

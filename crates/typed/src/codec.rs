@@ -1,4 +1,4 @@
-//! How values are written as bytes.
+//! How values are encoded as bytes.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -17,18 +17,18 @@ pub use json::JsonError;
 #[cfg(feature = "postcard")]
 pub use postcard::PostcardError;
 
-/// How values of one type are written as bytes, and read back.
+/// How values of one type are encoded as bytes, and decoded.
 ///
 /// All nodes of a cluster must use the same codec for a group. A value may have been written by
 /// another release of the program, so a change of the type should leave older values readable, or
-/// [unreadable](Self::decode) for certain. Reading other bytes than were written, without an error,
-/// is the one thing that nothing here can find.
+/// reliably [unreadable](Self::decode). If other bytes than were written can be decoded without an
+/// error, nothing here can detect it.
 pub trait Codec<V>: Send + Sync + 'static {
-    /// Why a value cannot be written or read. Its text goes into logs: it must not hold what the
-    /// value holds.
+    /// Why a value cannot be encoded or decoded. Its text is logged: it must not contain any
+    /// content of the value.
     type Error: Error + Send + Sync + 'static;
 
-    /// What errors call it, such as `json`.
+    /// Its name in errors, such as `json`.
     fn name(&self) -> &'static str;
 
     /// The bytes of a value.
@@ -45,32 +45,32 @@ pub trait Codec<V>: Send + Sync + 'static {
     /// If the bytes are no value of this type.
     fn decode(&self, bytes: &Bytes) -> Result<V, Self::Error>;
 
-    /// The content type by which a front door serves the bytes. Default: none is given.
+    /// The content type with which a front door serves the bytes. Default: none.
     fn content_type(&self) -> Option<&'static str> {
         None
     }
 }
 
 /// JSON, by serde; the feature `json`, on by default. A field that is added to a struct needs
-/// `#[serde(default)]` for values without it to stay readable. `curl` and people can read it.
+/// `#[serde(default)]`, or values without it become unreadable. `curl` and people can read it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Json;
 
-/// Postcard, by serde; the feature `postcard`. It takes a third of JSON's bytes and time, and says
-/// nothing of the type: after any change of a struct, older values are unreadable or read as
-/// something else. Give the group another name with each change.
+/// Postcard, by serde; the feature `postcard`. It takes a third of JSON's bytes and time, and does
+/// not describe the type: after any change of a struct, older values are unreadable or read as
+/// something else. Rename the group with each change.
 #[cfg(feature = "postcard")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Postcard;
 
 /// Protocol Buffers, of any `prost::Message`; the feature `prost`. Fields may be added and removed
-/// by protobuf's rules. A message reads the bytes of another message type without an error more
-/// often than not.
+/// by protobuf's rules. A message usually decodes the bytes of another message type without an
+/// error.
 #[cfg(feature = "prost")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Prost;
 
-/// The bytes as they are, for groups where only the keys have a type.
+/// The bytes unchanged, for groups in which only the keys have a type.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Raw;
 

@@ -1,19 +1,20 @@
-//! Why a typed get brought no value.
+//! Why a typed get returned no value.
 
 use std::error::Error;
 use std::sync::Arc;
 
 /// Why there is no typed value. Cheap to clone.
 ///
-/// Its text holds neither keys nor values. It is for a log of this program, as the text of
-/// [`gaggle_group::Error`] is; what others may know is [`public`](Self::public).
+/// Its text contains neither keys nor values. It is for a log of this program, like the text of
+/// [`gaggle_group::Error`]; [`public`](Self::public) is the text for clients.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum TypedError {
     /// The group has no answer, or the answer is that there is no such key.
     #[error(transparent)]
     Group(#[from] gaggle_group::Error),
-    /// The group's bytes are no value of the type: they are of another release, or another program's.
+    /// The group's bytes are no value of the type: another release, or another program, has
+    /// written them.
     #[error(
         "group {group}: a value of {value_len} bytes is not what {codec} reads (its key has {key_len} bytes{})",
         if *.reloaded { "; it was loaded again and was no better" } else { "" }
@@ -27,12 +28,12 @@ pub enum TypedError {
         key_len: usize,
         /// The value's length in bytes.
         value_len: usize,
-        /// Whether it was removed and loaded again, here and just now.
+        /// Whether this get has just removed it and loaded it again.
         reloaded: bool,
-        /// What the codec says.
+        /// The error of the codec.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// The codec cannot write a value that was to be put.
+    /// The codec cannot encode a value for a put.
     #[error("group {group}: {codec} cannot write the value (its key has {key_len} bytes)")]
     Encode {
         /// The group asked.
@@ -41,7 +42,7 @@ pub enum TypedError {
         codec: &'static str,
         /// The key's length in bytes.
         key_len: usize,
-        /// What the codec says.
+        /// The error of the codec.
         source: Arc<dyn Error + Send + Sync>,
     },
 }
@@ -57,7 +58,7 @@ impl TypedError {
         matches!(self, Self::Group(error) if error.is_transient())
     }
 
-    /// The same after a second look.
+    /// The same error, after the value was loaded again.
     pub(crate) fn reloaded(mut self) -> Self {
         if let Self::Decode { reloaded, .. } = &mut self {
             *reloaded = true;
@@ -65,7 +66,7 @@ impl TypedError {
         self
     }
 
-    /// A text for those outside of the node, such as clients of a service.
+    /// A text for clients and others outside of the node.
     pub fn public(&self) -> String {
         match self {
             Self::Group(error) => error.public().to_string(),
@@ -76,7 +77,7 @@ impl TypedError {
     }
 }
 
-/// Why an origin's value does not become bytes.
+/// Why an origin's value cannot be encoded.
 #[derive(Debug, thiserror::Error)]
 #[error("{codec} cannot write the origin's value")]
 pub(crate) struct Unwritten<E: Error + 'static> {

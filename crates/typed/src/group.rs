@@ -33,40 +33,40 @@ struct Inner<V, C> {
     reloaded: AtomicU64,
 }
 
-/// How a typed group treats what it decodes.
+/// How a typed group treats decoded values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TypedOptions {
-    /// How many bytes decoded values may take, besides what the group holds, with the bytes that they
-    /// were decoded from. A decoded value is taken for as much as its bytes and its type's size.
-    /// Default 0: each hit is decoded.
+    /// How many bytes decoded values may take, in addition to the group's own, including the
+    /// encoded bytes. A decoded value is charged its encoded bytes and its type's size. Default 0:
+    /// each hit is decoded.
     pub keep_decoded: u64,
-    /// What becomes of a value that cannot be decoded.
+    /// What happens to a value that cannot be decoded.
     pub on_mismatch: OnMismatch,
 }
 
-/// What becomes of a value that cannot be decoded, as after a release that has changed its type.
+/// What happens to a value that cannot be decoded, as after a release that has changed its type.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnMismatch {
     /// It is removed on every node and loaded again, once for a get. A node removes a key for that
-    /// reason once in ten seconds at most, and up to 1,024 keys in that time.
+    /// reason at most once in ten seconds, and at most 1,024 keys in that time.
     #[default]
     Reload,
     /// The get fails.
     Fail,
 }
 
-/// What a typed group has done so far, beside the [statistics](Group::stats) of its group.
+/// What a typed group has done so far, in addition to the [statistics](Group::stats) of its group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TypedStats {
     /// Values decoded.
     pub decoded: u64,
-    /// Hits that a kept value saved from being decoded.
+    /// Hits that used a kept value and decoded nothing.
     pub kept_hits: u64,
-    /// Values kept decoded at present.
+    /// Values kept decoded now.
     pub kept_entries: usize,
-    /// What they take, in bytes, as far as that is known.
+    /// The bytes they are charged.
     pub kept_bytes: u64,
     /// Values that were removed and loaded again because they could not be decoded.
     pub reloaded: u64,
@@ -113,8 +113,8 @@ where
     ///
     /// # Errors
     ///
-    /// One that [is "not found"](TypedError::is_not_found) if the origin has no such key; otherwise
-    /// why there is no value.
+    /// A [not-found](TypedError::is_not_found) error if the origin has no such key; otherwise why
+    /// there is no value.
     pub async fn get<Q>(&self, key: &Q) -> Result<Arc<V>, TypedError>
     where
         K: Borrow<Q>,
@@ -140,11 +140,11 @@ where
         Ok(self.inner.lookup(&key.to_key()).await?.value)
     }
 
-    /// What there is of `key`, for how long it may be served, and where it came from.
+    /// The value of `key` or its absence, how long it may be served, and its source.
     ///
     /// # Errors
     ///
-    /// As [`find`](Self::find).
+    /// As for [`find`](Self::find).
     pub async fn lookup<Q>(&self, key: &Q) -> Result<TypedAnswer<V>, TypedError>
     where
         K: Borrow<Q>,
@@ -153,7 +153,7 @@ where
         self.inner.lookup(&key.to_key()).await
     }
 
-    /// What there is of `key` if it is in memory, may be served and can be decoded: synchronous,
+    /// The answer for `key` if it is in memory, may be served and can be decoded: synchronous,
     /// without I/O or waiting.
     pub fn cached<Q>(&self, key: &Q) -> Option<TypedAnswer<V>>
     where
@@ -162,11 +162,11 @@ where
     {
         let key = key.to_key();
         let hit = self.group().cached(&key)?;
-        // Where it cannot be decoded, a get has it loaded again.
+        // If it cannot be decoded, a get loads it again.
         self.inner.decode(&key, hit).ok()
     }
 
-    /// The values of many keys, in their order; `None` where the origin has no such key. Each fails
+    /// The values of many keys, in their order; `None` if the origin has no such key. Each fails
     /// by itself. The caller bounds their number.
     pub async fn get_many<Q>(&self, keys: &[Q]) -> Vec<Result<Option<Arc<V>>, TypedError>>
     where
@@ -182,11 +182,11 @@ where
     }
 
     /// Gives the owner of `key` a value to keep, for as long as the group's
-    /// [policy](gaggle_group::FreshnessPolicy) says, and removes the key everywhere else.
+    /// [policy](gaggle_group::FreshnessPolicy) says, and removes the key on every other node.
     ///
     /// # Errors
     ///
-    /// If the codec cannot write the value, and otherwise as [`Group::put`].
+    /// If the codec cannot encode the value, and otherwise as for [`Group::put`].
     pub async fn put<Q>(&self, key: &Q, value: &V) -> Result<Removal, TypedError>
     where
         K: Borrow<Q>,
@@ -199,11 +199,11 @@ where
         self.put_for(key, value, freshness).await
     }
 
-    /// The same for so long.
+    /// Like [`put`](Self::put), with this ttl.
     ///
     /// # Errors
     ///
-    /// As [`put`](Self::put).
+    /// As for [`put`](Self::put).
     pub async fn put_for<Q>(
         &self,
         key: &Q,
@@ -241,7 +241,7 @@ where
         self.inner.remove_many(&keys).await
     }
 
-    /// What it has done so far.
+    /// The counters so far.
     pub fn stats(&self) -> TypedStats {
         let inner = &self.inner;
         let mut stats = TypedStats {
@@ -275,7 +275,7 @@ impl<K, V, C> fmt::Debug for TypedGroup<K, V, C> {
     }
 }
 
-/// What a cluster shares of it.
+/// The group of bytes that a cluster shares.
 impl<K, V, C> From<&TypedGroup<K, V, C>> for Group {
     fn from(typed: &TypedGroup<K, V, C>) -> Self {
         typed.group().clone()

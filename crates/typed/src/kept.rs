@@ -1,4 +1,4 @@
-//! Values that are kept decoded, beside the bytes that the group holds.
+//! Values that are kept decoded, in addition to the bytes that the group holds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use bytes::Bytes;
 use gaggle_lru::{Cache, Options};
 
-/// Shorter values lie in pages that the group's store packs them into. A slice of a page would keep
-/// all of it in memory, so that these are copied.
+/// The group's store packs shorter values into pages. A slice of a page would keep all of it in
+/// memory, so these are copied.
 const PAGE: usize = 4 << 10;
 
-/// What was decoded of which bytes. It answers for the same bytes only, which the group has just
-/// given: what the group no longer serves is not found here, whatever is kept.
+/// Decoded values with the bytes they were decoded from. It returns a value only for the same
+/// bytes, which the group has just returned: a value that the group no longer serves is never
+/// found here.
 pub(crate) struct Kept<V> {
     cache: Cache<Bytes, Decoded<V>>,
     hits: AtomicU64,
@@ -37,7 +38,7 @@ impl<V: Send + Sync + 'static> Kept<V> {
             capacity,
             ..Options::default()
         };
-        // What a value takes decoded is not known. It is taken for as much as its bytes, on top of
+        // The size of a decoded value is unknown. It is charged its encoded bytes, in addition to
         // the size of its type.
         let weigh = |key: &Bytes, decoded: &Decoded<V>| {
             let bytes = key.len() + 2 * decoded.of.len() + size_of::<V>();
@@ -64,13 +65,13 @@ impl<V: Send + Sync + 'static> Kept<V> {
             _ => bytes.clone(),
         };
         let value = Arc::clone(value);
-        // One that can never fit is decoded each time.
+        // A value that can never fit is decoded each time.
         let _ = self
             .cache
             .insert(Bytes::copy_from_slice(key), Decoded { of, value });
     }
 
-    /// Frees the memory of what would not be served any more.
+    /// Frees the memory of a value that would not be served any more.
     pub(crate) fn remove(&self, key: &[u8]) {
         let _ = self.cache.remove(key);
     }
@@ -88,7 +89,8 @@ impl<V: Send + Sync + 'static> Kept<V> {
     }
 }
 
-/// Large values are shared by all their hits, and not compared byte by byte.
+/// Whether two values are equal. Large values are shared by all their hits, and not compared byte
+/// by byte.
 fn is_same(one: &Bytes, other: &Bytes) -> bool {
     one.len() == other.len() && (one.as_ptr() == other.as_ptr() || one == other)
 }

@@ -1,4 +1,4 @@
-//! How keys are written as bytes, and read back.
+//! How keys are written as bytes, and parsed.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ mod tuple;
 
 pub use text::{ByText, read_text, write_text};
 
-/// Something that can be written as the bytes of a key.
+/// A type that can be written as the bytes of a key.
 ///
 /// Two different keys must be written as different bytes. This holds within one type: a group has
 /// keys of one type, since the number `7` and the text `"7"` are the same bytes. What a key type
@@ -55,8 +55,8 @@ pub trait ToKey {
     }
 }
 
-/// A key that can be read back from its bytes. A load runs on the node that owns the key, which is
-/// given the bytes.
+/// A key that can be parsed from its bytes. A load runs on the node that owns the key, which gets
+/// the bytes.
 pub trait FromKey: ToKey + Sized {
     /// The key that is written as these bytes.
     ///
@@ -64,11 +64,12 @@ pub trait FromKey: ToKey + Sized {
     ///
     /// # Errors
     ///
-    /// If no key is written like that.
+    /// If no key is written as these bytes.
     fn from_key(bytes: &[u8]) -> Result<Self, BadKey>;
 }
 
-/// The bytes are no key of the group's type. The text may be logged: it holds nothing of the key.
+/// The bytes are no key of the group's type. The text may be logged: it contains nothing of the
+/// key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is no key of the group's type: {why}")]
 pub struct BadKey {
@@ -83,7 +84,7 @@ impl BadKey {
 }
 
 /// The key of these bytes, if it is written as exactly these bytes. Otherwise one key could be two
-/// entries of a cache, as `7` and `007`, of which a removal would find one.
+/// entries of a cache, as `7` and `007`, and a removal would find only one of them.
 pub(crate) fn read_exactly<K: FromKey>(bytes: &[u8]) -> Result<K, BadKey> {
     let key = K::from_key(bytes)?;
     if *key.to_key() == *bytes {

@@ -1,9 +1,9 @@
 //! Groups whose keys and values have types, over [`gaggle_group`].
 //!
-//! A [`TypedGroup`] takes a key of your own type and gives `Arc<V>`. Below it is a plain
-//! [`Group`](gaggle_group::Group) of bytes: a [`Codec`] writes the values, and [`ToKey`] and [`FromKey`] the keys.
-//! The main design decision: **types are a view**. The group, its peers and its front door see bytes,
-//! and nothing of them knows about types.
+//! A [`TypedGroup`] takes a key of your own type and returns an `Arc<V>`. It is a view of a plain
+//! [`Group`](gaggle_group::Group) of bytes: a [`Codec`] encodes the values, and [`ToKey`] and
+//! [`FromKey`] the keys. The main design decision: **types are a view**. The group, its peers and
+//! its front door handle bytes, and know nothing about types.
 //!
 //! ```
 //! # #[cfg(feature = "json")]
@@ -33,14 +33,15 @@
 //!
 //! # Keys
 //!
-//! A load runs on the node that owns the key, which has the key's bytes. A key type says both how it
-//! is written and how it is read back. Text, byte strings, integers (in decimal), `bool` and tuples
-//! of these are keys: `(7_u64, "a/b".to_owned())` is written `7/a~1b`. [`ByText`] makes a key of any type
-//! with `Display` and `FromStr`, such as `Uuid`; [`text_key!`] does so for a type of your own.
+//! A load runs on the node that owns the key, which has the key's bytes. A key type defines both
+//! how it is written and how it is parsed. Text, byte strings, integers (in decimal), `bool` and
+//! tuples of these are keys: `(7_u64, "a/b".to_owned())` is written `7/a~1b`. [`ByText`] makes a
+//! key of any type with `Display` and `FromStr`, such as `Uuid`; [`text_key!`] does so for a type
+//! of your own.
 //!
-//! Bytes that are no key of the type, as a front door may be asked for, are refused with
-//! [`OriginFault::Key`](gaggle_group::OriginFault::Key), and the origin is not asked. So are bytes
-//! that the type would write another way: `007` is not the number 7.
+//! Bytes that are no key of the type, which a client may send to a front door, are refused with
+//! [`OriginFault::Key`](gaggle_group::OriginFault::Key), and the origin is not asked. Bytes that
+//! the type would write another way are refused, too: `007` is not the number 7.
 //!
 //! A group has keys of one type. Two types may write the same bytes.
 //!
@@ -54,25 +55,28 @@
 //! | [`Raw`] | | |
 //! | your own | | |
 //!
-//! A value that cannot be decoded is removed on every node and loaded again, once for a get and at most once in ten
-//! seconds for a key ([`OnMismatch`]). What cannot be decoded after that is a [`TypedError::Decode`]. Its text names
-//! the group, the codec and lengths, and nothing of the value.
+//! A value that cannot be decoded is removed on every node and loaded again, once for a get and at
+//! most once in ten seconds for a key ([`OnMismatch`]). If the new value cannot be decoded either,
+//! the get fails with [`TypedError::Decode`]. Its text names the group, the codec and lengths, and
+//! nothing of the value.
 //!
 //! # Decoded values
 //!
-//! With [`keep_decoded`](TypedBuilder::keep_decoded) a hit whose bytes have been decoded before gives the same `Arc`
-//! again. Each hit asks the group first, and a kept value answers only for the bytes that the group gives, which are
-//! compared. A value that was removed, replaced or has expired is therefore never served from there.
+//! With [`keep_decoded`](TypedBuilder::keep_decoded) a hit whose bytes have been decoded before
+//! returns the same `Arc` again. Each hit asks the group first, and a kept value is used only for
+//! the bytes that the group returns, which are compared. A value that was removed, replaced or has
+//! expired is therefore never served from there.
 //!
 //! # Trade-offs
 //!
 //! * Values are shared: a caller gets an `Arc`, and clones what it wants to change.
-//! * The bytes of a value that is kept decoded may be in memory twice, as the group packs values of up to 4 KiB.
-//! * A kept value costs the comparison of its bytes, tens of nanoseconds for a KiB. For values that decode faster than
-//!   that, [`Raw`] ones for example, keeping gains nothing.
-//! * While two releases run that cannot read each other's values, gets at either fail for keys that the other one
-//!   loads. Change types compatibly, or rename the group.
-//! * An origin that answers "not modified" is one of bytes:
+//! * The bytes of a value that is kept decoded may be in memory twice, as the group packs values
+//!   of up to 4 KiB.
+//! * A kept value costs the comparison of its bytes, tens of nanoseconds for a KiB. For values
+//!   that decode faster than that, such as [`Raw`] ones, keeping them decoded gains nothing.
+//! * While two releases run that cannot read each other's values, gets at either fail for keys
+//!   that the other one loads. Change types compatibly, or rename the group.
+//! * An origin that answers "not modified" is an origin of bytes:
 //!   [`origin_of_bytes`](TypedBuilder::origin_of_bytes).
 
 mod answer;

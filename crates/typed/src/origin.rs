@@ -1,4 +1,4 @@
-//! Where typed values come from, and how the group asks for them.
+//! The origin of typed values, and its adapter for the group.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -14,24 +14,24 @@ use crate::error::Unwritten;
 use crate::key::read_exactly;
 use crate::{Codec, FromKey};
 
-/// What a typed group loads from. An async closure is one: see
+/// The source from which a typed group loads. An async closure is one: see
 /// [`TypedBuilder::origin_fn`](crate::TypedBuilder::origin_fn).
 ///
-/// As with [`Origin`], a load runs in a task of its own on the node that owns the key. It is dropped
-/// at the group's load timeout and must be safe to cancel at any await.
+/// As with [`Origin`], a load runs in a task of its own on the node that owns the key. It is
+/// dropped at the group's load timeout and must be safe to cancel at any await.
 #[async_trait]
 pub trait TypedOrigin<K: Send + 'static, V: Send + 'static>: Send + Sync + 'static {
-    /// Loads what there is of a key: a value, or `None` for "no such key".
+    /// Loads a key: a value, or `None` for "no such key".
     async fn load(&self, key: K) -> Result<Option<Found<V>>, OriginError>;
 
-    /// The most keys that [`load_many`](Self::load_many) takes at once. 1, the default: it is never
-    /// called.
+    /// The most keys that [`load_many`](Self::load_many) takes per call. 1, the default: it is
+    /// never called.
     fn max_batch(&self) -> usize {
         1
     }
 
-    /// Loads several keys, of which no two are the same, in one request to the source: one outcome
-    /// for each, in their order. The default loads one after the other.
+    /// Loads several different keys in one request to the source: one outcome for each, in their
+    /// order. The default loads one after the other.
     async fn load_many(&self, keys: Vec<K>) -> Vec<Result<Option<Found<V>>, OriginError>> {
         let mut outcomes = Vec::with_capacity(keys.len());
         for key in keys {
@@ -41,20 +41,20 @@ pub trait TypedOrigin<K: Send + 'static, V: Send + 'static>: Send + Sync + 'stat
     }
 }
 
-/// A value as an origin found it.
+/// A value that an origin has loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Found<V> {
     /// The value.
     pub value: V,
-    /// For how long it may be served, as far as the origin says so.
+    /// How long it may be served, if the origin says so.
     pub freshness: Hint,
-    /// What a front door passes on with the value. Without a content type it is given the codec's.
+    /// What a front door sends with the value. Without a content type it gets the codec's.
     pub metadata: Metadata,
 }
 
 impl<V> Found<V> {
-    /// A value that the group decides on how long to serve.
+    /// A value whose freshness the group decides.
     pub fn new(value: V) -> Self {
         Self {
             value,
@@ -63,13 +63,13 @@ impl<V> Found<V> {
         }
     }
 
-    /// The same for so long.
+    /// Sets its freshness.
     #[must_use]
     pub fn with_freshness(self, freshness: Hint) -> Self {
         Self { freshness, ..self }
     }
 
-    /// The same with what a front door passes on.
+    /// Sets the metadata that a front door sends.
     #[must_use]
     pub fn with_metadata(self, metadata: Metadata) -> Self {
         Self { metadata, ..self }
@@ -82,7 +82,7 @@ impl<V> From<V> for Found<V> {
     }
 }
 
-/// The metadata of a value that a codec has written.
+/// The metadata of a value that a codec has encoded.
 pub(crate) fn described<V>(codec: &impl Codec<V>, metadata: Metadata) -> Metadata {
     match codec.content_type() {
         Some(kind) if metadata.get(Field::ContentType).is_none() => {
@@ -92,7 +92,7 @@ pub(crate) fn described<V>(codec: &impl Codec<V>, metadata: Metadata) -> Metadat
     }
 }
 
-/// An origin of bytes on top of a typed one.
+/// An origin of bytes over a typed one.
 pub(crate) struct Written<K: Send + 'static, V: Send + 'static, C> {
     pub(crate) origin: Arc<dyn TypedOrigin<K, V>>,
     pub(crate) codec: C,
@@ -137,7 +137,7 @@ where
     }
 
     async fn load_many(&self, loads: &[Load<'_>]) -> Vec<Outcome<Loaded>> {
-        // A key may be among the loads twice.
+        // A key may occur twice among the loads.
         let mut outcomes: HashMap<Key, Outcome<Loaded>> = HashMap::with_capacity(loads.len());
         let (mut asked, mut keys) = (Vec::new(), Vec::new());
         for load in loads {
@@ -164,7 +164,7 @@ where
             }
         }
         let of = |load: &Load<'_>| {
-            // Each of them is there.
+            // Every key has an outcome.
             let outcome = outcomes.get(load.key).cloned();
             outcome.unwrap_or_else(|| Ok(Loaded::absent()))
         };

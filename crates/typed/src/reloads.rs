@@ -1,4 +1,4 @@
-//! Who removes a value that cannot be read, and how often.
+//! Which caller removes a value that cannot be decoded, and how often.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,16 +8,15 @@ use gaggle_group::Key;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// A key is removed for its value's sake at most once in so long, by this node. Where nodes of two
-/// releases write what the other cannot read, they would otherwise remove each other's values with
-/// each get.
+/// This node removes a key for this reason at most once per interval. Otherwise nodes of two
+/// releases that cannot read each other's values would remove each other's values with each get.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Keys that are remembered. Where more of them cannot be read within the interval, the values of
+/// Keys that are remembered. If more of them cannot be decoded within the interval, the values of
 /// the others are errors until there is room.
 const MOST: usize = 1024;
 
-/// Which keys were removed lately.
+/// Which keys were removed recently.
 #[derive(Default)]
 pub(crate) struct Reloads {
     lately: Mutex<HashMap<Key, Reload>>,
@@ -25,15 +24,15 @@ pub(crate) struct Reloads {
 
 struct Reload {
     began: Instant,
-    /// Closed when the removal is done, or was given up.
+    /// Closed when the removal has finished or was cancelled.
     done: watch::Receiver<()>,
 }
 
-/// What is to be done about a value that cannot be read.
+/// What to do about a value that cannot be decoded.
 pub(crate) enum Turn {
     /// Remove it, and drop this afterwards.
     Remove(watch::Sender<()>),
-    /// Somebody else does, or did: wait for that and look again.
+    /// Another caller does, or did: wait for that and look it up again.
     Wait(watch::Receiver<()>),
     /// There is no room to remember it.
     Leave,

@@ -62,7 +62,7 @@ async fn a_get_brings_a_struct_and_absence_is_an_answer() {
     let hit = users.cached(&7).unwrap();
     assert_eq!((hit.source, hit.value.unwrap().points), (Source::Main, 1));
     assert_eq!(users.cached(&9), None);
-    // A front door serves it as what it is.
+    // A front door serves it with its content type.
     let bytes = users.group().lookup("7").await.unwrap();
     assert_eq!(bytes.value.unwrap(), r#"{"name":"user 7","points":1}"#);
     assert_eq!(
@@ -132,7 +132,7 @@ async fn what_was_removed_replaced_or_has_expired_is_not_served_decoded() {
     let (one, other) = (users.get(&7).await.unwrap(), users.get(&7).await.unwrap());
     assert!(Arc::ptr_eq(&one, &other), "hits share one value");
 
-    // Removed, by way of the group as another node would.
+    // Removed, through the group as another node would.
     let _ = users.group().remove("7").await;
     assert_eq!(users.cached(&7), None);
     assert_eq!((points().await, points().await), (2, 2));
@@ -178,7 +178,7 @@ fn other_release(calls: &Calls) -> Group {
     let calls = Arc::clone(calls);
     Group::builder("users")
         .origin_fn(move |_: Bytes| {
-            // Whoever loads first is of the old release.
+            // The first load is by the old release.
             let value = match calls.fetch_add(1, SeqCst) {
                 0 => r#"{"called":"hunter2"}"#,
                 _ => r#"{"name":"Tom","points":630}"#,
@@ -226,7 +226,7 @@ async fn many_values_of_another_release_are_loaded_again_together() {
     let group = Group::builder("users")
         .origin_fn(move |key: Bytes| {
             count.fetch_add(1, SeqCst);
-            // 3 cannot be read whatever the release.
+            // No release can decode 3.
             let value = match *is_old.lock().unwrap() || key == "3" {
                 true => "old".to_owned(),
                 false => serde_json_of(&key),

@@ -3,7 +3,8 @@ use foyer_memory::{Cache, CacheBuilder, S3FifoConfig};
 use super::FixedHasher;
 use crate::hit_ratio::{Access, Policy};
 
-/// `foyer-memory` with S3-FIFO as it sets that up, and its eight shards. Values are their own sizes.
+/// `foyer-memory` with S3-FIFO as it sets that up, and its eight shards. Values are their own
+/// sizes.
 pub(crate) struct Foyer(Cache<u64, u32, FixedHasher>);
 
 impl Foyer {

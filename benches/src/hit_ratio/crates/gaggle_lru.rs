@@ -7,7 +7,8 @@ use crate::hit_ratio::{Access, Policy};
 pub struct GaggleLru(Cache<u64, u32>);
 
 impl GaggleLru {
-    /// Room for so many entries, whatever their size, and as many shards as it gives itself on two cores.
+    /// Room for so many entries, whatever their size, and as many shards as it gives itself on two
+    /// cores.
     #[must_use]
     pub fn of_entries(entries: usize) -> Self {
         let capacity = Cache::<u64, u32>::ENTRY_OVERHEAD * entries as u64;

@@ -3,8 +3,8 @@ use moka::sync::Cache;
 use super::FixedHasher;
 use crate::hit_ratio::{Access, Policy};
 
-/// `moka`, whose values are their own sizes. It reads the clock to decide when to evict: its figures may differ by some
-/// hundredths of a point between runs.
+/// `moka`, whose values are their own sizes. It reads the clock to decide when to evict: its
+/// figures may differ by some hundredths of a point between runs.
 pub(crate) struct Moka(Cache<u64, u32, FixedHasher>);
 
 impl Moka {

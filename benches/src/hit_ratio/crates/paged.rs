@@ -17,14 +17,15 @@ const SEED: u64 = 1;
 const UNIT: Bytes = Bytes::from_static(&[0; 100]);
 
 impl Paged {
-    /// For values of 100 bytes: the least capacity that holds so many entries on average, once it is full, of keys in a
-    /// row. As many shards as it gives itself on two cores.
+    /// For values of 100 bytes: the least capacity that holds so many entries on average, once it
+    /// is full, of keys in a row. As many shards as it gives itself on two cores.
     #[must_use]
     pub fn of_entries(entries: usize) -> Self {
         Self::of_units(Self::capacity_for(entries), None)
     }
 
-    /// For values of 100 bytes: room for so many entries as [`of_entries`](Self::of_entries) has, in so many shards.
+    /// For values of 100 bytes: room for so many entries as [`of_entries`](Self::of_entries) has,
+    /// in so many shards.
     #[must_use]
     pub fn with_shards(entries: usize, shards: usize) -> Self {
         Self::of_units(Self::capacity_for(entries), Some(shards))
@@ -41,8 +42,8 @@ impl Paged {
         }
     }
 
-    /// For values of the trace's sizes: the capacity with which it holds `payload` bytes of values on average over the
-    /// second half of the trace, within half a percent.
+    /// For values of the trace's sizes: the capacity with which it holds `payload` bytes of values
+    /// on average over the second half of the trace, within half a percent.
     #[must_use]
     pub fn of_payload(trace: &Trace, payload: u64) -> Self {
         let mut capacity = payload;

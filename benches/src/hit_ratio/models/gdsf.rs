@@ -3,9 +3,9 @@ use std::collections::BTreeSet;
 use super::per_key::PerKey;
 use crate::hit_ratio::{Access, Policy};
 
-/// Greedy-Dual-Size-Frequency with a budget in bytes: the entry with the fewest uses for its bytes leaves, and ages by what
-/// the last one to leave had (L. Cherkasova, "Improving WWW Proxies Performance with Greedy-Dual-Size-Frequency Caching
-/// Policy", 1998).
+/// Greedy-Dual-Size-Frequency with a budget in bytes: the entry with the fewest uses for its bytes
+/// leaves, and ages by what the last one to leave had (L. Cherkasova, "Improving WWW Proxies
+/// Performance with Greedy-Dual-Size-Frequency Caching Policy", 1998).
 pub(crate) struct Gdsf {
     states: PerKey<Option<State>>,
     /// Lowest priority first.

@@ -2,7 +2,8 @@ use lru::LruCache;
 
 use crate::hit_ratio::{Access, Policy};
 
-/// Strict LRU with a budget in bytes, by the `lru` crate. With sizes of 1 the budget is a number of entries.
+/// Strict LRU with a budget in bytes, by the `lru` crate. With sizes of 1 the budget is a number
+/// of entries.
 pub struct Lru {
     order: LruCache<u64, u32>,
     capacity: u64,

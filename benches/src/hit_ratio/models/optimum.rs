@@ -2,8 +2,9 @@ use std::collections::BinaryHeap;
 
 use crate::hit_ratio::{Access, Policy, Trace};
 
-/// For entries of one size no policy has more hits: the entry whose next use is farthest off leaves, or is not kept at all
-/// (L. A. Belady, "A study of replacement algorithms for a virtual-storage computer", 1966).
+/// For entries of one size no policy has more hits: the entry whose next use is farthest off
+/// leaves, or is not kept at all (L. A. Belady, "A study of replacement algorithms for a
+/// virtual-storage computer", 1966).
 pub(crate) struct Optimum {
     /// For each access, the position of the next one to its key, or `NEVER`.
     next: Vec<usize>,

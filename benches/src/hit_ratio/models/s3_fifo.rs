@@ -3,8 +3,8 @@ use std::collections::VecDeque;
 use super::per_key::PerKey;
 use crate::hit_ratio::{Access, Policy};
 
-/// S3-FIFO: a small queue of a tenth of the entries, a main queue, and a ghost of keys as large as main (J. Yang et al.,
-/// "FIFO queues are all you need for cache eviction", SOSP 2023).
+/// S3-FIFO: a small queue of a tenth of the entries, a main queue, and a ghost of keys as large as
+/// main (J. Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023).
 pub(crate) struct S3Fifo {
     states: PerKey<State>,
     small: VecDeque<u64>,
@@ -24,7 +24,8 @@ struct State {
     ghost: u64,
 }
 
-/// Keys in the order in which they left the small queue. One that was taken out leaves a place that is passed over.
+/// Keys in the order in which they left the small queue. One that was taken out leaves a place
+/// that is passed over.
 #[derive(Default)]
 struct Ghost {
     order: VecDeque<(u64, u64)>,
@@ -50,8 +51,9 @@ impl S3Fifo {
         }
     }
 
-    /// With a warm-up fill: as long as nothing was evicted, new entries go to main once the small queue has reached its
-    /// target, as in libCacheSim. In the paper all of them pass through the small queue.
+    /// With a warm-up fill: as long as nothing was evicted, new entries go to main once the small
+    /// queue has reached its target, as in libCacheSim. In the paper all of them pass through the
+    /// small queue.
     pub(crate) fn with_fill(entries: usize) -> Self {
         Self {
             fills_main: true,
@@ -164,7 +166,8 @@ mod tests {
 
     #[test]
     fn a_key_that_comes_back_out_of_the_ghost_goes_to_main() {
-        // 0 leaves the full cache unused, comes back within nine evictions, and then survives a scan.
+        // 0 leaves the full cache unused, comes back within nine evictions, and then survives a
+        // scan.
         let keys = (0..12).chain([0]).chain(100..200).chain([0]);
         assert_eq!(hits(keys), 1);
     }

@@ -1,6 +1,7 @@
-/// Counts uses approximately: a count-min sketch of counters up to 15, all halved after ten times as many uses as the cache
-/// has entries (G. Einziger et al., "TinyLFU: A Highly Efficient Cache Admission Policy", 2017), in the size that Caffeine
-/// gives it: 16 counters for each entry, in four rows.
+/// Counts uses approximately: a count-min sketch of counters up to 15, all halved after ten times
+/// as many uses as the cache has entries (G. Einziger et al., "TinyLFU: A Highly Efficient Cache
+/// Admission Policy", 2017), in the size that Caffeine gives it: 16 counters for each entry, in
+/// four rows.
 pub(super) struct Sketch {
     rows: [Vec<u8>; ROWS],
     mask: u64,

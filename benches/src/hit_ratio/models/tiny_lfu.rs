@@ -3,9 +3,10 @@ use lru::LruCache;
 use super::sketch::Sketch;
 use crate::hit_ratio::{Access, Policy};
 
-/// W-TinyLFU: what leaves an LRU window displaces the victim of the main part only if it was used more, by a sketch
-/// that ages (G. Einziger et al., "TinyLFU: A Highly Efficient Cache Admission Policy", 2017). The main part is a segmented
-/// LRU, four fifths of it for entries that were used again. As in Caffeine's simulator, with a window that stays as it is.
+/// W-TinyLFU: what leaves an LRU window displaces the victim of the main part only if it was used
+/// more, by a sketch that ages (G. Einziger et al., "TinyLFU: A Highly Efficient Cache Admission
+/// Policy", 2017). The main part is a segmented LRU, four fifths of it for entries that were used
+/// again. As in Caffeine's simulator, with a window that stays as it is.
 pub(crate) struct TinyLfu {
     sketch: Sketch,
     window: LruCache<u64, ()>,
@@ -47,7 +48,8 @@ impl TinyLfu {
         true
     }
 
-    /// The oldest entry of the window goes on to main, if there is room or it is worth more than what leaves for it.
+    /// The oldest entry of the window goes on to main, if there is room or it is worth more than
+    /// what leaves for it.
     fn leave_window(&mut self) {
         let Some((candidate, ())) = self.window.pop_lru() else {
             return;
@@ -99,7 +101,8 @@ mod tests {
 
     #[test]
     fn a_key_used_more_than_the_victim_is_admitted() {
-        // Ten keys fill the cache; 20 is asked for three times, with another key between to push it out of the window.
+        // Ten keys fill the cache; 20 is asked for three times, with another key between to push
+        // it out of the window.
         let keys = (0..10).chain([20, 30, 20, 31, 20]);
         assert_eq!(hits(keys), 1);
     }

@@ -6,12 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use super::{Id, Known, MAX_BLOCK, MAX_NODES, Malformed, News, Value};
 use crate::key::Key;
 
-/// How much of a delta is unpacked. Nodes as they are take about 200 bytes each.
+/// The most bytes that a delta may unpack to. Real nodes take about 200 bytes each.
 const MAX_UNPACKED: usize = 1 << 20;
 
 type Read<T> = Result<T, Malformed>;
 
-/// What is left to read.
+/// The rest to read.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -75,7 +75,7 @@ impl<'a> Reader<'a> {
         if count > MAX_NODES {
             return Err(Malformed("too many nodes"));
         }
-        // No capacity ahead of time: the count is only a claim.
+        // No capacity is reserved, since the count is not verified.
         let mut known = Vec::new();
         for _ in 0..count {
             let id = self.id()?;
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
                         return Err(Malformed("versions that do not grow"));
                     }
                     news.upto = version;
-                    // Values that a later release may add are passed over.
+                    // Values that a later release may add are ignored.
                     if let Some(key) = Key::of(key).filter(|key| value.len() <= key.max_len()) {
                         news.values.push(Value {
                             key,
@@ -169,7 +169,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Nodes remove no values, so neither a version of removals nor a removed value is one of ours.
+/// Nodes remove no values, so a version of removals or a removed value does not come from a Gaggle
+/// node.
 fn no_removals(marker: u64) -> Read<()> {
     if marker == 0 {
         Ok(())

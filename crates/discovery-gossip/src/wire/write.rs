@@ -1,11 +1,11 @@
-//! Writing what was understood.
+//! Encodes parsed messages.
 
 use std::net::IpAddr;
 
 use super::{Id, Known, MAX_BLOCK, MAX_NODES, News};
 
 pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
-    // All texts were read with a length of 16 bits, or are keys of ours.
+    // All texts were read with a length of 16 bits, or are keys of this crate.
     let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
     out.extend(length.to_le_bytes());
     out.extend_from_slice(&text.as_bytes()[..length.into()]);
@@ -69,7 +69,7 @@ pub(super) fn put_news(out: &mut Vec<u8>, news: &News) {
         out.push(0);
         last = value.version;
     }
-    // Where the last values were passed over: they are not asked for again.
+    // The last values were ignored: they are not requested again.
     if news.upto > last {
         out.push(2);
         out.extend(news.upto.to_le_bytes());

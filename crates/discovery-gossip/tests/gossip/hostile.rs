@@ -60,7 +60,7 @@ async fn mutated_datagrams_stop_nobody() {
     }
     tokio::time::sleep(Duration::from_secs(30)).await;
     let mut nodes = nodes;
-    // None has ended, which `members` would tell, and all of them still take part.
+    // None has ended, which `members` would report, and all of them still take part.
     for node in &nodes {
         node.members().await.unwrap();
         let dropped = node.dropped();
@@ -111,7 +111,7 @@ mod forged {
 
     use sha2::{Digest as _, Sha256};
 
-    /// An unsigned datagram from a session that nobody else has.
+    /// An unsigned datagram from a session that no other node has.
     pub(super) fn datagram(kind: u8, body: &[&[u8]]) -> Vec<u8> {
         let mut bytes = b"GGG1\0".to_vec();
         bytes.extend_from_slice(&Sha256::digest("gaggle")[..8]);

@@ -1,4 +1,4 @@
-//! Who joins, leaves, dies, comes back and is cut off.
+//! Nodes that join, leave, die, return and are cut off.
 
 use super::*;
 

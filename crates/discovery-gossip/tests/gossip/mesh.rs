@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use gaggle_discovery_gossip::{Datagrams, Network};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// How long a datagram is under way.
+/// How long a datagram takes.
 const LATENCY: Duration = Duration::from_millis(1);
 /// As many as a socket's buffer holds of usual ones.
 const BUFFERED: usize = 256;
@@ -73,7 +73,7 @@ impl Mesh {
     fn deliver(&self, Sent { from, to, bytes }: Sent) {
         let inner = self.0.lock().unwrap();
         if let Some(socket) = inner.sockets.get(&to) {
-            // A full buffer loses what comes, as a socket's does.
+            // A full buffer drops datagrams, like a socket's.
             drop(socket.try_send((from, bytes)));
         }
     }

@@ -82,7 +82,7 @@ async fn a_token_is_changed_node_by_node() {
         () = watch => {}
     }
     assert_eq!(nodes[0].dropped().signature, 0);
-    // A node that was not told is out in the end.
+    // A node without the new token is cut off in the end.
     *tokens[3].lock().unwrap() = vec![b"old".to_vec()];
     all_know(&nodes[..3], &names(1..=3)).await;
 }

@@ -1,4 +1,4 @@
-//! Files and directories that come, change and go.
+//! Files and directories that are made, changed and deleted.
 
 use std::fs;
 use std::io::Write as _;
@@ -31,7 +31,7 @@ async fn a_file_that_changes_in_any_way_is_told_by_its_relative_path() {
     watched.tells_keys(&["en/new", "moved"]).await;
     fs::remove_file(root.join("en/index.html")).unwrap();
     watched.tells_keys(&["en/index.html"]).await;
-    // One that comes from outside, and one that goes there.
+    // One that is moved in from outside, and one that is moved there.
     write(watched.dir.path().join("outside"), "1");
     fs::rename(watched.dir.path().join("outside"), root.join("inside")).unwrap();
     watched.tells_keys(&["inside"]).await;

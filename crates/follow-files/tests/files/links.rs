@@ -65,7 +65,7 @@ fn turn(watched: &Watched, link: &str, to: &str) {
     fs::rename(&new, watched.root.join(link)).unwrap();
 }
 
-/// Waits until all that has happened before is told. Each mark is a file that is not there yet.
+/// Waits until all earlier changes are reported. Each mark is a file that does not exist yet.
 async fn drain(watched: &mut Watched, mark: &str) {
     fs::write(watched.root.join(mark), "").unwrap();
     watched.tells(&key(mark)).await;
@@ -135,7 +135,7 @@ async fn a_dangling_link_is_told_once_it_leads_somewhere() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("root");
     fs::create_dir(&root).unwrap();
-    // One that is there from the start, and one that comes later.
+    // One that exists from the start, and one that is made later.
     symlink("b", root.join("early")).unwrap();
     let mut watched = Watched::at(dir, &root).await;
     symlink("b", root.join("late")).unwrap();

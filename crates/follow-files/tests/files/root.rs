@@ -1,4 +1,4 @@
-//! A root that is turned to another directory, or goes away.
+//! A root that becomes another directory, or is deleted.
 
 use std::fs;
 use std::path::Path;

@@ -54,7 +54,7 @@ impl Watched {
         watched
     }
 
-    /// Waits until that is told; answers all that was told until then.
+    /// Waits until that is reported; returns everything that was reported until then.
     pub(crate) async fn tells(&mut self, change: &Change) -> Vec<Change> {
         let mut told = Vec::new();
         let tells = async {
@@ -70,7 +70,8 @@ impl Watched {
         told
     }
 
-    /// Waits until that is told, or that everything may have changed; whether it was the latter.
+    /// Waits until that is reported, or that everything may have changed; returns whether it was
+    /// the latter.
     pub(crate) async fn tells_all_or(&mut self, change: &Change) -> bool {
         let tells = async {
             loop {
@@ -86,7 +87,7 @@ impl Watched {
         timeout(WITHIN, tells).await.expect("a change")
     }
 
-    /// Waits until those keys are told, and not that everything may have changed.
+    /// Waits until those keys are reported, and not that everything may have changed.
     pub(crate) async fn tells_keys(&mut self, names: &[&str]) {
         let mut missing: Vec<_> = names.iter().map(|name| key(name)).collect();
         while let Some(first) = missing.first().cloned() {

@@ -1,4 +1,4 @@
-//! What is handed out at once.
+//! The batch that is returned at once.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::lsn::Lsn;
 /// The most bytes of keys and values in a batch, unless one change alone has more.
 const MOST_BYTES: usize = 256 << 10;
 
-/// A batch in the making.
+/// A batch that is being built.
 #[derive(Debug)]
 pub(super) struct Pending {
     batch: Batch,
-    /// Of which its changes are.
+    /// The transactions of its changes.
     transactions: Vec<u32>,
     bytes: usize,
     most: usize,
@@ -36,7 +36,7 @@ impl Pending {
             Change::Put(key, value) => key.len() + value.len(),
             _ => 0,
         };
-        // Twice everything is no more than once.
+        // A second `All` adds nothing.
         if !(change == Change::All && self.batch.changes.last() == Some(&Change::All)) {
             self.batch.changes.push(change);
         }
@@ -44,7 +44,7 @@ impl Pending {
 
     /// The change that was added last is of this transaction.
     pub(super) fn of(&mut self, transaction: u32) {
-        // They come one after the other.
+        // Transactions arrive one after the other.
         if self.transactions.last() != Some(&transaction) {
             self.transactions.push(transaction);
         }
@@ -60,12 +60,12 @@ impl Pending {
         self.batch.position = None;
     }
 
-    /// All up to here is in this batch, or in one before it.
+    /// All changes up to here are in this batch or an earlier one.
     pub(super) fn reach(&mut self, position: Lsn) {
         self.batch.position = self.batch.position.max(Some(Position(position.0)));
     }
 
-    /// Takes the position out, where there is nothing else.
+    /// Takes the position out, if there is nothing else.
     pub(super) fn take_position(&mut self) -> Option<Lsn> {
         if self.has_changes() {
             return None;
@@ -81,7 +81,7 @@ impl Pending {
         self.batch.position.is_some()
     }
 
-    /// Whether it takes no more. An update can add a second change to one that was not full.
+    /// Whether it is full. An update can add a second change to a batch that was not full.
     pub(super) fn is_full(&self) -> bool {
         self.batch.changes.len() >= self.most || self.bytes >= MOST_BYTES
     }

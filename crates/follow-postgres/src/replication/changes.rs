@@ -12,35 +12,35 @@ use crate::options::Table;
 use crate::pgoutput::{Cell, Column, Logical, Relation, Tuple};
 use crate::template::Part;
 
-/// The first number of a type that is not the server's own, and that can be a domain.
+/// The first type number that is not built in, and so can be a domain.
 const FIRST_OWN_TYPE: u32 = 16_384;
 
-/// So many tables that are not followed are warned of by name.
+/// The number of unfollowed tables that warnings name.
 const MOST_WARNINGS: usize = 32;
 
-/// A table that is followed, and the number by which the server knew it when the stream began.
+/// A followed table, and its number in the server when the stream began.
 #[derive(Debug, Clone)]
 pub(super) struct Followed {
     pub(super) table: Table,
     pub(super) oid: u32,
     /// The types of its columns that are not the server's own, each with the type that its values
-    /// are written as: a domain with what it is a domain over, any other with itself.
+    /// are written as: a domain with its base type, any other with itself.
     pub(super) types: HashMap<u32, u32>,
 }
 
-/// Knows the tables, and what they look like at this place of the stream.
+/// Knows the tables, and their shapes at this place of the stream.
 pub(super) struct Translator {
     followed: Vec<Followed>,
-    /// What was committed before here is older than the tables that were looked at: where it does
-    /// not fit the options, that was put right since, and must not stop the stream.
+    /// Changes that were committed before here are older than the check of the tables. If they do
+    /// not fit the options, that has been fixed since, and must not stop the stream.
     accepted: Lsn,
-    /// By the server's number. Only tables that are followed are in it. There is no shape where the
+    /// By the server's number. Only tables that are followed are in it. There is no shape if the
     /// table did not fit the options at that time.
     shapes: HashMap<u32, Option<Shape>>,
     warned: HashSet<u32>,
 }
 
-/// Where the columns of a table's key and its payload stand.
+/// The places of a table's key columns and its payload.
 struct Shape {
     key: Vec<Piece>,
     payload: Option<At>,
@@ -52,10 +52,10 @@ enum Piece {
     Column(At),
 }
 
-/// What became of a row's key.
+/// The result of making a row's key.
 enum KeyOf {
     Key(Bytes),
-    /// A column of it is `NULL`: no such key is ever asked for.
+    /// A column of it is `NULL`: such a key is never requested.
     None,
     /// A column of it was not sent.
     Unknown,
@@ -75,7 +75,7 @@ impl Translator {
         self.shapes.contains_key(&relation)
     }
 
-    /// Adds what follows from this message, of a transaction that was committed at this place.
+    /// Adds the changes of this message, from a transaction that was committed at this place.
     pub(super) fn apply(
         &mut self,
         message: Logical<'_>,
@@ -116,8 +116,8 @@ impl Translator {
         Ok(())
     }
 
-    /// The shape of a table that is followed. Any row of one that does not fit may have changed
-    /// everything.
+    /// The shape of a table that is followed. A change of a table that does not fit counts as a
+    /// change of everything.
     fn shape(&self, relation: u32, add: &mut impl FnMut(Change)) -> Option<&Shape> {
         let shape = self.shapes.get(&relation)?;
         if shape.is_none() {
@@ -126,7 +126,7 @@ impl Translator {
         shape.as_ref()
     }
 
-    /// Takes up what a table looks like.
+    /// Records the shape of a table.
     fn meet(
         &mut self,
         relation: &Relation,
@@ -139,7 +139,7 @@ impl Translator {
         });
         let shape = if let Some(followed) = by_name {
             if followed.oid != relation.id {
-                // Another table has taken the name. What the old one had is not told.
+                // Another table has taken the name. The rows of the old one are not reported.
                 followed.oid = relation.id;
                 add(Change::All);
             }
@@ -245,8 +245,7 @@ impl Shape {
         }
     }
 
-    /// The key of a row. Where a long column was not sent because it did not change, `other` has
-    /// it.
+    /// The key of a row. If a long column was not sent because it did not change, `other` has it.
     fn key(&self, row: &Tuple<'_>, other: Option<&Tuple<'_>>) -> KeyOf {
         let mut key = Vec::new();
         for piece in &self.key {
@@ -308,7 +307,7 @@ impl Shape {
     }
 }
 
-/// The table does not tell what key a row had.
+/// The table's replica identity lacks a column of the key.
 pub(super) fn not_identified(table: &Table, column: &str) -> String {
     format!(
         "the column {column:?} of {name} is not in the table's replica identity, so that an UPDATE \

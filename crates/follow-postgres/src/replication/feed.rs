@@ -23,14 +23,14 @@ use crate::options::{self, ReplicationOptions, Table};
 use crate::wire::{Connection, Target};
 use crate::{OptionsError, PostgresError, names};
 
-/// How many batches wait for [`Feed::next`].
+/// The most batches that wait for [`Feed::next`].
 const WAITING: usize = 2;
 const SHORTEST_STATUS_INTERVAL: Duration = Duration::from_millis(10);
-/// How long an answer to a short question may take.
+/// How long an answer to a short query may take.
 const LONGEST_ANSWER: Duration = Duration::from_secs(10);
 
-/// Follows tables through a replication slot: no change is missed, also of a time in which nobody
-/// followed.
+/// Follows tables through a replication slot: no change is missed, even from a time without a
+/// follower.
 pub struct ReplicationFeed {
     options: ReplicationOptions,
     target: Target,
@@ -38,19 +38,19 @@ pub struct ReplicationFeed {
     publication: String,
     tables: Vec<Table>,
     running: Option<Running>,
-    /// What was followed the last time.
+    /// The state at the last opening.
     before: Option<Before>,
     /// Whether the slot began before the publication was created.
     is_too_old: bool,
-    /// Why changes were missed, until a position is confirmed: by then, whoever was told has dealt
-    /// with it.
+    /// Why changes were missed. It is kept until a position is confirmed, since by then the caller
+    /// has handled it.
     missed: Option<String>,
 }
 
-/// What changes are missed by if it is another one at the next opening.
+/// The state of the set-up: if it differs at the next opening, changes were missed.
 struct Before {
     server: Server,
-    /// What the publication says of the tables.
+    /// The publication's settings for the tables.
     definition: String,
     /// The tables' numbers, by their names.
     tables: HashMap<String, u32>,
@@ -158,14 +158,14 @@ impl ReplicationFeed {
         }
     }
 
-    /// Looks at the server and what is set up there, and remembers it.
+    /// Checks the server and its set-up, and remembers it.
     async fn look(
         &mut self,
         connection: &mut Connection,
         session: &mut Connection,
         standing: &Standing,
     ) -> Result<(Found, String), PostgresError> {
-        // Before all else: what is changed after this is noticed later.
+        // This comes first, so that any later change is noticed.
         let definition = standing.definition(session).await?;
         let found = prepare::look(
             connection,
@@ -190,7 +190,7 @@ impl ReplicationFeed {
     }
 }
 
-/// What a session prints dates, numbers and bytes like, whatever the server's defaults are.
+/// How a session prints dates, numbers and bytes, whatever the server's defaults are.
 const SETTINGS: [(&str, &str); 7] = [
     ("replication", "database"),
     ("DateStyle", "ISO, MDY"),
@@ -204,7 +204,7 @@ const SETTINGS: [(&str, &str); 7] = [
 #[async_trait]
 impl Feed for ReplicationFeed {
     async fn open(&mut self) -> Result<Opened, FeedError> {
-        // The slot is free for us only once our own task has let go of it.
+        // The slot is free only once this feed's own task has released it.
         self.close().await;
         let limit = self.options.connect_timeout;
         let mut connection = Connection::open(&self.target, &SETTINGS, limit)
@@ -226,7 +226,7 @@ impl Feed for ReplicationFeed {
         };
         let confirmed = prepare::slot(&mut connection, &wanted, &mut self.missed).await;
         if !matches!(&confirmed, Err(error) if error.is_held_elsewhere()) {
-            // The advice is given once. Whoever has followed it has made another slot.
+            // The advice is given once. An operator who followed it has made another slot.
             self.is_too_old = false;
         }
         let confirmed = confirmed?;
@@ -235,7 +235,7 @@ impl Feed for ReplicationFeed {
             self.note(error);
         }
         started?;
-        // Now the server says itself what it takes the connection for.
+        // The server now reports how it classifies the connection.
         standing
             .check_synchronous(&mut session)
             .await
@@ -279,8 +279,8 @@ impl Feed for ReplicationFeed {
         if let Some(batch) = running.batches.recv().await {
             return Ok(batch);
         }
-        // One of the tasks has ended, the other one is about to, and they tell why. What they tell
-        // stays where it is if this is dropped.
+        // One of the tasks has ended, the other is about to, and they report why. Their results
+        // are kept if this future is dropped.
         running.wait().await;
         let failures = self.running.take().map(Running::failures);
         let failures = failures.unwrap_or_default();

@@ -10,7 +10,7 @@ use crate::lsn::Lsn;
 use crate::options::Table;
 use crate::wire::{Connection, Message, Row};
 
-/// Which server it is, and which of its histories.
+/// The identity of the server, and its timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Server {
     system: String,
@@ -18,7 +18,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Why changes may be missing, if it is not the one from before.
+    /// Why changes may be missing, if it is not the same as before.
     pub(super) fn differs_from(&self, before: &Self) -> Option<String> {
         if self.system != before.system {
             return Some(format!(
@@ -35,15 +35,15 @@ impl Server {
     }
 }
 
-/// What was found out before the stream begins.
+/// The results of the checks before the stream begins.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) server: Server,
     pub(super) end_of_log: Lsn,
-    /// What was committed before here is older than what the tables look like. The log reaches
-    /// further than what is on disk, which is all that is sent.
+    /// Changes committed before here are older than the tables' known shapes. The log reaches
+    /// further than the part on disk, and only that part is sent.
     pub(super) looked_at: Lsn,
-    /// In milliseconds; 0 is none.
+    /// In milliseconds; 0 means none.
     pub(super) wal_sender_timeout: u64,
     pub(super) followed: Vec<Followed>,
 }
@@ -56,8 +56,8 @@ pub(super) async fn first(
     Ok(connection.query(sql).await?.into_iter().next())
 }
 
-/// Looks at the server, the publication and the tables. `missed` says so where the publication
-/// leaves out what is followed: changes of that time are not told, also once it is put right.
+/// Checks the server, the publication and the tables. It sets `missed` if the publication leaves
+/// out something that is followed: the changes of that time are not sent, even after it is fixed.
 pub(super) async fn look(
     connection: &mut Connection,
     publication: &str,
@@ -115,18 +115,18 @@ async fn followed(
     Ok(followed)
 }
 
-/// What there has to be of the slot.
+/// The requirements on the slot.
 pub(super) struct Wanted<'a> {
     pub(super) slot: &'a str,
     pub(super) publication: &'a str,
-    /// Whether it is created where there is none that can be followed.
+    /// Whether a slot is created if there is none that can be followed.
     pub(super) create: bool,
-    /// Whether the one that there is began before the publication was created.
+    /// Whether the existing slot began before the publication was created.
     pub(super) is_too_old: bool,
 }
 
-/// Finds the slot or makes it. Where it is made, `missed` says so before there is one, so that this
-/// is not forgotten if the future is dropped.
+/// Finds the slot or creates it. If it creates one, it sets `missed` first, so that this is not
+/// lost if the future is dropped.
 pub(super) async fn slot(
     connection: &mut Connection,
     wanted: &Wanted<'_>,
@@ -142,8 +142,8 @@ pub(super) async fn slot(
         State::Ready(confirmed) => return Ok(*confirmed),
         State::InUse(in_use) => {
             if in_use.is_being_created {
-                // Once it is there it looks as if it had been followed. It can be that an open of
-                // ours was dropped while the server waited.
+                // Once created, the slot looks as if it had been followed. An earlier `open` may
+                // have been dropped while the server waited.
                 *missed = Some(format!("the slot {slot} is new"));
             }
             return Err(FeedError::held_elsewhere(in_use.clone()));
@@ -175,7 +175,7 @@ pub(super) async fn slot(
     slot::create(connection, slot).await.map_err(FeedError::new)
 }
 
-/// Starts the stream where the slot is.
+/// Starts the stream at the slot's position.
 pub(super) async fn start(
     connection: &mut Connection,
     slot: &str,

@@ -1,4 +1,4 @@
-//! How far the changes have come.
+//! The progress of the changes.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -6,15 +6,15 @@ use tokio::sync::Notify;
 
 use crate::lsn::Lsn;
 
-/// What the feed and its task tell each other.
+/// The state that the feed and its task share.
 #[derive(Debug)]
 pub(super) struct Progress {
     confirmed: AtomicU64,
-    /// As far as this connection has received the log.
+    /// The end of the log that this connection has received.
     sent: AtomicU64,
     /// Where the log ended when the feed was opened.
     end_of_log: Lsn,
-    /// Whether nothing is missing, as far as the confirmed position.
+    /// Whether nothing is missing up to the confirmed position.
     is_proven: AtomicBool,
     changed: Notify,
 }
@@ -31,13 +31,13 @@ impl Progress {
         }
     }
 
-    /// Whoever applies the changes has applied all up to here.
+    /// The caller has applied all changes up to here.
     pub(super) fn confirm(&self, position: Lsn) {
         self.is_proven.store(true, Ordering::Release);
         self.advance(position);
     }
 
-    /// Nothing of what is up to here has to come again.
+    /// Nothing up to here has to be sent again.
     pub(super) fn advance(&self, position: Lsn) {
         let before = self.confirmed.fetch_max(position.0, Ordering::AcqRel);
         if before < position.0 {
@@ -49,7 +49,7 @@ impl Progress {
         Lsn(self.confirmed.load(Ordering::Acquire))
     }
 
-    /// The server has told of its log up to here.
+    /// The server has reported its log up to here.
     pub(super) fn heard(&self, end: Lsn) {
         self.sent.fetch_max(end.0, Ordering::AcqRel);
     }
@@ -67,7 +67,7 @@ impl Progress {
         self.changed.notified().await;
     }
 
-    /// How far the server's log is known to reach beyond what is confirmed.
+    /// How far the server's log is known to extend beyond the confirmed position.
     pub(super) fn behind(&self) -> u64 {
         let end = self.sent().max(self.end_of_log);
         end.0.saturating_sub(self.confirmed().0)

@@ -1,4 +1,4 @@
-//! What runs while a feed is open.
+//! The tasks that run while a feed is open.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use tokio::task::{JoinError, JoinHandle};
 use super::progress::Progress;
 use crate::PostgresError;
 
-/// How long the tasks may take to end, which wait for the server themselves.
+/// How long the tasks, which wait for the server, may take to end.
 const CLOSE: Duration = Duration::from_millis(900);
 
-/// A stream, the task that follows it, and the one that holds changes back. Both end when this is
-/// dropped.
+/// A stream, the task that follows it, and the one that delays changes until they are visible.
+/// Both end when this is dropped.
 pub(super) struct Running {
     pub(super) batches: mpsc::Receiver<Batch>,
     pub(super) stop: Option<oneshot::Sender<()>>,
@@ -26,7 +26,7 @@ pub(super) struct Running {
 /// How a task has ended.
 pub(super) type Ended = Result<Result<(), PostgresError>, JoinError>;
 
-/// A task, and how it has ended: a wait that is dropped does not lose that.
+/// A task and its result, which a dropped wait does not lose.
 pub(super) struct Work {
     handle: JoinHandle<Result<(), PostgresError>>,
     ended: Option<Ended>,
@@ -51,16 +51,16 @@ impl Work {
 }
 
 impl Running {
-    /// Tells both tasks to end.
+    /// Makes both tasks end.
     pub(super) fn stop(&mut self) {
         self.batches.close();
         if let Some(stop) = self.stop.take() {
-            // It is gone where the task has ended already.
+            // The receiver is dropped if the task has ended already.
             let _ = stop.send(());
         }
     }
 
-    /// Waits until both tasks have ended, but not for long: one of them has, or was told to.
+    /// Waits until both tasks have ended, but not for long: one of them has ended, or was stopped.
     pub(super) async fn wait(&mut self) {
         let both = async { tokio::join!(self.gate.wait(), self.stream.wait()) };
         if tokio::time::timeout(CLOSE, both).await.is_err() {
@@ -70,12 +70,12 @@ impl Running {
         }
     }
 
-    /// What the tasks have failed with, the cause first.
+    /// The failures of the tasks, the cause first.
     pub(super) fn failures(self) -> Vec<FeedError> {
         let failure = |work: Work| match work.ended? {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(FeedError::new(error)),
-            // One that was told to end did not fail.
+            // A task that was stopped did not fail.
             Err(error) if error.is_cancelled() => None,
             Err(error) => Some(FeedError::new(error)),
         };

@@ -1,4 +1,4 @@
-//! The replication slot: where the server remembers how far we are.
+//! The replication slot: where the server stores the confirmed position.
 
 use super::prepare::first;
 use crate::lsn::Lsn;
@@ -6,16 +6,16 @@ use crate::names::{identifier, literal};
 use crate::wire::Connection;
 use crate::{PostgresError, ServerError, SlotInUse};
 
-/// What there is of the slot.
+/// The state of the slot.
 #[derive(Debug)]
 pub(super) enum State {
     /// It can be followed from here.
     Ready(Lsn),
-    /// There is none.
+    /// It does not exist.
     Missing,
-    /// The server has given it up.
+    /// The server has invalidated it.
     Lost(String),
-    /// Another connection has it, or creates it.
+    /// Another connection holds it, or is creating it.
     InUse(SlotInUse),
 }
 
@@ -24,9 +24,9 @@ const IN_USE: &str = "55006";
 /// `undefined_object`.
 const UNDEFINED: &str = "42704";
 
-/// Looks at the slot.
+/// Reads the state of the slot.
 pub(super) async fn look(connection: &mut Connection, slot: &str) -> Result<State, PostgresError> {
-    // Columns that came with later releases are looked for by name in the row's JSON.
+    // Columns of later releases are looked up by name in the row's JSON.
     let sql = format!(
         "SELECT s.plugin, s.database = pg_catalog.current_database(), s.active_pid, \
          s.restart_lsn, s.confirmed_flush_lsn, pg_catalog.to_jsonb(s)->>'wal_status', \
@@ -59,7 +59,7 @@ pub(super) async fn look(connection: &mut Connection, slot: &str) -> Result<Stat
         return Ok(State::InUse(SlotInUse {
             application: filled(10).map(Into::into),
             address: filled(11).map(Into::into),
-            // It has a position once it is there.
+            // A complete slot has a position.
             is_being_created: column(4).is_none(),
             ..in_use(slot, column(2))
         }));
@@ -87,7 +87,7 @@ fn in_use(slot: &str, pid: Option<&str>) -> SlotInUse {
     }
 }
 
-/// Creates the slot. The server waits for the transactions that run.
+/// Creates the slot. The server waits for the running transactions.
 pub(super) async fn create(connection: &mut Connection, slot: &str) -> Result<Lsn, PostgresError> {
     let sql = format!(
         "SELECT lsn FROM pg_catalog.pg_create_logical_replication_slot({}, 'pgoutput')",
@@ -109,21 +109,21 @@ pub(super) async fn drop(connection: &mut Connection, slot: &str) -> Result<(), 
     Ok(())
 }
 
-/// Says what to do about an error of creating or of starting.
+/// Adds advice to an error of creating or starting.
 pub(super) fn explained(error: PostgresError) -> PostgresError {
     let PostgresError::Server(ServerError { code, message }) = &error else {
         return error;
     };
     let advice = match code.as_str() {
         "42501" => "give the user the attribute REPLICATION: ALTER ROLE … REPLICATION;",
-        "53400" => "raise max_replication_slots, or drop a slot that nobody uses",
+        "53400" => "raise max_replication_slots, or drop an unused slot",
         _ => return error,
     };
     PostgresError::Setup(format!("PostgreSQL: {message} ({code}): {advice}"))
 }
 
-/// Whether the stream ended because the log was written while the publication was not there. What
-/// is there is looked up as it was at the place of the log that is read.
+/// Whether the stream ended because the log was written while the publication did not exist. The
+/// server looks up the catalog as of the place in the log that it reads.
 pub(super) fn is_before(error: &PostgresError, publication: &str) -> bool {
     let PostgresError::Server(ServerError { code, message }) = error else {
         return false;
@@ -136,8 +136,8 @@ pub(super) fn start(slot: &str, publication: &str) -> String {
     format!(
         "START_REPLICATION SLOT {} LOGICAL 0/0 (proto_version '1', publication_names {})",
         identifier(slot),
-        // A list of names within a text. The grammar of this statement knows no `E''`, and needs
-        // none.
+        // A list of names within a text. The grammar of this statement has no `E''`, and does not
+        // need it.
         quoted(&identifier(publication)),
     )
 }

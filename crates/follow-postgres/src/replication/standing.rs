@@ -1,5 +1,5 @@
-//! Whether what was set up when the feed was opened still holds: the publication, and that no
-//! commit waits for this feed.
+//! Checks that the set-up from the opening of the feed still holds: the publication is unchanged,
+//! and no commit waits for this feed.
 
 use super::prepare::first;
 use crate::PostgresError;
@@ -7,7 +7,7 @@ use crate::names::{identifier, literal};
 use crate::options::Table;
 use crate::wire::Connection;
 
-/// What is looked at again and again while changes are followed.
+/// The set-up that is checked regularly while changes are followed.
 #[derive(Debug, Clone)]
 pub(super) struct Standing {
     publication: String,
@@ -24,8 +24,8 @@ impl Standing {
         }
     }
 
-    /// What the publication says of the tables, in a text that differs where that differs. It is
-    /// empty where there is no publication.
+    /// The publication's settings for the tables, as a text to compare. It is empty if there is no
+    /// publication.
     pub(super) async fn definition(
         &self,
         session: &mut Connection,
@@ -39,7 +39,7 @@ impl Standing {
             .unwrap_or_default())
     }
 
-    /// Looks whether the publication is what it was.
+    /// Checks that the publication is unchanged.
     pub(super) async fn check_publication(
         &self,
         session: &mut Connection,
@@ -51,11 +51,11 @@ impl Standing {
         Err(PostgresError::Republished(self.publication.clone()))
     }
 
-    /// Looks whether commits wait for this feed as for a standby.
+    /// Checks whether commits wait for this feed as for a standby.
     ///
-    /// A commit would wait for the feed to confirm it, and the feed holds a change back until its
-    /// commit can be seen. What the server says of the connection is shown to few users; the
-    /// setting that it follows from is shown to all.
+    /// A commit would wait for the feed to confirm it, and the feed delays a change until its
+    /// commit is visible. Few users can see the server's state of the connection, but every user
+    /// can see the setting that it results from.
     pub(super) async fn check_synchronous(
         &self,
         session: &mut Connection,
@@ -83,15 +83,15 @@ impl Standing {
     }
 }
 
-/// A row that is added or removed has another number, also where it is the same in all else.
+/// A row that is removed and added again has another number, even if everything else is the same.
 fn definition_sql(publication: &str, tables: &[Table]) -> String {
     let names = tables.iter().map(|table| {
         let [schema, table] = [&table.name.schema, &table.name.table].map(|name| literal(name));
         format!("({schema}, {table})")
     });
     let names = names.collect::<Vec<_>>().join(", ");
-    // Columns that came with later releases are looked for by name in the row's JSON. The view's
-    // list of columns is not compared: without a list in the publication it is that of the table.
+    // Columns of later releases are looked up by name in the row's JSON. The view's list of
+    // columns is not compared: without a list in the publication it is that of the table.
     format!(
         "SELECT pg_catalog.concat_ws(' ', p.oid, p.pubinsert, p.pubupdate, p.pubdelete, \
          p.pubtruncate, pg_catalog.to_jsonb(p)->>'pubviaroot', \
@@ -109,15 +109,15 @@ fn definition_sql(publication: &str, tables: &[Table]) -> String {
     )
 }
 
-/// Whether a value of `synchronous_standby_names` names this application. It is a list of names, or
-/// such a list in parentheses after `FIRST 1`, `ANY 1` or a number.
+/// Whether a value of `synchronous_standby_names` names this application. It is a list of names,
+/// or such a list in parentheses after `FIRST 1`, `ANY 1` or a number.
 fn is_standby(setting: &str, application: &str) -> bool {
     let mut names = vec![String::new()];
     let mut is_quoted = false;
     for c in setting.chars() {
         match c {
-            // A doubled one ends a quoted part and begins another one, which is left out of the
-            // name: no name that is compared here has one.
+            // A doubled quote ends a quoted part and begins another one, and is left out of the
+            // name: no name that is compared here contains a quote.
             '"' => is_quoted = !is_quoted,
             '(' if !is_quoted => names = vec![String::new()],
             ')' if !is_quoted => break,
@@ -136,7 +136,7 @@ fn is_standby(setting: &str, application: &str) -> bool {
         .any(|name| name == "*" || !name.is_empty() && name.eq_ignore_ascii_case(&application))
 }
 
-/// What to run where the slot began before its publication was created.
+/// The statements to run if the slot began before its publication was created.
 pub(super) fn renewal(slot: &str, publication: &str) -> String {
     let slot = literal(slot);
     format!(

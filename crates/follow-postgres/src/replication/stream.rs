@@ -1,8 +1,8 @@
 //! The task that owns the connection while changes stream in.
 //!
 //! It reads no further than a batch and the channel hold, so that a large transaction waits in the
-//! server. It tells the server that it lives all the while, as the server ends a connection from
-//! which nothing has come for its `wal_sender_timeout`.
+//! server. Meanwhile it sends keepalives, since the server ends a connection that has sent nothing
+//! for its `wal_sender_timeout`.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,11 +22,11 @@ use crate::lsn::Lsn;
 use crate::pgoutput::{Logical, Streamed, table_of_row};
 use crate::wire::{Connection, Message};
 
-/// How long the server may take to end its side once it is told to.
+/// How long the server may take to end its side after the request to end.
 const GOODBYE: Duration = Duration::from_millis(500);
 /// The time between two answers to a server that asks again at once.
 const BETWEEN_ANSWERS: Duration = Duration::from_millis(100);
-/// For how long a server that shuts down waits for what is not confirmed.
+/// For how long a server that shuts down waits for unconfirmed changes.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 /// More than the description of any table: 1,600 columns with names of 63 bytes.
 const LONGEST_TABLE: usize = 128 << 10;
@@ -49,24 +49,24 @@ pub(super) struct Stream {
     progress: Arc<Progress>,
     batches: mpsc::Sender<Handed>,
     pending: Pending,
-    /// The transaction whose changes are coming.
+    /// The transaction whose changes are arriving.
     transaction: Option<Transaction>,
-    /// The end of the last transaction of which changes were handed out.
+    /// The end of the last transaction whose changes were returned.
     last_change: Lsn,
-    /// The last position that was handed out, or will be.
+    /// The last position that was returned, or will be.
     reached: Lsn,
-    /// Whether a position without changes is to be handed out.
+    /// Whether a position without changes has to be returned.
     is_position_due: bool,
     next_status: Instant,
     last_answer: Option<Instant>,
     insistence: Option<Insistence>,
     last_word: Instant,
-    /// Why nothing more is read. What came before is handed out first.
+    /// Why nothing more is read. Earlier changes are returned first.
     failed: Option<PostgresError>,
 }
 
-/// The server asks for an answer again and again: it wants to shut down, and waits until all that
-/// it has sent is confirmed.
+/// The server repeats its request for an answer: it wants to shut down, and waits until everything
+/// that it has sent is confirmed.
 #[derive(Debug)]
 struct Insistence {
     at: Lsn,
@@ -83,7 +83,7 @@ struct Transaction {
 }
 
 impl Stream {
-    /// On a connection that the server streams on already.
+    /// For a connection on which the server already streams.
     pub(super) fn new(
         mut connection: Connection,
         translator: Translator,
@@ -102,7 +102,8 @@ impl Stream {
             transaction: None,
             last_change: Lsn::default(),
             reached: Lsn::default(),
-            // The first position is waited for, where it has to be proved that nothing is missing.
+            // The caller waits for the first position, if it has to be proved that nothing is
+            // missing.
             is_position_due: true,
             next_status: Instant::now(),
             last_answer: None,
@@ -112,15 +113,15 @@ impl Stream {
         }
     }
 
-    /// Follows until it is told to stop, or nobody takes batches any more, or it fails. The server
-    /// has let go of the slot when it returns, as a rule.
+    /// Follows until it is stopped, or its batches have no receiver any more, or it fails. The
+    /// server has usually released the slot when it returns.
     pub(super) async fn run(
         mut self,
         mut stop: oneshot::Receiver<()>,
     ) -> Result<(), PostgresError> {
         let followed = self.follow(&mut stop).await;
         if followed.is_ok() {
-            // What was confirmed last need not come again.
+            // The server need not send again what was confirmed last.
             self.tell(false).await?;
             frontend::copy_done(self.connection.outgoing());
             self.connection.end(GOODBYE).await;
@@ -131,7 +132,7 @@ impl Stream {
     async fn follow(&mut self, stop: &mut oneshot::Receiver<()>) -> Result<(), PostgresError> {
         let batches = self.batches.clone();
         loop {
-            // What is here already goes into the same batch.
+            // Messages that have arrived go into the same batch.
             while self.failed.is_none()
                 && !self.pending.is_full()
                 && let Some(message) = self.connection.buffered()?
@@ -165,7 +166,7 @@ impl Stream {
                     let Ok(permit) = permit else { return Ok(()) };
                     permit.send(self.pending.take());
                     self.is_position_due = false;
-                    // There was no reading while it was full.
+                    // Nothing was read while it was full.
                     if is_full {
                         self.last_word = Instant::now();
                     }
@@ -232,7 +233,7 @@ impl Stream {
                     self.last_change = end;
                     self.reached = end;
                     self.pending.reach(end);
-                    // Its last changes may have left already.
+                    // Its last changes may have been returned already.
                     self.is_position_due = true;
                 } else {
                     self.reach(end);
@@ -285,7 +286,7 @@ impl Stream {
         }
     }
 
-    /// The log holds nothing for us up to here.
+    /// The log has nothing for this feed up to here.
     fn reach(&mut self, end: Lsn) {
         if end > self.reached {
             self.reached = end;
@@ -294,9 +295,9 @@ impl Stream {
         }
     }
 
-    /// Where every change that was handed out has been confirmed, what came after the last one
-    /// needs nobody's confirmation: an idle database's log is freed, and a server that shuts down,
-    /// which waits for us to have all, does not wait long.
+    /// If every returned change has been confirmed, the log after the last one needs no
+    /// confirmation from the caller. So an idle database frees its log, and a server that shuts
+    /// down, which waits until this feed has everything, does not wait long.
     fn settle(&mut self) {
         if self.transaction.is_none()
             && self.progress.is_proven()
@@ -307,9 +308,9 @@ impl Stream {
         }
     }
 
-    /// The server wants to hear from us. A server that shuts down asks again as soon as it is
-    /// answered, until all is confirmed. It is not kept from it for long: what was not confirmed
-    /// comes again.
+    /// The server requests an answer. A server that shuts down requests another one as soon as it
+    /// is answered, until everything is confirmed. The feed does not delay the shutdown for long:
+    /// unconfirmed changes are sent again later.
     async fn answer(&mut self, end: Lsn) -> Result<(), PostgresError> {
         let now = Instant::now();
         let before = self.insistence.take();
@@ -335,7 +336,7 @@ impl Stream {
         }
     }
 
-    /// Tells the server how far we are.
+    /// Reports the progress to the server.
     async fn tell(&mut self, ask: bool) -> Result<(), PostgresError> {
         let flushed = self.progress.confirmed().0;
         let written = self.progress.sent().0.max(flushed);

@@ -1,4 +1,4 @@
-//! Whether the publication and its tables tell all that has to be known.
+//! Checks that the publication and its tables report everything that is needed.
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use crate::names::{TableName, identifier, literal};
 use crate::options::Table;
 use crate::wire::{Connection, Row};
 
-/// Looks whether the publication is there and leaves nothing out. Whether partitions come under
-/// their table's name.
+/// Checks that the publication exists and leaves nothing out. Returns whether changes of
+/// partitions have their table's name.
 pub(super) async fn check_publication(
     connection: &mut Connection,
     publication: &str,
@@ -47,7 +47,8 @@ pub(super) async fn check_publication(
     Ok(is(4, "true"))
 }
 
-/// Looks whether each row of the table tells its key, the one it had included.
+/// Checks that each change of the table contains the row's key, including the key that it had
+/// before.
 pub(super) async fn check(
     connection: &mut Connection,
     publication: &str,
@@ -132,7 +133,7 @@ async fn check_columns(
     oid: u32,
     table: &Table,
 ) -> Result<HashMap<u32, u32>, PostgresError> {
-    // A column counts as identified where it is in the replica identity of the table and of each of
+    // A column counts as identified if it is in the replica identity of the table and of each of
     // its partitions: the log is written by the partitions.
     let sql = format!(
         "WITH RECURSIVE members AS (SELECT m.oid, m.relreplident FROM pg_catalog.pg_class m WHERE m.oid = {oid} \

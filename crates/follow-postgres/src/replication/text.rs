@@ -1,11 +1,11 @@
-//! The text of a column, as a key and as a value have it.
+//! The text of a column in a key and in a value.
 
-/// The types whose text form is not what a key or a value should be.
+/// The types whose text form differs from that of a key or a value.
 const BOOL: u32 = 16;
 const BYTEA: u32 = 17;
 const INET: u32 = 869;
 const BPCHAR: u32 = 1042;
-/// Where a column stands in a row, and the type that its text is of.
+/// The place of a column in a row, and the type of its text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct At {
     pub(super) index: usize,
@@ -13,7 +13,7 @@ pub(super) struct At {
 }
 
 impl At {
-    /// A value in the form of `::text`, which an origin reads it in.
+    /// A value in the form of `::text`, in which an origin reads it.
     pub(super) fn value(self, text: &[u8]) -> Vec<u8> {
         match (self.kind, text) {
             (BOOL, b"t") => b"true".to_vec(),
@@ -30,7 +30,7 @@ impl At {
         }
     }
 
-    /// A part of a key. A copy, as the text lies in a buffer of its whole row.
+    /// A part of a key. It is a copy, since the text lies in the buffer of its whole row.
     pub(super) fn bytes(self, text: &[u8]) -> Vec<u8> {
         match self.kind {
             BYTEA => from_hex(text).unwrap_or_else(|| text.to_vec()),

@@ -1,8 +1,8 @@
-//! Holds changes back until everybody can see them.
+//! Delays changes until every session can see them.
 //!
-//! The server writes a commit to its log, and sends it, before other transactions see it: a moment before as a rule, and with
-//! synchronous replication as long as a standby takes. A key that is removed in between would be loaded with its old value, and
-//! nothing would remove that.
+//! The server writes a commit to its log, and sends it, before other transactions see it: usually
+//! a moment before, and with synchronous replication as long as a standby takes. A key that is
+//! removed in between would be loaded with its old value, and nothing would remove that value.
 
 use std::time::Duration;
 
@@ -14,17 +14,18 @@ use super::standing::Standing;
 use crate::PostgresError;
 use crate::wire::Connection;
 
-/// The pauses between two looks: each is twice as long as the one before.
+/// The pauses between two checks: each is twice as long as the previous one.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-/// After this time, and after as long again, it is looked at whether the commit waits for us.
+/// After this time, and again after the same time, it checks whether the commit waits for this
+/// feed.
 const WORTH_A_LOOK: Duration = Duration::from_secs(1);
-/// After this time it is worth a line in the log.
+/// After this time it is logged.
 const LONG: Duration = Duration::from_secs(10);
 /// How long the server may take to end its side.
 const GOODBYE: Duration = Duration::from_millis(500);
 
-/// A batch, and the transactions that its changes are of.
+/// A batch, and the transactions of its changes.
 pub(super) struct Handed {
     pub(super) batch: Batch,
     pub(super) transactions: Vec<u32>,
@@ -32,22 +33,22 @@ pub(super) struct Handed {
 
 /// Passes batches on, each once its transactions are visible.
 pub(super) struct Gate {
-    /// An ordinary session. On the one that streams nothing can be asked.
+    /// An ordinary session, since the one that streams takes no queries.
     pub(super) connection: Connection,
     /// How long the server may take to answer.
     pub(super) limit: Duration,
-    /// How often the session is used, where nothing comes: whatever lies on its way may drop a
-    /// connection on which nothing is sent, and the first change would wait for that to be noticed.
+    /// How often the session is used while no change arrives: a device on the network path may
+    /// drop an idle connection, and the first change would wait until that is noticed.
     pub(super) interval: Duration,
     pub(super) standing: Standing,
-    /// What the publication was when the feed was opened.
+    /// The publication when the feed was opened.
     pub(super) definition: String,
     pub(super) from: mpsc::Receiver<Handed>,
     pub(super) to: mpsc::Sender<Batch>,
 }
 
 impl Gate {
-    /// Until nothing comes any more, or nobody takes it.
+    /// Runs until no more batches arrive, or no receiver takes them.
     pub(super) async fn run(mut self) -> Result<(), PostgresError> {
         let to = self.to.clone();
         let passed = tokio::select! {
@@ -65,7 +66,7 @@ impl Gate {
         let mut next_look = Instant::now() + self.interval;
         let mut ready: Option<Batch> = None;
         loop {
-            // Looks go on while nobody takes a batch, too.
+            // The checks continue while no batch is taken.
             tokio::select! {
                 biased;
                 () = sleep_until(next_look) => {
@@ -89,7 +90,7 @@ impl Gate {
         }
     }
 
-    /// Looks whether what was set up still holds.
+    /// Checks that the set-up still holds.
     async fn look(&mut self) -> Result<(), PostgresError> {
         let Self {
             connection,
@@ -117,8 +118,8 @@ impl Gate {
                 return Ok(());
             }
             if Instant::now() >= look_at {
-                // A reload can have made us a synchronous standby. We would wait for a commit that
-                // waits for us.
+                // A reload can have made this feed a synchronous standby. It would wait for a
+                // commit that waits for it.
                 self.look().await?;
                 look_at = Instant::now() + WORTH_A_LOOK;
             }
@@ -142,7 +143,7 @@ impl Gate {
     }
 }
 
-/// What a transaction that begins now sees. Of each number the lower half, as the log has it.
+/// What a transaction that begins now sees. It has the lower half of each number, as the log does.
 #[derive(Debug, PartialEq, Eq)]
 struct Snapshot {
     /// The first transaction that has not begun.
@@ -162,7 +163,8 @@ impl Snapshot {
         })
     }
 
-    /// Numbers come round: half of them are before any one, and half are after it.
+    /// Numbers wrap around: for each number, half of all others are before it, and half are after
+    /// it.
     fn sees(&self, transaction: u32) -> bool {
         let has_begun = transaction.wrapping_sub(self.next) > u32::MAX / 2;
         has_begun && !self.running.contains(&transaction)

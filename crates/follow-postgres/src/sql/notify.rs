@@ -9,7 +9,7 @@ use crate::template::Part;
 use crate::{KeyTemplate, OptionsError, notify};
 
 /// The statements that set up what a [`NotifyFeed`](crate::NotifyFeed) of this group needs: for
-/// each table a function and two triggers. Comments tell how to take them away again.
+/// each table a function and two triggers. Comments say how to remove them again.
 ///
 /// They can be run again, by the owner of the tables, in the database of the URL.
 ///
@@ -43,7 +43,7 @@ fn triggers(
     table: &Table,
     channel: &str,
 ) -> std::fmt::Result {
-    // What is hashed cannot be read in two ways, as no name contains a zero byte.
+    // The hashed text is unambiguous, since no name contains a zero byte.
     let of = format!("{channel}\0{}\0{}", table.name.schema, table.name.table);
     let name = names::numbered(&format!("{channel}_{}", table.name.table), &of);
     let truncate = names::numbered(&format!("{channel}_truncate"), &of);
@@ -72,7 +72,7 @@ fn triggers(
     )
 }
 
-/// What the function does. A payload must be shorter than 8,000 bytes; an empty one says that
+/// What the function does. A payload must be shorter than 8,000 bytes; an empty one means that
 /// everything may have changed.
 fn body(key: &KeyTemplate, channel: &str) -> String {
     let channel = literal(channel);
@@ -102,9 +102,9 @@ fn body(key: &KeyTemplate, channel: &str) -> String {
 }
 
 /// A column as its type's output function writes it, which is the text that replication has.
-/// `::text` writes `bool` and `inet` in another way, and is taken for `char(n)` alone, where it
-/// leaves out blanks at the end. Whether a column is one is not known here, also because it can be
-/// of a domain.
+/// `::text` writes `bool` and `inet` in another way, and is used for `char(n)` only, where it
+/// leaves out blanks at the end. This function does not know whether a column is `char(n)`, also
+/// because its type can be a domain.
 fn text_of(column: &str) -> String {
     format!(
         "CASE WHEN {column} IS NULL THEN NULL \
@@ -113,7 +113,7 @@ fn text_of(column: &str) -> String {
     )
 }
 
-/// The template as an expression. It is `NULL` where one of the columns is.
+/// The template as an expression. It is `NULL` if one of the columns is.
 fn expression(key: &KeyTemplate, row: &str) -> String {
     let parts = key.parts().iter().map(|part| match part {
         Part::Text(text) => literal(text),

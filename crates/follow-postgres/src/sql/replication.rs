@@ -9,8 +9,8 @@ use crate::wire::Target;
 use crate::{KeyTemplate, OptionsError};
 
 /// The statements that set up what a [`ReplicationFeed`](crate::ReplicationFeed) of this group
-/// needs: the user, the publication and its tables. Comments tell the server's settings, and how to
-/// take it all away again.
+/// needs: the user, the publication and its tables. Comments list the server's settings, and say
+/// how to remove everything again.
 ///
 /// They can be run again, by a superuser or by the owner of the tables and the database, in the
 /// database of the URL. They set no password.

@@ -18,20 +18,20 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 /// A row of a query: its columns in text.
 pub(crate) type Row = Vec<Option<String>>;
 
-/// How much is read at once.
+/// The most bytes that are read at once.
 const CHUNK: usize = 64 << 10;
-/// What remains of a message that is too long to be kept.
+/// The bytes that are kept of a message that is too long.
 const BEGINNING: usize = 256;
-/// The most rows that a query of ours may bring.
+/// The most rows that a query may return.
 const MOST_ROWS: usize = 10_000;
 
-/// A connection that is logged in. What it has read or still has to write survives a future that is
-/// dropped, so that each of its methods but [`query`](Self::query) can be raced with others.
+/// A connection that is logged in. What it has read or still has to write survives a future that
+/// is dropped, so that each of its methods except [`query`](Self::query) is cancel-safe.
 pub(crate) struct Connection {
     socket: Box<dyn Socket>,
     incoming: BytesMut,
     outgoing: BytesMut,
-    /// How many bytes of a message that was too long are still to be thrown away.
+    /// How many bytes of a message that was too long still have to be skipped.
     skip: usize,
     /// The longest body of a message that is kept.
     largest: usize,
@@ -61,13 +61,13 @@ impl Connection {
         }
     }
 
-    /// From now on, keeps messages of up to so many bytes. Of longer `CopyData` only the beginning
-    /// is handed out; another longer message is an error.
+    /// From now on, keeps messages of at most that many bytes. Of a longer `CopyData` only the
+    /// beginning is returned; any other longer message is an error.
     pub(crate) fn keep_up_to(&mut self, largest: usize) {
         self.largest = largest.max(BEGINNING);
     }
 
-    /// A message that is here already.
+    /// A message that has already arrived.
     pub(crate) fn buffered(&mut self) -> Result<Option<Message>, PostgresError> {
         let thrown = self.skip.min(self.incoming.len());
         self.incoming.advance(thrown);
@@ -101,10 +101,10 @@ impl Connection {
         Message::parse(tag, body, length).map(Some)
     }
 
-    /// Waits until more has come, and takes it up.
+    /// Waits until more bytes have arrived, and reads them.
     pub(crate) async fn fill(&mut self) -> Result<(), PostgresError> {
         if self.incoming.is_empty() && self.incoming.capacity() > 16 * CHUNK {
-            // What a long message needed is given back.
+            // The memory of a long message is freed.
             self.incoming = BytesMut::new();
         }
         self.incoming.reserve(CHUNK);
@@ -125,12 +125,12 @@ impl Connection {
         }
     }
 
-    /// Where to put messages for the server. They leave with the next [`flush`](Self::flush).
+    /// The buffer for messages to the server. The next [`flush`](Self::flush) sends them.
     pub(crate) fn outgoing(&mut self) -> &mut BytesMut {
         &mut self.outgoing
     }
 
-    /// Sends what there is to be sent.
+    /// Sends the buffered messages.
     pub(crate) async fn flush(&mut self) -> Result<(), PostgresError> {
         while !self.outgoing.is_empty() {
             let written = self.socket.write_buf(&mut self.outgoing).await;
@@ -141,8 +141,8 @@ impl Connection {
         self.socket.flush().await.map_err(PostgresError::Broken)
     }
 
-    /// Runs one statement and brings its rows. The connection cannot be used any more if the future
-    /// is dropped.
+    /// Runs one statement and returns its rows. If the future is dropped, the connection cannot be
+    /// used any more.
     pub(crate) async fn query(&mut self, sql: &str) -> Result<Vec<Row>, PostgresError> {
         self.ask(sql)?;
         self.flush().await?;
@@ -163,13 +163,12 @@ impl Connection {
         }
     }
 
-    /// Puts a statement into what is to be sent.
+    /// Adds a statement to the messages to send.
     pub(crate) fn ask(&mut self, sql: &str) -> Result<(), PostgresError> {
         frontend::query(sql, &mut self.outgoing).map_err(invalid)
     }
 
-    /// Tells the server that this is the end, and waits until it has closed its side, within the
-    /// limit.
+    /// Ends the session, and waits until the server has closed its side, within the limit.
     pub(crate) async fn end(mut self, limit: Duration) {
         frontend::terminate(&mut self.outgoing);
         let goodbye = async {
@@ -179,7 +178,7 @@ impl Connection {
                 self.fill().await?;
             }
         };
-        // It ends with an error, which is the server's closing of the connection.
+        // It ends with an error, since the server closes the connection.
         let ended: Result<Result<(), PostgresError>, _> =
             tokio::time::timeout(limit, goodbye).await;
         if let Ok(Err(error)) = ended {
@@ -188,7 +187,7 @@ impl Connection {
     }
 }
 
-/// A message that we cannot write, such as a statement with a zero byte.
+/// A message that cannot be written, such as a statement with a zero byte.
 pub(super) fn invalid(error: io::Error) -> PostgresError {
     PostgresError::Unsendable(error)
 }

@@ -59,7 +59,7 @@ pub(super) async fn open(
     }
 }
 
-/// The password at this moment. An error names the file, and nothing that is in it.
+/// The present password. An error names the file, and none of its content.
 async fn password(target: &Target) -> Result<Option<Vec<u8>>, PostgresError> {
     let Some(path) = &target.password_file else {
         return Ok(target.password.as_ref().map(|text| text.clone().into()));
@@ -119,7 +119,7 @@ async fn connect(target: &Target) -> Result<(Box<dyn Socket>, bool), PostgresErr
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
     socket.write_all(&request).await.map_err(failed)?;
-    // One byte, and no more: what came with it in clear text could be an attacker's.
+    // Exactly one byte: anything that arrived with it in clear text could be an attacker's.
     match socket.read_u8().await.map_err(failed)? {
         b'S' => {}
         b'N' if mode == Verify::Prefer => return Ok((Box::new(socket), false)),
@@ -164,7 +164,8 @@ impl Login<'_> {
         out: &mut BytesMut,
     ) -> Result<(), PostgresError> {
         match kind {
-            // It must not skip the proof that it knows the password, once it has asked for ours.
+            // The server must not skip the proof that it knows the password, once it has asked for
+            // this client's proof.
             0 if self.scram.is_some() => Err(self.failed("it has not proved who it is")),
             0 => {
                 self.is_done = true;

@@ -21,17 +21,18 @@ pub(crate) enum Message {
     },
     CopyBoth,
     CopyData(Bytes),
-    /// The beginning of a `CopyData` that is longer than may be kept, and its whole length.
+    /// The beginning of a `CopyData` that is too long to be kept, and its whole length.
     CopyDataCut {
         beginning: Bytes,
         length: usize,
     },
-    /// Anything that asks for nothing: notices, settings, descriptions.
+    /// A message that needs no reaction: notices, settings, descriptions.
     Other,
 }
 
 impl Message {
-    /// From a whole message. `length` is that of its body, of which only the beginning may be here.
+    /// From a whole message. `length` is that of its body, of which only the beginning may be
+    /// here.
     pub(crate) fn parse(tag: u8, mut body: Bytes, length: usize) -> Result<Self, PostgresError> {
         let short = || PostgresError::protocol("a message that is too short");
         Ok(match tag {

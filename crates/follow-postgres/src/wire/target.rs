@@ -1,4 +1,4 @@
-//! Which server, and as whom.
+//! The server, and the user.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use url::Url;
 use super::tls::{Tls, Verify};
 use crate::OptionsError;
 
-/// What a URL says, with what the options say in its place.
+/// The parts of a URL, with the options that override them.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) host: Host,
@@ -38,8 +38,8 @@ impl Target {
         password: Option<&str>,
         ca: Option<&Path>,
     ) -> Result<Self, OptionsError> {
-        // Errors of the parser name no part of the URL, and neither do those below name a value
-        // that can be secret.
+        // Errors of the parser name no part of the URL, and those below name no value that can be
+        // secret.
         let problem = |problem: &str| OptionsError::new("url", problem);
         if url.is_empty() {
             return Err(problem("expected postgres://user@host/database"));
@@ -78,7 +78,7 @@ impl Target {
         target.complete()
     }
 
-    /// For this group, with the password of that file where there is one.
+    /// For this group, with the password of that file, if there is one.
     pub(crate) fn of_group(
         mut self,
         group: &str,
@@ -152,7 +152,7 @@ fn host(text: &str) -> Host {
     }
 }
 
-/// For errors and logs: everything but the password.
+/// For errors and logs: everything except the password.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -195,7 +195,7 @@ mod tests {
         let url = "postgres://me:wrong@db.test/app";
         let target = Target::parse(url, Some("right"), Some(Path::new("ca.pem"))).unwrap();
         assert_eq!(target.password.as_deref(), Some("right"));
-        // Whoever names a CA wants the server checked.
+        // An option that names a CA means that the server has to be verified.
         assert_eq!(target.tls.mode(), Verify::Full);
     }
 

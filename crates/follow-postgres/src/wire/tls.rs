@@ -1,4 +1,4 @@
-//! TLS, as `sslmode` asks for it.
+//! TLS, as set by `sslmode`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
-/// What is asked of the connection, with the names of `libpq`.
+/// The requirements on the connection, with the names of `libpq`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verify {
     /// `disable`: no TLS.
     Disable,
-    /// `prefer`: TLS where the server offers it, with whatever certificate it shows.
+    /// `prefer`: TLS if the server offers it, with any certificate.
     Prefer,
-    /// `require`: TLS, with whatever certificate the server shows.
+    /// `require`: TLS, with any certificate.
     Require,
-    /// `verify-ca`: a certificate of the CA, whatever name it is for.
+    /// `verify-ca`: a certificate of the CA, for any name.
     Ca,
     /// `verify-full`: a certificate of the CA for the host of the URL.
     Full,
@@ -41,13 +41,13 @@ impl Verify {
         })
     }
 
-    /// Whether the server is known to be the right one.
+    /// Whether the server is authenticated.
     pub(crate) fn is_verified(self) -> bool {
         matches!(self, Self::Ca | Self::Full)
     }
 }
 
-/// What the handshake needs. Files are read at each connect, so that a renewed one is seen.
+/// What the handshake needs. Files are read at each connect, so that a renewed file is used.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tls {
     pub(crate) verify: Option<Verify>,
@@ -141,7 +141,7 @@ async fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Strin
     Ok(certificates)
 }
 
-/// Takes a certificate for whatever name; with `chain`, one of the CA only.
+/// Accepts a certificate for any name; with `chain`, only one of the CA.
 #[derive(Debug)]
 struct AnyName {
     chain: Option<Arc<WebPkiServerVerifier>>,
@@ -160,7 +160,7 @@ impl ServerCertVerifier for AnyName {
         let Some(chain) = &self.chain else {
             return Ok(ServerCertVerified::assertion());
         };
-        // The name is looked at after the chain.
+        // The name is checked after the chain.
         match chain.verify_server_cert(end_entity, intermediates, server_name, ocsp, now) {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },

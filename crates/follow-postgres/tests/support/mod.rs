@@ -103,7 +103,7 @@ pub(crate) fn put(key: &str, value: impl AsRef<[u8]>) -> Change {
     Change::Put(key, Bytes::copy_from_slice(value.as_ref()))
 }
 
-/// What has to come within the bound.
+/// The result of a future that has to be ready within the bound.
 pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(BOUND, what).await.expect("in time")
 }
@@ -136,7 +136,7 @@ pub(crate) async fn open_error(feed: &mut impl Feed) -> FeedError {
     within(feed.open()).await.expect_err("no error")
 }
 
-/// Batches until there are so many changes; all of them, and the last one's position.
+/// Reads batches until there are that many changes; returns all of them, and the last position.
 pub(crate) async fn take(feed: &mut impl Feed, count: usize) -> Batch {
     let mut all = Batch::default();
     while all.changes.len() < count {
@@ -151,7 +151,7 @@ pub(crate) async fn take(feed: &mut impl Feed, count: usize) -> Batch {
 /// So many changes, and the end of their transaction.
 pub(crate) async fn complete(feed: &mut impl Feed, count: usize) -> Batch {
     let mut batch = take(feed, count).await;
-    // The end can come after the last change.
+    // The end can arrive after the last change.
     while batch.position.is_none() {
         let more = within(feed.next()).await.expect("the end");
         batch.changes.extend(more.changes);

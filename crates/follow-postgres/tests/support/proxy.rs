@@ -1,4 +1,4 @@
-//! A way to a server that can fall silent, as when a machine is gone.
+//! A proxy to a server that can fall silent, as when a machine is down.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

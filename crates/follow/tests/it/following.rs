@@ -56,7 +56,7 @@ async fn another_node_takes_over_and_applies_again_what_was_not_confirmed() {
     world.is_confirmed(1, 5 * SECOND).await;
     world.load("a").await;
 
-    // The removal reaches nobody: it dies with the node that has read the change.
+    // The removal reaches no other node: it is lost with the node that has read the change.
     world.isolate(leader, gaggle_testkit::Link::Refused);
     world.source.write(&[("a", Some("2"))], false);
     eventually("the leader has read it", SECOND, || {

@@ -1,4 +1,4 @@
-//! A position is not confirmed while a node may lack a removal that nobody else would tell it.
+//! A position is not confirmed while a node may lack a removal that no other node would send it.
 
 use std::time::Duration;
 
@@ -112,7 +112,7 @@ async fn a_node_that_is_no_longer_there_is_not_waited_for() {
             .update(names.clone())
             .unwrap();
     }
-    // For as long as it may still hold copies it is told of removals, as one that follows.
+    // As long as it may still hold copies it gets removals, like a node that follows.
     world.is_confirmed(end, 100 * SECOND).await;
 }
 

@@ -89,7 +89,7 @@ async fn a_source_that_fails_is_a_warning_a_minute_and_a_line_when_it_is_back() 
                 .any(|line| line.1.contains("the log cannot be read")),
             "{lines:?}"
         );
-        // Opening succeeds each time: each warning may be followed by word that it is over.
+        // Opening succeeds each time: each warning may be followed by a line that it is over.
         assert!(lines.len() <= 6, "{lines:?}");
     }
     world.is_followed().await;

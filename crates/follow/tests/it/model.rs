@@ -5,7 +5,7 @@
 //! memory that is older than that position. And once everything is healed, every position is
 //! confirmed and every node answers with what the source has.
 //!
-//! `GAGGLE_SEEDS=5000` tries so many; `GAGGLE_SEED=17` tries that one and prints what happened.
+//! `GAGGLE_SEEDS=5000` tries that many; `GAGGLE_SEED=17` tries that one and prints what happened.
 
 mod facts;
 mod play;
@@ -19,7 +19,7 @@ pub(crate) enum Defect {
     None,
     /// Removals are acknowledged and not applied, now and then.
     Deaf,
-    /// What was read and not confirmed is not told again.
+    /// Changes that were read and not confirmed are not sent again.
     Forgetful,
 }
 

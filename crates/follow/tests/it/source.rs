@@ -53,7 +53,7 @@ pub(crate) struct State {
     connections: u64,
     /// Nodes that cannot reach the source.
     pub(crate) cut: BTreeSet<usize>,
-    /// Why whoever opens is told that it may have missed changes, until it confirms any.
+    /// Why each opening reports missed changes, until a position is confirmed.
     pub(crate) missed: Option<String>,
     pub(crate) trouble: BTreeSet<Trouble>,
     /// Changes in a batch, at most.
@@ -65,7 +65,7 @@ pub(crate) struct State {
     /// How long opening and loading take, at most.
     pub(crate) delay: Duration,
     pub(crate) on_confirm: Option<OnConfirm>,
-    /// A defect: whoever opens goes on where the one before has read to, confirmed or not.
+    /// A defect: each opening continues where the previous one has read to, confirmed or not.
     pub(crate) forgets_unconfirmed: bool,
     read: usize,
 }

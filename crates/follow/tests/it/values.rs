@@ -1,4 +1,4 @@
-//! Sources that tell the new value with a change.
+//! Sources that report the new value with a change.
 
 use std::time::Duration;
 

@@ -72,7 +72,7 @@ impl World {
         self.group(node).stats().follow.expect("a follower")
     }
 
-    /// The node that leads by the word of the first one that is asked.
+    /// The node that leads, as the first node that is asked reports it.
     pub(crate) fn leader(&self) -> usize {
         let leads = |node: &usize| self.group(*node).router().leads(LEADS);
         let mut nodes = 0..self.cluster.nodes().len();

@@ -2,8 +2,8 @@ use super::*;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Rounds of as many pieces as the limit allows, or as are there, each as slow as `latency` says
-/// of how many run.
+/// Rounds of as many pieces as the limit allows, or as there are, each as slow as `latency`
+/// returns for the number that run.
 fn rounds(auto: &mut Auto, now: &mut Instant, rounds: usize, latency: impl Fn(usize) -> Duration) {
     for _ in 0..rounds {
         let (started, running) = (*now, auto.limit());

@@ -30,7 +30,7 @@ impl Script {
         self.breaker.state(self.now)
     }
 
-    /// Fails until it opens; returns for how long, and after how many failures.
+    /// Fails until it opens; returns the open time, and the number of failures before.
     fn fail(&mut self) -> (Duration, usize) {
         for n in 1..1_000 {
             self.now += 10 * MS;
@@ -131,7 +131,7 @@ fn one_probe_runs_at_a_time_and_a_lost_one_makes_room() {
         script.breaker.admit(script.now, true),
         Admission::Refused { .. }
     ));
-    // What started before says nothing.
+    // Work that started before has no effect.
     assert_eq!(script.outcome(false), None);
     assert_eq!(script.state(), BreakerState::HalfOpen);
     script.breaker.probe_lost(script.now);

@@ -6,10 +6,10 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
-/// At most so many wait; who comes when as many do is refused.
+/// At most this many requests wait; a caller that arrives when they do is refused.
 pub(super) const MOST_WAITING: usize = 8_192;
 
-/// A buffer: where it begins, and its length.
+/// A buffer: its address, and its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Buffer(usize, usize);
 
@@ -19,18 +19,18 @@ impl Buffer {
     }
 }
 
-/// A budget of so many bytes keeps a part for little wishes: a smaller one has none to spare,
-/// and `u64::MAX` is no limit.
+/// Only a budget within this range reserves a part for small requests: a smaller one has none to
+/// spare, and `u64::MAX` is no limit.
 const SHARED: Range<u64> = 1 << 20..u64::MAX;
 
-/// What is asked for is little up to this many bytes.
+/// A request of up to this many bytes is small.
 const LITTLE: u64 = 64 << 10;
 
-/// Little wishes have one in so many bytes for themselves.
+/// Small requests have one in this many bytes for themselves.
 const LITTLE_ONE_IN: u64 = 8;
 
-/// A place in the queue. Little wishes go first, so that a few who wait for much do not hold up
-/// many who need next to nothing; then growth: who holds bytes already frees them sooner by it.
+/// A place in the queue. Small requests go first, so that a few large ones do not block many small
+/// ones. Growth is next: a caller that already holds bytes frees them sooner that way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place(Class, u64);
 
@@ -41,12 +41,12 @@ enum Class {
     New,
 }
 
-/// What is asked for.
+/// A request.
 #[derive(Debug)]
 pub(super) enum Wish {
-    /// Bytes that nobody has yet.
+    /// New bytes.
     New(u64),
-    /// A reservation of `from` bytes is to become one of `to`.
+    /// The growth of a reservation from `from` to `to` bytes.
     Growth { from: u64, to: u64 },
     /// A buffer that exists; it counts once, however many hold it.
     Hold(Bytes),
@@ -68,7 +68,7 @@ impl Wish {
         }
     }
 
-    /// All that the asker would have.
+    /// All bytes that the caller would hold.
     pub(super) fn total(&self) -> u64 {
         self.has().saturating_add(self.adds())
     }
@@ -81,14 +81,14 @@ impl Wish {
     }
 }
 
-/// What a granted wish gives, and so what is to be given back.
+/// What a request is granted, and so what has to be returned.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Claim {
     Bytes(u64),
     Hold(Buffer),
 }
 
-/// The answer to a wish.
+/// The answer to a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Granted,
@@ -105,7 +105,7 @@ struct Waiting {
 #[derive(Debug)]
 struct Held {
     holders: usize,
-    /// Keeps the address from being used again while it is counted.
+    /// Keeps the address from being reused while it is counted.
     value: Bytes,
 }
 
@@ -115,7 +115,7 @@ pub(super) struct Ledger {
     used: u64,
     peak: u64,
     refused: u64,
-    /// Bytes of those who wait for growth: they free nothing until they are served.
+    /// Bytes held by callers that wait for growth: they free nothing until they are served.
     stalled: u64,
     next: u64,
     queue: BTreeMap<Place, Waiting>,
@@ -140,7 +140,7 @@ impl Ledger {
         self.limit
     }
 
-    /// [`serve`](Self::serve) is to be called then.
+    /// Sets the limit; [`serve`](Self::serve) has to be called then.
     pub(super) fn set_limit(&mut self, limit: u64) {
         self.limit = limit;
     }
@@ -161,14 +161,14 @@ impl Ledger {
         self.queue.len()
     }
 
-    /// Who is served next. Whoever waits for more than the whole, since it has become less, holds
-    /// up nobody.
+    /// The request that is served next. One that waits for more than the whole budget, which has
+    /// been lowered, blocks no other.
     fn head(&self) -> Option<(&Place, &Waiting)> {
         let mut queue = self.queue.iter();
         queue.find(|(_, waiting)| waiting.wish.total() <= self.limit)
     }
 
-    /// Grants the wish if it fits and nobody waits who goes before it.
+    /// Grants the request if it fits and none that goes before it waits.
     pub(super) fn try_ask(&mut self, wish: &Wish) -> bool {
         let adds = wish.adds();
         let first = self
@@ -183,15 +183,15 @@ impl Ledger {
         granted
     }
 
-    /// As [`try_ask`](Self::try_ask), but a wish that could be granted later waits.
+    /// Like [`try_ask`](Self::try_ask), but a request that could be granted later waits.
     pub(super) fn ask(&mut self, wish: Wish) -> Asked {
         let refused = self.refused;
         if self.try_ask(&wish) {
             return Asked::Granted;
         }
-        // Where all that is used belongs to growers who wait for each other, nothing comes free:
-        // the one who closes the circle is refused, so that the others go on when its bytes
-        // return.
+        // If all bytes in use belong to growing reservations that wait for each other, nothing
+        // becomes free: the request that closes the circle is refused, so that the others continue
+        // when its bytes return.
         let stalled = self.stalled + wish.has();
         let closes_circle = wish.has() > 0 && stalled >= self.used;
         if wish.total() > self.limit || closes_circle || self.queue.len() >= MOST_WAITING {
@@ -205,7 +205,7 @@ impl Ledger {
         Asked::Waits(place)
     }
 
-    /// Whether the wish has been granted; otherwise `waker` is woken when it is.
+    /// Whether the request has been granted; otherwise `waker` is woken when it is.
     pub(super) fn poll(&mut self, place: Place, waker: &Waker) -> bool {
         let Some(waiting) = self.queue.get_mut(&place) else {
             return true;
@@ -217,8 +217,7 @@ impl Ledger {
         false
     }
 
-    /// Gives up a place, or what was granted to it. What it returns is to be dropped outside of
-    /// the lock.
+    /// Gives up a place, or its grant. The returned value has to be dropped outside of the lock.
     pub(super) fn withdraw(&mut self, place: Place, claim: Claim) -> Option<Bytes> {
         if let Some(waiting) = self.queue.remove(&place) {
             self.stalled -= waiting.wish.has();
@@ -250,15 +249,15 @@ impl Ledger {
         self.peak = self.peak.max(self.used);
     }
 
-    /// Adds a holder of a value that is there already, within the limit or not.
+    /// Adds a holder of a value that already exists, within the limit or not.
     pub(super) fn force_hold(&mut self, value: &Bytes) {
         if self.add_holder(value) {
             self.force(value.len() as u64);
         }
     }
 
-    /// Adds a holder of a value that is there already, unless the limit is exceeded and the value
-    /// does not count yet. Says whether it did.
+    /// Adds a holder of a value that already exists, unless the limit is exceeded and the value is
+    /// not counted yet. Returns whether it did.
     pub(super) fn hold_loaded(&mut self, value: &Bytes) -> bool {
         let granted = self.used <= self.limit || self.held.contains_key(&Buffer::of(value));
         if granted {
@@ -267,7 +266,7 @@ impl Ledger {
         granted
     }
 
-    /// Adds a holder of the buffer, and says whether it is the first, whose bytes are to be
+    /// Adds a holder of the buffer, and returns whether it is the first, whose bytes have to be
     /// counted.
     fn add_holder(&mut self, value: &Bytes) -> bool {
         let held = self.held.entry(Buffer::of(value)).or_insert_with(|| Held {
@@ -278,7 +277,7 @@ impl Ledger {
         held.holders == 1
     }
 
-    /// Takes a holder of the buffer away. What it returns is to be dropped outside of the lock.
+    /// Removes a holder of the buffer. The returned value has to be dropped outside of the lock.
     pub(super) fn remove_holder(&mut self, buffer: Buffer) -> Option<Bytes> {
         let held = self.held.get_mut(&buffer)?;
         held.holders -= 1;
@@ -289,7 +288,7 @@ impl Ledger {
         self.held.remove(&buffer).map(|held| held.value)
     }
 
-    /// Grants what fits now, in order; the wakers are to be woken outside of the lock.
+    /// Grants what fits now, in order; the returned wakers have to be woken outside of the lock.
     pub(super) fn serve(&mut self) -> Vec<Waker> {
         let mut woken = Vec::new();
         while let Some((&place, waiting)) = self.head() {
@@ -308,7 +307,7 @@ impl Ledger {
         self.stalled -= wish.has();
         self.grant(&wish);
         woken.extend(waker);
-        // Who waits for a buffer that is counted from now on costs nothing: it waits no longer.
+        // A request for a buffer that is counted from now on costs nothing: it no longer waits.
         if let Wish::Hold(value) = &wish {
             let buffer = Buffer::of(value);
             let same: Vec<Place> = self
@@ -350,7 +349,7 @@ impl Ledger {
     }
 
     fn fits(&self, wish: &Wish) -> bool {
-        // One who is alone may have all of it.
+        // A caller that is alone may have all of it.
         let whole =
             !SHARED.contains(&self.limit) || self.is_little(wish) || self.used == wish.has();
         let limit = if whole {

@@ -82,7 +82,7 @@ async fn who_came_first_is_served_first_and_nobody_passes() {
     }
     assert_eq!(budget.waiting(), 3);
     let mut held = held;
-    // There would be room for the small one, but it came after the large one.
+    // There would be room for the small one, but it arrived after the large one.
     held.shrink_to(70);
     settle().await;
     assert!(order.lock().unwrap().is_empty());
@@ -375,7 +375,7 @@ async fn nothing_leaks_however_it_ends() {
                         }
                         1 => drop(budget.try_reserve(random.u64(..9 * KIB))),
                         2 => {
-                            // Given up at once, wherever it is.
+                            // Dropped at an arbitrary point.
                             let value = random.choice(&values).unwrap();
                             let mut hold = Box::pin(budget.hold(value));
                             let polled =
@@ -406,7 +406,7 @@ async fn nothing_leaks_however_it_ends() {
 #[tokio::test(start_paused = true)]
 async fn little_is_not_held_up_by_much() {
     let budget = budget(8 << 20);
-    // Seven eighths are for all; one who is alone may have more.
+    // Seven eighths are for all; a request that is alone may have more.
     let most = budget.reserve(7 << 20).await.unwrap();
     let large = tokio::spawn({
         let budget = budget.clone();

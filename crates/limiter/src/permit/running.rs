@@ -11,17 +11,17 @@ use crate::state::Outcome;
 
 /// The work and its permit, for as long as the work runs.
 struct Job<F: Future, J> {
-    /// Before the permit: the work is gone when the slot is free.
+    /// Before the permit: the work is dropped before the slot is free.
     work: Pin<Box<F>>,
     permit: Permit,
     failed: J,
-    /// When it is late; known once it was polled.
+    /// Its deadline; known once it was polled.
     due: Option<Instant>,
-    /// The breaker knows already that it was late.
+    /// The breaker has already counted it as late.
     judged: bool,
 }
 
-/// Work that its caller waits for. Dropped before its end, it goes on as a task.
+/// Work that its caller waits for. If it is dropped before its end, it continues as a task.
 pub(super) struct Running<F, J>
 where
     F: Future + Send + 'static,
@@ -73,21 +73,21 @@ where
         polled
     }
 
-    /// Nobody waits for the work any more. `late`: it had its time.
+    /// No caller waits for the work any more. `late`: its deadline has passed.
     pub(super) fn give_up(&mut self, late: bool) {
         let Some(mut job) = self.job.take() else {
             return;
         };
         if self.polling {
-            // It panicked, and is not to be polled again.
+            // It panicked, and must not be polled again.
             job.permit.set_outcome(Outcome::Failed);
             return;
         }
         job.permit.give_up(late);
         job.judged = late;
         if let Ok(runtime) = Handle::try_current() {
-            // Bounded by the grace, so nobody needs its handle. A runtime that shuts down drops
-            // it.
+            // Bounded by the grace period, so its handle is not needed. A runtime that shuts down
+            // drops it.
             drop(runtime.spawn(job.rest()));
         }
     }

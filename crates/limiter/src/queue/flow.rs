@@ -1,4 +1,4 @@
-//! What came, was started and was refused, by intervals of 100 ms.
+//! Counts of arrivals, starts and refusals, by intervals of 100 ms.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
 
-/// The intervals of one second.
+/// The number of intervals in one second.
 const KEPT: usize = 10;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(crate) struct Counts {
     pub(crate) came: u64,
     pub(crate) started: u64,
     pub(crate) refused: u64,
-    /// Whether somebody waited at any time of the interval.
+    /// Whether a caller waited at any time of the interval.
     pub(crate) waited: bool,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Flow {
     ends: Instant,
     pub(super) now: Counts,
     past: [Counts; KEPT],
-    /// Where the next interval goes.
+    /// The place of the next interval.
     place: usize,
 }
 
@@ -42,8 +42,7 @@ impl Flow {
         now >= self.ends
     }
 
-    /// Ends the current interval, and those in which nothing happened since. `waits`: whether
-    /// somebody waits now.
+    /// Ends the current interval, and the empty ones since. `waits`: whether a caller waits now.
     pub(super) fn roll(&mut self, now: Instant, waits: bool) {
         let idle = Counts {
             waited: waits,

@@ -1,31 +1,31 @@
-//! What a queue measures its entries against, from the rate at which work is started.
+//! The limits of a queue, calculated from the rate at which work is started.
 
 use std::time::Duration;
 
-/// The share of `max_wait` in which all who wait could be started: less than all of it, as work
-/// does not take the same time each time.
+/// The share of `max_wait` in which all waiters could be started: less than all of it, as work
+/// does not always take the same time.
 const QUEUE_SHARE: f64 = 0.8;
-/// The target of the wait under pressure is the time in which so many are started, but no shorter
-/// than `LEAST_TARGET`.
+/// The target of the wait under pressure is the time in which this many are started, but at least
+/// `LEAST_TARGET`.
 const STARTED_IN_TARGET: f64 = 4.0;
 const LEAST_TARGET: Duration = Duration::from_millis(20);
 
-/// What the rules are measured against; it changes with what is measured.
+/// The current limits; they change with the measurements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     pub(crate) max_wait: Duration,
-    /// The most that wait without pressure: what is started within most of `max_wait`.
+    /// The most that wait without pressure: the number started within most of `max_wait`.
     pub(crate) most: usize,
-    /// What is started within `target`.
+    /// The number started within `target`.
     pub(crate) short: usize,
-    /// The wait after which somebody is refused, under pressure.
+    /// The wait after which a caller is refused, under pressure.
     pub(crate) target: Duration,
     /// How many can be started in a second, once that is known.
     pub(crate) rate: Option<f64>,
 }
 
 impl Rules {
-    /// As long as no work has ended.
+    /// The rules before any work has ended.
     pub(crate) fn unmeasured(max_wait: Duration, max_queue: usize) -> Self {
         let most = if max_wait.is_zero() { 0 } else { max_queue };
         Self {

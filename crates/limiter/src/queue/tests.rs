@@ -60,7 +60,7 @@ impl Script {
     }
 }
 
-/// Fills the queue until it refuses, and goes on to the next interval.
+/// Fills the queue until it refuses, and continues to the next interval.
 fn under_pressure() -> Script {
     let mut script = Script::new();
     for item in 0..100 {
@@ -72,7 +72,7 @@ fn under_pressure() -> Script {
     script
 }
 
-/// Under pressure, and those who came before it have been started.
+/// Under pressure, and the waiters from before it have been started.
 fn newest_first() -> Script {
     let mut script = under_pressure();
     for item in 0..100 {
@@ -120,14 +120,14 @@ fn a_long_wait_while_more_come_than_are_started_is_pressure() {
         }
         script.pass(20 * MS);
     }
-    // The head of the queue came at half of the time.
+    // The head of the queue arrived at half of the time.
     assert!(item > 50, "after {item}");
 }
 
 #[test]
 fn who_came_before_the_pressure_keeps_their_place() {
     let mut script = under_pressure();
-    // What is left of the time is theirs: newcomers are told so at once.
+    // The rest of the time is theirs: new callers are refused immediately.
     assert!(!script.comes(200));
     for item in 0..97 {
         assert_eq!(script.starts(), Some(item));
@@ -146,7 +146,7 @@ fn under_pressure_the_newest_is_next_and_who_waited_longer_than_the_target_is_re
     }
     assert_eq!(script.starts(), Some(202));
     assert!(script.refused.is_empty());
-    // 200 came 24 ms ago.
+    // 200 arrived 24 ms ago.
     assert!(script.comes(203));
     assert_eq!(script.refused, [200]);
     assert_eq!(script.starts(), Some(203));
@@ -157,7 +157,7 @@ fn under_pressure_the_newest_is_next_and_who_waited_longer_than_the_target_is_re
 fn a_slot_never_finds_the_queue_empty_because_of_a_refusal() {
     let mut script = newest_first();
     assert!(script.comes(200));
-    // Long over the target, but nobody came since.
+    // Long over the target, but no caller arrived since.
     script.pass(90 * MS);
     assert_eq!(script.starts(), Some(200));
 }
@@ -198,7 +198,7 @@ fn pressure_ends_when_clearly_fewer_come_than_are_started() {
 #[test]
 fn pressure_ends_after_a_second_in_which_fewer_came_than_can_be_started() {
     let mut script = newest_first();
-    // Always one waits; 80 of 100 a second come.
+    // One caller always waits; 80 of 100 a second arrive.
     assert!(script.comes(0));
     let mut ended = None;
     for n in 1..200 {

@@ -3,7 +3,7 @@ use tokio::time::Instant;
 use crate::Limit;
 use crate::auto::Auto;
 
-/// The limit, and where it comes from.
+/// The limit, and its source.
 #[derive(Debug)]
 pub(super) enum Ceiling {
     Fixed(usize),
@@ -25,8 +25,8 @@ impl Ceiling {
         }
     }
 
-    /// The same, but for a measurement of what work takes without load. What was given up before
-    /// that counts against this one alone.
+    /// The same, except during a measurement of the latency without load. Work that was cancelled
+    /// before that counts against this one only.
     pub(super) fn found(&self) -> usize {
         match self {
             Self::Fixed(limit) => *limit,

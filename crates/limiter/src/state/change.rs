@@ -1,4 +1,4 @@
-//! Other options for a limiter at work.
+//! Changes the options of a working limiter.
 
 use tokio::time::Instant;
 
@@ -8,8 +8,8 @@ use crate::options::LONGEST;
 use crate::{BreakerOptions, Limit, Options};
 
 impl<T> State<T> {
-    /// Behaves as the options say from now on. Whoever waits is to be looked at again by the
-    /// caller ([`next`](Self::next)): there may be room.
+    /// Uses these options from now on. The caller then has to call [`next`](Self::next) for the
+    /// waiters: there may be room.
     pub(crate) fn set_options(
         &mut self,
         now: Instant,
@@ -25,7 +25,7 @@ impl<T> State<T> {
         self.set_limit(now, options.limit, effects);
     }
 
-    /// Another limit. Who can no longer be started in time is refused: the newest.
+    /// Sets another limit. The newest that can no longer be started in time are refused.
     pub(crate) fn set_limit(&mut self, now: Instant, limit: Limit, effects: &mut Effects<T>) {
         match (&mut self.ceiling, limit) {
             (Ceiling::Auto(auto), Limit::Auto { most }) => auto.set_most(most),

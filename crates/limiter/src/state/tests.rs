@@ -42,7 +42,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What happens to each piece of work, told by the state's answers alone.
+/// The result of each piece of work, taken only from the state's answers.
 struct Model {
     state: State<u32>,
     now: Instant,
@@ -51,7 +51,7 @@ struct Model {
     next: u32,
     waiting: BTreeMap<u32, u64>,
     running: BTreeMap<u32, (Slot, bool, bool)>,
-    /// Started, refused or gone: once each.
+    /// Started, refused or dropped: once each.
     done: BTreeSet<u32>,
     probes: usize,
 }
@@ -174,7 +174,7 @@ impl Model {
         assert_eq!(stats.queued, self.waiting.len());
         assert_eq!(stats.limit, self.limit);
         assert!(stats.queued <= self.max_queue);
-        // Whoever waits does so because all slots are taken, or the breaker closes.
+        // A caller waits only because all slots are taken, or the breaker closes.
         assert!(
             stats.queued == 0
                 || stats.in_use >= self.limit
@@ -185,7 +185,7 @@ impl Model {
         assert_eq!(self.done.len() + self.waiting.len(), self.next as usize);
     }
 
-    /// Everything ends: all slots come back, and nobody is forgotten.
+    /// Everything ends: all slots are returned, and no waiter is forgotten.
     fn end(mut self) {
         while let Some(which) = self.running.keys().next().copied() {
             let at = self.running.keys().position(|item| *item == which);
@@ -285,7 +285,7 @@ fn one_probe_runs_beyond_a_limit_that_is_held_by_work_that_was_given_up() {
     for slot in &slots {
         state.give_up(now, slot, true, &mut effects);
     }
-    // It opens, and tells the one who waits.
+    // It opens, and refuses the waiter.
     assert!(matches!(effects.refused[..], [(7, Refused::Open { .. })]));
     now += Duration::from_secs(1);
     let probe = started(&state.arrive(now, || 3, &mut effects));
@@ -296,7 +296,7 @@ fn one_probe_runs_beyond_a_limit_that_is_held_by_work_that_was_given_up() {
         Arrived::Refused(Refused::Open { .. })
     ));
     state.release(now, &probe, false, Outcome::Succeeded, &mut effects);
-    // While it closes, one after the other runs beside what was given up.
+    // While it closes, one after the other runs beside cancelled work.
     let next = started(&state.arrive(now, || 5, &mut effects));
     assert!(matches!(
         state.arrive(now, || 6, &mut effects),

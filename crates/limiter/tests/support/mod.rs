@@ -17,15 +17,16 @@ pub(crate) const MS: Duration = Duration::from_millis(1);
 /// How the origin behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mode {
-    /// Each piece of work takes so long in its slot.
+    /// Each piece of work takes that long in its slot.
     Takes(Duration),
-    /// As `Takes`, multiplied by what is beyond so many in the slots.
+    /// Like `Takes`, multiplied by the excess over this many in the slots.
     Strained { alone: Duration, beyond: usize },
     /// Answers nothing until the mode changes.
     Hangs,
-    /// Answers what came during it never, nor works on it any more once the mode has changed.
+    /// Never answers work that arrived during it, nor continues that work once the mode has
+    /// changed.
     Loses,
-    /// Fails after so long in its slot.
+    /// Fails after that long in its slot.
     Fails(Duration),
     /// Fails at once, without a slot.
     Refuses,
@@ -52,7 +53,7 @@ struct Shared {
     working: AtomicUsize,
 }
 
-/// Counts what the origin has to do, waiting or not.
+/// Counts the origin's work, waiting or not.
 struct Inside(Arc<Shared>);
 
 impl Inside {
@@ -87,7 +88,7 @@ impl Origin {
         self.shared.mode.send_replace(mode);
     }
 
-    /// The most that it had to do at one time.
+    /// The most work that it had at the same time.
     pub(crate) fn most_inside(&self) -> usize {
         self.shared.most_inside.load(Ordering::Relaxed)
     }
@@ -110,7 +111,7 @@ impl Origin {
         }
     }
 
-    /// Pieces a second, with all slots busy all the time: what goodput is compared with.
+    /// Pieces a second, with all slots busy all the time: the reference for goodput.
     pub(crate) async fn capacity(&self, workers: usize) -> f64 {
         let begun = Instant::now();
         let tasks: Vec<_> = (0..workers)
@@ -164,7 +165,7 @@ async fn serve(shared: Arc<Shared>) -> Result<(), ()> {
     Ok(())
 }
 
-/// What one who came got, and when.
+/// The result of one caller, and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     pub(crate) came: Instant,
@@ -188,7 +189,7 @@ impl Seen {
     }
 }
 
-/// All that was seen.
+/// All results.
 pub(crate) struct Seens(pub(crate) Vec<Seen>);
 
 impl Seens {
@@ -196,7 +197,7 @@ impl Seens {
         self.0.iter().filter(move |seen| seen.got == got)
     }
 
-    /// Those who came between two times.
+    /// The callers that arrived between two times.
     pub(crate) fn came(&self, from: Instant, to: Instant) -> impl Iterator<Item = &Seen> {
         self.0
             .iter()
@@ -212,7 +213,7 @@ impl Seens {
         values as f64 / (to - from).as_secs_f64()
     }
 
-    /// The share `q` of those who got this took at most so long.
+    /// The share `q` of the callers with this result took at most this long.
     pub(crate) fn quantile(&self, got: &[Got], q: f64) -> Duration {
         let mut took: Vec<_> = self
             .0
@@ -222,7 +223,7 @@ impl Seens {
             .collect();
         took.sort_unstable();
         let beyond = took.len() as f64 * (1.0 - q);
-        // The first that leaves at most so many behind it.
+        // The first after which at most this many arrive.
         (0..took.len())
             .find(|at| (took.len() - 1 - at) as f64 <= beyond)
             .map_or(Duration::ZERO, |at| took[at])

@@ -28,7 +28,7 @@ fn key(i: u64) -> String {
 }
 
 impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
-    /// Every account agrees with what is there.
+    /// All accounts agree with the entries.
     fn audit(&self) {
         let mut sum = 0;
         for shard in &self.shards {
@@ -48,7 +48,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> Cache<K, V, S> {
 fn is_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Cache<Bytes, Bytes>>();
-    // Lookups do not run side by side in a shard, so values need not be `Sync`.
+    // Lookups do not run concurrently in a shard, so values need not be `Sync`.
     shared::<Cache<Bytes, std::cell::Cell<u8>>>();
 }
 
@@ -68,7 +68,8 @@ fn keys_are_found_by_their_borrowed_form() {
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn the_overhead_is_known() {
-    // Node 8 + 88 + 16 in a block of 128, a slot of 39, and twice 16 for the blocks of key and value.
+    // Node 8 + 88 + 16 in a block of 128, a slot of 39, and twice 16 for the blocks of key and
+    // value.
     assert_eq!(Cache::<Bytes, Bytes>::ENTRY_OVERHEAD, 199);
     // Numbers own no blocks: node 8 + 40 + 16 in a block of 80.
     assert_eq!(Cache::<u64, u64>::ENTRY_OVERHEAD, 119);

@@ -1,4 +1,4 @@
-//! What an answer tells, and what is passed on of it.
+//! Reads an answer, and selects the parts that are passed on.
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use object_store::client::{HttpError, HttpResponse, HttpResponseBody};
 use super::body::Patient;
 use crate::seen::Head;
 
-/// The most that is read of a body that is no object, in bytes: an error, or credentials. What is
-/// over it is cut off.
+/// The most bytes that are read of a body that is not an object: an error, or credentials. The
+/// rest is cut off.
 const MAX_SHORT: usize = 256 << 10;
 /// The longest word for an error, in bytes.
 const MAX_CODE: usize = 64;
 
-/// What is read of a body.
+/// Which part of a body is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kept {
     All,
     Short,
 }
 
-/// Makes the store's answer of the service's. A body that is no object's is read here, so that it
-/// is bounded.
+/// Converts the service's answer to the store's. A body that is not an object is read here, so
+/// that it is bounded.
 pub(super) async fn fit(
     answer: http::Response<Incoming>,
     kept: Kept,
@@ -68,7 +68,7 @@ async fn read_start(mut body: Patient) -> Result<Bytes, HttpError> {
     Ok(start.freeze())
 }
 
-/// The store fails for a whole object where one of these is not ASCII, whoever reads it.
+/// The store fails for a whole object if one of these is not ASCII, even if it is not read.
 fn drop_what_the_store_cannot_read(headers: &mut HeaderMap) {
     headers.remove(CONTENT_DISPOSITION);
     headers.remove(CONTENT_LANGUAGE);

@@ -1,4 +1,4 @@
-//! A body that must keep coming.
+//! A body with a timeout for each piece.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,8 +9,8 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use object_store::client::{HttpError, HttpErrorKind};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A body that fails where its next piece does not come in time. The time that its reader takes
-/// does not count.
+/// A body that fails if its next piece does not arrive in time. Its reader's own time does not
+/// count.
 pub(super) struct Patient {
     body: Incoming,
     patience: Duration,
@@ -49,7 +49,7 @@ impl Body for Patient {
         }
         if !this.waits {
             this.waits = true;
-            // One that overflows has no end.
+            // A deadline that overflows never passes.
             if let Some(deadline) = Instant::now().checked_add(this.patience) {
                 this.wait.as_mut().reset(deadline);
             }

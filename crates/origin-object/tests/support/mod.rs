@@ -31,7 +31,7 @@ pub(crate) const BUCKET: &str = "bucket";
 pub(crate) const ID: &str = "AKIDTESTTESTTEST";
 pub(crate) const SECRET: &str = "hunter2-hunter2-hunter2";
 
-/// How long a test waits for what must come.
+/// How long a test waits for an expected result.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What becomes of a request.
@@ -40,11 +40,11 @@ pub(crate) enum Act {
     Serve,
     /// Answers so, with a code for the error; with an empty one as a web server that is no store.
     Status(u16, &'static str),
-    /// Breaks the connection off after so many bytes of the body.
+    /// Breaks the connection off after that many bytes of the body.
     Cut(usize),
     /// Never answers.
     Silent,
-    /// Says no more after so many bytes of the body.
+    /// Sends nothing more after that many bytes of the body.
     SilentAfter(usize),
     /// Puts another object in the place of the one asked for, and serves that.
     Replace(Vec<u8>),
@@ -157,7 +157,7 @@ impl Server {
         self.state.asked.lock().unwrap().clone()
     }
 
-    /// The most requests that were answered at one time.
+    /// The most requests that were answered concurrently.
     pub(crate) fn most_under_way(&self) -> usize {
         self.state.most_under_way.load(SeqCst)
     }

@@ -1,4 +1,4 @@
-//! A connection to MySQL or MariaDB, and what its errors mean.
+//! A connection to MySQL or MariaDB, and the meaning of its errors.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _};
 use crate::server::place::{Known, Place, cache_capacity, wrong};
 use crate::server::{Kind, ServerOptions, Session};
 
-/// What a URL may say beside the place.
+/// The parameters that a URL may have.
 const KNOWN: &[Known] = &[
     ("ssl-mode", &["sslmode"]),
     ("ssl-ca", &["sslca"]),
@@ -66,7 +66,7 @@ pub(super) fn address(url: &str, options: &ServerOptions) -> Result<MySqlConnect
         address = address.statement_cache_capacity(capacity);
     }
     address = with_certificates(address, &place, options)?;
-    // The query means what it means in the server's own mode.
+    // The query has the meaning of the server's own mode.
     let address = address.pipes_as_concat(false).no_engine_substitution(false);
     Ok(address.disable_statement_logging())
 }
@@ -75,7 +75,7 @@ fn is_word(b: u8, others: &[u8]) -> bool {
     b.is_ascii_alphanumeric() || b == b'_' || others.contains(&b)
 }
 
-/// Whom the server's certificate may be from, and the client's.
+/// The authorities of the server's certificate, and the client's certificate.
 fn with_certificates(
     mut address: MySqlConnectOptions,
     place: &Place,
@@ -134,8 +134,8 @@ pub(super) async fn limit(
     connection: &mut MySqlConnection,
     statement_timeout: Duration,
 ) -> Result<(), sqlx::Error> {
-    // Comments that one kind of server reads each: MariaDB's variable, and MySQL's. MariaDB skips
-    // those for MySQL 5.7 and later.
+    // Each comment is read by one kind of server: MariaDB's variable, and MySQL's. MariaDB skips
+    // comments for MySQL 5.7 and later.
     let (seconds, millis) = (
         statement_timeout.as_secs_f64(),
         statement_timeout.as_millis(),
@@ -150,7 +150,7 @@ pub(super) async fn limit(
     Ok(())
 }
 
-/// The server sees that a connection is closed when it writes to it, after the statement.
+/// The server notices a closed connection only when it writes to it, after the statement.
 pub(super) fn ends_when_closed(_: &MySqlConnection) -> Option<Duration> {
     None
 }
@@ -174,29 +174,31 @@ pub(super) fn code(error: &dyn DatabaseError) -> String {
     )
 }
 
-/// By the error's number, and where that tells nothing its SQLSTATE.
+/// By the error's number, and if that is unknown by its SQLSTATE.
 pub(super) fn kind(error: &dyn DatabaseError) -> Kind {
     match number(error) {
         // max_statement_time (MariaDB), max_execution_time (MySQL), the wait for a lock.
         Some(1969 | 3024 | 1205) => Kind::TimedOut,
         // Too many connections, of all users or of this one.
         Some(1040 | 1203 | 1226) => Kind::Busy,
-        // The server shuts down, the connection was killed or timed out; a statement that was
-        // prepared is gone, or fits the tables no more.
+        // The server is shutting down, or the connection was killed or timed out; a prepared
+        // statement is missing, or no longer fits the tables.
         Some(1053 | 1927 | 4031 | 1243 | 1615) => Kind::Broken,
-        // Collations that cannot be compared; text in no character set; values, times and UUIDs
-        // that are none; text that another character set lacks; a value that a function does not take.
+        // Collations that cannot be compared; text that is invalid in its character set; invalid
+        // values, times and UUIDs; text that another character set lacks; a value that a function
+        // does not accept.
         Some(1267 | 1270 | 1271 | 1300 | 1366 | 1411 | 1525 | 3854 | 3988) => Kind::Key,
-        // Regular expressions; and syntax, which was checked, and so is that of a text search.
+        // Regular expressions; and syntax errors, which must be those of a text search, since the
+        // query's own syntax was checked.
         Some(1139 | 3685..=3700 | 1064) => Kind::Key,
-        // Tables, columns, functions, views and rights that are missing; a write in a session for
-        // reading only.
+        // Missing tables, columns, functions, views and privileges; a write in a read-only
+        // session.
         Some(1044..=1046 | 1049 | 1051 | 1054 | 1109 | 1142 | 1143 | 1146 | 1227 | 1290 | 1305)
         | Some(1356 | 1370 | 1449 | 1698 | 1792) => Kind::All,
         _ => match error.code().as_deref().and_then(|code| code.get(..2)) {
             Some("08") => Kind::Broken,
             Some("22") => Kind::Key,
-            // Cardinality, constraints, and what functions signal.
+            // Cardinality, constraints, and errors that functions signal.
             Some("21" | "23" | "45") => Kind::Data,
             _ => Kind::Other,
         },

@@ -1,4 +1,4 @@
-//! The query for MySQL and MariaDB: what is checked of it, and how it is asked.
+//! The query for MySQL and MariaDB: its checks and its statements.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -26,7 +26,7 @@ pub(crate) struct Lookup {
     wrapped: Wrapped,
     /// The statements for 1, 2, 4… keys, each made when it is first needed.
     statements: [OnceLock<SqlStr>; SIZES],
-    /// The same for any type of value, for when it has become another one.
+    /// The same for any type of value, for when the type has changed.
     careful: [OnceLock<SqlStr>; SIZES],
     has_changed: AtomicBool,
     key_type: KeyType,
@@ -153,8 +153,8 @@ impl Lookup {
         room: u64,
         has_changed: bool,
     ) -> Result<Vec<MySqlRow>, sqlx::Error> {
-        // Few sizes of statements, so that each connection has few to keep. What is over is asked
-        // for the key NULL, which equals none.
+        // There are few sizes of statements, so that each connection keeps few. The rest of the
+        // places get the key NULL, which equals no key.
         let size = keys.len().next_power_of_two();
         let mut query = sqlx::query::<MySql>(self.statement(size, has_changed));
         for at in 0..size {
@@ -183,8 +183,8 @@ impl Lookup {
     }
 }
 
-/// What the wrapped statements return: which key, whether the value is `NULL`, its length, the
-/// value, the seconds, whether the value's type is one of bytes.
+/// What the wrapped statements return: the key's number, whether the value is `NULL`, its length,
+/// the value, the seconds, whether the value's type is binary.
 fn row(row: &MySqlRow, room: u64) -> Result<Row, sqlx::Error> {
     let of: i64 = row.try_get_unchecked(0)?;
     let is_null: i64 = row.try_get_unchecked(1)?;
@@ -205,7 +205,7 @@ fn is_binary(row: &MySqlRow) -> Result<bool, sqlx::Error> {
     Ok(is_binary == Some(1))
 }
 
-/// How a query is wrapped, by its columns.
+/// How a query is wrapped, depending on its columns.
 #[derive(Debug)]
 struct Wrapped {
     query: String,
@@ -220,7 +220,7 @@ const BINARY: &str = "CAST(gaggle_value AS BINARY)";
 const TEXT: &str = "CONVERT(gaggle_value USING utf8mb4)";
 /// Bits, which would be bytes.
 const NUMBER: &str = "CAST(gaggle_value + 0 AS CHAR)";
-/// Where nothing is known. It takes the server five times as long.
+/// For an unknown type. It takes the server five times as long.
 const ANYTHING: &str = "CAST(IF(CHARSET(gaggle_value) = 'binary', CAST(gaggle_value AS BINARY), \
                         CONVERT(gaggle_value USING utf8mb4)) AS BINARY)";
 
@@ -260,24 +260,24 @@ impl Wrapped {
         Ok(wrapped)
     }
 
-    /// The character set of the value, if the server can tell it. The type that the driver is told
-    /// does not: a text that is compared byte by byte looks like bytes there.
+    /// The character set of the value, if the server can report it. The type that the driver gets
+    /// does not show it: a text with a binary collation looks like bytes there.
     async fn charset(&self, connection: &mut MySqlConnection) -> Option<String> {
         let Self { query, names, .. } = self;
-        // A maximum, so that there is a row even if the query brings none.
+        // A maximum, so that there is a row even if the query returns none.
         let text = format!(
             "WITH gaggle_row({names}) AS (\n{query}\n) SELECT CHARSET(MAX(gaggle_value)) FROM gaggle_row"
         );
         let asked = sqlx::query_scalar(sql(text)).bind("");
-        // What is wrong with the query shows when it is tried.
+        // An error in the query shows when it is tried.
         asked.fetch_one(connection).await.ok()
     }
 
-    /// Whether the server writes what the query brings into a temporary table before it takes the
-    /// first row of it. A statement of many such tables is slow, and has crashed MariaDB 10.11.
+    /// Whether the server writes the result of the query into a temporary table before it reads
+    /// the first row. A statement of many such tables is slow, and has crashed MariaDB 10.11.
     async fn is_materialised(&self, connection: &mut MySqlConnection) -> bool {
         let text = sql(format!("EXPLAIN {}", self.statement(2, self.value)));
-        // The server tries functions of the key when it explains, and not all take an empty one.
+        // The server evaluates functions of the key for EXPLAIN, and not all accept an empty one.
         for key in [
             "",
             "0",
@@ -298,7 +298,7 @@ impl Wrapped {
         true
     }
 
-    /// Whether the type of a value is none that it is wrapped for.
+    /// Whether a value has another type than the query is wrapped for.
     fn is_other(&self, is_binary: Option<bool>) -> bool {
         match self.value {
             BINARY => is_binary == Some(false),
@@ -307,9 +307,9 @@ impl Wrapped {
         }
     }
 
-    /// The statement for so many keys. Its parameters are for each of them the most bytes that its
+    /// The statement for that many keys. Its parameters are, for each key, the most bytes that its
     /// value may have, and the key. The line break ends a comment on the query's last line. Each
-    /// subselect has a `WITH` of its own, to name the columns: MariaDB takes 64 in one clause.
+    /// subselect has a `WITH` of its own, to name the columns: MariaDB accepts 64 in one clause.
     fn statement(&self, keys: usize, value: &str) -> String {
         let Self {
             query,

@@ -1,4 +1,4 @@
-//! A connection to PostgreSQL, and what its errors mean.
+//! A connection to PostgreSQL, and the meaning of its errors.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _};
 use crate::server::place::{Known, Place, cache_capacity, wrong};
 use crate::server::{Kind, ServerOptions, Session};
 
-/// How often a server looks whether the client of a running statement is still there.
+/// How often a server checks whether the client of a running statement is still connected.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
-/// The first release that does: 14.
+/// The first release that does so: 14.
 const LOOKS_SINCE: u32 = 140_000;
 
-/// What a URL may say beside the place.
+/// The parameters that a URL may have.
 const KNOWN: &[Known] = &[
     ("sslmode", &["ssl-mode"]),
     ("sslrootcert", &["ssl-root-cert", "ssl-ca"]),
@@ -29,7 +29,7 @@ const KNOWN: &[Known] = &[
 
 const SSL_MODES: &str = "disable, allow, prefer, require, verify-ca or verify-full";
 
-/// Each field is set here, as the driver takes those that are not from the environment.
+/// Each field is set here, since the driver takes unset ones from the environment.
 pub(super) fn address(url: &str, options: &ServerOptions) -> Result<PgConnectOptions, String> {
     let place = Place::read(url, KNOWN)?;
     let ssl_mode = place.parsed("sslmode", SSL_MODES, |mode| mode.parse().ok())?;
@@ -39,9 +39,9 @@ pub(super) fn address(url: &str, options: &ServerOptions) -> Result<PgConnectOpt
         .host(&place.host)
         .port(place.port.unwrap_or(5432))
         .username(&place.user)
-        // None and an empty one are the same to the server.
+        // The server treats no password and an empty one alike.
         .password(password.unwrap_or_default())
-        // What the server takes where none is named.
+        // The server's default if none is named.
         .database(place.database.as_deref().unwrap_or(&place.user))
         .ssl_mode(ssl_mode)
         .application_name(place.parameter("application_name").unwrap_or("gaggle"));
@@ -60,7 +60,7 @@ pub(super) fn address(url: &str, options: &ServerOptions) -> Result<PgConnectOpt
     Ok(with_settings(address, &place)?.disable_statement_logging())
 }
 
-/// Whom the server's certificate may be from.
+/// The authorities of the server's certificate.
 fn with_authorities(
     address: PgConnectOptions,
     place: &Place,
@@ -81,7 +81,7 @@ fn with_authorities(
         (Some(file), ..) => address.ssl_root_cert(file),
         (_, Some(pem), _) => address.ssl_root_cert_from_pem(pem.clone()),
         (.., Some(file)) => address.ssl_root_cert(file),
-        // None, in place of what PGSSLROOTCERT names.
+        // None, in place of the file that PGSSLROOTCERT names.
         _ => address.ssl_root_cert_from_pem(Vec::new()),
     })
 }
@@ -93,7 +93,7 @@ fn with_certificate(address: PgConnectOptions, place: &Place) -> Result<PgConnec
             Ok(address.ssl_client_cert(certificate).ssl_client_key(key))
         }
         (None, None) => {
-            // The driver has taken what they name, and cannot be told to drop it.
+            // The driver has read these variables, and cannot be made to drop them.
             for name in ["PGSSLCERT", "PGSSLKEY"] {
                 if std::env::var_os(name).is_some() {
                     return Err(ambient(name));
@@ -129,7 +129,7 @@ fn with_settings(address: PgConnectOptions, place: &Place) -> Result<PgConnectOp
             settings.push(setting.ok_or_else(|| wrong("options", "settings as -c name=value"))?);
         }
     }
-    // These are of the options.
+    // The options set these.
     if settings.iter().any(|(name, _)| {
         ["statement_timeout", "client_encoding"].contains(&name.to_ascii_lowercase().as_str())
     }) {
@@ -154,7 +154,7 @@ pub(super) async fn connect(
         Some(password) => address.clone().password(password).connect().await?,
         None => address.connect().await?,
     };
-    // By statements, not when connecting: a pooler in between may refuse what it does not know.
+    // By statements, not when connecting: a pooler in between may refuse unknown settings.
     let timeout = session.statement_timeout.as_millis();
     let mut set = format!("SET statement_timeout = {timeout}");
     if session.read_only {
@@ -183,7 +183,7 @@ pub(super) async fn limit(
     Ok(())
 }
 
-/// Whether the server looks if the client of a running statement is still there.
+/// Whether the server checks that the client of a running statement is still connected.
 fn looks(connection: &PgConnection) -> bool {
     connection
         .server_version_num()
@@ -209,29 +209,29 @@ pub(super) fn code(error: &dyn DatabaseError) -> String {
 pub(super) fn kind(error: &dyn DatabaseError) -> Kind {
     let code = error.code().unwrap_or_default();
     let told = error.try_downcast_ref::<PgDatabaseError>();
-    // What the statement's text is blamed for has a place in it. It is checked by the time that it
-    // runs, so that other errors of syntax are those of a key that is read as a pattern, a search…
+    // An error about the statement's text has a position in it. The statement is checked before it
+    // runs, so other syntax errors are those of a key that is read as a pattern, a search…
     let in_statement = told.is_some_and(|error| error.position().is_some());
     let of_plan = told.and_then(PgDatabaseError::routine) == Some("RevalidateCachedQuery");
     match code.as_ref() {
-        // The statement timeout, and somebody's cancelling it.
+        // The statement timeout, or a cancel by another session.
         "57014" => Kind::TimedOut,
         "53300" => Kind::Busy,
-        // The server shuts down, has crashed, or starts; the session timed out.
+        // The server is shutting down, has crashed, or is starting; the session timed out.
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Kind::Broken,
-        // What the connection has prepared fits the tables no more, or is gone.
+        // A prepared statement no longer fits the tables, or is missing.
         "0A000" if of_plan => Kind::Broken,
         "26000" => Kind::Broken,
-        // A parameter as the driver sends it, whatever the key.
+        // The format of a parameter from the driver, whatever the key.
         "22P03" => Kind::All,
         "42501" => Kind::All,
-        // Syntax, a name that is none, a name that is too long.
+        // Syntax, an invalid name, a name that is too long.
         "42601" | "42602" | "42622" if !in_statement => Kind::Key,
         code => match code.get(..2) {
             Some("08") => Kind::Broken,
             // Data that cannot be cast or computed with; a limit such as that of nesting.
             Some("22" | "54") => Kind::Key,
-            // Cardinality, constraints, and what functions raise.
+            // Cardinality, constraints, and errors that functions raise.
             Some("21" | "23" | "2F" | "38" | "39" | "P0") => Kind::Data,
             Some("0A" | "42") if in_statement => Kind::All,
             // The user, the database, the transaction, resources, the operator, the system.

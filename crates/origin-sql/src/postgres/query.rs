@@ -1,4 +1,4 @@
-//! The query for PostgreSQL: what is checked of it, and how it is asked.
+//! The query for PostgreSQL: its checks and its statements.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::server::{Dialect, Kind, Row, ServerOptions, Session, Unusable};
 pub(crate) struct Lookup {
     text: Statements,
     bytes: Statements,
-    /// Which of them is asked: the type that the value had last.
+    /// Which of them is used: the type that the value had last.
     is_bytes: AtomicBool,
     key_type: KeyType,
     max_batch: usize,
@@ -116,7 +116,7 @@ impl Dialect for Lookup {
             let fetched = self.fetch(connection, keys, room, as_bytes).await;
             let is_bytes = match &fetched {
                 Ok(rows) => rows.first().map_or(as_bytes, brings_bytes),
-                // What was bytes has become a type that has no length.
+                // The value was bytes and has become a type without a length.
                 Err(error) => as_bytes && !has_no_function(error),
             };
             if is_bytes == as_bytes {
@@ -176,7 +176,7 @@ impl Lookup {
     }
 }
 
-/// Whether the value is bytes by now. The statement may have been made for text.
+/// Whether the value is bytes now. The statement may have been made for text.
 fn brings_bytes(row: &PgRow) -> bool {
     row.column(VALUE).type_info().name() == "BYTEA"
 }
@@ -189,8 +189,9 @@ fn has_no_function(error: &sqlx::Error) -> bool {
 /// The column that has the value's own type, and is always `NULL`.
 const VALUE: usize = 4;
 
-/// What the wrapped statements return: which key, the length, the value, the seconds, and the
-/// value's type. If that changes, the server refuses to run what was prepared before.
+/// What the wrapped statements return: the key's number, the length, the value, the seconds, and
+/// the value's type. If the type changes, the server refuses to run the earlier prepared
+/// statement.
 fn row(row: &PgRow) -> Result<Row, sqlx::Error> {
     let of: i64 = row.try_get(0)?;
     let len: Option<i64> = row.try_get(1)?;
@@ -213,10 +214,10 @@ fn row(row: &PgRow) -> Result<Row, sqlx::Error> {
 
 const BYTES: &str = "gaggle_value";
 
-/// How a query is wrapped, by its columns.
+/// How a query is wrapped, depending on its columns.
 #[derive(Clone, Copy)]
 struct Wrapped {
-    /// The value as bytes, or as text that comes as UTF-8.
+    /// The value as bytes, or as text in UTF-8.
     value: &'static str,
     seconds: &'static str,
     names: &'static str,
@@ -247,7 +248,7 @@ impl Wrapped {
     }
 
     /// The first row of a query, with its value as `v`. The limit keeps the planner from computing
-    /// `v` wherever it is named. The line break ends a comment on the query's last line.
+    /// `v` each time it is named. The line break ends a comment on the query's last line.
     fn first(&self, query: &str) -> String {
         let Self {
             value,

@@ -1,4 +1,4 @@
-//! A statement, and what becomes of its connection.
+//! A statement, and the fate of its connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,16 +12,17 @@ use super::pool::Lease;
 use super::reserved::Reserved;
 use super::{Dialect, Kind, Row};
 
-/// How much longer than the server's own limit a statement is waited for.
+/// How much longer than the server's own limit the client waits for a statement.
 const BEYOND: Duration = Duration::from_secs(2);
-/// How long a statement that nobody waits for may go on: its connection is then still of use.
+/// How long a statement without a waiter may continue, so that its connection can be used again.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What a statement was to bring, and the bytes reserved for it.
+/// The rows of a statement, and the bytes reserved for them.
 pub(super) type Answer = (Result<Vec<Row>, Trouble>, Option<Reserved>);
 
-/// Runs a statement in a task of its own, so that its connection is never given back in the middle
-/// of it: whoever waits may leave. The reserved bytes stay reserved until the statement has ended.
+/// Runs a statement in a task of its own, so that its connection is never returned in the middle
+/// of it, even if the load is dropped. The reserved bytes stay reserved until the statement has
+/// ended.
 pub(super) async fn look_up<D: Dialect>(
     lease: Lease<D>,
     lookup: Arc<D>,
@@ -77,12 +78,12 @@ async fn run<D: Dialect>(
             Err(Trouble::TooLong(waited))
         }
     };
-    // Nobody may wait any more; the connection has been cared for.
+    // The load may have been dropped; the connection has been returned or closed.
     let _ = answering.send((outcome, reserved));
 }
 
-/// Waits until nobody waits for the answer, where the server can be made to end the statement by
-/// closing its connection: within which time it does.
+/// Waits until the load is dropped, if closing the connection makes the server end the statement;
+/// returns the time within which it does.
 async fn abandoned(
     answering: &mut oneshot::Sender<Answer>,
     ends_when_closed: Option<Duration>,

@@ -12,23 +12,23 @@ use super::parts::Parts;
 use super::reserved::Reserved;
 use super::{Dialect, Kind, Remote};
 
-/// The most bytes of values that one statement may bring, over all its keys.
+/// The most bytes of values that one statement may return, over all its keys.
 const IN_BATCH: u64 = 8 << 20;
 
-/// After how many failures that may concern a key or all of them they are taken to concern all. One
-/// odd key of 1,024 causes 11.
+/// After how many failures that may be about one key or about all, they count as about all. One
+/// bad key of 1,024 causes 11.
 const MOST_ODDITIES: usize = 24;
 
 type Outcome = Result<Loaded, OriginError>;
 
-/// Several loads under way.
+/// Several loads in progress.
 struct Batch<'a> {
     loads: &'a [Load<'a>],
-    /// Of those keys that can be asked for, which load each is of.
+    /// The load of each valid key.
     of: Vec<usize>,
     keys: Vec<Key>,
     outcomes: Vec<Option<Outcome>>,
-    /// Rows whose values have not come, or have come when there was no room for them.
+    /// Rows whose values have not arrived, or arrived when there was no room for them.
     left: Vec<(usize, Row)>,
     reserved: Reserved,
 }
@@ -61,7 +61,7 @@ impl<D: Dialect> Remote<D> {
                 Err(unanswered) => unanswered,
             };
             let concerns_all = match unanswered.kind {
-                // Some key or some row is at fault: the others are found without it.
+                // Some key or row is at fault: the others are looked up without it.
                 Kind::Data | Kind::Key | Kind::TimedOut => false,
                 // Perhaps.
                 Kind::Other | Kind::Unusable => {
@@ -127,7 +127,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The longest value that may come for each of these keys.
+    /// The longest value that may be returned for each of these keys.
     fn room(&self, range: &Range<usize>) -> u64 {
         let limits = self.of[range.clone()].iter();
         let limit = limits.map(|of| self.loads[*of].max_value).min();
@@ -142,7 +142,7 @@ impl<'a> Batch<'a> {
             self.set(self.of[at], Ok(Loaded::absent()));
         }
         for mut row in rows {
-            // A row of none of these keys fills a statement up.
+            // A row for none of these keys is padding of the statement.
             let Some(of) = range
                 .clone()
                 .nth(row.of)

@@ -1,4 +1,4 @@
-//! In what the databases differ.
+//! The differences between the databases.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use crate::KeyType;
 
 use super::ServerOptions;
 
-/// What a statement brings for one key.
+/// The result of a statement for one key.
 #[derive(Debug)]
 pub(crate) struct Row {
     /// Which of the keys it is for.
     pub(crate) of: usize,
-    /// The bytes of the value, whether or not it has come; `None` where it is `NULL`.
+    /// The length of the value, whether or not it was returned; `None` if it is `NULL`.
     pub(crate) len: Option<u64>,
-    /// The value, where it is no longer than was allowed.
+    /// The value, if it is within the limit.
     pub(crate) value: Option<Bytes>,
     /// For how many seconds it is fresh, if the query says so.
     pub(crate) seconds: Option<f64>,
-    /// Whether the server could not bring the value, though it was allowed to.
+    /// Whether the server could not return the value, although it is within the limit.
     pub(crate) unreadable: bool,
 }
 
-/// What each connection is set to.
+/// The settings of each connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Session {
     pub(crate) connect_timeout: Duration,
@@ -34,29 +34,29 @@ pub(crate) struct Session {
     pub(crate) read_only: bool,
 }
 
-/// What an error of the database means for those that wait.
+/// The meaning of a database error for the waiting loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The connection is of no use any more.
+    /// The connection can no longer be used.
     Broken,
-    /// The server ended the statement as it took too long.
+    /// The server ended the statement since it took too long.
     TimedOut,
-    /// The server takes no more connections.
+    /// The server accepts no more connections.
     Busy,
-    /// Something is wrong with what a row holds. The text may tell keys and values.
+    /// The data of a row is at fault. The text may contain keys and values.
     Data,
-    /// The key is of a form that the query cannot use. The text tells the key.
+    /// The key has a form that the query cannot use. The text contains the key.
     Key,
-    /// What came is not what was asked for.
+    /// The result is not the requested one.
     Unusable,
-    /// Something is wrong with the statement, or with the server: it concerns all keys. The text
-    /// tells names of the statement.
+    /// The statement or the server is at fault, which affects all keys. The text contains names of
+    /// the statement.
     All,
-    /// Anything else. It may concern one key alone, and the text may tell it.
+    /// Any other error. It may be about one key only, and the text may contain it.
     Other,
 }
 
-/// Why a query cannot be used, or could not be looked at.
+/// Why a query cannot be used, or could not be checked.
 #[derive(Debug)]
 pub(crate) enum Unusable {
     Query(String),
@@ -72,7 +72,7 @@ impl From<String> for Unusable {
 /// A query that was checked, for one kind of database.
 pub(crate) trait Dialect: Send + Sync + Sized + 'static {
     type Connection: sqlx::Connection + Send + 'static;
-    /// To which server, as whom, with which certificates.
+    /// The server, the user, and the certificates.
     type Address: Send + Sync + 'static;
 
     /// Reads a URL. `Err` is why it cannot be used, without secrets.
@@ -103,10 +103,10 @@ pub(crate) trait Dialect: Send + Sync + Sized + 'static {
     /// How many keys a statement can look up.
     fn max_batch(&self) -> usize;
 
-    /// Looks one key up from now on, since several at once do not work.
+    /// From now on looks up one key at a time, since batches do not work.
     fn without_batches(&mut self);
 
-    /// Looks keys up in one statement: at most a row for each, with the value if it has at most
+    /// Looks up keys in one statement: at most a row for each, with the value if it has at most
     /// `room` bytes.
     fn look_up(
         &self,
@@ -115,15 +115,15 @@ pub(crate) trait Dialect: Send + Sync + Sized + 'static {
         room: u64,
     ) -> impl Future<Output = Result<Vec<Row>, sqlx::Error>> + Send;
 
-    /// What an error of the database means.
+    /// The meaning of a database error.
     fn kind(error: &dyn DatabaseError) -> Kind;
 
-    /// Whether the server refuses what is configured: the user, the password or the database.
+    /// Whether the server refuses the configuration: the user, the password or the database.
     fn refuses(error: &dyn DatabaseError) -> bool;
 
-    /// The numbers that an error is known by, for the log.
+    /// The codes of an error, for the log.
     fn code(error: &dyn DatabaseError) -> String;
 
-    /// How soon the server ends a statement whose connection is closed; `None` where it does not.
+    /// How soon the server ends a statement whose connection is closed; `None` if it does not.
     fn ends_when_closed(connection: &Self::Connection) -> Option<Duration>;
 }

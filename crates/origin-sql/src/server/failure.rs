@@ -7,14 +7,14 @@ use gaggle_group::{OriginError, OriginFault};
 use super::{Dialect, Kind};
 use crate::error::{Failure, said};
 
-/// Why a statement brought no rows.
+/// Why a statement returned no rows.
 #[derive(Debug)]
 pub(super) enum Trouble {
     /// No connection was free in time.
     AllInUse { waited: Duration, connections: u32 },
     /// No connection could be made.
     Unreachable(String),
-    /// No connection could be made, as what is configured for it is refused.
+    /// No connection could be made, since the server refuses the configuration.
     Refused(String),
     /// The statement failed.
     Failed(sqlx::Error),
@@ -25,7 +25,7 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    /// What it means for those that wait.
+    /// The meaning for the waiting loads.
     pub(super) fn kind<D: Dialect>(&self) -> Kind {
         match self {
             Self::AllInUse { .. } => Kind::Busy,
@@ -84,7 +84,7 @@ pub(super) fn failed(database: &str, reason: String) -> OriginError {
 pub(super) fn kind<D: Dialect>(error: &sqlx::Error) -> Kind {
     match error {
         sqlx::Error::Database(error) => D::kind(error.as_ref()),
-        // The driver cannot say in which state the connection is.
+        // The state of the connection is unknown.
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
@@ -94,7 +94,7 @@ pub(super) fn kind<D: Dialect>(error: &sqlx::Error) -> Kind {
     }
 }
 
-/// What the database said, without what it may say of keys and values.
+/// The database's text, without parts that may contain keys and values.
 pub(super) fn text<D: Dialect>(error: &sqlx::Error) -> String {
     let kind = kind::<D>(error);
     let (Kind::Data | Kind::Key | Kind::Other, Some(told)) = (kind, error.as_database_error())

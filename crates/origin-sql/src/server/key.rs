@@ -1,11 +1,11 @@
-//! Which keys a server can be asked for.
+//! Which keys can be requested from a server.
 
 use gaggle_group::{Key, OriginError, OriginFault};
 
 use super::failure::failed;
 use crate::KeyType;
 
-/// Whether a key can be bound; an error that is no failure of the database otherwise.
+/// Checks that a key can be bound; the error is not a failure of the database.
 pub(super) fn check(key: &Key, key_type: KeyType, database: &str) -> Result<(), OriginError> {
     let why = match key_type {
         KeyType::Blob => return Ok(()),

@@ -1,4 +1,4 @@
-//! Connecting for the first time, and checking the query.
+//! Connects for the first time, and checks the query.
 
 use std::sync::Arc;
 
@@ -53,14 +53,17 @@ async fn checked<D: Dialect>(
 ) -> Result<D, OpenError> {
     let leased = servers.lease_from_any(options.statement_timeout).await;
     let (mut lease, pool) = leased.map_err(|(trouble, database)| {
+        let database = database.to_owned();
         let reason = match trouble {
             Trouble::Unreachable(reason) => format!("it cannot be reached: {reason}"),
-            Trouble::Refused(reason) => reason,
-            Trouble::Failed(error) => said(&error),
+            Trouble::Refused(reason) => return OpenError::Open { database, reason },
+            Trouble::Failed(error) => {
+                let reason = said(&error);
+                return OpenError::Open { database, reason };
+            }
             other => format!("{other:?}"),
         };
-        let database = database.to_owned();
-        OpenError::Open { database, reason }
+        OpenError::Unavailable { database, reason }
     })?;
     let database = pool.name();
     let unusable = |reason: String| OpenError::Query {
@@ -75,7 +78,7 @@ async fn checked<D: Dialect>(
             Unusable::Query(reason) => reason,
             Unusable::Failed(error) => said(&error),
         })?;
-        // Some mistakes show only when a statement runs, such as a right that is not granted.
+        // Some mistakes show only when a statement runs, such as a missing privilege.
         if let Err(error) = tried(&lookup, connection, 1).await {
             return Err(said(&error));
         }
@@ -100,7 +103,8 @@ async fn checked<D: Dialect>(
     Ok(lookup)
 }
 
-/// Looks up so many empty keys: the text of an error tells no key. Where such keys are of no use to the query, nothing is known.
+/// Looks up that many empty keys, so that the text of an error contains no key. If the query
+/// cannot use empty keys, the result is unknown.
 async fn tried<D: Dialect>(
     lookup: &D,
     connection: &mut D::Connection,

@@ -1,4 +1,4 @@
-//! What a database behind a network is asked, and how.
+//! The options for database servers.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,48 +8,50 @@ use url::Url;
 
 use crate::KeyType;
 
-/// Which server to ask, what, and how: for PostgreSQL, MySQL and MariaDB.
+/// The server, the query, and the limits, for PostgreSQL, MySQL and MariaDB.
 #[derive(Clone)]
 pub struct ServerOptions {
     /// The server, the user and the database: `postgres://user:password@host:5432/database`, or
     /// `mysql://user:password@host:3306/database`. Characters of the password other than letters
-    /// and digits are percent-encoded. It is a secret, and shown without the user and the password.
+    /// and digits are percent-encoded. It is a secret, and is shown without the user and the
+    /// password.
     ///
-    /// Only the parameters that the crate's documentation lists can be given. Neither the driver's
-    /// environment variables nor `~/.pgpass` have a say.
+    /// Only the parameters that the crate's documentation lists can be given. The driver's
+    /// environment variables and `~/.pgpass` are not read.
     ///
-    /// TLS is asked for by `?sslmode=verify-full` (PostgreSQL) or `?ssl-mode=VERIFY_IDENTITY`
-    /// (MySQL, MariaDB). Without it TLS is used where the server offers it, and the certificate is
+    /// TLS is required by `?sslmode=verify-full` (PostgreSQL) or `?ssl-mode=VERIFY_IDENTITY`
+    /// (MySQL, MariaDB). Without it TLS is used if the server offers it, and the certificate is
     /// not verified.
     pub url: String,
     /// The password, in place of the one in the URLs, for one that comes from an environment
     /// variable. None.
     pub password: Option<String>,
     /// A file that holds the password, in place of the one in the URLs, of 64 KiB at most. It is
-    /// read for each new connection, so that a password that is changed there holds without a new
-    /// start. One line break at its end is not part of the password. None.
+    /// read for each new connection, so a changed password needs no restart. One line break at its
+    /// end is not part of the password. None.
     pub password_file: Option<PathBuf>,
-    /// Servers that hold copies of the database, as URLs like `url`. Loads go to these in turn; one
-    /// that cannot be reached is left alone for 5 s. Where none can be reached, `url` is asked.
+    /// Servers that hold copies of the database, as URLs like `url`. Loads go to these in turn;
+    /// one that cannot be reached is not used for 5 s. If none can be reached, `url` is used.
     /// None.
     ///
-    /// A replica may lag behind: a value that was removed from the cache because it has changed can
-    /// be loaded from a replica as it was before. It then stays until its time is over.
+    /// A replica may lag behind: a value that was removed from the cache because it has changed
+    /// can be loaded from a replica as it was before. It then stays until it expires.
     pub replicas: Vec<String>,
     /// One `SELECT` with the key as its one parameter, written `$1` (PostgreSQL; as often as
     /// needed) or `?` (MySQL, MariaDB; once), and one column, the value, or two, the value and for
     /// how many seconds it is fresh.
     pub query: String,
-    /// As what the key is bound. Text: a key that is not UTF-8, or holds a NUL, is refused.
+    /// The type with which the key is bound. Text: a key that is not UTF-8, or contains a NUL, is
+    /// refused.
     pub key_type: KeyType,
     /// The most connections to each server; a load over it waits. 8.
     pub max_connections: u32,
     /// How long a load waits for one of the connections before it fails. 1 s.
     pub acquire_timeout: Duration,
-    /// How long connecting may take, TLS and the log-in included. 2 s.
+    /// How long connecting may take, including TLS and authentication. 2 s.
     pub connect_timeout: Duration,
     /// How long the server works on a statement before it ends it. 5 s. A statement for several
-    /// keys has half of it; those that it leaves are asked for in smaller parts, in what is left of
+    /// keys has half of it; the keys that it leaves are looked up in smaller parts, in the rest of
     /// the time.
     pub statement_timeout: Duration,
     /// After how long without use a connection is closed. 10 min.
@@ -58,11 +60,10 @@ pub struct ServerOptions {
     pub max_lifetime: Duration,
     /// The most keys that one statement looks up: 1 to 1,024. 128.
     pub max_batch: usize,
-    /// Whether each session is set to be for reading only, so that functions that the query calls
-    /// cannot write. On.
+    /// Whether each session is read-only, so that functions that the query calls cannot write. On.
     pub read_only: bool,
-    /// A file with certificates in PEM of authorities that are trusted beside the public ones
-    /// (Mozilla's list, compiled in). It is read for each connection. None.
+    /// A file with certificates in PEM of authorities that are trusted in addition to the public
+    /// ones (Mozilla's list, compiled in). It is read for each connection. None.
     pub ca_file: Option<PathBuf>,
     /// The same certificates themselves. None.
     pub ca_pem: Option<Vec<u8>>,
@@ -93,11 +94,11 @@ impl Default for ServerOptions {
 
 /// The most keys of a statement, whatever the options say.
 const MOST_KEYS: usize = 1024;
-/// The longest statement timeout: servers take it as milliseconds in 31 bits.
+/// The longest statement timeout: servers store it as milliseconds in 31 bits.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(24 * 3600);
 
 impl ServerOptions {
-    /// Whether the numbers can be meant; if not, why.
+    /// Whether the numbers are valid; if not, why.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.max_connections == 0 {
             return Err("max_connections must be at least 1".to_owned());
@@ -150,11 +151,12 @@ impl fmt::Debug for ServerOptions {
     }
 }
 
-/// A server's URL without its secrets, for errors: `postgres db.internal:5432/scores`. The parser's
-/// errors say nothing of the URL itself.
+/// A server's URL without its secrets, for errors: `postgres db.internal:5432/scores`. The
+/// parser's errors contain no part of the URL.
 pub(super) fn named(url: &str) -> Result<String, String> {
     let parsed = Url::parse(url).map_err(|error| format!("the URL cannot be read: {error}"))?;
-    // A password with such a character ends the host's part of a URL: what follows would be shown.
+    // A password with such a character ends the host's part of a URL: the text after it would be
+    // shown.
     let after = parsed.path().contains('@')
         || parsed.query().is_some_and(|query| query.contains('@'))
         || parsed.fragment().is_some();

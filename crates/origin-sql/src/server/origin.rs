@@ -15,11 +15,11 @@ use super::{Dialect, Kind, key};
 use crate::KeyType;
 use crate::freshness::hint_of;
 
-/// The largest value that comes together with its length. A larger one is looked up once more,
-/// when there is room for it.
+/// The largest value that is returned together with its length. A larger one is looked up once
+/// more, when there is room for it.
 pub(super) const IN_PASSING: u64 = 64 << 10;
 
-/// How often a value that has grown since its length was asked for is asked for again.
+/// How often a value that has grown since its length was read is read again.
 const GROWTHS: usize = 3;
 
 /// A query, and the servers that answer it.
@@ -35,7 +35,7 @@ impl<D: Dialect> fmt::Debug for Remote<D> {
     }
 }
 
-/// Why a statement brought nothing: what it is for all who wait, and the error that tells it.
+/// Why a statement returned nothing: its meaning for all waiting loads, and the error.
 pub(super) struct Unanswered {
     pub(super) kind: Kind,
     pub(super) error: OriginError,
@@ -61,7 +61,7 @@ impl<D: Dialect> Remote<D> {
         self.servers.primary().name()
     }
 
-    /// What a row comes to; a value that has not come with it is reserved and looked up.
+    /// The result of a row; a value that was not returned with it is reserved and looked up.
     pub(super) async fn settle(
         &self,
         load: &Load<'_>,
@@ -78,12 +78,12 @@ impl<D: Dialect> Remote<D> {
         {
             return Ok(Loaded::value(value).with_freshness(hint_of(row.seconds)));
         }
-        // What has come is dropped by now: not all that is read may wait in memory for its bytes.
+        // The value is dropped by now: not every value that was read may wait in memory for its
+        // bytes.
         self.reserve_and_look_up(load, len, reserved).await
     }
 
-    /// Looks up a value of which the length is known. No connection is held while its bytes are
-    /// waited for.
+    /// Looks up a value whose length is known. No connection is held while it waits for its bytes.
     async fn reserve_and_look_up(
         &self,
         load: &Load<'_>,
@@ -138,8 +138,8 @@ impl<D: Dialect> Remote<D> {
         Ok(rows.pop())
     }
 
-    /// Runs a statement, which the server ends after `limit`, and runs it once more on a new connection where its connection turned out
-    /// to be dead.
+    /// Runs a statement, which the server ends after `limit`, and runs it once more on a new
+    /// connection if its connection turned out to be dead.
     pub(super) async fn rows(
         &self,
         keys: Arc<[Key]>,

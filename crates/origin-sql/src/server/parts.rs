@@ -13,8 +13,8 @@ pub(super) struct Part {
     timeouts: u32,
 }
 
-/// What is left of a batch. All of it has the time of one statement for each of the statements
-/// that it takes at best, so that who waits for the load still gets the answer.
+/// The rest of a batch. The whole batch has the time of one statement for each statement that it
+/// needs at best, so that the waiting loads still get the answer.
 pub(super) struct Parts {
     /// The next one is at the end.
     left: Vec<Part>,
@@ -34,7 +34,7 @@ impl Parts {
         }
     }
 
-    /// The next keys, and how long the server may work on them; none where no time is left.
+    /// The next keys, and how long the server may work on them; none if no time is left.
     pub(super) fn next(&mut self) -> Option<(Part, Duration)> {
         let remaining = self.deadline.saturating_duration_since(Instant::now());
         if remaining < Duration::from_millis(1) {
@@ -42,7 +42,7 @@ impl Parts {
         }
         let part = self.left.pop()?;
         let is_last = self.left.is_empty();
-        // One slow key among others leaves them a third of the time.
+        // One slow key in a part leaves the others a third of the time.
         let share = match (part.range.len(), part.timeouts) {
             (1, 0) => 1,
             (1, _) if is_last => 1,
@@ -51,20 +51,20 @@ impl Parts {
             _ => 8,
         };
         let limit = (self.statement_timeout / share).min(remaining);
-        // The servers count milliseconds, and take 0 for no limit.
+        // The servers count milliseconds, and treat 0 as no limit.
         let limit = Duration::from_millis(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
         Some((part, limit.max(Duration::from_millis(1))))
     }
 
-    /// Some key is at fault, and the others are soon found without it.
+    /// Some key is at fault, and the others are soon looked up without it.
     pub(super) fn halve(&mut self, part: &Part) {
         let most = part.range.len().div_ceil(2);
         let halves = ranges(part.range.clone(), most, part.timeouts);
         self.left.extend(halves);
     }
 
-    /// Some key is slow. The parts come after all others; there are few of them, so that the slow
-    /// key takes its time only twice more.
+    /// Some key is slow. The parts come after all others, and they are few, so that the slow key
+    /// takes its time only twice more.
     pub(super) fn split_slow(&mut self, part: &Part) {
         let len = part.range.len();
         let most = if part.timeouts == 0 {
@@ -76,7 +76,7 @@ impl Parts {
         self.left.splice(0..0, parts);
     }
 
-    /// What has not been looked up.
+    /// The keys that have not been looked up.
     pub(super) fn take_all(&mut self) -> Vec<Part> {
         std::mem::take(&mut self.left)
     }

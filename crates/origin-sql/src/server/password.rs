@@ -1,14 +1,14 @@
-//! A password that is read from a file for each new connection.
+//! Reads a password from a file for each new connection.
 
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-/// The longest file that can be meant.
+/// The longest password file.
 const LONGEST: u64 = 64 << 10;
 
-/// The password in a file, without one line break at its end. `Err` names the file, and tells
-/// nothing of what it holds.
+/// The password in a file, without one line break at its end. `Err` names the file, and contains
+/// none of its content.
 pub(super) async fn read(path: &Path) -> Result<String, String> {
     let at = path.to_owned();
     let reading = tokio::task::spawn_blocking(move || read_file(&at)).await;

@@ -1,25 +1,25 @@
-//! A server's URL, read here and not by the driver: that one ignores parameters that it does not
-//! know, and logs them with their values.
+//! A server's URL. It is parsed here and not by the driver, which ignores unknown parameters, and
+//! logs them with their values.
 
 use url::Url;
 
-/// A parameter that a URL may have: its name in errors, and what else it may be called.
+/// A parameter that a URL may have: its name in errors, and its other names.
 pub(crate) type Known = (&'static str, &'static [&'static str]);
 
-/// Where a server is, and what its URL says of the connection.
+/// The place of a server, and its URL's parameters for the connection.
 pub(crate) struct Place {
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
     pub(crate) user: String,
     pub(crate) password: Option<String>,
     pub(crate) database: Option<String>,
-    /// By their names in the list of those that are known, each once.
+    /// By their names in the list of known parameters, each once.
     pub(crate) parameters: Vec<(String, String)>,
 }
 
 impl Place {
     /// Reads a URL of which all parameters must be known. A name that ends with `[` stands for all
-    /// that begin with it and end with `]`. `Err` tells names, and no values.
+    /// that begin with it and end with `]`. `Err` contains names, and no values.
     pub(crate) fn read(url: &str, known: &[Known]) -> Result<Self, String> {
         let url = Url::parse(url).map_err(|error| format!("the URL cannot be read: {error}"))?;
         let mut parameters: Vec<(String, String)> = Vec::new();
@@ -63,7 +63,7 @@ impl Place {
             .map(|(_, value)| value.as_str())
     }
 
-    /// A parameter's value made a `T`, if there is one. `Err` tells what it may be.
+    /// A parameter's value as a `T`, if there is one. `Err` contains the allowed values.
     pub(crate) fn parsed<T>(
         &self,
         name: &str,
@@ -75,7 +75,7 @@ impl Place {
     }
 }
 
-/// That a parameter's value cannot be used.
+/// The error for a parameter's value that cannot be used.
 pub(crate) fn wrong(name: &str, expected: &str) -> String {
     format!("the URL's parameter {name:?} must be {expected}")
 }

@@ -1,8 +1,8 @@
 //! The connections to one server.
 //!
-//! A pool of our own, not the driver's: that one asks a refused connection again until the time to
-//! wait for a connection is over, so that a server that is down looks like one whose connections
-//! are all in use, and takes connections back in the middle of a statement.
+//! The pool is this crate's own. The driver's pool retries a refused connection until the acquire
+//! timeout is over, so that a server that is down looks like one whose connections are all in use.
+//! It also takes connections back in the middle of a statement.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use super::failure::{Trouble, kind};
 use super::{Dialect, Kind, ServerOptions, Session, password};
 use crate::error::said;
 
-/// How long a server may take to say goodbye.
+/// How long a server may take to close a connection.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 pub(super) struct Pool<D: Dialect> {
@@ -45,10 +45,10 @@ struct Idle<D: Dialect> {
     since: Instant,
 }
 
-/// A connection for one statement, or some. Dropped, the connection is closed.
+/// A connection for one statement, or some. Its drop closes the connection.
 pub(super) struct Lease<D: Dialect> {
     pub(super) connection: D::Connection,
-    /// Whether others have used it before, so that it may be dead without anybody's knowing.
+    /// Whether others have used it before, so that it may be dead without notice.
     pub(super) used_before: bool,
     limit: Duration,
     opened: Instant,
@@ -112,7 +112,7 @@ impl<D: Dialect> Pool<D> {
         Ok(lease(connection, limit, Instant::now(), false))
     }
 
-    /// Closes all connections that are idle: one of them was dead, so that others may be.
+    /// Closes all idle connections: one of them was dead, so others may be as well.
     pub(super) fn forget_idle(&self) {
         let idle = std::mem::take(&mut *self.shared.idle());
         for idle in idle {
@@ -181,7 +181,7 @@ impl<D: Dialect> Shared<D> {
 }
 
 impl<D: Dialect> Lease<D> {
-    /// Has the server end the next statements after so long.
+    /// Makes the server end the next statements after that time.
     pub(super) async fn limit(&mut self, limit: Duration) -> Result<(), sqlx::Error> {
         if self.limit != limit {
             D::limit(&mut self.connection, limit).await?;
@@ -190,7 +190,7 @@ impl<D: Dialect> Lease<D> {
         Ok(())
     }
 
-    /// Gives the connection back. It must not be in the middle of anything.
+    /// Returns the connection to the pool. It must not be in the middle of a statement.
     pub(super) fn give_back(self) {
         let Self {
             connection,
@@ -206,7 +206,7 @@ impl<D: Dialect> Lease<D> {
             opened,
             since: Instant::now(),
         });
-        // After it, so that who gets the slot finds the connection.
+        // The slot is released after that, so that its next owner finds the connection.
         drop(slot);
     }
 
@@ -220,7 +220,7 @@ impl<D: Dialect> Lease<D> {
         drop(slot);
     }
 
-    /// Closes a connection that may be in the middle of something.
+    /// Closes a connection that may be in the middle of a statement.
     pub(super) fn close(self) {
         goodbye::<D>(self.connection, Some(self.slot));
     }
@@ -234,19 +234,19 @@ impl<D: Dialect> Drop for Shared<D> {
     }
 }
 
-/// Tells the server that the connection ends, and closes it.
+/// Ends the session on the server, and closes the connection.
 fn goodbye<D: Dialect>(connection: D::Connection, slot: Option<OwnedSemaphorePermit>) {
-    // Outside of a runtime it is closed without a word.
+    // Outside of a runtime it is closed without a message to the server.
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(async move {
-            // Nothing follows from a failure: the connection is closed all the same.
+            // A failure does not matter: the connection is closed anyway.
             let _ = timeout(GOODBYE, connection.close()).await;
             drop(slot);
         });
     }
 }
 
-/// Closes from time to time what is idle for too long, until the pool is gone.
+/// Regularly closes connections that are idle for too long, until the pool is dropped.
 fn close_idle<D: Dialect>(shared: &Arc<Shared<D>>) {
     let pool = Arc::downgrade(shared);
     let every = shared.idle_timeout.min(shared.max_lifetime);

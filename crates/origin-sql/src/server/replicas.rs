@@ -1,4 +1,4 @@
-//! Which server is asked: a replica, or the primary.
+//! Chooses the server: a replica, or the primary.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use super::Dialect;
 use super::failure::Trouble;
 use super::pool::{Lease, Pool};
 
-/// How long a replica that cannot be reached is left alone.
+/// How long a replica that cannot be reached is not used.
 const LEFT_ALONE: Duration = Duration::from_secs(5);
 
 pub(super) struct Servers<D: Dialect> {
@@ -21,7 +21,7 @@ pub(super) struct Servers<D: Dialect> {
 
 struct Replica<D: Dialect> {
     pool: Pool<D>,
-    /// Until when it is not asked.
+    /// Until when it is not used.
     left_until: Mutex<Option<Instant>>,
 }
 
@@ -42,9 +42,9 @@ impl<D: Dialect> Servers<D> {
         &self.primary
     }
 
-    /// Connects to each server once. A connection to the primary, or where that cannot be reached
-    /// to a replica, and what it is to. A server that refuses what is configured for it is an
-    /// error, and so is it if none can be reached; the error is of the server that is named.
+    /// Connects to each server once. Returns a connection to the primary, or if that cannot be
+    /// reached to a replica, and which server it is. It is an error if a server refuses its
+    /// configuration, or if none can be reached; the error names the server.
     pub(super) async fn lease_from_any(
         &self,
         limit: Duration,
@@ -82,8 +82,8 @@ impl<D: Dialect> Servers<D> {
         usable.map_err(|trouble| (trouble, self.primary.name()))
     }
 
-    /// A connection to the next replica that can be reached, or where none can to the primary, and
-    /// what it is to.
+    /// Returns a connection to the next replica that can be reached, or if none can to the
+    /// primary, and which server it is.
     pub(super) async fn lease(
         &self,
         fresh: bool,
@@ -119,8 +119,8 @@ impl<D: Dialect> Servers<D> {
 }
 
 impl<D: Dialect> Replica<D> {
-    /// Whether it is its turn. Where it was left alone, one load asks it, and the others go on
-    /// without it until that has got an answer.
+    /// Whether it may be used. If it was not in use, one load tries it, and the others continue
+    /// without it until that load has an answer.
     fn may_be_asked(&self) -> bool {
         let mut left_until = self
             .left_until

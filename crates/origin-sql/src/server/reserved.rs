@@ -1,4 +1,4 @@
-//! Bytes that are reserved for what a load brings.
+//! Bytes that are reserved for the values of a load.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -7,7 +7,8 @@ use std::task::Poll;
 use gaggle_group::{ByteBudget, OriginError, Reservation};
 
 /// The bytes that the values of one load, or of one batch, have reserved: one reservation that
-/// grows, so that two who wait for each other are told apart from two who wait for others.
+/// grows, so that the budget can distinguish two loads that wait for each other from two that wait
+/// for others.
 pub(super) struct Reserved {
     budget: Option<ByteBudget>,
     reservation: Option<Reservation>,
@@ -23,7 +24,7 @@ impl Reserved {
         }
     }
 
-    /// Reserves the bytes of one value more, waiting for them as the budget allows.
+    /// Reserves the bytes of one more value, and waits for them as the budget allows.
     pub(super) async fn add(&mut self, len: u64) -> Result<(), OriginError> {
         let Some(budget) = &self.budget else {
             return Ok(());
@@ -41,8 +42,8 @@ impl Reserved {
         Ok(())
     }
 
-    /// Takes what is reserved, for a statement that may outlive who waits for it. Its bytes are
-    /// [put back](Self::put_back) with the answer.
+    /// Takes the reservation, for a statement that may outlive its load. Its bytes are [put
+    /// back](Self::put_back) with the answer.
     pub(super) fn take(&mut self) -> Option<Self> {
         let reservation = self.reservation.take()?;
         let bytes = std::mem::take(&mut self.bytes);
@@ -60,9 +61,9 @@ impl Reserved {
         }
     }
 
-    /// The same if that is possible without a wait; whether it is.
+    /// The same if that is possible without a wait; returns whether it is.
     pub(super) async fn add_at_once(&mut self, len: u64) -> bool {
-        // Dropped while it waits, it reserves nothing.
+        // If it is dropped while it waits, it reserves nothing.
         let mut adding = pin!(self.add(len));
         let added = poll_fn(|cx| Poll::Ready(adding.as_mut().poll(cx))).await;
         matches!(added, Poll::Ready(Ok(())))

@@ -1,11 +1,11 @@
 //! The text of a query: where it ends, and where its parameters are.
 //!
-//! Only as much of SQL is read as is needed to tell a parameter or a semicolon from the same
-//! character in a string, a quoted name or a comment.
+//! It parses only enough of SQL to distinguish a parameter or a semicolon from the same character
+//! in a string, a quoted name or a comment.
 
 use std::ops::Range;
 
-/// Whose SQL a text is.
+/// The SQL dialect of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flavour {
     #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
@@ -24,7 +24,7 @@ pub(crate) struct Statement {
 }
 
 impl Statement {
-    /// The statement in a text. `Err` is that it holds none, or several.
+    /// The statement in a text. `Err` means that it has none, or several.
     pub(crate) fn read(text: &str, flavour: Flavour) -> Result<Self, String> {
         let mut reader = Reader {
             bytes: text.as_bytes(),
@@ -183,8 +183,8 @@ impl Reader<'_> {
         self.skip(0, Token::Other)
     }
 
-    /// `E'…'`. A quote that is doubled, or that follows a line break after the string, goes on with
-    /// it, and escapes go on to count.
+    /// `E'…'`. A quote that is doubled, or that follows a line break after the string, goes on
+    /// with it, and escapes go on to count.
     fn escape_string(&mut self) -> Token {
         loop {
             self.quoted(b'\'', true);
@@ -207,7 +207,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A name or a number with what belongs to it: the `$1` of `a$1` is a part of the name.
+    /// A name or a number with all of its characters: the `$1` of `a$1` is a part of the name.
     fn name(&mut self) -> Token {
         self.skip_while(|b| starts_name(b) || b.is_ascii_digit() || b == b'$');
         Token::Other

@@ -1,4 +1,4 @@
-//! One opened database: its pool and its query, and what a row of it holds.
+//! One opened database: its pool and its query, and the reading of its rows.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use crate::error::{Failure, said};
 use crate::freshness::hint;
 use crate::{KeyType, OpenError};
 
-/// How long the look-up may take by which the query is tried at open.
+/// How long the trial look-up at open may take.
 const FIRST_LOOKUP: Duration = Duration::from_secs(30);
 
-/// A database whose query was checked. Its connections close once it is dropped and each has
-/// ended what it runs.
+/// A database whose query was checked. Its connections close once it is dropped and each has ended
+/// its statement.
 #[derive(Debug)]
 pub(super) struct Database {
     pool: SqlitePool,
@@ -75,9 +75,9 @@ impl Database {
         answer.map_err(|error| self.failed(error))
     }
 
-    /// What is in a row, but for a value that is too large to have come with it.
+    /// The content of a row, except a value that is too large to be returned with it.
     pub(super) fn read(&self, row: &SqliteRow) -> Result<Row, OriginError> {
-        // Counted at open, but a `*` can stand for more by now.
+        // Counted at open, but a `*` can stand for more columns by now.
         usable(self.lookup.columns_of(row)).map_err(|reason| self.unusable(reason))?;
         let freshness = hint(row).map_err(|reason| self.unusable(reason))?;
         let len = self.lookup.len_of(row);
@@ -97,11 +97,11 @@ impl Database {
         freshness: Hint,
         max_value: u64,
     ) -> Result<Loaded, OriginError> {
-        // Unchecked by type: SQLite hands a number over as its text when asked for bytes.
+        // Unchecked by type: SQLite returns a number as its text when bytes are requested.
         let value: &[u8] = row
             .try_get_unchecked(0)
             .map_err(|error| self.failed(error))?;
-        // The length that was asked for is what SQLite said of it.
+        // The earlier length was SQLite's own.
         within_limit(value.len() as u64, max_value)?;
         Ok(Loaded::value(Bytes::copy_from_slice(value)).with_freshness(freshness))
     }
@@ -113,7 +113,7 @@ impl Database {
         };
         let reason = match &error {
             // It counts against the database as any failure does, since there is no kind of error
-            // for it. It is rare where no more loads are let in than there are connections.
+            // for it. It is rare if the group admits no more loads than there are connections.
             sqlx::Error::PoolTimedOut => {
                 let options = self.pool.options();
                 format!(
@@ -142,7 +142,7 @@ impl Database {
     }
 }
 
-/// What is in a row beside the value itself.
+/// The content of a row except the value itself.
 pub(super) struct Row {
     pub(super) freshness: Hint,
     /// The bytes of the value; `None` where it is `NULL`.

@@ -1,4 +1,4 @@
-//! Following a path: when it names another file, that one is opened.
+//! Follows a path: when it names another file, that one is opened.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use super::opening::{Opened, Opening, Seen};
 use crate::OpenError;
 use crate::error::Failure;
 
-/// How old the last look at the path may be. A load that comes later waits for another look.
+/// How old the last check of the path may be. A load that arrives later waits for another check.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// The database that a path names. A clone shares it.
@@ -22,16 +22,16 @@ pub(super) struct Follower(Arc<Shared>);
 
 struct Shared {
     opening: Opening,
-    /// How long a load waits for a look.
+    /// How long a load waits for a check.
     patience: Duration,
     state: Mutex<State>,
-    /// Tells the loads that wait that a look is over.
+    /// Notifies the waiting loads that a check is over.
     looks: watch::Sender<()>,
 }
 
 struct State {
     current: Result<Current, OpenError>,
-    /// When the last look began.
+    /// When the last check began.
     looked: Instant,
     looking: bool,
 }
@@ -54,7 +54,7 @@ impl From<Opened> for Current {
 }
 
 impl Follower {
-    /// Opens the file. A load waits for `patience` at most while the path is looked at.
+    /// Opens the file. A load waits for `patience` at most while the path is checked.
     pub(super) async fn open(opening: Opening, patience: Duration) -> Result<Self, OpenError> {
         let looked = Instant::now();
         let current = Current::from(opening.open().await?);
@@ -77,12 +77,12 @@ impl Follower {
             if state.looked.elapsed() < BETWEEN_LOOKS {
                 return state.database();
             }
-            // One look serves all loads, and goes on if the one that began it is dropped.
+            // One check serves all loads, and continues if the load that began it is dropped.
             if !state.looking {
                 state.looking = true;
                 tokio::spawn(Look(Arc::clone(&self.0)).run());
             }
-            // Under the lock, without which a look cannot end.
+            // Under the lock, without which a check cannot end.
             self.0.looks.subscribe()
         };
         match timeout(self.0.patience, over.changed()).await {
@@ -109,7 +109,9 @@ impl State {
             Ok(current) => Ok(Arc::clone(&current.database)),
             Err(error) => {
                 let fault = match error {
-                    OpenError::Open { .. } => OriginFault::Unreachable,
+                    OpenError::Open { .. } | OpenError::Unavailable { .. } => {
+                        OriginFault::Unreachable
+                    }
                     OpenError::Query { .. } => OriginFault::Unusable,
                 };
                 Err(OriginError::failed(error.clone()).known_as(fault))
@@ -118,7 +120,7 @@ impl State {
     }
 }
 
-/// A look that is under way. Dropped, it is over.
+/// A check in progress. Its drop ends it.
 struct Look(Arc<Shared>);
 
 impl Look {
@@ -143,11 +145,11 @@ impl Look {
                 Err(error) => Some(std::mem::replace(&mut state.current, Err(error))),
             }
         };
-        // Loads that are under way have the old database, and end on it.
+        // Loads in progress have the old database, and end on it.
         drop(old);
     }
 
-    /// The database that is at the path now; `None` where it is the one that is known.
+    /// The database that is at the path now; `None` if it is the known one.
     async fn found(&self, known: Option<&Current>) -> Result<Option<Current>, OpenError> {
         let opening = &self.0.opening;
         let now = opening.look().await;

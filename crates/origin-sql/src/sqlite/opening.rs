@@ -1,9 +1,9 @@
-//! Opening a database's file, also one in WAL mode that lies where nothing can be written.
+//! Opens a database's file, also one in WAL mode in a directory without write permission.
 //!
-//! To read a database in WAL mode SQLite needs its `-shm` file, which it creates where there is
-//! none. Where it can neither open nor create one, the database can only be read as one that
-//! nobody changes (`immutable=1`): without locks, and without what its `-wal` file holds. That is
-//! right as long as there is no writer, and a writer leaves a `-wal` file.
+//! To read a database in WAL mode SQLite needs its `-shm` file, which it creates if there is none.
+//! If it can neither open nor create one, the database can only be read as one that does not
+//! change (`immutable=1`): without locks, and without the content of its `-wal` file. That is
+//! correct as long as there is no writer, and a writer leaves a `-wal` file.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
@@ -35,16 +35,16 @@ pub(super) struct Opening {
 pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) file: Seen,
-    /// Whether it is read as one that nobody changes.
+    /// Whether it is read as one that does not change.
     pub(super) immutable: bool,
 }
 
 impl Opening {
     /// Opens the file that the path names now, and checks the query.
     pub(super) async fn open(&self) -> Result<Opened, OpenError> {
-        // Looked at before it is opened: were another file put there in between, the next look
-        // would find it to be another one and open it again. The other way round it would be
-        // taken for the one that is open.
+        // Checked before it is opened: if another file is put there in between, the next check
+        // finds a difference and opens it again. In the opposite order the new file would count as
+        // the open one.
         let file = self.look().await;
         let (pool, immutable) = self.connect().await?;
         let file = file.map_err(|error| self.refused(error.to_string()))?;
@@ -72,7 +72,7 @@ impl Opening {
         }
     }
 
-    /// A pool that can read, and whether it reads as if nobody changed the file.
+    /// A pool that can read, and whether it reads the file as one that does not change.
     async fn connect(&self) -> Result<(SqlitePool, bool), OpenError> {
         let error = match self.reading(self.connect.clone()).await {
             Ok(pool) => return Ok((pool, false)),
@@ -92,7 +92,7 @@ impl Opening {
                 }
             }
             Ok(Ok(Some(len))) => refused(format!("{}: {}", said(&error), cause(len))),
-            // It is not that, or cannot be known.
+            // That is not the cause, or it cannot be known.
             _ => refused(said(&error)),
         }
     }
@@ -103,13 +103,13 @@ impl Opening {
         let read = sqlx::query("SELECT 1 FROM sqlite_schema LIMIT 1");
         match read.fetch_optional(&pool).await {
             Err(error) if cannot_write(&error) => Err(error),
-            // Any other error is that of the query, too, which is checked next.
+            // Any other error is also an error of the query, which is checked next.
             _ => Ok(pool),
         }
     }
 }
 
-/// What SQLite says where it cannot make the files beside a database that it needs: `CANTOPEN`, or
+/// SQLite's error if it cannot create the files that it needs beside a database: `CANTOPEN`, or
 /// one of the kinds of `READONLY`.
 fn cannot_write(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(DatabaseError::code);
@@ -117,7 +117,7 @@ fn cannot_write(error: &sqlx::Error) -> bool {
     matches!(code.map(|code| code & 0xFF), Some(8 | 14))
 }
 
-/// Why a database in WAL mode cannot be read, for whoever can help it.
+/// Why a database in WAL mode cannot be read, for the operator.
 fn cause(wal: u64) -> String {
     let what = "the database is in WAL mode, and its -wal and -shm files can neither be opened nor \
                 created in its directory";
@@ -131,8 +131,8 @@ fn cause(wal: u64) -> String {
     }
 }
 
-/// The length of a database's `-wal` file, 0 where there is none; `None` where the database is not
-/// in WAL mode.
+/// The length of a database's `-wal` file, 0 if there is none; `None` if the database is not in
+/// WAL mode.
 fn wal_of(path: &Path) -> io::Result<Option<u64>> {
     // The read version, byte 19 of the header (https://www.sqlite.org/fileformat2.html#vnums).
     let mut header = [0; 20];

@@ -1,4 +1,4 @@
-//! The query: what is checked of it at open, and how it is asked.
+//! The query: its checks at open, and its statements.
 
 use std::fmt;
 
@@ -18,7 +18,8 @@ use crate::key::Parameter;
 pub(super) struct Lookup {
     sql: SqlStr,
     key_type: KeyType,
-    /// Whether it is wrapped, so that it tells the value's length and leaves out what is too long.
+    /// Whether it is wrapped, so that it returns the value's length and leaves out a value that is
+    /// too long.
     measures: bool,
 }
 
@@ -51,14 +52,14 @@ impl Lookup {
         if let Err(error) = prepare(&mut connection, &nested).await {
             return Err(format!("it must be a single SELECT: {}", said(&error)));
         }
-        // The length of what is computed is known only when it has been: measured, it would be
-        // computed twice.
+        // The length of a computed value is known only after it was computed: measuring would
+        // compute it twice.
         let is_stored = |at: usize| {
             let column = statement.columns().get(at);
             column.is_some_and(|it| matches!(it.origin(), ColumnOrigin::Table(_)))
         };
         let measured = measured(alone, &statement);
-        // SQLite counts text in the database's own encoding, where values come as UTF-8.
+        // SQLite counts text in the database's own encoding, while values are returned as UTF-8.
         let measures = is_stored(0)
             && is_utf8(&mut connection)
                 .await
@@ -71,8 +72,7 @@ impl Lookup {
         })
     }
 
-    /// The first row. Its value is left out where it has more than `room` bytes and that can be
-    /// known.
+    /// The first row. Its value is left out if it is known to have more than `room` bytes.
     pub(super) async fn first_row(
         &self,
         connection: &mut SqliteConnection,
@@ -95,8 +95,8 @@ impl Lookup {
         row.len() - usize::from(self.measures)
     }
 
-    /// The length of a row's value in bytes, whether or not the value has come; `None` where it is
-    /// `NULL`.
+    /// The length of a row's value in bytes, whether or not the value was returned; `None` if it
+    /// is `NULL`.
     pub(super) fn len_of(&self, row: &SqliteRow) -> Result<Option<u64>, sqlx::Error> {
         if self.measures {
             let len: Option<i64> = row.try_get_unchecked(LENGTH)?;
@@ -124,10 +124,10 @@ impl fmt::Debug for Lookup {
     }
 }
 
-/// The column that a query has more if it is measured.
+/// The additional column of a measured query.
 const LENGTH: usize = 2;
 
-/// The query with the value's length as its third column, and without the value where that is more
+/// The query with the value's length as its third column, and without the value if that is more
 /// than `?2`. Of a value that is stored, SQLite knows the length without reading it.
 fn measured(query: &str, statement: &SqliteStatement) -> String {
     let seconds = statement.columns().get(1).map(sqlx::Column::name);

@@ -1,8 +1,8 @@
-//! A query that ends with the load that waits for it.
+//! A query that ends when its load is dropped.
 //!
-//! The driver runs a query in a thread, which does not see that nobody waits any more: an
-//! abandoned query would run to its end, and keep its connection for as long. Here a progress
-//! handler looks, and ends it (`SQLITE_INTERRUPT`).
+//! The driver runs a query in a thread, which does not notice that the load was dropped: an
+//! abandoned query would run to its end, and keep its connection until then. Here a progress
+//! handler checks for that, and ends the query (`SQLITE_INTERRUPT`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -16,17 +16,17 @@ use tokio::time::timeout;
 
 use super::query::Lookup;
 
-/// How many instructions of SQLite's machine lie between two looks at whether the load is still
-/// waited for: some tens of microseconds.
+/// How many instructions of SQLite's machine lie between two checks whether the load was dropped:
+/// some tens of microseconds.
 const BETWEEN_LOOKS: i32 = 1_000;
-/// How long a connection that has just answered a query may take to show that it is there.
+/// How long a connection that has just answered a query may take to answer a ping.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 const RUNNING: u8 = 0;
 const ABANDONED: u8 = 1;
 const OVER: u8 = 2;
 
-/// What a query brings: its first row, and its connection, which can be asked again.
+/// The result of a query: its first row, and its connection, which can be used again.
 pub(super) type Answer = Result<(Option<SqliteRow>, PoolConnection<Sqlite>), sqlx::Error>;
 
 /// Asks for the first row ([`Lookup::first_row`]). If this future is dropped, the query ends soon,
@@ -39,7 +39,7 @@ pub(super) async fn first_row(
 ) -> Answer {
     let waiting = Waiting(Arc::new(AtomicU8::new(RUNNING)));
     let state = Arc::clone(&waiting.0);
-    // A task of its own sees the query to its end, whoever waits.
+    // A task of its own runs the query to its end, even if the load is dropped.
     let running = tokio::spawn(run(connection, lookup, key, room, state));
     match running.await {
         Ok(answer) => answer,
@@ -48,7 +48,7 @@ pub(super) async fn first_row(
     }
 }
 
-/// Abandons the query when it is dropped, if that is not over.
+/// Abandons the query when it is dropped, if the query has not ended.
 struct Waiting(Arc<AtomicU8>);
 
 impl Drop for Waiting {
@@ -74,7 +74,7 @@ async fn run(
         .set_progress_handler(BETWEEN_LOOKS, look);
     let row = lookup.first_row(&mut connection, &key, room).await;
     // From here on it cannot be abandoned, so that the handler, which stays until the next load,
-    // never ends what others run on a pool that is shared.
+    // never ends the queries of others on a shared pool.
     if state
         .compare_exchange(RUNNING, OVER, Relaxed, Relaxed)
         .is_err()
@@ -83,9 +83,9 @@ async fn run(
     }
     let row = row?;
     if row.is_none() {
-        // The driver's thread panics if a statement that it keeps has got more columns, and that
-        // looks like no row. A thread that has ended does not answer, and may leave the question
-        // lying: such a connection is given up, and not back to the pool, which would ask it, too.
+        // The driver's thread panics if a statement that it keeps has got more columns, which
+        // looks like no row. A thread that has ended does not answer, and may never report that:
+        // such a connection is dropped, and not returned to the pool, which would ask it as well.
         let answered = timeout(SIGN_OF_LIFE, connection.ping()).await;
         let lost = match answered {
             Ok(Ok(())) => None,

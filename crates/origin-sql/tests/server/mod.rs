@@ -160,7 +160,7 @@ async fn forward(client: TcpStream, server: TcpStream, count: Arc<AtomicU64>) {
     }
 }
 
-/// A port on which nobody listens.
+/// A port on which nothing listens.
 pub(crate) async fn closed_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap().port()
@@ -186,7 +186,7 @@ pub(crate) fn certificates() -> (String, Tls) {
     (ca.pem(), tls)
 }
 
-/// What loads of many keys come to, one by one, and each once in batches of random sizes.
+/// Loads many keys one by one, and each once in batches of random sizes, and compares the results.
 pub(crate) async fn assert_batches_equal_singles(origin: &impl Origin, keys: &[Vec<u8>]) {
     let mut singles = HashMap::new();
     for of in keys {

@@ -24,7 +24,8 @@ impl Blocks {
         list.map(|(number, _)| number)
     }
 
-    /// The blocks are as the entries in each say, and all of them in the order; returns what they take.
+    /// The blocks are as the entries in each say, and all of them in the order; returns what they
+    /// take.
     pub(crate) fn audit(&self, live: &std::collections::HashMap<u32, u16>) -> u64 {
         let mut free = 0;
         let mut next = self.free;

@@ -1,4 +1,4 @@
-//! Lowering the lives of entries where they lie.
+//! Lowers the lifetimes of entries in place.
 
 use super::{Blocks, Open};
 use crate::block::Block;
@@ -7,21 +7,21 @@ use crate::record::{self, Record, is_timed};
 use crate::shared::Shared;
 use crate::terms::Terms;
 
-/// What a block needs where the lives in it are to be lowered.
+/// How the lifetimes in a block can be lowered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shorten {
-    /// None of its entries has a longer life.
+    /// None of its entries has a longer lifetime.
     Nothing,
-    /// Each has a place for what is to be written.
+    /// Each has a place for the new one.
     InPlace,
     /// Some have no end yet, and no place for one.
     Moved,
 }
 
 impl Blocks {
-    /// The numbers that blocks have are below this.
+    /// The upper bound of the blocks' numbers.
     pub(crate) fn numbers(&self) -> u32 {
-        // As many as there are, at most `Location::MAX_BLOCKS`.
+        // There are at most `Location::MAX_BLOCKS`.
         u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
     }
 
@@ -50,8 +50,8 @@ impl Blocks {
         needs
     }
 
-    /// Lowers the lives of a block's entries where they lie, holes or not; whether that was
-    /// possible. It is not where values of its page are in somebody's hands.
+    /// Lowers the lifetimes of a block's entries in place, holes or not; returns whether that was
+    /// possible. It is not while a caller holds values of its page.
     pub(crate) fn shorten(&mut self, number: u32, ceiling: &Ceiling) -> bool {
         let Some(slot) = self.slots.get_mut(number as usize) else {
             return true;
@@ -79,7 +79,7 @@ impl Blocks {
     }
 }
 
-/// Terms with their life lowered. The scratch takes the extras, if there are any.
+/// Terms with a lowered lifetime. The scratch buffer takes the extras, if there are any.
 pub(crate) fn lowered<'a>(
     terms: Terms<'_>,
     ceiling: &Ceiling,

@@ -1,4 +1,4 @@
-//! How much the cache may hold, changing that, and what goes for it.
+//! The capacity of the cache, changes of it, and evictions for it.
 
 use std::hash::BuildHasher;
 
@@ -11,54 +11,56 @@ use crate::queue::Queue;
 
 impl<S: BuildHasher> PagedCache<S> {
     /// The most that [`bytes`](Self::bytes) may be. While [`set_capacity`](Self::set_capacity)
-    /// lowers it, that is what it has come to.
+    /// lowers it, the current intermediate value.
     pub fn capacity(&self) -> u64 {
         self.shared.budget().capacity()
     }
 
-    /// Changes the capacity, bounded as in [`Options`](crate::Options). What still fits stays.
+    /// Changes the capacity, bounded as in [`Options`](crate::Options). Entries that still fit
+    /// stay.
     ///
-    /// A higher one holds at once. A lower one is reached when this returns: the oldest entries
-    /// are evicted as insertions evict them, a page or a large entry at a time, each under the
-    /// lock of one shard. So lookups beside it wait no longer than beside insertions, and an
-    /// insertion evicts 64 KiB more than it needs, at most. The caller is kept for about a quarter
-    /// of a microsecond for each entry that goes, three times that where all were used: some two
-    /// to six seconds for each GiB of values of 100 bytes, a quarter of a second with values of 10
-    /// KB. Do not call it on a thread that must not block. Where two threads set different
-    /// capacities at once, the later one holds.
+    /// A higher capacity applies immediately. A lower one is reached when this returns: the oldest
+    /// entries are evicted as insertions evict them, a page or a large entry at a time, each under
+    /// the lock of one shard. Concurrent lookups therefore wait no longer than during insertions,
+    /// and an insertion evicts at most 64 KiB more than it needs. The caller waits for about a
+    /// quarter of a microsecond for each evicted entry, three times that if all were used: some
+    /// two to six seconds for each GiB of values of 100 bytes, a quarter of a second with values
+    /// of 10 KB. Do not call it on a thread that must not block. If two threads set different
+    /// capacities concurrently, the later one wins.
     ///
-    /// What was chosen when the cache was made stays: the number of shards, and the size of pages.
-    /// A cache made for a few MiB has fewer locks than one made as large as it becomes. In one
-    /// made with many shards and lowered far, the open pages, two of up to 8 KiB in each shard,
-    /// are more of the whole; below the size of one, nothing small is stored any more. The list of
-    /// blocks keeps the slots of its fullest time, up to three hundredths of the former capacity,
-    /// until [`clear`](Self::clear).
+    /// The choices that were made with the cache stay: the number of shards, and the size of
+    /// pages. A cache made for a few MiB has fewer locks than one made as large as it becomes. In
+    /// one made with many shards and lowered a lot, the open pages, two of up to 8 KiB in each
+    /// shard, are a larger part of the whole; below the size of one, no small entry is stored any
+    /// more. The list of blocks keeps the slots of its fullest time, up to three hundredths of the
+    /// former capacity, until [`clear`](Self::clear).
     pub fn set_capacity(&self, capacity: u64) {
         let capacity = bounded_capacity(capacity);
         let mut dropped = Dropped::default();
         self.shared.set_limit(capacity);
         if self.shared.budget().used() > capacity || capacity < Policy::LEAST {
-            // Before any entry: they come again.
+            // Before any entry: the statistics are collected again.
             self.shared.forget_statistics();
         }
-        // Nobody waits for this: what was used stays, for as many rounds as its uses are worth.
+        // No caller waits for this: used entries stay, for as many rounds as their uses are worth.
         let mut passes = Passes::for_all_of(self.len());
         resize_with(self.shared.budget(), capacity, || {
             self.evict_until_within(None, Spare::Nothing, &mut passes, &mut dropped);
         });
-        // Another thread may have asked for another one meanwhile.
+        // Another thread may have set another capacity meanwhile.
         self.shared.set_limit(self.shared.budget().capacity());
         dropped.finish();
     }
 
-    /// Evicts what is worth least: the entries of the oldest page, but for those that have earned a further round, or a large
-    /// one. Returns how many, none if the cache is empty, and counts them as made for capacity, or as expired if they were gone.
+    /// Evicts the least valuable entries: those of the oldest page, except for those that have
+    /// earned a further round, or a large one. Returns how many, none if the cache is empty, and
+    /// counts them as evicted for capacity, or as expired if they were gone.
     ///
-    /// From then on the cache takes what it holds for what it may hold, until it comes to hold more: whoever asks for evictions
-    /// has a bound of its own.
+    /// From then on the cache takes its current size as its limit, until it holds more: a caller
+    /// that asks for evictions has a limit of its own.
     ///
-    /// Where the entries are so few that all are in one page still written to, the one stored last is spared: it would
-    /// otherwise go with the older ones.
+    /// If the entries are so few that all are in one page still written to, the one stored last is
+    /// spared: it would otherwise be evicted with the older ones.
     pub fn evict(&self) -> usize {
         let budget = self.shared.budget();
         self.shared.set_limit(budget.used().min(budget.capacity()));
@@ -86,7 +88,7 @@ impl<S: BuildHasher> PagedCache<S> {
     }
 
     /// Evicts until the total is within the budget, in `home` if that is due, where an entry of
-    /// that weight may be spared. Says how many entries went.
+    /// that weight may be spared. Returns how many entries were evicted.
     pub(super) fn make_room(
         &self,
         home: usize,
@@ -105,7 +107,8 @@ impl<S: BuildHasher> PagedCache<S> {
         self.evict_until_within(Some(home), spare, &mut passes, dropped)
     }
 
-    /// Makes room for a page that was needed to move entries. Says how many entries went.
+    /// Makes room for a page that was needed to move entries. Returns how many entries were
+    /// evicted.
     pub(super) fn tidy_up(&self, home: usize, dropped: &mut Dropped) -> usize {
         self.make_room(home, Spare::Nothing, 0, Passes::default(), dropped)
     }
@@ -120,7 +123,7 @@ impl<S: BuildHasher> PagedCache<S> {
         let mut evicted = 0;
         make_room_from(self.shared.budget(), |dry| {
             if dry == self.shards.len() {
-                // There is nothing but what is spared: the statistics take what it needs.
+                // Only the spared entry is left: the statistics occupy the room it needs.
                 self.shared.forget_statistics();
             }
             let due = self.shared.due(home);
@@ -137,7 +140,7 @@ impl<S: BuildHasher> PagedCache<S> {
         evicted
     }
 
-    /// Evicts what is due in a shard; how many entries, or `None` if there was nothing.
+    /// Evicts what is due in a shard; returns how many entries, or `None` if there was nothing.
     fn evict_at(
         &self,
         at: usize,

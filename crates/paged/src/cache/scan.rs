@@ -7,31 +7,31 @@ use crate::scan::{Batch, Position, Step};
 use crate::{Cursor, Held};
 
 impl<S: BuildHasher> PagedCache<S> {
-    /// How many steps a call takes at most, each of a page that belongs to the pass or of 64
-    /// blocks that do not. That takes about a millisecond, also where all entries are stale.
+    /// The most steps of a call, each of a page that belongs to the pass or of 64 blocks that do
+    /// not. That takes about a millisecond, even if all entries are stale.
     const MAX_STEPS: usize = 128;
 
-    /// The next fresh entries with their keys, and the cursor to go on with; no cursor means that
-    /// the scan has ended. It is neither counted nor taken as a use. Stale entries are left out.
+    /// The next fresh entries with their keys, and the cursor to continue with; no cursor means
+    /// that the scan has ended. It is neither counted nor a use. Stale entries are left out.
     ///
     /// A batch has up to `most_entries` (zero is taken as one), whose keys, values and notes have
     /// up to `most_bytes` together, or a single entry that has more. It may have fewer entries, or
-    /// none, although there is more to come: a call takes about a millisecond at most.
+    /// none, although there are more: a call takes about a millisecond at most.
     ///
-    /// **Order.** First the main queue, then the small one. Within each the order is that of insertion,
-    /// or of the last time that an eviction came to an entry and let it stay for its uses: in up to eight
-    /// and four bands of that time, the youngest first, over all shards. Pages that are still written
-    /// to (two of up to 4 KiB in each shard) come last, together with what was stored or moved after the
-    /// scan had begun.
+    /// **Order.** First the main queue, then the small one. Within each the order is that of
+    /// insertion, or of the last time that an eviction examined an entry and let it stay for its
+    /// uses: in up to eight and four bands of that time, the youngest first, over all shards.
+    /// Pages that are still written to (two of up to 4 KiB in each shard) are last, together with
+    /// entries that were stored or moved after the scan had begun.
     ///
-    /// **Consistency.** An entry that is there when the scan begins, and stays where it is until
-    /// the scan ends, is seen exactly once. One that is stored, overwritten, removed or moved
-    /// meanwhile may be missed or seen twice; it is moved by an eviction that saves it, or with a
-    /// page that is swept for its holes. A scan ends however much is stored meanwhile: it looks at
-    /// each block that the cache has room for thirteen times at most.
+    /// **Consistency.** An entry that exists when the scan begins, and is not moved until the scan
+    /// ends, is seen exactly once. One that is stored, overwritten, removed or moved meanwhile may
+    /// be missed or seen twice; it is moved by an eviction that lets it stay, or with a page that
+    /// is swept for its holes. A scan ends however much is stored meanwhile: it visits each block
+    /// that the cache has room for at most thirteen times.
     ///
     /// **Locks.** A scan holds the lock of one shard at a time, shares it with lookups, and holds
-    /// it for as long as it takes to pass 64 blocks, or to copy out the entries of one page or one
+    /// it for the time it takes to pass 64 blocks, or to copy out the entries of one page or one
     /// large key. Values are shared as lookups share them.
     ///
     /// ```

@@ -1,4 +1,4 @@
-//! Lowering the lives of what is held.
+//! Lowers the lifetimes of entries.
 
 use std::hash::BuildHasher;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use crate::ceiling::Ceiling;
 use crate::log::Log;
 
 impl<S: BuildHasher> PagedCache<S> {
-    /// Lowers the life of every entry that is held to `longest`, counted from now, as far as it is
-    /// longer: the `ttl`, and each of the windows. What has no end gets one, if `longest` has one.
-    /// Nothing is made longer, and nothing is removed.
+    /// Lowers the lifetime of every entry to `longest`, counted from now, if it is longer: the
+    /// `ttl`, and each of the windows. An entry without end gets one, if `longest` has one. No
+    /// lifetime becomes longer, and nothing is removed.
     ///
-    /// Where all would end together, they would be loaded again together: `ttl` is asked for the
-    /// time of each page and each large entry whose `ttl` is lowered, is given that of `longest`,
-    /// and may say less. It runs under a shard's lock: using the same cache in it may deadlock.
+    /// If all ended together, they would be loaded again together: `ttl` is called once for each
+    /// page and each large entry whose `ttl` is lowered, gets that of `longest`, and may return
+    /// less. It runs under a shard's lock: using the same cache in it may deadlock.
     ///
-    /// What is stored meanwhile has the life that it is given, unless eviction moves it. An entry
-    /// that was there before is not missed. The lock of one shard is held for one page at a time,
-    /// and the whole takes about as long as to look at every entry: some 50 to 100 ms for each
-    /// million. Where entries had no end, or values are in somebody's hands, they are moved, which
+    /// An entry stored meanwhile keeps the lifetime that it is given, unless eviction moves it.
+    /// Every entry that existed before is included. The lock of one shard is held for one page at
+    /// a time, and the whole takes about as long as examining every entry: some 50 to 100 ms for
+    /// each million. Entries that had no end, or whose values a caller holds, are moved, which
     /// takes ten times as long and makes them the youngest.
     pub fn shorten(&self, longest: &Life, mut ttl: impl FnMut(Duration) -> Duration) {
-        // Of two at once, one would end the other's lowering of what is moved.
+        // Of two concurrent calls, one would end the other's lowering of moved entries.
         let _alone = self.shortening.lock();
         let mut dropped = Dropped::default();
         let ceiling = || Ceiling::of(longest, &self.clock);
@@ -50,7 +50,7 @@ impl<S: BuildHasher> PagedCache<S> {
                     log.shorten(number, &ceiling(), drawn, &mut now, shared, &mut blocks);
                 }
                 dropped.take_all(blocks);
-                // What is moved needs a page.
+                // Moved entries need a page.
                 self.tidy_up(home, &mut dropped);
                 number += 1;
             }
@@ -59,7 +59,7 @@ impl<S: BuildHasher> PagedCache<S> {
     }
 }
 
-/// Has what is moved in a shard lowered, also where a panic ends it.
+/// Enables the lowering of moved entries in a shard, and ends it even after a panic.
 struct LowerMoved<'a>(&'a Counted<Log>);
 
 impl<'a> LowerMoved<'a> {

@@ -106,7 +106,8 @@ fn a_hit_saves_an_entry_and_a_peek_does_not() {
     cache.audit();
 }
 
-/// Entries that were all used: an eviction is not stuck, and does not go round all of them for one victim.
+/// Entries that were all used: an eviction is not stuck, and does not go round all of them for one
+/// victim.
 #[test]
 fn an_eviction_passes_a_bounded_number_of_entries() {
     for len in [100, 2_000] {

@@ -1,4 +1,4 @@
-//! Taking out what is worth least.
+//! Eviction of the least valuable entries.
 
 use gaggle_shards::Now;
 
@@ -10,8 +10,8 @@ use crate::queue::Queue;
 use crate::shared::Shared;
 use crate::terms::State;
 
-/// How many entries and blocks one insertion may let stay, while it makes room. Then the next ones go whatever their uses: where
-/// all were used, it would otherwise go round the whole cache.
+/// How many entries and blocks one insertion may let stay, while it makes room. Then the next ones
+/// are evicted whatever their uses: if all were used, it would otherwise walk the whole cache.
 #[derive(Debug)]
 pub(crate) struct Passes(usize);
 
@@ -22,8 +22,8 @@ impl Default for Passes {
 }
 
 impl Passes {
-    /// As many as what was used in so many entries needs for all of its rounds. Lookups beside it note uses again, so that without
-    /// a bound it might not end.
+    /// Enough for all rounds of the used ones among this many entries. Concurrent lookups record
+    /// uses again, so that without a bound it might not end.
     pub(crate) fn for_all_of(entries: usize) -> Self {
         Self(entries.saturating_mul(4).saturating_add(256))
     }
@@ -37,9 +37,10 @@ impl Passes {
 }
 
 impl Log {
-    /// Looks at the oldest block of a queue, or of the other one where that has none: evicts its entries but for those that have
-    /// earned a further round or are spared. Says how many went, which may be none; `None` where there is nothing but the spared
-    /// one. What is past its ttl is given no further round.
+    /// Examines the oldest block of a queue, or of the other one if that has none: evicts its
+    /// entries except for those that have earned a further round or are spared. Returns how many
+    /// were evicted, which may be none; `None` if there is only the spared one. An entry past its
+    /// ttl gets no further round.
     pub(crate) fn evict(
         &mut self,
         queue: Queue,
@@ -57,7 +58,8 @@ impl Log {
         let len = self.len();
         let may_pass = passes.take();
         let mut queue = queue;
-        // Two turns: where nothing may pass, and all that a queue has is spared, the other one has something that is not.
+        // Two attempts: if nothing may stay, and a queue has only a spared entry, the other one
+        // has one that is not spared.
         for _ in 0..2 {
             let Some(number) = self.oldest(queue, spare, shared) else {
                 break;
@@ -79,9 +81,9 @@ impl Log {
         Some(len - self.len())
     }
 
-    /// Lets the oldest page of the small queue pass on where that is over its part, and the main queue is not full: while the cache
-    /// fills, and after a setting with a smaller small queue has come. Two at a time, as many are closed between two calls at most
-    /// as one.
+    /// Moves the oldest page of the small queue to the main queue if the small one is over its
+    /// part, and the main one is not full: while the cache fills, and after a change to a setting
+    /// with a smaller small queue. Two at a time, as at most one is closed between two calls.
     pub(super) fn fill_main(&mut self, shared: &Shared) {
         let rules = shared.policy().rules();
         for _ in 0..2 {
@@ -99,7 +101,8 @@ impl Log {
         }
     }
 
-    /// The oldest block of a queue, or of the other one; an open page is closed only where there is nothing else.
+    /// The oldest block of a queue, or of the other one; an open page is closed only if there is
+    /// nothing else.
     fn oldest(&mut self, queue: Queue, spare: Option<Location>, shared: &Shared) -> Option<u32> {
         let spared = spare.map(Location::block);
         for _ in 0..2 {
@@ -112,7 +115,7 @@ impl Log {
         None
     }
 
-    /// `room` is what the main queue lacks.
+    /// `room` is the unused part of the main queue.
     fn evict_block(
         &mut self,
         number: u32,

@@ -6,11 +6,11 @@ use crate::place::Location;
 use crate::scan::{Batch, Position, Step};
 
 impl Log {
-    /// How many blocks a step looks at while none belongs to the pass.
+    /// How many blocks a step passes while none belongs to the pass.
     const MAX_SKIPPED: usize = 64;
 
-    /// Goes on with a scan to the end of the next block that belongs to its pass, or over a number
-    /// of blocks that do not.
+    /// Continues a scan to the end of the next block that belongs to its pass, or over a number of
+    /// blocks that do not.
     pub(crate) fn scan(&self, at: &mut Position, batch: &mut Batch, now: &mut Now<'_>) -> Step {
         for _ in 0..Self::MAX_SKIPPED {
             match self.blocks.get(at.block) {
@@ -27,7 +27,7 @@ impl Log {
     }
 
     /// The number may have been given to another block since the last step, in which no record
-    /// need begin at that offset. What is read there is not taken for an entry: the index does not
+    /// need begin at that offset. The bytes there are not taken for an entry: the index does not
     /// have it.
     fn scan_block(&self, at: &mut Position, batch: &mut Batch, now: &mut Now<'_>) -> Step {
         while let Some(entry) = self.blocks.entry_at(at.block, at.offset) {

@@ -7,21 +7,21 @@ use crate::ceiling::Ceiling;
 use crate::shared::Shared;
 
 impl Log {
-    /// The numbers that blocks have are below this.
+    /// The upper bound of the blocks' numbers.
     pub(crate) fn numbers(&self) -> u32 {
         self.blocks.numbers()
     }
 
-    /// Lowers the life of each entry that is moved from now on, or of none.
+    /// Lowers the lifetime of each entry that is moved from now on, or of none.
     ///
-    /// Without it an entry could be missed: moved out of a block that has not been looked at into
+    /// Without it an entry could be missed: moved out of a block that has not been visited into
     /// one that has.
     pub(crate) fn lower_moved(&mut self, ceiling: Option<Ceiling>) {
         self.ceiling = ceiling;
     }
 
-    /// Lowers the lives of a block's entries to a ceiling. `drawn` is that ceiling with the end
-    /// that they get: it is asked for only if one of them ends later.
+    /// Lowers the lifetimes of a block's entries to a ceiling. `drawn` returns that ceiling with
+    /// the end that they get: it is called only if one of them ends later.
     pub(crate) fn shorten(
         &mut self,
         number: u32,

@@ -1,4 +1,4 @@
-//! Which setting the cache follows.
+//! The duel that decides which setting the cache follows.
 
 use super::setting::SETTINGS;
 use super::shadow::{Shadow, UNITS, units};
@@ -6,23 +6,24 @@ use crate::place::Tag;
 
 const N: usize = SETTINGS.len();
 
-/// The shadows, and how much each has missed of late.
+/// The shadows, and the recent misses of each.
 ///
-/// A miss weighs half by itself and half by the length of its entry, so that neither the share of hits nor that of bytes is
-/// given up for the other. The cache follows another setting once that misses less by more than chance would explain: twice the
-/// standard deviation of as many disagreements as there were, and a little more.
+/// Half of a miss's weight is constant and half is by the length of its entry, so that neither the
+/// share of hits nor that of bytes is sacrificed for the other. The cache follows another setting
+/// once that misses less by more than chance would explain: three times the standard deviation of
+/// as many disagreements as there were, and a little more.
 pub(super) struct Duel {
     shadows: [Shadow; N],
-    /// What each has missed.
+    /// The misses of each.
     missed: [f64; N],
-    /// In what the shadows of two settings did not agree, squared.
+    /// The disagreements between the shadows of two settings, squared.
     apart: [[f64; N]; N],
     setting: usize,
-    /// What the shadows may hold.
+    /// The room of each shadow.
     room: u32,
     /// The mean length of an entry, in bytes.
     mean: u64,
-    /// Accesses until the sizes are looked at again, and of how many those are a part.
+    /// Accesses until the sizes are checked again, and of how many those are a part.
     left: u32,
     fitted: u32,
 }
@@ -43,20 +44,20 @@ impl Default for Duel {
 }
 
 impl Duel {
-    /// What a cache follows while nothing is known.
+    /// The setting of a cache before anything is known.
     pub(super) const FIRST: u8 = 0;
     /// The most entries that a shadow has room for.
     pub(super) const MOST: u32 = 576;
-    /// How much an access counts when the next one comes: about the last two thousand count.
+    /// The weight of an access after the next one: about the last two thousand count.
     const DECAY: f64 = 0.9995;
     /// Standard deviations.
     const DOUBT: f64 = 3.0;
-    /// What the other has to be ahead by in any case, in misses of an entry of mean length.
+    /// The minimum lead of the other setting, in misses of an entry of mean length.
     const LEAD: f64 = 5.0;
-    /// How often the sizes are looked at, in accesses of the sample; more often at first.
+    /// How often the sizes are checked, in accesses of the sample; more often at first.
     const FIT_EVERY: u32 = 128;
 
-    /// What the shadows take, in bytes.
+    /// The bytes of the shadows.
     pub(super) fn bytes(&self) -> u64 {
         self.shadows.iter().map(Shadow::bytes).sum()
     }
@@ -70,7 +71,7 @@ impl Duel {
         self.left == 0
     }
 
-    /// Begins again, with the same setting.
+    /// Restarts with the same setting.
     pub(super) fn forget(&mut self) {
         *self = Self {
             setting: self.setting,
@@ -79,7 +80,7 @@ impl Duel {
         };
     }
 
-    /// Entries are of that mean length, and a shadow has room for so many. This alone allocates.
+    /// Sets the mean length of entries and the room of a shadow. Only this allocates.
     pub(super) fn fit(&mut self, mean: u64, entries: u64) {
         let entries = u32::try_from(entries)
             .unwrap_or(u32::MAX)
@@ -88,14 +89,14 @@ impl Duel {
         self.room = entries * u32::try_from(UNITS).unwrap_or_default();
         self.fitted = (2 * self.fitted).clamp(1, Self::FIT_EVERY);
         self.left = self.fitted;
-        // Those that are shorter than the mean are more.
+        // Entries shorter than the mean are more numerous.
         let keys = (entries as usize * 5 / 4).next_multiple_of(32);
         for shadow in &mut self.shadows {
             shadow.reserve(keys);
         }
     }
 
-    /// A key of the sample was asked for, whose entry has that length.
+    /// A key of the sample was requested, whose entry has that length.
     pub(super) fn access(&mut self, tag: Tag, len: u64) {
         self.left = self.left.saturating_sub(1);
         let units = units(len, self.mean);

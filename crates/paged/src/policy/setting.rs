@@ -1,19 +1,19 @@
-//! How large the small queue is, and what an entry has to show for its place.
+//! The size of the small queue, and the uses that an entry needs to stay.
 
-/// One way to run the two queues.
+/// The parameters of the two queues.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Setting {
-    /// The part of the cache that the small queue may have, in percent. With none, new entries go into the main queue: that is
-    /// CLOCK.
+    /// The part of the cache that the small queue may have, in percent. With none, new entries are
+    /// stored in the main queue, which is CLOCK.
     pub(crate) small: u8,
-    /// How often an entry has to be used in the small queue to pass on to the main queue.
+    /// How often an entry has to be used in the small queue to move to the main queue.
     pub(crate) uses: u8,
     /// Whether an entry larger than the mean pays more uses for a further round of the main queue.
     pub(crate) by_size: bool,
 }
 
-/// What the duel chooses from. The first is the best where nothing is known yet: recorded traces are won or lost in their first
-/// rounds by what resists a scan.
+/// The settings of the duel. The first is the best while nothing is known yet: on recorded traces,
+/// scan resistance in the first rounds decides.
 pub(crate) const SETTINGS: [Setting; 4] = [
     Setting {
         small: 1,
@@ -37,30 +37,31 @@ pub(crate) const SETTINGS: [Setting; 4] = [
     },
 ];
 
-/// The setting of a cache that has no duel: the one that is never far behind.
+/// The setting of a cache without a duel: the one that is never far behind.
 pub(crate) const ALONE: u8 = 1;
 
-/// A setting, as it is for entries of a mean length.
+/// A setting, applied to entries of a mean length.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     pub(crate) setting: Setting,
-    /// In bytes; zero while it is not known.
+    /// In bytes; zero while it is unknown.
     pub(crate) mean: u32,
 }
 
 impl Rules {
-    /// The most that the small queue is to have of so much.
+    /// The maximum of the small queue, of `all` bytes.
     pub(crate) fn small_of(self, all: u64) -> u64 {
         all / 100 * u64::from(self.setting.small)
     }
 
-    /// Whether new entries go to the small queue.
+    /// Whether new entries are stored in the small queue.
     pub(crate) fn has_small(self) -> bool {
         self.setting.small > 0
     }
 
-    /// Whether an entry of that length and so many uses passes from the small queue on to the main queue. A large one has to
-    /// show one more use, and a small one one less: what is kept in the place of a large one is many small ones.
+    /// Whether an entry of that length with that many uses moves from the small queue to the main
+    /// queue. A large one needs one more use, and a small one one less: a large entry takes the
+    /// place of many small ones.
     pub(crate) fn passes(self, uses: u64, len: u64) -> bool {
         let (mean, usual) = (u64::from(self.mean), u64::from(self.setting.uses));
         let due = if self.mean == 0 {

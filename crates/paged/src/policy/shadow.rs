@@ -1,20 +1,21 @@
-//! A cache without values, which tells how a setting would do.
+//! A cache without values, which measures how well a setting would do.
 
 use std::collections::VecDeque;
 
 use super::setting::{Rules, Setting};
 use crate::ghost::Ghost;
 
-/// The keys of a sample that a cache of one setting would hold, each with the length that its entry has.
+/// The keys of a sample that a cache of one setting would hold, each with the length of its entry.
 ///
-/// It is searched from end to end, as it is small: a few hundred words.
+/// It is searched linearly, as it is small: a few hundred words.
 pub(super) struct Shadow {
     setting: Setting,
     small: Fifo,
     main: Fifo,
     /// The keys that have left `small`, the oldest first.
     ghost: VecDeque<u16>,
-    /// The most keys that it holds, and the part of the small queue in that. They count where most entries are far below the mean.
+    /// The most keys that it holds, and the part of the small queue in that. This limit applies if
+    /// most entries are far below the mean.
     keys: usize,
     keys_of_small: usize,
 }
@@ -30,7 +31,7 @@ struct Fifo {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Slot(u32);
 
-/// What a length is counted in: so many to the mean.
+/// The unit of lengths: this many to the mean.
 pub(super) const UNITS: u64 = 16;
 const MEAN: u32 = 16;
 
@@ -88,7 +89,7 @@ impl Fifo {
         Some(slot)
     }
 
-    /// Notes a use of a key; whether it is there.
+    /// Records a use of a key; returns whether it is there.
     fn note_use(&mut self, tag: u32) -> bool {
         let at = position(&self.slots, |slot| slot.is(tag));
         let found = at.and_then(|at| self.slots.get_mut(at));
@@ -119,13 +120,13 @@ impl Shadow {
         }
     }
 
-    /// What it takes, in bytes.
+    /// Its bytes.
     pub(super) fn bytes(&self) -> u64 {
         let ghost = self.ghost.capacity() * size_of::<u16>();
         (self.small.bytes() + self.main.bytes() + ghost) as u64
     }
 
-    /// Has room for so many keys, now that the memory for it is asked for and not at an access.
+    /// Reserves memory for this many keys, so that an access allocates nothing.
     pub(super) fn reserve(&mut self, keys: usize) {
         let small = match self.setting.small {
             0 => 0,
@@ -139,7 +140,8 @@ impl Shadow {
         (self.keys, self.keys_of_small) = (keys, small);
     }
 
-    /// An access to a key in a shadow of so many units; whether it hits. A miss stores the key.
+    /// An access to a key in a shadow of `room` units; returns whether it hits. A miss stores the
+    /// key.
     pub(super) fn access(&mut self, tag: u32, units: u32, room: u32) -> bool {
         if self.main.note_use(tag) || self.small.note_use(tag) {
             return true;
@@ -161,7 +163,7 @@ impl Shadow {
         self.small.slots.len() + self.main.slots.len()
     }
 
-    /// The part of the small queue: that of its setting, and one entry at least.
+    /// The part of the small queue: that of its setting, but at least one entry.
     fn target(&self, room: u32) -> u32 {
         match self.setting.small {
             0 => 0,
@@ -174,7 +176,8 @@ impl Shadow {
         by_number || self.small.units > self.target(room)
     }
 
-    /// Lets the oldest of the small queue pass on while that is over its part and the main queue is not full, as the cache does.
+    /// Moves the oldest of the small queue to the main queue while the small one is over its part
+    /// and the main one is not full, as the cache does.
     fn fill_main(&mut self, room: u32) {
         let part = room - self.target(room).min(room);
         while self.is_small_full(room)
@@ -194,7 +197,8 @@ impl Shadow {
         }
     }
 
-    /// Takes out the oldest of the queue that is too large, or lets it stay; whether there was one.
+    /// Takes out the oldest of the queue that is too large, or lets it stay; returns whether there
+    /// was one.
     fn evict(&mut self, room: u32) -> bool {
         let rules = self.rules();
         let from_small = self.is_small_full(room) && self.small.slots.len() > 1;
@@ -220,7 +224,7 @@ impl Shadow {
         true
     }
 
-    /// As many as for each hundred that it holds the cache remembers.
+    /// As many as the cache remembers for each hundred that it holds.
     fn remember(&mut self, slot: Slot) {
         while self.ghost.len() >= Ghost::keys_for(self.len()).max(1) {
             self.ghost.pop_front();
@@ -235,7 +239,8 @@ impl Shadow {
     }
 }
 
-/// Where the first of those is that `is` it. Looks at a number of them at a time, without a branch for each: mostly none is.
+/// The place of the first slot for which `is` returns true. Checks several at a time, without a
+/// branch for each: usually there is none.
 fn position<T: Copy>(slots: &VecDeque<T>, is: impl Fn(T) -> bool) -> Option<usize> {
     const AT_A_TIME: usize = 32;
     let (first, second) = slots.as_slices();

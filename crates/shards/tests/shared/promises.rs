@@ -1,4 +1,5 @@
-//! Any sequence of operations, on a store with any number of shards, against what was last given for each key.
+//! Any sequence of operations, on a store with any number of shards, against the last value given
+//! for each key.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,7 +19,7 @@ pub(crate) enum Op {
     Advance(u64),
     Evict,
     Clear,
-    /// To so many quarters of what it was made with.
+    /// To this many quarters of the initial capacity.
     Resize(u64),
 }
 
@@ -47,7 +48,7 @@ fn secs(n: u64) -> Duration {
 
 #[derive(Default)]
 struct Given {
-    /// What each key was last given, and until when; what the cache still has must be that.
+    /// The last value of each key, and its expiry; an entry of the cache must equal that.
     values: HashMap<u64, (Value, Option<u64>)>,
     now: u64,
 }
@@ -113,17 +114,17 @@ fn insert(
             .insert(value.key, (value, ttl.map(|ttl| given.now + ttl)));
         prop_assert!(cache.contains(value.key));
     } else {
-        // What is a good deal smaller does fit.
+        // A much smaller value does fit.
         prop_assert!(value.size > capacity / 2 || ttl == Some(0));
         prop_assert!(!cache.contains(value.key));
         given.values.remove(&value.key);
-        // Where the older value leaves a page of holes, that is swept of what has expired.
+        // If the older value leaves a page of holes, expired entries are swept from that.
         prop_assert_eq!(cache.stats().evictions.capacity, before);
     }
     Ok(())
 }
 
-/// What fits stays; otherwise no more goes than must.
+/// Entries that fit stay; otherwise no more are evicted than necessary.
 fn resize(cache: &impl Subject, capacity: u64, first: u64) -> TestCaseResult {
     let keys = || {
         (0..60)
@@ -138,7 +139,8 @@ fn resize(cache: &impl Subject, capacity: u64, first: u64) -> TestCaseResult {
     }
     prop_assert!(cache.stats().evictions.total() > stats.evictions.total());
     prop_assert_eq!(cache.stats().insertions, stats.insertions);
-    // The last to go was a page or a value: of nine eighths of what this has begun with at most, and the bookkeeping.
+    // The last to go was a page or a value: of nine eighths of what this has begun with at most,
+    // and the bookkeeping.
     prop_assert!(cache.bytes() + first * 3 / 2 >= capacity);
     Ok(())
 }

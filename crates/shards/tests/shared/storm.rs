@@ -1,4 +1,4 @@
-//! Many threads at once: no value mistaken, no byte lost.
+//! Many threads concurrently: no value mistaken, no byte lost.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +24,8 @@ pub(crate) fn storm<S: Subject>(shards: usize, capacity: u64, heaviest: u64) {
     storm_beside::<S>(ROUNDS, shards, capacity, heaviest, |_| capacity);
 }
 
-/// The first two threads change the capacity now and then, to what `resized` says of a random number.
+/// The first two threads change the capacity now and then, to the result of `resized` for a random
+/// number.
 pub(crate) fn storm_beside<S: Subject>(
     rounds: u64,
     shards: usize,

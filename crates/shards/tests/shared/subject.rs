@@ -1,10 +1,11 @@
-//! A store as the tests see it, whichever it is: small numbers as keys, and values that say what they are.
+//! A store as the tests see it, whichever it is: small numbers as keys, and values that identify
+//! themselves.
 
 use std::time::Duration;
 
 use gaggle_shards::{Clock, Options, Stats};
 
-/// A value that tells its key and its version, and is of some size.
+/// A value that contains its key and its version, and has some size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Value {
     pub(crate) key: u64,
@@ -21,7 +22,7 @@ pub(crate) trait Subject: Sync {
     /// Whether it was stored.
     fn insert(&self, value: Value, ttl: Option<Duration>) -> bool;
     fn remove(&self, key: u64) -> Option<Value>;
-    /// How many have gone.
+    /// How many have been evicted.
     fn evict(&self) -> usize;
     fn clear(&self);
     fn len(&self) -> usize;

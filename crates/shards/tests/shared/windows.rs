@@ -56,7 +56,7 @@ pub(crate) fn run<S: Subject>(cache: &S, mixed: bool, seed: u64, room: impl Fn()
         .collect()
 }
 
-/// The second window, once full, beside the last.
+/// The second window, once full, compared with the last.
 pub(crate) fn assert_flat(windows: &[usize], what: &str) {
     let (early, late) = (windows[1], windows[WINDOWS - 1]);
     assert!(

@@ -1,4 +1,5 @@
-//! Loads that their leaders poll: who has the load, in every order of polls, joins and departures.
+//! Loads that their leaders poll: who holds the load, in every order of polls, joins and dropped
+//! waiters.
 
 use std::future::Future;
 use std::pin::pin;
@@ -12,7 +13,8 @@ use loom::thread;
 
 use super::{apart, flights, here, model, turn};
 
-/// Joins with a load that numbers itself and is its leader's to poll. Where it is to be a task, it becomes a thread.
+/// Joins with a load that numbers itself and that its leader has to poll. If it has to be a task,
+/// it becomes a thread.
 fn led(flights: &Flights<u8, usize>, loads: &Arc<AtomicUsize>) -> Waiter<usize> {
     flights.join_polling_modelled(apart, &1, |_| {
         let loads = loads.clone();
@@ -27,7 +29,8 @@ fn poll_once(waiter: &mut Waiter<usize>) -> Poll<Result<usize, FlightError>> {
     pin!(waiter).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// The load is taken over before, between and during the leader's polls, and the leader is woken in each case.
+/// The load is taken over before, between and during the leader's polls, and the leader is woken
+/// in each case.
 #[test]
 fn a_leader_and_one_who_joins_are_both_woken() {
     model(3, || {
@@ -50,7 +53,7 @@ fn a_leader_and_one_who_joins_are_both_woken() {
     });
 }
 
-/// Whoever joins gets a value, though the leader goes away, polled or not.
+/// A caller that joins gets a value, even if the leader is dropped, polled or not.
 #[test]
 fn a_leader_may_leave_at_any_moment() {
     for polls in [0, 1] {
@@ -98,7 +101,7 @@ fn a_leader_meets_the_watch() {
     });
 }
 
-/// A load that nobody polls any more is taken over by the second round from then on at the latest.
+/// A load that is no longer polled is taken over by the second round from then on at the latest.
 #[test]
 fn an_idle_leader_meets_the_watch() {
     model(3, || {
@@ -114,14 +117,14 @@ fn an_idle_leader_meets_the_watch() {
         let polled = poll_once(&mut leader);
         assert!(polled.is_pending() || polled == Poll::Ready(Ok(1)));
         watch.join().unwrap();
-        // Both rounds may have come while it was polled.
+        // Both rounds may have happened while it was polled.
         flights.hand_over_idle();
         assert_eq!(flights.hand_over_idle(), 0, "left to its leader");
         assert_eq!(block_on(leader), Ok(1));
     });
 }
 
-/// A removal detaches the flight while its leader polls it, goes away, or ends it.
+/// A removal detaches the flight while its leader polls it, is dropped, or ends it.
 #[test]
 fn a_forgotten_load_still_answers_its_leader() {
     model(3, || {

@@ -1,4 +1,4 @@
-//! What a cluster in memory is made of.
+//! The builder of a cluster in memory.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::{CountingOrigin, Network};
 
 type Build = Box<dyn Fn(GroupBuilder) -> GroupBuilder>;
 
-/// Says what a [`Cluster`] is made of; [`Cluster::builder`] starts it.
+/// Sets the parts of a [`Cluster`]; [`Cluster::builder`] makes it.
 #[must_use]
 pub struct ClusterBuilder {
     members: usize,
@@ -40,15 +40,16 @@ impl ClusterBuilder {
         }
     }
 
-    /// So many nodes more that are in no ring: they own no keys and ask the members. Default none.
+    /// Adds that many gateways, which are in no ring: they own no keys and ask the members.
+    /// Default none.
     pub fn front_ends(mut self, front_ends: usize) -> Self {
         self.front_ends = front_ends;
         self
     }
 
-    /// A group of that name on each node. `build` is given a builder with the cluster's origin, clock
-    /// and ring, for each node in turn, and may change anything else: the origin, for example, or how
-    /// long values live. Without any there is one named `things`.
+    /// A group of that name on each node. `build` is given a builder with the cluster's origin,
+    /// clock and ring, for each node in turn, and may change anything else: the origin, for
+    /// example, or how long values live. Without any there is one named `things`.
     pub fn group(
         mut self,
         name: impl Into<String>,
@@ -64,8 +65,8 @@ impl ClusterBuilder {
         self
     }
 
-    /// How nodes judge each other. What the options say of a node's name and of whether it is a member
-    /// is the cluster's to say.
+    /// How nodes judge each other. The cluster overrides the options for a node's name and for
+    /// whether it is a member.
     pub fn peers(mut self, options: Options) -> Self {
         self.plan.options = options;
         self
@@ -75,7 +76,7 @@ impl ClusterBuilder {
     ///
     /// # Panics
     ///
-    /// If a group cannot be, or two have one name.
+    /// If a group is invalid, or two have one name.
     pub fn start(mut self) -> Cluster {
         if self.plan.groups.is_empty() {
             self = self.group("things", |group| group);

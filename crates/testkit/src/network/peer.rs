@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use gaggle_group::{
-    Error, Fetch, Fetched, Greeting, Group, HandOver, Hello, Hop, Known, News, Notice, Peer,
-    PeerError, Put, Serve, Verdict, Word, async_trait,
+    Error, Fetch, Fetched, Greeting, Group, Groups, HandOver, Hello, Hop, Inspect, Inspected,
+    Known, News, Notice, Peer, PeerError, Put, Serve, Verdict, Word, async_trait,
 };
 use tokio::time::sleep;
 
@@ -20,7 +20,7 @@ pub struct MemoryPeer {
 }
 
 impl MemoryPeer {
-    /// The group of that name, or where the request is for the node as such, any.
+    /// The group of that name, or any group if the request is for the node itself.
     async fn reach(&self, group: Option<&str>) -> Result<Group, PeerError> {
         if let Some(delay) = self.network.draw(&self.from, &self.to) {
             sleep(delay).await;
@@ -56,7 +56,16 @@ impl MemoryPeer {
         })
     }
 
-    /// The node as such, unless it is [stuck](Link::Stuck).
+    /// All groups of the node. What its program reports about itself is not attached.
+    fn groups(&self) -> Groups {
+        let wiring = self.network.wiring();
+        let attached = wiring.nodes.get(&self.to);
+        let groups = attached.into_iter().flat_map(HashMap::values).cloned();
+        // They are attached by their names, of which no two are the same.
+        Groups::new(groups).unwrap_or_default()
+    }
+
+    /// The node itself, unless it is [stuck](Link::Stuck).
     async fn reach_working(&self) -> Result<Group, PeerError> {
         match self.network.link(&self.from, &self.to) {
             Link::Stuck => self.lost(Link::Stuck).await,
@@ -64,7 +73,8 @@ impl MemoryPeer {
         }
     }
 
-    /// The answer's way. It is lost where the link has been cut meanwhile, if messages take time.
+    /// The way of the answer. The answer is lost if the link has been cut meanwhile and messages
+    /// take time.
     async fn way_back(&self) -> Result<(), PeerError> {
         let Some(delay) = self.network.draw(&self.from, &self.to) else {
             return Ok(());
@@ -163,6 +173,17 @@ impl Peer for MemoryPeer {
         let group = self.reach_working().await?;
         group.router().leaves(word);
         self.way_back().await
+    }
+
+    async fn inspect(&self, question: Inspect<'_>) -> Result<Inspected, PeerError> {
+        let group = match question {
+            Inspect::Held { group, .. } => Some(group),
+            _ => None,
+        };
+        self.reach(group).await?;
+        let inspected = self.groups().inspect(question);
+        self.way_back().await?;
+        inspected.ok_or_else(|| self.has_no_such_thing())
     }
 
     async fn hello(&self, from: &Hello) -> Result<Greeting, PeerError> {

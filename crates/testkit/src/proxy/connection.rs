@@ -45,7 +45,7 @@ pub(super) async fn carry(
     }
     let connecting = timeout(PATIENCE, TcpStream::connect(admitted.shared.upstream));
     let Ok(Ok(mut upstream)) = connecting.await else {
-        // What a client sees of an upstream that is gone.
+        // What a client sees of an upstream that is down.
         reset(&client);
         return;
     };
@@ -87,7 +87,7 @@ pub(super) async fn carry(
     }
 }
 
-/// Waits while the connection lies in a black hole. An error means that the proxy is gone.
+/// Waits while the connection is in a black hole. An error means that the proxy is dropped.
 async fn outside_black_hole(
     rules: &mut watch::Receiver<Rule>,
 ) -> Result<(), watch::error::RecvError> {

@@ -1,10 +1,11 @@
 //! What a cluster promises of removals and of freshness, against random schedules in virtual time.
 //!
-//! Each seed is one schedule: gets, removals of keys and of the whole group, values put, changes of the origin's values, an
-//! origin that fails, partitions, delays, crashes and restarts, member lists that differ from node to node, on three members
-//! and two front ends. A model knows when each value was loaded, and says how old an answer may be.
+//! Each seed is one schedule: gets, removals of keys and of the whole group, values put, changes
+//! of the origin's values, an origin that fails, partitions, delays, crashes and restarts, member
+//! lists that differ from node to node, on three members and two front ends. A model knows when
+//! each value was loaded, and says how old an answer may be.
 //!
-//! `GAGGLE_SEEDS=5000` tries so many; `GAGGLE_SEED=17` tries that one and prints what happened.
+//! `GAGGLE_SEEDS=5000` tries that many; `GAGGLE_SEED=17` tries that one and prints what happened.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod random;
@@ -52,7 +53,8 @@ fn no_get_is_answered_with_what_was_removed() {
     println!("{gets} schedules, seeds {first} to {}", first + many - 1);
 }
 
-/// A network with a defect must be noticed within a few hundred schedules: otherwise the model checks nothing.
+/// A network with a defect must be noticed within a few hundred schedules: otherwise the model
+/// checks nothing.
 fn caught(mutant: Mutant) {
     let seed = (1..=400).find(|seed| run(*seed, Some(mutant), false).is_some());
     println!("{mutant:?}: noticed in schedule {seed:?}");

@@ -79,7 +79,8 @@ impl Play {
         let mut tasks = JoinSet::new();
         for _ in 0..STEPS {
             self.step(&mut tasks);
-            // Mostly at once, so that things happen together; now and then long enough for all to settle.
+            // Mostly at once, so that things happen together; now and then long enough for all to
+            // settle.
             let pause = match self.random.below(10) {
                 0..6 => self.random.below(20),
                 6..9 => self.random.below(300),
@@ -164,7 +165,8 @@ impl Play {
                     began - play.started
                 )
             });
-            // No answer is no wrong answer: whether there should be one is a matter of other tests.
+            // No answer is no wrong answer: whether there should be one is a matter of other
+            // tests.
             let Ok(Some(value)) = found else { return };
             let wrong = play.world.facts().judge(key, &value, bound, began);
             if let Some(what) = wrong {
@@ -192,7 +194,7 @@ impl Play {
                 }
             };
             if impatient {
-                // The caller goes away in the middle of it: it has no answer, and so no promise.
+                // The caller drops the get in the middle: it has no answer, and so no promise.
                 let some = Duration::from_millis(1);
                 let _ = tokio::time::timeout(some, removal).await.map(drop);
                 return;

@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep};
 /// A node and how often it has been started.
 pub(crate) type Incarnation = (usize, u32);
 
-/// How long a node may take to learn of a removal once it is in contact with one that knows it. A second is the promise;
-/// messages take up to 60 ms there and back on top.
+/// How long a node may take to learn of a removal once it is in contact with one that knows it. A
+/// second is the promise; messages take up to 60 ms there and back on top.
 pub(crate) const CATCH_UP: Duration = Duration::from_millis(1_100);
 
 /// Nodes of lower numbers are members of the ring.
@@ -46,7 +46,8 @@ struct Answered {
     knowing: BTreeSet<Incarnation>,
 }
 
-/// How long a key's values are served, by its name: `a` without an end, `b` with a ttl, `c` with stale windows.
+/// How long a key's values are served, by its name: `a` without an end, `b` with a ttl, `c` with
+/// stale windows.
 pub(crate) fn hint(key: &str) -> Hint {
     let second = Duration::from_secs(1);
     match key.as_bytes().first() {
@@ -78,8 +79,8 @@ impl Facts {
         Bytes::from(format!("{}", self.loads.len() - 1))
     }
 
-    /// A value that is being put. Until that has ended it may take effect at any time, also after a removal that was called
-    /// meanwhile.
+    /// A value that is being put. Until that has ended it may take effect at any time, also after
+    /// a removal that was called meanwhile.
     pub(crate) fn make_put(&mut self, key: &str) -> Bytes {
         let value = self.make(key);
         if let Some((made, _)) = self.loads.last_mut() {
@@ -138,7 +139,8 @@ impl Facts {
         });
     }
 
-    /// The time before which no value may have been loaded that a get of that key, beginning now at that node, brings.
+    /// The time before which no value may have been loaded that a get of that key, beginning now
+    /// at that node, brings.
     pub(crate) fn bound(&self, node: usize, key: &str) -> Option<Instant> {
         let covers = |removal: &&Answered| {
             let keys = removal.keys.as_ref();
@@ -155,13 +157,15 @@ impl Facts {
                 let since = self.contact.get(&pair).copied().flatten();
                 self.incarnation(other) == (other, start)
                     && other != node
-                    // Front ends ask members, and each other once a member has told them who is there.
+                    // Front ends ask members, and each other once a member has told them who is
+                    // there.
                     && (node < MEMBERS || other < MEMBERS)
                     && since.is_some_and(|since| since.max(removal.answered).elapsed() >= CATCH_UP)
             })
     }
 
-    /// What is wrong with an answer to a get that began at `began` with that bound, if anything is.
+    /// What is wrong with an answer to a get that began at `began` with that bound, if anything
+    /// is.
     pub(crate) fn judge(
         &self,
         key: &str,

@@ -4,7 +4,7 @@ use gaggle_tls::{ClientCerts, Tls, TlsError, TlsFiles};
 
 use crate::support::*;
 
-/// The one line that is said of files that are wrong.
+/// The one-line error for files that are wrong.
 fn problem(files: TlsFiles) -> String {
     let said = Tls::load(files).unwrap_err().to_string();
     assert!(!said.contains('\n'), "{said}");
@@ -66,7 +66,7 @@ fn a_file_that_is_wrong_is_named_with_what_is_wrong_with_it() {
     let expected = format!("{} cannot be read as PEM", path("cut.crt"));
     assert!(said.starts_with(&expected), "{said}");
 
-    // Never opened: that could wait for good.
+    // Never opened: that could block forever.
     #[cfg(unix)]
     {
         let mut files = dir.files();
@@ -136,7 +136,7 @@ fn what_is_behind_the_certificate_may_be_out_of_date() {
         dir.write("tls.crt", &format!("{}{other}", leaf.cert));
         let tls = Tls::load(dir.files()).unwrap();
         assert_eq!(tls.not_after(), Some(end), "of those that are valid");
-        // The first is the one that is shown.
+        // The first is the one that is presented.
         dir.write("tls.crt", &format!("{other}{}", leaf.cert));
         assert!(problem(dir.files()).starts_with("the certificate in "));
         assert!(tls.reload().is_err());

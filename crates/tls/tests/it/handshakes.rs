@@ -25,7 +25,7 @@ fn client(ca: &Ca, pair: Option<&Pair>) -> Tls {
 async fn a_server_may_have_the_dialled_name_the_peers_or_the_common_one() {
     let ca = Ca::new();
     let cases = [
-        // The certificate's names, what is dialled, the ring's name, and the common name.
+        // The certificate's names, the dialled name, the ring's name, and the common name.
         (&["10.0.0.1"][..], "10.0.0.1", "x:1", None, true),
         (
             &["cache-0.cache"],
@@ -129,7 +129,7 @@ async fn clients_come_in_by_their_certificate() {
     let (_dir, tls) = loaded(&ca, &["localhost"]);
     let good = client(&ca, Some(&ca.issue(&["client"])));
     let none = client(&ca, None);
-    // It trusts the server, and is by another CA.
+    // It trusts the server, and its certificate is by another CA.
     let stranger = client(&ca, Some(&foreign.issue(&["client"])));
     let cases = [
         (ClientCerts::None, &good, Ok(false)),
@@ -163,7 +163,7 @@ async fn a_client_whose_certificate_has_expired_meanwhile_is_refused() {
     let ca = Ca::new();
     let (_dir, tls) = loaded(&ca, &["localhost"]);
     let now = std::time::SystemTime::now();
-    // Loading it would say so: this one is put together by hand.
+    // Loading it would report that: this one is built by the test.
     let expired = ca.issue_for(&["client"], now - 2 * DAY, now - DAY);
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::*;
 
-/// What a server shows.
+/// The certificate that a server presents.
 fn shown(both: &Both) -> CertificateDer<'static> {
     let chain = both.0.get_ref().1.peer_certificates().unwrap();
     chain.first().unwrap().clone().into_owned()
@@ -124,7 +124,7 @@ async fn with_files_that_are_wrong_the_old_ones_stay() {
     assert!(tls.reload().unwrap());
 }
 
-/// Lets the time of a watch, which is paused, pass until it has read something new.
+/// Lets the paused time of a watch pass until it has read something new.
 async fn until_generation(tls: &Tls, generation: u64) {
     let passes = async {
         while tls.generation() < generation {

@@ -30,7 +30,8 @@ impl Ca {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Two CAs of one name would be told apart by their signatures alone, in other words.
+        // Two CAs with one name would differ only in their signatures, which gives another error
+        // text.
         let key = KeyPair::generate().unwrap();
         let name = format!("CA {:x?}", &key.public_key_raw()[1..9]);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -138,7 +139,7 @@ pub(crate) async fn connect(
     }
 }
 
-/// What each side says of a handshake that failed.
+/// Each side's error of a failed handshake.
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) client: String,

@@ -8,15 +8,15 @@ use serde_json::error::Category;
 use super::{Codec, Json};
 
 /// Why a value is no JSON of its type, or cannot be written as JSON. `serde_json`'s own text may
-/// quote the value, so it is left out: this tells the kind and the place.
+/// quote the value, so it is left out: this has only the kind and the position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{problem} at line {line}, column {column}")]
 pub struct JsonError {
     /// What is wrong.
     problem: &'static str,
-    /// Counted from 1; 0 where the value was being written.
+    /// Counted from 1; 0 while the value was being written.
     line: usize,
-    /// Counted from 1; 0 where the value was being written, or at the end of a line.
+    /// Counted from 1; 0 while the value was being written, or at the end of a line.
     column: usize,
 }
 

@@ -13,7 +13,7 @@ pub enum PostcardError {
     /// It is no postcard of this type, or cannot be written as one.
     #[error(transparent)]
     Postcard(#[from] postcard::Error),
-    /// A value of the type was read, and there are bytes behind it.
+    /// A value of the type was decoded, and bytes are left over after it.
     #[error("{0} bytes are left over")]
     LeftOver(usize),
 }

@@ -1,4 +1,4 @@
-//! From the group's bytes to values, and what is done about bytes that are none.
+//! From the group's bytes to values, and the handling of bytes that cannot be decoded.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -41,7 +41,7 @@ impl<V: Send + Sync + 'static, C: Codec<V>> Inner<V, C> {
         decoded
     }
 
-    /// Looks once more at those keys whose values could not be decoded.
+    /// Looks up once more the keys whose values could not be decoded.
     async fn reload(
         &self,
         keys: &[impl AsRef<[u8]>],
@@ -66,8 +66,8 @@ impl<V: Send + Sync + 'static, C: Codec<V>> Inner<V, C> {
         }
     }
 
-    /// Removes the keys whose turn it is, and waits for those that other callers remove. For each
-    /// key, whether it is worth another look.
+    /// Removes the keys that this caller has to remove, and waits for those that other callers
+    /// remove. Returns for each key whether it should be looked up again.
     async fn clear(&self, keys: &[&[u8]]) -> Vec<bool> {
         let (mut mine, mut removing, mut others) = (Vec::new(), Vec::new(), Vec::new());
         let mut cleared = Vec::with_capacity(keys.len());
@@ -85,7 +85,7 @@ impl<V: Send + Sync + 'static, C: Codec<V>> Inner<V, C> {
         }
         if !mine.is_empty() {
             self.reloaded.fetch_add(mine.len() as u64, Relaxed);
-            // Where a node was missed, the second look shows whether that matters.
+            // If a node was not reached, the second lookup shows whether that matters.
             let _ = self.remove_many(&mine).await;
         }
         drop(removing);
@@ -112,7 +112,7 @@ impl<V: Send + Sync + 'static, C: Codec<V>> Inner<V, C> {
         })
     }
 
-    /// Keeps what hits decode: what is asked for once leaves no trace.
+    /// Keeps values that hits decode: a value that is requested only once is not kept.
     fn value_of(&self, key: &[u8], bytes: &Bytes, is_hit: bool) -> Result<Arc<V>, TypedError> {
         let kept = self.kept.as_ref();
         if let Some(value) = kept.and_then(|kept| kept.get(key, bytes)) {

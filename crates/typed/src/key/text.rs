@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use super::{BadKey, FromKey, ToKey, utf8};
 
-/// A key that is written as its text, for types of other crates, such as `Uuid`, that have `Display`
-/// and `FromStr`. For a type of your own there is [`text_key!`](crate::text_key).
+/// A key that is written as its text, for types of other crates, such as `Uuid`, that have
+/// `Display` and `FromStr`. For a type of your own there is [`text_key!`](crate::text_key).
 ///
 /// ```
 /// use std::net::Ipv4Addr;
@@ -19,7 +19,7 @@ use super::{BadKey, FromKey, ToKey, utf8};
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByText<T>(
-    /// What is written.
+    /// The value that is written.
     pub T,
 );
 
@@ -37,8 +37,8 @@ impl<T: Display + FromStr> FromKey for ByText<T> {
 
 /// Appends a key's text.
 pub fn write_text(key: &(impl Display + ?Sized), out: &mut Vec<u8>) {
-    // A `Vec` takes whatever is written, so an error could only be one that `Display` makes up. The
-    // key is then read as another one, and refused by the group.
+    // A `Vec` accepts every write, so an error could only come from the `Display` itself. The key
+    // is then parsed as another one, and refused by the group.
     let _ = write!(out, "{key}");
 }
 

@@ -215,7 +215,8 @@ impl Play {
         }
         let (group, key) = (self.world.group(node), self.random.of(&KEYS));
         tokio::spawn(async move {
-            // No answer is no wrong answer: whether there should be one is a matter of other tests.
+            // No answer is no wrong answer: whether there should be one is a matter of other
+            // tests.
             let _ = timeout(20 * SECOND, group.find(key)).await;
         });
     }

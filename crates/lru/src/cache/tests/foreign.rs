@@ -1,4 +1,4 @@
-//! Code that is not the cache's: it may panic, and may come back to the cache.
+//! User code: it may panic, and may call the cache.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::*;
 
-/// A value that panics when told to.
+/// A value that panics if it is set to.
 struct Touchy {
     clone: bool,
     drop: Arc<AtomicBool>,
@@ -68,7 +68,8 @@ fn foreign_panics_leave_the_cache_in_order() {
     cache.audit();
     assert_eq!(cache.len(), 10);
 
-    // Ten victims, each of which panics as it is dropped: all of them go, and one panic comes out.
+    // Ten victims, each of which panics as it is dropped: all are evicted, and one panic
+    // propagates.
     armed.store(true, Ordering::Relaxed);
     let large = Touchy {
         clone: false,
@@ -121,7 +122,8 @@ fn a_value_may_use_the_cache_as_it_is_dropped() {
     assert!(cache.is_empty());
 }
 
-/// A key that lowers its cache's capacity as it is compared, which is after a value was found to fit.
+/// A key that lowers its cache's capacity as it is compared, which is after a value was found to
+/// fit.
 #[derive(Clone)]
 struct Lowering(Option<Arc<std::sync::OnceLock<Cache<Lowering, u64>>>>);
 
@@ -129,7 +131,7 @@ impl PartialEq for Lowering {
     fn eq(&self, other: &Self) -> bool {
         let cache = self.0.as_ref().or(other.0.as_ref());
         if let Some(cache) = cache.and_then(|cache| cache.get()) {
-            // Nothing has to go for it yet, so it waits for no lock.
+            // Nothing has to be evicted for it yet, so it waits for no lock.
             cache.set_capacity(2 * Cache::<Lowering, u64>::ENTRY_OVERHEAD);
         }
         true

@@ -1,4 +1,4 @@
-//! Which entry goes, and when.
+//! Which entry is evicted, and when.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn the_oldest_goes_first() {
     assert_eq!(cache.len(), 2);
 }
 
-// groupcache's TestEvict: 22 keys into room for 20; the first two go, in their order.
+// groupcache's TestEvict: 22 keys into room for 20; the first two are evicted, in their order.
 #[test]
 fn evictions_come_in_the_order_of_insertion() {
     let cache = small(20, 4);
@@ -58,7 +58,7 @@ fn an_overwrite_saves_an_entry_as_a_hit_does() {
     }
 }
 
-/// The worst case of LRU: each key goes just before it is asked for again.
+/// The worst case of LRU: each key is evicted just before it is requested again.
 #[test]
 fn a_loop_one_larger_than_the_cache_never_hits() {
     let hits = |keys| {
@@ -118,7 +118,8 @@ fn what_was_hit_goes_last_whichever_shard_it_is_in() {
     cache.audit();
 }
 
-/// Another thread may have used all others since a thread stored its entry, for which it is still making room.
+/// Another thread may have used all others since a thread stored its entry, for which it is still
+/// making room.
 #[test]
 fn an_entry_just_stored_is_spared_where_it_is_the_oldest() {
     let cache = small(3, 4);

@@ -1,4 +1,4 @@
-//! What becomes of entries that are served or kept when they are stale, and of notes.
+//! Entries that are served or kept when they are stale, and notes.
 
 use super::*;
 
@@ -231,7 +231,7 @@ fn an_empty_note_shares_nothing_and_another_one_its_page() {
     );
     assert!(cache.hold(&key(200)).unwrap().note.is_empty());
 
-    // A note in somebody's hands is not written over.
+    // A note that a caller holds is not overwritten.
     drop((a.value, b));
     cache.insert_entry(&key(0), value(1, 100), &Life::default(), b"note 1");
     assert_eq!(a.note, note(0));
@@ -279,7 +279,7 @@ fn only_what_has_the_same_shape_is_written_over_and_all_of_it() {
             }
         }
     }
-    // In its place: no holes come to be.
+    // In place: no holes appear.
     cache.clear();
     for round in 0..2_000 {
         cache.insert_entry(&key(0), value(round, 100), &life(9, 1, 1), &[7; 50]);
@@ -440,7 +440,7 @@ fn a_sweep_drops_what_is_gone() {
         cache.insert_entry(&key(n), value(n, 100), &life, &[]);
     }
     clock.advance(SECOND);
-    // Of each page two thirds leave; half of what is left is gone.
+    // Two thirds of each page are evicted; half of the rest is gone.
     for n in 0..1_000 {
         if n / 3 % 3 != 0 {
             cache.remove(&key(n));
@@ -448,7 +448,7 @@ fn a_sweep_drops_what_is_gone() {
     }
     cache.audit();
     let expired = cache.stats().evictions.expired;
-    // Those that `remove` came upon, and those of swept pages.
+    // Those that `remove` found, and those of swept pages.
     let removed = (0..1_000).filter(|n| n / 3 % 3 != 0 && n % 3 == 0).count() as u64;
     assert!(
         expired > removed + 80,

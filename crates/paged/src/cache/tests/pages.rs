@@ -1,4 +1,4 @@
-//! What becomes of pages: closed, shared, left by their entries, swept.
+//! The life of pages: closed, shared, abandoned by their entries, swept.
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ fn an_open_page_of_holes_is_swept_as_it_is_closed() {
     cache.audit();
 }
 
-/// A buffer that tells when it is gone.
+/// A buffer that records when it is dropped.
 struct Huge {
     _alive: Arc<()>,
 }
@@ -174,7 +174,7 @@ fn small_values_give_way_to_large_ones_with_their_index() {
         cache.insert(&key(n), value(n, 20));
     }
     let full = cache.shards[0].share().index_slots();
-    // What was not used does not drive out what fills the main queue; what was used does.
+    // Unused entries do not displace those of the main queue; used ones do.
     for n in 40_000..40_200 {
         cache.insert(&key(n), value(n, 50_000));
     }
@@ -212,12 +212,13 @@ fn the_numbers_of_blocks_may_run_out() {
     cache.audit();
 }
 
-// Marks of removed entries had the table double again and again, to a quarter of what is paid for.
+// Marks of removed entries made the table double repeatedly, to a quarter of what is paid for.
 #[test]
 fn the_index_does_not_grow_by_turnover() {
     let cache = cache(4 << 20, 1);
     let slots = || cache.shards[0].share().index_slots();
-    // Between a half and 13/16 of the slots, where marks pile up and are not cleared away by the table itself.
+    // Between a half and 13/16 of the slots, where marks pile up and are not cleared away by the
+    // table itself.
     let mut n = 0;
     while cache.len() < 12_500 {
         cache.insert(&key(n), value(n, 100));

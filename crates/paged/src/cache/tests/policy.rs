@@ -1,4 +1,4 @@
-//! What stays and what leaves.
+//! Which entries stay and which are evicted.
 
 use super::*;
 use crate::queue::Queue;
@@ -30,7 +30,7 @@ impl Hasher for UnsampledHasher {
     }
 }
 
-/// A cache that keeps to a setting.
+/// A cache with a fixed setting.
 fn following(options: Options, setting: usize, mean: u32) -> PagedCache<Unsampled> {
     let cache = PagedCache::with_hasher(options, Unsampled);
     let setting = u8::try_from(setting).unwrap();
@@ -38,12 +38,12 @@ fn following(options: Options, setting: usize, mean: u32) -> PagedCache<Unsample
     cache
 }
 
-/// So many entries of [`LARGE`] fit.
+/// This many entries of [`LARGE`] fit.
 fn of_large(entries: u64, setting: usize) -> PagedCache<Unsampled> {
     following(options(entries * 2_200, 1), setting, 0)
 }
 
-/// Too large for a page: each entry is looked at by itself.
+/// Too large for a page: each entry is examined by itself.
 const LARGE: usize = 2_000;
 /// Settings: a small queue of 10 %, from which two uses pass, and none, which is CLOCK.
 const TEN_PERCENT: usize = 1;
@@ -94,14 +94,14 @@ fn a_return_is_counted_once_for_each_time_that_the_key_had_left() {
     let left: Vec<usize> = left.take(3).collect();
     insert_large(&cache, left.clone());
     assert_eq!(cache.recalls(), 3);
-    // It is there, it has been taken out by hand, or it has never been there.
+    // It exists, it has been removed, or it never existed.
     insert_large(&cache, left.clone());
     cache.remove(&key(left[0]));
     insert_large(&cache, [left[0], 1_000]);
     assert_eq!(cache.recalls(), 3);
 }
 
-/// Half of the capacity is used again and again, and then only keys come that do not come again.
+/// Half of the capacity is used repeatedly, and then only keys arrive that are never used again.
 #[test]
 fn a_scan_of_ten_times_the_capacity_leaves_the_hot_set_in_place() {
     for shards in [1, 8] {
@@ -116,13 +116,14 @@ fn a_scan_of_ten_times_the_capacity_leaves_the_hot_set_in_place() {
             cache.insert(&key(n), value(n, 100));
         }
         let kept = (0..3_500).filter(|n| cache.contains(&key(*n))).count();
-        // Not all: an insertion lets 256 stay, and the first marks of keys that left need some pages at once.
+        // Not all: an insertion lets 256 stay, and the first marks of keys that left need some
+        // pages at once.
         assert!(kept > 3_150, "{shards} shards: {kept}");
         cache.audit();
     }
 }
 
-/// Uses of keys of which some are more popular, and a scan between them.
+/// Uses of keys of which some are more popular, with a scan between them.
 fn play<S: BuildHasher>(cache: &PagedCache<S>) {
     let mut state = 1_u64;
     for round in 0..30_000 {

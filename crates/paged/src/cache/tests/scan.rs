@@ -1,4 +1,4 @@
-//! What a scan finds, in which order, and what it leaves as it was.
+//! What a scan finds, in which order, and what it leaves unchanged.
 
 use std::collections::BTreeSet;
 
@@ -192,7 +192,7 @@ fn the_main_queue_comes_first_and_in_each_queue_the_young_over_all_shards() {
         .iter()
         .map(|(key, _)| std::str::from_utf8(&key[4..]).unwrap().parse().unwrap())
         .collect();
-    // The small queue has its part of the capacity; what came before that has passed on.
+    // The small queue has its part of the capacity; earlier entries have moved on.
     let is_young = |n: &usize| *n > all / 2;
     let main = numbers.iter().position(is_young).unwrap();
     assert!(main > 1_000, "{main}");
@@ -260,7 +260,7 @@ fn a_scan_ends_while_others_store_all_the_time() {
             .iter()
             .filter(|(key, held)| cache.peek(key).map(|hit| hit.value) != Some(held.value.clone()))
             .count();
-        // So many that the cache is filled again and again.
+        // So many entries that the cache is filled repeatedly.
         fill(40);
     });
     assert_eq!(wrong, 0);

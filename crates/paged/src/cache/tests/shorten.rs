@@ -1,4 +1,4 @@
-//! Lives that are lowered.
+//! Lowered lifetimes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -120,7 +120,7 @@ fn a_panic_of_the_draw_leaves_the_cache_in_order() {
         cache.shorten(&ttl(60), |_| panic!("draw"));
     }));
     assert!(panics.is_err());
-    // What is moved later is not lowered.
+    // An entry moved later is not lowered.
     clock.advance(100 * SECOND);
     for n in 1..20_000 {
         assert!(cache.get(&key(0)).is_some(), "{n}");
@@ -132,7 +132,7 @@ fn a_panic_of_the_draw_leaves_the_cache_in_order() {
     assert!(cache.get(&key(0)).is_none());
 }
 
-// Evictions move entries all the time, also into pages that have been looked at.
+// Evictions move entries all the time, also into pages that have been visited.
 #[test]
 fn none_is_missed_beside_changes() {
     let (_, cache) = timed(512 << 10, 1);
@@ -153,7 +153,7 @@ fn none_is_missed_beside_changes() {
                     let mut n = 0;
                     while !stop.load(Ordering::Relaxed) {
                         n += 1;
-                        // Used, so that eviction saves them.
+                        // They are used, so that eviction lets them stay.
                         drop(cache.get(&key(n * 7 % old)));
                         let other = 10_000 * id + n % 9_000;
                         cache.insert_entry(&key(other), value(other, 100), &ttl(1), b"");

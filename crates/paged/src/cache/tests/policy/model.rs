@@ -1,4 +1,5 @@
-//! The mechanics of eviction beside a plain model: two queues of keys, and the rules of a setting.
+//! The mechanics of eviction against a plain model: two queues of keys, and the rules of a
+//! setting.
 
 use std::collections::VecDeque;
 
@@ -14,13 +15,14 @@ const MAX_USES: u64 = 3;
 #[derive(Clone, Debug)]
 enum Op {
     Get(usize),
-    /// Each key as often as its uses are counted, after which an insertion does not come round to one that may leave.
+    /// Each key as often as its uses are counted, after which an insertion does not reach one that
+    /// may be evicted.
     GetAll,
-    /// A key, a length, and the seconds that it lives if it does not live without end.
+    /// A key, a length, and its lifetime in seconds unless that is without end.
     Insert(usize, usize, Option<u64>),
     Remove(usize),
     Evict,
-    /// Seconds go by.
+    /// Seconds pass.
     Wait(u64),
 }
 
@@ -42,7 +44,7 @@ impl Entry {
     }
 }
 
-/// Percent of the small queue, uses to pass, and whether size has its price, as the README tells them.
+/// Percent of the small queue, uses to pass, and whether size has its price, as in the README.
 const RULES: [(u64, u64, bool); 4] = [(1, 2, true), (10, 2, false), (40, 1, false), (0, 1, false)];
 
 struct Model {
@@ -55,8 +57,8 @@ struct Model {
     /// Small and main, the oldest entry first.
     queues: [VecDeque<Entry>; 2],
     ghost: Ghost,
-    /// What is taken in all and by the small queue, as of the end of the last change: what is decided within an insertion is
-    /// decided by what was there before.
+    /// The bytes in all and of the small queue, at the end of the last change: decisions within an
+    /// insertion depend on the state before.
     used: u64,
     small: u64,
     now: u64,

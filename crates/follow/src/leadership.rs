@@ -1,12 +1,12 @@
-//! Whether it is this node that follows.
+//! Whether this node follows.
 
 use gaggle_group::Group;
 use tokio::sync::watch;
 
 use crate::isolation::Isolation;
 
-/// Whether it is this node that follows, and whether it is to go on at all.
-pub(crate) struct Turn {
+/// Whether this node follows, and whether the follower was stopped.
+pub(crate) struct Leadership {
     group: Group,
     /// What is led: the name by which one node of the cluster is chosen.
     what: String,
@@ -15,7 +15,7 @@ pub(crate) struct Turn {
     stop: watch::Receiver<bool>,
 }
 
-impl Turn {
+impl Leadership {
     pub(crate) fn new(group: &Group, everywhere: bool, stop: watch::Receiver<bool>) -> Self {
         Self {
             group: group.clone(),
@@ -26,8 +26,8 @@ impl Turn {
         }
     }
 
-    /// Whether this node is to follow now. To be asked again and again: it notices when this node
-    /// is cut off.
+    /// Whether this node has to follow now. It must be called regularly, since it also notices
+    /// when this node is cut off.
     pub(crate) fn look(&mut self) -> bool {
         if self.everywhere {
             return true;
