@@ -1,5 +1,5 @@
-//! What this program shows a node, and what it wants to be shown: the cluster's token, a client certificate, and the
-//! authority that the nodes' certificates are by.
+//! What this program shows a node, and what it wants to be shown: the cluster's token, a client
+//! certificate, and the authority that the nodes' certificates are by.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -15,7 +15,8 @@ use crate::cli::AccessArgs;
 use crate::outcome::Failure;
 use crate::output::shown;
 
-/// The variable that holds the token itself. There is no flag for it: every user of a machine can read command lines.
+/// The variable that holds the token itself. There is no flag for it: every user of a machine can
+/// read command lines.
 const TOKEN: &str = "GAGGLECTL_TOKEN";
 
 /// The most that is read of a file with tokens, in bytes.

@@ -73,8 +73,8 @@ impl Addr {
         &self.authority
     }
 
-    /// Whether nobody on a network can read what is sent there: it goes over TLS, or stays on this machine. A name is taken
-    /// for another machine's, but for `localhost`.
+    /// Whether nobody on a network can read what is sent there: it goes over TLS, or stays on this
+    /// machine. A name is taken for another machine's, but for `localhost`.
     pub(crate) fn is_private(&self) -> bool {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let name = host.strip_suffix('.').unwrap_or(host);
@@ -84,7 +84,8 @@ impl Addr {
             || ip().is_ok_and(|ip| ip.is_loopback())
     }
 
-    /// The name that the node's certificate must have; `None` without TLS. `Err` for a name that no certificate can have.
+    /// The name that the node's certificate must have; `None` without TLS. `Err` for a name that
+    /// no certificate can have.
     pub(crate) fn server_name(&self) -> Result<Option<ServerName<'static>>, &'static str> {
         if !self.is_https {
             return Ok(None);

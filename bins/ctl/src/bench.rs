@@ -1,7 +1,8 @@
-//! `gagglectl bench`: load on the front doors, and what came of it.
+//! `gagglectl bench`: puts load on the front doors and measures it.
 //!
-//! A [`schedule`] says when each request is due, [`caller`]s send them over their [`connection`]s and [`recorder`]s keep how
-//! they ended. The warm-up is a schedule of its own, with the same callers and a recorder that nobody reads.
+//! A [`schedule`] says when each request is due, [`caller`]s send them over their [`connection`]s
+//! and [`recorder`]s keep how they ended. The warm-up is a schedule of its own, with the same
+//! callers and a recorder that is not read.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,9 +14,11 @@ use crate::output;
 
 use self::caller::{Caller, Plan};
 use self::cluster::Before;
-use self::connection::Door;
+use self::connection::FrontDoor;
+use self::hdr::HdrFile;
 use self::keys::Keys;
 use self::origin::Origin;
+use self::plot::PlotFile;
 use self::progress::Progress;
 use self::recorder::{Recorder, Recorders};
 use self::report::{OriginReport, Report};
@@ -24,9 +27,12 @@ use self::schedule::{Length, Schedule};
 mod caller;
 mod cluster;
 mod connection;
+mod hdr;
 mod keys;
 mod origin;
+mod plot;
 mod progress;
+mod reason;
 mod recorder;
 mod report;
 mod schedule;
@@ -35,7 +41,7 @@ mod value;
 /// The largest value that a group takes unless told otherwise.
 const MAX_VALUE: u64 = 64 << 20;
 
-/// What one schedule came to.
+/// The results of one schedule.
 struct Phase {
     callers: Vec<Caller>,
     recorder: Recorder,
@@ -48,20 +54,31 @@ pub(crate) async fn run(
     timeout: Duration,
 ) -> Result<Outcome, Failure> {
     let mut keys = Keys::new(&args.keys, args.group.as_deref())?;
+    let hdr = args.files.hdr.as_deref().map(HdrFile::create).transpose()?;
+    let plot = args
+        .files
+        .plot
+        .as_deref()
+        .map(PlotFile::create)
+        .transpose()?;
     let origin = serve(&args.origin)?;
     let mut doors = Vec::with_capacity(args.api_addrs.len());
     for addr in &args.api_addrs {
-        doors.push(Arc::new(Door::find(addr, client.tls(), timeout).await?));
+        doors.push(Arc::new(
+            FrontDoor::find(addr, client.tls(), timeout).await?,
+        ));
     }
     let plan = Arc::new(Plan {
         doors,
         timeout,
         verify: args.origin.verify.then(|| args.origin.value_size.as_u64()),
     });
-    let mut callers = Caller::crowd(args.load.connections, &plan, &mut keys);
+    let mut callers = Caller::many(args.load.connections, &plan, &mut keys);
     if !args.load.warmup.is_zero() {
         let length = Length::Time(args.load.warmup);
-        callers = phase("warm-up", length, &args.load, callers).await?.callers;
+        callers = phase("warm-up", length, &args.load, callers, None)
+            .await?
+            .callers;
     }
 
     let before = Before::read(client, args).await?;
@@ -69,7 +86,7 @@ pub(crate) async fn run(
     let length = (args.load.requests).map_or(Length::Time(args.load.duration), Length::Requests);
     let Phase {
         recorder, elapsed, ..
-    } = phase("load", length, &args.load, callers).await?;
+    } = phase("load", length, &args.load, callers, hdr).await?;
     let cluster = match before {
         Some(before) => Some(before.compare(client, args.group.as_deref()).await?),
         None => None,
@@ -90,6 +107,9 @@ pub(crate) async fn run(
         Outcome::Complete
     };
     let report = Report::new(args, &recorder, elapsed, cluster, origin);
+    if let Some(file) = plot {
+        file.write(&report.title(), &recorder)?;
+    }
     let text = if args.json {
         report
             .json()
@@ -101,7 +121,7 @@ pub(crate) async fn run(
     Ok(outcome)
 }
 
-/// The origin, if one is asked for. Says where it is: the port may be any that is free.
+/// The origin, if one is asked for. Prints its address: the port may be any that is free.
 fn serve(args: &OriginArgs) -> Result<Option<Origin>, Failure> {
     let Some(addr) = args.serve_origin else {
         return Ok(None);
@@ -123,9 +143,16 @@ async fn phase(
     length: Length,
     load: &LoadArgs,
     callers: Vec<Caller>,
+    hdr: Option<HdrFile>,
 ) -> Result<Phase, Failure> {
     let failed = |error| Failure::Failed(format!("no histogram: {error}"));
-    let recorders = Arc::new(Recorders::new(load.threads.into()).map_err(failed)?);
+    let threads = load.threads.into();
+    let recorders = match hdr {
+        Some(_) => Recorders::with_intervals(threads),
+        None => Recorders::new(threads),
+    };
+    let recorders = Arc::new(recorders.map_err(failed)?);
+    let hdr = hdr.map(|file| file.start(&recorders)).transpose()?;
     let start = Instant::now();
     let schedule = Arc::new(match load.rate {
         Some(rate) => Schedule::open(start, length, rate, callers.len()),
@@ -139,6 +166,9 @@ async fn phase(
         Length::Requests(_) => start.elapsed(),
     };
     drop(progress);
+    if let Some(log) = hdr {
+        log.finish()?;
+    }
     Ok(Phase {
         callers,
         recorder: recorders.sum().map_err(failed)?,

@@ -6,22 +6,26 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::addr::Addr;
 
 mod bench;
 mod change;
+mod cluster;
 
 pub(crate) use bench::{BenchArgs, BenchKeyArgs, LoadArgs, OriginArgs};
 pub(crate) use change::{PutArgs, RemoveArgs, ValueArgs};
+pub(crate) use cluster::{ClusterArgs, TopArgs};
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 the key is unknown, some nodes were missed, or some requests of a bench failed; 2 the command line cannot be used, or a node refused \
-what it asks for; 3 no answer: a node cannot be reached, or it failed.";
+Exit codes: 0 done; 1 the key is unknown, some nodes were missed or have different rings, or some requests of a bench failed; 2 the command line \
+cannot be used, or a node refused what it asks for; 3 no answer: a node cannot be reached, or it failed.";
 
-/// Asks a running Gaggle cluster for values, owners and statistics, puts values and removes keys, and measures it under load.
+/// Asks a running Gaggle cluster for values, owners and statistics, shows it live, puts values and
+/// removes keys, and measures it under load.
 #[derive(Debug, Parser)]
-#[command(name = "gagglectl", version, about, after_help = EXIT_CODES, disable_help_subcommand = true)]
+#[command(name = "gagglectl", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) shared: Shared,
@@ -34,23 +38,26 @@ pub(crate) struct Shared {
     /// How long one request may take
     #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = timeout)]
     pub(crate) timeout: Duration,
-    /// Says more, on stderr
+    /// Prints more, on stderr
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) access: AccessArgs,
 }
 
-/// What nodes are shown, and have to show.
+/// How this program authenticates to nodes, and nodes to it.
 #[derive(Debug, Args)]
 pub(crate) struct AccessArgs {
-    /// The file whose first line is the cluster's token, which admin endpoints may require; GAGGLECTL_TOKEN may hold the token
+    /// The file whose first line is the cluster's token, which admin endpoints may require;
+    /// GAGGLECTL_TOKEN may hold the token
     #[arg(long, global = true, value_name = "PATH", env = "GAGGLECTL_TOKEN_FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Sends the token without TLS to other machines, too: whoever can read the network in between then has it
+    /// Sends the token without TLS to other machines, too: anyone who can read the network between
+    /// can read it
     #[arg(long, global = true, env = "GAGGLECTL_PLAIN", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) plain: bool,
-    /// The certificates (PEM) of those who may vouch for nodes at https:// addresses, in place of the public authorities
+    /// The certificates (PEM) of the authorities that sign those of nodes at https:// addresses,
+    /// in place of the public authorities
     #[arg(long, global = true, value_name = "PATH", env = "GAGGLECTL_CA")]
     pub(crate) ca: Option<PathBuf>,
     /// The client certificate (PEM) to show
@@ -82,12 +89,30 @@ pub(crate) enum Command {
     Owner(OwnerArgs),
     /// Prints what the groups of each node count, and the sums
     Stats(StatsArgs),
+    /// Finds every node of the cluster from one, and prints how each of them is
+    Cluster(ClusterArgs),
+    /// Shows the cluster live on the terminal: traffic, loads, memory and the hottest keys
+    Top(TopArgs),
     /// Removes keys, or all of a group, on every node
     Remove(RemoveArgs),
     /// Gives the owner of a key a value to keep, and removes the key on all other nodes
     Put(PutArgs),
     /// Puts load on the front doors and prints throughput, latencies and errors
     Bench(BenchArgs),
+    /// Prints a script that completes this program's command line in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Prints this program's manual page, or writes the pages of all its commands
+    Man(ManArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Writes the pages into this directory, one for each command
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -134,7 +159,7 @@ pub(crate) struct OwnerArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StatsArgs {
-    /// The admin addresses of the nodes to ask, with commas between them
+    /// The admin addresses of the nodes to ask, separated by commas
     #[arg(
         long = "admin-addr",
         value_name = "HOST:PORT",
@@ -143,6 +168,9 @@ pub(crate) struct StatsArgs {
         value_delimiter = ','
     )]
     pub(crate) admin_addrs: Vec<Addr>,
+    /// Prints this group alone
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<String>,
     /// Prints one JSON document in place of the table
     #[arg(long)]
     pub(crate) json: bool,
@@ -156,7 +184,7 @@ pub(crate) struct KeyArgs {
     /// How KEY is written
     #[arg(long, value_name = "ENCODING", default_value = "text")]
     pub(crate) key_encoding: KeyEncoding,
-    /// The key; one that begins with a dash goes behind --
+    /// The key; one that begins with a dash goes after --
     #[arg(value_name = "KEY")]
     pub(crate) key: OsString,
 }

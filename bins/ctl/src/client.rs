@@ -20,13 +20,15 @@ use crate::connect::Way;
 use crate::outcome::Failure;
 use crate::output::{self, shown};
 
-/// The largest JSON document or line of text that a node sends: `/status` in a ring of ten thousand members has some MiB.
+/// The largest JSON document or line of text that a node sends: `/status` in a ring of ten
+/// thousand members has some MiB.
 pub(crate) const MAX_DOCUMENT: usize = 16 << 20;
 
 /// A connection that takes longer is taken for a node that is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks nodes, each by a connection of its own: it reads no proxy variables and follows no redirects.
+/// Asks nodes, each by a connection of its own: it reads no proxy variables and follows no
+/// redirects.
 #[derive(Clone)]
 pub(crate) struct Client {
     timeout: Duration,
@@ -101,8 +103,8 @@ impl Client {
         }
     }
 
-    /// The same with a token in each request. Only the admin endpoints ask for one, and only they are shown it; without TLS,
-    /// unless it may go in `plain`, only those of this machine.
+    /// The same with a token in each request. Only the admin endpoints ask for one, and only they
+    /// are shown it; without TLS, unless it may go in `plain`, only those of this machine.
     pub(crate) fn with_token(self, token: Option<HeaderValue>, plain: bool) -> Self {
         Self {
             token,
@@ -281,8 +283,8 @@ impl Reply {
         } = self;
         let line = shown(body);
         match status.as_u16() {
-            // Only the node's own words: 404 from a server that is no Gaggle node says nothing of the key. They are read from
-            // the body, for a long key is cut off in the line.
+            // Only the node's own words: 404 from a server that is no Gaggle node says nothing of
+            // the key. They are read from the body, for a long key is cut off in the line.
             404 if body.trim_ascii_end().ends_with(b" not found") => {
                 Failure::NotFound(format!("{addr}: {line}"))
             }

@@ -11,7 +11,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use crate::cli::{KeyArgs, KeyEncoding};
 use crate::outcome::Failure;
 
-/// All but RFC 3986's unreserved characters, so that a path, a query and every server in between read the same bytes.
+/// All but RFC 3986's unreserved characters, so that a path, a query and every server in between
+/// read the same bytes.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -75,8 +76,8 @@ pub(crate) fn path(group: &str, key: &[u8]) -> Result<String, Failure> {
 
 /// Whether a name can be written as part of a path.
 ///
-/// One that is all of `.` or `..` cannot: URLs (RFC 3986, section 5.2.4, and WHATWG's for their escapes too) take it for a
-/// step up the tree, and the request would name another key or none.
+/// One that is all of `.` or `..` cannot: URLs (RFC 3986, section 5.2.4, and WHATWG's for their
+/// escapes too) take it for a step up the tree, and the request would name another key or none.
 pub(crate) fn has_path(name: &[u8]) -> bool {
     !matches!(name, b"." | b"..")
 }

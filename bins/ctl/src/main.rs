@@ -1,9 +1,10 @@
-//! `gagglectl`: asks a running Gaggle cluster for values, owners and statistics, puts values and removes keys, and measures
-//! it under load.
+//! `gagglectl`: asks a running Gaggle cluster for values, owners and statistics, shows it live,
+//! puts values and removes keys, and measures it under load.
 //!
-//! A client of the node's front door and admin endpoints, and of nothing else: it shares no code with the node. Each command
-//! is a module; what they share is the [`client`], which bounds every request in time and bytes, [`access`], which is what nodes are shown,
-//! the [`key`], which is bytes, and [`outcome`], which decides the exit code.
+//! A client of the node's front door and admin endpoints, and of nothing else: it shares no code
+//! with the node. Each command is a module; what they share is the [`client`], which bounds every
+//! request in time and bytes, [`access`], which authenticates, the [`key`], which is bytes, and
+//! [`outcome`], which decides the exit code.
 
 use std::process::ExitCode;
 
@@ -19,7 +20,9 @@ mod addr;
 mod bench;
 mod cli;
 mod client;
+mod cluster;
 mod connect;
+mod generate;
 mod get;
 mod key;
 mod outcome;
@@ -30,6 +33,8 @@ mod removal;
 mod remove;
 mod stats;
 mod status;
+mod table;
+mod top;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -48,8 +53,8 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<Outcome, Failure> {
     let access = &cli.shared.access;
     let token = match cli.command {
-        // Front doors ask for none.
-        Command::Get(_) => None,
+        // Front doors require none, and these two ask no node.
+        Command::Get(_) | Command::Completions { .. } | Command::Man(_) => None,
         _ => access::token(access)?,
     };
     let client =
@@ -59,9 +64,13 @@ async fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Get(args) => get::run(&client, &args, verbose).await,
         Command::Owner(args) => owner::run(&client, &args, verbose).await,
         Command::Stats(args) => stats::run(&client, &args).await,
+        Command::Cluster(args) => cluster::run(&client, &args).await,
+        Command::Top(args) => top::run(&client, &args).await,
         Command::Remove(args) => remove::run(&client, &args).await,
         Command::Put(args) => put::run(&client, &args).await,
         Command::Bench(args) => bench::run(&client, &args, cli.shared.timeout).await,
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man(args) => generate::man(&args),
     }
 }
 

@@ -12,13 +12,13 @@ const NO_ANSWER: u8 = 3;
 pub(crate) enum Outcome {
     /// All of it.
     Complete,
-    /// Some nodes were missed; the run has said which.
+    /// Some nodes were missed; the run has printed which.
     Missed,
-    /// Some requests of a bench failed; the run has said how many.
+    /// Some requests of a bench failed; the run has printed how many.
     Errors,
 }
 
-/// A run that did not. Each message is one line and names the address that was asked.
+/// A run that failed. Each message is one line and names the address that was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The key is unknown.
@@ -27,7 +27,7 @@ pub(crate) enum Failure {
     /// The command line cannot be used, or a node refused what it asks for.
     #[error("{0}")]
     Usage(String),
-    /// Nobody answered. Another node may.
+    /// No answer. Another node may answer.
     #[error("{0}")]
     Unreachable(String),
     /// A node answered that it failed, or with what cannot be understood.
@@ -48,7 +48,8 @@ impl Outcome {
 }
 
 impl Failure {
-    /// Whether whoever reads our output has had enough of it (`gagglectl get k | head -c 1`): nothing is wrong then.
+    /// Whether the reader of our output closed it (`gagglectl get k | head -c 1`): this is no
+    /// failure.
     pub(crate) fn is_silent(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }

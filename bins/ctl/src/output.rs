@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-/// The most characters of somebody else's text that are shown (before escapes).
+/// The most characters of a node's text that are printed (before escapes).
 const MAX_LINE: usize = 1000;
 
 /// Writes an answer to stdout.
@@ -13,7 +13,8 @@ pub(crate) fn answer(bytes: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Writes a line to stderr under the program's name. If stderr takes none there is nobody left to tell.
+/// Writes a line to stderr after the program's name. A failure is ignored: no output is left to
+/// report it on.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(io::stderr(), "gagglectl: {line}");
 }
@@ -23,7 +24,8 @@ pub(crate) fn aside(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Text that came over the network, as part of one line: bounded, and without characters that steer a terminal.
+/// Text that came over the network, as part of one line: bounded, and without characters that
+/// steer a terminal.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim_end();
@@ -43,7 +45,7 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     line
 }
 
-/// Control characters, line separators, and those that turn the direction of what follows.
+/// Control characters, line separators, and characters that change the direction of text.
 fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}')

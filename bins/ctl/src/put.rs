@@ -16,8 +16,8 @@ use crate::output::shown;
 use crate::removal::Removal;
 use crate::status;
 
-/// Has one node give the value to the owner. Where that node cannot be reached the next is asked: to put the same value twice
-/// does no harm.
+/// Has one node give the value to the owner. Where that node cannot be reached the next is asked:
+/// to put the same value twice does no harm.
 pub(crate) async fn run(client: &Client, args: &PutArgs) -> Result<Outcome, Failure> {
     let key = args.key.bytes()?;
     // Read once, whichever node takes it.

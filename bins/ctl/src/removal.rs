@@ -1,4 +1,5 @@
-//! What a node says of a removal, or of a value that was put: the nodes that were told, and those that were missed.
+//! A node's answer to a removal, or to a value that was put: the nodes that were reached, and
+//! those that were missed.
 
 use std::fmt::Write as _;
 
@@ -52,7 +53,7 @@ impl Removal {
         self
     }
 
-    /// Prints a line for each node: `done` and the name of one that was told.
+    /// Prints a line for each node: `done` and the name of one that was reached.
     pub(crate) fn print(&self, done: &str) -> Result<Outcome, Failure> {
         let mut lines = String::new();
         // Writing to a String cannot fail.

@@ -22,8 +22,8 @@ struct List {
     keys64: Vec<String>,
 }
 
-/// Has one node remove them everywhere. Where that node cannot be reached the next is asked, from the first key on: to remove
-/// twice does no harm.
+/// Has one node remove them everywhere. Where that node cannot be reached the next is asked, from
+/// the first key on: to remove twice does no harm.
 pub(crate) async fn run(client: &Client, args: &RemoveArgs) -> Result<Outcome, Failure> {
     let keys = args.keys.iter().map(|key| args.key_encoding.decode(key));
     let keys = keys.collect::<Result<Vec<_>, _>>()?;

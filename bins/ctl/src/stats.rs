@@ -10,7 +10,7 @@ use crate::addr::Addr;
 use crate::cli::StatsArgs;
 use crate::client::Client;
 use crate::outcome::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, shown};
 use crate::status::{self, Counters, Status};
 
 mod table;
@@ -63,6 +63,9 @@ pub(crate) async fn run(client: &Client, args: &StatsArgs) -> Result<Outcome, Fa
         return Err(last);
     }
     note_missed(&missed);
+    if let Some(group) = &args.group {
+        only(&mut nodes, group)?;
+    }
     let complete = missed.is_empty();
     if args.json {
         let mut text = report(&nodes, missed)?;
@@ -78,13 +81,33 @@ pub(crate) async fn run(client: &Client, args: &StatsArgs) -> Result<Outcome, Fa
     })
 }
 
+/// Leaves the counters of one group. An error where no node has it.
+fn only(nodes: &mut [Node], group: &str) -> Result<(), Failure> {
+    if !nodes
+        .iter()
+        .any(|node| node.status.groups.contains_key(group))
+    {
+        let group = shown(group.as_bytes());
+        return Err(Failure::Usage(format!("no such group: {group}")));
+    }
+    for node in nodes {
+        node.status.groups.retain(|name, _| name == group);
+        let groups = node.document.get_mut("groups");
+        if let Some(groups) = groups.and_then(Value::as_object_mut) {
+            groups.retain(|name, _| name == group);
+        }
+    }
+    Ok(())
+}
+
 fn note_missed(missed: &[(Addr, Failure)]) {
     for (_, failure) in missed {
         output::note(&failure.to_string());
     }
 }
 
-/// Asks each node once, and some at a time: those that are down must not make the others wait. In the order given.
+/// Asks each node once, and some at a time: those that are down must not make the others wait. In
+/// the order given.
 pub(crate) async fn ask_all(
     client: &Client,
     addrs: &[Addr],

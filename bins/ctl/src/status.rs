@@ -1,4 +1,5 @@
-//! `/status`: what a node says of itself and its groups. Fields that no command needs are left out.
+//! `/status`: what a node says of itself and its groups. Fields that no command needs are left
+//! out.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;

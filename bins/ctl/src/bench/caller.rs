@@ -1,5 +1,6 @@
-//! Those who ask: each has one request under way.
+//! Callers: each has one request under way.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,20 +8,21 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time;
 
-use super::connection::{Connection, Door};
+use super::connection::{Connection, FrontDoor};
 use super::keys::Keys;
 use super::recorder::{End, Lost, Recorders};
 use super::schedule::{Schedule, Slot};
 use super::value::Value;
 use crate::outcome::Failure;
 
-/// In a closed loop, the wait after a connection that could not be made: to fail is quick, and would be most of the load.
+/// In a closed loop, the wait after a connection that could not be made: to fail is quick, and
+/// would be most of the load.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// What all callers have in common.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) doors: Vec<Arc<Door>>,
+    pub(super) doors: Vec<Arc<FrontDoor>>,
     pub(super) timeout: Duration,
     /// The size of the values that are to be verified.
     pub(super) verify: Option<u64>,
@@ -47,7 +49,7 @@ impl Caller {
     }
 
     /// As many as there are connections to each door.
-    pub(super) fn crowd(count: u16, plan: &Arc<Plan>, keys: &mut Keys) -> Vec<Self> {
+    pub(super) fn many(count: u16, plan: &Arc<Plan>, keys: &mut Keys) -> Vec<Self> {
         (0..count.into())
             .map(|number| Self::new(number, plan, keys.fork()))
             .collect()
@@ -57,8 +59,8 @@ impl Caller {
     async fn call(mut self, schedule: Arc<Schedule>, recorders: Arc<Recorders>) -> Self {
         while let Some(slot) = schedule.next().await {
             let end = self.serve(slot).await;
-            recorders.record(self.number, slot.due, Instant::now(), end);
-            if end == End::Lost(Lost::Connect) && !schedule.is_open() {
+            recorders.record(self.number, slot.due, Instant::now(), &end);
+            if matches!(end, End::Lost(Lost::Connect(_))) && !schedule.is_open() {
                 time::sleep(PAUSE).await;
             }
         }
@@ -73,7 +75,8 @@ impl Caller {
             return End::Lost(Lost::Late);
         }
         let number = self.keys.draw();
-        let value = verify.map(|size| Value::of(self.keys.key(number).as_bytes(), size));
+        let key = self.keys.key(number);
+        let value = verify.map(|size| Value::of(key.as_bytes(), size));
         let target = self.keys.target(number);
         // By the request's number, not the caller's: a node that stalls is still sent its share.
         let door = slot.number % self.connections.len() as u64;
@@ -81,13 +84,14 @@ impl Caller {
             .ok()
             .and_then(|door| self.connections.get_mut(door))
         else {
-            return End::Lost(Lost::Connect);
+            return End::Lost(Lost::Connect(ErrorKind::NotFound));
         };
-        connection.get(&target, value, timeout).await
+        connection.get(&target, &key, value, timeout).await
     }
 }
 
-/// Has the callers do all that is scheduled. They and their connections are there for the next schedule.
+/// Has the callers do all that is scheduled. They and their connections are there for the next
+/// schedule.
 pub(super) async fn run(
     callers: Vec<Caller>,
     schedule: &Arc<Schedule>,

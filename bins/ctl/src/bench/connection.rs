@@ -1,9 +1,10 @@
 //! One connection to one node, kept from request to request.
 //!
-//! Requests are written by hyper's own client, without a pool, a resolver or redirects: the load has to cost less than the
-//! answers, on the processors that both share.
+//! Requests are written by hyper's own client, without a pool, a resolver or redirects: the load
+//! has to cost less than the answers, on the processors that both share.
 
-use std::io;
+use std::error::Error as _;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,30 +17,35 @@ use hyper::{Request, Response, StatusCode};
 use rustls::ClientConfig;
 use tokio::time;
 
-use super::recorder::{End, Lost};
+use super::reason::class_of;
+use super::recorder::{End, Lost, Stage};
 use super::value::Value;
 use crate::addr::Addr;
 use crate::connect::Way;
 use crate::outcome::Failure;
 
+/// How much of the body of an error is kept, to tell its class.
+const MAX_SAID: usize = 512;
+
 type Sender = SendRequest<Empty<Bytes>>;
 
 /// A front door, its name resolved once.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct FrontDoor {
     way: Way,
     host: HeaderValue,
 }
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    door: Arc<Door>,
+    door: Arc<FrontDoor>,
     /// `None` before the first request, and after one that failed.
     sender: Option<Sender>,
 }
 
-impl Door {
-    /// Resolves the address, and connects to it once: a bench of a node that is not there says so and ends.
+impl FrontDoor {
+    /// Resolves the address, and connects to it once: a bench of a node that is not there says so
+    /// and ends.
     pub(super) async fn find(
         addr: &Addr,
         tls: &Arc<ClientConfig>,
@@ -64,27 +70,32 @@ impl Door {
 
     async fn connect(&self) -> Result<Sender, End> {
         let sender = self.way.connect().await;
-        sender.map_err(|_| End::Lost(Lost::Connect))
+        sender.map_err(|error| End::Lost(Lost::Connect(error.kind())))
     }
 }
 
 impl Connection {
-    pub(super) fn new(door: Arc<Door>) -> Self {
+    pub(super) fn new(door: Arc<FrontDoor>) -> Self {
         Self { door, sender: None }
     }
 
-    /// Asks, reads the answer to its end and, given the value, compares it. The connection is opened first if need be.
+    /// Asks, reads the answer to its end and, given the value, compares it. The connection is
+    /// opened first if need be.
     pub(super) async fn get(
         &mut self,
         target: &str,
+        key: &str,
         value: Option<Value>,
         timeout: Duration,
     ) -> End {
-        // The sender comes back with a whole answer only: to drop it closes a connection on which one is outstanding.
+        // The sender comes back with a whole answer only: to drop it closes a connection on which
+        // one is outstanding.
         let kept = self.sender.take();
+        let mut stage = Stage::Connecting;
         let asked = time::timeout(timeout, async {
-            let (sender, response) = ask(&self.door, kept, target).await?;
-            let end = read(response, value).await?;
+            let (sender, response) = ask(&self.door, kept, target, &mut stage).await?;
+            stage = Stage::Reading;
+            let end = read(response, key, value).await?;
             Ok((sender, end))
         });
         match asked.await {
@@ -93,45 +104,74 @@ impl Connection {
                 end
             }
             Ok(Err(end)) => end,
-            Err(_) => End::Lost(Lost::Timeout),
+            Err(_) => End::Lost(Lost::Timeout(stage)),
         }
     }
 }
 
 async fn ask(
-    door: &Door,
+    door: &FrontDoor,
     kept: Option<Sender>,
     target: &str,
+    stage: &mut Stage,
 ) -> Result<(Sender, Response<Incoming>), End> {
-    const BROKEN: End = End::Lost(Lost::Broken);
+    const UNWRITABLE: End = End::Lost(Lost::Garbled);
     let mut request = Request::get(target)
         .header(HOST, &door.host)
         .body(Empty::new())
-        .map_err(|_| BROKEN)?;
+        .map_err(|_| UNWRITABLE)?;
     if let Some(mut sender) = kept
         && sender.ready().await.is_ok()
     {
+        *stage = Stage::Asking;
         match sender.try_send_request(request).await {
             Ok(response) => return Ok((sender, response)),
-            // The node closed the idle connection before the request was written: that is no error.
-            Err(mut error) => request = error.take_message().ok_or(BROKEN)?,
+            // The node closed the idle connection before the request was written: that is no
+            // error.
+            Err(mut error) => match error.take_message() {
+                Some(unsent) => request = unsent,
+                None => return Err(lost(error.error())),
+            },
         }
     }
+    *stage = Stage::Connecting;
     let mut sender = door.connect().await?;
-    let response = sender.send_request(request).await.map_err(|_| BROKEN)?;
-    Ok((sender, response))
+    *stage = Stage::Asking;
+    let response = sender.send_request(request).await;
+    Ok((sender, response.map_err(|error| lost(&error))?))
 }
 
-/// Reads the body, which is counted and not kept.
-async fn read(response: Response<Incoming>, value: Option<Value>) -> Result<End, End> {
+/// What became of a connection that broke.
+fn lost(error: &hyper::Error) -> End {
+    let mut source = error.source();
+    let mut kind = None;
+    while let Some(inner) = source {
+        kind = inner.downcast_ref().map(io::Error::kind).or(kind);
+        source = inner.source();
+    }
+    End::Lost(match kind {
+        Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => Lost::Reset,
+        Some(ErrorKind::UnexpectedEof) => Lost::Short,
+        _ if error.is_parse() => Lost::Garbled,
+        _ => Lost::Closed,
+    })
+}
+
+/// Reads the body, which is counted and not kept but for the first words of an error.
+async fn read(response: Response<Incoming>, key: &str, value: Option<Value>) -> Result<End, End> {
     let status = response.status();
     let mut body = response.into_body();
     let (mut bytes, mut right) = (0, true);
+    let mut said = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| End::Lost(Lost::Broken))?;
+        let frame = frame.map_err(|error| lost(&error))?;
         if let Some(chunk) = frame.data_ref() {
             right = right && value.is_none_or(|value| value.has(bytes, chunk));
             bytes += chunk.len() as u64;
+            if status != StatusCode::OK {
+                let room = MAX_SAID - said.len();
+                said.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            }
         }
     }
     let whole = value.is_none_or(|value| value.size() == bytes);
@@ -141,6 +181,7 @@ async fn read(response: Response<Incoming>, value: Option<Value>) -> Result<End,
         status => End::Status {
             status: status.as_u16(),
             bytes,
+            said: class_of(&said, key),
         },
     })
 }

@@ -36,7 +36,8 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Serves values of `size` bytes, on a thread of its own: the callers' latencies are not to wait for it.
+    /// Serves values of `size` bytes, on a thread of its own: the callers' latencies are not to
+    /// wait for it.
     pub(super) fn serve(addr: SocketAddr, size: u64) -> io::Result<Self> {
         let listener = TcpListener::bind(addr)?;
         listener.set_nonblocking(true)?;

@@ -1,25 +1,33 @@
 //! How requests ended, and after how long.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use hdrhistogram::{CreationError, Histogram};
 use serde::Serialize;
 
-/// Longer latencies count as this long: a day, in microseconds. Nothing outlives its timeout twice over.
+use super::reason::Reasons;
+
+/// Longer latencies count as this long: a day, in microseconds. Nothing outlives its timeout twice
+/// over.
 const MAX_MICROS: u64 = 24 * 3600 * 1_000_000;
 
 /// Three digits of each latency.
 const DIGITS: u8 = 3;
 
 /// How one request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
     /// 200, whole, and if values are verified the right one.
     Ok { bytes: u64 },
-    /// Any other status.
-    Status { status: u16, bytes: u64 },
+    /// Any other status, and the class of what the body says.
+    Status {
+        status: u16,
+        bytes: u64,
+        said: String,
+    },
     /// 200 with a value other than the key's.
     Wrong { bytes: u64 },
     /// No whole answer.
@@ -29,14 +37,28 @@ pub(super) enum End {
 /// Why there was no whole answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lost {
-    /// No connection.
-    Connect,
-    /// Sent, and not answered in time.
-    Timeout,
-    /// The connection broke, or what came over it is no HTTP.
-    Broken,
+    /// No connection, for this reason.
+    Connect(ErrorKind),
+    /// No whole answer in time.
+    Timeout(Stage),
+    /// The node, or something between, reset the connection.
+    Reset,
+    /// The connection was closed before the answer.
+    Closed,
+    /// The body ended before its length.
+    Short,
+    /// What came is no HTTP.
+    Garbled,
     /// Never sent: no caller was free for it in time.
     Late,
+}
+
+/// How far a request had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Connecting,
+    Asking,
+    Reading,
 }
 
 /// Requests that failed other than by a status.
@@ -52,15 +74,19 @@ pub(super) struct Kinds {
 /// What some callers, or all, have seen.
 #[derive(Debug, Clone)]
 pub(super) struct Recorder {
-    /// Of every request, in microseconds from the instant it was due to its end, whatever that was.
+    /// Of every request, in microseconds from the instant it was due to its end, whatever that
+    /// was.
     pub(super) all: Histogram<u64>,
     /// Of those that ended well.
     pub(super) ok: Histogram<u64>,
     /// By status, other than 200.
     pub(super) statuses: BTreeMap<u16, u64>,
     pub(super) kinds: Kinds,
+    pub(super) reasons: Reasons,
     /// Of the bodies.
     pub(super) bytes: u64,
+    /// As `all`, since it was last taken; only where a log is written.
+    interval: Option<Histogram<u64>>,
 }
 
 /// A recorder for each thread, so that callers seldom wait for one another.
@@ -75,20 +101,31 @@ impl Recorder {
             ok: latencies,
             statuses: BTreeMap::new(),
             kinds: Kinds::default(),
+            reasons: Reasons::default(),
             bytes: 0,
+            interval: None,
         })
     }
 
-    pub(super) fn record(&mut self, due: Instant, ended: Instant, end: End) {
+    fn with_intervals(mut self) -> Self {
+        self.interval = Some(self.all.clone());
+        self
+    }
+
+    pub(super) fn record(&mut self, due: Instant, ended: Instant, end: &End) {
         let micros = ended.saturating_duration_since(due).as_micros();
         let micros = u64::try_from(micros).unwrap_or(MAX_MICROS);
         self.all.saturating_record(micros);
-        match end {
+        if let Some(interval) = &mut self.interval {
+            interval.saturating_record(micros);
+        }
+        self.reasons.count(end);
+        match *end {
             End::Ok { bytes } => {
                 self.ok.saturating_record(micros);
                 self.bytes += bytes;
             }
-            End::Status { status, bytes } => {
+            End::Status { status, bytes, .. } => {
                 *self.statuses.entry(status).or_default() += 1;
                 self.bytes += bytes;
             }
@@ -96,9 +133,11 @@ impl Recorder {
                 self.kinds.wrong += 1;
                 self.bytes += bytes;
             }
-            End::Lost(Lost::Connect) => self.kinds.connect += 1,
-            End::Lost(Lost::Timeout) => self.kinds.timeout += 1,
-            End::Lost(Lost::Broken) => self.kinds.broken += 1,
+            End::Lost(Lost::Connect(_)) => self.kinds.connect += 1,
+            End::Lost(Lost::Timeout(_)) => self.kinds.timeout += 1,
+            End::Lost(Lost::Reset | Lost::Closed | Lost::Short | Lost::Garbled) => {
+                self.kinds.broken += 1;
+            }
             End::Lost(Lost::Late) => self.kinds.late += 1,
         }
     }
@@ -124,17 +163,41 @@ impl Recorder {
         self.kinds.broken += other.kinds.broken;
         self.kinds.late += other.kinds.late;
         self.kinds.wrong += other.kinds.wrong;
+        self.reasons.merge(&other.reasons);
         self.bytes += other.bytes;
     }
 }
 
 impl Recorders {
     pub(super) fn new(threads: usize) -> Result<Self, CreationError> {
-        let recorders = (0..threads.max(1)).map(|_| Recorder::new().map(Mutex::new));
+        Self::of(threads, Recorder::new)
+    }
+
+    /// The same for [`take_interval`](Self::take_interval).
+    pub(super) fn with_intervals(threads: usize) -> Result<Self, CreationError> {
+        Self::of(threads, || Ok(Recorder::new()?.with_intervals()))
+    }
+
+    fn of(
+        threads: usize,
+        new: impl Fn() -> Result<Recorder, CreationError>,
+    ) -> Result<Self, CreationError> {
+        let recorders = (0..threads.max(1)).map(|_| new().map(Mutex::new));
         Ok(Self(recorders.collect::<Result<_, _>>()?))
     }
 
-    pub(super) fn record(&self, caller: usize, due: Instant, ended: Instant, end: End) {
+    /// Adds to `sum` the latencies of all requests that ended since the last call.
+    pub(super) fn take_interval(&self, sum: &mut Histogram<u64>) {
+        for recorder in &self.0 {
+            if let Some(interval) = &mut locked(recorder).interval {
+                // Both have the same bounds, so there is nothing that does not fit.
+                let _ = sum.add(&*interval);
+                interval.reset();
+            }
+        }
+    }
+
+    pub(super) fn record(&self, caller: usize, due: Instant, ended: Instant, end: &End) {
         locked(&self.0[caller % self.0.len()]).record(due, ended, end);
     }
 
@@ -178,7 +241,8 @@ mod tests {
     fn a_stall_is_seen_by_all_that_was_due_meanwhile() {
         let start = Instant::now();
         let mut recorder = Recorder::new().unwrap();
-        // 1000 a second; each takes 1 ms, but for a stall from 500 ms to 700 ms: what is due then ends with it.
+        // 1000 a second; each takes 1 ms, but for a stall from 500 ms to 700 ms: what is due then
+        // ends with it.
         for number in 0..1000 {
             let due = start + MS * number;
             let ended = if (500..700).contains(&number) {
@@ -186,7 +250,7 @@ mod tests {
             } else {
                 due + MS
             };
-            recorder.record(due, ended, End::Ok { bytes: 3 });
+            recorder.record(due, ended, &End::Ok { bytes: 3 });
         }
         let at = |quantile| recorder.all.value_at_quantile(quantile);
         assert!(near(at(0.5), MS), "{}", at(0.5));
@@ -200,31 +264,27 @@ mod tests {
     #[test]
     fn errors_are_counted_by_status_and_kind_and_their_time_counts_too() {
         let start = Instant::now();
-        let recorders = Recorders::new(2).unwrap();
+        let recorders = Recorders::with_intervals(2).unwrap();
+        let status = |status| End::Status {
+            status,
+            bytes: 7,
+            said: "busy".to_owned(),
+        };
         let ends = [
             End::Ok { bytes: 5 },
-            End::Status {
-                status: 503,
-                bytes: 7,
-            },
-            End::Status {
-                status: 404,
-                bytes: 7,
-            },
-            End::Status {
-                status: 503,
-                bytes: 7,
-            },
+            status(503),
+            status(404),
+            status(503),
             End::Wrong { bytes: 5 },
-            End::Lost(Lost::Connect),
-            End::Lost(Lost::Timeout),
-            End::Lost(Lost::Broken),
+            End::Lost(Lost::Connect(ErrorKind::ConnectionRefused)),
+            End::Lost(Lost::Timeout(Stage::Asking)),
+            End::Lost(Lost::Short),
             End::Lost(Lost::Late),
         ];
         for (caller, end) in ends.into_iter().enumerate() {
             let late = end == End::Lost(Lost::Late);
             let took = if late { 1000 * MS } else { MS };
-            recorders.record(caller, start, start + took, end);
+            recorders.record(caller, start, start + took, &end);
         }
         assert_eq!(recorders.so_far(), (9, 8));
         let sum = recorders.sum().unwrap();
@@ -239,5 +299,15 @@ mod tests {
         assert_eq!((sum.kinds, sum.bytes), (once, 31));
         assert!(near(sum.all.max(), 1000 * MS));
         assert!(near(sum.ok.max(), MS));
+        let reasons = sum.reasons.met();
+        assert_eq!(reasons.iter().map(|met| met.count).sum::<u64>(), 8);
+        assert_eq!((reasons[0].count, reasons[0].status), (2, Some(503)));
+
+        let mut interval = Recorder::new().unwrap().all;
+        recorders.take_interval(&mut interval);
+        assert_eq!(interval.len(), 9);
+        interval.reset();
+        recorders.take_interval(&mut interval);
+        assert!(interval.is_empty(), "what was taken is not taken again");
     }
 }

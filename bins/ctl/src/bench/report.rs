@@ -9,8 +9,12 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::cluster::Cluster;
+use super::reason::Met;
 use super::recorder::{Kinds, Recorder};
 use crate::cli::BenchArgs;
+
+/// The most reasons that the lines have. `--json` has all.
+const MAX_FAILURES: usize = 8;
 
 /// The document of `--json`.
 #[derive(Debug, Serialize)]
@@ -32,6 +36,8 @@ pub(super) struct Report {
     errors: u64,
     errors_by_status: BTreeMap<u16, u64>,
     errors_by_kind: Kinds,
+    /// Why, the most frequent reason first.
+    failures: Vec<Met>,
     body_bytes: u64,
     body_bytes_per_second: f64,
     /// Of every request, however it ended.
@@ -105,6 +111,7 @@ impl Report {
             errors: recorder.errors(),
             errors_by_status: recorder.statuses.clone(),
             errors_by_kind: recorder.kinds,
+            failures: recorder.reasons.met(),
             body_bytes: recorder.bytes,
             body_bytes_per_second: per_second(recorder.bytes, elapsed),
             latency_us: Latencies::of(&recorder.all),
@@ -112,6 +119,21 @@ impl Report {
             cluster,
             origin,
         }
+    }
+
+    /// What was measured, in a line.
+    pub(super) fn title(&self) -> String {
+        let Self {
+            mode,
+            requests,
+            connections,
+            elapsed_seconds,
+            ..
+        } = self;
+        let rate = self.requests_per_second;
+        format!(
+            "{mode} loop, {connections} callers: {requests} requests in {elapsed_seconds:.1} s, {rate:.1}/s"
+        )
     }
 
     pub(super) fn json(&self) -> serde_json::Result<String> {
@@ -144,6 +166,13 @@ impl Report {
         let (ok, rate) = (self.ok, self.ok_per_second);
         writeln!(out, "ok        {ok}, {rate:.1}/s")?;
         writeln!(out, "errors    {}", self.errors_line())?;
+        for met in self.failures.iter().take(MAX_FAILURES) {
+            let Met { count, reason, .. } = met;
+            let status = met
+                .status
+                .map_or(String::new(), |status| format!("status {status}: "));
+            writeln!(out, "          {count} {status}{reason}")?;
+        }
         writeln!(
             out,
             "bytes     {}, {}/s",

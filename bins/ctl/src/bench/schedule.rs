@@ -1,9 +1,11 @@
 //! When each request is due.
 //!
-//! An open loop has requests due at a constant rate, whatever the answers, as load from many people is. A caller that is busy
-//! when its turn comes does not move the next one: what is due waits, as a number and not in a queue, and each request's
-//! latency runs from the instant that it was due. A server that stalls for a second is then seen by all the requests of that
-//! second, and not by one for each caller ("coordinated omission": Gil Tene, "How NOT to Measure Latency", 2013).
+//! An open loop has requests due at a constant rate, whatever the answers, as load from many
+//! people is. A caller that is busy when a request is due does not delay the next one: what is due
+//! waits, as a number and not in a queue, and each request's latency runs from the instant that it
+//! was due. A server that stalls for a second is then seen by all the requests of that second, and
+//! not by one for each caller ("coordinated omission": Gil Tene, "How NOT to Measure Latency",
+//! 2013).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -13,7 +15,7 @@ use tokio::sync::Semaphore;
 
 const NANOS: u128 = 1_000_000_000;
 
-/// The pacer sleeps no shorter: it must leave the processors to those that are measured.
+/// The pacer sleeps at least so long: it must leave the processors to the nodes.
 const TICK: Duration = Duration::from_micros(100);
 
 /// The requests of one phase. Each is taken by one caller.
@@ -22,7 +24,7 @@ pub(super) struct Schedule {
     start: Instant,
     /// How many there are, at most.
     total: u64,
-    /// The number of the next that nobody has taken.
+    /// The number of the next that no caller has taken.
     next: AtomicU64,
     pace: Pace,
 }
@@ -70,7 +72,8 @@ impl Schedule {
         }
     }
 
-    /// An open loop of `rate` requests in a second, from `start` on. Something has to [`release`](Self::release) them.
+    /// An open loop of `rate` requests in a second, from `start` on. Something has to
+    /// [`release`](Self::release) them.
     pub(super) fn open(start: Instant, length: Length, rate: u32, callers: usize) -> Self {
         let total = match length {
             Length::Time(time) => {
@@ -92,7 +95,8 @@ impl Schedule {
         }
     }
 
-    /// Waits until a request is due that nobody has taken, and takes it. `None` when there are no more.
+    /// Waits until a request is due that no caller has taken, and takes it. `None` when there are
+    /// no more.
     pub(super) async fn next(&self) -> Option<Slot> {
         if let Pace::Open { due, .. } = &self.pace {
             due.acquire().await.ok()?.forget();
@@ -136,7 +140,7 @@ impl Schedule {
         let before = released.swap(by_now, Ordering::Relaxed);
         due.add_permits(usize::try_from(by_now - before).unwrap_or(usize::MAX));
         if by_now == self.total {
-            // One more for each caller, so that each comes to see that there are no more.
+            // One more for each caller, so that each learns that there are no more.
             due.add_permits(*callers);
             return None;
         }
@@ -144,8 +148,9 @@ impl Schedule {
         Some(nanos(next.saturating_sub(elapsed)))
     }
 
-    /// Releases each request when it is due, and returns with the last one. It blocks: it is for a thread of its own, since
-    /// tokio's timers are of a millisecond, which is more than a hit takes.
+    /// Releases each request when it is due, and returns with the last one. It blocks: it is for a
+    /// thread of its own, since tokio's timers are of a millisecond, which is more than a hit
+    /// takes.
     pub(super) fn pace(&self) {
         while let Some(wait) = self.release(Instant::now()) {
             thread::sleep(wait.max(TICK));

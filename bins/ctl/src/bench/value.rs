@@ -51,7 +51,8 @@ impl Value {
         true
     }
 
-    /// Eight bytes: SplitMix64 (Steele, Lea and Flood, 2014), whose state at any step is a product.
+    /// Eight bytes: SplitMix64 (Steele, Lea and Flood, 2014), whose state at any step is a
+    /// product.
     fn word(self, at: u64) -> [u8; 8] {
         let step = at.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mut z = self.seed.wrapping_add(step);

@@ -1,6 +1,7 @@
 //! The command line of `bench`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -9,12 +10,12 @@ use clap::Args;
 use super::timeout;
 use crate::addr::Addr;
 
-/// A run of a day has more to say than percentiles.
+/// The longest run.
 const MAX_TIME: Duration = Duration::from_hours(24);
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// The front doors to load, with commas between them; requests go to each in turn
+    /// The front doors to load, separated by commas; requests go to each of them one after another
     #[arg(
         long = "api-addr",
         value_name = "HOST:PORT",
@@ -23,7 +24,7 @@ pub(crate) struct BenchArgs {
         value_delimiter = ','
     )]
     pub(crate) api_addrs: Vec<Addr>,
-    /// The admin addresses whose counters tell the hit ratio, with commas between them
+    /// The admin addresses whose counters give the hit ratio, separated by commas
     #[arg(
         long = "admin-addr",
         value_name = "HOST:PORT",
@@ -40,6 +41,8 @@ pub(crate) struct BenchArgs {
     pub(crate) keys: BenchKeyArgs,
     #[command(flatten)]
     pub(crate) origin: OriginArgs,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
     /// Prints one JSON document in place of the lines
     #[arg(long)]
     pub(crate) json: bool,
@@ -48,7 +51,8 @@ pub(crate) struct BenchArgs {
 /// How much, how fast and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
-    /// Open loop: how many requests are due in a second, whatever the answers; without it each caller asks again when answered
+    /// Open loop: how many requests are due in a second, whatever the answers; without it each
+    /// caller asks again when answered
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) rate: Option<u32>,
     /// How many callers; each has one request under way, and one connection to each node
@@ -74,10 +78,10 @@ pub(crate) struct BenchKeyArgs {
     /// How many keys there are
     #[arg(long = "keys", value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) count: u32,
-    /// What stands before a key's number
+    /// The text before a key's number
     #[arg(long = "key-prefix", value_name = "TEXT", default_value = "key-")]
     pub(crate) prefix: String,
-    /// Key 0 the most often and key N as its N+1st power of -S; without it all are asked for alike
+    /// Zipf's exponent: key N is asked for in proportion to (N+1)^-S; without it all keys alike
     #[arg(long, value_name = "S", value_parser = exponent)]
     pub(crate) zipf: Option<f64>,
     /// Another seed draws other keys
@@ -102,6 +106,17 @@ pub(crate) struct OriginArgs {
     /// Compares each value to what the origin served for its key
     #[arg(long, requires = "serve_origin")]
     pub(crate) verify: bool,
+}
+
+/// What is written besides the report.
+#[derive(Debug, Args)]
+pub(crate) struct FileArgs {
+    /// Writes an HdrHistogram log (V2) of the latencies, with an interval for each second
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hdr: Option<PathBuf>,
+    /// Writes a plot of the latencies by percentile, as SVG
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -22,7 +22,7 @@ pub(crate) struct RemoveArgs {
     /// Removes every key of the group
     #[arg(long, conflicts_with = "keys")]
     pub(crate) all: bool,
-    /// The keys; one that begins with a dash goes behind --
+    /// The keys; one that begins with a dash goes after --
     #[arg(value_name = "KEY", required_unless_present = "all")]
     pub(crate) keys: Vec<OsString>,
 }

@@ -216,7 +216,8 @@ impl Authority {
         self.dir.path().join(name)
     }
 
-    /// A node that answers every request with `630`, and whether it asks for certificates by this authority.
+    /// A node that answers every request with `630`, and whether it asks for certificates by this
+    /// authority.
     async fn node(&self, asks: bool) -> String {
         let provider = Arc::new(crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(Arc::clone(&provider));

@@ -1,6 +1,7 @@
 //! `bench`: how many requests reach which node, and what is said of how they ended.
 
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::bench_node::BenchNode;
 use crate::harness::{Run, command, ctl, raw, refusing, run};
@@ -115,6 +116,13 @@ async fn statuses_other_than_200_are_errors_by_status() {
     );
     assert_eq!(report["ok"], asked("key-2"));
     assert_eq!(report["errors"], 300 - asked("key-2"));
+    let failures = report["failures"].as_array().unwrap();
+    assert_eq!(failures.len(), 2, "{report}");
+    for (key, status) in [("key-0", 503), ("key-1", 404)] {
+        let failure =
+            json!({"count": asked(key), "kind": "status", "status": status, "reason": "value"});
+        assert!(failures.contains(&failure), "{report}");
+    }
 
     let lines = ctl(&[
         "bench",
@@ -130,7 +138,9 @@ async fn statuses_other_than_200_are_errors_by_status() {
     .await;
     assert_eq!(lines.code, 1);
     assert!(
-        lines.text().contains("errors    10: 10 status 503\n"),
+        lines
+            .text()
+            .contains("errors    10: 10 status 503\n          10 status 503: value\n"),
         "{}",
         lines.text()
     );
@@ -144,6 +154,7 @@ async fn requests_that_are_not_answered_time_out_and_those_behind_them_are_never
     assert_eq!(closed.code, 1, "{}", closed.stderr);
     let report = closed.json();
     assert_eq!(report["errors_by_kind"]["timeout"], 8, "{report}");
+    assert_eq!(report["failures"][0]["reason"], "no answer in time");
     assert_eq!(report["latency_ok_us"], Value::Null);
 
     // The only caller waits for the first answer: the last are due long before it gives up twice.
@@ -171,6 +182,24 @@ async fn answers_that_break_off_are_errors_and_a_refused_connection_ends_the_ben
     let report = bench_half.json();
     assert_eq!((bench_half.code, count(&report, "ok")), (1, 0));
     assert_eq!(report["errors_by_kind"]["broken"], 6);
+    assert_eq!(
+        report["failures"],
+        json!([{"count": 6, "kind": "broken", "status": null, "reason": "the body is too short"}])
+    );
+    for (answer, reason) in [
+        (
+            &b"HTTP/1.1 200 OK\r\ncontent-le"[..],
+            "connection closed before the answer",
+        ),
+        (b"", "connection closed before the answer"),
+        (b"SSH-2.0-server\r\n\r\n", "the answer is no HTTP"),
+    ] {
+        let node = raw(answer, true).await;
+        let report = bench(&node, &["--requests", "2", "--connections", "1"])
+            .await
+            .json();
+        assert_eq!(report["failures"][0]["reason"], reason, "{report}");
+    }
 
     let (_socket, refused) = refusing();
     let bench = bench(&refused, &["--requests", "6"]).await;
@@ -204,6 +233,66 @@ async fn the_hit_ratio_is_of_what_was_measured_and_not_of_the_warm_up() {
         .args(["--group", "other"]))
     .await;
     group.assert_fails(2, &["no such group: other"]);
+}
+
+#[tokio::test]
+async fn a_node_that_goes_away_is_told_by_the_systems_own_words() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    // It takes the connection that the bench begins with, and is gone then.
+    tokio::spawn(async move { listener.accept().await.map(drop) });
+    let bench = bench(&addr, &["--requests", "5", "--connections", "1"]).await;
+    let report = bench.json();
+    let kind = |kind| count(&report["errors_by_kind"], kind);
+    // The first request may have come before the end, and is reset then.
+    assert!(kind("connect") >= 4, "{report}");
+    assert_eq!(kind("connect") + kind("broken"), 5);
+    let failure = json!({"count": kind("connect"), "kind": "connect", "status": null,
+        "reason": "connection refused"});
+    assert_eq!(report["failures"][0], failure);
+}
+
+#[tokio::test]
+async fn a_bench_writes_a_log_of_histograms_and_a_plot() {
+    let node = BenchNode::play().await;
+    let dir = tempfile::tempdir().unwrap();
+    let (log, plot) = (dir.path().join("run.hlog"), dir.path().join("run.svg"));
+    let files = [
+        "--hdr",
+        log.to_str().unwrap(),
+        "--plot",
+        plot.to_str().unwrap(),
+    ];
+    let load = ["--requests", "50", "--warmup", "20ms", "--connections", "2"];
+    let mut command = command(["bench", "--json", "--api-addr", &node.addr]);
+    let bench = run(command.args(load).args(files)).await;
+    assert_eq!((bench.code, bench.stderr.as_str()), (0, ""));
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(
+        log.starts_with("#[Histogram log format version 1.3]\n"),
+        "{log}"
+    );
+    let intervals = log.lines().filter(|line| !line.starts_with('#'));
+    // Start, length and maximum, and the compressed histogram.
+    for interval in intervals {
+        let fields: Vec<&str> = interval.split(',').collect();
+        assert_eq!(fields.len(), 4, "{interval}");
+        assert!(fields[3].starts_with("HISTFAAA"), "{interval}");
+    }
+    let plot = std::fs::read_to_string(&plot).unwrap();
+    assert!(plot.starts_with("<svg ") && plot.ends_with("</svg>\n"));
+    assert!(
+        plot.contains("closed loop, 2 callers: 50 requests in "),
+        "{plot}"
+    );
+
+    for flag in ["--hdr", "--plot"] {
+        let nowhere = ["bench", "--api-addr", &node.addr, flag, "/nowhere/at/all"];
+        let asked = node.requests();
+        let bench = ctl(&nowhere).await;
+        bench.assert_fails(2, &["/nowhere/at/all: "]);
+        assert_eq!(node.requests(), asked, "{flag} fails before the load");
+    }
 }
 
 #[tokio::test]

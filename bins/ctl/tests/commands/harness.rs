@@ -13,8 +13,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
 
-/// What a node answers: by request, a status, headers and a body. A request is written as its method and raw target, and where
-/// it has them its `Cache-Control` and its `Authorization` in brackets and its body, with blanks between them.
+/// What a node answers: by request, a status, headers and a body. A request is written as its
+/// method and raw target, and where it has them its `Cache-Control` and its `Authorization` in
+/// brackets and its body, with blanks between them.
 #[derive(Default, Clone)]
 pub(crate) struct Script(HashMap<String, Answer>);
 

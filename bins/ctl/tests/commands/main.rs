@@ -1,4 +1,5 @@
-//! The real binary against nodes that answer by a script: exact requests in, exact bytes and exit codes out.
+//! The real binary against nodes that answer by a script: exact requests in, exact bytes and exit
+//! codes out.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use serde_json::json;
@@ -9,6 +10,8 @@ mod access;
 mod bench;
 mod bench_node;
 mod bench_origin;
+mod cluster;
+mod generate;
 mod get;
 mod harness;
 mod owner;
@@ -61,7 +64,8 @@ async fn addresses_come_from_the_environment_unless_given() {
     assert_eq!((get.code, get.text()), (0, "630"));
     let mut over = command(["get", "--api-addr", &node, "Tom"]);
     assert_eq!(run(over.env("GAGGLECTL_API_ADDR", &refused)).await.code, 0);
-    // A node's own variables, which may be set beside, say where it listens: they are none of this program's.
+    // A node's own variables, which may be set beside, say where it listens: they are none of this
+    // program's.
     let mut beside = command(["get", "--api-addr", &node, "Tom"]);
     assert_eq!(run(beside.env("GAGGLE_API_ADDR", "x")).await.code, 0);
     // As a node may listen: on all addresses.

@@ -93,3 +93,34 @@ async fn a_status_without_its_counters_is_not_taken_for_zeros() {
         .await
         .assert_fails(3, &[&node, "missing field"]);
 }
+
+#[tokio::test]
+async fn stats_of_one_group_are_of_that_group_alone() {
+    let groups = json!({"scores": counters(100, 49), "users": counters(7, 0)});
+    let document = status("http://a:1", &groups);
+    let node = Script::default()
+        .json("GET /status", 200, &document)
+        .play()
+        .await;
+    let args = ["stats", "--admin-addr", &node, "--group"];
+    let table = ctl(&[&args[..], &["users"]].concat()).await;
+    assert_eq!((table.code, table.text().lines().count()), (0, 2));
+    let lines: Vec<&str> = table.text().lines().collect();
+    assert!(
+        lines[1].starts_with("users  http://a:1     7"),
+        "{}",
+        lines[1]
+    );
+    let json = ctl(&[&args[..], &["users", "--json"]].concat())
+        .await
+        .json();
+    assert_eq!(
+        json["nodes"][0]["status"]["groups"],
+        json!({"users": counters(7, 0)})
+    );
+    assert_eq!(json["nodes"][0]["status"]["version"], "0.1.0");
+    let totals = json["totals"].as_object().unwrap();
+    assert_eq!(totals.keys().collect::<Vec<_>>(), ["users"]);
+    let unknown = ctl(&[&args[..], &["nobody"]].concat()).await;
+    unknown.assert_fails(2, &["no such group: nobody"]);
+}
