@@ -9,7 +9,7 @@ test:
 
 # Tests that need features which are off by default
 features:
-    cargo test -p gaggle-telemetry --all-features --test traces
+    cargo test -p gaggle-telemetry --all-features --test traces --test otlp
     cargo test -p gaggle-origin-http --all-features --test batch
     cargo test -p gaggle-origin-object --all-features
     cargo test -p gaggle-typed --all-features
@@ -38,7 +38,7 @@ soak MINUTES:
 
 # Every crate builds and tests alone, with its own features only
 alone:
-    for crate in shards lru paged ring singleflight limiter tls token serve group typed snapshot peers follow follow-files follow-postgres proto discovery-dns discovery-file discovery-gossip transport-http transport-grpc api-http telemetry origin-sql origin-http origin-object origin-files; do \
+    for crate in shards lru paged ring singleflight limiter tls token serve group typed snapshot console peers follow follow-files follow-postgres proto discovery-dns discovery-file discovery-gossip transport-http transport-grpc api-http api-resp telemetry origin-sql origin-http origin-object origin-files; do \
         cargo check -q -p gaggle-$crate || exit 1; \
     done
     cargo check -q -p gaggle --no-default-features
@@ -62,6 +62,40 @@ bench-cluster:
 instructions CASE="":
     cargo run --profile bench -p gaggle-benches --example instructions -- "{{CASE}}"
 
+# The manual as a web site, in target/book (installs mdBook into target/mdbook: minutes, once)
+book:
+    test -x target/mdbook/bin/mdbook || { CARGO_TARGET_DIR=target/mdbook/build cargo install --quiet --locked --root target/mdbook mdbook --version 0.5.4 && rm -r target/mdbook/build; }
+    target/mdbook/bin/mdbook build --dest-dir "{{justfile_directory()}}/target/book" docs
+
+# The manual's links, commands, Rust and reference (GAGGLE_WRITE=1 writes the reference again)
+manual:
+    cargo build -p gaggle-node -p gagglectl
+    cargo test -p gaggle-node --bin gaggle-node metrics
+    cargo test -p gaggle-node --test manual -- --include-ignored
+    cargo test -p gagglectl --test manual
+    cargo test -p gaggle --doc manual
+    cargo test -p gaggle-testkit --doc manual
+
+# The front door against its own description: generated requests, so many for each operation (needs Python with venv; schemathesis comes from PyPI; takes the demo's ports)
+schemathesis EXAMPLES="50":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build -p gaggle-node
+    bin=target/schemathesis/bin
+    test -x "$bin/schemathesis" || { python3 -m venv target/schemathesis && "$bin/pip" install --quiet schemathesis==4.32.5; }
+    target/debug/gaggle-node demo > target/schemathesis/node.log 2>&1 &
+    node=$!
+    trap 'kill "$node" 2>/dev/null; wait "$node" 2>/dev/null || true' EXIT
+    ready=no
+    for _ in $(seq 100); do
+        kill -0 "$node" || { cat target/schemathesis/node.log >&2; exit 1; }
+        if target/debug/gaggle-node health > /dev/null 2>&1; then ready=yes; break; fi
+        sleep 0.1
+    done
+    test "$ready" = yes || { cat target/schemathesis/node.log >&2; exit 1; }
+    timeout 900 "$bin/schemathesis" --config-file crates/api-http/openapi/schemathesis.toml run http://127.0.0.1:9999/openapi.json \
+        --max-examples {{EXAMPLES}} --max-time 600 --generation-deterministic --request-timeout 10 --no-color
+
 # The examples, each run to its end
 examples:
     cargo run -q -p gaggle --example one_group
@@ -80,6 +114,34 @@ databases:
     cargo test -p gaggle-origin-sql --all-features -- --ignored
     cargo test -p gaggle-follow-postgres -- --ignored
     cargo test -p gaggle-node --test databases -- --ignored --nocapture --test-threads=1
+
+# The admin port's page in a browser, in front of a cluster; screenshots in target/page (needs Chromium: deploy/browser/install, on Debian)
+page:
+    cargo test -p gaggle-node --test page -- --ignored --test-threads=1
+
+# The metrics page of a node and the alert rules, as Prometheus' own tool reads them (needs promtool: deploy/prometheus/install)
+promtool:
+    cargo test -p gaggle-node --test promtool -- --ignored
+
+# The Kubernetes manifests, the base and each component, as kustomize renders them
+kubernetes:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if ! kubectl kustomize --help >/dev/null 2>&1; then
+        echo "SKIPPED: kubectl is not installed, so the manifests were NOT rendered (https://kubernetes.io/docs/tasks/tools)" >&2
+        exit 0
+    fi
+    cargo test -p gaggle-node --test deploy -- --ignored
+
+# The port for Redis' clients beside Redis itself, and with its tools and redis-py (needs them: deploy/redis/install, on Debian)
+resp:
+    cargo test -p gaggle-api-resp -- --ignored
+    cargo test -p gaggle-node --test resp -- --ignored --nocapture
+
+# Gets a second of that port beside Redis, and the memory of idle connections (needs Redis: deploy/redis/install, on Debian)
+bench-resp ROUNDS="15":
+    cargo run --release -p gaggle-api-resp --example beside_redis -- {{ROUNDS}}
+    cargo run --release -p gaggle-api-resp --example beside_redis -- idle
 
 # The image and the Compose cluster, on a Docker engine (needs root and debootstrap: deploy/images/install, on Debian)
 containers:

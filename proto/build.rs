@@ -1,5 +1,6 @@
-//! Generates the messages of the `.proto` files beside this one, without a system `protoc`: protox compiles the files and
-//! prost-build writes the messages. The compiled descriptors are kept for crates that generate services from them.
+//! Generates the messages of the `.proto` files beside this one, without a system `protoc`: protox
+//! compiles the files and prost-build writes the messages. The compiled descriptors are kept for
+//! crates that generate services from them.
 #![allow(
     clippy::print_stdout,
     reason = "this is how a build script speaks to cargo"

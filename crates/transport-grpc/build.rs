@@ -1,4 +1,5 @@
-//! Generates the client and the server of the services that gaggle-proto describes. The messages are gaggle-proto's own.
+//! Generates the client and the server of the services that gaggle-proto describes. The messages
+//! are gaggle-proto's own.
 
 use std::error::Error;
 
@@ -33,7 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             services.push(built.build());
         }
     }
-    // Without tonic's own transport: the client gets its channel, and the server its port, from elsewhere.
+    // Without tonic's own transport: the client gets its channel, and the server its port, from
+    // elsewhere.
     Builder::new().build_transport(false).compile(&services);
     Ok(())
 }

@@ -7,11 +7,11 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 /// The most elements of one field that a transport accepts in a message, each field by itself.
 pub const MAX_LISTED: usize = 1 << 18;
 
-/// How often a field is in a message. An element may take two bytes there and many times as many in memory, so this is
-/// called before the message is decoded.
+/// How often a field is in a message. An element may take two bytes there and many times as many
+/// in memory, so this is called before the message is decoded.
 ///
-/// `path` is the field's number behind those of the messages that it is in. Only fields with a length count: messages, bytes,
-/// strings.
+/// `path` is the field's number behind those of the messages that it is in. Only fields with a
+/// length count: messages, bytes, strings.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! What a client shows to its peers, and how it knows them: options that the clients of all transports have.
+//! What a client shows to its peers, and how it knows them: options that the clients of all
+//! transports have.
 
 mod authorization;
 #[cfg(feature = "tls")]

@@ -30,8 +30,8 @@ pub fn put(hello: &Hello) -> peer::Hello {
     }
 }
 
-/// What another node says of itself; `None` where a text is longer than [`MAX_TEXT`], the address longer than
-/// [`MAX_ADDRESS`], or one of them has control characters: they will be logged.
+/// What another node says of itself; `None` where a text is longer than [`MAX_TEXT`], the address
+/// longer than [`MAX_ADDRESS`], or one of them has control characters: they will be logged.
 pub fn read(hello: &peer::Hello) -> Option<Hello> {
     let mut read = Hello::default();
     read.instance = instance(hello.instance);
@@ -58,7 +58,8 @@ pub fn put_word(word: &Word) -> peer::LeavingRequest {
     }
 }
 
-/// Who leaves, or has come to stay; `None` where the name is empty, longer than [`MAX_TEXT`], or has control characters.
+/// Who leaves, or has come to stay; `None` where the name is empty, longer than [`MAX_TEXT`], or
+/// has control characters.
 pub fn word(word: &peer::LeavingRequest) -> Option<Word> {
     let node = text(&word.node).filter(|node| !node.is_empty())?;
     let gone_within = word.gone_within_ms.map(Duration::from_millis);

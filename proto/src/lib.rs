@@ -1,9 +1,10 @@
-//! The messages that nodes of a Gaggle cluster exchange, generated from protobuf, and what every transport does with them
-//! alike.
+//! The messages that nodes of a Gaggle cluster exchange, generated from protobuf, and what every
+//! transport does with them alike.
 //!
-//! [`peer`] holds Gaggle's own messages (`gaggle.proto`, `batch.proto`, `control.proto`), [`groupcache`] those of
-//! golang/groupcache (`groupcache.proto`). Fields of type `bytes` are [`Bytes`](bytes::Bytes). The code is generated when
-//! this crate is built, without a system `protoc`.
+//! [`peer`] holds Gaggle's own messages (`gaggle.proto`, `batch.proto`, `control.proto`),
+//! [`groupcache`] those of golang/groupcache (`groupcache.proto`). Fields of type `bytes` are
+//! [`Bytes`](bytes::Bytes). The code is generated when this crate is built, without a system
+//! `protoc`.
 //!
 //! ```
 //! use gaggle_proto::groupcache::GetResponse;
@@ -15,28 +16,30 @@
 //! # Ok::<(), prost::DecodeError>(())
 //! ```
 //!
-//! A crate that generates a service of its own takes the compiled files from [`FILE_DESCRIPTOR_SET`], as a
-//! build-dependency, so that it needs no `.proto` file.
+//! A crate that generates a service of its own takes the compiled files from
+//! [`FILE_DESCRIPTOR_SET`], as a build-dependency, so that it needs no `.proto` file.
 //!
-//! With the feature `group`, the modules `hello`, `notices`, `terms` and `verdict` convert between the messages and the
-//! types of gaggle-group. They check what a stranger may have sent: lengths, counts, names that will be logged.
-//! With `client` and `tls`, the module `credentials` has the options that the clients of all transports share, so that a
-//! program makes them once.
+//! With the feature `group`, the modules `hello`, `inspect`, `notices`, `terms` and `verdict` convert between
+//! the messages and the types of gaggle-group. They check what a stranger may have sent: lengths,
+//! counts, names that will be logged. With `client` and `tls`, the module `credentials` has the
+//! options that the clients of all transports share, so that a program makes them once.
 //!
 //! # Trade-offs
 //!
-//! * The code is generated with each build, which takes a few seconds and prost-build's dependencies. Checked-in code
-//!   would build faster and could differ from the `.proto` files.
-//! * A message takes many times the memory of its bytes where it has very many small elements. prost has no bound on them:
-//!   whoever decodes what a stranger sent has to [`count`] first.
-//! * prost copies values when it encodes a message. The HTTP transport writes large values by hand, around the messages
-//!   of this crate.
+//! * The code is generated with each build, which takes a few seconds and prost-build's
+//!   dependencies. Checked-in code would build faster and could differ from the `.proto` files.
+//! * A message takes many times the memory of its bytes where it has very many small elements.
+//!   prost has no bound on them: whoever decodes what a stranger sent has to [`count`] first.
+//! * prost copies values when it encodes a message. The HTTP transport writes large values by
+//!   hand, around the messages of this crate.
 
 mod count;
 #[cfg(feature = "client")]
 pub mod credentials;
 #[cfg(feature = "group")]
 pub mod hello;
+#[cfg(feature = "group")]
+pub mod inspect;
 mod millis;
 #[cfg(feature = "group")]
 pub mod notices;
@@ -54,7 +57,8 @@ pub const MAX_HANDED: usize = 1 << 10;
 /// The most that an answer with removals takes, in bytes.
 pub const MAX_NEWS: usize = 4 << 20;
 
-/// A `google.protobuf.FileDescriptorSet` with all `.proto` files of this crate, encoded, without their comments.
+/// A `google.protobuf.FileDescriptorSet` with all `.proto` files of this crate, encoded, without
+/// their comments.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 /// The messages of the package `gaggle.peer.v1`: what Gaggle's nodes say to each other.

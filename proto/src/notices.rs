@@ -75,8 +75,9 @@ pub fn carried(ids: Vec<peer::RemovalId>) -> Result<Vec<RemovalId>, BadNotice> {
     ids.into_iter().take(MAX_CARRIED).map(id).collect()
 }
 
-/// A removal in at most `most` bytes. Where its keys take more, or one of them is too long to be told, it is told as one of
-/// the whole group: whoever reads it drops more than it must, and keeps nothing that it must not.
+/// A removal in at most `most` bytes. Where its keys take more, or one of them is too long to be
+/// told, it is told as one of the whole group: whoever reads it drops more than it must, and keeps
+/// nothing that it must not.
 pub fn put_notice(notice: &Notice, most: usize) -> peer::Notice {
     let mut message = peer::Notice {
         id: Some(put_id(notice.id)),
@@ -131,7 +132,8 @@ pub fn put_news(news: &News) -> peer::NewsResponse {
     }
 }
 
-/// The answer that came. At most [`MAX_FOLLOWERS`] followers are read, and none whose name is longer than [`MAX_FOLLOWER`].
+/// The answer that came. At most [`MAX_FOLLOWERS`] followers are read, and none whose name is
+/// longer than [`MAX_FOLLOWER`].
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! For how long an answer may be served, and its metadata, as messages say it. Times are in milliseconds and from now on.
+//! For how long an answer may be served, and its metadata, as messages say it. Times are in
+//! milliseconds and from now on.
 
 use std::time::Duration;
 
@@ -8,10 +9,12 @@ use gaggle_group::{BadMetadata, Entry, Fetched, Freshness, Metadata};
 use crate::millis;
 use crate::peer::{self, NotFound, Value};
 
-/// What is said of an answer beside the value: the fields of a `NotFound`. A `Value` and an `Entry` have the same ones.
+/// What is said of an answer beside the value: the fields of a `NotFound`. A `Value` and an
+/// `Entry` have the same ones.
 pub type Terms = NotFound;
 
-/// What is said of a value. Without a ttl it is fresh without an end, and what would come afterwards means nothing.
+/// What is said of a value. Without a ttl it is fresh without an end, and what would come
+/// afterwards means nothing.
 pub fn of_value(freshness: Freshness, metadata: &Metadata) -> Terms {
     let window = |window: Duration| freshness.ttl.map_or(0, |_| millis(window));
     Terms {
@@ -23,7 +26,8 @@ pub fn of_value(freshness: Freshness, metadata: &Metadata) -> Terms {
     }
 }
 
-/// A value, its terms and the rate of its key ([`Served::minute_qps`](gaggle_group::Served)) as a message.
+/// A value, its terms and the rate of its key ([`Served::minute_qps`](gaggle_group::Served)) as a
+/// message.
 pub fn join(value: Bytes, terms: Terms, minute_qps: Option<f64>) -> Value {
     Value {
         value,
@@ -36,7 +40,8 @@ pub fn join(value: Bytes, terms: Terms, minute_qps: Option<f64>) -> Value {
     }
 }
 
-/// The value, the terms and the rate of a message. The rate is as it came: [`Fetched::asked_for`] checks it.
+/// The value, the terms and the rate of a message. The rate is as it came: [`Fetched::asked_for`]
+/// checks it.
 pub fn split(message: Value) -> (Bytes, Terms, Option<f64>) {
     let terms = Terms {
         ttl_ms: message.ttl_ms,
@@ -81,7 +86,8 @@ pub fn absence(terms: &Terms) -> Result<Entry, BadMetadata> {
     Ok(entry.with_metadata(metadata(terms)?))
 }
 
-/// A value to keep as a message; or an absence, which unlike in an answer has no end without a ttl.
+/// A value to keep as a message; or an absence, which unlike in an answer has no end without a
+/// ttl.
 pub fn put_entry(entry: &Entry) -> peer::Entry {
     let terms = of_value(entry.freshness, &entry.metadata);
     peer::Entry {

@@ -1,4 +1,5 @@
-//! `gaggle-node check`: whether a node would start with this configuration, and what the configuration is in full.
+//! `gaggle-node check`: whether a node would start with this configuration, and what the
+//! configuration is in full.
 
 use std::io::{self, Write as _};
 
@@ -8,7 +9,8 @@ use crate::cli::CheckArgs;
 use crate::config::{self, Loaded};
 use crate::node::trial;
 
-/// Checks and prints. With `--offline` what reading the configuration can tell, else all that a start would find.
+/// Checks and prints. With `--offline` what reading the configuration can tell, else all that a
+/// start would find.
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let loaded = config::load(&args.serve)?;
     if args.offline {

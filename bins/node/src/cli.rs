@@ -1,4 +1,5 @@
-//! The command line. Flags override the environment, which overrides the file, which overrides defaults.
+//! The command line. Flags override the environment, which overrides the file, which overrides
+//! defaults.
 
 use std::path::PathBuf;
 
@@ -6,6 +7,7 @@ use clap::parser::ValueSource;
 use clap::{
     ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
 };
+use clap_complete::Shell;
 use toml::Value;
 
 use crate::config::Source;
@@ -26,17 +28,31 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Asks a running node whether it is ready; exits with 0 if it is and 1 if not
     Health(HealthArgs),
-    /// Checks a configuration as a start would and prints it in full, with where each value was set and secrets masked;
-    /// exits with 0 if it is good and 2 if not
+    /// Checks a configuration as a start would and prints it in full, with where each value was
+    /// set and secrets masked; exits with 0 if it is good and 2 if not
     Check(CheckArgs),
     /// Prints the SQL that sets a PostgreSQL database up, so that groups can follow its changes
     FollowSql(FollowSqlArgs),
+    /// Prints a script that completes this program's command line in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Prints this program's manual page, or writes the pages of all its commands
+    Man(ManArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Writes the pages into this directory, one for each command
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct ServeArgs {
-    /// The configuration file, in TOML; every field can be set by GAGGLE_TABLE__FIELD as well, such as
-    /// GAGGLE_GROUPS__SCORES__TTL
+    /// The configuration file, in TOML; every field can be set by GAGGLE_TABLE__FIELD as well,
+    /// such as GAGGLE_GROUPS__SCORES__TTL
     #[arg(long, value_name = "FILE", env = "GAGGLE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
@@ -47,8 +63,8 @@ pub(crate) struct ServeArgs {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) serve: ServeArgs,
-    /// Opens no file but the configuration, asks no name server and tries no port: for another machine than the one that is
-    /// to run it
+    /// Opens no file but the configuration, asks no name server and tries no port: for another
+    /// machine than the one that is to run it
     #[arg(long)]
     pub(crate) offline: bool,
 }
@@ -67,7 +83,8 @@ pub(crate) struct Overrides {
     /// Where peers reach this node [default: 127.0.0.1:8001]
     #[arg(long, value_name = "HOST:PORT", env = "GAGGLE_PEER_ADDR")]
     pub(crate) peer_addr: Option<String>,
-    /// The base URL that peers use for this node [default: the peer address, by https if that port speaks TLS]
+    /// The base URL that peers use for this node [default: the peer address, by https if that port
+    /// speaks TLS]
     #[arg(long, value_name = "URL", env = "GAGGLE_ADVERTISE")]
     pub(crate) advertise: Option<String>,
     /// Where programs reach the front door [default: 127.0.0.1:9999]
@@ -76,6 +93,9 @@ pub(crate) struct Overrides {
     /// Where operators reach the admin endpoints [default: 127.0.0.1:9990]
     #[arg(long, value_name = "HOST:PORT", env = "GAGGLE_ADMIN_ADDR")]
     pub(crate) admin_addr: Option<String>,
+    /// Where Redis' clients reach this node [default: nowhere]
+    #[arg(long, value_name = "HOST:PORT", env = "GAGGLE_RESP_ADDR")]
+    pub(crate) resp_addr: Option<String>,
     /// The addresses of the cluster's nodes, with commas between them: base URLs, or HOST:PORT
     #[arg(
         long,
@@ -87,7 +107,8 @@ pub(crate) struct Overrides {
     /// How log lines are written [default: text]
     #[arg(long, value_name = "FORMAT", env = "GAGGLE_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
-    /// Which log lines are written: a level, or directives such as info,gaggle_group=debug [default: info]
+    /// Which log lines are written: a level, or directives such as info,gaggle_group=debug
+    /// [default: info]
     #[arg(long, value_name = "LEVEL", env = "GAGGLE_LOG_LEVEL")]
     pub(crate) log_level: Option<String>,
     /// The ids of those that the command line itself has; the others come from the environment.
@@ -100,7 +121,8 @@ pub(crate) struct HealthArgs {
     /// The configuration file of the node to ask, which tells its admin address and TLS
     #[arg(long, value_name = "FILE", env = "GAGGLE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// The admin address of the node to ask [default: that of the configuration, 127.0.0.1:9990 without one]
+    /// The admin address of the node to ask [default: that of the configuration, 127.0.0.1:9990
+    /// without one]
     #[arg(long, value_name = "HOST:PORT", env = "GAGGLE_ADMIN_ADDR")]
     pub(crate) admin_addr: Option<String>,
 }
@@ -180,6 +202,7 @@ impl Overrides {
             ("node", "advertise", text(&self.advertise)),
             ("node", "api_addr", text(&self.api_addr)),
             ("node", "admin_addr", text(&self.admin_addr)),
+            ("node", "resp_addr", text(&self.resp_addr)),
             ("cluster", "peers", peers),
             (
                 "node",

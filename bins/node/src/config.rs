@@ -1,7 +1,8 @@
 //! The configuration: one structure that the file, the environment and the flags all end in.
 //!
-//! Reading is a pure function of the file's text, the variables and the flags ([`read`]); the file and the environment are
-//! read in [`load`] only. Every error is one line that names the field, and where its value came from.
+//! Reading is a pure function of the file's text, the variables and the flags ([`read`]); the file
+//! and the environment are read in [`load`] only. Every error is one line that names the field,
+//! and where its value came from.
 
 use std::collections::BTreeMap;
 
@@ -28,9 +29,11 @@ mod members;
 mod node;
 mod origin;
 mod print;
+mod resp;
 mod secret;
 mod security;
 mod sources;
+mod tracing;
 mod units;
 mod validate;
 
@@ -48,6 +51,7 @@ pub(crate) use node::Node;
 pub(crate) use origin::{Origin, Sqlite, refused};
 pub(crate) use security::{Port, Security};
 pub(crate) use sources::{Given, Source, Sources};
+pub(crate) use tracing::{Tracing, refused as tracing_refused};
 use units::Span;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -56,6 +60,7 @@ pub(crate) struct Config {
     pub(crate) node: Node,
     pub(crate) cluster: Cluster,
     pub(crate) security: Security,
+    pub(crate) tracing: Tracing,
     pub(crate) groups: BTreeMap<String, Group>,
 }
 
@@ -67,8 +72,8 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Whether this node is in its list of members, so far as the list alone can tell: a name in it may be one for this
-    /// machine.
+    /// Whether this node is in its list of members, so far as the list alone can tell: a name in
+    /// it may be one for this machine.
     pub(crate) fn check_list(&self) -> Result<(), ConfigError> {
         let listed = self.config.listed()?;
         if listed.iter().any(|place| place.ip().is_none()) {
@@ -124,8 +129,8 @@ pub(crate) fn read(given: &Given) -> Result<Loaded, ConfigError> {
     }
 }
 
-/// What is needed to ask a node that runs with this configuration, which need not be good in all else: where its admin port
-/// is, and what it asks of those who come there.
+/// What is needed to ask a node that runs with this configuration, which need not be good in all
+/// else: where its admin port is, and what it asks of those who come there.
 pub(crate) fn load_for_asking(args: &ServeArgs) -> Result<Config, ConfigError> {
     let layers = sources::Layers::of(&given(args)?)?;
     layers.read_for_asking()

@@ -1,4 +1,5 @@
-//! `gaggle-node demo`: a cluster of three nodes in one process, on an embedded database. What the README starts with.
+//! `gaggle-node demo`: a cluster of three nodes in one process, on an embedded database. What the
+//! README starts with.
 
 use std::io;
 
@@ -79,7 +80,7 @@ async fn start_all(
         .context("the demo's database cannot be made")?;
     let mut nodes = Vec::new();
     for config in configs {
-        nodes.push(Node::start(config, log).await?);
+        nodes.push(Node::start(config, log, None).await?);
     }
     Ok(nodes)
 }

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use gaggle_telemetry::{Log, logging};
+use gaggle_telemetry::{Exporter, Log, logging, otlp};
 
 use crate::cli::{Cli, Command, ServeArgs};
 use crate::config::{Config, ConfigError, Loaded, Sources};
@@ -24,6 +24,7 @@ mod config;
 mod demo;
 mod descriptors;
 mod follow_sql;
+mod generate;
 mod health;
 mod node;
 mod signals;
@@ -44,14 +45,16 @@ fn main() -> ExitCode {
         Command::Health(args) => return health::run(&args),
         Command::Check(args) => check::run(&args),
         Command::FollowSql(args) => follow_sql::run(&args),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man(args) => generate::man(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             complain(&format!("{failure:#}"));
             match failure.downcast_ref::<ConfigError>() {
-                Some(_) => ExitCode::from(BAD_CONFIG),
-                None => ExitCode::FAILURE,
+                Some(failure) if !failure.is_transient => ExitCode::from(BAD_CONFIG),
+                _ => ExitCode::FAILURE,
             }
         }
     }
@@ -60,8 +63,8 @@ fn main() -> ExitCode {
 fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let load: Load = Arc::new(move || config::load(&args));
     let Loaded { config, sources } = load()?;
-    let log = start_log(&config)?;
-    let result = run(&config, load, &log);
+    let (log, exporter) = start_telemetry(&config).map_err(|failure| sources.explain(failure))?;
+    let result = run(&config, load, &log, exporter);
     log.flush(signals::LAST_LINES);
     result.map_err(|failure| explained(failure, &sources))
 }
@@ -74,27 +77,54 @@ fn explained(failure: anyhow::Error, sources: &Sources) -> anyhow::Error {
     }
 }
 
-fn run(config: &Config, load: Load, log: &Log) -> anyhow::Result<()> {
+/// How long an ending node waits for its last spans to be exported. It has drained by then.
+const LAST_SPANS: Duration = Duration::from_secs(1);
+
+fn run(config: &Config, load: Load, log: &Log, exporter: Option<Exporter>) -> anyhow::Result<()> {
     // Before anything listens: a signal that comes early must stop the node and not kill it.
     let (stop, hangups) = signals::listen(config.node.drain().whole(), log.clone())?;
     let systemd = Systemd::from_env();
     to_the_end(async {
         // Ends with the runtime.
         tokio::spawn(systemd.clone().keep_alive());
-        let Some(node) = stop.before(Node::start(config, log)).await else {
+        let traces = exporter.as_ref().map(Exporter::traces);
+        let starting = Node::start(config, log, traces.as_ref());
+        let Some(node) = stop.before(starting).await else {
             systemd.stopping();
             return Ok(());
         };
+        let node = node?;
+        if let Some(exporter) = exporter {
+            tokio::spawn(exporter.run(node.named()));
+        }
         let surroundings = Surroundings {
             systemd,
             source: Some(Source { load, hangups }),
         };
         let stopping = stop.clone();
         let stopped = async move { stopping.received().await };
-        let running = Box::pin(node?.run(surroundings, stopped));
+        let running = Box::pin(async {
+            let ended = Box::pin(node.run(surroundings, stopped)).await;
+            if let Some(traces) = traces {
+                traces.finish(LAST_SPANS).await;
+            }
+            ended
+        });
         let ended = stop.bound(running).await;
         Ok(ended.unwrap_or(Ok(()))?)
     })
+}
+
+/// The log, and what exports traces, if anything does.
+fn start_telemetry(config: &Config) -> Result<(Log, Option<Exporter>), ConfigError> {
+    let Some(options) = config.tracing.options() else {
+        return Ok((start_log(config)?, None));
+    };
+    let (layer, exporter) =
+        otlp::layer(&options).map_err(|failure| config::tracing_refused(&failure))?;
+    let log = logging::init_with(&config.node.log_options(), layer)
+        .map_err(|failure| ConfigError::new("node.log-level", failure))?;
+    Ok((log, Some(exporter)))
 }
 
 fn start_log(config: &Config) -> Result<Log, ConfigError> {

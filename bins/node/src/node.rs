@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::response::Response;
-use gaggle_api_http::{Admin, FrontOptions, MetricsPage, Readiness, Reload as _};
+use gaggle_api_http::{Admin, FrontOptions, Readiness, Reload as _, RequestStats};
+use gaggle_console::Console;
 use gaggle_group::{ByteBudget, Groups, Router as _};
 use gaggle_peers::Peers;
 use gaggle_serve::Server;
-use gaggle_telemetry::{BuildInfo, Log, Metrics};
+use gaggle_telemetry::{Log, Traces};
 use gaggle_tls::Tls;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,15 +23,18 @@ use tracing::info;
 use crate::config::{Config, ConfigError, Drain, Port};
 use crate::systemd::Systemd;
 
+mod console;
 mod doors;
 mod followers;
 mod groups;
 mod listeners;
 mod members;
+mod metrics;
 mod origins;
 mod peers;
 mod prepared;
 pub(crate) mod reload;
+mod resp;
 mod snapshots;
 pub(crate) mod trial;
 
@@ -45,10 +49,12 @@ use snapshots::Snapshots;
 /// A node that listens and has not begun to answer.
 pub(crate) struct Node {
     listeners: Listeners,
+    resp: Option<gaggle_api_resp::Serving>,
     peer_routes: axum::Router,
     groups: Groups,
     feeds: Feeds,
     admin: axum::Router,
+    console: Console,
     readiness: Readiness,
     peers: Peers,
     members: Members,
@@ -70,18 +76,22 @@ pub(crate) struct Surroundings {
 }
 
 impl Node {
-    /// Binds the ports, opens the origins and makes the ring. Everything that the configuration can get wrong shows
-    /// here, before the first request.
-    pub(crate) async fn start(config: &Config, log: &Log) -> Result<Self, ConfigError> {
+    /// Binds the ports, opens the origins and makes the ring. Everything that the configuration
+    /// can get wrong shows here, before the first request.
+    pub(crate) async fn start(
+        config: &Config,
+        log: &Log,
+        traces: Option<&Traces>,
+    ) -> Result<Self, ConfigError> {
         let Prepared {
-            listeners,
+            mut listeners,
             credentials,
             origins,
             feeds,
         } = Prepared::of(config).await?;
         let addr = listeners.peer.local_addr();
         let (members, address) = Members::open(config, &credentials, addr).await?;
-        let peers = peers::ring(config, &credentials, &address)?;
+        let (peers, transport) = peers::ring(config, &credentials, &address)?;
         let mut groups = Vec::with_capacity(config.groups.len());
         let in_flight = ByteBudget::new(config.node.max_in_flight.0, ByteBudget::DEFAULT_MAX_WAIT);
         for ((group_name, group), origin) in config.groups.iter().zip(origins) {
@@ -90,22 +100,47 @@ impl Node {
         }
         let groups = Groups::new(groups).map_err(|failure| ConfigError::new("groups", failure))?;
 
+        let resp = listeners.resp.take();
+        let resp = resp.map(|server| server.groups(&groups)).transpose();
+        let resp = resp.map_err(|failure| ConfigError::new("node.resp-group", failure))?;
+
         let (readiness, reload) = (Readiness::new(), reload::door());
+        let requests = RequestStats::new();
         let version = env!("CARGO_PKG_VERSION");
-        let metrics = Metrics::new(
-            groups.clone(),
-            BuildInfo {
-                version: version.into(),
+        let metrics = metrics::Parts {
+            version,
+            groups: groups.clone(),
+            log: log.clone(),
+            ports: metrics::Ports::of(&listeners),
+            readiness: readiness.clone(),
+            requests: requests.clone(),
+            discovery: metrics::Discovered::of(&peers, members.are_asked_for()),
+            transport,
+            traces: traces.cloned(),
+        };
+        let console = console::of(
+            &groups,
+            config,
+            console::Parts {
+                version,
+                readiness: readiness.clone(),
+                reload: reload.0.clone(),
+                peers: peers.clone(),
+                admin: listeners.admin.local_addr(),
             },
-        )
-        .with_log(log.clone());
+        );
         let admin = gaggle_api_http::admin(Admin {
             version: version.into(),
             groups: groups.clone(),
             readiness: readiness.clone(),
             hosts: config.admin_hosts(),
-            metrics: MetricsPage::new(gaggle_telemetry::CONTENT_TYPE, move || metrics.encode()),
+            metrics: metrics::page(match &resp {
+                Some(resp) => metrics.metrics().with(resp::Counted(resp.monitor())),
+                None => metrics.metrics(),
+            }),
             reload: Arc::new(reload.0.clone()),
+            console: console.clone(),
+            origins: console::origins(config),
         });
         let required = |port| doors::required(&config.security, &credentials, port);
         let admin = admin.layer(required(Port::Admin));
@@ -124,12 +159,17 @@ impl Node {
             groups,
             feeds,
             admin,
+            console,
             listeners,
+            resp,
             readiness,
             peers,
             members,
             settle: config.cluster.settle.0,
-            front: config.node.front_options(),
+            front: FrontOptions {
+                requests: Some(requests),
+                ..config.front_options()
+            },
             drain: config.node.drain(),
         })
     }
@@ -139,9 +179,17 @@ impl Node {
         self.peers.me()
     }
 
-    /// Answers, calls itself ready once the membership has come to rest, and goes on until `stop`. Then it drains: calls itself not ready, tells the other nodes that it leaves, gives them what it
-    /// holds and writes its snapshots while it stays open for the drain delay, closes the front door and the peers' port as their requests end, and
-    /// the admin port last, so that it can be watched. Meanwhile it follows its tokens and certificates, and reads its
+    /// The same, for somebody who asks again later.
+    pub(crate) fn named(&self) -> impl Fn() -> Arc<str> + Send + Sync + use<> {
+        let peers = self.peers.clone();
+        move || peers.me()
+    }
+
+    /// Answers, calls itself ready once the membership has come to rest, and goes on until `stop`.
+    /// Then it drains: calls itself not ready, tells the other nodes that it leaves, gives them
+    /// what it holds and writes its snapshots while it stays open for the drain delay, closes the
+    /// front door and the peers' port as their requests end, and the admin port last, so that it
+    /// can be watched. Meanwhile it follows its tokens and certificates, and reads its
     /// configuration again when it is asked to.
     ///
     /// # Errors
@@ -157,6 +205,7 @@ impl Node {
             peer,
             api,
             admin,
+            resp: _,
             fewer,
         } = self.listeners;
         if let Some((descriptors, caps)) = fewer {
@@ -174,6 +223,9 @@ impl Node {
             admin = %admin.local_addr(),
             "listening"
         );
+        if let Some(resp) = &self.resp {
+            info!(resp = %resp.local_addr(), "listening for Redis' clients");
+        }
         let (close, _) = watch::channel(Phase::Open);
         let until = |phase: Phase| {
             let mut now = close.subscribe();
@@ -188,6 +240,7 @@ impl Node {
             let group = group.clone();
             following.spawn(async move { group.follow().await });
         }
+        following.spawn(async move { self.console.run().await });
         let arriving = following.spawn({
             let peers = self.peers.clone();
             async move { arrive(&peers).await }
@@ -224,6 +277,7 @@ impl Node {
             tokio::join!(
                 serve("peer", peer, self.peer_routes, until(Phase::Draining)),
                 serve("api", api, front_door, until(Phase::Draining)),
+                resp::serve(self.resp, until(Phase::Draining)),
             );
             close.send_replace(Phase::Closed);
         };
@@ -244,7 +298,8 @@ impl Node {
             systemd.ready(&format!("serving; configuration {}", door.generation()));
             Ok(())
         };
-        // Once the node is ready: systemd takes no reload before that, and one that comes early waits.
+        // Once the node is ready: systemd takes no reload before that, and one that comes early
+        // waits.
         let heeding = async {
             match &mut hangups {
                 Some(hangups) => door.at_each(hangups).await,
@@ -315,8 +370,8 @@ impl Node {
     }
 }
 
-/// Tells the other nodes that this one is here to stay. More than once: word of an earlier process of this name, that it
-/// leaves, may still be on its way.
+/// Tells the other nodes that this one is here to stay. More than once: word of an earlier process
+/// of this name, that it leaves, may still be on its way.
 async fn arrive(peers: &Peers) {
     for pause in [0, 1, 4] {
         tokio::time::sleep(Duration::from_secs(pause)).await;

@@ -1,6 +1,7 @@
 //! Many keys in one request: a request costs far more than the key in it.
 
 use std::future::poll_fn;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -16,7 +17,7 @@ mod asked;
 mod row;
 mod window;
 
-use answers::Answers;
+use answers::{Answers, Patience};
 pub(crate) use asked::Batch;
 
 /// Text that is written before a client gets any, in bytes: an answer of no more is sent in one
@@ -29,10 +30,12 @@ pub(crate) async fn answer(
     group: &Group,
     options: &FrontOptions,
     trace: Option<TraceParent>,
+    wait: Option<Duration>,
     body: Body,
 ) -> Result<Response, Refusal> {
+    let patience = wait.and_then(Patience::of);
     let batch = Batch::read(body, group, options).await?;
-    let mut answers = Answers::new(group, options, trace, batch);
+    let mut answers = Answers::new(group, options, trace, patience, batch);
     let first = poll_fn(|cx| answers.poll_piece(cx, FIRST)).await;
     let first = counted(group, first).await?;
     let body = if answers.is_over() {

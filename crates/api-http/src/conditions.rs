@@ -1,37 +1,111 @@
-//! Conditional requests (RFC 9110, section 13): whether the client has the value already.
+//! Conditional requests (RFC 9110, section 13): what they make of the answer to a get.
 
 use std::time::SystemTime;
 
 use axum::http::HeaderMap;
-use axum::http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use axum::http::header::{
+    HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE,
+};
 use gaggle_group::{Field, Metadata};
 
-/// Whether the request's conditions say that the client has the value of which this is known: 304 is the answer then.
-pub(crate) fn unchanged(asked: &HeaderMap, known: &Metadata) -> bool {
-    if asked.contains_key(IF_NONE_MATCH) {
-        // It is the sharper of the two: the date is not looked at.
-        let tag = known.get(Field::ETag);
-        let mut lists = asked.get_all(IF_NONE_MATCH).iter();
-        return lists.any(|list| names(list.as_bytes(), tag));
-    }
-    let Some(modified) = known.get(Field::LastModified) else {
-        return false;
-    };
-    asked.get(IF_MODIFIED_SINCE).is_some_and(|since| {
-        let since = since.as_bytes();
-        since == modified || date(since).zip(date(modified)).is_some_and(|(a, b)| a >= b)
-    })
+/// What the conditions of a request come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The value is sent.
+    Met,
+    /// The client has the value: 304.
+    Unchanged,
+    /// The value is another than the client wants: 412.
+    Failed,
 }
 
-/// Whether a list of entity tags names `tag`. By weak comparison, as for `If-None-Match`: `W/` makes no difference. `*`
-/// names every value.
-fn names(mut list: &[u8], tag: Option<&[u8]>) -> bool {
+/// Judges the preconditions of a get or head in the order of RFC 9110 (section 13.2.2), for a value
+/// with that entity tag.
+pub(crate) fn judge(asked: &HeaderMap, tag: Option<&HeaderValue>, known: &Metadata) -> Verdict {
+    let tag = tag.map(HeaderValue::as_bytes);
+    let modified = || known.get(Field::LastModified);
+    if asked.contains_key(IF_MATCH) {
+        if !names_any(asked, &IF_MATCH, tag, Comparison::Strong) {
+            return Verdict::Failed;
+        }
+    } else if let Some(since) = asked.get(IF_UNMODIFIED_SINCE)
+        && modified().is_some_and(|modified| not_after(modified, since.as_bytes()) == Some(false))
+    {
+        return Verdict::Failed;
+    }
+    let unchanged = if asked.contains_key(IF_NONE_MATCH) {
+        // It is the sharper of the two: the date is not looked at.
+        names_any(asked, &IF_NONE_MATCH, tag, Comparison::Weak)
+    } else {
+        let since = asked.get(IF_MODIFIED_SINCE).map(HeaderValue::as_bytes);
+        since
+            .zip(modified())
+            .is_some_and(|(since, modified)| not_after(modified, since) == Some(true))
+    };
+    if unchanged {
+        Verdict::Unchanged
+    } else {
+        Verdict::Met
+    }
+}
+
+/// Whether a part of the value is of use to the client (RFC 9110, section 13.1.5): it names no
+/// validator, or the tag of this very value. A date never does: no node knows that the value did
+/// not change twice within its second.
+pub(crate) fn allow_part(asked: &HeaderMap, tag: Option<&HeaderValue>) -> bool {
+    match asked.get(IF_RANGE) {
+        None => true,
+        Some(named) => tag.is_some_and(|tag| named == tag && !is_weak(tag.as_bytes())),
+    }
+}
+
+/// How two entity tags are compared (RFC 9110, section 8.8.3.2).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    /// Neither may be weak.
+    Strong,
+    /// `W/` makes no difference.
+    Weak,
+}
+
+/// Whether one of the lists under that name has the tag.
+fn names_any(
+    asked: &HeaderMap,
+    name: &HeaderName,
+    tag: Option<&[u8]>,
+    comparison: Comparison,
+) -> bool {
+    let mut lists = asked.get_all(name).iter();
+    lists.any(|list| names(list.as_bytes(), tag, comparison))
+}
+
+/// Whether a value that was last modified then was not modified after another time, as far as the
+/// two can be compared.
+fn not_after(modified: &[u8], other: &[u8]) -> Option<bool> {
+    if modified == other {
+        return Some(true);
+    }
+    Some(date(modified)? <= date(other)?)
+}
+
+fn is_weak(tag: &[u8]) -> bool {
+    tag.starts_with(b"W/")
+}
+
+/// Whether a list of entity tags names `tag`. `*` names every value.
+fn names(mut list: &[u8], tag: Option<&[u8]>, comparison: Comparison) -> bool {
     if list.trim_ascii() == b"*" {
         return true;
     }
-    let Some(tag) = tag.map(opaque) else {
+    let Some(tag) = tag else {
         return false;
     };
+    let strong = comparison == Comparison::Strong;
+    if strong && is_weak(tag) {
+        return false;
+    }
+    let tag = opaque(tag);
     loop {
         while let [b' ' | b'\t' | b',', rest @ ..] = list {
             list = rest;
@@ -39,6 +113,7 @@ fn names(mut list: &[u8], tag: Option<&[u8]>) -> bool {
         if list.is_empty() {
             return false;
         }
+        let counts = !(strong && is_weak(list));
         let this = opaque(list);
         // A comma can be part of what is quoted.
         let end = match this {
@@ -46,7 +121,7 @@ fn names(mut list: &[u8], tag: Option<&[u8]>) -> bool {
             bare => bare.iter().position(|b| *b == b','),
         };
         let (this, rest) = this.split_at(end.unwrap_or(this.len()));
-        if this.trim_ascii_end() == tag {
+        if counts && this.trim_ascii_end() == tag {
             return true;
         }
         list = rest;
@@ -64,8 +139,6 @@ fn date(text: &[u8]) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderName, HeaderValue};
-
     use super::*;
 
     fn asked(headers: &[(HeaderName, &'static str)]) -> HeaderMap {
@@ -74,6 +147,13 @@ mod tests {
             map.append(name, HeaderValue::from_static(value));
         }
         map
+    }
+
+    /// Whether 304 is the answer.
+    fn unchanged(asked: &HeaderMap, known: &Metadata) -> bool {
+        let tag = known.get(Field::ETag);
+        let tag = tag.map(|tag| HeaderValue::from_bytes(tag).unwrap());
+        judge(asked, tag.as_ref(), known) == Verdict::Unchanged
     }
 
     #[test]
@@ -135,5 +215,93 @@ mod tests {
             &strange
         ));
         assert!(!unchanged(&asked(&[(IF_MODIFIED_SINCE, at)]), &strange));
+    }
+
+    #[test]
+    fn what_the_client_wants_is_told_strongly() {
+        let at = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let (before, after) = (
+            "Sun, 06 Nov 1994 08:49:36 GMT",
+            "Sun, 06 Nov 1994 08:49:38 GMT",
+        );
+        let known = |tag| {
+            Metadata::default()
+                .with(Field::ETag, tag)
+                .with(Field::LastModified, at)
+        };
+        use Verdict::{Failed, Met, Unchanged};
+        for (headers, tag, verdict) in [
+            (&[(IF_MATCH, "\"a\"")][..], "\"a\"", Met),
+            (&[(IF_MATCH, "\"b\", \"a\"")], "\"a\"", Met),
+            (&[(IF_MATCH, "*")], "W/\"a\"", Met),
+            (&[(IF_MATCH, "\"b\"")], "\"a\"", Failed),
+            (&[(IF_MATCH, "W/\"a\"")], "\"a\"", Failed),
+            (&[(IF_MATCH, "W/\"a\", \"a\"")], "\"a\"", Met),
+            (&[(IF_MATCH, "\"a\"")], "W/\"a\"", Failed),
+            (&[(IF_MATCH, "W/\"a\"")], "W/\"a\"", Failed),
+            (&[(IF_UNMODIFIED_SINCE, at)], "\"a\"", Met),
+            (&[(IF_UNMODIFIED_SINCE, after)], "\"a\"", Met),
+            (&[(IF_UNMODIFIED_SINCE, before)], "\"a\"", Failed),
+            (&[(IF_UNMODIFIED_SINCE, "yesterday")], "\"a\"", Met),
+            // The tag is the sharper of the two.
+            (
+                &[(IF_MATCH, "\"a\""), (IF_UNMODIFIED_SINCE, before)],
+                "\"a\"",
+                Met,
+            ),
+            // 412 goes before 304.
+            (
+                &[(IF_MATCH, "\"b\""), (IF_NONE_MATCH, "\"a\"")],
+                "\"a\"",
+                Failed,
+            ),
+            (
+                &[(IF_MATCH, "\"a\""), (IF_NONE_MATCH, "\"a\"")],
+                "\"a\"",
+                Unchanged,
+            ),
+            (
+                &[(IF_UNMODIFIED_SINCE, after), (IF_MODIFIED_SINCE, after)],
+                "\"a\"",
+                Unchanged,
+            ),
+        ] {
+            let asked = asked(headers);
+            let as_header = HeaderValue::from_static(tag);
+            assert_eq!(
+                judge(&asked, Some(&as_header), &known(tag)),
+                verdict,
+                "{headers:?} {tag}"
+            );
+        }
+        let none = Metadata::default();
+        assert_eq!(judge(&asked(&[(IF_MATCH, "\"a\"")]), None, &none), Failed);
+        assert_eq!(judge(&asked(&[(IF_MATCH, "*")]), None, &none), Met);
+        assert_eq!(
+            judge(&asked(&[(IF_UNMODIFIED_SINCE, before)]), None, &none),
+            Met
+        );
+    }
+
+    #[test]
+    fn a_part_is_sent_to_who_has_the_rest_of_this_very_value() {
+        let tag = |text| HeaderValue::from_static(text);
+        let strong = tag("\"a\"");
+        for (named, of, allows) in [
+            ("\"a\"", Some(&strong), true),
+            ("\"b\"", Some(&strong), false),
+            ("W/\"a\"", Some(&strong), false),
+            ("W/\"a\"", Some(&tag("W/\"a\"")), false),
+            ("\"a\"", None, false),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(&strong), false),
+            ("*", Some(&strong), false),
+        ] {
+            assert_eq!(
+                allow_part(&asked(&[(IF_RANGE, named)]), of),
+                allows,
+                "{named} {of:?}"
+            );
+        }
+        assert!(allow_part(&HeaderMap::new(), None));
     }
 }

@@ -1,29 +1,43 @@
 //! The front door: where programs that are no peers get their values.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, Method};
+use axum::http::header::{ALLOW, VARY};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use gaggle_group::{Answer, Error, Group, Groups, SPAN_TARGET, TraceParent};
+use gaggle_group::{Answer, Error, Group, Groups, Terms};
+use tokio::time::Instant;
 use tower::{Service, service_fn};
-use tracing::{Instrument, Span, debug_span};
+use tracing::Instrument;
 
+use crate::accept;
+use crate::asked::Asked;
 use crate::batch;
+use crate::cache_control::CacheControl;
+use crate::cors::Cors;
 use crate::keys::{Target, named, of_query};
+use crate::openapi;
 use crate::reply::{self, Refusal};
-use crate::value;
+use crate::requests::{RequestStats, Route};
+use crate::trace;
+use crate::value::{self, Plan};
 
-/// The bounds that the front door keeps by itself. What one key may cost is bounded by its group.
+/// The bounds that the front door keeps by itself, and what it tells clients beside values. What
+/// one key may cost is bounded by its group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrontOptions {
     /// The most keys in a batch. Default 1000.
     pub max_batch_keys: usize,
-    /// The largest body of a batch request, in bytes. Default 2 MiB: room for 1000 keys of 1 KiB in base64.
+    /// The largest body of a batch request, in bytes. Default 2 MiB: room for 1000 keys of 1 KiB
+    /// in base64.
     pub max_body: usize,
     /// The most bytes of values in the answer to a batch, before base64. Default 64 MiB. They are
     /// never in memory together.
@@ -34,6 +48,20 @@ pub struct FrontOptions {
     pub batch_loads: usize,
     /// How long the body of a batch request may take to arrive. Default 10 s.
     pub body_timeout: Duration,
+    /// The length in bytes up to which a value has a hash as its `ETag`, where its origin gave it
+    /// none. The hash is computed with each answer. Default 64 KiB; 0 is no hash at all.
+    pub etag_max: usize,
+    /// The `Cache-Control` of the values of a group, by the group's name. A group that is not in
+    /// here sends none. Default empty.
+    pub cache_control: BTreeMap<String, CacheControl>,
+    /// The origins of the pages that may read answers in a browser, such as
+    /// `https://app.example.com`; `*` is every origin. `/api` is not among what they may read.
+    /// Default empty: none.
+    pub cors_origins: Vec<String>,
+    /// How long a browser may keep the answer to its question what a page may do. Default an hour.
+    pub cors_max_age: Duration,
+    /// Where requests are counted. Default `None`: nowhere.
+    pub requests: Option<RequestStats>,
 }
 
 impl Default for FrontOptions {
@@ -44,21 +72,26 @@ impl Default for FrontOptions {
             max_batch_bytes: 64 << 20,
             batch_loads: 128,
             body_timeout: Duration::from_secs(10),
+            etag_max: 64 << 10,
+            cache_control: BTreeMap::new(),
+            cors_origins: Vec::new(),
+            cors_max_age: Duration::from_secs(3600),
+            requests: None,
         }
     }
 }
 
 /// The router of the front door for these groups.
 ///
-/// Everything goes through the fallback: a route with captures would make axum decode each key as UTF-8, which it need
-/// not be.
+/// Everything goes through the fallback: a route with captures would make axum decode each key as
+/// UTF-8, which it need not be.
 pub fn front_door(groups: Groups, options: FrontOptions) -> Router {
-    let front = Arc::new(Front { groups, options });
+    let front = Arc::new(Front::new(groups, options));
     Router::new().fallback(move |request| Arc::clone(&front).respond(request))
 }
 
-/// The front door as a service of its own. It answers as the router does, without the router: a hit then costs no
-/// allocation for boxed services and futures.
+/// The front door as a service of its own. It answers as the router does, without the router: a
+/// hit then costs no allocation for boxed services and futures.
 pub fn front_service(
     groups: Groups,
     options: FrontOptions,
@@ -71,11 +104,11 @@ pub fn front_service(
 + Send
 + Sync
 + 'static {
-    let front = Arc::new(Front { groups, options });
+    let front = Arc::new(Front::new(groups, options));
     service_fn(move |request: Request| {
         let front = Arc::clone(&front);
         async move {
-            let head = head(&request);
+            let head = request.method() == Method::HEAD;
             let response = front.respond(request).await;
             Ok(if head {
                 reply::without_body(response)
@@ -89,58 +122,167 @@ pub fn front_service(
 struct Front {
     groups: Groups,
     options: FrontOptions,
+    cors: Cors,
 }
 
 impl Front {
-    async fn respond(self: Arc<Self>, request: Request) -> Response {
-        self.answer(request)
-            .await
-            .unwrap_or_else(IntoResponse::into_response)
+    fn new(groups: Groups, options: FrontOptions) -> Self {
+        let cors = Cors::new(&options.cors_origins, options.cors_max_age);
+        Self {
+            groups,
+            options,
+            cors,
+        }
     }
 
-    async fn answer(&self, request: Request) -> Result<Response, Refusal> {
-        let uri = request.uri();
-        if uri.path() == "/api" {
-            read_only(request.method())?;
-            let (group, key) = of_query(&self.groups, uri)?;
-            let mut answer = lookup(group, &key, request.headers()).await?;
-            if value::is_large(&answer) && !head(&request) {
-                // Boxed, or each get would carry the room for the wait.
-                answer = Box::pin(value::counted(group, answer, None)).await?;
-            }
-            return Ok(value::raw(&key, answer));
+    async fn respond(self: Arc<Self>, request: Request) -> Response {
+        let (head, body) = request.into_parts();
+        let route = Route::of(head.uri.path());
+        let counted = self.options.requests.as_ref();
+        let counted = counted.map(|stats| (stats, Instant::now()));
+        let mut response = match self.answer(route, &head, body).await {
+            Ok(response) => response,
+            Err(refusal) => refused(route, &head, refusal),
+        };
+        if route != Route::Api {
+            self.cors
+                .apply(&head, allowed(route), response.headers_mut());
         }
-        match Target::parse(uri.path()).ok_or_else(Refusal::no_such_path)?? {
-            Target::Key(group, key) => {
-                read_only(request.method())?;
-                let group = named(&self.groups, &group)?;
-                let mut answer = lookup(group, &key, request.headers()).await?;
-                if value::is_large(&answer) && !head(&request) {
-                    let headers = Some(request.headers());
-                    answer = Box::pin(value::counted(group, answer, headers)).await?;
-                }
-                Ok(value::answer(&key, answer, request.headers()))
-            }
-            Target::Group(group) => {
-                if request.method() != Method::POST {
-                    return Err(Refusal::method("POST"));
-                }
-                let group = named(&self.groups, &group)?.clone();
-                // Boxed, or each get would carry the room for a batch.
-                let trace = trace(request.headers());
-                let body = request.into_body();
-                Box::pin(batch::answer(&group, &self.options, trace, body)).await
-            }
+        if let Some((stats, began)) = counted {
+            stats.count(route, response.status(), began.elapsed());
         }
+        response
+    }
+
+    async fn answer(&self, route: Route, head: &Parts, body: Body) -> Result<Response, Refusal> {
+        let path = head.uri.path();
+        if head.method == Method::OPTIONS {
+            return options(route, path);
+        }
+        match route {
+            Route::Api => self.api(head).await,
+            Route::Value | Route::Batch => match Target::parse(path) {
+                Some(Ok(Target::Key(group, key))) => self.value(head, &group, &key).await,
+                Some(Ok(Target::Group(group))) => {
+                    if head.method != Method::POST {
+                        return Err(Refusal::method(allowed(route)));
+                    }
+                    let group = named(&self.groups, &group)?.clone();
+                    let wait = Asked::of(&head.headers).timeout()?;
+                    let trace = trace::parent(&head.headers);
+                    // Boxed, or each get would carry the room for a batch.
+                    Box::pin(batch::answer(&group, &self.options, trace, wait, body)).await
+                }
+                Some(Err(refusal)) => Err(refusal),
+                None => Err(Refusal::no_such_path()),
+            },
+            Route::Openapi => {
+                reads(&head.method, allowed(route))?;
+                Ok(reply::document(StatusCode::OK, Body::from(openapi::FRONT)))
+            }
+            Route::Other => Err(Refusal::no_such_path()),
+        }
+    }
+
+    /// The ancestors' endpoint. It takes no terms and tells nothing of the value.
+    async fn api(&self, head: &Parts) -> Result<Response, Refusal> {
+        read_only(&head.method)?;
+        let (group, key) = of_query(&self.groups, &head.uri)?;
+        let mut answer = lookup(group, &key, head, None).await?;
+        if value::is_large(&answer) && head.method != Method::HEAD {
+            // Boxed, or each get would carry the room for the wait.
+            answer = Box::pin(value::counted(group, answer)).await?;
+        }
+        Ok(value::raw(&key, answer))
+    }
+
+    async fn value(&self, head: &Parts, group: &[u8], key: &[u8]) -> Result<Response, Refusal> {
+        reads(&head.method, allowed(Route::Value))?;
+        let group = named(&self.groups, group)?;
+        let asked = Asked::of(&head.headers);
+        let wait = asked.timeout()?;
+        let mut answer = lookup(group, key, head, wait).await?;
+        let plan = Plan::of(&answer, &head.method, &asked, self.options.etag_max);
+        if value::is_large(&answer) && plan.sends() && head.method != Method::HEAD {
+            answer = Box::pin(value::counted(group, answer)).await?;
+        }
+        // Most nodes have no rule at all.
+        let rules = &self.options.cache_control;
+        let rule = if rules.is_empty() {
+            None
+        } else {
+            rules.get(&**group.name())
+        };
+        value::answer(key, answer, plan, rule)
     }
 }
 
-/// A hit is ready when `lookup` is first polled, so nothing is awaited on that path. A miss goes on with the trace of the
-/// request.
-async fn lookup(group: &Group, key: &[u8], asked: &HeaderMap) -> Result<Answer, Refusal> {
-    let answer = match group.cached(key) {
+/// The methods of a route, as `Allow` lists them.
+fn allowed(route: Route) -> &'static str {
+    match route {
+        Route::Api => "GET, HEAD",
+        Route::Batch => "OPTIONS, POST",
+        Route::Value | Route::Openapi | Route::Other => "GET, HEAD, OPTIONS",
+    }
+}
+
+/// What can be done with a path. Neither its group nor its key are looked for.
+fn options(route: Route, path: &str) -> Result<Response, Refusal> {
+    let allow = match route {
+        Route::Api => return Err(Refusal::method(allowed(route))),
+        // The server as a whole.
+        Route::Other if path == "*" => "GET, HEAD, OPTIONS, POST",
+        Route::Other => return Err(Refusal::no_such_path()),
+        Route::Value | Route::Batch | Route::Openapi => allowed(route),
+    };
+    let mut response = reply::nothing(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static(allow));
+    Ok(response)
+}
+
+/// An error, as text or as JSON.
+fn refused(route: Route, head: &Parts, refusal: Refusal) -> Response {
+    if route == Route::Api {
+        return refusal.into_response();
+    }
+    let mut response = if accept::prefers_problem(&head.headers) {
+        let group = match Target::parse(head.uri.path()) {
+            Some(Ok(Target::Group(group) | Target::Key(group, _))) => Some(group),
+            _ => None,
+        };
+        let group = group.as_deref().map(String::from_utf8_lossy);
+        refusal.into_problem(group.as_deref())
+    } else {
+        refusal.into_response()
+    };
+    let headers = response.headers_mut();
+    headers.append(VARY, HeaderValue::from_static("accept"));
+    response
+}
+
+/// A hit is ready when `lookup` is first polled, so nothing is awaited on that path. A miss goes
+/// on with the trace of the request. A `HEAD` is no get: neither its hit nor its miss is counted.
+/// It loads what is not in memory, as nothing is known of it otherwise.
+async fn lookup(
+    group: &Group,
+    key: &[u8],
+    head: &Parts,
+    wait: Option<Duration>,
+) -> Result<Answer, Refusal> {
+    let uncounted = head.method == Method::HEAD;
+    let found = if uncounted {
+        group.peek(key)
+    } else {
+        group.cached(key)
+    };
+    let answer = match found {
         Some(hit) => Ok(hit),
-        None => missed(group, key, asked).await,
+        None => {
+            let mut terms = Terms::default();
+            (terms.within, terms.uncounted) = (wait, uncounted);
+            missed(group, key, head, terms).await
+        }
     };
     answer.map_err(|error| Refusal::failed(&error))
 }
@@ -149,52 +291,30 @@ async fn lookup(group: &Group, key: &[u8], asked: &HeaderMap) -> Result<Answer, 
 fn missed<'a>(
     group: &'a Group,
     key: &'a [u8],
-    asked: &HeaderMap,
+    head: &Parts,
+    terms: Terms,
 ) -> Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>> {
-    Box::pin(
-        group
-            .lookup_missed(key)
-            .instrument(span(group, trace(asked))),
-    )
-}
-
-/// The span of a get that misses.
-pub(crate) fn span(group: &Group, trace: Option<TraceParent>) -> Span {
-    let span = debug_span!(
-        target: SPAN_TARGET,
-        "get",
-        group = &**group.name(),
-        otel.kind = "server",
-    );
-    if !span.is_disabled()
-        && let Some(propagation) = group.propagation()
-        && let Some(parent) = trace
-    {
-        propagation.incoming(&span, &parent);
-    }
-    span
-}
-
-/// The trace that a request belongs to. What cannot be read, or is there twice, is no trace, and no reason to refuse a get.
-fn trace(asked: &HeaderMap) -> Option<TraceParent> {
-    let mut values = asked.get_all("traceparent").iter();
-    let value = values.next()?;
-    values
-        .next()
-        .is_none()
-        .then(|| TraceParent::parse(value.as_bytes()))?
-}
-
-fn head(request: &Request) -> bool {
-    request.method() == Method::HEAD
+    let span = trace::get_of_one(group, trace::Asked::by(head));
+    let traced = span.clone();
+    let looking = async move {
+        let found = group.lookup_missed_on(key, terms).await;
+        trace::got(&traced, &found);
+        found
+    };
+    Box::pin(looking.instrument(span))
 }
 
 /// `HEAD` does what `GET` does; axum, or [`front_service`], takes the body away.
 pub(crate) fn read_only(method: &Method) -> Result<(), Refusal> {
+    reads(method, "GET, HEAD")
+}
+
+/// The same where more than these methods is allowed.
+fn reads(method: &Method, allowed: &'static str) -> Result<(), Refusal> {
     if method == Method::GET || method == Method::HEAD {
         Ok(())
     } else {
-        Err(Refusal::method("GET, HEAD"))
+        Err(Refusal::method(allowed))
     }
 }
 
@@ -204,8 +324,9 @@ mod tests {
 
     use axum::body::Body;
     use bytes::Bytes;
-    use gaggle_group::Propagation;
+    use gaggle_group::{Propagation, TraceParent};
     use tower::ServiceExt as _;
+    use tracing::Span;
     use tracing::level_filters::LevelFilter;
     use tracing_subscriber::fmt;
 

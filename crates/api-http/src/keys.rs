@@ -1,5 +1,5 @@
-//! Keys and group names as they stand in a URL. Both are bytes there, so they are decoded by hand: axum's extractors take
-//! UTF-8 only.
+//! Keys and group names as they stand in a URL. Both are bytes there, so they are decoded by hand:
+//! axum's extractors take UTF-8 only.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,8 @@ pub(crate) enum Target<'a> {
 impl<'a> Target<'a> {
     /// The target of a raw path, or `None` if it is not under `/v1/`.
     ///
-    /// The group ends at the first slash that is not encoded; everything behind that slash is the key.
+    /// The group ends at the first slash that is not encoded; everything behind that slash is the
+    /// key.
     pub(crate) fn parse(path: &'a str) -> Option<Result<Self, Refusal>> {
         let rest = path.strip_prefix("/v1/")?;
         Some(match rest.split_once('/') {
@@ -41,16 +42,20 @@ pub(crate) fn of_query<'a, 'u>(
             "the parameter key is missing: name one with key=".to_owned(),
         ));
     };
-    let group = match form_value(query, b"group")? {
-        Some(name) => named(groups, &name)?,
+    Ok((group_of_query(groups, uri)?, key))
+}
+
+/// The group that a query names with `group=`, or the only one.
+pub(crate) fn group_of_query<'a>(groups: &'a Groups, uri: &Uri) -> Result<&'a Group, Refusal> {
+    match form_value(uri.query().unwrap_or_default(), b"group")? {
+        Some(name) => named(groups, &name),
         None => groups.only().ok_or_else(|| {
             Refusal::bad_request(format!(
                 "the parameter group is missing: this node has {} groups, name one with group=",
                 groups.len()
             ))
-        })?,
-    };
-    Ok((group, key))
+        }),
+    }
 }
 
 /// The group of that name.
@@ -61,12 +66,16 @@ pub(crate) fn named<'a>(groups: &'a Groups, name: &[u8]) -> Result<&'a Group, Re
         .ok_or_else(|| Refusal::no_such_group(name))
 }
 
-/// The first value of a parameter in a query, as an HTML form encodes it (and Go's `url.ParseQuery` reads it). A
-/// parameter without `=` has the empty value.
-fn form_value<'a>(query: &'a str, name: &[u8]) -> Result<Option<Cow<'a, [u8]>>, Refusal> {
+/// The first value of a parameter in a query, as an HTML form encodes it (and Go's
+/// `url.ParseQuery` reads it). A parameter without `=` has the empty value.
+pub(crate) fn form_value<'a>(
+    query: &'a str,
+    name: &[u8],
+) -> Result<Option<Cow<'a, [u8]>>, Refusal> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        // A name that cannot be decoded is no name of ours, so it is as good as any other that is not.
+        // A name that cannot be decoded is no name of ours, so it is as good as any other that is
+        // not.
         if percent_decode(key, true).is_ok_and(|key| *key == *name) {
             return percent_decode(value, true).map(Some);
         }
@@ -74,8 +83,9 @@ fn form_value<'a>(query: &'a str, name: &[u8]) -> Result<Option<Cow<'a, [u8]>>, 
     Ok(None)
 }
 
-/// Decodes `%XX`, and `+` as a space where `plus_is_space`. Strict: a `%` without two hex digits is refused, where a
-/// lenient decoder would make two spellings of one key, and two keys of one that was cut off.
+/// Decodes `%XX`, and `+` as a space where `plus_is_space`. Strict: a `%` without two hex digits
+/// is refused, where a lenient decoder would make two spellings of one key, and two keys of one
+/// that was cut off.
 fn percent_decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, [u8]>, Refusal> {
     let raw = text.as_bytes();
     if !raw

@@ -1,21 +1,25 @@
-//! What is sent back but for values: documents, and refusals with the one place that says which error has which status.
+//! What is sent back but for values: documents, and refusals with the one place that says which
+//! error has which status.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody as _};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use gaggle_group::{Error, Group, OriginFault, OverBudget, Overload};
+use http_body_util::{BodyExt as _, Empty};
 use serde::Serialize;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// The most characters of an error's text that are sent. What a peer says of a removal has no bound of its own.
+/// The most characters of an error's text that are sent. What a peer says of a removal has no
+/// bound of its own.
 const MAX_ERROR_CHARS: usize = 1024;
 
 /// One line of text.
@@ -26,6 +30,16 @@ pub(crate) fn text(status: StatusCode, line: impl Into<Cow<'static, str>>) -> Re
     headers.insert(CONTENT_TYPE, TEXT);
     // The line may repeat what the client sent: no browser shall take it for a page.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// An answer that has no body by its status: 204 or 304.
+pub(crate) fn nothing(status: StatusCode) -> Response {
+    // Of no stated length: a 304 may have no `Content-Length` but that of the value, and a 204 none
+    // at all (RFC 9110, section 8.6). axum would write 0 for a body that is known to be empty.
+    let nothing = Empty::<Bytes>::new().map_frame(|frame| frame);
+    let mut response = Response::new(Body::new(nothing));
+    *response.status_mut() = status;
     response
 }
 
@@ -75,6 +89,21 @@ pub(crate) struct Refusal {
     line: String,
     allow: Option<&'static str>,
     retry_after: Option<u64>,
+    /// What is said beside that.
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// A refusal in the terms of RFC 9457. Its type is `about:blank`: the status says all there is to
+/// say of the kind.
+#[derive(Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
 }
 
 impl Refusal {
@@ -84,7 +113,42 @@ impl Refusal {
             line,
             allow: None,
             retry_after: None,
+            headers: Vec::new(),
         }
+    }
+
+    /// The same with a header.
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The refusal as `application/problem+json`; `group` is the group that was asked.
+    pub(crate) fn into_problem(self, group: Option<&str>) -> Response {
+        let line = one_line(&self.line);
+        let body = serde_json::to_vec(&Problem {
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &line,
+            group,
+        });
+        // Text can always be JSON.
+        let mut response = Response::new(Body::from(body.unwrap_or_default()));
+        *response.status_mut() = self.status;
+        response.headers_mut().insert(CONTENT_TYPE, PROBLEM);
+        self.describe(response.headers_mut());
+        response
+    }
+
+    fn describe(self, headers: &mut HeaderMap) {
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        headers.extend(self.headers);
     }
 
     pub(crate) fn bad_request(line: String) -> Self {
@@ -132,18 +196,13 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = text(self.status, one_line(&self.line));
-        let headers = response.headers_mut();
-        if let Some(allow) = self.allow {
-            headers.insert(ALLOW, HeaderValue::from_static(allow));
-        }
-        if let Some(seconds) = self.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
+        self.describe(response.headers_mut());
         response
     }
 }
 
-/// The status that answers a failed get: for routes of a program's own, so that its clients are told what the front door's would be.
+/// The status that answers a failed get: for routes of a program's own, so that its clients are
+/// told what the front door's would be.
 ///
 /// ```
 /// use axum::http::StatusCode;
@@ -201,7 +260,8 @@ fn whole_seconds(time: Duration) -> u64 {
     (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
 }
 
-/// The text with whatever would break the line escaped: control characters and Unicode's line separators.
+/// The text with whatever would break the line escaped: control characters and Unicode's line
+/// separators.
 fn one_line(text: &str) -> String {
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     let mut line = String::with_capacity(text.len());

@@ -1,29 +1,96 @@
 //! A value, or that there is none, as the front door sends it.
 
+use std::ops::Range;
+
 use axum::body::{Body, Bytes};
-use axum::http::header::{AGE, CONTENT_ENCODING, CONTENT_TYPE, ETAG, LAST_MODIFIED};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{
+    ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    LAST_MODIFIED, VARY,
+};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use gaggle_group::{Answer, ByteBudget, Field, Freshness, Group, Metadata, Source};
-use http_body_util::{BodyExt as _, Empty};
 
-use crate::conditions;
+use crate::asked::Asked;
+use crate::cache_control::CacheControl;
+use crate::conditions::{self, Verdict};
 use crate::held;
-use crate::reply::Refusal;
+use crate::range::{self, Part};
+use crate::reply::{self, Refusal};
+use crate::tag;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// The same answer, with a value that counts as in flight until it is written, unless it is not
-/// sent. `asked` are the headers that may say that the client has the value.
-pub(crate) async fn counted(
-    group: &Group,
-    mut answer: Answer,
-    asked: Option<&HeaderMap>,
-) -> Result<Answer, Refusal> {
-    if asked.is_some_and(|asked| conditions::unchanged(asked, &answer.metadata)) {
-        return Ok(answer);
+/// What is sent of a value.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    tag: Option<HeaderValue>,
+    sent: Sent,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Sent {
+    Whole,
+    Part(Range<usize>),
+    /// 304: the client has it.
+    Nothing,
+    /// An error of that status.
+    Refused(StatusCode),
+}
+
+impl Plan {
+    /// Decides what a request is sent of a value. A hash of values of up to `longest_hashed` bytes
+    /// is their tag where they have none.
+    pub(crate) fn of(
+        answer: &Answer,
+        method: &Method,
+        asked: &Asked<'_>,
+        longest_hashed: usize,
+    ) -> Self {
+        let Some(value) = &answer.value else {
+            return Self {
+                tag: None,
+                sent: Sent::Whole,
+            };
+        };
+        let metadata = &answer.metadata;
+        let tag = tag::of(value, metadata, longest_hashed);
+        let encoding = metadata.get(Field::ContentEncoding);
+        let sent = if !asked.takes(encoding) {
+            Sent::Refused(StatusCode::NOT_ACCEPTABLE)
+        } else if asked.conditions {
+            match conditions::judge(asked.headers, tag.as_ref(), metadata) {
+                Verdict::Met => part(value, method, asked, tag.as_ref()),
+                Verdict::Unchanged => Sent::Nothing,
+                Verdict::Failed => Sent::Refused(StatusCode::PRECONDITION_FAILED),
+            }
+        } else {
+            part(value, method, asked, tag.as_ref())
+        };
+        Self { tag, sent }
     }
+
+    /// Whether bytes of the value are sent, unless the request is a `HEAD`.
+    pub(crate) fn sends(&self) -> bool {
+        matches!(self.sent, Sent::Whole | Sent::Part(_))
+    }
+}
+
+/// All of a value, or a part of it where a `GET` asks for one.
+fn part(value: &Bytes, method: &Method, asked: &Asked<'_>, tag: Option<&HeaderValue>) -> Sent {
+    if !asked.range || method != Method::GET || !conditions::allow_part(asked.headers, tag) {
+        return Sent::Whole;
+    }
+    match range::of(asked.headers, value.len()) {
+        Part::Whole => Sent::Whole,
+        Part::Bytes(range) => Sent::Part(range),
+        Part::Unsatisfiable => Sent::Refused(StatusCode::RANGE_NOT_SATISFIABLE),
+    }
+}
+
+/// The same answer, with a value that counts as in flight until it is written.
+pub(crate) async fn counted(group: &Group, mut answer: Answer) -> Result<Answer, Refusal> {
     let Some(value) = answer.value.take() else {
         return Ok(answer);
     };
@@ -53,20 +120,118 @@ pub(crate) fn raw(key: &[u8], answer: Answer) -> Response {
     response
 }
 
-/// The answer to a get or a head with these headers.
-pub(crate) fn answer(key: &[u8], answer: Answer, asked: &HeaderMap) -> Response {
-    let cache_status = cache_status(&answer);
+/// The answer to a get or a head, by that plan.
+pub(crate) fn answer(
+    key: &[u8],
+    answer: Answer,
+    plan: Plan,
+    cache_control: Option<&CacheControl>,
+) -> Result<Response, Refusal> {
+    let status = cache_status(&answer);
+    let told = cache_control.and_then(|rule| rule.of(&answer));
+    let is_fixed = matches!(cache_control, Some(CacheControl::Fixed(_)));
     let Answer {
         value, metadata, ..
     } = answer;
-    let mut response = match value {
-        None => Refusal::not_found(key).into_response(),
-        Some(_) if conditions::unchanged(asked, &metadata) => not_modified(&metadata),
-        Some(value) if metadata.is_empty() => whole(value, OCTETS),
-        Some(value) => described(value, &metadata),
+    let Some(value) = value else {
+        let refusal = Refusal::not_found(key).with(CACHE_STATUS, status);
+        return Err(match told {
+            Some(told) => refusal.with(CACHE_CONTROL, told),
+            None => refusal,
+        });
     };
-    response.headers_mut().insert(CACHE_STATUS, cache_status);
-    response
+    let encoding = field(&metadata, Field::ContentEncoding);
+    let Plan { tag, sent } = plan;
+    let len = value.len();
+    let content_type = || field(&metadata, Field::ContentType).unwrap_or(OCTETS);
+    let (mut response, has_bytes) = match sent {
+        Sent::Whole => (whole(value, content_type()), true),
+        Sent::Part(range) => {
+            let text = format!(
+                "bytes {}-{}/{len}",
+                range.start,
+                range.end.saturating_sub(1)
+            );
+            let mut response = whole(value.slice(range), content_type());
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            // Digits can stand in any header.
+            if let Ok(text) = HeaderValue::from_maybe_shared(Bytes::from(text)) {
+                response.headers_mut().insert(CONTENT_RANGE, text);
+            }
+            (response, true)
+        }
+        Sent::Nothing => (reply::nothing(StatusCode::NOT_MODIFIED), false),
+        Sent::Refused(why) => {
+            return Err(refusal(why, len, encoding.as_ref(), tag).with(CACHE_STATUS, status));
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_STATUS, status);
+    if let Some(encoding) = encoding {
+        headers.insert(VARY, VARIES);
+        if has_bytes {
+            headers.insert(CONTENT_ENCODING, encoding);
+        }
+    }
+    if let Some(tag) = tag {
+        headers.insert(ETAG, tag);
+    }
+    if !metadata.is_empty() {
+        if let Some(modified) = field(&metadata, Field::LastModified) {
+            headers.insert(LAST_MODIFIED, modified);
+        }
+        // A fixed rule counts from the answer: a cache would subtract the age from it.
+        if !is_fixed && let Some(age) = metadata.age() {
+            headers.insert(AGE, age.as_secs().into());
+        }
+    }
+    if let Some(told) = told {
+        headers.insert(CACHE_CONTROL, told);
+    }
+    if has_bytes {
+        headers.insert(ACCEPT_RANGES, BYTES);
+    }
+    Ok(response)
+}
+
+const VARIES: HeaderValue = HeaderValue::from_static("accept-encoding");
+const BYTES: HeaderValue = HeaderValue::from_static("bytes");
+
+/// Why a value is not sent to a client that asked for it on terms.
+fn refusal(
+    why: StatusCode,
+    len: usize,
+    encoding: Option<&HeaderValue>,
+    tag: Option<HeaderValue>,
+) -> Refusal {
+    let refusal = match why {
+        StatusCode::NOT_ACCEPTABLE => {
+            let line = match encoding {
+                Some(encoding) => format!(
+                    "the value is encoded as {}, which Accept-Encoding does not allow",
+                    String::from_utf8_lossy(encoding.as_bytes())
+                ),
+                None => "the value is not encoded, which Accept-Encoding does not allow".to_owned(),
+            };
+            return Refusal::new(why, line).with(VARY, VARIES);
+        }
+        StatusCode::RANGE_NOT_SATISFIABLE => {
+            let line = format!("no such range: the value has {len} bytes");
+            let refusal = Refusal::new(why, line);
+            match HeaderValue::from_str(&format!("bytes */{len}")) {
+                Ok(range) => refusal.with(CONTENT_RANGE, range),
+                Err(_) => refusal,
+            }
+        }
+        _ => Refusal::new(
+            why,
+            "the value is another than the request wants".to_owned(),
+        ),
+    };
+    match tag {
+        Some(tag) => refusal.with(ETAG, tag),
+        None => refusal,
+    }
 }
 
 /// A value, shared and not copied. The server sets the content length.
@@ -74,39 +239,6 @@ fn whole(value: Bytes, content_type: HeaderValue) -> Response {
     let mut response = Response::new(Body::from(value));
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
-}
-
-fn described(value: Bytes, metadata: &Metadata) -> Response {
-    let content_type = field(metadata, Field::ContentType).unwrap_or(OCTETS);
-    let mut response = whole(value, content_type);
-    let headers = response.headers_mut();
-    if let Some(encoding) = field(metadata, Field::ContentEncoding) {
-        headers.insert(CONTENT_ENCODING, encoding);
-    }
-    identify(headers, metadata);
-    response
-}
-
-/// The client has the value: no body, and what it needs to keep using its copy.
-fn not_modified(metadata: &Metadata) -> Response {
-    // Of no stated length: a 304 may have no `Content-Length` but that of the value (RFC 9110, section 8.6), and axum would
-    // write 0 for a body that is known to be empty.
-    let nothing = Empty::<Bytes>::new().map_frame(|frame| frame);
-    let mut response = Response::new(Body::new(nothing));
-    *response.status_mut() = StatusCode::NOT_MODIFIED;
-    identify(response.headers_mut(), metadata);
-    response
-}
-
-fn identify(headers: &mut HeaderMap, metadata: &Metadata) {
-    for (what, name) in [(Field::ETag, ETAG), (Field::LastModified, LAST_MODIFIED)] {
-        if let Some(text) = field(metadata, what) {
-            headers.insert(name, text);
-        }
-    }
-    if let Some(age) = metadata.age() {
-        headers.insert(AGE, age.as_secs().into());
-    }
 }
 
 /// A field as a header, without a copy. One that can be none, as a peer may send, is left out.
@@ -139,8 +271,8 @@ fn status_of(
     failed_over: bool,
     freshness: Freshness,
 ) -> HeaderValue {
-    // What has just been loaded is not past its time, though the origin may give it none. An owner serves nothing that is of
-    // no use, so that what is of none has just been loaded there.
+    // What has just been loaded is not past its time, though the origin may give it none. An owner
+    // serves nothing that is of no use, so that what is of none has just been loaded there.
     let stale = freshness.is_stale()
         && match source {
             Source::Main | Source::Hot => true,

@@ -1,8 +1,8 @@
-//! groupcache's army-roles example: three servers with `GET /role?name=NAME`, names such as 张三, and 404 for one that
-//! nobody has.
+//! groupcache's army-roles example: three servers with `GET /role?name=NAME`, names such as 张三,
+//! and 404 for an unknown one.
 //!
-//! `cargo run -p gaggle --example army_roles`, then `curl 'http://127.0.0.1:8080/role?name=张三'`. With `--once` it asks
-//! itself and ends.
+//! `cargo run -p gaggle --example army_roles`, then `curl 'http://127.0.0.1:8080/role?name=张三'`.
+//! With `--once` it asks itself and ends.
 
 #![allow(clippy::print_stdout)]
 
@@ -32,7 +32,8 @@ async fn role(State(roles): State<Group>, Query(ask): Query<Ask>) -> (StatusCode
     }
 }
 
-/// One server: its part of the cluster, and the program's own endpoint. Returns where that listens.
+/// One server: its part of the cluster, and the program's own endpoint. Returns where that
+/// listens.
 async fn server(api: &str) -> anyhow::Result<(Cluster, String)> {
     let roles = Group::builder("army-roles")
         .origin_fn(|name: Bytes| async move {

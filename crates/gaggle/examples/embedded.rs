@@ -1,7 +1,8 @@
-//! A service that embeds a node in its own axum server: one port for its own pages and for its peers.
+//! A service that embeds a node in its own axum server: one port for its own pages and for its
+//! peers.
 //!
-//! `cargo run -p gaggle --example embedded -- 127.0.0.1:7001 http://127.0.0.1:7002`, and the other way round in a second
-//! shell. Without arguments it starts two such services, asks one, and ends.
+//! `cargo run -p gaggle --example embedded -- 127.0.0.1:7001 http://127.0.0.1:7002`, and the other
+//! way round in a second shell. Without arguments it starts two such services, asks one, and ends.
 
 #![allow(clippy::print_stdout)]
 
@@ -40,7 +41,8 @@ async fn service(listener: tokio::net::TcpListener, members: Vec<String>) -> any
         })
         .build()?;
     let embedded = Cluster::join(members).embed(&me, [pages.clone()])?;
-    // The peer protocol answers below `/_groupcache/` and is the fallback of the service's own routes.
+    // The peer protocol answers below `/_groupcache/` and is the fallback of the service's own
+    // routes.
     let routes = Router::new()
         .route("/page/{name}", get(page))
         .with_state(pages)

@@ -1,9 +1,11 @@
-//! A service whose cache follows its database: users in PostgreSQL, kept in memory on every member, and removed on every member
-//! milliseconds after a change is committed, whoever has made it. No value has a ttl.
+//! A service whose cache follows its database: users in PostgreSQL, kept in memory on every
+//! member, and removed on every member milliseconds after a change is committed, whichever program
+//! has made it. No value has a ttl.
 //!
 //! `DATABASE_URL=postgres://… cargo run -p gaggle --example following --features origin-postgres,follow-postgres -- sql`
-//! prints what to run in the database once. The server needs `wal_level = logical`. Without `sql` the service runs:
-//! `curl localhost:8080/users/1`. More members, each with `PORT` and `MEMBERS=http://…,http://…`, share the cache.
+//! prints what to run in the database once. The server needs `wal_level = logical`. Without `sql`
+//! the service runs: `curl localhost:8080/users/1`. More members, each with `PORT` and
+//! `MEMBERS=http://…,http://…`, share the cache.
 
 #![allow(clippy::print_stdout)]
 

@@ -1,9 +1,10 @@
-//! A service of one's own in a cluster: an axum server with its pages, metrics and a log, and a port for the other members.
+//! A service of one's own in a cluster: an axum server with its pages, metrics and a log, and a
+//! port for the other members.
 //!
-//! `cargo run -p gaggle --example service --features telemetry -- 127.0.0.1:8081 127.0.0.1:7001 http://127.0.0.1:7002`, and
-//! in a second shell with `127.0.0.1:8082 127.0.0.1:7002 http://127.0.0.1:7001`. Then
-//! `curl http://127.0.0.1:8081/users/7` and `curl http://127.0.0.1:8081/metrics`. With `--once` it starts two such services,
-//! asks them, and ends.
+//! `cargo run -p gaggle --example service --features telemetry -- 127.0.0.1:8081 127.0.0.1:7001 http://127.0.0.1:7002`,
+//! and in a second shell with `127.0.0.1:8082 127.0.0.1:7002 http://127.0.0.1:7001`. Then
+//! `curl http://127.0.0.1:8081/users/7` and `curl http://127.0.0.1:8081/metrics`. With `--once` it
+//! starts two such services, asks them, and ends.
 
 #![allow(clippy::print_stdout)]
 
@@ -79,7 +80,8 @@ fn users() -> anyhow::Result<TypedGroup<u64, User>> {
     Ok(users)
 }
 
-/// Starts a member of the cluster, and the service's own server on `listener`, until `stop` completes.
+/// Starts a member of the cluster, and the service's own server on `listener`, until `stop`
+/// completes.
 async fn start(
     listener: TcpListener,
     peer_addr: &str,
@@ -121,7 +123,7 @@ async fn main() -> anyhow::Result<()> {
         served = serving => served?,
         stopped = tokio::signal::ctrl_c() => stopped?,
     }
-    // The others are told, and given what this member holds.
+    // The others are notified, and get the entries that this member holds.
     if let Some(drained) = cluster.leave().await {
         tracing::info!(open = drained.open, cut = drained.cut, "left the cluster");
     }

@@ -1,4 +1,5 @@
-//! Three nodes in one process: each key is loaded once, by the node that owns it, whichever node is asked.
+//! Three nodes in one process: each key is loaded once, by the node that owns it, whichever node
+//! is asked.
 //!
 //! `cargo run -p gaggle --example three_nodes`
 
@@ -25,7 +26,7 @@ async fn main() -> anyhow::Result<()> {
                 }
             })
             .build()?;
-        // Ports are free ones here, so members are told of each other once all of them listen.
+        // The ports are free ones here, so members learn of each other once all of them listen.
         let none: [&str; 0] = [];
         let cluster = Cluster::join(none)
             .serve("127.0.0.1:0", [squares.clone()])

@@ -1,7 +1,8 @@
-//! A group of structs: keys with a type, values with a type, a batch query, and tests without a database.
+//! A group of structs: keys with a type, values with a type, a batch query, and tests without a
+//! database.
 //!
-//! `cargo run -p gaggle --example typed`, and `cargo test -p gaggle --example typed` for its tests, which show how a program
-//! tests its own groups.
+//! `cargo run -p gaggle --example typed`, and `cargo test -p gaggle --example typed` for its
+//! tests, which show how a program tests its own groups.
 
 #![allow(clippy::print_stdout)]
 

@@ -19,15 +19,16 @@ mod security;
 pub use builder::ClusterBuilder;
 use security::Security;
 
-/// For how long the others take a member that leaves to be there still.
+/// How long the others expect a leaving member to still answer.
 const GONE_WITHIN: Duration = Duration::from_secs(120);
 
-/// How long a member that leaves gives away what it holds.
+/// How long a member that leaves hands over its entries.
 const HANDS_OVER_FOR: Duration = Duration::from_secs(1);
 
-/// Groups shared with the other members of a cluster, and the port on which they ask for them.
+/// Groups that are shared with the other members of a cluster, and the port on which those ask for
+/// values.
 ///
-/// Dropping it closes the port as [`leave`](Self::leave) does, without waiting for it.
+/// Dropping it closes the port like [`leave`](Self::leave), but without waiting.
 #[must_use = "dropping it closes the port"]
 pub struct Cluster {
     addr: SocketAddr,
@@ -36,7 +37,7 @@ pub struct Cluster {
     /// Dropped to stop.
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Drained>,
-    /// What says that this member is there, and what follows files of credentials.
+    /// The tasks that announce this member, and that watch files of credentials.
     tasks: JoinSet<()>,
 }
 
@@ -45,8 +46,8 @@ pub struct Cluster {
 pub struct Embedded {
     /// The ring; [`Peers::update`] and [`Peers::follow`] change its members.
     pub peers: Peers,
-    /// Answers other members: what is below the base path, and 404 for the rest. Give it to the server's own router as
-    /// its `fallback_service`.
+    /// Answers other members: requests below the base path, and 404 for the rest. Give it to the
+    /// server's own router as its `fallback_service`.
     pub routes: axum::Router,
 }
 
@@ -57,7 +58,7 @@ pub enum ClusterError {
     /// Two groups have one name.
     #[error(transparent)]
     Groups(#[from] DuplicateGroup),
-    /// The list of members cannot be a ring.
+    /// The list of members is not a valid ring.
     #[error(transparent)]
     Peers(#[from] PeersError),
     /// No client can be made.
@@ -73,8 +74,8 @@ pub enum ClusterError {
 }
 
 impl Cluster {
-    /// Starts to join the cluster of these members: base URLs such as `http://10.0.0.2:8001`, this program's own among
-    /// them or not.
+    /// Starts to join the cluster of these members: base URLs such as `http://10.0.0.2:8001`, this
+    /// program's own among them or not.
     pub fn join(members: impl IntoIterator<Item = impl Into<String>>) -> ClusterBuilder {
         ClusterBuilder::new(members.into_iter().map(Into::into).collect())
     }
@@ -85,7 +86,7 @@ impl Cluster {
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
             let until = async {
-                // Err is the end: the sender is dropped and never used.
+                // Err ends it: the sender is dropped and never used.
                 let _ = stopped.await;
             };
             server.serve(routes, until).await
@@ -133,17 +134,18 @@ impl Cluster {
         &self.groups
     }
 
-    /// Tells the other members that this one goes, gives them what its groups hold (for a second at most), and then stops
-    /// answering: lets running requests finish, for as long as the serving options allow. The groups stay, and ask the other
-    /// members for two minutes at least. Says what became of the connections; `None` if serving had ended before, as when the
-    /// runtime shuts down.
+    /// Notifies the other members that this one leaves, hands over what its groups hold (for a
+    /// second at most), and then shuts the port down: running requests finish, for as long as the
+    /// serving options allow. The groups remain usable, and ask the other members for two minutes
+    /// at least. Returns the result of draining the connections; `None` if serving had ended
+    /// before, as when the runtime shuts down.
     pub async fn leave(mut self) -> Option<Drained> {
         self.tasks.abort_all();
         self.peers.leave(GONE_WITHIN).await;
         let until = Instant::now() + HANDS_OVER_FOR;
         for group in self.groups.iter() {
             let left = until.saturating_duration_since(Instant::now());
-            // Whoever gets nothing loads by itself.
+            // A member that gets no entries loads them itself.
             let _ = group.hand_over(left).await;
         }
         drop(self.stop);

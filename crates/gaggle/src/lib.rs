@@ -1,8 +1,9 @@
 //! A read-through cache that a whole cluster shares: groupcache's idea, in Rust.
 //!
-//! A program asks any node for a key. The node answers from memory, or asks the one node that owns the key, which loads it
-//! once from the origin however many callers wait. This crate is the facade: the parts a service needs in one place, with
-//! defaults that are good to begin with. Each part is a crate of its own and can be used without the rest.
+//! A program asks any node for a key. The node answers from memory, or asks the one node that owns
+//! the key, which loads it once from the origin, however many callers wait. This crate is the
+//! facade: it has the parts that a service needs in one place, with defaults to start with. Each
+//! part is a crate of its own and can be used without the rest.
 //!
 //! ```
 //! # #[cfg(all(feature = "cluster", feature = "typed"))]
@@ -34,7 +35,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! Bytes are what a group holds. A program that only passes them on takes the plain [`Group`]:
+//! A group holds bytes. A program that only passes them on uses the plain [`Group`]:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -50,8 +51,8 @@
 //!
 //! # Starting warm
 //!
-//! A process that starts has nothing in memory. With the feature `snapshot` it loads the keys that it held before and owns
-//! now, in the background and behind its callers:
+//! A process starts with an empty memory. With the feature `snapshot` it loads the keys that it
+//! held before and owns now, in the background, after the loads of its callers:
 //!
 //! ```
 //! # #[cfg(feature = "snapshot")]
@@ -84,22 +85,24 @@
 //! | TLS and tokens between its members | `ClusterBuilder::tls`, `ClusterBuilder::token` | `tls`, `token` |
 //! | members from DNS, a file or gossip | `Peers::follow` | `discovery-dns`, `discovery-file`, `discovery-gossip` |
 //! | the front door and the admin endpoints, as axum routers | `api_http` | `api` |
+//! | a port for the clients of Redis | `api_resp` | `resp` |
 //! | ready-made origins | `origin_http`, `origin_files`, `origin_sql`, `origin_object` | `origin-http`, `origin-files`, `origin-sql` (SQLite), `origin-postgres`, `origin-mysql`, `origin-object` (S3), `origin-object-gcp`, `origin-object-azure` |
-//! | removals as a source changes | `follow`, `follow_files`, `follow_postgres` | `follow`, `follow-files`, `follow-postgres` |
+//! | removals when a source changes | `follow`, `follow_files`, `follow_postgres` | `follow`, `follow-files`, `follow-postgres` |
 //! | warm starts, by a file of the keys that a group holds | `snapshot` | `snapshot` |
-//! | logs, metrics and traces | `telemetry` | `telemetry`, `opentelemetry` |
+//! | logs, metrics and traces | `telemetry` | `telemetry`, `opentelemetry`, `otlp` (an exporter) |
 //! | gRPC between members | `transport_grpc` | `grpc` |
 //! | one layer by itself | [`paged`], [`lru`], [`shards`], [`limiter`], [`singleflight`] | |
 //!
-//! `cluster`, `api`, `typed`, `origin-http` and `origin-files` are on by default. With none of them, this is a cache for
-//! one process, with 28 crates in place of 140.
+//! `cluster`, `api`, `typed`, `origin-http` and `origin-files` are on by default. With none of
+//! them, this is a cache for one process, with 28 crates in place of 140.
 //!
 //! For tests there is the crate `gaggle-testkit`: clusters in memory, under paused time.
 //!
 //! # Trade-offs
 //!
-//! `Cluster` speaks HTTP and takes a list of members, which `Cluster::peers` changes at any time or follows from a
-//! `Discovery`. For gRPC put the parts together as it does: its source is a few pages long.
+//! `Cluster` speaks HTTP and takes a list of members, which `Cluster::peers` changes at any time
+//! or follows from a `Discovery`. For gRPC put the parts together as it does: its source is a few
+//! pages long.
 
 #[cfg(feature = "cluster")]
 mod cluster;
@@ -108,19 +111,22 @@ mod cluster;
 pub use cluster::{Cluster, ClusterBuilder, ClusterError, Embedded};
 
 pub use gaggle_group::{
-    Answer, BadTraceParent, BuildError, ByWorth, ByteBudget, CacheStats, Candidate, Clock, Contact,
-    Content, Cursor, DuplicateGroup, Entry, Error, Fetch, Fetched, Field, FollowState, FollowStats,
-    Freshness, FreshnessPolicy, Group, GroupBuilder, Groups, HandedOver, Hint, Histogram, Hop,
-    HotCopies, Invitation, Key, Known, Limits, Load, LoadStats, Loaded, LocalOnly, LruStore,
-    Member, Metadata, Missed, News, NoHotCopies, Notice, Origin, OriginError, OriginFailure,
-    OriginFault, OriginFn, OriginQueue, OverBudget, Overload, PagedStore, Party, Peer, PeerError,
-    PeerRequests, Propagation, Public, Put, ReconfigureError, Removal, RemovalId, RequestRate,
-    Route, Router, SPAN_TARGET, Sampled, Scope, Serve, Served, Settings, Source, Stats, Store,
-    StoreStats, TraceParent, Verdict, WarmEnd, WarmOptions, WarmStats, Warmed, async_trait,
+    Answer, BadTraceParent, Batch, BatchHandle, BuildError, ByWorth, ByteBudget, CacheStats,
+    Candidate, Clock, Contact, Content, Cursor, DuplicateGroup, Entry, Error, Fetch, Fetched,
+    Field, FollowState, FollowStats, Freshness, FreshnessPolicy, GetStats, Group, GroupBuilder,
+    Groups, HandedOver, Hint, Histogram, Hop, HotCopies, Key, Known, Limits, Load, LoadStats,
+    Loaded, LocalOnly, LruStore, Member, Metadata, Missed, News, NoHotCopies, Notice, Origin,
+    OriginError, OriginFailure, OriginFault, OriginFn, OriginQueue, OverBudget, Overload,
+    PagedStore, Peer, PeerError, PeerRequests, Propagation, Public, Put, ReconfigureError, Removal,
+    RemovalId, RemovalStats, RequestRate, Route, Router, SPAN_TARGET, Sampled, Scope, Serve,
+    Served, Settings, Source, Stats, Store, StoreStats, Terms, TraceParent, Verdict, WarmEnd,
+    WarmOptions, WarmStats, Warmed, async_trait,
 };
 
 #[cfg(feature = "cluster")]
-pub use gaggle_peers::{Discovery, DiscoveryError, Listed, Peers, PeersError, StaticList};
+pub use gaggle_peers::{
+    Discovery, DiscoveryError, DiscoveryStats, Listed, Peers, PeersError, StaticList,
+};
 #[cfg(feature = "cluster")]
 pub use gaggle_ring::Profile;
 #[cfg(feature = "cluster")]
@@ -141,6 +147,10 @@ pub use gaggle_typed::{
 
 #[cfg(feature = "api")]
 pub use gaggle_api_http as api_http;
+#[cfg(feature = "resp")]
+pub use gaggle_api_resp as api_resp;
+#[cfg(feature = "api")]
+pub use gaggle_console as console;
 #[cfg(feature = "discovery-dns")]
 pub use gaggle_discovery_dns as discovery_dns;
 #[cfg(feature = "discovery-file")]
@@ -197,3 +207,8 @@ pub use gaggle_transport_grpc as transport_grpc;
 pub use gaggle_transport_http as transport_http;
 #[cfg(feature = "typed")]
 pub use gaggle_typed as typed;
+
+/// The chapter of the manual, whose examples are tests of this crate.
+#[cfg(all(doctest, feature = "cluster", feature = "typed"))]
+#[doc = include_str!("../../../docs/src/embed.md")]
+mod manual {}

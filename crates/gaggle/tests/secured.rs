@@ -95,7 +95,7 @@ async fn members_share_over_tls_with_a_token_and_strangers_are_let_in_nowhere() 
 
     let address = clusters[0].address();
     assert!(address.starts_with("https://"), "{address}");
-    // In plain HTTP the port answers nobody.
+    // The port answers no request in plain HTTP.
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(Duration::from_secs(10))

@@ -1,20 +1,21 @@
-//! What a get brings.
+//! The result of a get.
 
 use bytes::Bytes;
 
 use crate::{Entry, Freshness, Metadata};
 
-/// The answer to a get: what there is of the key, and how it was obtained.
+/// The answer to a get: the value or its absence, and how it was obtained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Answer {
-    /// The value, shared and not copied; `None` where the origin has no such key.
+    /// The value, shared and not copied; `None` if the origin has no such key.
     pub value: Option<Bytes>,
-    /// How much longer it may be served. [Stale](Freshness::is_stale) where it was served past its ttl.
+    /// How much longer it may be served. [Stale](Freshness::is_stale) if it was served past its
+    /// ttl.
     pub freshness: Freshness,
-    /// What the origin said of the value.
+    /// The origin's metadata of the value.
     pub metadata: Metadata,
-    /// Where it came from.
+    /// Its source.
     pub source: Source,
     /// Whether this caller waited on a load that another caller had started.
     pub collapsed: bool,
@@ -23,7 +24,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// That entry from there.
+    /// An entry from that source.
     pub(crate) fn new(entry: Entry, source: Source) -> Self {
         Self {
             value: entry.value,
@@ -41,7 +42,7 @@ impl Answer {
         self.freshness.is_stale()
     }
 
-    /// What there is of the key, without how it was obtained.
+    /// The entry, without how it was obtained.
     #[must_use]
     pub fn into_entry(self) -> Entry {
         Entry {
@@ -52,12 +53,12 @@ impl Answer {
     }
 }
 
-/// Where an answer came from.
+/// The source of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// This node's main cache: the node owns the key.
+    /// This node's main cache: this node owns the key.
     Main,
-    /// This node's hot cache: a copy of what another node owns.
+    /// This node's hot cache: a copy of a value that another node owns.
     Hot,
     /// The node that owns the key, or stands in for it.
     Peer,

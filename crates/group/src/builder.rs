@@ -1,4 +1,4 @@
-//! How a group is made.
+//! The builder of a group.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub enum BuildError {
         /// The field of [`FreshnessPolicy`].
         field: &'static str,
     },
-    /// A bound is zero that cannot be.
+    /// A bound is zero that must not be.
     #[error("group {group}: {field} must be more than zero")]
     Zero {
         /// The group's name.
@@ -92,8 +92,8 @@ impl GroupBuilder {
         }
     }
 
-    /// The bytes that the caches may hold: keys, values and the bookkeeping of both, main and hot copies together.
-    /// Default 64 MiB.
+    /// The bytes that the caches may hold: keys, values and the bookkeeping of both, main and hot
+    /// copies together. Default 64 MiB.
     pub fn capacity(mut self, bytes: u64) -> Self {
         self.settings.capacity = bytes;
         self
@@ -105,13 +105,14 @@ impl GroupBuilder {
         self
     }
 
-    /// The same, already shared.
+    /// Like [`origin`](Self::origin), already shared.
     pub fn origin_arc(mut self, origin: Arc<dyn Origin>) -> Self {
         self.origin = Some(origin);
         self
     }
 
-    /// Values from an async closure: `Ok(Some(value))`, `Ok(None)` for "no such key", or an error.
+    /// Loads values with an async closure: `Ok(Some(value))`, `Ok(None)` for "no such key", or an
+    /// error.
     pub fn origin_fn<F, Fut, V, E>(self, load: F) -> Self
     where
         F: Fn(Bytes) -> Fut + Send + Sync + 'static,
@@ -122,7 +123,8 @@ impl GroupBuilder {
         self.origin(OriginFn::new(load))
     }
 
-    /// Who owns which key. Default: this node owns all. [`Group::set_router`] can say so later.
+    /// The router, which knows the owner of each key. Default: this node owns all.
+    /// [`Group::set_router`] can set it later.
     pub fn router(mut self, router: Arc<dyn Router>) -> Self {
         self.router = router;
         self
@@ -135,25 +137,26 @@ impl GroupBuilder {
         self
     }
 
-    /// How long a value may be served after its load, where the origin does not say. Default: for ever, as groupcache.
+    /// How long a value may be served after its load, if the origin does not say. Default:
+    /// forever, as in groupcache.
     pub fn ttl(mut self, ttl: Option<Duration>) -> Self {
         self.settings.freshness.ttl = ttl;
         self
     }
 
-    /// Everything about how long values may be served, the [ttl](Self::ttl) included.
+    /// The whole freshness policy, including the [ttl](Self::ttl).
     pub fn freshness(mut self, policy: FreshnessPolicy) -> Self {
         self.settings.freshness = policy;
         self
     }
 
-    /// Every other bound.
+    /// All other bounds.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self
     }
 
-    /// The clock that values age by. Default: the operating system's monotonic one.
+    /// The clock of expiry. Default: the operating system's monotonic one.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -165,15 +168,15 @@ impl GroupBuilder {
         self
     }
 
-    /// What bodies under way and answers that are being written draw on; one for all groups of a process. Default: one of the
-    /// group's own without a limit.
+    /// The byte budget of running transfers and of answers that are being written; one for all
+    /// groups of a process. Default: one of the group's own without a limit.
     pub fn in_flight(mut self, budget: ByteBudget) -> Self {
         self.in_flight = Some(budget);
         self
     }
 
-    /// What takes traces to the peers that are asked, and on from those that ask. Default: nothing does, and each node has
-    /// traces of its own.
+    /// Propagates traces to the peers that are asked, and from those that ask. Default: no
+    /// propagation; each node has traces of its own.
     pub fn propagation(mut self, propagation: Arc<dyn Propagation>) -> Self {
         self.propagation = Some(propagation);
         self

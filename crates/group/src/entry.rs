@@ -1,4 +1,4 @@
-//! What travels on the read path: keys, and what there is of each.
+//! The data of the read path: keys and their entries.
 
 use std::time::Duration;
 
@@ -9,21 +9,23 @@ use crate::Metadata;
 /// A key: any bytes, at most [`Limits::max_key`](crate::Limits::max_key) of them.
 pub type Key = Bytes;
 
-/// For how long something may be served, from now on. It is relative, so that it means the same on two machines.
+/// How long something may be served, from now on. It is relative, so that it means the same on two
+/// machines.
 ///
-/// The default is fresh without an end. The two windows are kept in whole milliseconds, rounded up, and end at 2^32 of them
-/// (49 days).
+/// The default is fresh without end. The two windows are kept in whole milliseconds, rounded up,
+/// and end at 2^32 of them (49 days).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Freshness {
-    /// How long it is fresh; `Some(ZERO)` where it is stale already, `None` where it stays fresh.
+    /// How long it is fresh; `Some(ZERO)` if it is stale already, `None` if it stays fresh.
     pub ttl: Option<Duration>,
-    /// That of revalidation and that of errors, in one word: an answer from memory is moved about a few times.
+    /// The windows of revalidation and of errors, in one word: an answer from memory is moved a
+    /// few times.
     windows: u64,
 }
 
 impl Freshness {
-    /// Fresh for so long, and of no use afterwards.
+    /// Fresh for this ttl, and not served afterwards.
     #[must_use]
     pub fn for_ttl(ttl: Duration) -> Self {
         Self {
@@ -32,7 +34,7 @@ impl Freshness {
         }
     }
 
-    /// Fresh for so long, or without an end.
+    /// Fresh for this ttl, or without end.
     #[inline]
     #[must_use]
     pub fn until(ttl: Option<Duration>) -> Self {
@@ -42,13 +44,13 @@ impl Freshness {
         }
     }
 
-    /// The same, and served for so long afterwards while it is loaded again (RFC 5861).
+    /// Sets how long it is served after the ttl while it is loaded again (RFC 5861).
     #[must_use]
     pub fn stale_while_revalidate(self, window: Duration) -> Self {
         self.with_windows(millis(window), self.error_ms())
     }
 
-    /// The same, and served for so long after the ttl if loading it again fails (RFC 5861).
+    /// Sets how long it is served after the ttl if loading it again fails (RFC 5861).
     #[must_use]
     pub fn stale_if_error(self, window: Duration) -> Self {
         self.with_windows(self.revalidate_ms(), millis(window))
@@ -82,11 +84,11 @@ impl Freshness {
         Duration::from_millis(self.error_ms().into())
     }
 
-    /// The same, but of no use whatsoever after `limit`.
+    /// Limits its whole lifetime to `limit`.
     #[must_use]
     pub fn at_most(self, limit: Duration) -> Self {
         let ttl = self.ttl.map_or(limit, |ttl| ttl.min(limit));
-        // Rounded down: it is a limit.
+        // Rounded down, because it is a limit.
         let rest = u32::try_from(limit.saturating_sub(ttl).as_millis()).unwrap_or(u32::MAX);
         Self::for_ttl(ttl).with_windows(self.revalidate_ms().min(rest), self.error_ms().min(rest))
     }
@@ -103,7 +105,7 @@ impl Freshness {
         !self.is_stale() || self.revalidate_ms() > 0
     }
 
-    /// Whether it is of no use at all.
+    /// Whether it must not be served at all.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.is_stale() && self.windows == 0
@@ -114,20 +116,21 @@ fn millis(window: Duration) -> u32 {
     u32::try_from(window.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
 }
 
-/// What there is of a key: a value or an absence, how long that may be served, and what the origin said of it.
+/// The entry of a key: a value or an absence, how long that may be served, and the origin's
+/// metadata.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// The value, shared and not copied; `None` says that the origin has no such key.
+    /// The value, shared and not copied; `None` if the origin has no such key.
     pub value: Option<Bytes>,
-    /// For how long.
+    /// How long it may be served.
     pub freshness: Freshness,
-    /// What a front door passes on with the value.
+    /// The metadata that a front door sends with the value.
     pub metadata: Metadata,
 }
 
 impl Entry {
-    /// A value, fresh without an end.
+    /// A value, fresh without end.
     pub fn value(value: impl Into<Bytes>) -> Self {
         Self {
             value: Some(value.into()),
@@ -135,7 +138,7 @@ impl Entry {
         }
     }
 
-    /// There is no such key, which is not to be kept unless it is given a [freshness](Self::with_freshness).
+    /// An absence, which is not kept unless it gets a [freshness](Self::with_freshness).
     #[must_use]
     pub fn absent() -> Self {
         Self {
@@ -144,32 +147,32 @@ impl Entry {
         }
     }
 
-    /// The same for so long.
+    /// Sets its freshness.
     #[must_use]
     pub fn with_freshness(self, freshness: Freshness) -> Self {
         Self { freshness, ..self }
     }
 
-    /// The same with what the origin said of it.
+    /// Sets the origin's metadata.
     #[must_use]
     pub fn with_metadata(self, metadata: Metadata) -> Self {
         Self { metadata, ..self }
     }
 }
 
-/// What an origin brings.
+/// The result of an origin's load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loaded {
-    /// A value, an absence, or word that the value known here is still right.
+    /// A value, an absence, or a confirmation that the known value is still valid.
     pub content: Content,
-    /// For how long it may be served, as far as the origin says so.
+    /// How long it may be served, if the origin says so.
     pub freshness: Hint,
-    /// What a front door passes on with the value.
+    /// The metadata that a front door sends with the value.
     pub metadata: Metadata,
 }
 
-/// An origin's word on freshness; where it says nothing the group decides.
+/// An origin's statement on freshness; the group decides what it leaves open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hint {
@@ -182,7 +185,7 @@ pub struct Hint {
 }
 
 impl Hint {
-    /// Fresh for so long; the group decides on the rest.
+    /// Fresh for this ttl; the group decides the rest.
     #[must_use]
     pub fn ttl(ttl: Duration) -> Self {
         Self {
@@ -191,7 +194,7 @@ impl Hint {
         }
     }
 
-    /// Not to be kept at all.
+    /// Must not be kept at all.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -201,7 +204,7 @@ impl Hint {
         }
     }
 
-    /// The same, and served for so long afterwards while it is loaded again.
+    /// Sets how long it is served after the ttl while it is loaded again.
     #[must_use]
     pub fn stale_while_revalidate(self, window: Duration) -> Self {
         Self {
@@ -210,7 +213,7 @@ impl Hint {
         }
     }
 
-    /// The same, and served for so long after the ttl if loading it again fails.
+    /// Sets how long it is served after the ttl if loading it again fails.
     #[must_use]
     pub fn stale_if_error(self, window: Duration) -> Self {
         Self {
@@ -220,7 +223,7 @@ impl Hint {
     }
 }
 
-/// What an origin found.
+/// The content that an origin found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Content {
@@ -228,7 +231,7 @@ pub enum Content {
     Value(Bytes),
     /// There is no such key.
     Absent,
-    /// The value that [`Load::stale`](crate::Load::stale) tells of is still right.
+    /// The value that [`Load::stale`](crate::Load::stale) describes is still valid.
     NotModified,
 }
 
@@ -244,8 +247,8 @@ impl Loaded {
         Self::of(Content::Absent)
     }
 
-    /// The value known by the validators in [`Load::stale`](crate::Load::stale) is still right. Only in answer to a load
-    /// that has them.
+    /// The value with the validators in [`Load::stale`](crate::Load::stale) is still valid. Only
+    /// in answer to a load that has them.
     #[must_use]
     pub fn not_modified() -> Self {
         Self::of(Content::NotModified)
@@ -264,13 +267,13 @@ impl Loaded {
         Self::value(value).with_freshness(Hint::ttl(ttl))
     }
 
-    /// The same for so long.
+    /// Sets its freshness.
     #[must_use]
     pub fn with_freshness(self, freshness: Hint) -> Self {
         Self { freshness, ..self }
     }
 
-    /// The same with what a front door passes on.
+    /// Sets the metadata that a front door sends.
     #[must_use]
     pub fn with_metadata(self, metadata: Metadata) -> Self {
         Self { metadata, ..self }

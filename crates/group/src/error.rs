@@ -1,4 +1,4 @@
-//! Why a get brought no value.
+//! Why a get returned no value.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use gaggle_limiter::OverBudget;
 
 use crate::{OriginFailure, OriginFault, PeerError};
 
-/// Why a get brought no value. Cheap to clone: every waiter of a load gets the same one.
+/// Why a get returned no value. Cheap to clone: every waiter of a load gets the same one.
 ///
-/// Its text is for a log of this node: it may hold what an origin said, and where it is. What leaves the node is
-/// [`public`](Self::public).
+/// Its text is for this node's log: it may contain an origin's message and address. The text for
+/// clients and other nodes is [`public`](Self::public).
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The origin has no such key. An answer, not a failure: asking again brings the same.
+    /// The origin has no such key. This is an answer, not a failure: a retry returns the same.
     #[error("group {group}: not found")]
     NotFound {
         /// The group asked.
@@ -35,7 +35,7 @@ pub enum Error {
     ValueTooLarge {
         /// The group asked.
         group: Arc<str>,
-        /// The value's length in bytes, where it is known; a reader may stop at the limit.
+        /// The value's length in bytes, if it is known; a reader may stop at the limit.
         len: Option<u64>,
         /// The most that the group allows, in bytes.
         limit: u64,
@@ -45,9 +45,9 @@ pub enum Error {
     Origin {
         /// The group asked.
         group: Arc<str>,
-        /// The node that asked its origin in vain; `None` for this one.
+        /// The node whose origin failed; `None` for this one.
         peer: Option<Arc<str>>,
-        /// What the origin said.
+        /// The origin's error.
         source: OriginError,
     },
     /// The load panicked. Its slot is free: a retry starts a new load.
@@ -58,81 +58,82 @@ pub enum Error {
         /// The panic's message.
         message: Arc<str>,
     },
-    /// The load was ended from outside, as when the runtime shuts down.
+    /// The load was cancelled from outside, for example because the runtime shut down.
     #[error("group {group}: the load was cancelled")]
     Cancelled {
         /// The group asked.
         group: Arc<str>,
     },
-    /// No value within the time allowed. The load may still finish and fill the cache.
+    /// Timeout: no value within the time allowed. The load may still finish and fill the cache.
     #[error("group {group}: no answer within {after:?}")]
     Deadline {
         /// The group asked.
         group: Arc<str>,
-        /// How long was waited.
+        /// The timeout.
         after: Duration,
     },
-    /// The node that owns the key could not be given a value. What there was before has been removed.
+    /// The node that owns the key could not be given a value. The previous value has been removed.
     #[error("group {group}: {source}")]
     Owner {
         /// The group asked.
         group: Arc<str>,
-        /// What became of the request.
+        /// The result of the request.
         source: PeerError,
     },
-    /// Nothing of the key is in memory, and no more was asked for ([`Serve::kept_only`](crate::Serve)).
+    /// The key is not in memory, and no load was requested ([`Serve::kept_only`](crate::Serve)).
     #[error("group {group}: nothing of the key is in memory")]
     NotKept {
         /// The group asked.
         group: Arc<str>,
     },
-    /// There is no room for another load, or for what it would bring; a retry after a pause may help.
+    /// There is no room for another load, or for its value; a retry after a pause may help.
     #[error("group {group}: {why}")]
     Shed {
         /// The group asked.
         group: Arc<str>,
-        /// What there is no room for.
+        /// The resource that is exhausted.
         why: Overload,
-        /// When to try again.
+        /// When to retry.
         retry_after: Duration,
     },
 }
 
-/// What a node has no room for.
+/// The resource of a node that is exhausted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Overload {
-    /// As many loads are under way, from the origin and from peers, as may be.
+    /// The maximum number of loads is running, from the origin and from peers.
     #[error("{limit} loads are under way, which is the limit")]
     Loads {
-        /// The most loads that may be under way.
+        /// The most concurrent loads.
         limit: usize,
     },
-    /// The origin is asked for as much as it may be, and the load would wait for longer than it may.
+    /// The maximum number of loads asks the origin, and the load would wait longer than it may.
     #[error("the queue for the origin is full, at a limit of {limit} loads at a time")]
     Queue {
-        /// The most loads that may ask the origin at one time, as of now.
+        /// The current maximum of loads that ask the origin concurrently.
         limit: usize,
     },
-    /// The origin has failed so often that it is left alone for a moment.
+    /// The circuit breaker is open: the origin has failed too often and is not asked for a short
+    /// time.
     #[error("the origin is failing and is not asked at the moment")]
     OriginDown,
-    /// As many bytes are in flight as may be.
+    /// The maximum number of bytes is in flight.
     #[error("{limit} bytes are in flight, which is the limit")]
     Bytes {
-        /// The most bytes that may be in flight.
+        /// The maximum number of bytes in flight.
         limit: u64,
     },
-    /// The owner of the key, or this node's way to it, has no room.
+    /// The owner of the key, or this node's connections to it, are overloaded.
     #[error("the key's owner has no room, or its origin is failing")]
     Owner {
-        /// The most loads that the owner takes, where it is those that are too many; 0 otherwise.
+        /// The owner's limit of loads, if too many loads are the reason; 0 otherwise.
         limit: usize,
     },
 }
 
 impl Overload {
-    /// The limit in loads, for protocols that tell it; 0 where it is none of loads.
+    /// The limit in loads, for protocols that report it; 0 if it is no limit of loads.
     #[must_use]
     pub fn loads(&self) -> usize {
         match *self {
@@ -148,8 +149,8 @@ impl Error {
         matches!(self, Self::NotFound { .. })
     }
 
-    /// The text for clients and other nodes: what failed, and for which group. It has no address of an origin or a peer, no
-    /// path or query, and no text of an origin, a peer or a panic.
+    /// The text for clients and other nodes: what failed, and for which group. It has no address
+    /// of an origin or a peer, no path or query, and no text of an origin, a peer or a panic.
     pub fn public(&self) -> Public<'_> {
         Public(self)
     }
@@ -170,35 +171,37 @@ impl Error {
         }
     }
 
-    /// Whether a load failed that might have succeeded: what a stale value may be served in place of (RFC 5861,
-    /// `stale-if-error`).
+    /// Whether a load failed that might have succeeded: a stale value may be served instead (RFC
+    /// 5861, `stale-if-error`).
     pub(crate) fn is_failure(&self) -> bool {
         self.is_transient()
     }
 }
 
-/// A failure of an origin to say whether it has a key. Cheap to clone.
+/// An origin failed to answer whether it has a key. Cheap to clone.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum OriginError {
-    /// The origin could not be asked, or failed; the text is its own, and for the log alone.
+    /// The origin could not be reached, or failed; the text is its own, and for the log only.
     #[error(transparent)]
     Failed(OriginFailure),
-    /// The origin's value is over the size that it was allowed to send.
+    /// The origin's value is over the size limit of the load.
     #[error("a value of {} is over the limit of {limit} bytes", Len(*.len))]
     TooLarge {
-        /// The value's length in bytes, where it is known.
+        /// The value's length in bytes, if it is known.
         len: Option<u64>,
-        /// The most that was allowed, in bytes.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// There was no room for the value's bytes ([`Load::budget`](crate::Load)). Says nothing about the origin.
+    /// There was no room for the value's bytes ([`Load::budget`](crate::Load)). Says nothing about
+    /// the origin.
     #[error(transparent)]
     OverBudget(#[from] OverBudget),
 }
 
 impl OriginError {
-    /// A failure with the error that caused it, or with a text. An error that is one of these stays as it is.
+    /// A failure with the error that caused it, or with a text. An error that is an `OriginError`
+    /// already is kept as it is.
     pub fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         match source.into().downcast() {
             Ok(known) => *known,
@@ -206,7 +209,8 @@ impl OriginError {
         }
     }
 
-    /// The same failure with what anybody may know of it. Any other error stays as it is: all of it may be known.
+    /// The same failure with its public description. Any other error is unchanged: all of it is
+    /// public.
     #[must_use]
     pub fn known_as(self, fault: OriginFault) -> Self {
         match self {
@@ -215,7 +219,7 @@ impl OriginError {
         }
     }
 
-    /// What anybody may know of it.
+    /// Its public description.
     #[must_use]
     pub fn fault(&self) -> OriginFault {
         match self {
@@ -225,7 +229,7 @@ impl OriginError {
     }
 }
 
-/// An error's text for those outside of the node; [`Error::public`] gives it.
+/// An error's text for clients and others outside of the node; [`Error::public`] returns it.
 #[derive(Debug, Clone, Copy)]
 pub struct Public<'a>(&'a Error);
 
@@ -245,7 +249,7 @@ impl std::fmt::Display for Public<'_> {
                 let how = source.public();
                 write!(f, "group {group}: the node that owns the key {how}")
             }
-            // Names of groups, and numbers.
+            // Only names of groups, and numbers.
             Error::NotFound { .. }
             | Error::KeyTooLong { .. }
             | Error::ValueTooLarge { .. }

@@ -1,4 +1,4 @@
-//! When a key whose load has failed may be loaded again, where there is a stale value to serve meanwhile.
+//! When a key whose load has failed may be loaded again, if a stale value can be served meanwhile.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use crate::Key;
 
-/// Keys whose last load failed. A key's second attempt comes about a second after the first, and each further one after twice
-/// as long, up to half a minute; by chance a fifth earlier or later.
+/// Keys whose last load failed. A key's first retry is about a second after the failure, and each
+/// further one after twice as long, up to half a minute; randomly a fifth earlier or later.
 ///
-/// At most 65,536 keys: where more fail, further ones are loaded with each get, as if there were no failures.
+/// At most 65,536 keys: if more fail, further ones are loaded with each get, as if there were no
+/// failures.
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
     keys: Mutex<Keys>,
-    /// How many, so that a get that has nothing to do with a failure takes no lock.
+    /// The number of keys, so that a get without a failure takes no lock.
     count: AtomicUsize,
 }
 
@@ -34,11 +35,11 @@ struct Failure {
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 const MAX_KEYS: usize = 1 << 16;
-/// A key that nobody has asked for since then has none any more.
+/// A key that was not requested for this long is dropped.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(120);
 
 impl Failures {
-    /// Whether a load of that key is to wait.
+    /// Whether a load of that key has to wait.
     pub(crate) fn must_wait(&self, key: &[u8], now: impl FnOnce() -> Duration) -> bool {
         if self.count.load(Relaxed) == 0 {
             return false;
@@ -52,7 +53,7 @@ impl Failures {
     /// A load of that key has failed.
     pub(crate) fn failed(&self, key: &Key, now: Duration) {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        // Once a second at most, as it walks all of it.
+        // At most once a second, as it walks all of it.
         if now.saturating_sub(keys.swept) >= FIRST && keys.by_key.len() >= MAX_KEYS / 2 {
             keys.swept = now;
             keys.by_key
@@ -71,7 +72,7 @@ impl Failures {
         self.count.store(keys.by_key.len(), Relaxed);
     }
 
-    /// A load of that key has brought an answer, or the key has been removed.
+    /// A load of that key has returned an answer, or the key has been removed.
     pub(crate) fn over(&self, key: &[u8]) {
         if self.count.load(Relaxed) == 0 {
             return;

@@ -1,20 +1,20 @@
-//! How an origin failed, as everybody may know it.
+//! The public description of an origin's failure.
 
 use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// How an origin failed, in words that tell no place, no key, and nothing that the origin said: what
-/// clients and other nodes are told. An origin that knows gives it with the failure
-/// ([`OriginError::known_as`](crate::OriginError::known_as)); the failure's own text is for the log of
-/// the node that loaded.
+/// How an origin failed, in words that contain no address, no key, and nothing that the origin
+/// sent: this is the text for clients and other nodes. An origin adds it to its failure
+/// ([`OriginError::known_as`](crate::OriginError::known_as)); the failure's own text is for the
+/// log of the node that loaded.
 ///
-/// Its text is what travels between nodes, and is read back from there ([`FromStr`]).
+/// Nodes send its text to each other, and parse it ([`FromStr`]).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OriginFault {
-    /// In some way that only the log tells.
+    /// Another failure, whose reason is only in the log.
     #[default]
     Other,
     /// No connection to it could be made.
@@ -23,19 +23,20 @@ pub enum OriginFault {
     TimedOut,
     /// The connection to it ended in the middle of an exchange.
     BrokeOff,
-    /// It answered with a status that is no value, by HTTP's numbers.
+    /// It answered with an HTTP status that is no value.
     Status(u16),
-    /// What it answered is no value.
+    /// Its answer is no value.
     Unusable,
     /// All connections to it were in use.
     Busy,
     /// The load panicked.
     Panicked,
-    /// It takes no such key: it was not asked, or refused the request. The request is at fault, not the origin.
+    /// It does not accept the key: it was not asked, or refused the request. The request is at
+    /// fault, not the origin.
     Key,
 }
 
-/// A failure as an origin gave it. Its text and its causes are those of the error that was given.
+/// A failure as an origin returned it. Its text and its causes are those of the original error.
 #[derive(Clone)]
 pub struct OriginFailure {
     fault: OriginFault,
@@ -54,7 +55,7 @@ impl OriginFailure {
         Self { fault, ..self }
     }
 
-    /// What anybody may know of it.
+    /// Its public description.
     #[must_use]
     pub fn fault(&self) -> OriginFault {
         self.fault
@@ -107,9 +108,9 @@ impl fmt::Display for OriginFault {
     }
 }
 
-/// A text that is none of a fault: another kind of node's, or of another release.
+/// A text that is no fault: another kind of node, or another release, has sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this tells no fault of an origin")]
+#[error("this is not the text of an origin's fault")]
 pub struct NoFault;
 
 impl FromStr for OriginFault {
@@ -128,7 +129,7 @@ impl FromStr for OriginFault {
     }
 }
 
-/// An error with all that caused it, in one text, where the error's own does not tell that already.
+/// An error with all its causes, in one text, unless the error's own text contains them already.
 pub(crate) struct Whole<'a>(pub(crate) &'a (dyn Error + 'static));
 
 impl fmt::Display for Whole<'_> {

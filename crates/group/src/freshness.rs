@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use crate::{Freshness, Hint};
 
-/// How long a group serves what it loads. By default a value is fresh without an end, as in groupcache, and an absence is
-/// not kept.
+/// How long a group serves what it loads. By default a value is fresh without end, as in
+/// groupcache, and an absence is not kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FreshnessPolicy {
-    /// How long a value is fresh; `None`, the default, without an end.
+    /// How long a value is fresh; `None`, the default: without end.
     pub ttl: Option<Duration>,
-    /// By which share of it, at most, a ttl is shortened by chance, from 0 to 1, so that what was loaded together is not
-    /// loaded again together. Default 0.1. Where very many would still expire together, they are spread over the last
-    /// three quarters of their ttl.
+    /// The largest share, from 0 to 1, by which a ttl is randomly shortened, so that values loaded
+    /// together are not loaded again together. Default 0.1. If very many would still expire
+    /// together, they are spread over the last three quarters of their ttl.
     pub ttl_jitter: f64,
     /// How long after its ttl a value is served while it is loaded again. Default zero.
     pub stale_while_revalidate: Duration,
@@ -21,11 +21,12 @@ pub struct FreshnessPolicy {
     pub stale_if_error: Duration,
     /// How long "there is no such key" is kept; `None`, the default, not at all.
     pub negative_ttl: Option<Duration>,
-    /// The last share of a value's ttl, from 0 to 1, in which a hit has it loaded again in the background. Default 0.
+    /// The last share of a value's ttl, from 0 to 1, in which a hit loads it again in the
+    /// background. Default 0.
     pub refresh_ahead: f64,
     /// The longest that a copy of another node's key is kept, stale or not. Default 1 minute.
     pub hot_ttl: Duration,
-    /// Whether an origin's word goes before the above where it gives one. Default true.
+    /// Whether the origin's own freshness takes precedence over these settings. Default true.
     pub origin_decides: bool,
 }
 
@@ -45,7 +46,7 @@ impl Default for FreshnessPolicy {
 }
 
 impl FreshnessPolicy {
-    /// What a value or an absence is worth that has just been loaded, before chance.
+    /// The freshness of a value or an absence that has just been loaded, before jitter.
     pub(crate) fn of(&self, absent: bool, hint: Hint) -> Freshness {
         let hint = if self.origin_decides {
             hint
@@ -68,9 +69,9 @@ impl FreshnessPolicy {
             .stale_if_error(error.unwrap_or(self.stale_if_error))
     }
 
-    /// What is to be lowered of what is kept already, where this policy follows another one.
+    /// The lifetimes of kept entries that have to be lowered when this policy replaces `before`.
     pub(crate) fn shortened(&self, before: &Self) -> Shortened {
-        // Where origins had their word, what is kept may be of any life.
+        // If origins decided the freshness, kept entries may have any lifetime.
         let unknown = before.origin_decides && !self.origin_decides;
         let less = |now: Option<Duration>, before: Option<Duration>| {
             now.filter(|now| unknown || before.is_none_or(|before| *now < before))
@@ -89,7 +90,7 @@ impl FreshnessPolicy {
             (freshness, ahead)
         });
         let hot = match of(|policy| policy.hot_ttl) {
-            // Stale or not: windows would come on top of it.
+            // Stale or not: windows would be added to it.
             Some(hot) => Some((Freshness::for_ttl(ttl.unwrap_or(hot).min(hot)), ahead)),
             None => main,
         };
@@ -100,8 +101,8 @@ impl FreshnessPolicy {
         }
     }
 
-    /// The end of a ttl in which a hit has the value loaded again. By chance between a half and all of the share, so that
-    /// the hits of many keys do not do so together.
+    /// The end of a ttl in which a hit loads the value again. Random, between a half and all of
+    /// the share, so that the hits of many keys do not do so together.
     pub(crate) fn ahead(&self, ttl: Option<Duration>) -> Duration {
         match ttl {
             Some(ttl) if self.refresh_ahead > 0.0 => {
@@ -112,8 +113,8 @@ impl FreshnessPolicy {
     }
 }
 
-/// What the lives of what is kept are to be lowered to, with how long before its end a value is
-/// due at most.
+/// The limits to which the lifetimes of kept entries are lowered, and how long before its end a
+/// value is due at most.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Shortened {
     pub(crate) main: Option<(Freshness, Duration)>,
@@ -122,11 +123,12 @@ pub(crate) struct Shortened {
     pub(crate) absent: Option<Duration>,
 }
 
-/// How many entries expire when, as far as this node has loaded them: what keeps those that were loaded together from
-/// being loaded again together.
+/// Counts when entries expire, as far as this node has loaded them, so that entries loaded
+/// together are not loaded again together.
 ///
-/// Time is cut into slots. An entry whose ttl ends in a slot with many more ends than the slots around it on average gets a
-/// shorter one, at least a quarter of what it was to be: of a few drawn by chance the one that ends in the emptiest slot.
+/// Time is divided into slots. If many more entries expire in a slot than in the slots around it
+/// on average, an entry whose ttl ends there gets a shorter ttl, at least a quarter of the
+/// original: of a few random ones, the one that ends in the emptiest slot.
 #[derive(Debug, Default)]
 pub(crate) struct Expiries {
     slots: Mutex<Vec<Slot>>,
@@ -139,22 +141,22 @@ struct Slot {
 }
 
 impl Expiries {
-    /// A longer ttl is as good as none: nothing expires together by it.
+    /// A longer ttl counts as none: nothing expires together by it.
     const LONGEST: Duration = Duration::from_secs(1 << 31);
     /// Slots for each ttl.
     const FINENESS: u32 = 64;
     /// Slots kept: for ttls up to four times as long as the shortest of those that share a width.
     const SLOTS: usize = 256;
-    /// Fewer ends than that in a slot are no burst.
+    /// A slot with fewer entries than that is no burst.
     const FEW: u32 = 16;
 
-    /// A ttl that begins now, shortened by chance.
+    /// A ttl that begins now, randomly shortened.
     pub(crate) fn draw(&self, ttl: Duration, jitter: f64, now: Duration) -> Duration {
         if jitter <= 0.0 || ttl.is_zero() || ttl > Self::LONGEST {
             return ttl;
         }
         let usual = ttl.mul_f64(1.0 - jitter.min(1.0) * fastrand::f64());
-        // A power of two, so that ttls of one order share their slots.
+        // A power of two, so that similar ttls share their slots.
         let nanos = u64::try_from((ttl / Self::FINENESS).as_nanos()).unwrap_or(u64::MAX);
         let width = nanos
             .max(1_000_000)
@@ -256,7 +258,7 @@ mod tests {
         let longest = Duration::from_millis(u32::MAX.into());
         assert_eq!(main.revalidate_window(), longest, "as before");
         assert_eq!(back.absent, Some(Duration::ZERO));
-        // All of what is kept of others' keys is over then, stale or not.
+        // All copies of other nodes' keys are over then, stale or not.
         assert_eq!(back.hot.unwrap().0, Freshness::for_ttl(TTL));
     }
 

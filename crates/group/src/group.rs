@@ -16,11 +16,15 @@ use self::reconfigure::limiter_options;
 use crate::builder::Parts;
 use crate::failures::Failures;
 use crate::freshness::Expiries;
+use crate::popular::Popular;
 use crate::rate::Rates;
 use crate::removal::log::Log;
 use crate::stats::Counters;
 use crate::tiers::Remembered;
-use crate::{Answer, Clock, Error, GroupBuilder, HotCopies, Key, Propagation, Router, Settings};
+use crate::{
+    Answer, Clock, Error, GroupBuilder, HotCopies, HotKeys, Key, Propagation, Router, Settings,
+    Terms,
+};
 
 mod fetch;
 mod flight;
@@ -44,13 +48,14 @@ pub use serve::{Hop, Serve, Served};
 
 /// A named set of keys with one origin behind it. A cheap-clone handle; all clones are one group.
 ///
-/// Gets that miss need a tokio runtime with its timer enabled: a load becomes a task of its own where its caller leaves it.
+/// Gets that miss need a tokio runtime with its timer enabled: a load becomes a task of its own
+/// when its caller is dropped.
 #[derive(Clone)]
 pub struct Group {
     inner: Arc<Inner>,
 }
 
-/// Requests to previous owners at one time.
+/// Concurrent requests to previous owners.
 const HAND_OVER_SLOTS: usize = 64;
 
 struct Inner {
@@ -65,30 +70,33 @@ struct Inner {
     tiers: crate::tiers::Tiers,
     origin: Arc<dyn crate::Origin>,
     hot_copies: RwLock<Arc<dyn HotCopies>>,
-    /// Of the keys that peers fetch from this node as their owner.
+    /// The rates of the keys that peers fetch from this node as their owner.
     rates: Rates,
+    /// The keys that are requested most.
+    popular: Popular,
     /// Read on misses only, and never across an await.
     router: RwLock<Arc<dyn Router>>,
     counters: Counters,
-    /// What follows the changes of the origin's source.
+    /// The follower of the changes of the origin's source.
     follower: Mutex<Option<snapshot::AskFollower>>,
-    /// How many loads ask the origin, who waits for that, and who is shed.
+    /// Limits the loads that ask the origin: how many run, which wait, and which are shed.
     origin_limiter: Limiter,
-    /// Loads that wait to ask the origin, where it takes several keys at once.
+    /// Loads that wait to ask the origin, if it takes several keys per request.
     gathering: Gathering,
     /// Requests to previous owners.
     hand_over_slots: Semaphore,
-    /// What bodies under way, and answers that are being written, draw on. Shared by the groups of a process.
+    /// The byte budget of running transfers and of answers that are being written. Shared by the
+    /// groups of a process.
     in_flight: ByteBudget,
     propagation: Option<Arc<dyn Propagation>>,
-    /// Loads from the origin. Whatever path leads there, at most one runs for a key.
+    /// Loads from the origin. At most one runs for a key, whatever started it.
     loads: Flights<Key, Outcome>,
-    /// Fetches from the owners of keys. Apart from `loads`, so that a request which a peer has forwarded to us never
-    /// waits for a fetch of ours, which may be waiting for that very peer.
+    /// Fetches from the owners of keys. Separate from `loads`, so that a request which a peer has
+    /// forwarded to us never waits for a fetch of ours, which may be waiting for that same peer.
     fetches: Flights<Key, Outcome>,
-    /// Removals known here.
+    /// Removals known to this node.
     log: Mutex<Log>,
-    /// When each of the other nodes last told its removals.
+    /// When each of the other nodes last reported its removals.
     heard: Mutex<BTreeMap<Arc<str>, Option<Instant>>>,
     /// Whether all of them have been asked once.
     has_followed: AtomicBool,
@@ -116,6 +124,7 @@ impl Group {
                 settings: RwLock::new(Arc::new(parts.settings)),
                 reconfiguring: Mutex::default(),
                 rates: Rates::new(parts.tiers.capacity(), parts.clock.clone()),
+                popular: Popular::new(parts.clock.clone()),
                 clock: parts.clock,
                 expiries: Expiries::default(),
                 failures: Failures::default(),
@@ -142,17 +151,17 @@ impl Group {
         &self.inner.name
     }
 
-    /// What bodies under way, and answers that are being written, draw on.
+    /// The byte budget of running transfers and of answers that are being written.
     pub fn in_flight(&self) -> &ByteBudget {
         &self.inner.in_flight
     }
 
-    /// Who owns which key, as of now.
+    /// The current router, which knows the owner of each key.
     pub fn router(&self) -> Arc<dyn Router> {
         self.inner.router()
     }
 
-    /// Makes another router answer from now on: the group joins a cluster. Loads under way end as they began.
+    /// Uses another router from now on: the group joins a cluster. Running loads are not affected.
     pub fn set_router(&self, router: Arc<dyn Router>) {
         *self
             .inner
@@ -165,7 +174,7 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] if the origin has no such key; otherwise why there is no answer.
+    /// [`Error::NotFound`] if the origin has no such key; otherwise the reason for the failure.
     pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Bytes, Error> {
         let key = key.as_ref();
         let answer = match self.cached(key) {
@@ -181,16 +190,16 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// Why there is no answer.
+    /// The reason why there is no answer.
     pub async fn find(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>, Error> {
         Ok(self.lookup(key).await?.value)
     }
 
-    /// What there is of `key`, how long it may be served, and where it came from.
+    /// The value of `key` or its absence, how long it may be served, and its source.
     ///
     /// # Errors
     ///
-    /// As [`find`](Self::find).
+    /// As for [`find`](Self::find).
     pub async fn lookup(&self, key: impl AsRef<[u8]>) -> Result<Answer, Error> {
         let key = key.as_ref();
         match self.cached(key) {
@@ -199,29 +208,72 @@ impl Group {
         }
     }
 
-    /// What there is of `key`, where [`cached`](Self::cached) has just had nothing: [`lookup`](Self::lookup) without its first
-    /// look into memory. For callers that do something with each miss, such as opening a span around it.
+    /// Looks up a `key` for which [`cached`](Self::cached) has just returned nothing:
+    /// [`lookup`](Self::lookup) without its first check of the memory. For callers that handle
+    /// each miss, for example by opening a span around it.
     ///
     /// # Errors
     ///
-    /// As [`find`](Self::find).
+    /// As for [`find`](Self::find).
     pub async fn lookup_missed(&self, key: impl AsRef<[u8]>) -> Result<Answer, Error> {
         self.begin_miss(key.as_ref()).await
     }
 
-    /// What there is of `key` if it is in memory and may be served: synchronous, without I/O or waiting. Counts as a get only
-    /// where it hits. What is stale or due is loaded again in the background, which needs a tokio runtime.
+    /// Like [`lookup_missed`](Self::lookup_missed), on these terms.
+    ///
+    /// # Errors
+    ///
+    /// As for [`find`](Self::find); [`Error::Deadline`] also if the terms end the wait.
+    pub async fn lookup_missed_on(
+        &self,
+        key: impl AsRef<[u8]>,
+        terms: Terms,
+    ) -> Result<Answer, Error> {
+        self.begin_miss_on(key.as_ref(), terms).await
+    }
+
+    /// The answer that [`cached`](Self::cached) would give, for a caller that does not need the
+    /// value: counted neither as a get nor as a use of the entry.
+    pub fn peek(&self, key: impl AsRef<[u8]>) -> Option<Answer> {
+        let key = key.as_ref();
+        let Remembered { answer, due } = self.inner.tiers.peek(key)?;
+        if !answer.freshness.is_servable() {
+            return None;
+        }
+        if due {
+            // No get was served a stale value, so none is counted.
+            self.inner.refresh(key, false);
+        }
+        Some(answer)
+    }
+
+    /// The answer for `key` if it is in memory and may be served: synchronous, without I/O or
+    /// waiting. Counts as a get only if it hits. A stale or due value is loaded again in the
+    /// background, which needs a tokio runtime.
     #[inline]
     pub fn cached(&self, key: impl AsRef<[u8]>) -> Option<Answer> {
         let key = key.as_ref();
         let Remembered { answer, due } = self.inner.tiers.get(key)?;
+        self.inner.popular.asked(key);
         if due {
             self.inner.refresh(key, answer.is_stale());
         }
         Some(answer)
     }
 
-    /// Whether what there is of `key` is in memory. Neither counted nor taken as a use.
+    /// The keys that this node's callers and peers request most, over the last minutes: at most
+    /// `most`, the hottest first. They come from a bounded sketch of one get in 64 and of keys of
+    /// up to 1 KiB. Keys are for operators only: they do not belong in any metric or log.
+    pub fn hot_keys(&self, most: usize) -> HotKeys {
+        self.inner.popular.hottest(most)
+    }
+
+    /// The entry of `key` in memory, even if it may only be served after a failed load.
+    pub(crate) fn peeked(&self, key: &[u8]) -> Option<Answer> {
+        self.inner.tiers.peek(key).map(|kept| kept.answer)
+    }
+
+    /// Whether `key` is in memory. Neither counted nor a use.
     pub fn holds(&self, key: impl AsRef<[u8]>) -> bool {
         self.inner.tiers.peek(key.as_ref()).is_some()
     }
@@ -240,7 +292,7 @@ impl Inner {
         Arc::clone(&self.router.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// This node's name, for a log line; asked for only if the line is written.
+    /// This node's name, for a log line; read only if the line is written.
     fn me(&self) -> Arc<str> {
         let members = self.router().members();
         members

@@ -1,17 +1,22 @@
-//! The groups that a server answers for.
+//! The groups that a server serves.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::Group;
+use crate::{About, Group};
 
-/// A fixed set of groups by name. Cheap to clone; each server is handed its own, there is no process-wide registry.
+type AskAbout = Arc<dyn Fn() -> About + Send + Sync>;
+
+/// A fixed set of groups by name. Cheap to clone; each server has its own, there is no
+/// process-wide registry.
 #[derive(Clone, Default)]
 pub struct Groups {
     by_name: Arc<BTreeMap<Arc<str>, Group>>,
+    /// The program's description of itself, for all clones.
+    about: Arc<RwLock<Option<AskAbout>>>,
 }
 
-/// Two groups have one name.
+/// Two groups have the same name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("two groups are named {name}")]
 pub struct DuplicateGroup {
@@ -24,7 +29,7 @@ impl Groups {
     ///
     /// # Errors
     ///
-    /// If two of them have one name.
+    /// If two of them have the same name.
     pub fn new(groups: impl IntoIterator<Item = Group>) -> Result<Self, DuplicateGroup> {
         let mut by_name = BTreeMap::new();
         for group in groups {
@@ -35,6 +40,7 @@ impl Groups {
         }
         Ok(Self {
             by_name: Arc::new(by_name),
+            about: Arc::default(),
         })
     }
 
@@ -43,7 +49,7 @@ impl Groups {
         self.by_name.get(name)
     }
 
-    /// The only group, where there is exactly one.
+    /// The only group, if there is exactly one.
     pub fn only(&self) -> Option<&Group> {
         match self.by_name.len() {
             1 => self.by_name.values().next(),
@@ -54,6 +60,20 @@ impl Groups {
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Group> {
         self.by_name.values()
+    }
+
+    /// Sets how the program that serves these groups describes itself to an operator. `ask` is
+    /// called for each report and must return immediately.
+    pub fn set_about(&self, ask: impl Fn() -> About + Send + Sync + 'static) {
+        *self.about.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(ask));
+    }
+
+    /// The program's description of itself.
+    pub fn about(&self) -> About {
+        let about = self.about.read().unwrap_or_else(PoisonError::into_inner);
+        let ask = about.clone();
+        drop(about);
+        ask.map(|ask| ask()).unwrap_or_default()
     }
 
     /// How many there are.

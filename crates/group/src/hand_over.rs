@@ -1,4 +1,4 @@
-//! Who kept a key before the ring changed.
+//! The node that kept a key before the ring changed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -14,13 +14,16 @@ pub struct Previous {
     pub worth: Arc<Worth>,
 }
 
-/// Whether a node is worth asking for what it kept. A node that has just started with an empty memory, or that lost the keys
-/// long ago, answers "nothing" to all that it is asked, which costs each load a round trip.
+/// Whether a node is worth asking for the keys that it kept. A node that has just restarted with
+/// an empty memory, or that evicted the keys long ago, answers every request with "nothing", which
+/// costs each load a round trip.
 ///
-/// After 256 requests of which fewer than one in fifty brought something it is no longer worth it.
+/// It is no longer worth asking after 256 requests of which fewer than one in fifty returned an
+/// entry.
 #[derive(Debug, Default)]
 pub struct Worth {
-    /// Requests in the upper half, those that brought something in the lower; both are halved as they grow.
+    /// Requests in the upper half, those that returned an entry in the lower; both are halved as
+    /// they grow.
     counts: AtomicU32,
 }
 
@@ -36,12 +39,13 @@ impl Worth {
         asked < ENOUGH || found * 50 >= asked
     }
 
-    /// A request has brought something, or nothing.
+    /// A request has returned an entry, or nothing.
     pub fn report(&self, found: bool) {
         let add = ASKED + u32::from(found);
         let counts = self.counts.fetch_add(add, Relaxed).wrapping_add(add);
         if counts / ASKED >= 2 * ENOUGH {
-            // Only one of those who see this halves it. What others add in between is lost, and does not matter.
+            // Only one of the threads that see this halves it. Concurrent additions are lost,
+            // which does not matter.
             let halved = (counts / ASKED / 2) * ASKED + (counts % ASKED) / 2;
             let _ = self
                 .counts

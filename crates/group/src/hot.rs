@@ -1,4 +1,4 @@
-//! Which of the values that other nodes own are worth a copy here.
+//! Which of the values that other nodes own are kept as hot copies.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,32 +6,35 @@ use std::time::Duration;
 
 use crate::Clock;
 
-/// Decides on hot copies: values of keys that other nodes own, kept so that a key that everybody asks for does not melt
-/// its owner.
+/// Decides on hot copies: values of keys that other nodes own, kept so that a popular key does not
+/// overload its owner.
 pub trait HotCopies: Send + Sync + 'static {
-    /// A key that another node owns was asked for and was not in memory. Called once for each such get.
+    /// A key that another node owns was requested and was not in memory. Called once for each such
+    /// get.
     fn asked(&self, key: &[u8]) {
         let _ = key;
     }
 
-    /// Its value has come from the owner: keep a copy? Called once for each fetch that brings a value, unless the value renews
-    /// a copy that is still here: those are kept.
+    /// Its value has arrived from the owner: whether to keep a copy. Called once for each fetch
+    /// that returns a value, unless the value renews a copy that is still kept: those are kept.
     fn keep(&self, copy: &Candidate<'_>) -> bool;
 }
 
-/// A value that has come from the owner of its key.
+/// A value that has arrived from the owner of its key.
 ///
-/// # What the rate says
+/// # What the rate means
 ///
-/// The owner counts the fetches of the key that it answers for its peers, as the key's owner, with a value, and nothing else: the gets
-/// of its own programs are not in it, nor are those that the copies of its peers answer. A fetch counts less the longer it was
-/// ago, 1/e after a minute, so the rate is that of the last minute or so; a key that has been asked for once shows 1.
+/// The owner counts only the fetches of the key that it answers for its peers, as the key's owner,
+/// with a value. It does not count the gets of its own programs, nor those that its peers' copies
+/// answer. A fetch counts less the longer ago it was, 1/e after a minute, so the rate is that of
+/// the last minute or so; a key that has been fetched once has the rate 1.
 ///
-/// It therefore falls as copies spread: a node with a copy asks once within the time to live of a copy
-/// ([`hot_ttl`](crate::FreshnessPolicy::hot_ttl)), so once all nodes have one the owner sees no more than their number divided by
-/// that time, however hot the key is. A low rate can mean a cold key, or a hot one of which everybody
-/// has a copy. A policy that refuses by a low rate corrects itself: where copies end and are refused, the fetches reach the
-/// owner again and the rate rises.
+/// It therefore falls as copies spread: a node with a copy fetches once within the time to live of
+/// a copy ([`hot_ttl`](crate::FreshnessPolicy::hot_ttl)), so once all nodes have one the owner
+/// sees at most their number divided by that time, however hot the key is. A low rate can mean a
+/// cold key, or a hot one of which every node has a copy. A policy that refuses copies at a low
+/// rate corrects itself: when copies end and new ones are refused, the fetches reach the owner
+/// again and the rate rises.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Candidate<'a> {
@@ -39,15 +42,17 @@ pub struct Candidate<'a> {
     pub key: &'a [u8],
     /// The length of the value, in bytes.
     pub len: usize,
-    /// How many fetches of the key per minute the owner answers for peers, as it says: at least 0 and finite. `None` where
-    /// it does not say so, as a node of another kind, one that stands in for the owner, or a ring whose values are raw.
+    /// The number of fetches of the key per minute that the owner answers for peers, as reported
+    /// by the owner: at least 0 and finite. `None` if it does not report it, such as a node of
+    /// another kind, one that stands in for the owner, or a ring whose values are raw.
     pub minute_qps: Option<f64>,
-    /// Whether there is room for the copy in the group's budget that nothing else takes: nothing is gained by refusing.
+    /// Whether the group's budget has unused room for the copy: refusing it then gains nothing.
     pub room: bool,
 }
 
 impl<'a> Candidate<'a> {
-    /// A value of `len` bytes whose rate is not known, and for which other entries would have to go.
+    /// A value of `len` bytes whose rate is unknown, and for which other entries would have to be
+    /// evicted.
     #[must_use]
     pub fn new(key: &'a [u8], len: usize) -> Self {
         Self {
@@ -58,13 +63,13 @@ impl<'a> Candidate<'a> {
         }
     }
 
-    /// The same with the rate that the owner says, in fetches per minute.
+    /// Adds the rate that the owner reports, in fetches per minute.
     #[must_use]
     pub fn asked_for(self, minute_qps: Option<f64>) -> Self {
         Self { minute_qps, ..self }
     }
 
-    /// The same with room for it, if so.
+    /// Sets whether there is room for it.
     #[must_use]
     pub fn with_room(self, room: bool) -> Self {
         Self { room, ..self }
@@ -81,11 +86,12 @@ impl HotCopies for NoHotCopies {
     }
 }
 
-/// Keeps one fetched value in `one_in`, by chance: golang/groupcache's rule, with its 10 as the default. A key's odds
-/// grow with the number of times that it is fetched. Looks neither at the rate nor at the room.
+/// Keeps one fetched value in `one_in`, at random: golang/groupcache's rule, with its 10 as the
+/// default. A key's chance grows with the number of times that it is fetched. Ignores the rate and
+/// the room.
 #[derive(Debug, Clone, Copy)]
 pub struct Sampled {
-    /// One in how many fetches leaves a copy; 0 is taken as "none".
+    /// One in how many fetches is kept as a copy; 0 keeps none.
     pub one_in: u32,
 }
 
@@ -101,11 +107,13 @@ impl HotCopies for Sampled {
     }
 }
 
-/// Keeps the value of a key once it has been asked for at least `per_minute` times within a minute: carrotCache's rule. It counts
-/// the gets on this node, and looks neither at the owner's rate nor at the room.
+/// Keeps the value of a key once it has been requested at least `per_minute` times within a
+/// minute: carrotCache's rule. It counts the gets on this node, and ignores the owner's rate and
+/// the room.
 ///
-/// Counts in windows of a minute that start with a key's first request. Memory is bounded: at most 65,536 keys are
-/// counted at a time; keys beyond them wait for the next sweep, which drops the windows that have ended.
+/// Counts in windows of a minute that start with a key's first request. Memory is bounded: at most
+/// 65,536 keys are counted at a time; keys beyond them wait for the next sweep, which drops the
+/// windows that have ended.
 #[derive(Debug)]
 pub struct RequestRate {
     per_minute: u32,
@@ -129,7 +137,7 @@ impl RequestRate {
     const WINDOW: Duration = Duration::from_secs(60);
     const MAX_KEYS: usize = 1 << 16;
 
-    /// Keys asked for at least `per_minute` times a minute, by that clock. carrotCache uses 100.
+    /// Keys requested at least `per_minute` times a minute, by that clock. carrotCache uses 100.
     pub fn new(per_minute: u32, clock: Clock) -> Self {
         Self {
             per_minute,
@@ -153,7 +161,7 @@ impl HotCopies for RequestRate {
             window.count = window.count.saturating_add(1);
             return;
         }
-        // A full table is swept once a second at most: the sweep walks all of it.
+        // A full table is swept at most once a second: the sweep walks all of it.
         if windows.by_key.len() >= Self::MAX_KEYS
             && now.saturating_sub(windows.swept) >= Duration::from_secs(1)
         {
@@ -182,23 +190,23 @@ impl HotCopies for RequestRate {
     }
 }
 
-/// Keeps a copy unless it is known to be asked for too rarely to earn its place.
+/// Keeps a copy unless its key is known to be fetched too rarely.
 ///
-/// While there is room it keeps every copy. Otherwise it refuses those of which the owner says that they are fetched less
-/// often than a threshold, and keeps any other: which entries make way for it is decided by the store, in whose order copies
-/// and the values of this node's own keys compete.
+/// While there is room it keeps every copy. Otherwise it refuses copies of keys whose owner
+/// reports a rate below a threshold, and keeps any other: the store decides which entries are
+/// evicted for it, as copies and the values of this node's own keys compete in the store's order.
 #[derive(Debug, Clone, Copy)]
 pub struct ByWorth {
     least: f64,
 }
 
 impl ByWorth {
-    /// Refuses copies of keys that are fetched from their owner less than `least` times a minute, by all peers together, where
-    /// there is no room for them. A fetch is in its own rate, so with 1 or less every copy is kept; with 1.5, say, a key
-    /// has to be fetched twice within 41 seconds.
+    /// Refuses copies of keys that all peers together fetch from their owner less than `least`
+    /// times a minute, if there is no room for them. A fetch is in its own rate, so with 1 or less
+    /// every copy is kept; with 1.5, for example, a key has to be fetched twice within 41 seconds.
     ///
-    /// `least` should not be above the number of askers divided by the minutes for which a copy lives: it is the rate of a key
-    /// of which every asker has a copy ([`Candidate`]).
+    /// `least` should not be above the number of fetching nodes divided by the minutes for which a
+    /// copy lives: that is the rate of a key of which every node has a copy ([`Candidate`]).
     #[must_use]
     pub fn new(least: f64) -> Self {
         Self { least }

@@ -1,7 +1,8 @@
 //! The read path of a cache that a cluster shares.
 //!
-//! A [`Group`] is a named set of keys with one [`Origin`] behind it. [`Group::get`] answers from memory, or asks the node
-//! that owns the key, or loads it from the origin; however many callers wait for a key, one load of it runs.
+//! A [`Group`] is a named set of keys with one [`Origin`] behind it. [`Group::get`] answers from
+//! memory, or asks the node that owns the key, or loads it from the origin. One load of a key
+//! runs, however many callers wait for it.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -23,37 +24,46 @@
 //!
 //! # The path of one get
 //!
-//! 1. [`Store`]: a fresh hit in the main or the hot cache answers at once, without an await, a lock held over one, or I/O.
-//! 2. Singleflight: a miss starts one task for the key, or joins the one that runs. The task belongs to no caller.
-//! 3. [`Router`]: says who owns the key. An owner loads from the [`Origin`] into the main cache; anyone else asks the
-//!    owner, a [`Peer`], and may keep a hot copy ([`HotCopies`]).
-//! 4. A peer that cannot be asked costs a load of one's own, which never enters the main cache.
+//! 1. [`Store`]: a fresh hit in the main or the hot cache answers synchronously, without an await,
+//!    a lock held over one, or I/O.
+//! 2. Singleflight: a miss starts one task for the key, or joins the running one. The task belongs
+//!    to no caller.
+//! 3. [`Router`]: finds the owner of the key. An owner loads from the [`Origin`] into the main
+//!    cache; any other node asks the owner, a [`Peer`], and may keep a hot copy ([`HotCopies`]).
+//! 4. If a peer cannot be reached, the node loads the value itself; that value never enters the
+//!    main cache.
 //!
 //! This crate owns those traits and knows no implementation of a peer, a ring or a wire format.
 //!
 //! # Spans
 //!
-//! What a get waits for has spans of the `tracing` crate, at `debug` and under a target of their own ([`SPAN_TARGET`]). A
-//! flight's span is a child of the span in which it was started, and the spans of others who wait for it are linked to it
-//! (`follows_from`). What the origin logs stands inside of its span `origin`. With a [`Propagation`]
-//! ([`GroupBuilder::propagation`]) the trace goes on at the owner of the key. Hits have no span, and cost nothing more.
+//! A get that waits has spans of the `tracing` crate, at `debug` and under a target of their own
+//! ([`SPAN_TARGET`]). A flight's span is a child of the span in which it was started, and the
+//! spans of other callers who wait for it are linked to it (`follows_from`). What the origin logs
+//! is inside of its span `origin`. With a [`Propagation`] ([`GroupBuilder::propagation`]) the
+//! trace continues at the owner of the key. Hits have no span, and no extra cost.
 //!
 //! # Trade-offs
 //!
-//! * A span ends when those that began inside of it have ended: that of a load that was given up lasts as long as the origin is
-//!   still at work on it.
-//! * Whoever joins a flight in the very moment in which another thread starts it waits for at most 8 ms to be told its span,
-//!   and is not linked to it if that thread stands still for longer.
-//! * Values are immutable and whole: there is no partial read, no compare-and-swap. A changed origin shows after the
-//!   time to live, or after [`Group::remove`].
-//! * A load becomes a task of its own where its caller leaves it, so a group needs a tokio runtime, and a value must be `Send`.
-//! * Until then its caller polls it. An origin that computes, or blocks its thread, takes its caller's time.
-//! * Each node asks every other node for removals every 400 ms and for each group ([`Group::follow`]): five small requests a second
-//!   for each pair and group. In rings of hundreds of nodes that is work to be seen.
-//! * "Not found" is kept only where the group has a [`negative_ttl`](FreshnessPolicy::negative_ttl) or the origin says for how
-//!   long.
+//! * A span ends when the spans that began inside of it have ended: that of an abandoned load
+//!   lasts until the origin has finished its work on it.
+//! * A caller that joins a flight at the very moment in which another thread starts it waits for
+//!   at most 8 ms for the flight's span. If that thread is suspended for longer, the two are not
+//!   linked.
+//! * Values are immutable and whole: there is no partial read, no compare-and-swap. A change at
+//!   the origin shows after the time to live, or after [`Group::remove`].
+//! * A load becomes a task of its own if its caller is dropped, so a group needs a tokio runtime,
+//!   and a value must be `Send`.
+//! * Until then its caller polls it. An origin that computes, or blocks its thread, takes its
+//!   caller's time.
+//! * Each node asks every other node for removals every 400 ms and for each group
+//!   ([`Group::follow`]): five small requests a second for each pair and group. In rings of
+//!   hundreds of nodes that is a noticeable load.
+//! * "Not found" is kept only if the group has a [`negative_ttl`](FreshnessPolicy::negative_ttl)
+//!   or the origin states how long it is valid.
 
 mod answer;
+mod batch;
 mod builder;
 mod entry;
 mod error;
@@ -65,10 +75,11 @@ mod groups;
 mod hand_over;
 mod hello;
 mod hot;
+mod inspect;
 mod metadata;
 mod origin;
-mod party;
 mod peer;
+mod popular;
 mod rate;
 mod removal;
 mod router;
@@ -76,11 +87,13 @@ mod settings;
 mod share;
 mod stats;
 mod store;
+mod terms;
 mod tiers;
 mod trace;
 mod warm;
 
 pub use answer::{Answer, Source};
+pub use batch::{Batch, BatchHandle, BatchMember};
 pub use builder::{BuildError, GroupBuilder};
 pub use entry::{Content, Entry, Freshness, Hint, Key, Loaded};
 pub use error::{Error, OriginError, Overload, Public};
@@ -91,18 +104,20 @@ pub use groups::{DuplicateGroup, Groups};
 pub use hand_over::{Previous, Worth};
 pub use hello::{Greeting, Hello, Instance, PROTOCOL, Word};
 pub use hot::{ByWorth, Candidate, HotCopies, NoHotCopies, RequestRate, Sampled};
+pub use inspect::{About, Held, HeldIn, Inspect, Inspected, Report, ReportedGroup, ReportedMember};
 pub use metadata::{BadMetadata, Field, Metadata};
 pub use origin::{Load, Origin, OriginFn};
-pub use party::{Guest, Invitation, Party};
 pub use peer::{Fetch, Fetched, HandOver, Peer, PeerError, Put, Verdict};
+pub use popular::{HotKey, HotKeys};
 pub use removal::{BadRemovalId, Known, News, Notice, RemovalId, Scope};
 pub use router::{Disagreement, LocalOnly, Member, PeerRequests, Route, Router};
 pub use settings::{Limits, ReconfigureError, Settings};
 pub use stats::{
-    CacheStats, FollowState, FollowStats, HISTOGRAM_BOUNDS, Histogram, LoadStats, OriginQueue,
-    Stats,
+    CacheStats, FollowState, FollowStats, GetStats, HISTOGRAM_BOUNDS, Histogram, LoadStats,
+    OriginQueue, RemovalStats, Stats,
 };
 pub use store::{Cached, Inserted, LruStore, PagedStore, Store, StoreStats};
+pub use terms::Terms;
 pub use trace::{BadTraceParent, Propagation, SPAN_TARGET, TraceParent};
 pub use warm::{WarmEnd, WarmOptions, WarmStats, Warmed};
 

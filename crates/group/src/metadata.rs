@@ -1,14 +1,16 @@
-//! What an origin says of a value, and a front door passes on.
+//! The origin's metadata of a value, which a front door sends with it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// A few short facts about a value: its content type, content encoding, entity tag, date of last modification and age.
+/// A few short fields about a value: its content type, content encoding, entity tag, date of last
+/// modification and age.
 ///
-/// Kept as one string of bytes of at most [`MAX_LEN`](Self::MAX_LEN), which stores and transports pass on as it is, so an
-/// answer from memory parses nothing that nobody asks for. Empty, the default, it is a null pointer.
+/// Kept as one byte string of at most [`MAX_LEN`](Self::MAX_LEN), which stores and transports pass
+/// on unchanged, so an answer from memory parses only the fields that are read. Empty, the
+/// default, it is a null pointer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Metadata {
     known: Option<Arc<Facts>>,
@@ -18,13 +20,13 @@ pub struct Metadata {
 struct Facts {
     /// For each field: its number, its length in two bytes, its text.
     fields: Bytes,
-    /// How old the value was when this was read, where that is known.
+    /// How old the value was when this was read, if that is known.
     age: Option<Duration>,
 }
 
 static NO_FIELDS: Bytes = Bytes::new();
 
-/// What [`Metadata`] can hold.
+/// The fields of [`Metadata`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Field {
@@ -66,7 +68,7 @@ impl Metadata {
     /// The most bytes that the fields may take together. A field that does not fit is left out.
     pub const MAX_LEN: usize = 1 << 10;
 
-    /// The same with a field, if it is text that can stand in an HTTP header and fits; replaces nothing.
+    /// Adds a field, if it is text that is valid in an HTTP header and fits; replaces nothing.
     #[must_use]
     pub fn with(self, field: Field, text: impl AsRef<[u8]>) -> Self {
         let text = text.as_ref();
@@ -87,7 +89,7 @@ impl Metadata {
         Self::of(fields.freeze(), self.age())
     }
 
-    /// The same, known to be so old: since the origin made it (RFC 9111's age), not since it came here.
+    /// Sets its age: since the origin made it (RFC 9111's age), not since it arrived here.
     #[must_use]
     pub fn with_age(self, age: Duration) -> Self {
         Self::of(self.as_bytes().clone(), Some(age))
@@ -114,25 +116,25 @@ impl Metadata {
         None
     }
 
-    /// How old the value is, where that is known.
+    /// How old the value is, if that is known.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         self.known.as_ref()?.age
     }
 
-    /// Whether nothing is known.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.known.is_none()
     }
 
-    /// Whether a revalidation can be asked for: an entity tag or a date is known.
+    /// Whether a revalidation is possible: an entity tag or a date is known.
     #[must_use]
     pub fn has_validators(&self) -> bool {
         self.get(Field::ETag).is_some() || self.get(Field::LastModified).is_some()
     }
 
-    /// All fields as bytes, for stores and transports; the age is apart.
+    /// All fields as bytes, for stores and transports; the age is not included.
     #[must_use]
     pub fn as_bytes(&self) -> &Bytes {
         self.known
@@ -140,14 +142,14 @@ impl Metadata {
             .map_or(&NO_FIELDS, |facts| &facts.fields)
     }
 
-    /// The bytes that it holds beside itself, about as an allocator gives them.
+    /// The bytes that it holds on the heap, about as an allocator gives them.
     pub(crate) fn footprint(&self) -> usize {
         let Some(facts) = &self.known else { return 0 };
         let shared = size_of::<Facts>() + 2 * size_of::<usize>();
         shared.next_multiple_of(16) + facts.fields.len().next_multiple_of(16)
     }
 
-    /// What [`as_bytes`](Self::as_bytes) gave. Fields of unknown numbers are kept.
+    /// The inverse of [`as_bytes`](Self::as_bytes). Fields of unknown numbers are kept.
     ///
     /// # Errors
     ///

@@ -8,34 +8,36 @@ use async_trait::async_trait;
 use gaggle_limiter::ByteBudget;
 
 use crate::{
-    Entry, Error, Greeting, Guest, Hello, Key, Known, News, Notice, OriginFault, RemovalId,
-    TraceParent, Word,
+    BatchMember, Entry, Error, Greeting, Hello, Inspect, Inspected, Key, Known, News, Notice,
+    OriginFault, RemovalId, TraceParent, Word,
 };
 
 /// A node that can be asked for the keys it owns. A transport implements it.
 ///
-/// Every request that goes through here is a forward, and says so on the wire where the protocol can: the receiver
-/// answers it itself and never forwards it again.
+/// Every request through this trait is a forward, and is marked as one on the wire if the protocol
+/// can: the receiver answers it itself and never forwards it again.
 #[async_trait]
 pub trait Peer: Send + Sync + 'static {
     /// The peer's name in the ring: the base URL that the cluster knows it by.
     fn name(&self) -> &str;
 
-    /// Asks what there is of a key: a value, or an absence that the owner has been told of by its origin. Must end by
+    /// Asks for a key: a value, or an absence that the owner's origin has reported. Must end by
     /// itself at about `fetch.deadline`.
     async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError>;
 
-    /// Tells the peer of a removal. `Ok` only if the peer is known to have dropped what it names.
+    /// Notifies the peer of a removal. `Ok` only if the peer is known to have dropped what it
+    /// names.
     async fn remove(&self, group: &str, notice: &Notice) -> Result<(), PeerError>;
 
-    /// Has the peer keep a value as the key's owner. `Ok` only if it is known to do so.
+    /// Makes the peer keep a value as the key's owner. `Ok` only if it is known to do so.
     async fn put(&self, put: Put<'_>) -> Result<(), PeerError> {
         let _ = put;
         Err(self.has_no_such_thing())
     }
 
-    /// Asks for the removals that the peer knows and this node does not. `follower` is this node's name, by which the peer
-    /// can tell it of removals. `None` says that this kind of peer has no such thing.
+    /// Asks for the removals that the peer knows and this node does not. `follower` is this node's
+    /// name, which the peer uses to notify it of removals. `None`: this kind of peer does not
+    /// support it.
     async fn news(
         &self,
         group: &str,
@@ -46,43 +48,52 @@ pub trait Peer: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Gives the peer what this node holds of keys that are the peer's to keep from now on: this node leaves, or the ring has
-    /// changed. `Ok` says how many the peer keeps; it need not keep any. `Refused` where this kind of peer has no such thing.
+    /// Gives the peer this node's entries of keys that the peer has to keep from now on: this node
+    /// leaves, or the ring has changed. `Ok` returns how many the peer keeps; it need not keep
+    /// any. `Refused` if this kind of peer does not support it.
     async fn hand_over(&self, hand_over: HandOver<'_>) -> Result<u64, PeerError> {
         let _ = hand_over;
         Err(self.has_no_such_thing())
     }
 
-    /// Tells the peer that this node leaves the cluster, or that it is here to stay: it has started.
+    /// Announces to the peer that this node leaves the cluster, or that it has started and stays.
     async fn leaving(&self, word: &Word) -> Result<(), PeerError> {
         let _ = word;
         Err(self.has_no_such_thing())
     }
 
-    /// Asks the peer who it is, and tells it who asks. `Err` where nothing answers.
+    /// Asks the peer for its state, or for its entry of a key, for an operator. It must end by
+    /// itself within a few seconds. `Refused` if this kind of peer does not support it.
+    async fn inspect(&self, question: Inspect<'_>) -> Result<Inspected, PeerError> {
+        let _ = question;
+        Err(self.has_no_such_thing())
+    }
+
+    /// Asks the peer for its identity, and sends this node's own. `Err` if there is no answer.
     async fn hello(&self, from: &Hello) -> Result<Greeting, PeerError> {
         let _ = from;
         self.ping().await.map(|()| Greeting::Nameless)
     }
 
-    /// Whether the peer says in time that it is still loading ([`Verdict::Deadline`]). One that cannot is given all of the time:
-    /// its silence is no reason to load in its place.
+    /// Whether the peer reports in time that it is still loading ([`Verdict::Deadline`]). One that
+    /// cannot gets the whole deadline: its silence is no reason to load in its place.
     fn says_when_late(&self) -> bool {
         true
     }
 
-    /// How long a fetch may take before a second node is asked beside this one; `None` where there is no reason to. Each
-    /// answer is leave to ask one.
+    /// The delay after which a second node is asked as well (hedging); `None` if there is no
+    /// reason to. Each answer adds to the budget of hedged requests.
     fn hedge_after(&self) -> Option<Duration> {
         None
     }
 
-    /// Whether a second node may be asked now, since an answer is late: takes from what the peer's hedges may cost.
+    /// Whether a second node may be asked now, because an answer is late: takes from the peer's
+    /// budget of hedged requests.
     fn may_hedge(&self) -> bool {
         false
     }
 
-    /// What a peer of this kind says to a request that it does not know.
+    /// The answer of this kind of peer to a request that it does not support.
     fn has_no_such_thing(&self) -> PeerError {
         PeerError::Refused {
             peer: self.name().into(),
@@ -90,12 +101,13 @@ pub trait Peer: Send + Sync + 'static {
         }
     }
 
-    /// Whether the peer is thought to be up, without asking it.
+    /// Whether the peer is assumed to be up, without asking it.
     fn is_up(&self) -> bool {
         true
     }
 
-    /// Asks for a sign of life, from outside the read path. Any answer will do; it must not depend on an origin.
+    /// Checks whether the peer is alive, outside of the read path. Any answer is enough; it must
+    /// not depend on an origin.
     async fn ping(&self) -> Result<(), PeerError>;
 }
 
@@ -107,28 +119,32 @@ pub struct Fetch<'a> {
     pub group: &'a str,
     /// The key.
     pub key: &'a Key,
-    /// The most bytes of value to read, inclusive. A peer that sends more is [`PeerError::Refused`].
+    /// The most bytes of value to read, inclusive. A peer that sends more is
+    /// [`PeerError::Refused`].
     pub max_value: u64,
-    /// How long the answer is of use, from now on. Sent along, so that the owner does not work for nobody.
+    /// How long the answer is useful, from now on. Sent along, so that the owner does not work
+    /// after the requester has timed out.
     pub deadline: Duration,
-    /// Its place among the fetches that the same call makes of this peer, for a transport that can send them together.
-    /// Any other may pass it over.
-    pub party: Option<&'a Guest>,
-    /// Removals of the key that this node knows: the peer applies those that it does not know before it answers
-    /// ([`Serve::removals`](crate::Serve)). A transport must pass them on where its protocol can.
+    /// Its place among the fetches that the same call makes of this peer, for a transport that
+    /// supports batches. Others may ignore it.
+    pub batch: Option<&'a BatchMember>,
+    /// Removals of the key that this node knows: the peer applies those that it does not know
+    /// before it answers ([`Serve::removals`](crate::Serve)). A transport must send them if its
+    /// protocol can.
     pub removals: &'a [RemovalId],
-    /// Only what the peer has in memory is of use: it answers [`Verdict::NotKept`] rather than load.
+    /// Only an entry in the peer's memory is useful: it answers [`Verdict::NotKept`] rather than
+    /// load.
     pub kept_only: bool,
-    /// What bodies under way draw on: a transport reserves what it is about to read, and is
-    /// [shed](Verdict::Shed) where there is no room in time.
+    /// The byte budget of bodies in transfer: a transport reserves the bytes before it reads them,
+    /// and is [shed](Verdict::Shed) if there is no room in time.
     pub budget: Option<&'a ByteBudget>,
-    /// The trace that the request belongs to. A transport passes it on where its protocol can
+    /// The trace that the request belongs to. A transport propagates it if its protocol can
     /// ([`Serve::trace`](crate::Serve)).
     pub trace: Option<TraceParent>,
 }
 
 impl<'a> Fetch<'a> {
-    /// A request that goes by itself, by an asker that knows of no removals.
+    /// A request that is in no batch, from a node that knows no removals.
     #[must_use]
     pub fn new(group: &'a str, key: &'a Key, max_value: u64, deadline: Duration) -> Self {
         Self {
@@ -136,7 +152,7 @@ impl<'a> Fetch<'a> {
             key,
             max_value,
             deadline,
-            party: None,
+            batch: None,
             removals: &[],
             kept_only: false,
             budget: None,
@@ -144,19 +160,19 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// The same as one of a party.
+    /// Adds it to a batch.
     #[must_use]
-    pub fn with(self, party: Option<&'a Guest>) -> Self {
-        Self { party, ..self }
+    pub fn with(self, batch: Option<&'a BatchMember>) -> Self {
+        Self { batch, ..self }
     }
 
-    /// The same from an asker that knows of these removals.
+    /// Adds the removals that the requester knows.
     #[must_use]
     pub fn after(self, removals: &'a [RemovalId]) -> Self {
         Self { removals, ..self }
     }
 
-    /// The same for what is in the peer's memory alone.
+    /// Limits it to the peer's memory.
     #[must_use]
     pub fn kept_only(self) -> Self {
         Self {
@@ -165,35 +181,36 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// The same, with a budget for the bytes that come.
+    /// Adds the budget for the value's bytes.
     #[must_use]
     pub fn within(self, budget: Option<&'a ByteBudget>) -> Self {
         Self { budget, ..self }
     }
 
-    /// The same as part of a trace.
+    /// Adds the trace.
     #[must_use]
     pub fn traced(self, trace: Option<TraceParent>) -> Self {
         Self { trace, ..self }
     }
 }
 
-/// What a peer answers to a [`Fetch`].
+/// A peer's answer to a [`Fetch`].
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Fetched {
-    /// What there is of the key.
+    /// The entry of the key.
     pub entry: Entry,
-    /// How many fetches of the key per minute the peer answers as the key's owner ([`Candidate`](crate::Candidate)); `None`
-    /// where it does not say so. Finite, and from 0 to [`MAX_MINUTE_QPS`](Self::MAX_MINUTE_QPS).
+    /// The number of fetches of the key per minute that the peer answers as the key's owner
+    /// ([`Candidate`](crate::Candidate)); `None` if it does not report it. Finite, and from 0 to
+    /// [`MAX_MINUTE_QPS`](Self::MAX_MINUTE_QPS).
     pub minute_qps: Option<f64>,
 }
 
 impl Fetched {
-    /// A higher rate is taken as this one. It is 17 million fetches a second.
+    /// A higher rate is reduced to this one. It is 17 million fetches a second.
     pub const MAX_MINUTE_QPS: f64 = 1e9;
 
-    /// The same with the rate that the peer says. A number that is negative or not finite says nothing.
+    /// Adds the rate that the peer reports. A number that is negative or not finite is ignored.
     #[must_use]
     pub fn asked_for(self, minute_qps: Option<f64>) -> Self {
         let minute_qps = minute_qps.filter(|rate| rate.is_finite() && *rate >= 0.0);
@@ -214,21 +231,21 @@ impl From<Entry> for Fetched {
     }
 }
 
-/// What a node gives to another that is to keep it.
+/// Entries that a node hands over to another one.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct HandOver<'a> {
     /// The group's name.
     pub group: &'a str,
-    /// What there is of each key. The caller bounds their number and their bytes.
+    /// The entry of each key. The caller bounds their number and their bytes.
     pub entries: &'a [(Key, Entry)],
-    /// The removals that this node had applied before it looked at the entries: the receiver takes none of a key of which it
-    /// knows a further one.
+    /// The removals that this node had applied before it read the entries: the receiver ignores an
+    /// entry if it knows a later removal of its key.
     pub known: &'a Known,
 }
 
 impl<'a> HandOver<'a> {
-    /// Entries, as they were when these removals had been applied.
+    /// Entries, read after these removals had been applied.
     #[must_use]
     pub fn new(group: &'a str, entries: &'a [(Key, Entry)], known: &'a Known) -> Self {
         Self {
@@ -248,49 +265,54 @@ pub struct Put<'a> {
     pub key: &'a Key,
     /// The value.
     pub entry: &'a Entry,
-    /// The removal that goes with it: what was there before is gone, and loads that began before do not bring it back.
+    /// The removal that belongs to it: the previous value is dropped, and loads that began before
+    /// do not bring it back.
     pub removal: RemovalId,
 }
 
-/// Why a peer brought no answer.
+/// Why a peer returned no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerError {
-    /// The peer could not be reached, or broke off, or did not answer in time. Speaks against the peer's health.
+    /// The peer could not be reached, or disconnected, or timed out. Counts against the peer's
+    /// health.
     #[error("peer {peer}: {reason}")]
     Unavailable {
         /// The peer's name.
         peer: Arc<str>,
-        /// What happened.
+        /// The reason.
         reason: Arc<str>,
     },
-    /// The peer is alive, but its answer is of no use: another protocol, an unknown group, a bad body, a failure that
-    /// it does not explain (golang/groupcache's 500). The value may be had elsewhere.
+    /// The peer is alive, but its answer is unusable: another protocol, an unknown group, a bad
+    /// body, a failure without an explanation (golang/groupcache's 500). The value may be
+    /// available elsewhere.
     #[error("peer {peer}: {reason}")]
     Refused {
         /// The peer's name.
         peer: Arc<str>,
-        /// What it said.
+        /// The reason.
         reason: Arc<str>,
     },
-    /// The peer did what the asker would have done and says how it ended: asking the origin again is of no use.
+    /// The peer did what the requester would have done and reports the outcome: asking the origin
+    /// again does not help.
     #[error("peer {peer}: {verdict}")]
     Verdict {
         /// The peer's name.
         peer: Arc<str>,
-        /// How it ended.
+        /// The outcome.
         verdict: Verdict,
     },
 }
 
 impl PeerError {
-    /// Whether the peer did what the asker would have done, so that there is no use in asking elsewhere.
+    /// Whether the peer did what the requester would have done, so that it does not help to ask
+    /// elsewhere.
     pub fn is_verdict(&self) -> bool {
         matches!(self, Self::Verdict { .. })
     }
 
-    /// The text for those outside of the cluster, to stand behind the name of what the peer is: it has neither the peer's
-    /// address nor anything that it said.
+    /// The text for clients and others outside of the cluster, to follow the description of the
+    /// peer: it has neither the peer's address nor any text of the peer.
     pub(crate) fn public(&self) -> String {
         match self {
             Self::Unavailable { .. } => "cannot be reached".to_owned(),
@@ -299,7 +321,7 @@ impl PeerError {
                 verdict: Verdict::OriginFailed { .. },
                 ..
             } => "failed: its origin failed".to_owned(),
-            // Numbers.
+            // Contains only numbers.
             Self::Verdict { verdict, .. } => format!("failed: {verdict}"),
         }
     }
@@ -314,23 +336,23 @@ impl PeerError {
     }
 }
 
-/// A failure that the owner of a key stands for.
+/// A failure that the owner of a key reports.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Verdict {
     /// The owner's origin failed (or its load panicked).
     #[error("its origin failed: {message}")]
     OriginFailed {
-        /// The owner's account of it. A node of this release gives the text of an
-        /// [`OriginFault`]; one of another kind may tell anything, which leaves this node no more.
+        /// The owner's description of it. A node of this release sends the text of an
+        /// [`OriginFault`]; one of another kind may send any text, which never leaves this node.
         message: String,
     },
-    /// The value is over a limit, the owner's or the asker's.
+    /// The value is over a limit, the owner's or the requester's.
     #[error("the value is over the limit of {limit} bytes")]
     ValueTooLarge {
-        /// The value's length in bytes, where it is known.
+        /// The value's length in bytes, if it is known.
         len: Option<u64>,
-        /// The limit it is over, in bytes.
+        /// The limit in bytes.
         limit: u64,
     },
     /// The key is longer than the owner allows.
@@ -339,13 +361,13 @@ pub enum Verdict {
         /// The owner's limit, in bytes.
         limit: usize,
     },
-    /// The owner had no value by its deadline.
+    /// Timeout: the owner had no value by its deadline.
     #[error("no answer within {after:?}")]
     Deadline {
         /// How long the owner waited.
         after: Duration,
     },
-    /// The peer has nothing of the key in memory, and was asked for no more than that.
+    /// The key is not in the peer's memory, and no load was requested.
     #[error("it keeps nothing of the key")]
     NotKept,
     /// The owner has too many loads under way, or its origin is failing.
@@ -353,15 +375,16 @@ pub enum Verdict {
     Shed {
         /// The owner's limit.
         limit: usize,
-        /// When to try again.
+        /// When to retry.
         retry_after: Duration,
     },
 }
 
 impl Verdict {
-    /// What a node that answers for a peer makes of its own failure; `None` for [`Error::NotFound`], which is an answer.
-    /// Every transport tells failures by this, so that the two ends of a hop agree. It holds no text that the failure's own log
-    /// has: no place, and nothing that an origin or a panic said.
+    /// The verdict of a node that answers a peer, made from its own failure; `None` for
+    /// [`Error::NotFound`], which is an answer. Every transport reports failures this way, so that
+    /// the two ends of a hop agree. It contains no text of the failure's own log: no address, and
+    /// nothing from an origin or a panic.
     pub fn of(failure: &Error) -> Option<Self> {
         Some(match failure {
             Error::NotFound { .. } => return None,

@@ -1,4 +1,4 @@
-//! How often peers ask the owner of a key for it.
+//! How often peers fetch a key from its owner.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -8,18 +8,21 @@ use crate::Clock;
 
 /// Estimates the rate of each key's requests, in requests per minute, in bounded memory.
 ///
-/// A request counts 1 when it comes, and less and less afterwards: 1/e after a minute. The sum for a key is its rate. A key that
-/// is asked for steadily shows 63 % of its rate after one minute and 95 % after three.
+/// A request counts 1 when it arrives, and less and less afterwards: 1/e after a minute. The sum
+/// for a key is its rate. A key with steady requests shows 63 % of its rate after one minute and
+/// 95 % after three.
 ///
-/// Keys compete for places by the rule of Space-Saving (Metwally, Agrawal and El Abbadi, 2005): a key without a place takes the
-/// one whose count is smallest, and goes on from that count, so that a key with a higher rate than that is never without a place
-/// for long. What it took over only decides about places: the rate that is told is what was counted for the key itself. So
-/// no rate is told too high (apart from keys whose hashes collide, about one pair in 2^32), keys that keep their place
-/// are exact, and any other shows little more than the request that has just come.
+/// Keys compete for places by the rule of Space-Saving (Metwally, Agrawal and El Abbadi, 2005): a
+/// key without a place takes the one whose count is smallest, and continues from that count, so
+/// that a key with a higher rate than that is never without a place for long. The inherited count
+/// only decides about places: the reported rate is what was counted for the key itself. Therefore
+/// no rate is too high (except for keys whose hashes collide, about one pair in 2^32), keys that
+/// keep their place are exact, and any other shows little more than the current request.
 ///
-/// The places are in buckets of eight, which a hash of the key selects. A request locks one bucket for a few dozen instructions. A
-/// sketch such as count-min needs no lock, but tells rates that are too high for rare keys: the more requests there are in
-/// all, the higher. That a key is rare is what the asker has to know.
+/// The places are in buckets of eight, which a hash of the key selects. A request locks one bucket
+/// for a few dozen instructions. A sketch such as count-min needs no lock, but reports rates that
+/// are too high for rare keys: the more requests there are in all, the higher. The requester has
+/// to know that a key is rare.
 pub(crate) struct Rates {
     clock: Clock,
     /// A power of two.
@@ -33,11 +36,11 @@ const PLACES: usize = 8;
 
 #[derive(Debug, Default)]
 struct Bucket {
-    /// The moment that the counts are of, in tenths of a second.
+    /// The time of the counts, in tenths of a second.
     as_of: u32,
     /// A part of the hash of each place's key.
     tags: [u32; PLACES],
-    /// The count by which keys compete, with what was taken over.
+    /// The count by which keys compete, including the inherited one.
     ranks: [f32; PLACES],
     /// The key's own count.
     rates: [f32; PLACES],
@@ -49,10 +52,11 @@ impl Rates {
     const FEWEST: u64 = 1 << 10;
     const MOST: u64 = 1 << 17;
 
-    /// For a group of that capacity in bytes: at least 1,024 places (14 KiB) and at most 131,072 (1.8 MB).
+    /// For a group of that capacity in bytes: at least 1,024 places (14 KiB) and at most 131,072
+    /// (1.8 MB).
     pub(crate) fn new(capacity: u64, clock: Clock) -> Self {
         let places = (capacity / Self::BYTES_OF_A_PLACE).clamp(Self::FEWEST, Self::MOST);
-        // The bounds are powers of two, and so fits what lies between them.
+        // The bounds are powers of two, so every value between them fits.
         let count = usize::try_from(places).unwrap_or(usize::MAX / 2) / PLACES;
         Self {
             clock,
@@ -61,7 +65,8 @@ impl Rates {
         }
     }
 
-    /// Counts a request for the key, and returns the key's rate with it: at least 1, at most 2^24, in requests per minute.
+    /// Counts a request for the key, and returns the key's rate with it: at least 1, at most 2^24,
+    /// in requests per minute.
     pub(crate) fn count(&self, key: &[u8]) -> f64 {
         let mut hasher = DefaultHasher::new();
         hasher.write(key);
@@ -79,7 +84,7 @@ impl Rates {
     }
 }
 
-/// The halves of a hash: which bucket, and which of the keys there.
+/// The halves of a hash: the bucket, and the key within it.
 #[expect(clippy::cast_possible_truncation, reason = "either half is one half")]
 fn split(hash: u64) -> (usize, u32) {
     ((hash >> 32) as usize, hash as u32)
@@ -93,8 +98,8 @@ impl Bucket {
     /// Tenths of a second in which a count falls to 1/e.
     const TIME_CONSTANT: f32 = 600.0;
 
-    /// Brings the counts to that moment. In steps of a tenth of a second: over shorter ones, a factor would be lost to
-    /// rounding.
+    /// Decays the counts to that moment. In steps of a tenth of a second: in shorter ones, the
+    /// factor would be lost to rounding.
     #[expect(
         clippy::cast_precision_loss,
         reason = "a part in 2^24 is of no account"

@@ -1,4 +1,4 @@
-//! Removals: how they are named and remembered, and how nodes that missed one learn it.
+//! Removals: their identities, their log, and how nodes that missed one learn of it.
 
 pub(crate) mod log;
 mod notice;

@@ -1,16 +1,17 @@
-//! Who owns a key, as the read path asks it.
+//! The owner of a key, from the read path's point of view.
 
 use std::sync::Arc;
 
 use crate::{Hello, PROTOCOL, Peer, Previous, Word};
 
-/// Says which node a key belongs to. Called on misses only; must neither block nor allocate much.
+/// Finds the node that a key belongs to. Called on misses only; must neither block nor allocate
+/// much.
 pub trait Router: Send + Sync + 'static {
     /// Where to load `key`, with the health of the owner taken into account.
     fn route(&self, key: &[u8]) -> Route;
 
-    /// Whether this node owns `key` by placement alone. Unlike [`route`](Self::route), which may let a request through to try a peer,
-    /// this is a question and nothing else.
+    /// Whether this node owns `key` by placement alone. Unlike [`route`](Self::route), which may
+    /// admit a request as a probe of a peer, this has no side effect.
     fn is_mine(&self, key: &[u8]) -> bool {
         matches!(self.route(key), Route::Mine)
     }
@@ -24,8 +25,8 @@ pub trait Router: Send + Sync + 'static {
     /// A handle for every member but this node.
     fn peers(&self) -> Vec<Arc<dyn Peer>>;
 
-    /// A handle for each node that a removal has to reach: the peers, and those that follow this node without being members
-    /// of its ring.
+    /// A handle for each node that has to be notified of removals: the peers, and the followers
+    /// that are not members of this node's ring.
     fn listeners(&self) -> Vec<Arc<dyn Peer>> {
         self.peers()
     }
@@ -36,27 +37,28 @@ pub trait Router: Send + Sync + 'static {
         me.map_or_else(|| "".into(), |me| me.name)
     }
 
-    /// The base URL by which this node makes itself known to those that it follows; empty where it has none.
+    /// The base URL that this node announces to the nodes that it follows; empty if it has none.
     fn address(&self) -> Arc<str> {
         self.me()
     }
 
-    /// A node that is reached at that base URL has asked for removals: it wants to be told of them.
+    /// A node at that base URL has asked for removals: it has to be notified of them.
     fn followed_by(&self, address: &str) {
         let _ = address;
     }
 
-    /// The base URLs of those that follow this node without being members of its ring, as far as it was they who said so.
+    /// The base URLs of the followers that are not members of this node's ring, as far as they
+    /// have announced themselves.
     fn followers(&self) -> Vec<Arc<str>> {
         Vec::new()
     }
 
-    /// Another node says that it is followed by the node at that base URL.
+    /// Another node reports that the node at that base URL follows it.
     fn heard_of(&self, address: &str) {
         let _ = address;
     }
 
-    /// What this node says of itself.
+    /// This node's description of itself.
     fn hello(&self) -> Hello {
         let members = self.members();
         Hello {
@@ -70,41 +72,43 @@ pub trait Router: Send + Sync + 'static {
         }
     }
 
-    /// Another node has said that of itself.
+    /// Another node has sent its description.
     fn greeted(&self, by: &Hello) {
         let _ = by;
     }
 
-    /// Other nodes that have seen things otherwise than this one for a while: each key may have two owners then.
+    /// Other nodes that have disagreed with this one about the ring for a while: each key may have
+    /// two owners then.
     fn disagreements(&self) -> Vec<Disagreement> {
         Vec::new()
     }
 
-    /// Where to ask for a key whose owner is slow: the node that would stand in for it.
+    /// The node to ask for a key whose owner is slow: the one that would stand in for it.
     fn stand_in(&self, key: &[u8]) -> Route {
         let _ = key;
         Route::Standby
     }
 
-    /// Whether it falls to this node to do what one node of the cluster does for all: the owner of that name, or while it is
-    /// down the same other one on every node that knows. Two nodes may think so for a moment, as with every question of health.
+    /// Whether this node leads a task that one node of the cluster does for all: the owner of that
+    /// name, or while it is down the same other node on every node that knows. Two nodes may both
+    /// lead for a moment, as with every decision by health.
     fn leads(&self, what: &[u8]) -> bool {
         self.is_mine(what)
     }
 
-    /// The node that kept `key` before the ring changed lately, if it is another one than this and can be asked. It is asked
-    /// before the origin.
+    /// The node that kept `key` before a recent change of the ring, if it is another one than this
+    /// and can be reached. It is asked before the origin.
     fn previous_owner(&self, key: &[u8]) -> Option<Previous> {
         let _ = key;
         None
     }
 
-    /// A node says that it leaves, or that it is here to stay.
+    /// A node announces that it leaves, or that it stays.
     fn leaves(&self, word: &Word) {
         let _ = word;
     }
 
-    /// A short text that is equal on two nodes exactly if they place every key alike.
+    /// A short text that is equal on two nodes exactly if they place every key identically.
     fn digest(&self) -> String;
 }
 
@@ -115,37 +119,38 @@ pub enum Route {
     Mine,
     /// Ask this peer: the owner, or the node that stands in while the owner is down.
     Theirs(Arc<dyn Peer>),
-    /// The owner is down, and this node stands in: load, but not into the main cache.
+    /// The owner is down, and this node stands in: load, but do not keep it in the main cache.
     Standby,
 }
 
 /// A member of the ring.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// Its name, of which the ring is made.
+    /// Its name, from which the ring is computed.
     pub name: Arc<str>,
-    /// The base URL by which this node reaches it, or by which it wants to be reached itself. Empty where there is none.
+    /// The base URL at which this node reaches it, or for this node itself, at which it wants to
+    /// be reached. Empty if there is none.
     pub address: Arc<str>,
     /// Whether it is this node.
     pub is_self: bool,
-    /// Whether it is thought to be up.
+    /// Whether it is assumed to be up.
     pub up: bool,
-    /// What this node asked of it, and how that ended. All zero for this node.
+    /// The requests of this node to it, by result. All zero for this node.
     pub requests: PeerRequests,
 }
 
-/// In what another node differs from this one.
+/// A disagreement of another node with this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Disagreement {
-    /// The other node's name, or its address while that is unknown.
+    /// The other node's name, or its address while the name is unknown.
     pub node: Arc<str>,
     /// How the two differ, in one line.
     pub how: String,
 }
 
 impl Disagreement {
-    /// One with that node, in that way.
+    /// A disagreement with that node.
     pub fn new(node: impl Into<Arc<str>>, how: impl Into<String>) -> Self {
         Self {
             node: node.into(),
@@ -154,25 +159,25 @@ impl Disagreement {
     }
 }
 
-/// Requests sent to a peer, by their end.
+/// Requests sent to a peer, by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PeerRequests {
-    /// Values that came.
+    /// Values received.
     pub ok: u64,
     /// Answers that there is no such key.
     pub not_found: u64,
-    /// Requests that brought neither.
+    /// Requests with any other result.
     pub error: u64,
 }
 
-/// The router of a group that shares with nobody: every key is its own.
+/// The router of a group that is in no cluster: it owns every key.
 #[derive(Debug, Clone)]
 pub struct LocalOnly {
     name: Arc<str>,
 }
 
 impl LocalOnly {
-    /// A ring of one, whose only member is called `name`.
+    /// A ring with one member, called `name`.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self { name: name.into() }
     }

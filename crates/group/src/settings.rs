@@ -1,50 +1,50 @@
-//! What of a group can be set, and changed while it serves.
+//! The settings of a group, which can change while it serves.
 
 use std::time::Duration;
 
 use crate::{BuildError, FreshnessPolicy};
 
-/// The bounds that a group keeps.
+/// The bounds of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// The longest key, in bytes. Default 1 KiB.
     pub max_key: usize,
     /// The largest value, in bytes. Default 8 MiB.
     pub max_value: u64,
-    /// How long a load may take once it asks the origin. A caller waits for so long and for
-    /// `max_wait`. Default 5 s.
+    /// The timeout of a load once it asks the origin. A caller waits that long plus `max_wait`.
+    /// Default 5 s.
     pub load_timeout: Duration,
-    /// The most loads that ask the origin at one time; others wait their turn, for `max_wait`.
-    /// Loads that took too long count until the origin has answered, or is believed to have given
-    /// up, too (`origin_grace`). Default 256.
+    /// The most loads that ask the origin concurrently; others wait for at most `max_wait`. Loads
+    /// that timed out count until the origin has answered, or is assumed to have given up, too
+    /// (`origin_grace`). Default 256.
     pub max_origin_loads: usize,
-    /// Whether to find out by itself how many loads at a time the origin bears, up to
+    /// Whether to find out automatically how many concurrent loads the origin can serve, up to
     /// `max_origin_loads`. Default false.
     pub adapt_origin_loads: bool,
     /// How long a load may wait before it asks the origin; then it is shed. Under overload it is
-    /// shed sooner. Default, with `None`: a fifth of `load_timeout`.
+    /// shed sooner. `None`, the default: a fifth of `load_timeout`.
     pub max_wait: Option<Duration>,
-    /// For how long after `load_timeout` an origin that has not answered is taken to be at work on
-    /// the load. Default, with `None`: one and a half times `load_timeout`, but between one second
-    /// and five.
+    /// How long after `load_timeout` an origin that has not answered is assumed to be still
+    /// working on the load. `None`, the default: one and a half times `load_timeout`, but between
+    /// one second and five.
     pub origin_grace: Option<Duration>,
-    /// Whether an origin that fails again and again is left alone for a moment, half a second to
-    /// four. Default true.
+    /// Whether a circuit breaker stops requests to a failing origin for a short time, half a
+    /// second to four. Default true.
     pub circuit_breaker: bool,
-    /// The most loads under way, from the origin and from peers; a get beyond them is shed.
-    /// Default 65,536.
+    /// The most running loads, from the origin and from peers; a get beyond them is shed. Default
+    /// 65,536.
     pub max_loads: usize,
-    /// What a caller that is shed is told to wait. Default 1 s.
+    /// The retry delay that a shed caller gets. Default 1 s.
     pub retry_after: Duration,
     /// How long a value may be served that this node loaded in place of an owner that could not be
-    /// asked. Such values are kept with the hot copies. Zero keeps none. Default 1 minute, as
-    /// copies live.
+    /// reached. Such values are kept with the hot copies. Zero keeps none. Default 1 minute, the
+    /// lifetime of copies.
     pub stand_in_ttl: Duration,
     /// How long a load waits for the node that kept the key before the ring changed, before it
     /// asks the origin. Default 250 ms.
     pub hand_over_timeout: Duration,
-    /// How long a removal, or a value given to the owner of a key, waits for each of the other
-    /// nodes, all at once. Default 1 s.
+    /// How long a removal, or a put to the owner of a key, waits for the other nodes, which are
+    /// asked concurrently. Default 1 s.
     pub removal_timeout: Duration,
 }
 
@@ -68,7 +68,7 @@ impl Default for Limits {
     }
 }
 
-/// Longer spans are taken for this one: sums of times stay within what a clock can tell.
+/// Longer spans are reduced to this one: sums of times stay within the range of the clock.
 pub(crate) const AGES: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 impl Limits {
@@ -89,13 +89,13 @@ impl Limits {
         self.max_wait.unwrap_or(self.load_timeout / 5)
     }
 
-    /// How long a caller waits for an answer.
+    /// The longest wait of a caller for an answer.
     #[must_use]
     pub fn longest_wait(&self) -> Duration {
         self.load_timeout.saturating_add(self.wait_for_origin())
     }
 
-    /// For how long after `load_timeout` a load counts as under way at the origin.
+    /// How long after `load_timeout` a load counts as running at the origin.
     pub(crate) fn grace(&self) -> Duration {
         let grace = self.load_timeout.saturating_mul(3) / 2;
         let bounded = grace.clamp(Duration::from_secs(1), Duration::from_secs(5));
@@ -103,16 +103,16 @@ impl Limits {
     }
 }
 
-/// Everything of a group that can change while it serves: what
-/// [`Group::settings`](crate::Group::settings) tells and
-/// [`Group::reconfigure`](crate::Group::reconfigure) takes.
+/// All settings of a group that can change while it serves:
+/// [`Group::settings`](crate::Group::settings) returns them and
+/// [`Group::reconfigure`](crate::Group::reconfigure) changes them.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Settings {
     /// The bytes that the caches may hold: see
     /// [`GroupBuilder::capacity`](crate::GroupBuilder::capacity).
     pub capacity: u64,
-    /// The bounds that it keeps.
+    /// The bounds of the group.
     pub limits: Limits,
     /// How long it serves what it loads.
     pub freshness: FreshnessPolicy,
@@ -136,7 +136,7 @@ impl Settings {
         }
     }
 
-    /// Whether a group can have them.
+    /// Whether a group can have these settings.
     pub(crate) fn check(&self, group: &str) -> Result<(), BuildError> {
         let bounds = [
             ("capacity", self.capacity == 0),
@@ -166,14 +166,14 @@ impl Settings {
     }
 }
 
-/// Why the settings of a group cannot change. Nothing has changed then.
+/// Why the settings of a group cannot change. They are unchanged then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReconfigureError {
     /// No group could have these settings.
     #[error(transparent)]
     Invalid(#[from] BuildError),
-    /// It is as it was made.
+    /// A store's capacity is fixed.
     #[error(
         "group {group}: {field} cannot change while it serves: its {store} store is of a fixed size"
     )]
@@ -182,7 +182,7 @@ pub enum ReconfigureError {
         group: String,
         /// The field of [`Settings`].
         field: &'static str,
-        /// Which of its stores it is.
+        /// The store.
         store: &'static str,
     },
 }

@@ -3,17 +3,19 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// The part of the capacity that the hot copies may have while the rest is asked for.
+/// The part of the capacity that the hot copies may have while the rest is in use.
 ///
-/// It begins with a ninth, golang/groupcache's rule: an eighth of what main has. From there it follows what each of the two would
-/// gain by more room. A store tells how often it is given a value that it had evicted not long ago
-/// ([`Store::recalls`](crate::Store::recalls)): with a little more room that value would have been there. Per byte that each has,
-/// the two are compared, as ARC (Megiddo and Modha, FAST 2003) compares recency and frequency by its ghosts. A value that main
-/// lacks costs a load from the origin, and a copy that is lacking a hop, so the former counts for more.
+/// It begins with a ninth, golang/groupcache's rule: an eighth of what main has. From there it
+/// follows what each of the two would gain from more room. A store counts how often it stores a
+/// value that it had evicted recently ([`Store::recalls`](crate::Store::recalls)): with a little
+/// more room that value would still have been there. The two are compared by recalls per byte, as
+/// ARC (Megiddo and Modha, FAST 2003) compares recency and frequency by its ghosts. A value
+/// missing in main costs a load from the origin, and a missing copy costs a hop, so the former
+/// counts for more.
 pub(crate) struct Share {
     /// In 1,024ths of the capacity.
     hot: AtomicU64,
-    /// The recalls of both stores up to the last look.
+    /// The recalls of both stores at the last check.
     seen: [AtomicU64; 2],
 }
 
@@ -22,11 +24,11 @@ impl Share {
     const FIRST: u64 = Self::WHOLE / 9;
     const LEAST: u64 = Self::WHOLE / 64;
     const MOST: u64 = Self::WHOLE / 2;
-    /// How much it changes at a look, in 1,024ths.
+    /// How much it changes at a check, in 1,024ths.
     const STEP: u64 = 4;
-    /// How many recalls are compared at a look.
+    /// How many recalls are compared at a check.
     const SAMPLE: u64 = 256;
-    /// How many hops a load from the origin is worth.
+    /// The cost of a load from the origin, in hops.
     const LOAD_IN_HOPS: u64 = 4;
 
     pub(crate) fn new() -> Self {
@@ -36,13 +38,14 @@ impl Share {
         }
     }
 
-    /// The part of so much that the copies may have, in bytes.
+    /// The part of `capacity` that the copies may have, in bytes.
     pub(crate) fn of(&self, capacity: u64) -> u64 {
         capacity / Self::WHOLE * self.hot.load(Relaxed)
             + capacity % Self::WHOLE * self.hot.load(Relaxed) / Self::WHOLE
     }
 
-    /// Looks at the recalls of main and of the copies, and at what each holds in bytes. Of two at once, one may look at nothing.
+    /// Compares the recalls of main and of the copies, and the bytes that each holds. Of two
+    /// concurrent calls, one may do nothing.
     pub(crate) fn adapt(&self, recalls: [u64; 2], bytes: [u64; 2]) {
         let seen = [self.seen[0].load(Relaxed), self.seen[1].load(Relaxed)];
         let news = [0, 1].map(|n| recalls[n].saturating_sub(seen[n]));
@@ -57,7 +60,7 @@ impl Share {
         let main = gain(news[0] * Self::LOAD_IN_HOPS, bytes[1]);
         let hot = gain(news[1], bytes[0]);
         let old = self.hot.load(Relaxed);
-        // A quarter apart at least: what is nearly right stays.
+        // The difference must be at least a quarter: a nearly right share stays.
         let new = if hot * 4 > main * 5 {
             (old + Self::STEP).min(Self::MOST)
         } else if main * 4 > hot * 5 {

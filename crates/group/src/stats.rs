@@ -1,4 +1,4 @@
-//! Counters of a group, and the snapshot that others read.
+//! The counters of a group, and their public snapshot.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -6,23 +6,30 @@ use std::time::Duration;
 use crate::warm::WarmCounters;
 use crate::{StoreStats, WarmStats};
 
-/// A snapshot of a group's counters since it was made. Each counter is exact; the set is not one instant's.
+/// A snapshot of a group's counters since it was made. Each counter is exact; the set as a whole
+/// is not of one instant.
 ///
-/// golang/groupcache's names for them: `Gets` is `gets`, `CacheHits` is `main.hits + hot.hits`, `Loads` is `misses`,
-/// `LoadsDeduped` is `misses - collapsed`, `PeerLoads` is `peer.ok`, `PeerErrors` is `peer.error`, `LocalLoads` is
-/// `origin.ok`, `LocalLoadErrs` is `origin.not_found + origin.error`, `ServerRequests` is `server_requests`.
+/// golang/groupcache's names for them: `Gets` is `gets`, `CacheHits` is `main.hits + hot.hits`,
+/// `Loads` is `misses`, `LoadsDeduped` is `misses - collapsed`, `PeerLoads` is `peer.ok`,
+/// `PeerErrors` is `peer.error`, `LocalLoads` is `origin.ok`, `LocalLoadErrs` is
+/// `origin.not_found + origin.error`, `ServerRequests` is `server_requests`.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Stats {
     /// Gets of any kind, from callers here and from peers.
     pub gets: u64,
+    /// Gets of callers here: of a program that embeds the group, and of the node's clients.
+    pub clients: GetStats,
+    /// Gets through [`Group::serve`](crate::Group::serve): from other nodes, and from programs
+    /// that use the peers' port.
+    pub peers: GetStats,
     /// Gets that found nothing in memory.
     pub misses: u64,
     /// Misses that waited on a load that another caller had started.
     pub collapsed: u64,
-    /// Gets that came from peers.
+    /// Gets from peers.
     pub server_requests: u64,
-    /// Gets refused because too many loads were under way.
+    /// Gets refused because too many loads were running.
     pub shed: u64,
     /// Gets served a value past its ttl while it was loaded again.
     pub stale_revalidating: u64,
@@ -30,27 +37,32 @@ pub struct Stats {
     pub stale_failed_over: u64,
     /// Loads begun in the background for a value that could still be served.
     pub refreshes: u64,
-    /// Loads that the origin answered by word that the value known here is still right.
+    /// Loads for which the origin confirmed that the known value is still valid.
     pub not_modified: u64,
-    /// Removals applied here: issued here, told by another node, or learnt when catching up.
+    /// Removals applied here: issued here, received from another node, or learnt by following.
     pub removals: u64,
-    /// Values that came from the node that kept their keys before the ring changed, instead of from the origin.
+    /// Removals of the whole group among them.
+    pub group_removals: u64,
+    /// The removals that were issued here, and how many nodes they reached.
+    pub issued: RemovalStats,
+    /// Values loaded from the node that kept their keys before the ring changed, instead of from
+    /// the origin.
     pub taken_over: u64,
-    /// Requests to a second node, as the first was late.
+    /// Requests to a second node, because the first was late (hedging).
     pub hedges: u64,
-    /// Times that everything was dropped, as this node could not know what it had missed.
+    /// Times that everything was dropped, because this node may have missed removals.
     pub unvouched_drops: u64,
-    /// Loads under way now, from the origin and from peers.
+    /// Loads running now, from the origin and from peers.
     pub loads_in_flight: usize,
     /// Loads from the origin.
     pub origin: LoadStats,
-    /// Who asks the origin, and who waits to, now.
+    /// The loads that ask the origin, or wait to, now.
     pub origin_queue: OriginQueue,
     /// Fetches from peers.
     pub peer: LoadStats,
-    /// The cache of what this node owns.
+    /// The cache of the keys that this node owns.
     pub main: CacheStats,
-    /// The copies of what other nodes own.
+    /// The copies of other nodes' keys.
     pub hot: CacheStats,
     /// The keys known to be absent.
     pub absent: CacheStats,
@@ -58,49 +70,99 @@ pub struct Stats {
     pub limit_bytes: u64,
     /// Requests to the origin that asked for more than one key.
     pub origin_batches: u64,
-    /// The keys that they asked for.
+    /// The keys in these requests.
     pub origin_batched: u64,
-    /// Keys that were to be loaded before anybody asked for them: [`Group::warm`](crate::Group::warm).
+    /// Loads that the origin refused because of their key
+    /// ([`OriginFault::Key`](crate::OriginFault)): clients requested keys that it cannot hold.
+    /// They are among its errors.
+    pub origin_key_faults: u64,
+    /// Keys that were loaded before they were requested: [`Group::warm`](crate::Group::warm).
     pub warm: WarmStats,
-    /// What follows the group's source, if anything does.
+    /// The state of a follower of the group's source, if there is one.
     pub follow: Option<FollowStats>,
 }
 
-/// How something that follows the changes of a group's source is doing: [`Group::set_follow_stats`](crate::Group::set_follow_stats).
+/// Gets from one kind of caller, and how many of them were hits.
+///
+/// A hit is a get that memory answered without a wait: with a fresh value, with a known absence,
+/// or with a stale value that is loaded again in the background. A stale value served because a
+/// load failed is not a hit.
+///
+/// The hits of all callers are `gets - misses`. Those of clients are the totals minus those of
+/// peers, as nothing is counted for them alone on the path of a hit. A snapshot may therefore lag
+/// by the running requests of peers. It never goes back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GetStats {
+    /// Gets that ended, however they ended, or wait for a load.
+    pub gets: u64,
+    /// The number of these that were hits.
+    pub hits: u64,
+}
+
+impl GetStats {
+    /// The share of hits, from 0 to 1; `None` before the first get.
+    #[must_use]
+    pub fn ratio(&self) -> Option<f64> {
+        (self.gets > 0).then(|| self.hits as f64 / self.gets as f64)
+    }
+}
+
+/// The removals that one node has issued. A removal that is still running is counted only in the
+/// first three numbers.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct RemovalStats {
+    /// Removals of named keys.
+    pub keys: u64,
+    /// Removals of the whole group.
+    pub group: u64,
+    /// Values put, each of which removes the older value of its key.
+    pub puts: u64,
+    /// Removals that did not reach every other node.
+    pub incomplete: u64,
+    /// The nodes that were not notified, counted once for each removal that missed them.
+    pub missed: u64,
+    /// How long the others took until every node had dropped its copies.
+    pub seconds: Histogram,
+}
+
+/// The state of a follower of the changes of a group's source:
+/// [`Group::set_follow_stats`](crate::Group::set_follow_stats).
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct FollowStats {
-    /// What it does now.
+    /// Its current state.
     pub state: FollowState,
-    /// For how long the oldest change that it knows to exist has not been applied everywhere; zero if there is none, `None`
-    /// where it cannot tell.
+    /// For how long the oldest known change has not been applied everywhere; zero if there is
+    /// none, `None` if that is unknown.
     pub lag: Option<Duration>,
-    /// How many bytes of its log the source still has to keep for it, where it has such a log.
+    /// How many bytes of its log the source has to keep for the follower, if it has such a log.
     pub behind_bytes: Option<u64>,
-    /// Changes that it was told of.
+    /// Changes that it received.
     pub changes: u64,
     /// Keys that it removed.
     pub keys_removed: u64,
     /// Values that it put in place of removed ones.
     pub values_put: u64,
-    /// Times that it removed the whole group, as it could not know what had changed, or as all of it had.
+    /// Removals of the whole group, because the changes were unknown, or affected all of it.
     pub group_removals: u64,
     /// Times that it lost the source, or could not reach it.
     pub failures: u64,
 }
 
-/// What a follower of a group's source does.
+/// The state of a follower of a group's source.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FollowState {
     /// Another node of the cluster follows; this one takes over when that one is down.
     #[default]
     Standby,
-    /// It makes a connection to the source.
+    /// It is connecting to the source.
     Connecting,
-    /// It is told of changes as they happen.
+    /// It receives changes as they happen.
     Following,
-    /// It cannot reach the source, and tries again.
+    /// It cannot reach the source, and retries.
     Failing,
 }
 
@@ -116,21 +178,22 @@ impl FollowState {
     }
 }
 
-/// Who asks the origin, and who waits to.
+/// The loads that ask the origin, or wait to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OriginQueue {
-    /// The most loads that may ask it at one time, as of now.
+    /// The current limit of concurrent loads at the origin.
     pub limit: usize,
-    /// Loads that ask it, with those given up.
+    /// Loads that ask the origin, including those that timed out.
     pub running: usize,
-    /// Those of them that took too long for whoever waited, and of which the origin may still be at work.
+    /// The loads among them that timed out, and on which the origin may still be working.
     pub given_up: usize,
     /// Loads that wait to ask it.
     pub waiting: usize,
-    /// Whether it failed so often that it is asked nothing, or little to find out whether it has recovered.
+    /// Whether the circuit breaker stops requests to the origin because it failed too often, or
+    /// admits only a few to probe whether it has recovered.
     pub breaker_open: bool,
-    /// How often that has begun.
+    /// How often the breaker has opened.
     pub breaker_opened: u64,
 }
 
@@ -150,11 +213,11 @@ pub struct CacheStats {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct LoadStats {
-    /// Loads that brought a value.
+    /// Loads that returned a value.
     pub ok: u64,
-    /// Loads that were told that there is no such key.
+    /// Loads that found no such key.
     pub not_found: u64,
-    /// Loads that brought neither.
+    /// Loads that failed.
     pub error: u64,
     /// How long they took.
     pub seconds: Histogram,
@@ -189,25 +252,32 @@ pub(crate) enum LoadEnd {
     Error,
 }
 
-/// The counters that a group writes. All of them are on the miss path: what a hit counts is counted by the store, in the
-/// shard that it has locked anyway.
+/// The counters that a group writes. All of them are on the miss path: the store counts hits, in
+/// the shard that it has locked anyway.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) misses: AtomicU64,
     pub(crate) collapsed: AtomicU64,
     pub(crate) server_requests: AtomicU64,
+    /// The number of these that were hits.
+    pub(crate) server_hits: AtomicU64,
+    /// The highest gets and hits of clients that a snapshot has reported.
+    pub(crate) told_clients: Told,
     pub(crate) shed: AtomicU64,
     pub(crate) stale_revalidating: AtomicU64,
     pub(crate) stale_failed_over: AtomicU64,
     pub(crate) refreshes: AtomicU64,
     pub(crate) not_modified: AtomicU64,
     pub(crate) removals: AtomicU64,
+    pub(crate) group_removals: AtomicU64,
+    pub(crate) issued: RemovalCounters,
     pub(crate) unvouched_drops: AtomicU64,
     pub(crate) taken_over: AtomicU64,
     pub(crate) hedges: AtomicU64,
     pub(crate) in_flight: AtomicUsize,
     pub(crate) origin_batches: AtomicU64,
     pub(crate) origin_batched: AtomicU64,
+    pub(crate) origin_key_faults: AtomicU64,
     pub(crate) warm: WarmCounters,
     pub(crate) origin: LoadCounters,
     pub(crate) peer: LoadCounters,
@@ -218,8 +288,101 @@ pub(crate) struct LoadCounters {
     ok: AtomicU64,
     not_found: AtomicU64,
     error: AtomicU64,
+    seconds: Durations,
+}
+
+/// A histogram that is being written.
+#[derive(Debug, Default)]
+pub(crate) struct Durations {
     buckets: [AtomicU64; HISTOGRAM_BOUNDS.len() + 1],
     sum_nanos: AtomicU64,
+}
+
+/// The last reported gets of clients. They are a difference of counters that change while they are
+/// read, and must not go back: a scraper would take that for a restart.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    gets: AtomicU64,
+    hits: AtomicU64,
+}
+
+impl Told {
+    /// The totals minus the gets of peers. The totals must have been read first: the difference is
+    /// then too small, if it is wrong, and the next snapshot corrects it.
+    pub(crate) fn clients(&self, total: GetStats, peers: GetStats) -> GetStats {
+        let rising = |told: &AtomicU64, now: u64| told.fetch_max(now, Relaxed).max(now);
+        GetStats {
+            gets: rising(&self.gets, total.gets.saturating_sub(peers.gets)),
+            hits: rising(&self.hits, total.hits.saturating_sub(peers.hits)),
+        }
+    }
+}
+
+/// The kind of a removal's request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RemovalKind {
+    Keys,
+    Group,
+    Put,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct RemovalCounters {
+    keys: AtomicU64,
+    group: AtomicU64,
+    puts: AtomicU64,
+    incomplete: AtomicU64,
+    missed: AtomicU64,
+    seconds: Durations,
+}
+
+impl RemovalCounters {
+    pub(crate) fn issued(&self, kind: RemovalKind) {
+        match kind {
+            RemovalKind::Keys => &self.keys,
+            RemovalKind::Group => &self.group,
+            RemovalKind::Put => &self.puts,
+        }
+        .fetch_add(1, Relaxed);
+    }
+
+    /// A removal has ended: every reachable node has been notified.
+    pub(crate) fn ended(&self, missed: usize, took: Duration) {
+        if missed == 0 {
+            self.seconds.observe(took);
+        } else {
+            self.incomplete.fetch_add(1, Relaxed);
+            self.missed.fetch_add(missed as u64, Relaxed);
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> RemovalStats {
+        RemovalStats {
+            keys: self.keys.load(Relaxed),
+            group: self.group.load(Relaxed),
+            puts: self.puts.load(Relaxed),
+            incomplete: self.incomplete.load(Relaxed),
+            missed: self.missed.load(Relaxed),
+            seconds: self.seconds.snapshot(),
+        }
+    }
+}
+
+impl Durations {
+    pub(crate) fn observe(&self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let bucket = HISTOGRAM_BOUNDS.partition_point(|bound| *bound < seconds);
+        self.buckets[bucket].fetch_add(1, Relaxed);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.sum_nanos.fetch_add(nanos, Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self) -> Histogram {
+        Histogram {
+            buckets: std::array::from_fn(|i| self.buckets[i].load(Relaxed)),
+            sum: Duration::from_nanos(self.sum_nanos.load(Relaxed)).as_secs_f64(),
+        }
+    }
 }
 
 impl LoadCounters {
@@ -230,11 +393,7 @@ impl LoadCounters {
             LoadEnd::Error => &self.error,
         }
         .fetch_add(1, Relaxed);
-        let seconds = took.as_secs_f64();
-        let bucket = HISTOGRAM_BOUNDS.partition_point(|bound| *bound < seconds);
-        self.buckets[bucket].fetch_add(1, Relaxed);
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.sum_nanos.fetch_add(nanos, Relaxed);
+        self.seconds.observe(took);
     }
 
     pub(crate) fn snapshot(&self) -> LoadStats {
@@ -242,10 +401,7 @@ impl LoadCounters {
             ok: self.ok.load(Relaxed),
             not_found: self.not_found.load(Relaxed),
             error: self.error.load(Relaxed),
-            seconds: Histogram {
-                buckets: std::array::from_fn(|i| self.buckets[i].load(Relaxed)),
-                sum: Duration::from_nanos(self.sum_nanos.load(Relaxed)).as_secs_f64(),
-            },
+            seconds: self.seconds.snapshot(),
         }
     }
 }
@@ -253,6 +409,32 @@ impl LoadCounters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_told_of_clients_never_goes_back() {
+        let told = Told::default();
+        let stats = |gets, hits| GetStats { gets, hits };
+        assert_eq!(told.clients(stats(10, 8), stats(4, 3)), stats(6, 5));
+        // Two requests of peers have been counted of which the totals do not know yet.
+        assert_eq!(told.clients(stats(10, 8), stats(6, 3)), stats(6, 5));
+        assert_eq!(told.clients(stats(13, 9), stats(6, 3)), stats(7, 6));
+        assert_eq!(stats(4, 3).ratio(), Some(0.75));
+        assert_eq!(stats(0, 0).ratio(), None);
+    }
+
+    #[test]
+    fn a_removal_that_missed_a_node_has_no_duration() {
+        let counters = RemovalCounters::default();
+        counters.issued(RemovalKind::Keys);
+        counters.issued(RemovalKind::Group);
+        counters.ended(2, Duration::from_secs(2));
+        counters.ended(0, Duration::from_millis(3));
+        let stats = counters.snapshot();
+        assert_eq!((stats.keys, stats.group, stats.puts), (1, 1, 0));
+        assert_eq!((stats.incomplete, stats.missed), (1, 2));
+        assert_eq!(stats.seconds.count(), 1);
+        assert!((stats.seconds.sum - 0.003).abs() < 1e-9);
+    }
 
     #[test]
     fn an_observation_falls_into_the_bucket_whose_bound_it_reaches() {

@@ -1,4 +1,4 @@
-//! What holds the values: the seam for another store, and the two that come with the crate.
+//! The stores of values: the trait for another store, and the two that are part of the crate.
 
 use std::time::Duration;
 
@@ -15,29 +15,32 @@ mod tests;
 pub use self::lru::LruStore;
 pub use self::paged::PagedStore;
 
-/// A byte-budgeted cache. A group has two, main and hot, and keeps their sum within its capacity with
-/// [`evict_one`](Self::evict_one).
+/// A byte-budgeted cache. A group has two, main and hot, and keeps their sum within its capacity
+/// with [`evict_one`](Self::evict_one).
 ///
-/// All methods are synchronous and called on the hit path: no I/O, no wait that is longer than a short lock.
+/// All methods are synchronous and called on the hit path: no I/O, and no wait that is longer than
+/// a short lock.
 pub trait Store: Send + Sync + 'static {
-    /// What there is of `key` if it may be served without a load: fresh, or stale within its window of revalidation.
-    /// Counted as a hit or a miss.
+    /// The entry of `key` if it may be served without a load: fresh, or stale within its window of
+    /// revalidation. Counted as a hit or a miss.
     fn get(&self, key: &[u8]) -> Option<Cached>;
 
-    /// What there is of `key`, also where it is only of use if a load fails; neither counted nor taken as a use.
+    /// The entry of `key`, even if it may only be served after a failed load; neither counted nor
+    /// a use.
     fn peek(&self, key: &[u8]) -> Option<Cached>;
 
-    /// Keeps a value, evicting others if it must. One that is [of no use](Freshness::is_over) is not kept. So long before the
-    /// end of its ttl a hit is told that it is [due](Cached::due).
+    /// Keeps a value, evicting others if it must. One that is [over](Freshness::is_over) is not
+    /// kept. `refresh_ahead` before the end of its ttl, hits start to report it as
+    /// [due](Cached::due).
     fn insert(&self, key: &[u8], cached: Cached, refresh_ahead: Duration) -> Inserted;
 
-    /// Drops a key; says whether it was there.
+    /// Drops a key; returns whether it was there.
     fn remove(&self, key: &[u8]) -> bool;
 
     /// Drops all keys.
     fn clear(&self);
 
-    /// Evicts the entry that is worth least, or a few that lie together. False if there is none.
+    /// Evicts the least valuable entry, or a few that are stored together. False if there is none.
     fn evict_one(&self) -> bool;
 
     /// The bytes held: keys, values and the bookkeeping of both.
@@ -51,27 +54,28 @@ pub trait Store: Send + Sync + 'static {
         self.len() == 0
     }
 
-    /// How often it was given a value that it had evicted not long before, since it was made: with a little more room it would
-    /// have had that still. By this the stores of a group share its capacity. Zero, the default, where it does not know: then a
-    /// store counts as one that gains nothing by more room.
+    /// How often it stored a value that it had evicted recently, since it was made: with a little
+    /// more room it would still have had that value. The stores of a group share its capacity by
+    /// this number. Zero, the default, if it is unknown: the store then counts as one that gains
+    /// nothing from more room.
     fn recalls(&self) -> u64 {
         0
     }
 
-    /// The next fresh entries, to be handed to other nodes, and the cursor to go on with; no
-    /// cursor means that the scan has ended. A scan begins with [`Cursor::default`]. It is neither
-    /// counted nor taken as a use.
+    /// The next fresh entries, to be handed over to other nodes, and the cursor to continue with;
+    /// no cursor means that the scan has ended. A scan begins with [`Cursor::default`]. It is
+    /// neither counted nor a use.
     ///
     /// A batch has up to `most_entries` (zero is taken as one), whose keys, values and metadata
     /// have up to `most_bytes` together, or a single entry that has more. It may have fewer
     /// entries, or none, although there is more to come.
     ///
-    /// A store gives first what it would evict last, as far as it can tell. An entry that stays
-    /// put during the whole scan is seen exactly once; one that is stored, moved or removed
-    /// meanwhile may be missed or seen twice. A call takes about a millisecond at most and holds
-    /// no lock for longer than other calls do. A scan ends however much is stored meanwhile.
+    /// A store returns first the entries that it would evict last, as far as it knows. An entry
+    /// that is not moved during the whole scan is seen exactly once; one that is stored, moved or
+    /// removed meanwhile may be missed or seen twice. A call takes about a millisecond at most and
+    /// holds no lock for longer than other calls do. A scan ends however much is stored meanwhile.
     ///
-    /// The default brings nothing: the new owners of a key then load it again.
+    /// The default returns nothing: the new owners of a key then load it again.
     fn scan(
         &self,
         from: Cursor,
@@ -82,22 +86,22 @@ pub trait Store: Send + Sync + 'static {
         (Vec::new(), None)
     }
 
-    /// Changes the bytes that it may hold. False, the default, if it cannot; one that can says so
-    /// each time, also for what it has already.
+    /// Changes the bytes that it may hold. False, the default, if it cannot; a store that
+    /// can returns true each time, even if the capacity is unchanged.
     ///
-    /// A lower capacity is reached when this returns, and what is worth least is evicted for it.
-    /// Not called on the hit path: it may take seconds, but no other call waits for it for longer
-    /// than for an insertion.
+    /// A lower capacity is reached when this returns, by evicting the least valuable entries. Not
+    /// called on the hit path: it may take seconds, but no other call waits for it for longer than
+    /// for an insertion.
     fn set_capacity(&self, bytes: u64) -> bool {
         let _ = bytes;
         false
     }
 
-    /// Lowers the life of all that it keeps to `longest`, counted from now, and to be due for
-    /// `refresh_ahead` at most before the end of its ttl. Where a ttl is lowered, `ttl` is given
-    /// that of `longest` and says what it is to be, so that not all ends together; one answer may
-    /// be for a few entries that lie together. False, the default, if it cannot: then all keeps
-    /// its life. Called as [`set_capacity`](Self::set_capacity) is.
+    /// Lowers the lifetime of all entries to `longest`, counted from now, and makes them due at
+    /// most `refresh_ahead` before the end of their ttl. If a ttl is lowered, `ttl` is called with
+    /// that of `longest` and returns the new one, so that not all end together; one result may be
+    /// used for a few entries that are stored together. False, the default, if it cannot:
+    /// lifetimes are unchanged then. It may take as long as [`set_capacity`](Self::set_capacity).
     fn shorten(
         &self,
         longest: Freshness,
@@ -120,14 +124,15 @@ pub struct Cached {
     pub value: Bytes,
     /// How much longer it may be served.
     pub freshness: Freshness,
-    /// What the origin said of it.
+    /// The origin's metadata of it.
     pub metadata: Metadata,
-    /// Whether it is due to be loaded again, though it may be served: it is stale, or near the end of its ttl.
+    /// Whether it has to be loaded again, though it may be served: it is stale, or near the end of
+    /// its ttl.
     pub due: bool,
 }
 
 impl Cached {
-    /// A value that may be served for so long.
+    /// A value with that freshness.
     pub fn new(value: impl Into<Bytes>, freshness: Freshness) -> Self {
         Self {
             value: value.into(),
@@ -136,19 +141,20 @@ impl Cached {
         }
     }
 
-    /// The same with what the origin said of it.
+    /// Sets the origin's metadata.
     #[must_use]
     pub fn with_metadata(self, metadata: Metadata) -> Self {
         Self { metadata, ..self }
     }
 }
 
-/// What became of an insertion.
+/// The result of an insertion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inserted {
     /// It is kept.
     Kept,
-    /// It can never fit, or is of no use, and nothing was evicted for it. An older value of the key is gone.
+    /// It can never fit, or is over, and nothing was evicted for it. An older value of the key is
+    /// dropped.
     Refused,
 }
 
@@ -156,7 +162,7 @@ pub enum Inserted {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreStats {
-    /// Gets that found what could be served.
+    /// Gets that found a servable entry.
     pub hits: u64,
     /// Gets that did not.
     pub misses: u64,

@@ -1,4 +1,4 @@
-//! The main and the hot cache and the known absences under one budget.
+//! The main cache, the hot cache and the known absences under one budget.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -11,30 +11,31 @@ use crate::freshness::Shortened;
 use crate::share::Share;
 use crate::{Answer, Cached, Entry, Freshness, Inserted, PagedStore, Source, Store};
 
-/// Two stores that share one capacity: while both together are over it, the hot one gives way if it is larger than its
-/// [`Share`], and the main one otherwise. And a small one for absences, so that keys that nobody has cannot drive out values.
+/// Two stores that share one capacity: while both together are over it, the hot one evicts if it
+/// is larger than its [`Share`], and the main one otherwise. A small third store has the absences,
+/// so that missing keys cannot evict values.
 pub(crate) struct Tiers {
     pub(crate) main: Arc<dyn Store>,
     pub(crate) hot: Arc<dyn Store>,
-    /// Of a fortieth of the capacity at most. Its values are empty.
+    /// At most a fortieth of the capacity. Its values are empty.
     pub(crate) absent: PagedStore,
-    /// While it is being lowered, what it has come to.
+    /// While it is being lowered, the current intermediate value.
     capacity: AtomicU64,
     share: Share,
 }
 
-/// Where a value is to be kept.
+/// The cache that keeps a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tier {
     Main,
     Hot,
 }
 
-/// What is in memory of a key.
+/// The entry of a key in memory.
 #[derive(Debug)]
 pub(crate) struct Remembered {
     pub(crate) answer: Answer,
-    /// Whether it is due to be loaded again, though it may be served.
+    /// Whether it has to be loaded again, though it may be served.
     pub(crate) due: bool,
 }
 
@@ -66,10 +67,10 @@ impl Remembered {
 }
 
 impl Tiers {
-    /// Which share of the capacity absences have: one in so many.
+    /// The share of the capacity for absences: one in this many.
     const ABSENT_ONE_IN: u64 = 40;
-    /// By how much the capacity is lowered at one time: an insertion beside that evicts no more
-    /// than this for it.
+    /// The step by which the capacity is lowered: a concurrent insertion evicts no more than this
+    /// for it.
     const STEP: u64 = 64 << 10;
 
     pub(crate) fn new(
@@ -93,7 +94,7 @@ impl Tiers {
 
     /// The store whose capacity cannot change, if there is one.
     pub(crate) fn fixed(&self) -> Option<&'static str> {
-        // One that can says so for what it has already.
+        // A store that can change it returns true even for its current capacity.
         let capacity = self.capacity();
         let stores = [("main", &self.main), ("hot", &self.hot)];
         let fixed = stores
@@ -108,7 +109,7 @@ impl Tiers {
         let absent: &dyn Store = &self.absent;
         absent.set_capacity(capacity / Self::ABSENT_ONE_IN);
         if capacity < self.capacity() {
-            // The sum first: which store gives way is for `balance` to say.
+            // The sum first: `balance` decides which store evicts.
             loop {
                 let held = self.capacity().min(self.bytes());
                 let next = held.saturating_sub(Self::STEP).max(capacity);
@@ -124,8 +125,8 @@ impl Tiers {
         self.capacity.store(capacity, Relaxed);
     }
 
-    /// Lowers the lives of what is kept. `draw` says when what would end later than that is to
-    /// end. Returns the store that cannot do so, if there is one.
+    /// Lowers the lifetimes of entries. `draw` returns the end of an entry that would end later
+    /// than that. Returns the store that cannot do so, if there is one.
     pub(crate) fn shorten(
         &self,
         shortened: &Shortened,
@@ -159,15 +160,16 @@ impl Tiers {
         values.saturating_add(self.absent.bytes())
     }
 
-    /// Whether that many bytes of a new entry would fit without that another makes way. A sixteenth of the capacity counts as
-    /// taken: a full store evicts by the page, and so is a little below its capacity most of the time.
+    /// Whether a new entry of that many bytes would fit without an eviction. A sixteenth of the
+    /// capacity counts as taken: a full store evicts by the page, and so is a little below its
+    /// capacity most of the time.
     pub(crate) fn has_room(&self, len: usize) -> bool {
         let capacity = self.capacity();
         let most = capacity - capacity / 16;
         self.bytes().saturating_add(len as u64) <= most
     }
 
-    /// What may be served of a key.
+    /// The entry of a key, if it may be served.
     #[inline]
     pub(crate) fn get(&self, key: &[u8]) -> Option<Remembered> {
         if let Some(cached) = self.main.get(key) {
@@ -184,7 +186,7 @@ impl Tiers {
             .map(|cached| Remembered::absence(&cached))
     }
 
-    /// What there is of a key, also what is only of use if a load fails.
+    /// The entry of a key, even if it may only be served after a failed load.
     pub(crate) fn peek(&self, key: &[u8]) -> Option<Remembered> {
         if let Some(cached) = self.main.peek(key) {
             return Some(Remembered::value(cached, Source::Main));
@@ -200,7 +202,7 @@ impl Tiers {
             .map(|cached| Remembered::absence(&cached))
     }
 
-    /// Keeps a value in one tier; the others lose theirs, so that no key is in two.
+    /// Keeps a value in one tier and removes it from the others, so that no key is in two.
     pub(crate) fn insert(
         &self,
         tier: Tier,
@@ -223,7 +225,7 @@ impl Tiers {
         inserted
     }
 
-    /// Keeps an absence; a value that was here before is gone.
+    /// Keeps an absence; a previous value is dropped.
     pub(crate) fn insert_absence(&self, key: &[u8], cached: Cached) {
         self.main.remove(key);
         self.hot.remove(key);
@@ -232,7 +234,7 @@ impl Tiers {
     }
 
     pub(crate) fn remove(&self, key: &[u8]) -> bool {
-        // All of them, whatever the first says.
+        // All of them, whatever the first returns.
         self.main.remove(key) | self.hot.remove(key) | self.forget_absence(key)
     }
 
@@ -246,8 +248,8 @@ impl Tiers {
         self.absent.clear();
     }
 
-    /// `fresh` is the size of what main has just been given. Each turn evicts an entry or a few, so the loop ends; two threads
-    /// here at once may evict more than needed.
+    /// `fresh` is the size of the value just stored in main. Each step evicts an entry or a few,
+    /// so the loop ends; two concurrent threads may evict more than needed.
     fn balance(&self, fresh: u64) {
         loop {
             let (main, hot) = (self.main.bytes(), self.hot.bytes());
@@ -257,12 +259,12 @@ impl Tiers {
             }
             let recalls = [self.main.recalls(), self.hot.recalls()];
             self.share.adapt(recalls, [main, hot]);
-            // Where main holds next to nothing but one large new value, the share may be more than all of hot, and the new
-            // value would be thrown out. The smaller copies go first here. (By size, as to count entries would lock
-            // every shard.)
+            // If main holds almost nothing but one large new value, the share may be more than all
+            // of hot, and the new value would be evicted. The smaller copies are evicted first
+            // here. (By size, as counting entries would lock every shard.)
             let little = fresh.saturating_add(fresh / 8 + NEXT_TO_NOTHING);
             let hot_gives = hot > self.share.of(self.capacity()) || main <= little;
-            // Absences last of all, and only where a new value leaves no room even for them.
+            // Absences last, and only if a new value leaves no room even for them.
             let absent: &dyn Store = &self.absent;
             let order = if hot_gives && main > little {
                 [&*self.hot, &*self.main, absent]
@@ -278,8 +280,8 @@ impl Tiers {
     }
 }
 
-/// The bookkeeping of an entry, and a page that a few small ones have begun, in bytes. (What an allocator rounds a value up
-/// by, an eighth at most, comes on top.)
+/// The bookkeeping of an entry, and a page that a few small ones have begun, in bytes. (The
+/// allocator's rounding of a value, an eighth at most, is added.)
 const NEXT_TO_NOTHING: u64 = 10 << 10;
 
 #[cfg(test)]
@@ -386,7 +388,8 @@ mod tests {
         let mut own = 0;
         let mut share_after = |rounds: usize| {
             for n in 0..rounds * 4_000 {
-                // Own values come once each; copies again and again, more of them than a ninth has room for.
+                // Own values come once each; copies again and again, more of them than a ninth has
+                // room for.
                 own += 1;
                 put_within(&tiers, Tier::Main, &format!("own-{own}"), 100, CAPACITY);
                 let copy = format!("copy-{}", n % 4_000);

@@ -1,36 +1,46 @@
-//! How a trace goes on from one process to the next.
+//! Propagation of a trace from one process to the next.
 
 use std::fmt;
 use std::str::FromStr;
 
 use tracing::Span;
 
-/// The target of all spans of the read path, for filters: `gaggle_group::trace=debug` turns them on,
-/// and no events with them. They have no key, which some events at `debug` have.
+/// The target of all spans of the read path, for filters: `gaggle_group::trace=debug` enables
+/// them, and no events. They do not contain the key, which some events at `debug` do.
 ///
 /// | span | what it lasts for | fields |
 /// |---|---|---|
-/// | `get` | a get of a program by way of the front door, where it misses | `group` |
-/// | `serve` | a request of a peer, where it misses | `group`, `key_len` |
-/// | `fetch` | a flight that asks the owner of a key | `group`, `key_len`, `peer`, `refresh` |
+/// | `get` | a get through the front door, if it misses | `group`, and those of HTTP |
+/// | `write` | a put or a removal through the admin port | `group`, and those of HTTP |
+/// | `serve` | a request of a peer, if it misses | `group`, `key_len` |
+/// | `fetch` | a flight that asks the owner of a key | `group`, `key_len`, `peer`, `refresh`, `error.type` |
 /// | `load` | a flight that loads from the origin | `group`, `key_len`, `refresh` |
-/// | `origin` | the origin's work, which may go on after the load was given up | `group`, `keys` |
+/// | `origin` | the origin's work, possibly longer than the load | `group`, `keys`, `error.type` |
 pub const SPAN_TARGET: &str = "gaggle_group::trace";
 
-/// Takes traces from one process to the next. Whoever knows what a span's trace is implements it, such as
-/// gaggle-telemetry's `OpenTelemetry`.
+/// Propagates traces from one process to the next. Code that knows a span's trace implements it,
+/// such as gaggle-telemetry's `OpenTelemetry`.
 ///
-/// Both methods are called on the read path, for misses only: they must not block.
+/// The methods are called on the read path, for misses only: they must not block.
 pub trait Propagation: Send + Sync + 'static {
-    /// What to tell a peer of a span, which is about to ask it; `None` where the span has no trace.
+    /// The trace context to send to a peer that a span is about to ask; `None` if the span has no
+    /// trace.
     fn outgoing(&self, span: &Span) -> Option<TraceParent>;
 
-    /// Makes a span, which has just begun and was not entered, part of the trace that a request says it belongs to.
+    /// Makes a span, which has just begun and was not entered, part of the trace that a request
+    /// belongs to.
     fn incoming(&self, span: &Span, parent: &TraceParent);
+
+    /// Like [`incoming`](Self::incoming), for a request of an untrusted client: the sampling
+    /// decision need not follow it. Default: as [`incoming`](Self::incoming).
+    fn incoming_from_client(&self, span: &Span, parent: &TraceParent) {
+        self.incoming(span, parent);
+    }
 }
 
-/// The value of the header `traceparent` ([W3C Trace Context](https://www.w3.org/TR/trace-context/)), in version 00: which
-/// trace a request belongs to, and which span sent it.
+/// The value of the header `traceparent` ([W3C Trace
+/// Context](https://www.w3.org/TR/trace-context/)), in version 00: which trace a request belongs
+/// to, and which span sent it.
 ///
 /// ```
 /// use gaggle_group::TraceParent;
@@ -42,7 +52,7 @@ pub trait Propagation: Send + Sync + 'static {
 /// # Ok::<(), gaggle_group::BadTraceParent>(())
 /// ```
 ///
-/// There is no `tracestate`: what vendors add to a trace is not passed on.
+/// There is no `tracestate`: vendors' additions to a trace are not propagated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceParent {
     trace_id: [u8; 16],
@@ -50,7 +60,7 @@ pub struct TraceParent {
     flags: u8,
 }
 
-/// A text is no `traceparent`.
+/// A text is no valid `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("that is no traceparent")]
 pub struct BadTraceParent;
@@ -63,7 +73,8 @@ impl TraceParent {
     /// The trace's identity is random in its last seven bytes.
     const RANDOM: u8 = 2;
 
-    /// `None` where an identity is zero, which says that there is none. Of the flags those are kept that version 00 knows.
+    /// `None` if an identity is zero, which means that there is none. Only flags of version 00 are
+    /// kept.
     #[must_use]
     pub fn new(trace_id: [u8; 16], parent_id: [u8; 8], flags: u8) -> Option<Self> {
         let valid = trace_id != [0; 16] && parent_id != [0; 8];
@@ -74,8 +85,9 @@ impl TraceParent {
         })
     }
 
-    /// Reads the text of a header. Digits are lower-case, and nothing may stand around them. Of a later version than 00 that
-    /// part is read which 00 has, as the standard says. `None` for anything else.
+    /// Parses the text of a header. Digits are lower-case, and nothing may surround them. Of a
+    /// later version than 00, the part that 00 has is parsed, as the standard says. `None` for
+    /// anything else.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let (known, more) = text.split_at_checked(Self::LEN)?;
@@ -92,13 +104,13 @@ impl TraceParent {
         known.then(|| Self::new(trace_id, parent_id, flags))?
     }
 
-    /// Which trace it is.
+    /// The identity of the trace.
     #[must_use]
     pub fn trace_id(&self) -> [u8; 16] {
         self.trace_id
     }
 
-    /// Which span of the trace sent the request.
+    /// The identity of the span that sent the request.
     #[must_use]
     pub fn parent_id(&self) -> [u8; 8] {
         self.parent_id

@@ -1,18 +1,19 @@
-//! Loading keys that nobody has asked for yet: how much of that at a time, and what came of it.
+//! Loading keys before they are requested: its rate, and its results.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// How [`Group::warm`](crate::Group::warm) goes about it.
+/// The options of [`Group::warm`](crate::Group::warm).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WarmOptions {
-    /// Warming takes at most one in so many of the loads that may
-    /// [ask the origin at one time](crate::Limits::max_origin_loads), and at least one. Zero is taken as one. Default 8.
+    /// Warming takes at most one in this many of the loads that may [ask the origin
+    /// concurrently](crate::Limits::max_origin_loads), and at least one. Zero is taken as one.
+    /// Default 8.
     pub one_in: usize,
     /// The most keys that are loaded in a second, on average. Zero is taken as one. Default 2,000.
     pub keys_per_second: u32,
-    /// How long it may take altogether. Default 10 minutes.
+    /// How long it may take in total. Default 10 minutes.
     pub within: Duration,
 }
 
@@ -26,11 +27,11 @@ impl Default for WarmOptions {
     }
 }
 
-/// What [`Group::warm`](crate::Group::warm) did.
+/// The result of [`Group::warm`](crate::Group::warm).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Warmed {
-    /// What became of the keys.
+    /// The results of the keys.
     pub keys: WarmStats,
     /// Why it ended.
     pub end: WarmEnd,
@@ -42,17 +43,20 @@ impl Warmed {
     }
 }
 
-/// What became of keys that were to be loaded before anybody asks for them.
+/// The results of keys that were loaded before they were requested.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WarmStats {
-    /// Keys that a value came for, from the origin or from the node that kept the key before the ring changed.
+    /// Keys that were loaded, from the origin or from the node that kept the key before the ring
+    /// changed.
     pub loaded: u64,
     /// Keys that the origin does not have.
     pub absent: u64,
-    /// Keys whose load failed, or was refused because too much was under way. They are not tried again.
+    /// Keys whose load failed, or was refused because too many loads were running. There is no
+    /// retry.
     pub failed: u64,
-    /// Keys that were not asked for: another node owns them, they were in memory, or they are longer than a key may be.
+    /// Keys that were not loaded: another node owns them, they were in memory, or they are longer
+    /// than a key may be.
     pub skipped: u64,
 }
 
@@ -64,7 +68,7 @@ pub enum WarmEnd {
     NoMoreKeys,
     /// The group is full: it has evicted for room since warming began.
     Full,
-    /// [`WarmOptions::within`] has passed. Loads under way at that moment are not counted.
+    /// [`WarmOptions::within`] has passed. Loads running at that moment are not counted.
     OutOfTime,
 }
 
@@ -79,7 +83,7 @@ impl WarmEnd {
     }
 }
 
-/// What became of one key.
+/// The result of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WarmResult {
     Loaded,

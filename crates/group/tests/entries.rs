@@ -1,4 +1,4 @@
-//! What becomes of values on their way into a cache.
+//! What happens to values on their way into a cache.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -12,7 +12,7 @@ use gaggle_group::{
 };
 use tokio::sync::watch;
 
-/// A buffer that tells when its memory is given back.
+/// A buffer that records when its memory is freed.
 struct Told(Vec<u8>, Arc<AtomicBool>);
 
 impl AsRef<[u8]> for Told {
@@ -63,7 +63,7 @@ async fn a_value_with_room_to_spare_is_cut_to_its_length() {
     assert!(room < 12_000, "{room}");
 }
 
-/// Answers when it is let.
+/// Answers when it is released.
 struct Slow(watch::Sender<bool>);
 
 #[async_trait]
@@ -83,7 +83,7 @@ impl Peer for Slow {
     }
 }
 
-/// Every key is that peer's.
+/// That peer owns every key.
 struct Theirs(Arc<Slow>);
 
 impl Router for Theirs {
@@ -133,7 +133,8 @@ fn echo() -> Group {
     origin.build().unwrap()
 }
 
-// Told twice at once, as by its issuer and by another node that has learnt of it: neither may answer before all is gone.
+// Sent twice concurrently, by its issuer and by another node that has learnt of it: neither call
+// may answer before all values are dropped.
 #[test]
 fn a_removal_that_is_told_twice_at_once_is_applied_before_either_answers() {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -176,7 +177,7 @@ async fn a_put_whose_removal_was_learnt_before_it_came_is_kept() {
     assert!(group.apply(&Notice { id, scope }));
     group.accept("k", &Entry::value("put"), id).unwrap();
     assert_eq!(group.get("k").await.unwrap(), "put");
-    // Told once more after a removal, it does not come back.
+    // Sent once more after a removal, it does not come back.
     let _ = group.remove("k").await;
     group.accept("k", &Entry::value("put"), id).unwrap();
     assert_eq!(group.get("k").await.unwrap(), "k");

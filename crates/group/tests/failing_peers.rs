@@ -1,4 +1,4 @@
-//! What a get becomes whose owner hangs, is slow, is still loading, or kept the key before the ring changed.
+//! Gets whose owner hangs, is slow, is still loading, or kept the key before the ring changed.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How a peer answers, told by what it is asked for.
+/// How a peer answers, decided by the request.
 type Script = Box<dyn Fn(usize, Duration) -> Act + Send + Sync>;
 
 /// What a peer does with one request.
@@ -28,7 +28,7 @@ enum Act {
 struct Scripted {
     name: &'static str,
     script: Script,
-    /// The deadlines of the requests, and whether they were for what is kept alone.
+    /// The deadlines of the requests, and whether they were for entries in memory only.
     asked: Mutex<Vec<(Duration, bool)>>,
     hedge_after: Option<Duration>,
 }
@@ -89,7 +89,7 @@ impl Peer for Scripted {
     }
 }
 
-/// Routes as it is told.
+/// Routes as configured.
 struct Fixed {
     route: Route,
     stand_in: Route,
@@ -156,7 +156,7 @@ async fn a_peer_that_never_answers_costs_a_part_of_the_time_and_one_load() {
 
 #[tokio::test(start_paused = true)]
 async fn an_owner_that_is_still_loading_is_asked_again_and_nobody_loads_in_its_place() {
-    // Its origin takes nearly as long as a load may.
+    // Its origin takes nearly as long as the load timeout.
     let loading = Duration::from_millis(950);
     let began = Instant::now();
     let owner = Arc::new(Scripted::new("owner", move |_, deadline| {
@@ -204,7 +204,7 @@ async fn a_slow_owner_is_hedged_to_the_node_that_stands_in() {
     let first = group(&origin, Fixed::theirs(&slow("slow"), theirs));
     assert_eq!(first.get("k").await.unwrap(), "second");
     assert_eq!((origin.total_loads(), first.stats().hedges), (0, 1));
-    // And where this node stands in.
+    // And on the node that stands in.
     let third = group(&origin, Fixed::theirs(&slow("slow"), Route::Standby));
     assert_eq!(third.get("k").await.unwrap(), "value of k");
     assert_eq!((origin.total_loads(), third.stats().hedges), (1, 1));
@@ -313,14 +313,14 @@ async fn what_is_handed_over_never_brings_back_a_removed_value() {
         let entry = |key: &&'static str| (Key::from(*key), Entry::value("old"));
         keys.iter().map(entry).collect()
     };
-    // The giver had not heard of the removal when it read its memory.
+    // The giver did not know the removal when it read its memory.
     let kept = group.take_over(entries(&["removed", "other"]), &Known::default());
     assert_eq!(kept, 1);
     assert!(group.cached("removed").is_none() && group.cached("other").is_some());
-    // It had.
+    // It did.
     let known = Known(vec![removal(1)]);
     assert_eq!(group.take_over(entries(&["removed"]), &known), 1);
-    // What is here is no older.
+    // The entry here is no older.
     group.get("here").await.unwrap();
     assert_eq!(group.take_over(entries(&["here"]), &known), 0);
     assert_eq!(group.get("here").await.unwrap(), "value of here");
@@ -339,7 +339,8 @@ async fn what_is_handed_over_never_brings_back_a_removed_value() {
     assert_eq!(group.take_over(entries(&["other"]), &known), 1);
 }
 
-// A node that was paused missed a removal, and the one that takes over has forgotten it since, for want of room.
+// A node that was suspended missed a removal, and the one that takes over has forgotten it since,
+// for lack of room.
 #[tokio::test(start_paused = true)]
 async fn what_is_handed_over_is_refused_by_one_who_has_forgotten_removals_that_the_giver_missed() {
     let origin = CountingOrigin::default();

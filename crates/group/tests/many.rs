@@ -1,4 +1,4 @@
-//! Many keys in one call: what its caller may rely on, and what a transport is told.
+//! Many keys in one call: the promises to the caller, and the requests of a transport.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -13,10 +13,11 @@ use gaggle_group::{
 use gaggle_testkit::CountingOrigin;
 use tokio::sync::watch;
 
-/// A peer that answers no fetch of a party before all of it are there. A key's text says how it ends.
+/// A peer that answers no fetch of a batch before all of them have arrived. A key's text decides
+/// the outcome.
 struct Together {
     name: &'static str,
-    /// What was fetched, and of which party.
+    /// What was fetched, and of which batch.
     fetched: Mutex<Vec<(Key, Option<usize>)>>,
     open: watch::Sender<bool>,
 }
@@ -30,12 +31,12 @@ impl Together {
         })
     }
 
-    /// How many fetches each party had, the largest first; those without one are parties of one.
-    fn parties(&self) -> Vec<usize> {
+    /// How many fetches each batch had, the largest first; those without one are batches of one.
+    fn batches(&self) -> Vec<usize> {
         let fetched = self.fetched.lock().unwrap();
         let mut sizes = HashMap::new();
-        for (at, (_, party)) in fetched.iter().enumerate() {
-            *sizes.entry(party.ok_or(at)).or_insert(0) += 1;
+        for (at, (_, batch)) in fetched.iter().enumerate() {
+            *sizes.entry(batch.ok_or(at)).or_insert(0) += 1;
         }
         let mut sizes: Vec<usize> = sizes.into_values().collect();
         sizes.sort_unstable_by(|a, b| b.cmp(a));
@@ -58,8 +59,8 @@ impl Peer for Together {
 
     async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
         let key = fetch.key.clone();
-        let party = fetch.party.map(gaggle_group::Guest::party);
-        self.fetched.lock().unwrap().push((key, party));
+        let batch = fetch.batch.map(gaggle_group::BatchMember::batch_id);
+        self.fetched.lock().unwrap().push((key, batch));
         let text = std::str::from_utf8(fetch.key).unwrap();
         if text.ends_with("gone") {
             return Err(PeerError::Unavailable {
@@ -67,9 +68,9 @@ impl Peer for Together {
                 reason: "connection refused".into(),
             });
         }
-        if let Some(guest) = fetch.party {
-            guest.arrive();
-            guest.all_here().await;
+        if let Some(member) = fetch.batch {
+            member.ready();
+            member.all_ready().await;
         }
         let _ = self.open.subscribe().wait_for(|open| *open).await;
         if text.ends_with("hang") {
@@ -192,7 +193,7 @@ async fn hits_own_keys_and_those_of_others_come_in_order() {
     }
     assert!(answers[5].as_ref().unwrap().value.is_none());
     assert_eq!(value(&answers[6]).0, b"one has 1-c");
-    assert_eq!((node.one.parties(), node.two.parties()), (vec![3], vec![1]));
+    assert_eq!((node.one.batches(), node.two.batches()), (vec![3], vec![1]));
     let stats = node.group.stats();
     assert_eq!((stats.gets, stats.misses, stats.collapsed), (8, 7, 0));
     assert_eq!(
@@ -212,7 +213,7 @@ async fn a_key_that_is_named_twice_is_fetched_once() {
     assert_eq!(value(&answers[5]).0, b"one has 1-a");
     assert_eq!(node.one.keys(), ["1-a", "1-b"]);
     assert_eq!(
-        (node.one.parties(), node.origin.loads_of("mine")),
+        (node.one.batches(), node.origin.loads_of("mine")),
         (vec![2], 1)
     );
     let stats = node.group.stats();
@@ -236,7 +237,7 @@ async fn what_is_fetched_already_is_not_waited_for_as_one_of_the_party() {
         value(&answers[2]),
         (&b"one has 1-c"[..], Source::Peer, false)
     );
-    assert_eq!(node.one.parties(), [2, 1]);
+    assert_eq!(node.one.batches(), [2, 1]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -298,7 +299,7 @@ async fn those_that_are_shed_are_not_waited_for() {
             })
         ));
     }
-    assert_eq!((node.one.parties(), node.group.stats().shed), (vec![3], 2));
+    assert_eq!((node.one.batches(), node.group.stats().shed), (vec![3], 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -327,5 +328,5 @@ async fn the_fetches_of_a_caller_that_is_gone_go_on() {
     assert!(answer.collapsed);
     let stats = node.group.stats();
     assert_eq!(stats.misses - stats.collapsed, stats.peer.ok, "two flights");
-    assert_eq!(node.one.parties(), [2]);
+    assert_eq!(node.one.batches(), [2]);
 }

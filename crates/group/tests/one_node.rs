@@ -1,4 +1,4 @@
-//! A group by itself: what its callers may rely on.
+//! A group by itself: the promises to its callers.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -60,7 +60,7 @@ async fn a_herd_loads_once_and_all_get_the_same_value() {
     let group = Group::builder("things")
         .origin(origin.clone())
         .limits(Limits {
-            // A slow machine takes a while to have all of them come.
+            // A slow machine takes a while until all of them have arrived.
             load_timeout: Duration::from_secs(120),
             ..Limits::default()
         })
@@ -91,8 +91,8 @@ async fn a_herd_loads_once_and_all_get_the_same_value() {
     assert_eq!(origin.loads_of("hot"), 1);
     let stats = group.stats();
     assert_eq!(stats.gets, CALLERS);
-    // More than one where a caller misses, does not run for a while, and comes when the flight has ended: its own flight then
-    // finds the value in the cache.
+    // More than one if a caller misses, is not scheduled for a while, and joins when the flight
+    // has ended: its own flight then finds the value in the cache.
     assert!(stats.misses - stats.collapsed >= 1);
     assert_eq!(stats.loads_in_flight, 0);
 }
@@ -259,17 +259,21 @@ async fn a_flood_stays_within_the_capacity() {
     let stats = group.stats();
     assert!(stats.main.store.evicted_capacity > 0);
     assert!(
-        // Some of it is for the store's statistics, in so small a one.
+        // Some of it is for the store's statistics, in such a small cache.
         stats.main.bytes > 56 << 10,
         "and uses it: {}",
         stats.main.bytes
     );
     assert!(group.cached(b"key-4999").is_some(), "the newest is there");
-    assert!(group.cached(b"key-0").is_none(), "the oldest is gone");
+    // Which of the others stay is the policy's business: some of the first may.
+    let cached = |i: &i32| group.cached(format!("key-{i}").as_bytes()).is_some();
+    let held = (0..5_000).filter(cached).count();
+    assert_eq!(held, stats.main.entries);
+    assert!(held < 2_500, "{held}");
 }
 
-/// The ancestors hand out views of bytes that cannot be changed through the cache; `Bytes` cannot be changed at all, and
-/// taking it apart takes a copy.
+/// groupcache and its ports return views of bytes that cannot be changed through the cache;
+/// `Bytes` cannot be changed at all, and taking it apart takes a copy.
 #[tokio::test]
 async fn what_a_caller_does_to_its_value_does_not_reach_the_cache() {
     let group = group(&CountingOrigin::default());
@@ -315,8 +319,8 @@ async fn values_age_by_the_group_or_by_the_origin() {
     assert_eq!(group.stats().main.store.evicted_expired, 2);
 }
 
-/// Interleaving: the load reads the old value; the removal runs; the load ends. mailgun's groupcache has the old value
-/// back then.
+/// Interleaving: the load reads the old value; the removal runs; the load ends. mailgun's
+/// groupcache has the old value back then.
 #[tokio::test]
 async fn a_removed_value_does_not_come_back_with_a_load_that_was_under_way() {
     let origin = CountingOrigin::default();
@@ -451,8 +455,8 @@ fn a_group_that_cannot_be_is_refused_with_its_reason() {
     assert!(Groups::new([build("a").build().unwrap(), build("a").build().unwrap()]).is_err());
 }
 
-/// A store whose `get` misses what its `peek` finds: what a get sees that looks just before another flight fills the
-/// cache, and joins just after that flight has gone.
+/// A store whose `get` misses what its `peek` finds: the view of a get that looks just before
+/// another flight fills the cache, and joins just after that flight has ended.
 struct JustMissed(gaggle_group::PagedStore);
 
 impl gaggle_group::Store for JustMissed {

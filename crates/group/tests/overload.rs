@@ -1,4 +1,4 @@
-//! What becomes of gets when the origin is asked for more than it gives, hangs, or fails.
+//! Gets while the origin is overloaded, hangs, or fails.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Takes so long, and does not notice that nobody waits any more; counts what is open at one time.
+/// Takes that long, and does not notice that no caller waits any more; counts concurrent requests.
 #[derive(Clone)]
 struct Slow {
     takes: watch::Sender<Duration>,
@@ -42,7 +42,7 @@ impl Origin for Slow {
         self.most.fetch_max(open, SeqCst);
         self.begun.fetch_add(1, SeqCst);
         let (open, takes) = (Arc::clone(&self.open), *self.takes.borrow());
-        // As an origin that goes on with what nobody waits for.
+        // Like an origin that continues abandoned work.
         let work = tokio::spawn(async move {
             sleep(takes).await;
             open.fetch_sub(1, SeqCst);
@@ -165,7 +165,7 @@ async fn while_the_breaker_is_open_a_cold_key_fails_at_once_and_stale_values_are
     sleep(2 * SECOND).await;
     origin.set_failing(true);
     let mut attempts = 0;
-    // Each of other keys: the failures of one key are its own matter.
+    // Once for each of other keys: the failures of one key affect only that key.
     while !group.stats().origin_queue.breaker_open {
         group.get(format!("cold {attempts}")).await.unwrap_err();
         sleep(50 * MS).await;
@@ -188,7 +188,7 @@ async fn while_the_breaker_is_open_a_cold_key_fails_at_once_and_stale_values_are
     assert_eq!(origin.total_loads(), loads, "the origin is left alone");
     let stale = group.lookup("warm").await.unwrap();
     assert!(stale.failed_over);
-    // And it recovers.
+    // It recovers as well.
     origin.set_failing(false);
     let began = Instant::now();
     let mut n = 0;
@@ -220,7 +220,7 @@ async fn a_load_in_the_queue_that_nobody_waits_for_is_not_begun() {
         async move { group.get("busy").await }
     });
     sleep(MS).await;
-    // Their callers are gone before it is their turn.
+    // Their callers are dropped before it is their turn.
     for n in 0..50 {
         let gone = timeout(MS, group.get(format!("gone {n}"))).await;
         assert!(gone.is_err());
@@ -229,7 +229,7 @@ async fn a_load_in_the_queue_that_nobody_waits_for_is_not_begun() {
     busy.await.unwrap().unwrap();
     stays.unwrap();
     assert_eq!(origin.begun.load(SeqCst), 3);
-    // Nobody is left in the way of the next.
+    // No abandoned load blocks the next one.
     assert!(group.get("gone 1").await.is_ok());
 }
 

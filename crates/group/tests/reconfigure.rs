@@ -1,4 +1,4 @@
-//! Other settings for a group that serves.
+//! Changed settings of a group that serves.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Without chance.
+/// Without randomness.
 fn policy(ttl: Option<Duration>) -> FreshnessPolicy {
     FreshnessPolicy {
         ttl,
@@ -114,7 +114,7 @@ async fn what_was_loaded_over_hours_does_not_end_at_one_time() {
     assert_eq!(before, 20_000);
     for _ in 0..60 {
         clock.advance(SECOND);
-        // What is over is dropped by a get, not by a look.
+        // An expired entry is dropped by a get, not by a peek.
         let left = keys
             .iter()
             .filter(|key| group.cached(key).is_some())
@@ -147,7 +147,7 @@ async fn a_load_that_is_under_way_goes_by_the_new_ttl() {
     assert!(group.cached("Tom").is_none());
 }
 
-/// The settings change just after the load has looked at them, and before the cache has its value.
+/// The settings change just after the load has read them, and before the cache has its value.
 #[tokio::test]
 async fn a_load_that_looks_too_early_is_not_missed() {
     let (armed, cell) = (Arc::new(AtomicBool::new(false)), Arc::new(OnceLock::new()));
@@ -185,7 +185,7 @@ async fn a_load_that_looks_too_early_is_not_missed() {
     assert!(group.cached("k").is_none());
 }
 
-/// Says for how long: a day, and stale for another.
+/// States how long: a day, and stale for another.
 struct Generous;
 
 #[async_trait]
@@ -205,7 +205,7 @@ async fn an_origins_word_of_before_counts_for_less_than_a_shorter_ttl() {
     let (clock, group) = timed(Generous, policy(Some(HOUR)));
     let ttl = || group.cached("k").unwrap().freshness.ttl;
     group.get("k").await.unwrap();
-    // What becomes no shorter changes nothing.
+    // A time that becomes no shorter changes nothing.
     change(&group, |settings| {
         settings.freshness.stale_if_error = HOUR;
         settings.freshness.refresh_ahead = 0.5;
@@ -215,7 +215,7 @@ async fn an_origins_word_of_before_counts_for_less_than_a_shorter_ttl() {
         settings.freshness.ttl = Some(60 * SECOND);
     });
     assert_eq!(ttl(), Some(60 * SECOND));
-    // The window is as it was.
+    // The window is unchanged.
     clock.advance(60 * SECOND);
     let stale = group.cached("k").unwrap();
     assert!(stale.is_stale());
@@ -471,7 +471,7 @@ fn what_no_group_can_have_is_named_and_changes_nothing() {
     }
 }
 
-/// As a store of somebody else's that has only what it must.
+/// A custom store with only the required methods.
 struct Fixed(PagedStore);
 
 impl Store for Fixed {

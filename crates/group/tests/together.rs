@@ -1,4 +1,4 @@
-//! Loads that ask an origin together, where it takes several keys at once.
+//! Batches of loads, with an origin that takes several keys per request.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -10,14 +10,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use gaggle_group::{
-    Answer, Error, Group, Hop, Key, Limits, Load, Loaded, Origin, OriginError, OriginFault, Party,
+    Answer, Batch, Error, Group, Hop, Key, Limits, Load, Loaded, Origin, OriginError, OriginFault,
     Serve, async_trait,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-/// Answers each key with a version of it, as soon as it is open. A key's text says how it ends.
+/// Answers each key with a version of it, as soon as it is open. A key's text decides the outcome.
 #[derive(Clone)]
 struct Batching {
     most: usize,
@@ -203,15 +203,15 @@ async fn gets_that_a_peer_sends_in_one_request_ask_together() {
     let group = group(&origin, 64);
     assert!(group.loads_together());
     let keys = keys(40);
-    let party = Party::new();
-    let invitation = party.invitation();
+    let batch = Batch::new();
+    let handle = batch.handle();
     let serve = async |key: &String| {
         let request = Serve::new(key.as_bytes(), Hop::Forwarded);
-        group.serve(request.with(Some(&invitation))).await
+        group.serve(request.with(Some(&handle))).await
     };
     let mut all = Box::pin(join_all(keys.iter().map(serve)));
     assert!(futures_util::poll!(&mut all).is_pending());
-    drop(party);
+    drop(batch);
     assert!(all.await.iter().all(Result::is_ok));
     assert_eq!(origin.sizes(), [40]);
 }
@@ -346,7 +346,7 @@ async fn in_a_crowd_each_key_is_loaded_once_and_no_more_requests_run_than_may() 
     for caller in 0..16 {
         let (group, names) = (group.clone(), names.clone());
         crowd.spawn(async move {
-            // Each goes through all of them, from elsewhere and in other steps.
+            // Each task walks all keys, from another start and in other steps.
             let step = 1 + caller % 7;
             let turned: Vec<_> = names
                 .iter()

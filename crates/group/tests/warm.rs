@@ -1,4 +1,4 @@
-//! Loading keys before anybody asks for them: what callers and the origin notice of it.
+//! Loading keys before they are requested: its effects on callers and on the origin.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -19,7 +19,8 @@ use tokio::time::{Instant, sleep, timeout};
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Takes so long for each request, and notes how many keys each had and how many requests were open.
+/// Takes that long for each request, and records how many keys each had and how many requests were
+/// open.
 #[derive(Clone)]
 struct Slow {
     takes: Duration,
@@ -215,7 +216,7 @@ async fn it_ends_once_the_group_is_full() {
     let warmed = warm(&group, keys(1_000)).await;
     assert_eq!(warmed.end, WarmEnd::Full);
     assert!((150..300).contains(&warmed.keys.loaded), "{warmed:?}");
-    // The first keys are worth most.
+    // The first keys are the most valuable.
     let held = keys(100).iter().filter(|key| group.holds(key)).count();
     assert!(held > 80, "{held} of the first 100");
 }
@@ -233,7 +234,7 @@ async fn a_failed_key_is_not_tried_again_and_an_open_breaker_is_waited_for() {
     assert!(!warming.is_finished());
     let asked = origin.total_loads();
     assert!((5..100).contains(&asked), "{asked}");
-    // Nobody but callers find out that it is back.
+    // Only callers find out that it is back.
     origin.set_failing(false);
     for n in 0..100 {
         group.get(format!("caller-{n}")).await.unwrap();
@@ -257,7 +258,7 @@ async fn dropped_it_begins_no_more() {
     sleep(10 * SECOND).await;
     assert_eq!(origin.requests().len(), begun);
     assert!((5..15).contains(&begun), "{begun}");
-    // What it had begun has come.
+    // The loads that it had begun have finished.
     assert_eq!(group.stats().main.entries, begun);
     assert_eq!(group.stats().loads_in_flight, 0);
 }

@@ -1,8 +1,9 @@
-//! Addresses that no origin has: link-local ones, and those at which clouds tell a machine its
-//! secrets.
+//! Addresses that no origin has: link-local ones, and those of the clouds' metadata services,
+//! which return a machine's secrets.
 //!
-//! They are refused after names are resolved, and connections are made to what is left: a name
-//! that is resolved to something else a moment later, or spelled as a number, makes no difference.
+//! They are refused after names are resolved, and connections are made only to the rest: a name
+//! that resolves to another address a moment later, or that is spelled as a number, makes no
+//! difference.
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -21,10 +22,10 @@ const METADATA_V4: [Ipv4Addr; 3] = [
     // Oracle Cloud, classic.
     Ipv4Addr::new(192, 0, 0, 192),
 ];
-/// Google Cloud's; that of AWS and its services are the whole of `fd00:ec2::/32`.
+/// Google Cloud's. AWS and its services use all of `fd00:ec2::/32`.
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254);
 
-/// Whether nothing is to be asked at this address.
+/// Whether requests to this address are refused.
 pub(crate) fn is_refused(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_link_local() || METADATA_V4.contains(&address),
@@ -49,14 +50,14 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     address.to_ipv4()
 }
 
-/// Every address that a name has is one that is refused. (The text is for the log.)
+/// All addresses of a name are refused. (The text is for the log.)
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the host has the address {0}, which is link-local or a cloud's metadata service, and refused"
 )]
 pub(crate) struct Refused(IpAddr);
 
-/// The same of a host that is written as an address, for which nothing is resolved.
+/// The same for a host that is written as an address, which is not resolved.
 pub(crate) fn check_host(host: &str) -> Result<(), Refused> {
     let bare = host
         .strip_prefix('[')
@@ -67,7 +68,7 @@ pub(crate) fn check_host(host: &str) -> Result<(), Refused> {
     }
 }
 
-/// A resolver that leaves out what is refused.
+/// A resolver that leaves out refused addresses.
 #[derive(Debug, Clone)]
 pub(crate) struct Resolver<R = GaiResolver> {
     inner: R,
@@ -182,8 +183,8 @@ mod tests {
         }
     }
 
-    /// A resolver that answers each question with the next of its answers, as does a name server
-    /// that wants a check to see another address than the one that is connected to.
+    /// A resolver that answers each query with the next of its answers, like a name server that
+    /// shows a check another address than the one that is then connected to.
     #[derive(Clone)]
     struct Rebinding(Vec<&'static [&'static str]>);
 

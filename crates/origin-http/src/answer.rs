@@ -16,18 +16,19 @@ use crate::buffer::Buffer;
 use crate::connections::Exchange;
 use crate::error::Failure;
 
-/// The most that is read of a body that is no value, so that its connection can be used again.
+/// The most bytes that are read of a body that is not a value, so that its connection can be used
+/// again.
 const MAX_DRAINED: u64 = 16 << 10;
-/// How long that may take where the load goes on elsewhere.
+/// How long that may take if the load continues at another URL.
 const DRAIN_WITHIN: Duration = Duration::from_millis(100);
 /// The most of it that is logged, in bytes.
 const MAX_LOGGED: usize = 200;
 
-/// An answer whose body is still to be read.
+/// An answer whose body is not read yet.
 pub(crate) struct Answer<'a> {
     pub(crate) response: Response<Incoming>,
     pub(crate) exchange: Exchange<'a>,
-    /// Who gave it, for errors and logs.
+    /// The URL that gave it, for errors and logs.
     pub(crate) name: &'a str,
     pub(crate) read_timeout: Duration,
 }
@@ -45,7 +46,7 @@ impl Answer<'_> {
         Failure::new(self.name, reason)
     }
 
-    /// Takes it as it is, without what is left of its body.
+    /// Ends it without the rest of its body.
     pub(crate) fn end(self) -> HeaderMap {
         self.exchange.end();
         self.response.into_parts().0.headers
@@ -68,7 +69,7 @@ impl Answer<'_> {
         })
     }
 
-    /// The whole body, which values are read from, and what is reserved for it.
+    /// The whole body, from which values are read, and its reservation.
     #[cfg(feature = "batch")]
     pub(crate) async fn text(
         self,
@@ -102,9 +103,9 @@ impl Answer<'_> {
         read
     }
 
-    /// The failure that another status is in answer to a request for one key. Where the status says
-    /// that the request is at fault, the key is, as nothing else differs between requests: the
-    /// service works, and other keys are not to be kept from it.
+    /// The failure for another status of a request for one key. If the status blames the request,
+    /// the key is at fault, since nothing else differs between requests: the service works, and
+    /// other keys must not be blocked.
     pub(crate) async fn refusal_of_one(self) -> OriginError {
         let status = self.status();
         let refusal = self.refusal("").await;
@@ -115,8 +116,8 @@ impl Answer<'_> {
         }
     }
 
-    /// The failure that another status is. The body is logged and not part of it: services like to
-    /// repeat the key there.
+    /// The failure for another status. The body is logged but not part of the failure, since
+    /// services often repeat the key there.
     pub(crate) async fn refusal(self, note: &str) -> OriginError {
         let (name, status) = (self.name, self.status());
         let body = self.drain().await;
@@ -130,7 +131,7 @@ impl Answer<'_> {
             .told(OriginFault::Status(status.as_u16()))
     }
 
-    /// Reads what is left of a short body, without which its connection could not be used again.
+    /// Reads the rest of a short body, so that its connection can be used again.
     pub(crate) async fn drain(self) -> Bytes {
         let bounds = Bounds {
             limit: MAX_DRAINED,
@@ -140,14 +141,14 @@ impl Answer<'_> {
         self.read(bounds).await.unwrap_or_default()
     }
 
-    /// The same for an answer that nobody waits for: what takes long costs its connection.
+    /// The same for an answer without a waiter: one that takes long costs its connection.
     pub(crate) async fn drop_soon(self) {
         // Over its time, the body is dropped, and its connection with it.
         let _ = timeout(DRAIN_WITHIN, self.drain()).await;
     }
 }
 
-/// Whether a status says that the service takes no such request.
+/// Whether a status says that the service does not accept the request.
 fn is_about_the_key(status: StatusCode) -> bool {
     matches!(
         status,
@@ -158,7 +159,7 @@ fn is_about_the_key(status: StatusCode) -> bool {
     )
 }
 
-/// The error of a body that did not come whole; its length is another matter.
+/// The error for an incomplete body; its length has its own error.
 pub(crate) fn failed(name: &str, patience: Duration, unread: Unread<hyper::Error>) -> OriginError {
     match unread {
         Unread::TooLarge { .. } => {

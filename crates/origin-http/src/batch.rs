@@ -21,12 +21,12 @@ use crate::upstream::Ask;
 use crate::url::Fixed;
 use crate::{Allow, BatchAnswer, BatchOptions, BatchValues, HttpOptions, OptionsError};
 
-/// How many keys that JSON cannot express are asked for at a time.
+/// How many keys that JSON cannot express are requested concurrently.
 const SINGLES: usize = 8;
-/// What JSON adds to each value at most, beside its text: brackets, commas, some space.
+/// The most bytes that JSON adds to the text of each value: brackets, commas, some space.
 const OVERHEAD: u64 = 64;
 
-/// How several keys are asked for.
+/// How several keys are requested.
 pub(crate) struct Batch {
     pub(crate) max_keys: usize,
     uris: Vec<Uri>,
@@ -144,7 +144,8 @@ impl Batch {
         loads: &[Text<'_>],
         time: Time,
     ) -> Result<Vec<Result<Loaded, OriginError>>, OriginError> {
-        let mut headers = common.headers().await;
+        let trace = loads.first().and_then(|(.., load)| load.trace);
+        let mut headers = common.headers(trace).await;
         let json = HeaderValue::from_static("application/json");
         headers.entry(CONTENT_TYPE).or_insert(json.clone());
         headers.entry(ACCEPT).or_insert(json);
@@ -181,11 +182,11 @@ impl Batch {
         };
         let encoding = answer.headers().get(CONTENT_ENCODING);
         if encoding.is_some_and(|it| !it.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            return Err(unusable("has a Content-Encoding, for which nobody asked"));
+            return Err(unusable("has a Content-Encoding, which was not requested"));
         }
         let freshness = common.freshness(answer.headers());
         let budget = loads.iter().find_map(|(.., load)| load.budget);
-        // What the values are read from counts until they are there.
+        // The body of the answer counts against the budget until the values are read.
         let (text, _reserved): (Vec<u8>, Option<Reservation>) =
             answer.text(self.longest(loads), budget).await?;
         let keys: Vec<_> = loads.iter().map(|(_, key, _)| *key).collect();
@@ -208,7 +209,7 @@ impl Batch {
             .collect())
     }
 
-    /// The longest answer that can be right.
+    /// The longest answer that can be correct.
     fn longest(&self, loads: &[Text<'_>]) -> u64 {
         // The six letters that JSON can spend on a byte, or four that base64 spends on three.
         let times = |len: u64| match self.values {
@@ -252,7 +253,7 @@ const BASE64: base64::engine::GeneralPurpose = base64::engine::GeneralPurpose::n
         .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
 );
 
-/// Why an element of an answer is no value.
+/// Why an element of an answer is not a value.
 enum NoValue {
     TooLarge(u64),
     Unusable(&'static str),

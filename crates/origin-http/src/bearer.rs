@@ -11,9 +11,9 @@ use hyper::header::HeaderValue;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-/// How often a file is looked at.
+/// How often a file is checked.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
-/// How long a request waits for such a look, before it goes with the token that is known.
+/// How long a request waits for such a check, before it uses the known token.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// The longest token file, in bytes.
 const MAX_LEN: u64 = 16 << 10;
@@ -23,9 +23,9 @@ const MAX_LEN: u64 = 16 << 10;
 pub enum BearerSource {
     /// The token itself.
     Text(String),
-    /// A file with the token alone; space around it is ignored. It is read at start, and again
-    /// when its time, length or inode has changed, which is looked at before a request and at most
-    /// once a second. While it cannot be read, the last token is kept, and a warning is logged.
+    /// A file with only the token; space around it is ignored. It is read at start, and again when
+    /// its time, length or inode has changed, which is checked before a request and at most once a
+    /// second. While it cannot be read, the last token is kept, and a warning is logged.
     File(PathBuf),
 }
 
@@ -46,7 +46,7 @@ pub(crate) enum Bearer {
 }
 
 impl Bearer {
-    /// Checks the token, and reads its file. The error never has a part of it.
+    /// Checks the token, and reads its file. The error never contains a part of it.
     pub(crate) fn new(source: &BearerSource) -> Result<Self, String> {
         match source {
             BearerSource::Text(text) => header(text.as_bytes()).map(Self::Fixed),
@@ -79,14 +79,14 @@ impl Bearer {
 pub(crate) struct Followed {
     path: PathBuf,
     state: Mutex<State>,
-    /// Tells of each look that has ended.
+    /// Notifies of each check that has ended.
     looks: watch::Sender<()>,
 }
 
 struct State {
     value: HeaderValue,
     stamp: Stamp,
-    /// When the last look began.
+    /// When the last check began.
     looked: Instant,
     looking: bool,
     /// Whether it was logged that the file cannot be read.
@@ -94,8 +94,8 @@ struct State {
 }
 
 impl Followed {
-    /// All requests that meet a look wait for it, so that none of them leaves with a token that
-    /// was replaced long ago.
+    /// All requests during a check wait for it, so that none is sent with a token that was
+    /// replaced long ago.
     async fn header(self: &Arc<Self>) -> HeaderValue {
         let waits = {
             let mut state = self.state();
@@ -103,16 +103,15 @@ impl Followed {
                 state.looking = true;
                 state.looked = Instant::now();
                 let followed = Arc::clone(self);
-                // Files can block. It goes on where this request is dropped.
+                // File access can block. The check continues if this request is dropped.
                 tokio::task::spawn_blocking(move || followed.look());
             }
-            // A look sends after it has left this lock, so that none is missed.
+            // A check notifies after it has released this lock, so that none is missed.
             let until = state.looked + PATIENCE;
             state.looking.then(|| (self.looks.subscribe(), until))
         };
         if let Some((mut looks, until)) = waits {
-            // The sender lives as long as this does; where the time is over, the token that is
-            // known has to do.
+            // The sender lives as long as this does; if the time is over, the known token is used.
             let _ = timeout_at(until, looks.changed()).await;
         }
         self.state().value.clone()
@@ -149,7 +148,7 @@ impl Followed {
     }
 }
 
-/// What tells one content of a file from another without reading it.
+/// Distinguishes contents of a file without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     modified: Option<SystemTime>,
@@ -270,7 +269,7 @@ mod tests {
             (&HeaderValue::from_static("Bearer two"), &both.0)
         );
 
-        // One that is gone, empty or too long is not taken, and the next good one is.
+        // A missing, empty or too long file is not used, and the next good one is.
         std::fs::remove_file(&path).unwrap();
         tokio::time::advance(BETWEEN_LOOKS).await;
         assert_eq!(bearer.header().await, "Bearer two");

@@ -1,4 +1,4 @@
-//! Reading a body, no more of it than allowed and no longer than it keeps coming.
+//! Reads a body within a limit, as long as its pieces keep arriving.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use tokio::time::timeout;
 
 use crate::buffer::Buffer;
 
-/// What a body may be.
+/// The bounds of a body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds<'a> {
     /// The most bytes.
     pub(crate) limit: u64,
     /// The longest wait for the next piece.
     pub(crate) patience: Duration,
-    /// What its bytes draw on while they are read.
+    /// The budget of its bytes while they are read.
     pub(crate) budget: Option<&'a ByteBudget>,
 }
 
@@ -31,8 +31,8 @@ pub(crate) enum Unread<E> {
     Broken(E),
 }
 
-/// Reads the whole body, and calls `heard` with each piece. What a body says of its length is
-/// reserved in the budget at once, and allocated as it comes.
+/// Reads the whole body, and calls `heard` with each piece. The announced length of a body is
+/// reserved in the budget at once, and allocated as the bytes arrive.
 pub(crate) async fn fill<'a, B>(
     mut body: B,
     bounds: Bounds<'a>,

@@ -1,4 +1,4 @@
-//! Bodies that keep, or break, their promises.
+//! Bodies that have, or lack, their announced length.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -29,7 +29,7 @@ fn bounds(limit: u64) -> Bounds<'static> {
     }
 }
 
-/// A body of these pieces, of which nobody says how long it is.
+/// A body of these pieces, without an announced length.
 fn pieces(pieces: Vec<Vec<u8>>) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
     let pieces = pieces.into_iter();
     StreamBody::new(stream::iter(
@@ -37,7 +37,7 @@ fn pieces(pieces: Vec<Vec<u8>>) -> impl Body<Data = Bytes, Error = Infallible> +
     ))
 }
 
-/// A body that says how long it is, and sends what it likes: one piece, and then nothing more.
+/// A body that announces a length, and sends anything: one piece, and then nothing more.
 struct Promise {
     len: u64,
     piece: Option<Bytes>,

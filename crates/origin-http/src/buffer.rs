@@ -1,15 +1,16 @@
-//! A buffer for a body: it takes no more memory than twice what has come, whatever was promised.
+//! A buffer for a body: it takes at most twice as much memory as the bytes that have arrived,
+//! whatever was announced.
 
 use bytes::Bytes;
 use gaggle_group::{ByteBudget, OverBudget, Reservation};
 
-/// The most bytes that are allocated on a promise.
+/// The most bytes that are allocated for an announced length.
 const FIRST: usize = 64 << 10;
 
-/// Bytes that are being read. Dropped, or finished, it gives back what it has reserved.
+/// Bytes that are being read. Its reservation ends when it is dropped or finished.
 pub(crate) struct Buffer<'a> {
     bytes: Vec<u8>,
-    /// The length that is promised, where one is; otherwise the longest that is allowed.
+    /// The announced length, if there is one; otherwise the longest that is allowed.
     most: usize,
     declared: bool,
     budget: Option<&'a ByteBudget>,
@@ -17,7 +18,7 @@ pub(crate) struct Buffer<'a> {
 }
 
 impl<'a> Buffer<'a> {
-    /// A buffer for `declared` bytes, which it reserves, or for as many as come, up to `limit`.
+    /// A buffer for `declared` bytes, which it reserves, or for any number up to `limit`.
     /// Allocates nothing.
     pub(crate) async fn new(
         declared: Option<u64>,
@@ -42,7 +43,7 @@ impl<'a> Buffer<'a> {
         self.bytes.len()
     }
 
-    /// Adds what has come, for which it may have to wait for the budget.
+    /// Adds received bytes, which may have to wait for the budget.
     pub(crate) async fn push(&mut self, piece: &[u8]) -> Result<(), OverBudget> {
         let needed = self.bytes.len() + piece.len();
         if needed > self.bytes.capacity() {
@@ -72,14 +73,14 @@ impl<'a> Buffer<'a> {
         }
     }
 
-    /// The bytes as they are, and what is reserved for them.
+    /// The bytes as they are, and their reservation.
     #[cfg(feature = "batch")]
     pub(crate) fn into_parts(self) -> (Vec<u8>, Option<Reservation>) {
         (self.bytes, self.reserved)
     }
 
     /// The bytes in an allocation of their size. An allocator may shrink one in place and leave it
-    /// as large as it was, so that what has much room to spare is copied.
+    /// as large as it was, so a buffer with much spare room is copied.
     pub(crate) fn finish(self) -> Bytes {
         let spare = self.bytes.capacity() - self.bytes.len();
         if spare > self.bytes.len() / 8 {

@@ -1,27 +1,27 @@
 //! The `Cache-Control` of an answer, as a shared cache reads it (RFC 9111, section 5.2.2; RFC
 //! 5861).
 //!
-//! The parser is the crate's own, because neither library that is well kept serves:
+//! The parser is the crate's own, because neither of the well-maintained libraries fits:
 //!
 //! * `headers` 0.4 knows neither `stale-while-revalidate` nor `stale-if-error`. Of two `max-age`
 //!   it takes the last. One number that is not a `u64` makes it reject the whole field, `no-store`
 //!   included.
 //! * `http-cache-semantics` 3.0 answers for a whole request and response, with a storage policy,
-//!   heuristics and a clock of its own, and tells no stale windows apart from its answers. It
-//!   splits at commas inside quoted strings, and its names are case-sensitive.
+//!   heuristics and a clock of its own, and does not expose the stale windows. It splits at commas
+//!   inside quoted strings, and its names are case-sensitive.
 //!
-//! Reading never fails: what cannot be read is taken for the most restrictive that it could mean,
-//! or ignored where it is no directive that this cache knows.
+//! Reading never fails: a malformed directive is read as the most restrictive that it could mean,
+//! and an unknown one is ignored.
 
-/// The most seconds that anything is taken to mean: what RFC 9111, section 1.2.2 allows a number
-/// that overflows to become.
+/// The most seconds that a number can mean: the value that RFC 9111, section 1.2.2 allows for a
+/// number that overflows.
 pub(crate) const MAX_SECONDS: u32 = (1 << 31) - 1;
 
-/// The directives that bear on how long an answer may be served. Numbers are seconds, at most
+/// The directives about how long an answer may be served. Numbers are seconds, at most
 /// [`MAX_SECONDS`].
 ///
-/// A number that is missing or no number is zero: RFC 9111, section 4.2.1 has such an answer be
-/// stale. Of a directive that is there several times the smallest counts.
+/// A number that is missing or malformed is read as zero: by RFC 9111, section 4.2.1 such an
+/// answer is stale. If a directive appears several times, the smallest number counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct CacheControl {
     /// `no-store`, or `private` in either form: a shared cache must not keep the answer.
@@ -75,7 +75,7 @@ impl CacheControl {
     }
 }
 
-/// A number of seconds: digits alone, and [`MAX_SECONDS`] where they say more.
+/// A number of seconds: only digits, and at most [`MAX_SECONDS`].
 pub(crate) fn delta_seconds(text: &[u8]) -> Option<u32> {
     if text.is_empty() {
         return None;
@@ -87,8 +87,8 @@ pub(crate) fn delta_seconds(text: &[u8]) -> Option<u32> {
     })
 }
 
-/// The text between quotation marks, which the numbers of some services stand in. An escape in it
-/// makes no number.
+/// The text between quotation marks, which some services put around numbers. With an escape it is
+/// not a number.
 fn unquoted(argument: &[u8]) -> &[u8] {
     let inner = argument.strip_prefix(b"\"");
     inner
@@ -96,10 +96,10 @@ fn unquoted(argument: &[u8]) -> &[u8] {
         .unwrap_or(argument)
 }
 
-/// Splits a field at its commas, those inside quoted strings excepted.
+/// Splits a field at its commas, except those inside quoted strings.
 fn directives(field: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(field);
-    // Once a quotation mark has no partner, no later one has: an escape means the same to both.
+    // If one quotation mark has no partner, no later one has, since escapes mean the same to both.
     let mut quotes = true;
     std::iter::from_fn(move || {
         let text = rest?;
@@ -108,7 +108,7 @@ fn directives(field: &[u8]) -> impl Iterator<Item = &[u8]> {
             let opens = quotes && text[at] == b'"' && text[..at].trim_ascii_end().ends_with(b"=");
             at += match opens.then(|| quoted_len(&text[at..])) {
                 Some(Some(len)) => len,
-                // Taken as it stands, so that it hides none of the directives behind it.
+                // It is an ordinary character, so that it hides none of the directives after it.
                 Some(None) => {
                     quotes = false;
                     1
@@ -121,8 +121,8 @@ fn directives(field: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// How long the quoted string is that `text` begins with, quotation marks included; `None` if it
-/// has no end.
+/// The length of the quoted string that `text` begins with, including quotation marks; `None` if
+/// it has no end.
 fn quoted_len(text: &[u8]) -> Option<usize> {
     let mut at = 1;
     loop {

@@ -1,4 +1,4 @@
-//! The HTTP client: connections, their bounds, and TLS where it is compiled in.
+//! The HTTP client: connections, their bounds, and TLS if it is compiled in.
 
 use std::time::Duration;
 
@@ -27,16 +27,16 @@ type Connector = MapResponse<Inner, fn(Stream) -> WatchedStream>;
 
 pub(crate) type Client = legacy::Client<Connector, Full<Bytes>>;
 
-/// How long sent bytes may go without an acknowledgement before the system gives a connection up,
-/// where the system can (Linux). A host that is there acknowledges within a round trip, however
-/// long its program takes, so that this tells a path that went silent from a service that is slow.
-/// It leaves room for a few retransmissions.
+/// How long sent bytes may stay unacknowledged before the system closes a connection, if the
+/// system supports it (Linux). A host that is up acknowledges within a round trip, however long
+/// its program takes, so this distinguishes a silent network path from a slow service. It leaves
+/// room for a few retransmissions.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_millis(1_500);
-/// How long after the last packet the system begins to ask whether the other host is still there,
-/// and how often it asks: for a path that goes silent while an answer is waited for.
+/// How long after the last packet the system starts keepalive probes, and their interval: for a
+/// network path that goes silent while a request waits for its answer.
 const KEEPALIVE: Duration = Duration::from_secs(1);
-/// How many of these may go unanswered.
+/// How many probes may stay unanswered.
 const KEEPALIVE_RETRIES: u32 = 2;
 
 /// Makes clients that each have connections of their own.

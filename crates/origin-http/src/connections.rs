@@ -1,6 +1,5 @@
-//! The connections that are kept, and when they are given up: a request is tried once again where
-//! a kept connection was closed as it left, and all kept connections are dropped where one of them
-//! has gone silent.
+//! The kept connections, and when they are dropped: a request is retried once if a kept connection
+//! was closed as it was sent, and all kept connections are dropped if one of them has gone silent.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{PoisonError, RwLock};
@@ -20,16 +19,16 @@ use crate::traffic::Traffic;
 /// The shortest time between two drops of all connections, so that an origin that is slow or fails
 /// does not cost a handshake for each load.
 const BETWEEN_DROPS: Duration = Duration::from_secs(1);
-/// How long a kept connection may be silent after a request before the other kept ones are given
-/// up, unless the service has shown to take longer. The request itself goes on: its answer may be
-/// late.
+/// How long a kept connection may be silent after a request before the other kept ones are
+/// dropped, unless the service is known to take longer. The request itself continues: its answer
+/// may be late.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// The connections to a service. They are kept in generations: a new one begins without any.
 pub(crate) struct Connections {
     factory: Factory,
     kept: RwLock<Generation>,
-    /// For second tries, which must not meet another connection that was closed meanwhile.
+    /// For retries, which must not use another connection that was closed meanwhile.
     unkept: Client,
     patience: Patience,
     /// Answers that have begun over a kept connection.
@@ -40,8 +39,8 @@ pub(crate) struct Connections {
 #[derive(Debug)]
 pub(crate) struct Unanswered {
     pub(crate) error: legacy::Error,
-    /// Whether nothing of an answer had come when the connection ended: the same request may be
-    /// sent again.
+    /// Whether no byte of an answer had arrived when the connection ended, so that the same
+    /// request may be sent again.
     pub(crate) unheard: bool,
     /// Whether it was sent a second time already.
     pub(crate) twice: bool,
@@ -50,7 +49,7 @@ pub(crate) struct Unanswered {
 struct Generation {
     number: u64,
     client: Client,
-    /// When the one before it was dropped.
+    /// When the previous one was dropped.
     began: Option<Instant>,
 }
 
@@ -69,8 +68,8 @@ impl Connections {
         }
     }
 
-    /// Sends a request that may be sent twice, and waits for the head of its answer. The
-    /// [`Exchange`] is to be kept while the body is read.
+    /// Sends a request that may be sent twice, and waits for the head of its answer. Keep the
+    /// [`Exchange`] while the body is read.
     pub(crate) async fn send(
         &self,
         mut request: impl FnMut() -> Request<Full<Bytes>>,
@@ -89,8 +88,8 @@ impl Connections {
         }
         tracing::debug!(%error, "a kept connection was closed as a request left; trying again");
         if is_orderly(&error) {
-            // That of one connection, as after its last request or its time, says nothing about
-            // the others.
+            // The close of one connection, as after its last request or its idle timeout, says
+            // nothing about the others.
             exchange.end();
         } else {
             drop(exchange);
@@ -105,7 +104,7 @@ impl Connections {
         }
     }
 
-    /// Gives up the kept connections of that generation, unless that was done a moment ago.
+    /// Drops the kept connections of that generation, unless that was done a moment ago.
     fn give_up(&self, number: u64) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         let lately = |began: Instant| began.elapsed() < BETWEEN_DROPS;
@@ -121,7 +120,7 @@ impl Connections {
             },
         );
         drop(kept);
-        // Its idle connections close with it, those in use after their answers.
+        // Its idle connections close with it, and those in use after their answers.
         drop(old);
         tracing::debug!("the service does not answer: its kept connections are given up");
     }
@@ -130,7 +129,7 @@ impl Connections {
 impl Unanswered {
     fn once(error: legacy::Error) -> Self {
         let traffic = error.connect_info().and_then(Traffic::of);
-        // A request that was canceled had not left, so that its connection heard nothing of it.
+        // A cancelled request had not been sent, so its connection saw nothing of it.
         let unheard = traffic.is_some_and(|it| it.is_unanswered()) || was_canceled(&error);
         Self {
             error,
@@ -153,18 +152,18 @@ fn is_orderly(error: &legacy::Error) -> bool {
     below(error).is_some_and(hyper::Error::is_incomplete_message)
 }
 
-/// One request and its answer. Dropped before its end, it tells the connections whether a kept one
-/// has failed or a body has stopped: whoever waits for a load may stop waiting at any time, and
-/// then nobody else would. That no answer has begun by then is no sign of silence: a caller may
-/// leave at once.
+/// One request and its answer. If it is dropped before its end, it reports to the connections
+/// whether a kept one has failed or a body has stopped: a caller may drop a load at any time, and
+/// nothing else would report it then. A request without an answer by then is no sign of silence,
+/// since a caller may drop it at once.
 pub(crate) struct Exchange<'a> {
     connections: &'a Connections,
     generation: u64,
     began: Instant,
     connection: Option<CaptureConnection>,
-    /// How many answers had begun when this request left.
+    /// How many answers had begun when this request was sent.
     answers: u64,
-    /// When the service was last heard of; `None` before the answer's head.
+    /// When the last bytes arrived; `None` before the answer's head.
     heard: Option<Instant>,
     failed: bool,
     over: bool,
@@ -195,7 +194,7 @@ impl<'a> Exchange<'a> {
         let answer = match timeout(patience.now(), &mut answer).await {
             Ok(answer) => answer,
             Err(_elapsed) => {
-                // Where others had answers meanwhile, it is this one that is slow.
+                // If other requests had answers meanwhile, this one is slow.
                 let is_alone = self.connections.answers.load(Relaxed) == self.answers;
                 if is_alone && self.is_kept_and_unanswered() {
                     self.connections.give_up(self.generation);
@@ -206,7 +205,7 @@ impl<'a> Exchange<'a> {
         match &answer {
             Ok(_) => {
                 patience.answered(self.began.elapsed());
-                // One over a new connection tells nothing of those that were there before.
+                // A request over a new connection says nothing about the earlier ones.
                 if self.traffic().is_some_and(|it| it.is_kept(self.began)) {
                     self.connections.answers.fetch_add(1, Relaxed);
                 }
@@ -219,19 +218,19 @@ impl<'a> Exchange<'a> {
     }
 
     /// Whether an attempt failed as it does when the service has closed an idle connection (RFC
-    /// 9112, section 9.3.1): on a connection that was there before the request, without a byte of
-    /// an answer.
+    /// 9112, section 9.3.1): on a connection that existed before the request, without a byte of an
+    /// answer.
     fn was_closed_by_the_service(&self, error: &legacy::Error) -> bool {
         let traffic = error.connect_info().and_then(Traffic::of);
         traffic.is_some_and(|it| it.is_kept(self.began) && it.is_unanswered())
     }
 
-    /// A part of the answer has come.
+    /// A part of the answer has arrived.
     pub(crate) fn heard(&mut self) {
         self.heard = Some(Instant::now());
     }
 
-    /// The answer has come whole, or no more of it is wanted.
+    /// The answer is complete, or no more of it is needed.
     pub(crate) fn end(mut self) {
         self.over = true;
     }
@@ -262,8 +261,8 @@ impl Drop for Exchange<'_> {
     }
 }
 
-/// For how long a service may be silent before that is odd: [`SILENCE`], or twice what an answer
-/// took of late.
+/// How long a service may be silent before that counts as a failure: [`SILENCE`], or twice the
+/// time of a recent answer.
 struct Patience {
     millis: AtomicU64,
 }
@@ -281,12 +280,12 @@ impl Patience {
         Duration::from_millis(self.millis.load(Relaxed))
     }
 
-    /// Notes how long an answer took. Quick answers take patience back bit by bit.
+    /// Records how long an answer took. Quick answers lower the patience gradually.
     fn answered(&self, after: Duration) {
         let millis = self.millis.load(Relaxed);
         let twice = u64::try_from(after.as_millis()).map_or(u64::MAX, |it| it.saturating_mul(2));
         let next = twice.max(millis - millis / 16).max(Self::LEAST);
-        // Most services always answer sooner, and share this line of memory for reading.
+        // Most services always answer sooner, so that threads only read this cache line.
         if next != millis {
             self.millis.store(next, Relaxed);
         }

@@ -23,15 +23,15 @@ impl OptionsError {
     }
 }
 
-/// What lies below a failure, whoever said it.
+/// The cause of a failure, from any source.
 type Cause = Box<dyn Error + Send + Sync>;
 
-/// A failure of a load. Its text is whole: it tells the causes too, because it is often all that
-/// is logged. Outside of the node there is only what it is [told](Self::told) as.
+/// A failure of a load. Its text is complete and includes the causes, because often only the text
+/// is logged. Outside of the node only the [fault](Self::told) is visible.
 #[derive(Debug, thiserror::Error)]
 #[error("{origin}: {reason}")]
 pub(crate) struct Failure {
-    /// The URL without its query, and with the key's place instead of the key.
+    /// The URL without its query, and with `{key}` instead of the key.
     origin: String,
     reason: String,
     source: Option<Cause>,
@@ -46,12 +46,12 @@ impl Failure {
         }
     }
 
-    /// The error of the load, with what clients are told of it.
+    /// The error of the load, with the fault that clients get.
     pub(crate) fn told(self, as_: OriginFault) -> OriginError {
         OriginError::failed(self).known_as(as_)
     }
 
-    /// The same with what caused it, and with that in its text.
+    /// The same with its cause, which its text includes.
     pub(crate) fn caused_by(self, source: impl Into<Cause>) -> Self {
         let source = source.into();
         let mut reason = self.reason;

@@ -1,5 +1,5 @@
-//! How long an answer says that it may be served, as RFC 9111 and RFC 5861 have a shared cache
-//! read it.
+//! How long an answer says that it may be served, as RFC 9111 and RFC 5861 require of a shared
+//! cache.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,16 +9,16 @@ use hyper::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, HeaderMap, HeaderValue, V
 
 use crate::cache_control::{CacheControl, MAX_SECONDS, delta_seconds};
 
-/// What the headers say, and nothing where they say nothing: no lifetime is made up from other
+/// The freshness that the headers state, and nothing else: no lifetime is derived from other
 /// headers.
 ///
-/// `now` stands in for a `Date` that is missing, and is used for nothing else: the service's clock
-/// is not compared with this machine's.
+/// `now` replaces a missing `Date`, and is used for nothing else: the service's clock is not
+/// compared with this machine's.
 pub(crate) fn hint(headers: &HeaderMap, now: SystemTime) -> Hint {
     let fields = headers.get_all(CACHE_CONTROL);
     let stated = CacheControl::parse(fields.iter().map(HeaderValue::as_bytes));
-    // What `no-cache` allows to be kept could be served only after a revalidation, so that it is
-    // no use to a group.
+    // An answer with `no-cache` could be served only after a revalidation, so a group has no use
+    // for it.
     if stated.no_store || stated.no_cache || varies_by_anything(headers) {
         return Hint::none();
     }
@@ -27,15 +27,15 @@ pub(crate) fn hint(headers: &HeaderMap, now: SystemTime) -> Hint {
         .or(stated.max_age)
         .or_else(|| expires(headers, now));
     let age = age(headers).unwrap_or(0);
-    // By so much the ttl was over before the answer came.
+    // The ttl had expired by this much before the answer arrived.
     let excess = lifetime.map_or(0, |lifetime| age.saturating_sub(lifetime));
     let window = |window: Option<u32>| {
         let window = if stated.must_revalidate {
             Some(0)
         } else if stated.s_maxage.is_some() {
-            // It forbids to serve the answer stale, as `proxy-revalidate` does (RFC 9111, section
-            // 5.2.2.10). A service that sends a window beside it means the window: content
-            // delivery networks read it so too.
+            // It forbids stale answers, as `proxy-revalidate` does (RFC 9111, section 5.2.2.10). A
+            // service that also sends a window means the window: content delivery networks read it
+            // in the same way.
             Some(window.unwrap_or(0))
         } else {
             window
@@ -49,7 +49,7 @@ pub(crate) fn hint(headers: &HeaderMap, now: SystemTime) -> Hint {
     hint
 }
 
-/// The `Age` in seconds. Of several the first counts, and what is no number is ignored (RFC 9111,
+/// The `Age` in seconds. The first of several counts, and a malformed number is ignored (RFC 9111,
 /// section 5.1).
 pub(crate) fn age(headers: &HeaderMap) -> Option<u32> {
     let first = headers.get(AGE)?.as_bytes().split(|&byte| byte == b',');
@@ -58,8 +58,8 @@ pub(crate) fn age(headers: &HeaderMap) -> Option<u32> {
         .find_map(|age| delta_seconds(age.trim_ascii()))
 }
 
-/// `Expires` less `Date`, in seconds; zero where it is no date, as in `Expires: 0`. Of several the
-/// earliest counts.
+/// `Expires` minus `Date`, in seconds; zero if it is not a date, as in `Expires: 0`. The earliest
+/// of several counts.
 fn expires(headers: &HeaderMap, now: SystemTime) -> Option<u32> {
     let made = headers.get(DATE).and_then(date).unwrap_or(now);
     let lifetime = |expires: &HeaderValue| {
@@ -75,7 +75,7 @@ fn date(value: &HeaderValue) -> Option<SystemTime> {
 }
 
 /// Whether the answer depends on more than the request, so that no second request gets the same.
-/// All requests for a key have the same headers: what else `Vary` names is no matter.
+/// All requests for a key have the same headers: other names in `Vary` do not matter.
 fn varies_by_anything(headers: &HeaderMap) -> bool {
     let mut names = headers
         .get_all(VARY)

@@ -1,4 +1,4 @@
-//! What an answer says of its value, and how the service is asked whether the value has changed.
+//! The metadata of an answer's value, and the conditions that ask whether the value has changed.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const FIELDS: [(Field, HeaderName); 4] = [
     (Field::LastModified, LAST_MODIFIED),
 ];
 
-/// What the headers of a value say of it.
+/// The metadata in the headers of a value.
 pub(crate) fn metadata(headers: &HeaderMap) -> Metadata {
     let fields = FIELDS
         .iter()
@@ -32,10 +32,10 @@ pub(crate) fn metadata(headers: &HeaderMap) -> Metadata {
     }
 }
 
-/// What is known of a value after a 304 with these headers; empty if they say nothing of it.
+/// The metadata of a value after a 304 with these headers; empty if they have none.
 ///
-/// A 304 renews the validators. It has no body, so that it tells nothing of how the bytes kept
-/// here are encoded: the content type and encoding of a value stay with it (RFC 9111, section
+/// A 304 renews the validators. It has no body, so it says nothing about the encoding of the bytes
+/// that are kept here: the content type and encoding of a value stay with it (RFC 9111, section
 /// 3.2).
 pub(crate) fn renewed(headers: &HeaderMap, stale: &Metadata) -> Metadata {
     let news = metadata(headers);
@@ -56,10 +56,10 @@ pub(crate) fn renewed(headers: &HeaderMap, stale: &Metadata) -> Metadata {
     fields.with_age(news.age().unwrap_or_default())
 }
 
-/// Has the request answered by a 304 if the value known by `stale` is still right; whether it
-/// could be asked.
+/// Adds conditions for a 304 if the value of `stale` is still correct; returns whether there are
+/// any.
 pub(crate) fn ask_for_changes(request: &mut HeaderMap, stale: &Metadata) -> bool {
-    // An `If-None-Match` of anything else can mean something else: a `*` is any value there is.
+    // An `If-None-Match` of any other text can have another meaning: `*` is any existing value.
     let tag = stale.get(Field::ETag).filter(|tag| opaque(tag).is_some());
     let conditions = [
         (IF_NONE_MATCH, tag),
@@ -75,9 +75,9 @@ pub(crate) fn ask_for_changes(request: &mut HeaderMap, stale: &Metadata) -> bool
     asked
 }
 
-/// Whether a 304 with these headers is about another value than that known by `stale` (RFC 9111,
-/// section 4.3.4). A service does that where it compares only dates, and the value has changed
-/// twice within their second.
+/// Whether a 304 with these headers is about another value than that of `stale` (RFC 9111, section
+/// 4.3.4). A service sends one if it compares only dates, and the value has changed twice within
+/// their second.
 pub(crate) fn is_about_another(headers: &HeaderMap, stale: &Metadata) -> bool {
     let sent = stale.get(Field::ETag).and_then(opaque);
     let told = headers.get(ETAG).map(HeaderValue::as_bytes);
@@ -94,8 +94,8 @@ fn opaque(tag: &[u8]) -> Option<&[u8]> {
     (!inner.contains(&b'"')).then_some(tag)
 }
 
-/// A header's text, empty where it is not there. An encoding may be a list over several lines; of
-/// the others the first counts.
+/// A header's text, empty if it is missing. An encoding may be a list over several lines; of the
+/// others the first line counts.
 fn text(headers: &HeaderMap, name: &HeaderName) -> Vec<u8> {
     let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     if *name == CONTENT_ENCODING {

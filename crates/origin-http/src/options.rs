@@ -1,4 +1,4 @@
-//! What to ask, with which bounds.
+//! The options: URLs, headers and bounds.
 
 mod batch;
 
@@ -18,7 +18,7 @@ use crate::{BearerSource, OptionsError};
 
 /// The most retries of a load.
 const MAX_RETRIES: u32 = 10;
-/// The most URLs for one thing.
+/// The most fallback URLs.
 const MAX_FALLBACKS: usize = 16;
 
 /// Which URL to ask, and how.
@@ -26,9 +26,9 @@ const MAX_FALLBACKS: usize = 16;
 pub struct HttpOptions {
     /// An `http` or `https` URL with `{key}` exactly once, in its path or its query.
     pub url: String,
-    /// Other URLs for the same values, each like `url`: asked where the ones before it have
-    /// failed, or in turn with them, as `balance` says. Headers and the token go to each of them.
-    /// None, and at most 16.
+    /// Other URLs for the same values, each like `url`: asked if the ones before have failed, or
+    /// in turn with them, as set by `balance`. Headers and the token are sent to each of them. At
+    /// most 16; by default none.
     pub fallbacks: Vec<String>,
     /// Which URL a load asks first. [`Balance::First`].
     pub balance: Balance,
@@ -36,37 +36,40 @@ pub struct HttpOptions {
     pub headers: Vec<(String, String)>,
     /// A token, sent as `Authorization: Bearer` with each request. None.
     pub bearer: Option<BearerSource>,
-    /// Whose certificates are trusted over https where no `ca` is given. [`Trust::Platform`].
+    /// Which authorities are trusted over https if no `ca` is given. [`Trust::Platform`].
     pub trust: Trust,
-    /// A PEM file with the certificates of the authorities that are trusted over https, and no
-    /// others are. Read at start. None.
+    /// A PEM file with the certificates of the only authorities that are trusted over https. Read
+    /// at start. None.
     pub ca: Option<PathBuf>,
-    /// A PEM file with the certificate that is shown to a service over https, and those between it
-    /// and its authority. Read at start; needs `client_key`. None.
+    /// A PEM file with the certificate that is sent to a service over https, with its intermediate
+    /// certificates. Read at start; needs `client_key`. None.
     pub client_cert: Option<PathBuf>,
     /// A PEM file with the key of `client_cert`. None.
     pub client_key: Option<PathBuf>,
-    /// The longest that a connection may take to come about. 1 s.
+    /// The longest time to make a connection. 1 s.
     pub connect_timeout: Duration,
-    /// The longest silence while an answer is waited for or read. 10 s.
+    /// The longest silence while waiting for an answer or reading it. 10 s.
     pub read_timeout: Duration,
     /// The longest that a load may take, with all connections, retries and other URLs, until its
     /// last byte. None: each try is bounded by the other two, and the load by its group.
     pub total_timeout: Option<Duration>,
-    /// How often a load may be tried again where that is safe and the retry budget allows it. 1,
-    /// and at most 10. Another URL that is in good standing is asked beyond that.
+    /// How often a load may be retried if that is safe and the retry budget allows it. 1, and at
+    /// most 10. A request to another healthy URL is not counted.
     pub retries: u32,
-    /// The most connections to each URL that are kept open while idle. 32. (How many are busy is
-    /// for the group to bound.)
+    /// The most connections to each URL that are kept open while idle. 32. (The group bounds the
+    /// busy ones.)
     pub max_idle_connections: usize,
-    /// How long a connection is kept open while idle; zero keeps none. 4 s, as it is best below
-    /// what the service does: many close after 5 s (Node.js, Apache, Uvicorn).
+    /// How long a connection is kept open while idle; zero keeps none. 4 s, since it should be
+    /// shorter than the service's own: many close after 5 s (Node.js, Apache, Uvicorn).
     pub idle_timeout: Duration,
     /// Whether an answer's `Cache-Control`, `Expires`, `Age` and `Vary` set for how long it may be
-    /// served, as for any shared cache. Where off, the group decides alone. On.
+    /// served, as for any shared cache. If off, the group decides alone. On.
     pub honour_freshness: bool,
-    /// How several keys are asked for in one request. None: each key is a request. Needs the
-    /// feature `batch`.
+    /// Whether a request has the header `traceparent` of the trace that its load belongs to
+    /// ([`Load::trace`](gaggle_group::Load)). On.
+    pub send_trace: bool,
+    /// How several keys are loaded in one request. None: each key is a request. Needs the feature
+    /// `batch`.
     pub batch: Option<BatchOptions>,
 }
 
@@ -89,6 +92,7 @@ impl Default for HttpOptions {
             max_idle_connections: 32,
             idle_timeout: Duration::from_secs(4),
             honour_freshness: true,
+            send_trace: true,
             batch: None,
         }
     }
@@ -114,6 +118,7 @@ impl fmt::Debug for HttpOptions {
             .field("max_idle_connections", &self.max_idle_connections)
             .field("idle_timeout", &self.idle_timeout)
             .field("honour_freshness", &self.honour_freshness)
+            .field("send_trace", &self.send_trace)
             .field("batch", &self.batch)
             .finish()
     }
@@ -123,44 +128,43 @@ fn public_parts(urls: &[String]) -> Vec<String> {
     urls.iter().map(|url| public_part(url)).collect()
 }
 
-/// Which of several URLs a load asks first. One that has failed of late is passed over in any case.
+/// Which of several URLs a load asks first. One that has failed recently is skipped in any case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Balance {
-    /// The first one, and the others in their order where it has failed.
+    /// The first one, and the others in order if it has failed.
     #[default]
     First,
     /// Each in turn.
     RoundRobin,
 }
 
-/// Whose certificates are trusted over https.
+/// Which authorities are trusted over https.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trust {
-    /// Those of the authorities that the machine trusts: its store, or the files that
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Where it has none, as in a container without
-    /// files, Mozilla's. Read at start.
+    /// The authorities that the machine trusts: its store, or the files that `SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR` name. If it has none, as in a container without files, Mozilla's. Read at
+    /// start.
     #[default]
     Platform,
-    /// Those of the authorities that Mozilla trusts, compiled in.
+    /// The authorities that Mozilla trusts, compiled in.
     Mozilla,
 }
 
-/// What is refused unless it is allowed: for
-/// [`HttpOrigin::allowing`](crate::HttpOrigin::allowing). Nothing is allowed by default.
+/// Exceptions from what is refused, for [`HttpOrigin::allowing`](crate::HttpOrigin::allowing). By
+/// default nothing is allowed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Allow {
-    /// Keys in the path that have or make a segment `.` or `..` in any decoding, such as `../a`
-    /// or `%2e%2e`. Allow them only where the service takes the key as it is, as an object store
-    /// does.
+    /// Keys in the path that have or make a segment `.` or `..` in any decoding, such as `../a` or
+    /// `%2e%2e`. Allow them only if the service takes the key unchanged, as an object store does.
     pub dot_segments: bool,
     /// Link-local addresses (`169.254.0.0/16`, `fe80::/10`), and those of the metadata services of
     /// clouds. Loopback and private addresses need no allowance.
     pub link_local: bool,
 }
 
-/// Headers that belong to the connection, not to whoever asks.
+/// Headers that belong to the connection, not to the caller.
 const RESERVED: [HeaderName; 6] = [
     CONNECTION,
     CONTENT_LENGTH,
@@ -171,7 +175,7 @@ const RESERVED: [HeaderName; 6] = [
 ];
 
 impl HttpOptions {
-    /// Checks what needs neither files nor URLs.
+    /// Checks the options that need neither files nor URLs.
     pub(crate) fn check(&self) -> Result<(), OptionsError> {
         let mut timeouts = vec![
             ("connect_timeout", Some(self.connect_timeout)),
@@ -205,7 +209,7 @@ impl HttpOptions {
         }
     }
 
-    /// Checks that what is for https alone has a use. `https` is whether any URL needs it.
+    /// Checks that options for https only have an effect. `https` is whether any URL needs it.
     pub(crate) fn check_tls(&self, https: bool) -> Result<(), OptionsError> {
         let for_https = [("ca", &self.ca), ("client_cert", &self.client_cert)];
         let set = for_https.into_iter().find(|(_, file)| file.is_some());
@@ -218,7 +222,7 @@ impl HttpOptions {
         }
     }
 
-    /// The token, read from where it comes from.
+    /// The token, read from its source.
     pub(crate) fn token(&self) -> Result<Option<Bearer>, OptionsError> {
         let Some(source) = &self.bearer else {
             return Ok(None);

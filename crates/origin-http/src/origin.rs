@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use gaggle_group::{Hint, Load, Loaded, Metadata, Origin, OriginError, OriginFault};
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use gaggle_group::{Hint, Load, Loaded, Metadata, Origin, OriginError, OriginFault, TraceParent};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode, Uri};
 use tokio::time::{Instant, timeout_at};
 
@@ -21,7 +21,7 @@ use crate::template::{Template, Unaskable};
 use crate::upstream::Ask;
 use crate::{Allow, HttpOptions, OptionsError, setup};
 
-/// A service asked over HTTP. A clone shares the connections.
+/// A service that is reached over HTTP. A clone shares the connections.
 #[derive(Clone)]
 pub struct HttpOrigin {
     pub(crate) inner: Arc<Inner>,
@@ -37,21 +37,25 @@ pub(crate) struct Inner {
     pub(crate) batch: Option<crate::batch::Batch>,
 }
 
-/// What all requests have in common.
+/// The parts that all requests share.
 pub(crate) struct Common {
     pub(crate) headers: HeaderMap,
     pub(crate) bearer: Option<Bearer>,
     pub(crate) honour_freshness: bool,
+    /// Whether requests carry their trace.
+    pub(crate) send_trace: bool,
 }
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 impl HttpOrigin {
-    /// Checks the options, reads the files that they name, and makes a client. Nothing is asked
+    /// Checks the options, reads the files that they name, and makes a client. No request is sent
     /// yet: a service that is down is a failure of loads.
     pub fn new(options: HttpOptions) -> Result<Self, OptionsError> {
         Self::allowing(options, Allow::default())
     }
 
-    /// The same, and allows what is refused otherwise.
+    /// The same, with exceptions from what is refused.
     #[allow(
         clippy::needless_pass_by_value,
         reason = "options are written in place"
@@ -100,7 +104,7 @@ impl Inner {
             let failure = Failure::new(self.name(), "").caused_by(error);
             failure.told(OriginFault::Key)
         })?;
-        let (mut answer, mut conditional) = self.ask(&uris, load.stale, until).await?;
+        let (mut answer, mut conditional) = self.ask(&uris, load.stale, load.trace, until).await?;
         if let Some(stale) = load.stale
             && conditional
             && answer.status() == StatusCode::NOT_MODIFIED
@@ -111,7 +115,7 @@ impl Inner {
                     .with_freshness(self.common.freshness(&headers))
                     .with_metadata(renewed(&headers, stale)));
             }
-            (answer, conditional) = self.ask(&uris, None, until).await?;
+            (answer, conditional) = self.ask(&uris, None, load.trace, until).await?;
         }
         match answer.status() {
             StatusCode::OK => {
@@ -133,21 +137,22 @@ impl Inner {
         }
     }
 
-    /// The key's URLs. It is refused where any of them cannot be asked for, so that no answer
-    /// depends on which of them are up.
+    /// The key's URLs. It is refused if it cannot be requested from any one of them, so that no
+    /// answer depends on which of them are up.
     fn uris(&self, key: &[u8]) -> Result<Vec<Uri>, Unaskable> {
         self.templates.iter().map(|it| it.uri(key)).collect()
     }
 
-    /// Asks for the value, where one is known by `stale` only if it differs from that; whether that
-    /// was a condition of the request.
+    /// Requests the value, and with `stale` only if it differs from that one; returns whether the
+    /// request had that condition.
     async fn ask(
         &self,
         uris: &[Uri],
         stale: Option<&Metadata>,
+        trace: Option<TraceParent>,
         until: Option<Instant>,
     ) -> Result<(Answer<'_>, bool), OriginError> {
-        let mut headers = self.common.headers().await;
+        let mut headers = self.common.headers(trace).await;
         let conditional = stale.is_some_and(|stale| ask_for_changes(&mut headers, stale));
         let ask = Ask {
             method: Method::GET,
@@ -161,9 +166,14 @@ impl Inner {
 }
 
 impl Common {
-    /// The headers of a request that leaves now.
-    pub(crate) async fn headers(&self) -> HeaderMap {
+    /// The headers of a request that is sent now.
+    pub(crate) async fn headers(&self, trace: Option<TraceParent>) -> HeaderMap {
         let mut headers = self.headers.clone();
+        if let Some(trace) = trace.filter(|_| self.send_trace)
+            && let Ok(value) = HeaderValue::try_from(trace.to_string())
+        {
+            headers.insert(TRACEPARENT, value);
+        }
         if let Some(bearer) = &self.bearer {
             headers.insert(AUTHORIZATION, bearer.header().await);
         }
@@ -179,7 +189,7 @@ impl Common {
     }
 }
 
-/// The time for the whole of something, from now on.
+/// A timeout for a whole operation, from now on.
 #[derive(Clone, Copy)]
 pub(crate) struct Time {
     /// The option that sets it.
@@ -197,7 +207,7 @@ impl Time {
         }
     }
 
-    /// What `work` brings, or a failure of the origin `name` once the time is over.
+    /// The result of `work`, or a failure of the origin `name` once the time is over.
     pub(crate) async fn bound<T>(
         &self,
         name: &str,

@@ -7,18 +7,18 @@ use httpdate::parse_http_date;
 use hyper::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use tokio::time::Instant;
 
-/// What a token of the budget is worth, in parts.
+/// The parts of one token of the budget.
 const TOKEN: u32 = 10;
 /// The most tokens that are saved up.
 const BURST: u32 = 10;
-/// How long to wait before a retry, in milliseconds: spread, so that loads that failed together do
-/// not come again together.
+/// How long to wait before a retry, in milliseconds: randomised, so that loads that failed
+/// together do not retry together.
 const BACKOFF: std::ops::RangeInclusive<u64> = 25..=100;
-/// The longest wait that a service may ask for where a load has no time of its own.
+/// The longest wait that a service may ask for if a load has no timeout of its own.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// How many retries an origin is worth: one for every ten loads, and ten saved up from better
-/// times. An origin that always fails is asked a tenth more often by them, and not a multiple.
+/// The retry budget of an origin: one retry for every ten loads, and at most ten saved up. Retries
+/// add a tenth to the requests to an origin that always fails, and not a multiple.
 pub(crate) struct RetryBudget {
     parts: AtomicU32,
 }
@@ -44,8 +44,8 @@ impl RetryBudget {
     }
 }
 
-/// How long to wait before a load is tried again that must be over by `until`; `None` if that is
-/// too long. `asked_for` is what the service has asked for.
+/// How long to wait before a retry of a load that must be over by `until`; `None` if that is too
+/// long. `asked_for` is the wait that the service has requested.
 pub(crate) fn wait(asked_for: Option<Duration>, until: Option<Instant>) -> Option<Duration> {
     let backoff = Duration::from_millis(fastrand::u64(BACKOFF));
     let wait = asked_for.map_or(backoff, |asked_for| asked_for.max(backoff));
@@ -55,8 +55,8 @@ pub(crate) fn wait(asked_for: Option<Duration>, until: Option<Instant>) -> Optio
     (wait < room).then_some(wait)
 }
 
-/// The `Retry-After` of an answer (RFC 9110, section 10.2.3); what is neither a number nor a date
-/// is ignored.
+/// The `Retry-After` of an answer (RFC 9110, section 10.2.3); any other text than a number or a
+/// date is ignored.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,15 +1,16 @@
 //! Keys that lead to another path: `.` and `..` as segments, in any decoding.
 //!
-//! The key arrives percent-encoded, and what a server makes of `..%2Fadmin` differs: nginx and
-//! many frameworks decode first and take dot segments out after, so that it is `/admin`. Behind a
-//! proxy the decoding may happen twice, some servers take a backslash for a slash, and some cut
-//! path parameters (`..;x`) before they look.
+//! The key arrives percent-encoded, and servers read `..%2Fadmin` differently: nginx and many
+//! frameworks decode first and remove dot segments afterwards, so that it is `/admin`. Behind a
+//! proxy the decoding may happen twice, some servers read a backslash as a slash, and some cut
+//! path parameters (`..;x`) first.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-/// How often a path is decoded. Once is what servers do, and each proxy before one may do so again.
+/// How often a path is decoded. Once is what servers do, and each proxy before one may do so
+/// again.
 const DECODINGS: usize = 4;
 
 /// The parts of a template's path around the key's place that belong to the key's segment.
@@ -20,7 +21,7 @@ pub(crate) struct Around {
 }
 
 impl Around {
-    /// `None` where the key stands in the query, in which there are no segments.
+    /// `None` if the key is in the query, which has no segments.
     pub(crate) fn of(before: &str, after: &str) -> Option<Self> {
         if before.contains('?') {
             return None;
@@ -34,10 +35,10 @@ impl Around {
         })
     }
 
-    /// Whether a server may find a dot segment where this key stands.
+    /// Whether a server may read this key as a dot segment.
     pub(crate) fn makes_dot_segment(&self, key: &[u8]) -> bool {
         let parts = [&self.head[..], key, &self.tail];
-        // Most keys have none of what it takes.
+        // Most keys contain no dot.
         if !parts.iter().any(|part| part.contains(&b'.'))
             && !parts.iter().any(|part| part.contains(&b'%'))
         {

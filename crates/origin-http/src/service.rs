@@ -1,4 +1,4 @@
-//! The URLs of a service, and in which order they are asked.
+//! The URLs of a service, and the order in which they are asked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -25,14 +25,14 @@ pub(crate) struct Service {
     pub(crate) patience: Patience,
 }
 
-/// What a load has done so far.
+/// The progress of a load.
 struct Progress {
     tried: Vec<bool>,
     retries: u32,
 }
 
 impl Service {
-    /// Asks until there is an answer, or no more may be done: then the answer is a failure, or
+    /// Asks until there is an answer, or no attempt is left: then the answer is a failure, or
     /// there is none. `uris` has one for each of the URLs.
     pub(crate) async fn ask(&self, ask: &Ask, uris: &[Uri]) -> Result<Answer<'_>, OriginError> {
         self.budget.asked();
@@ -80,8 +80,8 @@ impl Service {
         }
     }
 
-    /// Where a load begins: at a URL that has not failed of late, or else at the one whose failure
-    /// is the longest ago.
+    /// Where a load begins: at a URL that has not failed recently, or otherwise at the one that
+    /// failed the longest ago.
     fn first(&self) -> usize {
         if self.upstreams.len() == 1 {
             return 0;
@@ -99,7 +99,7 @@ impl Service {
             .unwrap_or(0)
     }
 
-    /// Where a load goes on, and after which wait.
+    /// Where a load continues, and after which wait.
     fn next(
         &self,
         progress: &mut Progress,
@@ -125,8 +125,8 @@ impl Service {
         Some(((0..self.upstreams.len()).min_by_key(oldest)?, wait))
     }
 
-    /// A URL that this load has not asked. One in good standing is free; one that is doubtful costs
-    /// a retry of the budget.
+    /// A URL that this load has not asked. A healthy one costs nothing; a doubtful one costs a
+    /// retry of the budget.
     fn other(&self, tried: &[bool]) -> Option<usize> {
         let now = Instant::now();
         let of = |worth| {

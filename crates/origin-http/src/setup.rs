@@ -44,6 +44,7 @@ pub(crate) fn origin(options: &HttpOptions, allow: Allow) -> Result<HttpOrigin, 
         headers: options.header_map()?,
         bearer: options.token()?,
         honour_freshness: options.honour_freshness,
+        send_trace: options.send_trace,
     };
     let services = Services {
         options,
@@ -62,7 +63,7 @@ pub(crate) fn origin(options: &HttpOptions, allow: Allow) -> Result<HttpOrigin, 
     })
 }
 
-/// What `parse` makes of a URL and its fallbacks, with errors that name the field.
+/// Parses a URL and its fallbacks with `parse`, with errors that name the field.
 pub(crate) fn each<T>(
     [field, others]: [&'static str; 2],
     url: &str,

@@ -1,37 +1,37 @@
-//! How a URL has fared of late: one that fails is left for a while, where there are others.
+//! The recent results of a URL: one that fails is not used for a while, if there are others.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a URL that failed is left. After that one load asks it, and the others only once that
+/// How long a failed URL is not used. After that one load asks it, and the others only once that
 /// load has had an answer.
 pub(crate) const LEFT_FOR: Duration = Duration::from_secs(3);
-/// How many loads in a row may fail in a way that may be their own.
+/// How many loads in a row may fail in a way that may be their own fault.
 const IN_A_ROW: u32 = 3;
 
 /// How a load failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failing {
-    /// No connection came about: the next load's would not either.
+    /// No connection could be made: the next load would fail as well.
     Unreachable,
     /// A status over 499, a silence, an answer that broke off.
     Answer,
 }
 
-/// Whether a URL is worth asking.
+/// The state of a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Worth {
     /// Its last answer was good.
     Good,
-    /// Its last answer was not, or nobody has asked since it was left.
+    /// Its last answer was a failure, or it has not been asked since.
     Doubtful,
-    /// It has failed, and not long ago.
+    /// It has failed recently, and is not used.
     Left,
 }
 
-/// What is known of a URL.
+/// The record of a URL.
 pub(crate) struct Standing(Mutex<State>);
 
 #[derive(Default)]
@@ -56,8 +56,8 @@ impl Standing {
         }
     }
 
-    /// A load is about to ask it. Where it was left, the others leave it until this one has found
-    /// out, for at most as long again.
+    /// A load is about to ask it. If it was not in use, the others do not use it until this load
+    /// has a result, for at most the same time again.
     pub(crate) fn asked(&self, now: Instant) {
         let mut state = self.state();
         if state.left_until.is_some_and(|until| until <= now) {
@@ -65,14 +65,14 @@ impl Standing {
         }
     }
 
-    /// It gave an answer that is no failure. Whether it was left until now.
+    /// It gave an answer that is not a failure. Returns whether it was not in use until now.
     pub(crate) fn answered(&self) -> bool {
         let mut state = self.state();
         let before = std::mem::take(&mut *state);
         before.left_until.is_some()
     }
 
-    /// It failed. Whether it is left from now on, and was not before.
+    /// It failed. Returns whether it stops being used now.
     pub(crate) fn failed(&self, how: Failing, now: Instant) -> bool {
         let mut state = self.state();
         state.row = match how {

@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use crate::segments::Around;
 use crate::url::{Site, check_text, host, is_https, parse};
 
-/// All but the unreserved characters of RFC 3986.
+/// All characters except the unreserved ones of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -21,11 +21,11 @@ pub(crate) struct Template {
     before: String,
     after: String,
     site: Site,
-    /// `None` where no key can make a dot segment, or each may.
+    /// `None` if no key can make a dot segment, or all are allowed to.
     around: Option<Around>,
 }
 
-/// Why a key cannot be asked for.
+/// Why a key cannot be requested.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unaskable {
     #[error(
@@ -37,7 +37,7 @@ pub(crate) enum Unaskable {
 }
 
 impl Template {
-    /// Splits and checks a URL; the error is for whoever wrote it.
+    /// Splits and checks a URL; the error is for its author.
     pub(crate) fn parse(url: &str) -> Result<Self, String> {
         let Some((before, after)) = url.split_once(PLACE) else {
             return Err(format!("must contain {PLACE}"));
@@ -67,7 +67,7 @@ impl Template {
         &self.site
     }
 
-    /// The same with whatever keys there are.
+    /// The same, for any key.
     pub(crate) fn with_dot_segments(self) -> Self {
         Self {
             around: None,
@@ -88,7 +88,7 @@ impl Template {
             self.after
         );
         let len = url.len();
-        // All else was checked with the template.
+        // Everything else was checked with the template.
         Uri::try_from(url).map_err(|_| Unaskable::TooLong { len })
     }
 }

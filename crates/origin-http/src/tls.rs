@@ -1,4 +1,4 @@
-//! Whom to trust over https, and what to show.
+//! The trusted authorities over https, and the client certificate.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -15,7 +15,7 @@ use crate::{HttpOptions, OptionsError, Trust};
 const MAX_LEN: u64 = 16 << 20;
 
 /// A configuration with a provider of its own, so that none is needed for the process. Roots are
-/// read only where a URL begins with `https`: reading those of a machine takes milliseconds.
+/// read only if a URL begins with `https`: reading those of a machine takes milliseconds.
 pub(crate) fn client_config(
     options: &HttpOptions,
     https: bool,

@@ -1,4 +1,4 @@
-//! What has come over a connection since its last request left.
+//! Whether bytes have arrived on a connection since its last request was sent.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,15 +11,15 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// What is known of a connection. A clone tells of the same one.
+/// The state of a connection. A clone is about the same one.
 #[derive(Debug, Clone)]
 pub(crate) struct Traffic(Arc<State>);
 
 #[derive(Debug)]
 struct State {
     opened: Instant,
-    /// Whether anything was read after the last write. On HTTP/1.1, where one request is under way
-    /// at a time, this is whether anything of its answer has come.
+    /// Whether anything was read after the last write. On HTTP/1.1, with one request in flight at
+    /// a time, this is whether any byte of its answer has arrived.
     answered: AtomicBool,
 }
 
@@ -31,19 +31,19 @@ impl Traffic {
         }))
     }
 
-    /// Of the connection that the client tells of.
+    /// The state of the connection that the client reports.
     pub(crate) fn of(connected: &Connected) -> Option<Self> {
         let mut extras = Extensions::new();
         connected.get_extras(&mut extras);
         extras.remove()
     }
 
-    /// Whether a request that began at `began` went over a connection that was there before.
+    /// Whether a request that began at `began` used a connection that existed before.
     pub(crate) fn is_kept(&self, began: Instant) -> bool {
         self.0.opened < began
     }
 
-    /// Whether a request has left, if only in part, and nothing has come since.
+    /// Whether a request was sent, at least in part, and nothing has arrived since.
     pub(crate) fn is_unanswered(&self) -> bool {
         !self.0.answered.load(Relaxed)
     }
@@ -57,8 +57,8 @@ impl Traffic {
     }
 }
 
-/// A connection that notes its traffic: in the clear, so that the packets of a TLS session are
-/// none.
+/// A connection that records its traffic: the plain text, so that packets of the TLS session
+/// itself do not count.
 pub(crate) struct Watched<T> {
     io: T,
     traffic: Traffic,
@@ -94,8 +94,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     }
 }
 
-// Noted before it is tried: a write to a connection that is closed already is a request all the
-// same.
+// Recorded before the attempt: a write to a closed connection is also a request.
 impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,

@@ -1,4 +1,4 @@
-//! One URL of a service, and one try to ask it.
+//! One URL of a service, and one attempt to ask it.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,11 +16,11 @@ use crate::error::Failure;
 use crate::retry::retry_after;
 use crate::standing::{Failing, LEFT_FOR, Standing};
 
-/// How long a load that is given up must have waited before that counts as a silence. Shorter
-/// waits say more about the load than about the service.
+/// How long a dropped load must have waited before that counts as a silence. Shorter waits say
+/// more about the load than about the service.
 const SILENCE: Duration = Duration::from_millis(250);
 
-/// What is sent, wherever it is sent.
+/// The request, for any of the URLs.
 pub(crate) struct Ask {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
@@ -39,7 +39,7 @@ impl Ask {
     }
 }
 
-/// How long one try may take.
+/// How long one attempt may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
     /// Until an answer begins: a connection is part of it.
@@ -48,17 +48,17 @@ pub(crate) struct Patience {
     pub(crate) read: Duration,
 }
 
-/// A URL, its connections, and how it has fared.
+/// A URL, its connections, and its record.
 pub(crate) struct Upstream {
     /// The URL's [public part](crate::url::public_part).
     pub(crate) name: String,
     pub(crate) standing: Standing,
     connections: Connections,
-    /// Whether there are others to go to.
+    /// Whether it is the only URL.
     alone: bool,
 }
 
-/// A try that brought nothing that can be used.
+/// An attempt without a usable result.
 pub(crate) struct Tried<'a> {
     pub(crate) outcome: Outcome<'a>,
     pub(crate) then: Then,
@@ -72,12 +72,12 @@ pub(crate) enum Outcome<'a> {
     Error(OriginError),
 }
 
-/// What may be done after a try that failed.
+/// What may follow a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
     /// Another URL may be asked.
     Elsewhere,
-    /// So may the same, after the time that it wants.
+    /// The same URL may be asked as well, after the time that it requests.
     Again(Option<Duration>),
 }
 
@@ -91,7 +91,7 @@ impl Upstream {
         }
     }
 
-    /// Asks once. Over a kept connection that the service closes as the request leaves, this is
+    /// Asks once. Over a kept connection that the service closes as the request is sent, it asks
     /// twice.
     pub(crate) async fn ask(
         &self,
@@ -188,8 +188,8 @@ impl Upstream {
     }
 }
 
-/// Whether a status says that the service is not well. What it has not learnt, it tells in good
-/// health.
+/// Whether a status means that the service is unhealthy. 501 and 505 do not: a healthy service
+/// sends them for what it does not support.
 fn is_failure(status: StatusCode) -> bool {
     let unknown = [
         StatusCode::NOT_IMPLEMENTED,
@@ -198,8 +198,8 @@ fn is_failure(status: StatusCode) -> bool {
     status.is_server_error() && !unknown.contains(&status)
 }
 
-/// A request whose answer has not begun. Dropped, it counts as a silence where it has waited for
-/// long: a group's own deadline may be shorter than the timeouts here.
+/// A request whose answer has not begun. If it is dropped, it counts as a silence if it has waited
+/// for long: a group's own deadline may be shorter than the timeouts here.
 struct Watch<'a> {
     upstream: &'a Upstream,
     began: Instant,

@@ -1,4 +1,4 @@
-//! What holds of every URL that is asked.
+//! Checks for every URL.
 
 use hyper::Uri;
 use hyper::http::uri::Scheme;
@@ -15,13 +15,13 @@ pub(crate) struct Fixed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Site {
     pub(crate) https: bool,
-    /// As it is written, an IPv6 address with its brackets.
+    /// As it is written; an IPv6 address has its brackets.
     pub(crate) host: String,
 }
 
 #[cfg(feature = "batch")]
 impl Fixed {
-    /// Checks a URL; the error is for whoever wrote it.
+    /// Checks a URL; the error is for its author.
     pub(crate) fn parse(url: &str) -> Result<Self, String> {
         if url.contains("{key") {
             return Err("has a place for a key, which belongs in the body".to_owned());
@@ -86,7 +86,7 @@ pub(crate) fn host(uri: &Uri) -> Result<String, String> {
 }
 
 /// A URL or template for errors and logs: scheme, host and port. A path or a query may hold a
-/// secret, and so may what stands before an `@`, wherever that is.
+/// secret, and so may the text before an `@`, wherever that is.
 pub(crate) fn public_part(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://").filter(|_| !url.contains('@')) else {
         return "…".to_owned();

@@ -185,7 +185,7 @@ async fn urls_take_turns_where_they_are_balanced_and_failing_ones_are_left_out()
 async fn a_primary_that_is_silent_is_left_even_if_loads_are_given_up_sooner() {
     let silent = Scripted::start(vec![vec![Do::Nothing]]).await;
     let (other, _, _) = named("other").await;
-    // The timeouts of the origin are far longer than the patience of who asks.
+    // The timeouts of the origin are far longer than the caller's own timeout.
     let origin = over(&[silent.address, other], |it| it.read_timeout = BOUND * 10);
     let mut service = silent;
     for _ in 0..3 {

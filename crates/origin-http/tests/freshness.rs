@@ -303,7 +303,7 @@ async fn a_value_holds_no_more_memory_than_it_needs() {
             panic!("{loaded:?}");
         };
         assert_eq!(value.len(), LEN);
-        // Nobody else holds a part of the buffer, and the buffer is of its size.
+        // No other handle holds a part of the buffer, and the buffer is of its size.
         let whole = value.try_into_mut().unwrap();
         assert!(whole.capacity() <= LEN + LEN / 8, "{}", whole.capacity());
     }

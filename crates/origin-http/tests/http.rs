@@ -31,7 +31,7 @@ async fn failure(origin: &HttpOrigin) -> String {
     failure_and_cause(origin).await.0
 }
 
-/// The same, and whether the error tells what caused it.
+/// The same, and whether the error includes its cause.
 async fn failure_and_cause(origin: &HttpOrigin) -> (String, bool) {
     match load(origin, "Zebedee").await.unwrap_err() {
         OriginError::Failed(error) => {

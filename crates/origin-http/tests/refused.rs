@@ -67,7 +67,7 @@ async fn an_address_is_refused_by_what_is_connected_to_and_not_by_the_name() {
         url: format!("http://{host}:{}/{{key}}", address.port()),
         ..HttpOptions::default()
     };
-    // 127.0.0.1, which is nobody's to refuse.
+    // 127.0.0.1, which is never refused.
     let loopback = HttpOrigin::new(named("2130706433")).unwrap();
     assert_eq!(load(&loopback, "k").await.unwrap().unwrap(), "value");
     assert_eq!(seen.targets.lock().unwrap().len(), 1);

@@ -29,7 +29,7 @@ fn with(options: HttpOptions, change: impl FnOnce(&mut HttpOptions)) -> HttpOrig
     HttpOrigin::new(options).unwrap()
 }
 
-/// A service that answers so many times with `failing`, and then with a value.
+/// A service that answers that many times with `failing`, and then with a value.
 async fn recovers(
     times: usize,
     failing: impl Fn() -> Response + Clone + Send + Sync + 'static,

@@ -287,6 +287,6 @@ async fn the_roots_of_the_machine_are_trusted() {
     };
     assert!(found(ours.ca()).await);
     assert!(!found(theirs.ca()).await);
-    // No roots at all are Mozilla's, and not everybody's.
+    // Without any roots, Mozilla's are trusted, and not every certificate.
     assert!(!found(empty).await);
 }

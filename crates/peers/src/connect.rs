@@ -1,14 +1,14 @@
-//! What a caller brings along: how a handle is made from a name and an address.
+//! The caller's function that makes a handle from a name and an address.
 
 use std::sync::Arc;
 
 use gaggle_group::Peer;
 use gaggle_ring::RingError;
 
-/// Makes a handle for a peer. The error says what is wrong with its address.
+/// Makes a handle for a peer. The error describes the problem with its address.
 pub trait Connect: Send + Sync + 'static {
     /// The handle of the peer of that `name` in the ring, which is reached at the base URL
-    /// `address`; must not wait for the peer. [`Peer::name`] is the name.
+    /// `address`. It must not wait for the peer. [`Peer::name`] is the name.
     fn connect(
         &self,
         name: &str,
@@ -32,7 +32,7 @@ where
     }
 }
 
-/// Why a membership cannot be.
+/// Why a membership is not possible.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeersError {

@@ -1,4 +1,4 @@
-//! Where the list of members comes from.
+//! The source of the list of members.
 
 use std::sync::Arc;
 
@@ -7,39 +7,40 @@ use async_trait::async_trait;
 /// A source of the member list: a fixed list, DNS, a file, a gossip protocol.
 #[async_trait]
 pub trait Discovery: Send + Sync + 'static {
-    /// The nodes of the cluster as of now, this node or not. Must end within a bounded time.
+    /// The nodes of the cluster at this moment, with or without this node. It must end within a
+    /// bounded time.
     async fn members(&self) -> Result<Vec<Listed>, DiscoveryError>;
 
-    /// Returns when the list is worth asking for again. Default: never, for a list that does not
+    /// Returns when the list should be requested again. Default: never, for a list that does not
     /// change.
     async fn changed(&self) {
         std::future::pending::<()>().await;
     }
 
-    /// Whether the list may still grow for no other reason than that the cluster is starting:
-    /// nodes then wait for a moment in which it does not. A fixed list does not.
+    /// Whether the list may grow because the cluster is still starting: nodes then wait until it
+    /// stops growing. A fixed list does not grow.
     fn grows(&self) -> bool {
         true
     }
 }
 
-/// A node of the cluster, as a list has it.
+/// A node of the cluster in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Listed {
     /// The base URL by which it is reached.
     pub address: String,
-    /// Its name in the ring, where the list knows that. A node that has been met says so itself.
+    /// Its name in the ring, if the list has it. A node that has answered reports its own name.
     pub name: Option<String>,
-    /// Whether it is a member of the ring: a front end is not. Taken for one where the list does
-    /// not know, until it has been met.
+    /// Whether it is a member of the ring: a gateway is not. If the list does not say, it counts
+    /// as a member until it has answered.
     pub member: Option<bool>,
-    /// Whether it has said that it is about to go: it is in no ring.
+    /// Whether it has announced that it leaves: it is in no ring.
     pub leaving: bool,
 }
 
 impl Listed {
-    /// A node of which nothing is known but its base URL.
+    /// A node of which only the base URL is known.
     pub fn new(address: impl Into<String>) -> Self {
         Self {
             address: address.into(),
@@ -58,7 +59,7 @@ impl Listed {
         }
     }
 
-    /// The same as a member of the ring, or as none.
+    /// The same as a member of the ring, or not.
     #[must_use]
     pub fn member(self, member: bool) -> Self {
         Self {
@@ -67,7 +68,7 @@ impl Listed {
         }
     }
 
-    /// The same as one that is about to go, or not.
+    /// The same as a leaving node, or not.
     #[must_use]
     pub fn leaving(self, leaving: bool) -> Self {
         Self { leaving, ..self }
@@ -92,13 +93,13 @@ impl From<&String> for Listed {
     }
 }
 
-/// The list could not be had; the last good one stays in force.
+/// The list could not be obtained; the last good one stays in force.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{what}: {source}")]
 pub struct DiscoveryError {
-    /// What was asked, such as a DNS name.
+    /// The source, such as a DNS name.
     pub what: String,
-    /// Why it brought no list.
+    /// Why there is no list.
     pub source: Arc<dyn std::error::Error + Send + Sync>,
 }
 

@@ -1,4 +1,4 @@
-//! The members that this node asks, side by side.
+//! Compares the members that this node asks.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -7,27 +7,28 @@ use std::time::Duration;
 
 use crate::watched::Standing;
 
-/// No hedge comes sooner.
+/// The earliest hedge.
 const SOONEST: Duration = Duration::from_millis(150);
-/// Where it would come later than this, a hedge helps nobody: everyone is slow.
+/// A hedge that would be sent later than this does not help: all peers are slow.
 const LATEST: Duration = Duration::from_secs(1);
 
-/// What is known of the members' requests, to tell one that is slow or fails from a common cause.
+/// What is known of the members' requests, to distinguish one that is slow or fails from a common
+/// cause.
 #[derive(Default)]
 pub(crate) struct Fleet {
     members: RwLock<Vec<Arc<Standing>>>,
-    /// In microseconds; 0 says that there is no reason to.
+    /// In microseconds; 0 means no hedge.
     hedge_after: AtomicU64,
     news: AtomicUsize,
 }
 
 impl Fleet {
-    /// The members but this node are these.
+    /// Sets the members, without this node.
     pub(crate) fn set(&self, members: Vec<Arc<Standing>>) {
         let mut present = self.members.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *present, members);
         let stay: HashSet<_> = present.iter().map(Arc::as_ptr).collect();
-        // No requests try those that have gone, so nothing would let them in again.
+        // No requests try members that were removed, so nothing would end their exclusion.
         for gone in before
             .iter()
             .filter(|one| !stay.contains(&Arc::as_ptr(one)))
@@ -38,16 +39,16 @@ impl Fleet {
         self.measure();
     }
 
-    /// How long a fetch may take before a second node is asked. Twice what the fastest member
-    /// takes for 95 of 100: one that is slow stands out against it, and an origin that is slow
-    /// for all raises it. A lone peer is measured against what it took for its last thousands.
+    /// How long a fetch may take before a second node is asked: twice the 95th percentile of the
+    /// fastest member. A slow member stands out against it, and an origin that is slow for all
+    /// raises it. A single peer is compared with its own last thousands of answers.
     pub(crate) fn hedge_after(&self) -> Option<Duration> {
         let micros = self.hedge_after.load(Relaxed);
         (micros > 0).then(|| Duration::from_micros(micros))
     }
 
-    /// A member's answers have been measured. In a large ring not each such news is worth a look
-    /// at all members.
+    /// A member's answers have been measured. In a large ring not every measurement leads to a
+    /// check of all members.
     pub(crate) fn has_news(&self) {
         let each = self.members().len() / 16;
         if self.news.fetch_add(1, Relaxed).is_multiple_of(each.max(1)) {
@@ -67,7 +68,7 @@ impl Fleet {
         self.hedge_after.store(micros, Relaxed);
     }
 
-    /// The median of what the other members take at the median, as far as that is known.
+    /// The median of the other members' medians, as far as they are known.
     pub(crate) fn median_of_others(&self, one: &Standing) -> Option<Duration> {
         let members = self.members();
         let others = members.iter().filter(|other| !std::ptr::eq(&***other, one));
@@ -79,10 +80,10 @@ impl Fleet {
         Some(*medians.select_nth_unstable(middle).1)
     }
 
-    /// Leaves a member out, unless half of them are already, or it is no member: what all have in
-    /// common is no reason to ask none.
+    /// Leaves a member out, unless half of them are left out already, or it is not a member: a
+    /// fault that all have in common is no reason to ask none.
     pub(crate) fn leave_out(&self, one: &Standing, why: &str) {
-        // To write, so that of two at once the second one sees the first.
+        // A write lock, so that the second of two concurrent calls sees the first.
         let members = self.members.write().unwrap_or_else(PoisonError::into_inner);
         let is_member = members.iter().any(|member| std::ptr::eq(&**member, one));
         let out = members.iter().filter(|member| member.is_out()).count();

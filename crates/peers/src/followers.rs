@@ -1,4 +1,4 @@
-//! Nodes that a removal has to reach though they are not in the ring.
+//! Nodes that get removals although they are not in the ring.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::watched::Watched;
 
-/// Nodes that follow this one without being members of its ring: front ends, members that this
+/// Nodes that follow this one without being members of its ring: gateways, members that this
 /// node's list lacks, and members that have just left it. Each of them may hold copies.
 #[derive(Default)]
 pub(crate) struct Followers {
@@ -20,7 +20,7 @@ struct Follower {
     peer: Arc<Watched>,
     /// When it last asked this node, or left its ring.
     heard: Option<Instant>,
-    /// When another node last said that it is followed by it.
+    /// When another node last reported that this one follows it.
     heard_of: Option<Instant>,
 }
 
@@ -29,11 +29,11 @@ fn is_within(time: Option<Instant>, within: Duration) -> bool {
 }
 
 impl Followers {
-    /// Further ones are not told of removals; they still learn of them by following.
+    /// Further nodes do not get removals sent; they still receive them by following.
     const MOST: usize = 256;
 
-    /// One has been heard, or heard `of` through another; `connect` makes its handle if it is
-    /// new.
+    /// A node has sent a message, or another node has reported it (`of`); `connect` makes its
+    /// handle if it is new.
     pub(crate) fn heard(
         &self,
         address: &str,
@@ -67,7 +67,7 @@ impl Followers {
         }
     }
 
-    /// One that is known has said its name; `connect` makes its handle if it went by another.
+    /// A known node has reported its name; `connect` makes its handle if it had another name.
     pub(crate) fn is_called(
         &self,
         address: &str,
@@ -83,7 +83,7 @@ impl Followers {
         }
     }
 
-    /// The base URLs of those that were heard themselves within that time.
+    /// The base URLs of nodes that have sent a message within that time.
     pub(crate) fn addresses(&self, within: Duration) -> Vec<Arc<str>> {
         let by_address = self.lock();
         let recent = by_address
@@ -92,13 +92,13 @@ impl Followers {
         recent.map(|(address, _)| Arc::clone(address)).collect()
     }
 
-    /// The handle of one that is known.
+    /// The handle of a known node.
     pub(crate) fn get(&self, address: &str) -> Option<Arc<Watched>> {
         let by_address = self.lock();
         by_address.get(address).map(|known| Arc::clone(&known.peer))
     }
 
-    /// Those that were heard within that time. Others are forgotten.
+    /// The nodes in contact within that time. Others are forgotten.
     pub(crate) fn recent(&self, within: Duration) -> Vec<Arc<Watched>> {
         let mut by_address = self.lock();
         by_address

@@ -1,4 +1,4 @@
-//! What others say of themselves, and where they see things otherwise than this node.
+//! The greetings of other nodes, and their differences from this node.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,22 +12,23 @@ use crate::identity::Me;
 use crate::membership::{FEW, Membership, Met, Weighed};
 use crate::peers::Inner;
 
-/// How long two nodes may differ before that is said: a change takes its time to reach all.
+/// How long two nodes may differ before it is reported: a change takes time to reach all nodes.
 const DIFFERS_FOR: Duration = Duration::from_secs(5);
-/// What has not been heard for so long is forgotten.
+/// A difference that was not confirmed for this time is forgotten.
 const FORGETS: Duration = Duration::from_secs(60);
-/// The most nodes of which that is remembered.
+/// The most nodes whose differences are remembered.
 const MOST: usize = 1_024;
 /// The longest text of a difference, in bytes.
 const MAX_HOW: usize = 512;
 
-/// Who differs from this node, and how. By name, or by address where there is no name.
+/// The nodes that differ from this one, and how. By name, or by address if there is no name.
 #[derive(Default)]
 pub(crate) struct Differences {
     by_node: Mutex<BTreeMap<(Arc<str>, Side), Differs>>,
 }
 
-/// From whom a difference is known. Each is a matter of its own: two nodes may agree in one direction and not in the other.
+/// The source of a difference. The two are independent: two nodes may agree in one direction and
+/// not in the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
     /// This node asked the other.
@@ -44,7 +45,7 @@ struct Differs {
 }
 
 impl Differences {
-    /// A node has been heard; `how` it differs, if it does, and whether that is to be believed at once.
+    /// Records a greeting: `how` the node differs, if it does, and whether that counts at once.
     fn note(&self, node: &Arc<str>, side: Side, how: Option<String>, at_once: bool) {
         let now = Instant::now();
         let key = (Arc::clone(node), side);
@@ -81,7 +82,7 @@ impl Differences {
         }
     }
 
-    /// Nobody goes by that name any more.
+    /// No node has that name any more.
     pub(crate) fn forget(&self, node: &str) {
         self.lock().retain(|(name, _), _| **name != *node);
     }
@@ -104,7 +105,8 @@ impl Differences {
 }
 
 impl Inner {
-    /// Somebody answers at an address that this node asked: `name` is what it was taken for.
+    /// A node answers at an address that this node asked; `name` is the name that was assumed for
+    /// it.
     pub(crate) fn met(self: &Arc<Self>, name: &Arc<str>, address: &str, greeting: Greeting) {
         let greeting = match greeting {
             // Groups that are served without a membership.
@@ -114,7 +116,7 @@ impl Inner {
         let mut membership = self.membership();
         match membership.handles.get(address) {
             Some(peer) if *peer.ring_name() == **name => {}
-            // Of an earlier ring, in which it went by another name.
+            // It is from an earlier ring, in which the node had another name.
             Some(_) => return,
             None => {
                 if let Greeting::Node(hello) = &greeting {
@@ -151,7 +153,8 @@ impl Inner {
         self.differences.note(name, Side::Asked, how, at_once);
     }
 
-    /// How what answers at an address differs from this node, and whether that is to be said at once.
+    /// How the node that answers at an address differs from this one, and whether that is reported
+    /// at once.
     fn differs(&self, address: &str, greeting: &Greeting) -> Option<(String, bool)> {
         match greeting {
             Greeting::Node(hello) if hello.instance.id == self.instance.id => None,
@@ -169,7 +172,8 @@ impl Inner {
         }
     }
 
-    /// A node has been met: one that has said that it leaves may have started again, elsewhere perhaps.
+    /// A node has answered. If it had announced that it leaves, it may have restarted, perhaps at
+    /// another address.
     fn returns(self: &Arc<Self>, membership: &mut Membership, greeting: &Greeting) {
         let Greeting::Node(hello) = greeting else {
             return;
@@ -184,7 +188,7 @@ impl Inner {
         }
     }
 
-    /// The same. A large ring is not built by the executor's threads.
+    /// The same. A large ring is not built on the executor's threads.
     pub(crate) async fn met_elsewhere(
         node: &Arc<Self>,
         name: &Arc<str>,
@@ -201,14 +205,14 @@ impl Inner {
         }
     }
 
-    /// A node answers, and wants nothing of this one.
+    /// A node answers, but refuses this one.
     pub(crate) fn refused_by(&self, name: &Arc<str>, failure: &PeerError) {
         let how = format!("it refuses this node: {failure}");
         self.differences.note(name, Side::Asked, Some(how), false);
     }
 
-    /// This node has been found at an address. The first in the list counts, so that it is the same each time; in a ring
-    /// shared with golang/groupcache it is the list's spelling that counts.
+    /// This node has been found at an address. The first in the list counts, so that it is the
+    /// same each time; in a ring shared with golang/groupcache the list's spelling counts.
     fn recognise(&self, membership: &Membership, address: &str, greeting: &Greeting) {
         let Greeting::Node(hello) = greeting else {
             return;
@@ -244,7 +248,7 @@ impl Inner {
         *self.me.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(me);
     }
 
-    /// Another node has said of itself what it asks for.
+    /// Another node has sent a hello.
     pub(crate) fn greeted(&self, by: &Hello) {
         if by.instance.id == self.instance.id || by.cluster != self.options.cluster {
             return;
@@ -262,7 +266,7 @@ impl Inner {
         if by.address.is_empty() {
             return;
         }
-        // A front end, or a member that this node's list lacks, has copies as any other.
+        // A gateway, or a member that this node's list lacks, has copies like any other node.
         self.heard(&by.address, false, &view);
         self.follower_is_called(&by.address, &by.name);
         // Held while a ring is built: there will be another greeting.
@@ -275,7 +279,7 @@ impl Inner {
         {
             self.refresh.notify_one();
         }
-        // News of it need not wait for the next question who it is.
+        // A change of it need not wait for the next greeting.
         let is_known = membership.met.values().any(|met| match &met.greeting {
             Greeting::Node(hello) => hello.instance == by.instance && hello.name == by.name,
             _ => false,
@@ -286,7 +290,8 @@ impl Inner {
             .or_else(|| handles().find(|peer| **peer.address() == *by.address));
         match peer {
             Some(peer) if !is_known || !peer.answers() => peer.probe(),
-            // Under which address it is listed is not known: each that has not told its name is asked.
+            // The address under which it is listed is not known, so each node without a known name
+            // is asked.
             None if !is_known => handles()
                 .filter(|peer| !peer.is_judged())
                 .for_each(|peer| peer.probe()),
@@ -341,7 +346,7 @@ impl Inner {
         (!how.is_empty()).then(|| how.join("; "))
     }
 
-    /// What this node says of itself.
+    /// This node's hello.
     pub(crate) fn hello(&self) -> Hello {
         let (me, view) = (self.me(), self.view());
         let mut hello = Hello::default();

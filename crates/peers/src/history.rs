@@ -1,4 +1,4 @@
-//! Who kept a key before the ring changed.
+//! The nodes that kept a key before the ring changed.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,18 +14,18 @@ use crate::watched::Watched;
 
 /// How many older rings are kept.
 const KEPT: usize = 4;
-/// For how long after it has first seen others a node that starts takes all whom it sees for
+/// How long a starting node, after it has first seen others, considers all nodes that it sees as
 /// older than itself.
 const SETTLES: Duration = Duration::from_secs(5);
-/// How long rings are kept at most.
+/// The longest time that rings are kept.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
-/// The rings that were in force lately, and who was in them.
+/// The rings that were recently in force, and their nodes.
 pub(crate) struct History {
     keeps_for: Duration,
     born: Instant,
-    /// When the last of it is over, in milliseconds after `born`; 0 says that there is none. Lets
-    /// a load pass that needs nothing of it without a lock.
+    /// When the last entry expires, in milliseconds after `born`; 0 if there is none. It lets a
+    /// load that needs no entry pass without a lock.
     over: AtomicU64,
     rings: RwLock<Rings>,
 }
@@ -45,8 +45,8 @@ struct Past {
     until: Instant,
 }
 
-/// What a node that has just started has in place of a past: while it was not there, its keys
-/// were kept by those that own them without it.
+/// What a node that has just started has in place of earlier rings: before it started, its keys
+/// were kept by the nodes that own them in a ring without it.
 struct Start {
     /// The first that this node was in together with others.
     first: Past,
@@ -66,12 +66,13 @@ impl Past {
         }
     }
 
-    /// Who owned the key, unless it was this node.
+    /// The node that owned the key, unless it was this node.
     fn owner(&self, key: &[u8]) -> Option<&(Arc<Watched>, Arc<Worth>)> {
         self.nodes[self.ring.owner_index(key)?].as_ref()
     }
 
-    /// Who owns the key in this ring without this node, which owns it: the second for it.
+    /// The node that owns the key in this ring without this node, which owns it: the second one
+    /// for it.
     fn owner_without_this(&self, key: &[u8]) -> Option<&(Arc<Watched>, Arc<Worth>)> {
         let [first, second] = self.ring.owner_indices(key, 2)[..] else {
             return None;
@@ -81,7 +82,7 @@ impl Past {
 }
 
 impl History {
-    /// One that keeps rings for that time; for none if it is 0.
+    /// A history that keeps rings for that time; none if it is 0.
     pub(crate) fn new(keeps_for: Duration) -> Self {
         Self {
             keeps_for: keeps_for.min(LONGEST),
@@ -119,7 +120,7 @@ impl History {
         self.note_end(&rings);
     }
 
-    /// The node that kept `key`, if this node owns it by the present `view` and the other one can
+    /// The node that kept `key`, if this node owns it by the present `view` and the other node can
     /// be asked.
     pub(crate) fn previous_owner(
         &self,
@@ -164,7 +165,7 @@ impl History {
         peers.find(|peer| peer.name() == name).cloned()
     }
 
-    /// Drops what is over, with its handles.
+    /// Drops expired rings, with their handles.
     pub(crate) fn prune(&self) {
         if self.over.load(Relaxed) == 0 {
             return;

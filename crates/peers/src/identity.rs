@@ -1,11 +1,12 @@
-//! Who this node is.
+//! This node's identity.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gaggle_group::Instance;
 
-/// This node's name in the ring, and the base URL by which it is reached. Both empty while it does not know.
+/// This node's name in the ring, and the base URL by which it is reached. Both are empty while
+/// they are not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Me {
     pub(crate) name: Arc<str>,
@@ -26,7 +27,7 @@ pub(crate) fn instance() -> Instance {
     });
     Instance {
         started,
-        // 0 stands for one that is unknown.
+        // 0 stands for an unknown instance.
         id: fastrand::u64(1..),
     }
 }

@@ -1,4 +1,4 @@
-//! Nodes that say that they leave.
+//! Nodes that announce that they leave.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,34 +15,34 @@ use crate::membership::{FEW, Membership};
 use crate::peers::Inner;
 use crate::watched::Watched;
 
-/// The longest that a node's word that it leaves counts.
+/// The longest time that a node's announcement to leave counts.
 const LONGEST: Duration = Duration::from_secs(120);
-/// The most names whose last word is remembered.
+/// The most names whose last announcement is remembered.
 const MOST_WORDS: usize = 16_384;
-/// How long it may take to tell the others.
+/// How long it may take to notify the others.
 const TELLS_WITHIN: Duration = Duration::from_millis(500);
 
-/// A node that has said so. It is in no ring, but it is watched, told of removals, and asked for
-/// what it kept.
+/// A node that has announced that it leaves. It is in no ring, but it is watched, gets removals,
+/// and is asked for the values that it kept.
 pub(crate) struct Leaving {
     /// `None` for this node.
     pub(crate) peer: Option<Arc<Watched>>,
-    /// The run that has said so.
+    /// The run that has announced it.
     pub(crate) instance: Instance,
-    /// Tells the task that watches over this from one that watched over an earlier one.
+    /// Distinguishes the task that watches this entry from one that watched an earlier entry.
     serial: u64,
 }
 
 impl Inner {
-    /// A node says that it leaves, or that it is here to stay.
+    /// A node announces that it leaves, or that it stays.
     pub(crate) fn leaves(self: &Arc<Self>, word: &Word) {
-        // golang/groupcache's nodes do not know, and would go on to ask it.
+        // golang/groupcache's nodes do not get the announcement, and would continue to ask it.
         if self.is_groupcache {
             return;
         }
         let mut membership = self.membership();
         let (view, me) = (self.view(), self.me());
-        // Earlier releases called a node by its base URL, which may be a name still.
+        // Earlier releases used a node's base URL as its name, and it may still be one.
         let is_name = *word.node == *me.name
             || view.ring.members().contains(&word.node)
             || membership.leaving.contains_key(&word.node);
@@ -52,7 +52,7 @@ impl Inner {
         };
         let is_mine = *name == *me.name;
         if is_mine && word.instance.id != 0 && word.instance.id != self.instance.id {
-            // An earlier run of this node is gone, or about to go.
+            // An earlier run of this node has ended, or is about to end.
             return;
         }
         let name = &*name;
@@ -85,8 +85,8 @@ impl Inner {
         }
     }
 
-    /// Does what may change the ring: at once, or on a thread for such work where the ring is large. To
-    /// build one of a thousand members takes ten milliseconds and more.
+    /// Runs a change that may rebuild the ring: at once, or on a blocking thread if the ring is
+    /// large. Building a ring of a thousand members takes ten milliseconds and more.
     pub(crate) fn beside(self: &Arc<Self>, change: impl FnOnce(&Arc<Self>) + Send + 'static) {
         let runtime = tokio::runtime::Handle::try_current();
         match runtime {
@@ -98,8 +98,9 @@ impl Inner {
         }
     }
 
-    /// Notes that a node leaves, and takes it back at that time or, if it `may_return`, once it
-    /// has been down and up again. Not without a runtime, for then nobody would take it back.
+    /// Records that a node leaves, and adds it again at that time or, if it `may_return`, once it
+    /// has been down and up again. It does nothing without a runtime, since no task would add the
+    /// node again.
     fn take_out(
         self: &Arc<Self>,
         membership: &mut Membership,
@@ -147,7 +148,7 @@ impl Inner {
 
     fn stays(self: &Arc<Self>, membership: &mut Membership, name: &str) {
         if let Some(peer) = self.view().get(name) {
-            // It may have been thought to be down.
+            // It may have been considered down.
             peer.probe();
         }
         if membership
@@ -163,7 +164,7 @@ impl Inner {
         }
     }
 
-    /// One that leaves and comes back again and again is taken back once in a damping interval.
+    /// A node that leaves and returns repeatedly is added again once in a damping interval.
     pub(crate) fn take_back(self: &Arc<Self>, membership: &mut Membership, name: &Arc<str>) {
         let now = Instant::now();
         let damping = self.options.damping.min(LONGEST);
@@ -193,8 +194,9 @@ impl Inner {
 }
 
 impl Membership {
-    /// Whether a node has said nothing later, and remembers what it says now. Words overtake each
-    /// other on their way, and one of an earlier run may come after a later one has started.
+    /// Whether this is a node's latest announcement; if so, it is remembered. Announcements can
+    /// overtake each other on the network, and one of an earlier run may arrive after a later run
+    /// has started.
     fn is_latest(&mut self, word: &Word) -> bool {
         let Word {
             instance, number, ..
@@ -211,8 +213,8 @@ impl Membership {
             .chain(last)
             .any(|(known, last)| match known.id == instance.id {
                 true => number <= last,
-                // A later run may have been started on a machine whose clock is behind: its word that it
-                // is there counts in any case.
+                // A later run may have been started on a machine whose clock is behind: its
+                // announcement that it stays counts in any case.
                 false => word.gone_within.is_some() && instance.started < known.started,
             });
         if is_late {
@@ -231,12 +233,12 @@ impl Membership {
 }
 
 impl Peers {
-    /// Tells all others that this node leaves and is gone within that time (of which two minutes
-    /// count at most), and takes it out of its own ring: from now on its keys are those of
-    /// others, who ask it for what it has until it is gone. Takes half a second at most. Returns
-    /// how many of the others know.
+    /// Notifies all others that this node leaves and stops within that time (at most two minutes
+    /// count), and removes it from its own ring: from now on other nodes own its keys, and ask it
+    /// for its values until it stops. It takes half a second at most. Returns how many of the
+    /// others confirmed it.
     ///
-    /// Does nothing in a ring that is shared with golang/groupcache, nor on a node that is no
+    /// Does nothing in a ring that is shared with golang/groupcache, nor on a node that is not a
     /// member.
     pub async fn leave(&self, gone_within: Duration) -> usize {
         if self.inner.is_groupcache || !self.inner.options.member || !self.inner.knows_itself() {
@@ -248,8 +250,8 @@ impl Peers {
         know
     }
 
-    /// Tells all others that this node is here to stay, as far as they can be told within half a
-    /// second: one that has just started may be thought to be leaving, or to be down.
+    /// Notifies all others that this node stays, as far as they can be reached within half a
+    /// second: they may still consider a node that has just started to be leaving or down.
     pub async fn arrive(&self) {
         if self.inner.is_groupcache || !self.inner.options.member || !self.inner.knows_itself() {
             return;
@@ -259,7 +261,7 @@ impl Peers {
         self.tell(&word).await;
     }
 
-    /// The next word of this node.
+    /// The next announcement of this node.
     fn word(&self, gone_within: Option<Duration>) -> Word {
         let number = 1 + self.inner.words.fetch_add(1, Relaxed);
         Word::new(self.me(), gone_within).of(self.inner.instance, number)

@@ -1,4 +1,4 @@
-//! Who is in the ring: those that are listed, less those that leave.
+//! The members of the ring: the listed nodes, without those that leave.
 
 mod damping;
 mod met;
@@ -20,36 +20,36 @@ pub(crate) use damping::Damping;
 use damping::Known;
 pub(crate) use met::{Met, Weighed};
 
-/// Lists up to so many nodes make a ring that is quickly built.
+/// A ring of up to this many nodes is built quickly.
 pub(crate) const FEW: usize = 24;
 
-/// What rings are made from. Locked while a new one is made, so that two changes do not overwrite
-/// each other.
+/// The data that rings are made from. It is locked while a new one is made, so that two changes do
+/// not overwrite each other.
 pub(crate) struct Membership {
-    /// As the source lists them, this node or not; no address is there twice.
+    /// The nodes as the source lists them, with or without this node; each address is there once.
     pub(crate) listed: Vec<Listed>,
-    /// Handles of those that are listed, by address. This node's own address has none, as long as
-    /// it is spelled as this node spells it.
+    /// Handles of the listed nodes, by address. This node's own address has none, if it is spelled
+    /// as this node spells it.
     pub(crate) handles: BTreeMap<String, Arc<Watched>>,
-    /// Who answered last at an address that is listed.
+    /// The node that answered last at a listed address.
     pub(crate) met: BTreeMap<String, Met>,
-    /// Those that have said that they leave, listed or not, by name.
+    /// The nodes that have announced that they leave, listed or not, by name.
     pub(crate) leaving: BTreeMap<Arc<str>, Leaving>,
-    /// The last word of each name on whether it leaves.
+    /// The last announcement of each name on whether it leaves.
     pub(crate) words: BTreeMap<Arc<str>, (Instance, u64)>,
-    /// When nodes that left were last taken back.
+    /// When nodes that left were last added again.
     pub(crate) returned: BTreeMap<Arc<str>, Instant>,
     pub(crate) damping: Damping,
-    /// The source's last answer, if more of it will be believed later, and when.
+    /// The source's last list, if more of it will be applied later, and when.
     put_off: Option<(Vec<Listed>, Instant)>,
-    /// Names that two nodes go by, so that it is said once.
+    /// Names that two nodes have, so that each is reported once.
     ambiguous: HashSet<Arc<str>>,
     /// Names that are reached at more than one of the addresses.
     pub(crate) shared: HashSet<Arc<str>>,
     born: Instant,
     /// Whether the source has answered.
     has_list: bool,
-    /// Whether it has come to rest once. Until then all new members are welcome.
+    /// Whether it has settled once. Until then all new members are added at once.
     pub(crate) has_settled: bool,
 }
 
@@ -72,7 +72,8 @@ impl Membership {
         }
     }
 
-    /// Whether there is nothing to wait for: of a source that may `grow`, an answer that is believed as a whole.
+    /// Whether there is nothing to wait for: for a source that may `grow`, whether its list is
+    /// applied as a whole.
     pub(crate) fn is_whole(&self, grows: bool) -> bool {
         (self.has_list || !grows) && self.put_off.is_none()
     }
@@ -113,7 +114,7 @@ impl Inner {
         changed
     }
 
-    /// A source has answered: what it says is believed as far as [`Damping`] does, the rest
+    /// A source has returned a list: it is applied as far as [`Damping`] allows, and the rest
     /// later.
     pub(crate) fn believe(&self, nodes: Vec<Listed>) {
         let mut seen = HashSet::new();
@@ -125,7 +126,7 @@ impl Inner {
         let known = |address: &str| match membership.handles.get(address) {
             Some(peer) if membership.leaving.contains_key(peer.ring_name()) => Known::Leaving,
             Some(peer) if peer.answers() => {
-                // Believed to be up, which it may be only because nobody has asked it since.
+                // It counts as up, perhaps only because it has not been asked since.
                 peer.check();
                 Known::Up
             }
@@ -135,7 +136,7 @@ impl Inner {
         let addresses: Vec<String> = nodes.iter().map(|node| node.address.clone()).collect();
         let in_force = membership.listed.iter();
         let in_force: Vec<&str> = in_force.map(|node| &*node.address).collect();
-        // Takes effect only if the list can be a ring.
+        // It takes effect only if the list is a valid ring.
         let mut damping = membership.damping.clone();
         let now = Instant::now();
         let is_starting =
@@ -144,7 +145,7 @@ impl Inner {
             damping.welcome();
         }
         let believed = damping.believe(&addresses, &in_force, &me.address, known, now);
-        // What the source says now goes before what it said.
+        // The source's new list takes precedence over its old one.
         let known = membership.listed.iter().chain(&nodes);
         let known: HashMap<&str, &Listed> = known.map(|node| (&*node.address, node)).collect();
         let believed_nodes = believed.members.iter();
@@ -167,8 +168,8 @@ impl Inner {
         }
     }
 
-    /// The same. To build a large ring takes tens of milliseconds, which the executor's threads
-    /// have other uses for.
+    /// The same. Building a large ring takes tens of milliseconds, for which it must not block the
+    /// executor's threads.
     pub(crate) async fn believe_elsewhere(self: &Arc<Self>, nodes: Vec<Listed>) {
         if nodes.len() <= FEW {
             return self.believe(nodes);
@@ -180,12 +181,12 @@ impl Inner {
         }
     }
 
-    /// When more of the source's last answer will be believed.
+    /// When more of the source's last list will be applied.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.membership().put_off.as_ref().map(|(_, due)| *due)
     }
 
-    /// Looks at the source's last answer again.
+    /// Checks the source's last list again.
     pub(crate) async fn believe_more(self: &Arc<Self>) {
         let put_off = self.membership().put_off.take();
         if let Some((listed, _)) = put_off {
@@ -193,8 +194,8 @@ impl Inner {
         }
     }
 
-    /// The source has failed: its last answer is no evidence any more. What lists have lacked
-    /// goes on to be remembered.
+    /// The source has failed: its last list no longer counts as evidence. Members that lists have
+    /// lacked are still remembered.
     pub(crate) fn doubt(&self) {
         self.membership().put_off = None;
     }

@@ -1,10 +1,10 @@
-//! The name that an address stands for where nobody has given one.
+//! The name that an address stands for if none is configured.
 
 use std::net::Ipv6Addr;
 
-/// The name in the ring of a node that is reached at `address`, a base URL: its host and port, without the scheme, in
-/// lower case, with the port that the scheme stands for where it names none. So going from http to
-/// https renames nobody, as long as the port is named and stays.
+/// The name in the ring of a node that is reached at `address`, a base URL: its host and port,
+/// without the scheme, in lower case, with the scheme's default port if it names none. So a change
+/// from http to https renames no node, as long as the port is named and stays the same.
 pub fn name_of(address: &str) -> String {
     let address = address.trim().to_ascii_lowercase();
     let (scheme, rest) = match address.split_once("://") {
@@ -19,7 +19,7 @@ pub fn name_of(address: &str) -> String {
     let default = if scheme == "https" { "443" } else { "80" };
     let (host, port) = split(authority);
     let port = match port {
-        // A port may be written with zeros before it.
+        // A port may have leading zeros.
         Some(port) => port
             .parse::<u16>()
             .map_or_else(|_| port.to_owned(), |port| port.to_string()),
@@ -33,7 +33,7 @@ pub fn name_of(address: &str) -> String {
     name
 }
 
-/// The host, and the port behind it.
+/// The host, and the port after it.
 fn split(authority: &str) -> (&str, Option<&str>) {
     if let Some(rest) = authority.strip_prefix('[') {
         return match rest.split_once(']') {
@@ -42,7 +42,7 @@ fn split(authority: &str) -> (&str, Option<&str>) {
         };
     }
     match authority.rsplit_once(':') {
-        // An address of IPv6 without brackets has no port.
+        // An IPv6 address without brackets has no port.
         Some((host, _)) if host.contains(':') => (authority, None),
         Some((host, "")) => (host, None),
         Some((host, port)) => (host, Some(port)),

@@ -3,44 +3,46 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How peers are watched, and how the ring follows its members; the crate's documentation tells
-/// the whole story.
+/// How peers are watched, and how the ring follows its members; the crate's documentation has the
+/// details.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// How long a request may wait before its peer is pinged. Default 100 ms.
     pub suspect_after: Duration,
-    /// How long a ping may take. Together with `suspect_after` this is what a hung peer costs its
-    /// first callers. Default 300 ms.
+    /// How long a ping may take. Together with `suspect_after` this is how long the first callers
+    /// wait for a hung peer. Default 300 ms.
     pub ping_timeout: Duration,
-    /// How often a peer that is up is asked who it is: every 2 s by default, and more seldom where there are
-    /// more than 200 of them, so that all together are asked 100 times a second at most. By this a node
-    /// finds a peer down that nobody asks anything, and one that sees the ring otherwise.
+    /// How often a peer that is up is asked who it is: every 2 s by default, and less often if
+    /// there are more than 200 peers, so that all together are asked at most 100 times a second.
+    /// It detects an idle peer that is down, and one whose ring differs.
     pub greet_every: Duration,
     /// How often a peer that is down is pinged, and one that leaves. Default 500 ms.
     pub probe_every: Duration,
-    /// Whether this node is a member of the ring, and so owns keys. One that is not asks the
-    /// members, keeps hot copies, and loads for itself only where no member can be asked: a front
-    /// door for a cluster that others make up. Default true.
+    /// Whether this node is a member of the ring, and so owns keys. A gateway is not a member: it
+    /// asks the members, keeps hot copies, and loads for itself only if no member can be asked.
+    /// Default true.
     pub member: bool,
-    /// How long a node that is no member (any more) is told of removals after it was last heard.
-    /// At least as long as copies live (a group's `hot_ttl`). Default 1 minute.
+    /// How long a node that is not a member, or no longer one, gets removals after its last
+    /// message. It should be at least as long as copies live (a group's `hot_ttl`). Default 1
+    /// minute.
     pub remember_for: Duration,
     /// For how long after a change of the ring the previous owner of a key is asked before the
     /// origin. 0 turns that off. Default 5 minutes.
     pub hand_over_for: Duration,
-    /// The interval within which a member changes the ring at most once on the word of a
+    /// The interval within which a member changes the ring at most once because of a
     /// [`Discovery`](crate::Discovery), and within which a second failure of a peer counts as
     /// flapping. 0 turns both off. Default 10 s.
     pub damping: Duration,
-    /// This node's name in the ring. Default: what its address [stands for](crate::name_of), or in a ring
-    /// shared with golang/groupcache the address itself.
+    /// This node's name in the ring. Default: what its address [stands for](crate::name_of), or in
+    /// a ring shared with golang/groupcache the address itself.
     pub name: Option<Arc<str>>,
-    /// The cluster that this node belongs to. Nodes of other clusters are left out. Default `gaggle`.
+    /// The cluster that this node belongs to. Nodes of other clusters are left out. Default
+    /// `gaggle`.
     pub cluster: Arc<str>,
-    /// The groups that this node has, which others should have as well; in order. Default: none are
-    /// compared.
+    /// The groups that this node has, which others should have as well; in order. Default: none
+    /// are compared.
     pub groups: Vec<Arc<str>>,
-    /// For how long a list that may grow has to be the same before the membership is
+    /// How long a list that may grow has to stay unchanged before the membership is
     /// [settled](crate::Peers::settle). Default 2 s.
     pub quiet: Duration,
 }

@@ -19,11 +19,12 @@ use crate::followers::Followers;
 use crate::greetings::Differences;
 use crate::history::History;
 use crate::identity::{self, Me};
+use crate::listing::Listing;
 use crate::membership::{Damping, Membership};
 use crate::settling::Moved;
 use crate::view::{Rest, View};
 use crate::watched::{Shared, Watched};
-use crate::{Connect, Discovery, Listed, Options, PeersError, name_of};
+use crate::{Connect, Discovery, DiscoveryStats, Listed, Options, PeersError, name_of};
 
 /// The members of a cluster as one node sees them: a [`Router`]. A cheap-clone handle.
 #[derive(Clone)]
@@ -39,7 +40,7 @@ pub(crate) struct Inner {
     pub(crate) me: RwLock<Arc<Me>>,
     pub(crate) options: Options,
     pub(crate) is_groupcache: bool,
-    /// Whether older rings are of use.
+    /// Whether older rings are used.
     pub(crate) hands_over: bool,
     connect: Box<dyn Connect>,
     shared: Shared,
@@ -48,20 +49,21 @@ pub(crate) struct Inner {
     pub(crate) followers: Followers,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) differences: Differences,
+    listing: Listing,
     membership: Mutex<Membership>,
-    /// When the list or what is known of those in it last changed.
+    /// When the list, or what is known about its nodes, last changed.
     pub(crate) moved: Moved,
-    /// Numbers this node's words on whether it leaves.
+    /// Numbers this node's announcements on whether it leaves.
     pub(crate) words: AtomicU64,
-    /// Asks for a new member list: a peer went down, or somebody called `refresh`.
+    /// Requests a new member list: a peer went down, or `refresh` was called.
     pub(crate) refresh: Arc<Notify>,
     serial: AtomicU64,
 }
 
 impl Peers {
-    /// A ring of this node alone, or an empty one if it is no member. `address` is the base URL
-    /// that peers use for this node. Empty, this node is in no ring until it finds itself in the list:
-    /// one of the addresses answers as this very node.
+    /// A ring of this node alone, or an empty one if it is not a member. `address` is the base URL
+    /// that peers use for this node. If it is empty, this node is in no ring until it finds itself
+    /// in the list, when one of the addresses answers as this very node.
     ///
     /// # Errors
     ///
@@ -101,7 +103,7 @@ impl Peers {
             connect: Box::new(connect),
             shared: Shared {
                 options: options.clone(),
-                // There the only stand-in is this node's own origin.
+                // In such a ring the only stand-in is this node's own origin.
                 hedges: !is_groupcache,
                 fleet: Arc::clone(&fleet),
                 went_down: Arc::clone(&refresh),
@@ -112,6 +114,7 @@ impl Peers {
             followers: Followers::default(),
             fleet,
             differences: Differences::default(),
+            listing: Listing::default(),
             membership: Mutex::new(Membership::new(damping)),
             moved: Moved::new(),
             words: AtomicU64::new(0),
@@ -122,18 +125,18 @@ impl Peers {
         Ok(Self { inner })
     }
 
-    /// Makes those `nodes` the ring, this node added if it is not among them (or left out, if it is
-    /// no member), less those that have said that they leave. Handles of members that stay are
-    /// kept, with their connections and what is known of their health. The ring and the handles
-    /// change in one step; on an error nothing changes. Says whether the ring is a new one. Needs
-    /// a tokio runtime.
+    /// Makes those `nodes` the ring, without those that have announced that they leave. This node
+    /// is added if it is missing (or left out, if it is not a member). Handles of members that
+    /// stay are kept, with their connections and their health. The ring and the handles change in
+    /// one step; on an error nothing changes. Returns whether the ring is a new one. It needs a
+    /// tokio runtime.
     ///
-    /// Each node is asked who it is. Until it has said so, it is a member by the name that its
+    /// Each node is asked who it is. Until it has answered, it is a member with the name that its
     /// address [stands for](crate::name_of).
     ///
     /// # Errors
     ///
-    /// If an address is listed twice or is no base URL.
+    /// If an address is listed twice or is not a base URL.
     pub fn update(
         &self,
         nodes: impl IntoIterator<Item = impl Into<Listed>>,
@@ -142,11 +145,11 @@ impl Peers {
         self.inner.list(&mut self.inner.membership(), nodes)
     }
 
-    /// Follows a source of members for as long as it is polled: asks at once, whenever the source
-    /// says that the list may have changed, and when a peer goes down or
-    /// [`refresh`](Self::refresh) is called. A list that cannot be had, or cannot be a ring,
-    /// leaves the last good one in force. A member listed twice counts once. Lists that change
-    /// quickly are believed slowly, see [`Options::damping`] and the crate's documentation.
+    /// Follows a source of members for as long as it is polled. It asks at once, then whenever the
+    /// source reports that the list may have changed, when a peer goes down, and when
+    /// [`refresh`](Self::refresh) is called. If a list cannot be obtained, or is not a valid ring,
+    /// the last good one stays in force. A member listed twice counts once. Lists that change
+    /// quickly are damped, see [`Options::damping`] and the crate's documentation.
     pub async fn follow(&self, discovery: &dyn Discovery) {
         loop {
             self.update_from(discovery).await;
@@ -168,18 +171,28 @@ impl Peers {
         }
     }
 
-    /// Asks a source for the members once, as [`follow`](Self::follow) does again and again.
+    /// Asks a source for the members once, as [`follow`](Self::follow) does repeatedly.
     pub async fn update_from(&self, discovery: &dyn Discovery) {
         match discovery.members().await {
-            Ok(nodes) => self.inner.believe_elsewhere(nodes).await,
+            Ok(nodes) => {
+                self.inner.listing.obtained(nodes.len());
+                self.inner.believe_elsewhere(nodes).await;
+            }
             Err(failure) => {
+                self.inner.listing.failed();
                 self.inner.doubt();
                 warn!(error = %failure, "no member list; keeping the last one");
             }
         }
     }
 
-    /// Has [`follow`](Self::follow) ask for the members now.
+    /// Statistics of the requests for the members.
+    #[must_use]
+    pub fn discovery_stats(&self) -> DiscoveryStats {
+        self.inner.listing.stats()
+    }
+
+    /// Makes [`follow`](Self::follow) ask for the members now.
     pub fn refresh(&self) {
         self.inner.refresh.notify_one();
     }
@@ -188,7 +201,7 @@ impl Peers {
         self.inner.view()
     }
 
-    /// This run of this node, as others hear of it.
+    /// This run of this node, as others see it.
     pub fn instance(&self) -> Instance {
         self.inner.instance
     }
@@ -223,7 +236,7 @@ impl Router for Peers {
         if !self.inner.is_groupcache {
             return view.leads(what, |_| true);
         }
-        // A node of golang/groupcache has no such duties; one of Gaggle's has told its name.
+        // A node of golang/groupcache cannot lead; a Gaggle node has reported its name.
         let membership = self.inner.membership.lock();
         let membership = membership.unwrap_or_else(PoisonError::into_inner);
         let is_ours = |peer: &Watched| {
@@ -246,7 +259,7 @@ impl Router for Peers {
     }
 
     fn listeners(&self) -> Vec<Arc<dyn Peer>> {
-        // Called now and then, whether or not keys are loaded.
+        // This is called from time to time, whether or not keys are loaded.
         self.inner.history.prune();
         let view = self.view();
         let others = self.inner.followers.recent(self.inner.options.remember_for);
@@ -333,7 +346,7 @@ impl Inner {
         self.serial.fetch_add(1, Relaxed)
     }
 
-    /// The same, unless it is held: as while a ring is built.
+    /// The same, unless the lock is held, as while a ring is built.
     pub(crate) fn try_membership(&self) -> Option<MutexGuard<'_, Membership>> {
         match self.membership.try_lock() {
             Ok(membership) => Some(membership),
@@ -351,7 +364,8 @@ impl Inner {
         self.me().is_known()
     }
 
-    /// A node has been heard, or heard `of`. Members are told of removals in any case.
+    /// A node has sent a message, or another has reported it (`of`). Members get removals in any
+    /// case.
     pub(crate) fn heard(&self, address: &str, of: bool, view: &View) {
         if view.knows(address) || *address == *self.me().address {
             return;

@@ -1,4 +1,4 @@
-//! Waiting for the membership to come to rest.
+//! Waits for the membership to settle.
 
 use std::time::Duration;
 
@@ -6,29 +6,30 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{Discovery, Peers};
 
-/// How often it is looked.
+/// How often it checks.
 const LOOKS_EVERY: Duration = Duration::from_millis(20);
 
-/// How long a node has at least to find itself in a list.
+/// The least time that a node has to find itself in a list.
 const FINDS_ITSELF: Duration = Duration::from_secs(2);
 
 /// How the wait for the membership ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Settled {
-    /// All that are listed have said who they are or are down, and no more have come for a while.
+    /// All listed nodes have answered or are down, and no more have been added for a while.
     Yes,
-    /// The time is over; some have not been heard, or the list still changes.
+    /// The time is over; some nodes have not answered, or the list still changes.
     Late,
-    /// This node has not found itself among those that are listed, and has no name.
+    /// This node has not found itself in the list, and has no name.
     Unknown,
 }
 
 impl Peers {
-    /// Waits until each node of the list has been asked who it is, and, if the list may grow, until
-    /// it has not done so for [`Options::quiet`](crate::Options); for `within` at most. To be waited for
-    /// before a node calls itself ready: nodes that start together would each be a ring of its own.
-    /// This node must answer its peers already, and [`follow`](Self::follow) must run.
+    /// Waits until each node of the list has been asked who it is, and, if the list may grow,
+    /// until it has not grown for [`Options::quiet`](crate::Options); `within` at most. A node
+    /// should wait for it before it reports itself ready: otherwise nodes that start together
+    /// would each be a ring of its own. This node must answer its peers already, and
+    /// [`follow`](Self::follow) must run.
     pub async fn settle(&self, discovery: Option<&dyn Discovery>, within: Duration) -> Settled {
         let grows = discovery.is_some_and(Discovery::grows);
         let settled = async {
@@ -36,7 +37,7 @@ impl Peers {
                 sleep(LOOKS_EVERY).await;
             }
         };
-        // To find itself a node has to ask, however little time there is for the others.
+        // To find itself, a node has to ask, however little time is left for the others.
         let within = match self.inner.knows_itself() {
             true => within,
             false => within.max(FINDS_ITSELF),

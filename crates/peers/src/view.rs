@@ -1,4 +1,4 @@
-//! The ring and its nodes at one time.
+//! The ring and its nodes at one moment.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use gaggle_ring::{Profile, Ring};
 use crate::identity::Me;
 use crate::watched::Watched;
 
-/// How many members after the owner are considered as stand-ins. Past that the node loads by
+/// How many members after the owner are considered as stand-ins. Beyond that the node loads by
 /// itself.
 const STAND_INS: usize = 3;
 
-/// Who is there beside the ring.
+/// The nodes outside of the ring.
 #[derive(Default)]
 pub(crate) struct Rest {
-    /// Nodes of the list that are no members, and are told of removals.
+    /// Nodes of the list that are not members, but get removals.
     pub(crate) listeners: Vec<Arc<Watched>>,
-    /// Nodes that have said that they leave.
+    /// Nodes that have announced that they leave.
     pub(crate) leaving: Vec<Arc<Watched>>,
-    /// The base URLs by which the nodes of the list want to be reached, whatever the list says.
+    /// The base URLs that the nodes of the list advertise, whatever the list says.
     pub(crate) advertised: HashSet<Arc<str>>,
 }
 
@@ -53,7 +53,7 @@ impl View {
     pub(crate) fn route(&self, key: &[u8]) -> Route {
         match self.ring.owner_index(key).map(|at| &self.nodes[at]) {
             Some(None) => Route::Mine,
-            // Nobody owns anything in a ring without members: this node, which is none, loads for
+            // A ring without members has no owners, so this node, which is not a member, loads for
             // itself.
             None => Route::Standby,
             Some(Some(owner)) if owner.admits() => {
@@ -65,18 +65,20 @@ impl View {
         }
     }
 
-    /// Where to ask for a key beside the node that it is routed to.
+    /// The second node to ask for a key, in addition to the one that it is routed to.
     pub(crate) fn stand_in(&self, key: &[u8]) -> Route {
         self.live(key, 1)
     }
 
-    /// Whether this node is the first of those that are up and can do so, from the owner of that name on.
+    /// Whether this node is the first one, from the owner of that name on, that is up and can
+    /// lead.
     pub(crate) fn leads(&self, what: &[u8], can: impl Fn(&Watched) -> bool) -> bool {
         let Some(owner) = self.ring.owner_index(what) else {
-            // In a ring without members there is nobody else.
+            // A ring without members has no other candidate.
             return true;
         };
-        // By their names: the ring's own order may be that of the list, which each node has its own of.
+        // By their names: the ring's own order may be that of the list, which can differ between
+        // nodes.
         let names = self.ring.members();
         let mut order: Vec<usize> = (0..self.nodes.len()).collect();
         order.sort_unstable_by_key(|at| &names[*at]);
@@ -89,9 +91,9 @@ impl View {
         first.is_some_and(Option::is_none)
     }
 
-    /// The owner and its stand-ins, as far as they are up: that one of them, from 0.
+    /// The `nth` (from 0) of the owner and its stand-ins that are up.
     fn live(&self, key: &[u8], nth: usize) -> Route {
-        // golang/groupcache would route such a request on by its own ring, to the very owner that
+        // golang/groupcache would forward such a request by its own ring, to the very owner that
         // is down.
         if matches!(self.ring.profile(), Profile::Groupcache { .. }) {
             return Route::Standby;
@@ -109,7 +111,7 @@ impl View {
         self.nodes.iter().flatten()
     }
 
-    /// The handle of the member of that name; `None` for this node, and where there is none.
+    /// The handle of the member of that name; `None` for this node, and if there is none.
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Watched>> {
         self.peers().find(|peer| peer.ring_name() == name)
     }
@@ -119,7 +121,7 @@ impl View {
         self.peers().find(|peer| **peer.address() == *address)
     }
 
-    /// Whether the node at that base URL is one of the list.
+    /// Whether the node at that base URL is in the list.
     pub(crate) fn knows(&self, address: &str) -> bool {
         let mut known = self.peers().chain(&self.rest.listeners);
         self.rest.advertised.contains(address) || known.any(|peer| **peer.address() == *address)

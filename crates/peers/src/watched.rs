@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gaggle_group::{
-    Fetch, Fetched, Greeting, HandOver, Hello, Known, News, Notice, Peer, PeerError, PeerRequests,
-    Put, Word,
+    Fetch, Fetched, Greeting, HandOver, Hello, Inspect, Inspected, Known, News, Notice, Peer,
+    PeerError, PeerRequests, Put, Word,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -28,7 +28,7 @@ use monitor::{Health, Monitor};
 use standing::End;
 pub(crate) use standing::Standing;
 
-/// A peer behind which a monitor runs, and whose requests are timed.
+/// A peer with a monitor, and whose requests are timed.
 pub(crate) struct Watched {
     peer: Arc<dyn Peer>,
     name: Arc<str>,
@@ -51,18 +51,18 @@ pub(crate) struct Watched {
 /// What all peers of a node share.
 pub(crate) struct Shared {
     pub(crate) options: Options,
-    /// Whether a second node may be asked beside a slow peer.
+    /// Whether a second node may be asked in addition to a slow peer.
     pub(crate) hedges: bool,
     pub(crate) fleet: Arc<Fleet>,
-    /// Told each time that a peer is found to be down.
+    /// Notified each time that a peer is found to be down.
     pub(crate) went_down: Arc<Notify>,
-    /// The node whose peers they are.
+    /// The node that has these peers.
     pub(crate) node: Weak<Inner>,
 }
 
 impl Watched {
-    /// Watches `peer`. Needs a tokio runtime.
-    /// One that has been `met` under another name is asked who it is when it is time for that, and otherwise at once.
+    /// Watches `peer`. It needs a tokio runtime. A peer that has already answered (`met`) under
+    /// another name is greeted at its usual time, and otherwise at once.
     pub(crate) fn new(
         peer: Arc<dyn Peer>,
         name: &str,
@@ -119,7 +119,7 @@ impl Watched {
         &self.address
     }
 
-    /// Whether it has been asked who it is, or found to be down.
+    /// Whether it has been greeted, or found to be down.
     pub(crate) fn is_judged(&self) -> bool {
         let health = *self.health.borrow();
         health.asked || !health.answers
@@ -131,8 +131,8 @@ impl Watched {
         self.health.borrow().up && !self.standing.is_out()
     }
 
-    /// The same, for one request that is about to set out: one that was left out is tried by one
-    /// at a time.
+    /// The same, for one request that is about to be sent: a peer that was left out is tried by
+    /// one request at a time.
     pub(crate) fn admits(&self) -> bool {
         self.health.borrow().up && self.standing.admits()
     }
@@ -142,17 +142,17 @@ impl Watched {
         self.health.borrow().answers
     }
 
-    /// Has it pinged, if it is up.
+    /// Makes the monitor ping it, if it is up.
     pub(crate) fn check(&self) {
         self.check.notify_one();
     }
 
-    /// Has it pinged now, if it is down, and otherwise asked who it is.
+    /// Makes the monitor ping it now, if it is down, and greet it otherwise.
     pub(crate) fn probe(&self) {
         self.probe.notify_one();
     }
 
-    /// Returns once it has been found down and then up again; pings it each `probe_every`.
+    /// Returns once it has been found down and then up again; pings it every `probe_every`.
     pub(crate) async fn came_back(&self) {
         let mut health = self.health.clone();
         let mut was_down = false;
@@ -161,7 +161,7 @@ impl Watched {
                 () = sleep(self.options.probe_every) => self.check(),
                 changed = health.changed() => {
                     if changed.is_err() {
-                        // Its monitor has gone, as the runtime shuts down.
+                        // Its monitor has ended, since the runtime is shutting down.
                         return std::future::pending().await;
                     }
                 }
@@ -193,7 +193,7 @@ impl Watched {
         }
     }
 
-    /// Fetches, and has the monitor look after the peer while the answer is late.
+    /// Fetches, and makes the monitor check the peer while the answer is late.
     async fn fetch_watched(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
         let mut answer = pin!(self.peer.fetch(fetch));
         loop {
@@ -201,8 +201,8 @@ impl Watched {
                 answer = &mut answer => return answer,
                 () = sleep(self.options.suspect_after) => {}
             }
-            // Late. A slow origin or a dead peer? The next ping to end tells; one ping serves all
-            // that wait.
+            // The answer is late, because of a slow origin or a dead peer. The next ping to end
+            // shows which; one ping serves all waiting requests.
             let mut health = self.health.clone();
             let Health {
                 answers,
@@ -210,8 +210,8 @@ impl Watched {
                 ..
             } = *health.borrow_and_update();
             if !answers {
-                // Marked down since this set out. The next ping comes with the next probe, and
-                // may be as long in coming as everything before it.
+                // The peer was marked down after this request was sent. The next ping comes with
+                // the next probe, which may take as long as everything before it.
                 return Err(self.no_sign_of_life());
             }
             self.check();
@@ -226,7 +226,7 @@ impl Watched {
         }
     }
 
-    /// Times a fetch, and judges the peer by how it ends.
+    /// Times a fetch, and judges the peer by its result.
     async fn fetch_timed(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
         let under_way = UnderWay {
             peer: self,
@@ -240,9 +240,9 @@ impl Watched {
         under_way.end(match &answer {
             Ok(_) => End::Answered,
             Err(PeerError::Verdict { .. }) => End::Other,
-            // A golang/groupcache node says so of a load that failed, too.
+            // A golang/groupcache node answers the same for a load that failed.
             Err(PeerError::Refused { .. }) if !self.hedges => End::Other,
-            // It cannot say that its origin is slow. Whether it is dead, its pings tell.
+            // It cannot report that its origin is slow. Its pings show whether it is dead.
             Err(PeerError::Unavailable { .. }) if !self.hedges && is_late => End::Other,
             Err(_) => End::Failed,
         });
@@ -272,7 +272,7 @@ impl UnderWay<'_> {
     }
 
     fn tell(&self, end: End) {
-        // What is dead is found so by its pings.
+        // Pings detect a dead peer.
         if end == End::Failed && !self.peer.answers() {
             return;
         }
@@ -282,7 +282,8 @@ impl UnderWay<'_> {
 }
 
 impl Drop for UnderWay<'_> {
-    /// Dropped before its end: by an asker who has an answer from elsewhere, or at its deadline.
+    /// It was dropped before its end: by an asker with an answer from another node, or at its
+    /// deadline.
     fn drop(&mut self) {
         if self.ended {
             return;
@@ -307,8 +308,8 @@ impl Peer for Watched {
 
     async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
         let answer = if fetch.kept_only {
-            // Asks a memory and no origin: neither how long it takes nor its "nothing kept"
-            // compares with the others.
+            // It asks only the peer's memory: neither its duration nor its "not kept" compares
+            // with other requests.
             self.fetch_watched(fetch).await
         } else {
             self.fetch_timed(fetch).await
@@ -347,6 +348,10 @@ impl Peer for Watched {
         self.peer.leaving(word).await
     }
 
+    async fn inspect(&self, question: Inspect<'_>) -> Result<Inspected, PeerError> {
+        self.peer.inspect(question).await
+    }
+
     async fn hello(&self, from: &Hello) -> Result<Greeting, PeerError> {
         self.peer.hello(from).await
     }
@@ -360,15 +365,15 @@ impl Peer for Watched {
     }
 
     fn may_hedge(&self) -> bool {
-        // One late answer of a peer that is quick otherwise is chance, or a busy machine: a second load of the key at the
-        // origin would be no help.
+        // One late answer of a peer that is quick otherwise is chance, or a busy machine: a second
+        // load of the key at the origin would not help.
         let after = self.fleet.hedge_after();
         let is_slow = after.is_some_and(|after| self.standing.median() >= Some(after));
         self.hedges && is_slow && self.standing.pay_hedge()
     }
 
-    /// By its pings alone: one that is left out, or held down for flapping, is still to be told
-    /// of removals.
+    /// By its pings alone: a peer that is left out, or held down for flapping, still gets
+    /// removals.
     fn is_up(&self) -> bool {
         self.answers()
     }

@@ -1,4 +1,4 @@
-//! Who is who: one node under several addresses, names that stay, nodes of other clusters.
+//! Identity: one node under several addresses, names that stay, nodes of other clusters.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -219,7 +219,7 @@ async fn a_node_that_comes_back_elsewhere_keeps_its_keys() {
             &["http://10.0.0.9:8001"],
             named("pod-1"),
         );
-        // By the wall clock, which goes on while the test's stands still.
+        // By the wall clock, which runs while the test's clock stands still.
         if again.instance().started > earlier.instance().started {
             break again;
         }
@@ -532,7 +532,7 @@ async fn one_node_leads_and_in_groupcaches_ring_one_of_ours() {
                 .count()
         };
         let names: Vec<String> = (0..200).map(|n| format!("follow:{n}")).collect();
-        // By then each has asked all others who they are.
+        // By then each has greeted all others.
         tokio::time::sleep(5 * SECOND).await;
         let counts: Vec<usize> = names.iter().map(|name| leads(name)).collect();
         assert_eq!(counts, [1; 200], "{profile:?}");

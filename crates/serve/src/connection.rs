@@ -28,6 +28,7 @@ use crate::{
     activity::{Activity, Due, Verdict, Why},
     body,
     certificate::ClientCertificate,
+    counts::Counts,
     io::{Reads, Writes},
     options::Options,
     service::Requests,
@@ -38,6 +39,7 @@ pub(crate) struct Shared<S> {
     pub(crate) http: auto::Builder<TokioExecutor>,
     pub(crate) service: S,
     pub(crate) options: Options,
+    pub(crate) counts: Counts,
     #[cfg(feature = "tls")]
     pub(crate) refusals: crate::tls::Refusals,
 }
@@ -91,6 +93,7 @@ pub(crate) async fn http<S, T>(
         service: shared.service.clone(),
         activity: Arc::clone(&activity),
         limits: body::Limits::new(&shared.options),
+        count: shared.counts.requests(),
         certificate,
     };
     match drive(
@@ -103,7 +106,10 @@ pub(crate) async fn http<S, T>(
     {
         End::Closed(Ok(())) => {}
         End::Closed(Err(error)) => debug!(%client, %error, "the connection failed"),
-        End::Cut(why) => debug!(%client, %why, "the connection was cut"),
+        End::Cut(why) => {
+            shared.counts.cut(why);
+            debug!(%client, %why, "the connection was cut");
+        }
     }
 }
 
@@ -113,8 +119,8 @@ pub(crate) enum End<T> {
     Cut(Why),
 }
 
-/// Polls `connection` until it ends, or until `activity` condemns it. `retire` has it close in good
-/// order.
+/// Polls `connection` until it ends, or until `activity` condemns it. `retire` has it close in
+/// good order.
 pub(crate) async fn drive<C: Future>(
     connection: C,
     retire: impl Fn(Pin<&mut C>),

@@ -62,6 +62,7 @@ where
 
     /// Serves a connection, whether there is room or not.
     pub(crate) fn serve(&mut self, socket: TcpStream, client: SocketAddr) {
+        self.shared.counts.opened();
         let activity = Arc::new(Activity::new(&self.shared.options));
         let task = self.tasks.spawn(connection::serve(
             Arc::clone(&self.shared),
@@ -84,6 +85,7 @@ where
         let room = self.roster.make_room(now);
         if room == Room::Asked {
             self.ask_at = now + ASK_EVERY;
+            self.shared.counts.made_room();
         }
         room == Room::Unknown
     }
@@ -135,6 +137,7 @@ where
             Err(error) => error.id(),
         };
         self.roster.left(id);
+        self.shared.counts.ended();
         match ended {
             Err(error) if error.is_panic() => {
                 // The payload may hold what a client sent; the panic hook has shown where it

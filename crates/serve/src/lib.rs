@@ -3,8 +3,8 @@
 //!
 //! `axum::serve` accepts without end and waits for a client as long as it likes to take.
 //! [`Server`] speaks the same protocols, HTTP/1.1 and HTTP/2 with prior knowledge ("h2c") on one
-//! port, plain or over TLS. For each way in which a client can hold a connection there is a clock in
-//! [`Options`] that ends it. On shutdown, running requests finish; what still runs after
+//! port, plain or over TLS. For each way in which a client can hold a connection there is a clock
+//! in [`Options`] that ends it. On shutdown, running requests finish; what still runs after
 //! [`Options::drain`] is cut and counted.
 //!
 //! ```
@@ -77,14 +77,14 @@
 //! With the feature `tls`, `Options::tls` has the port speak TLS by [rustls]. The configuration is
 //! asked for at each connection, so that certificates can be replaced while others go on. A
 //! handshake is a part of the wait for the first request: it is under the same clock, counts under
-//! the same cap, gives room in the same way, and holds up nobody. One that fails is logged with the
-//! client's address and the reason, at most once a second. All other bounds are as without TLS:
-//! what a client takes is noted below TLS, what it sends above.
+//! the same cap, gives room in the same way, and holds up nobody. One that fails is logged with
+//! the client's address and the reason, at most once a second. All other bounds are as without
+//! TLS: what a client takes is noted below TLS, what it sends above.
 //!
 //! Requests of a client that has shown a certificate carry it as a [`ClientCertificate`]. Plain
 //! HTTP on the port is answered 400 with a line that says so, or served, if `Tls::accept_plain`
-//! says that. A client that speaks TLS to a port without it is answered 400 in plain HTTP, which it
-//! reports as a bad record.
+//! says that. A client that speaks TLS to a port without it is answered 400 in plain HTTP, which
+//! it reports as a bad record.
 //!
 //! [rustls]: https://docs.rs/rustls
 //!
@@ -104,6 +104,12 @@
 //! Half a request is not waited for after that, and an HTTP/2 connection without requests, which
 //! is sent `GOAWAY` at once, for at most 2 s. All that is left ends with
 //! [`drain`](Options::drain).
+//!
+//! # Counts
+//!
+//! [`Server::counts`] gives a handle to what the server counts: connections, those that waited for
+//! room, handshakes that failed, connections that were cut and why, and requests. A request costs
+//! one addition for it.
 //!
 //! # Trade-offs
 //!
@@ -135,13 +141,14 @@
 //!   stream. Put a layer that catches panics into the router to answer 500.
 //! - With TLS, a connection whose client does not take its response holds up to 64 KiB of it
 //!   encrypted, beside what is held without. A client that is cut is sent no `close_notify`.
-//! - With TLS, handshakes are computed on the runtime's threads, and one with an RSA key takes many
-//!   times as long as one with an ECDSA key. What bounds how many are under way is
+//! - With TLS, handshakes are computed on the runtime's threads, and one with an RSA key takes
+//!   many times as long as one with an ECDSA key. What bounds how many are under way is
 //!   [`max_connections`](Options::max_connections).
 //! - Neither upgrades (WebSocket), nor `ConnectInfo`.
 //! - A handler that never yields (blocking code) cannot be cut; shutdown waits one more second for
 //!   it and leaves it behind.
 
+mod counts;
 mod options;
 mod server;
 
@@ -167,6 +174,7 @@ mod rarely;
 
 pub use body::{BodyStalled, BodyTooSlow};
 pub use certificate::ClientCertificate;
+pub use counts::{Counted, Counts, Cut};
 pub use options::Options;
 pub use server::{Drained, ServeError, Server};
 #[cfg(feature = "tls")]

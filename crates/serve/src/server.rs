@@ -16,6 +16,7 @@ use crate::{
     accept::{self, Acceptor},
     connection::Shared,
     connections::Connections,
+    counts::Counts,
     options::Options,
 };
 
@@ -34,6 +35,7 @@ const PULSE: Duration = Duration::from_millis(50);
 pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
+    counts: Counts,
     options: Options,
 }
 
@@ -76,6 +78,7 @@ impl Server {
             Ok((listener, local_addr)) => Ok(Self {
                 listener,
                 local_addr,
+                counts: Counts::of(options.max_connections.max(1)),
                 options,
             }),
             Err(source) => Err(ServeError::Bind {
@@ -85,8 +88,9 @@ impl Server {
         }
     }
 
-    /// Serves on a socket that listens already: one that the program has bound itself, or was given by
-    /// its supervisor. How long its backlog is has been decided; [`Options::backlog`] counts for nothing.
+    /// Serves on a socket that listens already: one that the program has bound itself, or was
+    /// given by its supervisor. How long its backlog is has been decided; [`Options::backlog`]
+    /// counts for nothing.
     ///
     /// # Errors
     ///
@@ -96,6 +100,7 @@ impl Server {
             Ok(local_addr) => Ok(Self {
                 listener,
                 local_addr,
+                counts: Counts::of(options.max_connections.max(1)),
                 options,
             }),
             Err(source) => Err(ServeError::Bind {
@@ -109,6 +114,12 @@ impl Server {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// What this server counts, to be read while it serves.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts.clone()
     }
 
     /// Serves `service`, an [`axum::Router`] for example, until `shutdown` completes, then drains:
@@ -133,6 +144,7 @@ impl Server {
         let Self {
             listener,
             local_addr,
+            counts,
             options,
         } = self;
         let drain = options.drain;
@@ -140,6 +152,7 @@ impl Server {
             http: options.http(),
             service,
             options,
+            counts: counts.clone(),
             #[cfg(feature = "tls")]
             refusals: crate::tls::Refusals::default(),
         });
@@ -162,10 +175,18 @@ impl Server {
                     unfinished = false;
                 },
                 accepted = acceptor.next(|| listener.accept()), if next.is_none() => match accepted {
-                    Some(accepted) => next = Some(accepted),
+                    Some(accepted) => {
+                        if connections.room() == 0 {
+                            counts.waits();
+                        }
+                        next = Some(accepted);
+                    }
                     // Out of descriptors, most likely. The system asks for one before it looks for
                     // a connection, so that one may be freed for nobody.
-                    None => unfinished = true,
+                    None => {
+                        counts.accept_failed();
+                        unfinished = true;
+                    }
                 },
             }
             if connections.room() > 0
@@ -186,6 +207,7 @@ impl Server {
             connections.serve(socket, client);
         }
         let drained = connections.drain(drain).await;
+        counts.drained(drained.cut);
         if drained.cut > 0 {
             warn!(%local_addr, open = drained.open, cut = drained.cut, ?drain, "connections were cut");
         } else {

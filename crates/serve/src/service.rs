@@ -18,6 +18,7 @@ use crate::{
     activity::{Activity, Open},
     body,
     certificate::ClientCertificate,
+    counts::RequestCount,
     host,
 };
 
@@ -26,6 +27,7 @@ pub(crate) struct Requests<S> {
     pub(crate) service: S,
     pub(crate) activity: Arc<Activity>,
     pub(crate) limits: body::Limits,
+    pub(crate) count: RequestCount,
     pub(crate) certificate: Option<ClientCertificate>,
 }
 
@@ -39,6 +41,7 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let open = Some(self.activity.begin(request.version()));
+        self.count.add();
         let answering = match host::check(&request) {
             Ok(()) => {
                 let mut request = request.map(|body| body::request(body, self.limits));

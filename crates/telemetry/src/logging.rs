@@ -14,23 +14,27 @@
 
 use std::io::{self, IsTerminal};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use gaggle_group::SPAN_TARGET;
 use tracing::Subscriber;
-use tracing::dispatcher::Dispatch;
+use tracing::dispatcher::{Dispatch, WeakDispatch};
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::{MakeWriter, SubscriberBuilder};
-use tracing_subscriber::{EnvFilter, filter};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::{EnvFilter, filter, fmt};
 
+use self::asked::Asked;
 use self::fields::PlainFields;
 use self::level::Level;
 use self::limit::Limiter;
 use self::line::Lines;
 use self::queue::{Producer, Queue};
 
+mod asked;
 mod bounded;
 mod fields;
 mod handle;
@@ -147,6 +151,9 @@ pub enum LogError {
 /// A log that is not (yet) the program's own.
 pub type BoxedSubscriber = Box<dyn Subscriber + Send + Sync>;
 
+/// A log as one of the layers of a subscriber.
+pub type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
+
 /// Makes the process write its log to standard error, panics included. For programs, once; a
 /// library or a test takes [`subscriber`] or [`queued`].
 ///
@@ -163,6 +170,26 @@ pub type BoxedSubscriber = Box<dyn Subscriber + Send + Sync>;
 /// before.
 pub fn init(options: &LogOptions) -> Result<Log, LogError> {
     let (dispatch, log) = queued(options, io::stderr())?;
+    set_global(dispatch, log)
+}
+
+/// The same, with another layer beside the log, such as one that exports traces. The layer sees
+/// every span and event of the process unless it has a filter of its own
+/// ([`Layer::with_filter`]), and the log then costs what that layer makes the process do.
+///
+/// # Errors
+///
+/// As [`init`].
+pub fn init_with(
+    options: &LogOptions,
+    beside: impl Layer<Registry> + Send + Sync,
+) -> Result<Log, LogError> {
+    let (layer, log) = layer(options, io::stderr())?;
+    let subscriber = Registry::default().with(beside).with(layer);
+    set_global(Dispatch::new(subscriber), log)
+}
+
+fn set_global(dispatch: Dispatch, log: Log) -> Result<Log, LogError> {
     tracing::dispatcher::set_global_default(dispatch).map_err(|_| LogError::AlreadySet)?;
     panics::report_to(log.clone());
     Ok(log)
@@ -179,16 +206,45 @@ pub fn queued(
     options: &LogOptions,
     writer: impl io::Write + Send + 'static,
 ) -> Result<(Dispatch, Log), LogError> {
+    let (layer, log) = layer(options, writer)?;
+    Ok((Dispatch::new(Registry::default().with(layer)), log))
+}
+
+/// The same log as a layer, for a subscriber that has others. It has a filter of its own, by the
+/// level, so that what other layers are interested in changes no line. The thread ends when the
+/// layer is gone and the queue is empty.
+///
+/// ```
+/// use gaggle_telemetry::{LogOptions, logging};
+/// use tracing_subscriber::prelude::*;
+///
+/// let (layer, log) = logging::layer(&LogOptions::default(), std::io::stderr())?;
+/// let subscriber = tracing_subscriber::registry().with(layer); // .with(another)
+/// tracing::subscriber::with_default(subscriber, || tracing::info!("listening"));
+/// assert_eq!(log.lines_lost(), 0);
+/// # Ok::<(), gaggle_telemetry::LogError>(())
+/// ```
+///
+/// # Errors
+///
+/// If the level cannot be read, or the thread cannot be started.
+pub fn layer<S>(
+    options: &LogOptions,
+    writer: impl io::Write + Send + 'static,
+) -> Result<(BoxedLayer<S>, Log), LogError>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
     let queue = Arc::new(Queue::default());
     let limiter = limiter(options);
+    let dispatch = Arc::default();
     let producer = Producer(Arc::clone(&queue));
-    let (subscriber, level) = build(options, limiter.clone(), producer)?;
-    let dispatch = Dispatch::new(subscriber);
+    let (layer, level) = build(options, limiter.clone(), producer, &dispatch)?;
     let log = Log {
         queue,
         limiter,
         level,
-        dispatch: dispatch.downgrade(),
+        dispatch,
     };
     let told = log.clone();
     let every = log.limiter.as_ref().map(|limiter| {
@@ -199,7 +255,7 @@ pub fn queued(
         .name(panics::LOG_THREAD.to_owned())
         .spawn(move || queue::run(&told.queue, writer, every, || told.summarize(false)))
         .map_err(|source| LogError::NoThread { source })?;
-    Ok((dispatch, log))
+    Ok((layer, log))
 }
 
 /// The same log as a value, written to `writer` by the thread that logs: for
@@ -213,7 +269,8 @@ pub fn subscriber<W>(options: &LogOptions, writer: W) -> Result<BoxedSubscriber,
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    build(options, limiter(options), writer).map(|(subscriber, _)| subscriber)
+    let (layer, _) = build(options, limiter(options), writer, &Arc::default())?;
+    Ok(Box::new(Registry::default().with(layer)))
 }
 
 fn limiter(options: &LogOptions) -> Option<Arc<Limiter>> {
@@ -222,49 +279,59 @@ fn limiter(options: &LogOptions) -> Option<Arc<Limiter>> {
         .map(|interval| Arc::new(Limiter::new(interval)))
 }
 
-fn build<W>(
+fn build<S, W>(
     options: &LogOptions,
     limiter: Option<Arc<Limiter>>,
     writer: W,
-) -> Result<(BoxedSubscriber, Level), LogError>
+    dispatch: &Arc<OnceLock<WeakDispatch>>,
+) -> Result<(BoxedLayer<S>, Level), LogError>
 where
+    S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let builder = SubscriberBuilder::default()
-        .with_env_filter(parse(&options.level)?)
+    let (filter, level) = Asked::of(parse(&options.level)?);
+    let knows = KnowsDispatch(Arc::clone(dispatch));
+    let layer = fmt::Layer::default()
         .with_ansi(options.color)
         // It reports to standard error, and panics if that fails.
         .log_internal_errors(false)
         .with_writer(writer);
-    Ok(match options.format {
-        LogFormat::Text => {
-            let builder = builder
-                .with_target(false)
-                .fmt_fields(PlainFields)
-                .map_event_format(|inner| Lines {
-                    inner: inner.with_ansi(options.color),
-                    format: LogFormat::Text,
-                    limiter,
-                })
-                .with_filter_reloading();
-            let level = Level::of(builder.reload_handle());
-            (Box::new(builder.finish()), level)
-        }
-        LogFormat::Json => {
-            let builder = builder
-                .json()
-                .flatten_event(true)
-                .with_current_span(false)
-                .map_event_format(|inner| Lines {
-                    inner: inner.with_ansi(false),
-                    format: LogFormat::Json,
-                    limiter,
-                })
-                .with_filter_reloading();
-            let level = Level::of(builder.reload_handle());
-            (Box::new(builder.finish()), level)
-        }
-    })
+    let layer = match options.format {
+        LogFormat::Text => layer
+            .with_target(false)
+            .fmt_fields(PlainFields)
+            .map_event_format(|inner| Lines {
+                inner: inner.with_ansi(options.color),
+                format: LogFormat::Text,
+                limiter,
+            })
+            .and_then(knows)
+            .with_filter(filter)
+            .boxed(),
+        LogFormat::Json => layer
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .map_event_format(|inner| Lines {
+                inner: inner.with_ansi(false),
+                format: LogFormat::Json,
+                limiter,
+            })
+            .and_then(knows)
+            .with_filter(filter)
+            .boxed(),
+    };
+    Ok((layer, level))
+}
+
+/// Notes which subscriber the log has become a part of: the one that summaries are written to.
+struct KnowsDispatch(Arc<OnceLock<WeakDispatch>>);
+
+impl<S: Subscriber> Layer<S> for KnowsDispatch {
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        // An error means that it is known. A layer is a part of one subscriber only.
+        let _ = self.0.set(dispatch.downgrade());
+    }
 }
 
 /// `EnvFilter` takes a lone word that is no level for a target, and then writes nothing but that

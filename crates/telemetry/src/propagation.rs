@@ -8,8 +8,9 @@ use opentelemetry::trace::{
 use tracing::{Span, debug};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// Has the traces of OpenTelemetry go on from the node that asks to the node that answers, where the program's subscriber has
-/// a `tracing_opentelemetry` layer. Spans without such a layer have no trace, and nothing is sent.
+/// Has the traces of OpenTelemetry go on from the node that asks to the node that answers, where
+/// the program's subscriber has a `tracing_opentelemetry` layer. Spans without such a layer have
+/// no trace, and nothing is sent.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -27,6 +28,11 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OpenTelemetry;
 
+/// Marks the context of a trace that a client has named, for samplers: a client is not believed
+/// in all that a node is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FromClient;
+
 impl Propagation for OpenTelemetry {
     fn outgoing(&self, span: &Span) -> Option<TraceParent> {
         let context = span.context();
@@ -40,17 +46,27 @@ impl Propagation for OpenTelemetry {
     }
 
     fn incoming(&self, span: &Span, parent: &TraceParent) {
-        let remote = SpanContext::new(
-            TraceId::from_bytes(parent.trace_id()),
-            SpanId::from_bytes(parent.parent_id()),
-            TraceFlags::new(parent.flags()),
-            true,
-            TraceState::NONE,
-        );
-        let context = Context::new().with_remote_span_context(remote);
-        if let Err(error) = span.set_parent(context) {
-            // Such as where a filter of the layer leaves the span out.
-            debug!(%error, "a trace does not go on here");
-        }
+        go_on(span, remote(parent));
+    }
+
+    fn incoming_from_client(&self, span: &Span, parent: &TraceParent) {
+        go_on(span, remote(parent).with_value(FromClient));
+    }
+}
+
+fn remote(parent: &TraceParent) -> Context {
+    Context::new().with_remote_span_context(SpanContext::new(
+        TraceId::from_bytes(parent.trace_id()),
+        SpanId::from_bytes(parent.parent_id()),
+        TraceFlags::new(parent.flags()),
+        true,
+        TraceState::NONE,
+    ))
+}
+
+fn go_on(span: &Span, context: Context) {
+    if let Err(error) = span.set_parent(context) {
+        // Such as where a filter of the layer leaves the span out.
+        debug!(%error, "a trace does not go on here");
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gaggle_group::{
-    FollowState, FollowStats, Group, Groups, Hop, Member, Peer, PeerRequests, Route, Router, Serve,
+    Entry, FollowState, FollowStats, Group, Groups, Hop, Member, Peer, PeerRequests, Route, Router,
+    Serve,
 };
-use gaggle_telemetry::{BuildInfo, LogOptions, Metrics};
+use gaggle_telemetry::{BuildInfo, Families, Kind, LogOptions, Metrics};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
@@ -228,6 +229,22 @@ async fn counts_are_those_of_known_gets() {
             "gaggle_loads_total{group=\"scores\",source=\"peer\",result=\"ok\"}",
             0.0,
         ),
+        (
+            "gaggle_source_gets_total{group=\"scores\",source=\"client\"}",
+            4.0,
+        ),
+        (
+            "gaggle_source_hits_total{group=\"scores\",source=\"client\"}",
+            1.0,
+        ),
+        (
+            "gaggle_source_gets_total{group=\"scores\",source=\"peer\"}",
+            1.0,
+        ),
+        (
+            "gaggle_source_hits_total{group=\"scores\",source=\"peer\"}",
+            1.0,
+        ),
         ("gaggle_loads_collapsed_total{group=\"scores\"}", 0.0),
         ("gaggle_loads_in_flight{group=\"scores\"}", 0.0),
         (
@@ -256,10 +273,14 @@ async fn counts_are_those_of_known_gets() {
             "gaggle_evictions_total{group=\"scores\",cache=\"hot\",reason=\"collision\"}",
             0.0,
         ),
-        ("gaggle_build_info{version=\"1.2.3\"}", 1.0),
     ] {
         assert_eq!(page.get(series), value, "{series}");
     }
+    let build = page
+        .samples
+        .keys()
+        .find(|name| name.starts_with("gaggle_build_info{version=\"1.2.3\",os=\""));
+    assert!(build.is_some_and(|build| build.contains(std::env::consts::ARCH)));
     let held = page.get("gaggle_cache_bytes{group=\"scores\",cache=\"main\"}");
     assert!((6.0..1_048_576.0).contains(&held), "{held}");
 }
@@ -288,6 +309,7 @@ async fn every_name_is_there_from_the_first_scrape_on() {
         "gaggle_follow_lag_seconds",
         "gaggle_follow_state",
         "gaggle_follow_values_put_total",
+        "gaggle_group_removals_total",
         "gaggle_hedges_total",
         "gaggle_hits_total",
         "gaggle_in_flight_bytes",
@@ -310,12 +332,20 @@ async fn every_name_is_there_from_the_first_scrape_on() {
         "gaggle_peer_requests_total",
         "gaggle_peer_up",
         "gaggle_refreshes_total",
+        "gaggle_removal_missed_nodes_total",
+        "gaggle_removal_seconds_bucket",
+        "gaggle_removal_seconds_count",
+        "gaggle_removal_seconds_sum",
+        "gaggle_removals_incomplete_total",
+        "gaggle_removals_issued_total",
         "gaggle_removals_total",
         "gaggle_ring_info",
         "gaggle_ring_disagreements",
         "gaggle_ring_members",
         "gaggle_server_requests_total",
         "gaggle_shed_total",
+        "gaggle_source_gets_total",
+        "gaggle_source_hits_total",
         "gaggle_stale_failed_over_total",
         "gaggle_stale_served_total",
         "gaggle_taken_over_total",
@@ -326,6 +356,65 @@ async fn every_name_is_there_from_the_first_scrape_on() {
     assert_eq!(page.names(), BTreeSet::from(expected));
     assert_eq!(page.types["gaggle_load_seconds"], "histogram");
     assert_eq!(page.types["gaggle_peer_up"], "gauge");
+}
+
+#[tokio::test]
+async fn removals_are_told_by_kind_and_by_how_far_they_reached() {
+    let scores = group("scores");
+    let metrics = metrics([scores.clone()]);
+    let _ = scores.remove("Tom").await;
+    let _ = scores.remove_group().await;
+    let put = Entry::value("631");
+    let _ = scores.put("Tom", put).await.unwrap();
+    let page = Page::parse(&metrics.encode());
+    for (series, value) in [
+        ("gaggle_removals_total{group=\"scores\"}", 3.0),
+        ("gaggle_group_removals_total{group=\"scores\"}", 1.0),
+        (
+            "gaggle_removals_issued_total{group=\"scores\",kind=\"keys\"}",
+            1.0,
+        ),
+        (
+            "gaggle_removals_issued_total{group=\"scores\",kind=\"group\"}",
+            1.0,
+        ),
+        (
+            "gaggle_removals_issued_total{group=\"scores\",kind=\"put\"}",
+            1.0,
+        ),
+        ("gaggle_removals_incomplete_total{group=\"scores\"}", 0.0),
+        ("gaggle_removal_missed_nodes_total{group=\"scores\"}", 0.0),
+        ("gaggle_removal_seconds_count{group=\"scores\"}", 3.0),
+    ] {
+        assert_eq!(page.get(series), value, "{series}");
+    }
+}
+
+#[tokio::test]
+async fn what_else_counts_stands_on_the_page_in_both_formats() {
+    let queue = |families: &mut Families| {
+        families.gauge(
+            "shop_queue",
+            "Orders that wait.",
+            ["shop"],
+            [(["a"], 2_u64)],
+        );
+        families.counter("shop_orders", "Orders.", [], [([], 7_u64)]);
+    };
+    let metrics = metrics([group("scores")]).with(queue).with_process();
+    let page = Page::parse(&metrics.encode());
+    assert_eq!(page.get("shop_queue{shop=\"a\"}"), 2.0);
+    assert_eq!(page.get("shop_orders_total"), 7.0);
+    #[cfg(target_os = "linux")]
+    assert!(page.get("process_resident_memory_bytes") > 0.0);
+    let plain = metrics.encode_plain();
+    assert!(plain.contains("# TYPE shop_orders_total counter\nshop_orders_total 7\n"));
+    assert!(
+        plain.contains("\ngaggle_gets_total{group=\"scores\"} 0\n") && !plain.contains("# EOF")
+    );
+    let described = metrics.families();
+    let queue = described.iter().find(|family| family.name == "shop_queue");
+    assert!(queue.is_some_and(|queue| queue.labels == ["shop"] && queue.kind == Kind::Gauge));
 }
 
 fn follow_stats() -> FollowStats {

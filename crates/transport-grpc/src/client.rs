@@ -1,4 +1,4 @@
-//! The side that asks.
+//! The client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use axum::http::HeaderValue;
 use bytes::Bytes;
 use gaggle_group::{
-    Fetch, Fetched, Greeting, HandOver, Hello, Key, Known, News, Notice, Peer, PeerError, Put,
-    Scope, Word,
+    Fetch, Fetched, Greeting, HandOver, Hello, Inspect, Inspected, Key, Known, News, Notice, Peer,
+    PeerError, Put, Scope, Word,
 };
-use gaggle_proto::{MAX_HANDED, MAX_NEWS, hello, notices, terms, verdict};
+use gaggle_proto::{MAX_HANDED, MAX_NEWS, hello, inspect, notices, terms, verdict};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::Code;
@@ -39,28 +39,34 @@ pub use gaggle_proto::credentials::Authorization;
 #[cfg(feature = "tls")]
 pub use gaggle_proto::credentials::Tls;
 
-/// How peers are asked.
+/// How long the answer to an operator's query may take, including connecting.
+const INSPECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The options of the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientOptions {
     /// How long to wait for a TCP connection. Default 250 ms.
     pub connect_timeout: Duration,
-    /// How long a ping may take, connecting included. Default 400 ms.
+    /// How long a ping may take, including connecting. Default 400 ms.
     pub ping_timeout: Duration,
-    /// How long a removal, a value to keep, or the question for removals may take, connecting included. Default 5 s.
+    /// How long a removal, a value to keep, or the request for removals may take, including
+    /// connecting. Default 5 s.
     pub remove_timeout: Duration,
-    /// How often an open connection is tried with an HTTP/2 ping, used or not. Default 10 s.
+    /// How often an open connection is checked with an HTTP/2 ping, used or not. Default 10 s.
     pub keep_alive_interval: Duration,
-    /// How long the answer to that may take before the connection is given up. Default 2 s.
+    /// How long the answer to that may take before the connection is closed. Default 2 s.
     pub keep_alive_timeout: Duration,
-    /// The most requests but pings under way at one peer, at least one; others wait their turn,
-    /// and are shed at their deadline. All share one connection, so more than the peer's limit of
-    /// streams is of no use. Default 256.
+    /// The most requests in flight to one peer, except pings; at least one. Further requests wait,
+    /// and are shed at their deadline. All share one connection, so a number above the peer's
+    /// limit of streams has no effect. Default 256.
     pub max_requests_per_peer: usize,
-    /// The cluster that requests are meant for: a node of another one refuses them. Visible ASCII. Default: none is named.
+    /// The cluster that requests are meant for: a node of another one refuses them. Visible ASCII.
+    /// Default: none is named.
     pub cluster: Option<Arc<str>>,
-    /// What requests carry as `Authorization`, each of them. Default: nothing.
+    /// The `Authorization` metadata of each request. Default: none.
     pub authorization: Option<Authorization>,
-    /// TLS for peers whose base URL begins with `https://`. Default: none, and such peers are refused.
+    /// TLS for peers whose base URL begins with `https://`. Default: none, and such peers are
+    /// refused.
     #[cfg(feature = "tls")]
     pub tls: Option<Tls>,
 }
@@ -82,19 +88,19 @@ impl Default for ClientOptions {
     }
 }
 
-/// Makes peers that are asked over gRPC. Cheap to clone.
+/// Makes peers that use gRPC. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct GrpcTransport {
     options: Arc<ClientOptions>,
 }
 
-/// A peer that is asked over gRPC, on one HTTP/2 connection.
+/// A peer over gRPC, on one HTTP/2 connection.
 ///
-/// The connection is made by the first request and again whenever it is lost, or has brought no
-/// answer to a request. It belongs to the tokio runtime of the request that made it.
+/// The connection is made by the first request and again whenever it is lost, or a request on it
+/// got no answer. It belongs to the tokio runtime of the request that made it.
 pub struct GrpcPeer {
     name: Arc<str>,
-    /// What requests say that they are meant for.
+    /// The cluster that requests are meant for.
     cluster: Option<HeaderValue>,
     pool: Pool,
     slots: Semaphore,
@@ -109,8 +115,8 @@ impl GrpcTransport {
         }
     }
 
-    /// The peer at `base_url`, which is also its name, to the letter: `http://` or `https://`, and an
-    /// authority. No connection is made.
+    /// The peer at `base_url`, which is also its name, to the letter: `http://` or `https://`, and
+    /// an authority. No connection is made.
     ///
     /// # Errors
     ///
@@ -186,7 +192,7 @@ impl Peer for GrpcPeer {
 
     async fn remove(&self, group: &str, notice: &Notice) -> Result<(), PeerError> {
         let started = Instant::now();
-        // Beside the keys there is the group's name, and what the fields take.
+        // In addition to the keys there are the group's name and the bytes of the fields.
         let most = MAX_REQUEST.saturating_sub(group.len() + (1 << 10));
         let told = notices::put_notice(notice, most);
         let key = match &told.keys[..] {
@@ -202,7 +208,7 @@ impl Peer for GrpcPeer {
         if self.told(message, started).await? || is_one {
             return Ok(());
         }
-        // An older peer, which knows the removal of one key alone.
+        // An older peer, which supports only the removal of one key.
         let Scope::Keys(keys) = &notice.scope else {
             return Err(self.refused("it can remove no group"));
         };
@@ -324,7 +330,22 @@ impl Peer for GrpcPeer {
         self.known_request(asked).map(drop)
     }
 
-    /// Waits for no slot, as a ping.
+    /// It does not wait for a slot, since an operator asks about busy nodes too.
+    async fn inspect(&self, question: Inspect<'_>) -> Result<Inspected, PeerError> {
+        let message = inspect::put(question);
+        self.check_size(&message, MAX_REQUEST)?;
+        let asked = self
+            .ask(None, INSPECT_TIMEOUT, |client, left| {
+                let mut client = client.max_decoding_message_size(inspect::MAX_ANSWER);
+                let request = timed(message.clone(), left);
+                async move { client.inspect(request).await }
+            })
+            .await;
+        let answer = self.known_request(asked)?;
+        inspect::understood(answer).map_err(|bad| self.refused(&bad.to_string()))
+    }
+
+    /// It does not wait for a slot, like a ping.
     async fn hello(&self, from: &Hello) -> Result<Greeting, PeerError> {
         let message = HelloRequest {
             hello: Some(hello::put(from)),
@@ -340,7 +361,8 @@ impl Peer for GrpcPeer {
                 Some(hello) => Ok(Greeting::Node(hello)),
                 None => Err(self.refused("it greets with nothing that can be read")),
             },
-            // An older peer, one that speaks HTTP alone, or something else: gRPC cannot tell them apart.
+            // An older peer, one that speaks only HTTP, or another program: gRPC cannot
+            // distinguish them.
             Err(Asked::Failed(status)) if status.code() == Code::Unimplemented => {
                 Ok(Greeting::Nameless)
             }
@@ -348,7 +370,7 @@ impl Peer for GrpcPeer {
         }
     }
 
-    /// Waits for no slot: it is asked whether the peer lives, and not whether it is idle.
+    /// It does not wait for a slot: a ping asks whether the peer is alive, not whether it is idle.
     async fn ping(&self) -> Result<(), PeerError> {
         self.ask(None, self.options.ping_timeout, |mut client, left| {
             let request = timed(PingRequest {}, left);
@@ -368,7 +390,7 @@ impl std::fmt::Debug for GrpcPeer {
     }
 }
 
-/// `None` where it can stand in no header: options are checked where they are made.
+/// `None` if it is not valid in a header; the options are checked where they are made.
 fn cluster(name: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(name).ok()
 }

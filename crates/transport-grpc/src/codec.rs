@@ -1,9 +1,9 @@
-//! Messages out of bytes, with bounds that are looked at before anything is decoded.
+//! Decodes messages, with bounds that are checked before anything is decoded.
 
 use std::marker::PhantomData;
 
 use bytes::{Buf, Bytes};
-use gaggle_proto::{MAX_HANDED, MAX_LISTED, count};
+use gaggle_proto::{MAX_HANDED, MAX_LISTED, count, inspect};
 use prost::Message;
 use tonic::codec::{Codec, DecodeBuf, Decoder};
 use tonic::{Code, Status};
@@ -11,16 +11,17 @@ use tonic_prost::ProstEncoder;
 
 use crate::wire::{
     GetRequest, GetResponse, HandOverRequest, HandOverResponse, HelloRequest, HelloResponse,
-    LeavingRequest, LeavingResponse, MAX_REQUEST, NewsRequest, NewsResponse, PingRequest,
-    PingResponse, PutRequest, PutResponse, RemoveRequest, RemoveResponse,
+    InspectRequest, InspectResponse, LeavingRequest, LeavingResponse, MAX_REQUEST, NewsRequest,
+    NewsResponse, PingRequest, PingResponse, PutRequest, PutResponse, RemoveRequest,
+    RemoveResponse,
 };
 
-/// What a message may be like.
+/// The bounds of a message.
 pub(crate) trait Bounds {
-    /// The most bytes of it, where the limit of the whole service is not its own.
+    /// The most bytes of it, if it differs from the limit of the whole service.
     const MOST: usize = usize::MAX;
-    /// Fields whose elements are counted: each a field's number behind those of the messages that
-    /// it is in, and how many there may be.
+    /// Fields whose elements are counted: each is a field's number, after those of the messages
+    /// that contain it, and the most elements.
     const REPEATED: &[(&[u32], usize)] = &[];
 }
 
@@ -66,6 +67,17 @@ impl Bounds for HelloRequest {
 impl Bounds for HelloResponse {
     const MOST: usize = MAX_REQUEST;
     const REPEATED: &[(&[u32], usize)] = &[(&[1, 10], MAX_LISTED)];
+}
+
+impl Bounds for InspectRequest {
+    const MOST: usize = MAX_REQUEST;
+}
+
+impl Bounds for InspectResponse {
+    const REPEATED: &[(&[u32], usize)] = &[
+        (&[1, 7], inspect::MAX_LISTED),
+        (&[1, 8], inspect::MAX_LISTED),
+    ];
 }
 
 impl Bounds for PingRequest {
@@ -120,7 +132,7 @@ impl<U: Message + Default + Bounds> Decoder for BoundedDecoder<U> {
             let text = format!("a request of {len} bytes is over the limit of {most}");
             return Err(Status::new(Code::OutOfRange, text));
         }
-        // Not copied: a slice of what tonic has read.
+        // Not copied: a slice of the buffer that tonic has read.
         decode(from.copy_to_bytes(len)).map(Some)
     }
 }

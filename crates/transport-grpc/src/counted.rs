@@ -13,25 +13,25 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
 
-/// What a message has before it: whether it is compressed in one byte, and its length in four.
+/// The length of a message's prefix: one byte for compression, and four for its length.
 const HEAD: usize = 5;
 
 type Reserving = Pin<Box<dyn Future<Output = Result<Reservation, OverBudget>> + Send>>;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// A body with one message. tonic makes room for as many bytes as the message's head states; here
-/// as many are reserved before it sees the head.
+/// A body with one message. tonic allocates as many bytes as the message's head states; this
+/// reserves them before tonic sees the head.
 pub(crate) struct Counted<B> {
     body: B,
     budget: Option<ByteBudget>,
     /// The longest message, in bytes. tonic refuses a longer one, so nothing is reserved for it.
     most: usize,
-    /// What the body ends with where there is no room.
+    /// The error of the body if there is no room.
     no_room: fn(OverBudget) -> BoxError,
-    /// All of the body must have arrived at this time.
+    /// The whole body must have arrived by this time.
     until: Option<Pin<Box<Sleep>>>,
-    /// As much of the head as has come.
+    /// The part of the head that has arrived.
     head: [u8; HEAD],
     seen: usize,
     /// A frame that waits for room for the message that it begins.
@@ -55,7 +55,8 @@ impl<B> Counted<B> {
         }
     }
 
-    /// The body of a request, all of which has to come in that time, however steadily it comes.
+    /// The body of a request, which has to arrive completely within that time, however steadily it
+    /// arrives.
     pub(crate) fn request(
         body: B,
         budget: Option<ByteBudget>,
@@ -69,7 +70,8 @@ impl<B> Counted<B> {
         }
     }
 
-    /// Looks at the head of the message; the reservation to wait for, once all of it is known.
+    /// Reads the head of the message; returns the reservation to wait for, once the head is
+    /// complete.
     fn look(&mut self, frame: &[u8]) -> Option<Reserving> {
         let budget = self.budget.as_ref()?;
         if self.seen == HEAD {
@@ -145,7 +147,7 @@ where
     }
 }
 
-/// What is reserved for an answer. It travels from the service to the body as an extension, which
+/// The reservation of an answer. It travels from the service to the body as an extension, which
 /// must be cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Reserved {
@@ -160,8 +162,8 @@ impl Reserved {
     }
 }
 
-/// The body of an answer whose bytes are reserved until they are written. The body itself does not
-/// live as long: a connection takes the last bytes out of it, and writes them when the other side
+/// The body of an answer whose bytes are reserved until they are written. The body itself ends
+/// earlier: a connection takes the last bytes out of it, and writes them when the other side
 /// reads.
 pub(crate) struct Held<B> {
     body: B,

@@ -1,27 +1,30 @@
-//! How long an answer is of use, as gRPC says it.
+//! Deadlines in gRPC's form.
 
 use std::time::Duration;
 
 use tonic::metadata::MetadataMap;
 
-/// The longest deadline that is sent. tonic has no way to write one of more than 11,000 years, and panics.
+/// The longest deadline that is sent. tonic has no way to write one of more than 11,000 years, and
+/// panics.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// `deadline` as it can be sent.
+/// `deadline`, limited to what can be sent.
 pub(crate) fn sendable(deadline: Duration) -> Duration {
     deadline.min(LONGEST)
 }
 
-/// What is left of the asker's deadline for the work itself, or `None` where the asker set none.
+/// The part of the asker's deadline that is left for the work, or `None` if the asker set none.
 ///
-/// An eighth of it, and at most `answer_ahead`, is kept for the way back: an owner that works up to the very deadline
-/// sends its verdict to nobody, and the asker, left without one, loads again from the same slow origin.
+/// An eighth of it, and at most `answer_ahead`, is kept for the way back: if an owner works until
+/// the deadline itself, its verdict arrives too late, and the asker loads again from the same slow
+/// origin.
 pub(crate) fn time_to_work(metadata: &MetadataMap, answer_ahead: Duration) -> Option<Duration> {
     let deadline = parse(metadata.get("grpc-timeout")?.to_str().ok()?)?;
     Some(deadline - answer_ahead.min(deadline / 8))
 }
 
-/// A `grpc-timeout`: one to eight digits and a unit. Anything else is no deadline, as for tonic's own server.
+/// A `grpc-timeout`: one to eight digits and a unit. Any other text is ignored, as by tonic's own
+/// server.
 fn parse(text: &str) -> Option<Duration> {
     let (at, unit) = text.char_indices().next_back()?;
     let digits = &text[..at];

@@ -1,4 +1,4 @@
-//! The side that is asked.
+//! The server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use axum::http::HeaderName;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response as HttpResponse;
 use gaggle_group::{ByteBudget, Entry, Error, Group, Groups, Hop, Key, Serve, Verdict};
-use gaggle_proto::{MAX_NEWS, hello, notices, terms};
+use gaggle_proto::inspect::Unanswered;
+use gaggle_proto::{MAX_NEWS, hello, inspect, notices, terms};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
@@ -20,21 +21,22 @@ use crate::verdict;
 use crate::wire::peers_server::{Peers, PeersServer};
 use crate::wire::{
     self, GetRequest, GetResponse, HandOverRequest, HandOverResponse, HandedOver, HelloRequest,
-    HelloResponse, LeavingRequest, LeavingResponse, NewsRequest, NewsResponse, NotFound, NotKept,
-    PingRequest, PingResponse, PutRequest, PutResponse, RemoveRequest, RemoveResponse,
-    get_response::Result as Outcome,
+    HelloResponse, InspectRequest, InspectResponse, LeavingRequest, LeavingResponse, NewsRequest,
+    NewsResponse, NotFound, NotKept, PingRequest, PingResponse, PutRequest, PutResponse,
+    RemoveRequest, RemoveResponse, get_response::Result as Outcome,
 };
 
-/// How peers are answered.
+/// The options of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerOptions {
-    /// How long before the asker's deadline to answer that there is no value, so that this reaches an asker that still
-    /// waits. Never more than an eighth of the deadline. Default 100 ms.
+    /// How long before the asker's deadline to answer that there is no value, so that the asker
+    /// still waits for the answer. It is never more than an eighth of the deadline. Default 100
+    /// ms.
     pub answer_ahead: Duration,
-    /// How long a request may take to come in all, however steadily it does. Default 5 s.
+    /// How long a whole request may take to arrive, however steadily it does. Default 5 s.
     pub body_timeout: Duration,
-    /// The cluster whose requests are answered: one that is meant for another is refused with FAILED_PRECONDITION, unless
-    /// it asks who is there. Default: all are.
+    /// The cluster whose requests are answered: one for another cluster is refused with
+    /// FAILED_PRECONDITION, unless it is a hello. Default: all are answered.
     pub cluster: Option<Arc<str>>,
 }
 
@@ -48,10 +50,11 @@ impl Default for ServerOptions {
     }
 }
 
-/// The service for `groups`, to be served over HTTP/2 by whoever serves axum's routers (on a plain connection: h2c with
-/// prior knowledge). It has no fallback, and so can be merged with other routes of the same port.
+/// The service for `groups`, to be served over HTTP/2 by a server for axum's routers (on a plain
+/// connection: h2c with prior knowledge). It has no fallback, and so can be merged with other
+/// routes of the same port.
 ///
-/// Whoever serves it bounds the number of connections and of streams in each.
+/// That server bounds the number of connections and of streams in each.
 pub fn router(groups: Groups, options: ServerOptions) -> axum::Router {
     let largest = groups
         .iter()
@@ -73,9 +76,9 @@ pub fn router(groups: Groups, options: ServerOptions) -> axum::Router {
         .route_layer(from_fn_with_state(Arc::new(bounds), bounded))
 }
 
-/// What bounds the bodies of requests.
+/// The bounds of request bodies.
 struct Bounds {
-    /// What they draw on. The groups of a node share it.
+    /// The budget that they draw on. The groups of a node share it.
     budget: Option<ByteBudget>,
     most: usize,
     within: Duration,
@@ -96,7 +99,7 @@ impl Bounds {
     }
 }
 
-/// Has the body of a request draw on the budget, and that of its answer do so until it is written.
+/// Makes the body of a request draw on the budget, and that of its answer until it is written.
 async fn bounded(
     State(bounds): State<Arc<Bounds>>,
     request: HttpRequest,
@@ -162,7 +165,7 @@ impl Peers for Served {
         if len < ByteBudget::SMALL {
             return Ok(answer(outcome));
         }
-        // For the copy that is made of it, which lives until it is written.
+        // For the copy of the value, which exists until it is written.
         Ok(match group.in_flight().reserve(len as u64).await {
             Ok(reserved) => {
                 let mut answer = answer(outcome);
@@ -187,7 +190,7 @@ impl Peers for Served {
         let group = self.group(&group)?;
         let applied = notice.is_some();
         match notice {
-            // Known or not, what it names is gone.
+            // Whether it was known or not, the values that it names are dropped.
             Some(notice) => {
                 group.apply(&notices::notice(&notice).map_err(invalid)?);
             }
@@ -228,7 +231,7 @@ impl Peers for Served {
             known,
             follower,
         } = request.into_inner();
-        // Whatever else stands there is no node that could be told of anything.
+        // Any other text does not name a node that can be notified.
         let is_name =
             follower.len() <= notices::MAX_FOLLOWER && base_url::endpoint(&follower).is_ok();
         let follower = Some(&*follower).filter(|_| is_name);
@@ -282,12 +285,25 @@ impl Peers for Served {
         Ok(Response::new(HelloResponse { hello }))
     }
 
+    async fn inspect(
+        &self,
+        request: Request<InspectRequest>,
+    ) -> Result<Response<InspectResponse>, Status> {
+        match inspect::answer(&self.groups, &request.into_inner()) {
+            Ok(answer) => Ok(Response::new(answer)),
+            Err(Unanswered::NoGroup(name)) => {
+                Err(Status::not_found(format!("no such group: {name}")))
+            }
+            Err(Unanswered::Unknown) => Err(Status::unimplemented("no such question")),
+        }
+    }
+
     async fn ping(&self, _: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {
         Ok(Response::new(PingResponse {}))
     }
 }
 
-/// An entry that is handed over. The group copies the values that it keeps.
+/// An entry of a hand-over. The group copies the values that it keeps.
 fn handed(handed: HandedOver) -> Result<(Key, Entry), Status> {
     let missing = || Status::invalid_argument("a key that is handed over without an entry");
     let entry = handed.entry.ok_or_else(missing)?;

@@ -7,13 +7,14 @@ const TRACEPARENT: &str = "traceparent";
 
 /// Adds the trace that a get belongs to.
 pub(crate) fn put(trace: Option<TraceParent>, metadata: &mut MetadataMap) {
-    // Digits and dashes can stand in any metadata.
+    // Digits and dashes are valid in any metadata.
     if let Some(Ok(trace)) = trace.map(|trace| MetadataValue::try_from(trace.to_string())) {
         metadata.insert(TRACEPARENT, trace);
     }
 }
 
-/// What [`put`] has added. What cannot be read, or is there twice, is no trace, and no reason to refuse a get.
+/// Reads what [`put`] has added. Malformed or repeated metadata counts as no trace, and is no
+/// reason to refuse a get.
 pub(crate) fn read(metadata: &MetadataMap) -> Option<TraceParent> {
     let mut values = metadata.get_all(TRACEPARENT).iter();
     let value = values.next()?;

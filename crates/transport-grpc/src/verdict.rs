@@ -1,4 +1,4 @@
-//! A failure that the owner stands for, as a message.
+//! A failure with the owner's verdict, as a message.
 
 use gaggle_group::{Error, Verdict};
 use gaggle_proto::verdict;
@@ -6,16 +6,16 @@ use tonic::Status;
 
 use crate::wire::Failure;
 
-/// What the owner's error is on the wire, apart from "not found", which is no failure.
+/// The owner's error on the wire, except "not found", which is not a failure.
 ///
 /// # Errors
 ///
-/// The status of an error that the owner does not stand for: the asker may find the value elsewhere.
+/// The status of an error without a verdict: the asker may get the value elsewhere.
 pub(crate) fn of(error: &Error) -> Result<Failure, Status> {
     let verdict = match error {
-        // Its runtime shuts down: it will not answer this, but another can.
+        // Its runtime is shutting down: this node will not answer, but another can.
         Error::Cancelled { .. } => return Err(Status::unavailable(error.public().to_string())),
-        // What another node said is no verdict of this one.
+        // Another node's verdict is not this node's.
         Error::Owner { .. } => None,
         _ => Verdict::of(error),
     };
@@ -27,7 +27,7 @@ pub(crate) fn of(error: &Error) -> Result<Failure, Status> {
 ///
 /// # Errors
 ///
-/// The status for one that has no form there.
+/// The status for a verdict that has no form there.
 pub(crate) fn failure(verdict: Verdict) -> Result<Failure, Status> {
     verdict::put(verdict).ok_or_else(|| Status::internal("a failure that cannot be told"))
 }

@@ -1,16 +1,18 @@
-//! What travels: the messages, the generated service, and the bounds of a message.
+//! The messages, the generated service, and the bounds of a message.
 
 use bytes::Bytes;
 
-/// The largest request in bytes, the whole message; one with a value may have those in addition, and one for removals
-/// twice as many. Known to both sides, so that a client never sends what a server
-/// would not read, and an "out of range" can only be about the answer.
+/// The largest request in bytes, the whole message; a request with a value may have the value's
+/// bytes in addition, and one for removals twice as many. Both sides know it, so that a client
+/// never sends a request that a server would not read, and an "out of range" can only be about the
+/// answer.
 pub(crate) const MAX_REQUEST: usize = 1 << 20;
 
-/// The most that an answer adds to its value, in bytes: tags, lengths, the time to live, or a failure's account.
+/// The most that an answer adds to its value, in bytes: tags, lengths, the time to live, or the
+/// text of a failure.
 pub(crate) const ENVELOPE: usize = 8 << 10;
 
-/// The longest account of a failure, in bytes.
+/// The longest text of a failure, in bytes.
 pub(crate) const MAX_ACCOUNT: usize = 4 << 10;
 
 /// `text`, cut off at a character's border so that it has at most [`MAX_ACCOUNT`] bytes.
@@ -36,9 +38,9 @@ pub(crate) fn max_answer(max_value: u64) -> usize {
 /// Values up to this length, in bytes, get an allocation of their own.
 const COPY_UP_TO: usize = 16 << 10;
 
-/// The value without the buffer that it was received in. A slice keeps all of its buffer alive, 8 KiB at the least, and a
-/// cache that counts the slice's bytes would hold many times its budget. Beyond [`COPY_UP_TO`] the value makes up nearly
-/// all of its buffer, and is not copied.
+/// The value without the buffer that it was received in. A slice keeps all of its buffer alive, 8
+/// KiB at the least, and a cache that counts the slice's bytes would hold many times its budget.
+/// Beyond [`COPY_UP_TO`] the value makes up nearly all of its buffer, and is not copied.
 pub(crate) fn owned(value: Bytes) -> Bytes {
     if value.len() <= COPY_UP_TO {
         Bytes::copy_from_slice(&value)

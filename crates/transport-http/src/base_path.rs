@@ -4,14 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The path before the group's name: `/_groupcache/` (the default), `/_gocache/`, `/geecache/`, `/carrotCache/`.
+/// The path before the group's name: `/_groupcache/` (the default), `/_gocache/`, `/geecache/`,
+/// `/carrotCache/`.
 ///
-/// It begins and ends with a slash and is sent as it stands, so it takes only characters that need no escaping and no
-/// part that is `.` or `..`, which HTTP clients take away.
+/// It begins and ends with a slash and is sent unchanged, so it may contain only characters that
+/// need no escaping, and no part `.` or `..`, which HTTP clients remove.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BasePath(Arc<str>);
 
-/// The text is no base path.
+/// The text is not a base path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{path:?} is no base path: it begins and ends with '/', takes letters, digits and -_~!$&'()*+,;=:@ and dots \

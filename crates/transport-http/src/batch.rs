@@ -22,10 +22,11 @@ pub(crate) const MAX_ITEMS: usize = 1 << 10;
 /// The longest request that a server takes, in bytes.
 pub(crate) const MAX_REQUEST: usize = 1 << 20;
 
-/// The most bytes that an answer takes beside the value: tags and lengths, or the text of a failure.
+/// The most bytes that an answer takes in addition to the value: tags and lengths, or the text of
+/// a failure.
 pub(crate) const OVERHEAD: u64 = 8 << 10;
 
-/// Where one get of a batch led, apart from a value.
+/// The result of one get of a batch, if it is not a value.
 #[derive(Debug)]
 pub(crate) enum Valueless {
     NotFound(Terms),
@@ -61,8 +62,8 @@ fn refused(reason: String) -> Kind {
     Kind::Refused(Refused { reason })
 }
 
-/// Appends all of an answer but the value, which follows: as prost would write the message; by hand, because prost can
-/// only copy the value, and measures each message twice.
+/// Appends an answer except for the value, which follows. It writes the message as prost would,
+/// but by hand, since prost can only copy the value, and measures each message twice.
 pub(crate) fn put_value_head(
     index: u32,
     len: usize,

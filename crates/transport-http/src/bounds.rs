@@ -6,10 +6,10 @@ use gaggle_proto::peer::NewsResponse;
 use gaggle_proto::{MAX_LISTED, count, notices};
 use prost::{DecodeError, Message};
 
-/// The longest control request beside a value, in bytes.
+/// The longest control request without its value, in bytes.
 pub(crate) const MAX_REQUEST: usize = 2 << 20;
 
-/// A message about removals cannot be read.
+/// A message about removals is malformed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadNotice {
     #[error(transparent)]
@@ -20,7 +20,7 @@ pub(crate) enum BadNotice {
     Notice(#[from] notices::BadNotice),
 }
 
-/// The answer with removals that came.
+/// Decodes a received answer with removals.
 pub(crate) fn read_news(body: Bytes) -> Result<News, BadNotice> {
     for path in [&[1][..], &[1, 2], &[2], &[4]] {
         check_count(&body, path)?;
@@ -32,7 +32,7 @@ pub(crate) fn read_news(body: Bytes) -> Result<News, BadNotice> {
 ///
 /// # Errors
 ///
-/// If there are too many, or the message cannot be read.
+/// If there are too many, or the message is malformed.
 pub(crate) fn check_count(message: &[u8], path: &[u32]) -> Result<(), BadNotice> {
     match count(message, path)? {
         0..=MAX_LISTED => Ok(()),

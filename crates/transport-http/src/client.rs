@@ -1,6 +1,7 @@
 //! The client: a handle for each peer, with a pool of connections.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use reqwest::Url;
@@ -26,40 +27,44 @@ pub use gaggle_proto::credentials::Authorization;
 pub use gaggle_proto::credentials::Tls;
 pub use peer::HttpPeer;
 
-/// How a client asks.
+/// The options of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientOptions {
-    /// What requests begin with. Default `/_groupcache/`.
+    /// The path that requests begin with. Default `/_groupcache/`.
     pub base_path: BasePath,
     /// How values are written. Default protobuf.
     pub encoding: Encoding,
     /// How long a connection may take to be made, name lookup included. Default 250 ms.
     pub connect_timeout: Duration,
-    /// How long the body of an answer may pause. The wait for its first byte is bounded by the deadline of the fetch
-    /// alone, since the owner may be loading. Default 1 s.
+    /// How long the body of an answer may pause. The wait for its first byte is bounded by the
+    /// deadline of the fetch alone, since the owner may be loading. Default 1 s.
     pub read_timeout: Duration,
     /// The most idle connections kept for a peer. Default 64.
     pub idle_per_peer: usize,
-    /// How long a connection is kept idle. Shorter than the server's own limit, or a request may meet a connection that
-    /// is just being closed. Default 20 s.
+    /// How long a connection is kept idle. It must be shorter than the server's own limit;
+    /// otherwise a request may use a connection that is just being closed. Default 20 s.
     pub idle_timeout: Duration,
-    /// How long what was sent may go without an acknowledgement by the peer's machine before the
-    /// connection is given up, on systems that can tell (Linux and its kin). Default 1 s.
+    /// How long sent data may stay unacknowledged by the peer's machine before the connection is
+    /// closed, on systems that support it (Linux and similar). Default 1 s.
     pub unacknowledged_timeout: Duration,
-    /// The most requests to a peer at one time; others wait their turn, and are shed at the
-    /// deadline of their fetch. Default 256.
+    /// The most concurrent requests to a peer; further ones wait, and are shed at the deadline of
+    /// their fetch. Default 256.
     pub max_requests_per_peer: usize,
-    /// How gets of one peer share requests, with peers that say that they can; `None` sends each alone. Default on.
+    /// How gets of one peer share requests, for peers that take batches; `None` sends each alone.
+    /// Default on.
     pub batching: Option<Batching>,
-    /// How long a peer may take to show a sign of life. Default 400 ms.
+    /// How long a peer may take to answer a ping. Default 400 ms.
     pub ping_timeout: Duration,
-    /// How long a peer may take to apply a removal, to take a value, or to tell of removals. Default 1 s.
+    /// How long a peer may take to apply a removal, to store a value, or to report removals.
+    /// Default 1 s.
     pub remove_timeout: Duration,
-    /// The cluster that requests are meant for: a node of another one refuses them. Visible ASCII. Default: none is named.
+    /// The cluster that requests are meant for: a node of another one refuses them. Visible ASCII.
+    /// Default: none is named.
     pub cluster: Option<Arc<str>>,
-    /// What requests carry as `Authorization`, each of them. Default: nothing.
+    /// The `Authorization` header of each request. Default: none.
     pub authorization: Option<Authorization>,
-    /// TLS for peers whose base URL begins with `https://`. Default: none, and such peers are refused.
+    /// TLS for peers whose base URL begins with `https://`. Default: none, and such peers are
+    /// refused.
     #[cfg(feature = "tls")]
     pub tls: Option<Tls>,
 }
@@ -88,21 +93,25 @@ impl Default for ClientOptions {
 
 /// How gets of one peer share requests.
 ///
-/// A get leaves at once where no request is under way: by itself, or, if the last one to leave had company, with those that
-/// come in the same turn of the runtime. Otherwise gets wait for the first answer to it and then leave together.
+/// A get is sent at once if no request is in flight: by itself, or, if the previous request was a
+/// batch, with the gets that arrive in the same turn of the runtime. Otherwise gets wait for the
+/// first answer to that request and are then sent together.
 ///
-/// Gets of one [party](gaggle_group::Party), such as those of one `get_many`, are together from the start: they wait for each
-/// other, and leave in one batch. 64 or more leave at once; fewer wait with all others where requests are under way.
+/// Gets of one [batch](gaggle_group::Batch), such as those of one `get_many`, are together from
+/// the start: they wait for each other, and are sent in one batch. 64 or more are sent at once;
+/// fewer wait with all others if requests are in flight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batching {
-    /// How many requests are under way before further gets wait for company. Default 1.
+    /// How many requests are in flight before further gets wait for a batch. Default 1.
     pub requests_at_once: usize,
-    /// How many gets make a batch; fewer leave as requests of their own, since a batch costs more than one. Default 3.
+    /// How many gets make a batch; fewer are sent as single requests, since a batch costs more
+    /// than one. Default 3.
     pub smallest_batch: usize,
-    /// The longest that a get waits for company. Requests older than that are slow for a reason of their own and hold
-    /// nobody up any more. Default 1 ms, which is also the timer's resolution.
+    /// The longest time that a get waits for a batch. Requests older than that are slow for a
+    /// reason of their own, and no longer delay other gets. Default 1 ms, which is also the
+    /// timer's resolution.
     pub longest_wait: Duration,
-    /// The most gets of a peer that wait or are in a batch; further ones are shed at once. Default
+    /// The most gets of a peer that wait or are in a batch; further gets are shed at once. Default
     /// 8,192.
     pub max_waiting: usize,
 }
@@ -118,14 +127,15 @@ impl Default for Batching {
     }
 }
 
-/// Why there is no client with those options.
+/// Why a client cannot be made with those options.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// With no request allowed, every fetch would wait to its deadline.
+    /// If no request were allowed, every fetch would wait until its deadline.
     #[error("max_requests_per_peer must be more than zero")]
     NoRequests,
-    /// With no request allowed before gets wait, or none allowed to wait, batches cannot work.
+    /// Batches cannot work if no request is allowed before gets wait, or if no get is allowed to
+    /// wait.
     #[error("requests_at_once and max_waiting must be more than zero where batching is on")]
     NoBatches,
     /// The HTTP client cannot be made.
@@ -133,7 +143,7 @@ pub enum ClientError {
     Http(#[source] reqwest::Error),
 }
 
-/// Why a text is no peer's base URL.
+/// Why a text is not the base URL of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{url:?} is no peer's base URL: {problem}")]
 pub struct BaseUrlError {
@@ -147,7 +157,7 @@ pub struct BaseUrlError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BaseUrlProblem {
-    /// As golang/groupcache's `http://10.0.0.1:8001`, or with `https`.
+    /// It must look like golang/groupcache's `http://10.0.0.1:8001`, or the same with `https`.
     #[error("it must look like http://HOST:PORT")]
     NotAUrl,
     /// TLS is not configured, or not compiled in.
@@ -171,6 +181,30 @@ pub enum BaseUrlProblem {
 #[derive(Debug, Clone)]
 pub struct HttpTransport {
     options: Arc<ClientOptions>,
+    batches: Arc<BatchCounters>,
+}
+
+/// The batches that were sent to all peers of an [`HttpTransport`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BatchStats {
+    /// Requests that asked a peer for several keys.
+    pub batches: u64,
+    /// The keys that they asked for.
+    pub keys: u64,
+}
+
+#[derive(Debug, Default)]
+struct BatchCounters {
+    batches: AtomicU64,
+    keys: AtomicU64,
+}
+
+impl BatchCounters {
+    fn sent(&self, keys: usize) {
+        self.batches.fetch_add(1, Relaxed);
+        self.keys.fetch_add(keys as u64, Relaxed);
+    }
 }
 
 impl HttpTransport {
@@ -178,7 +212,7 @@ impl HttpTransport {
     ///
     /// # Errors
     ///
-    /// If a bound is zero that cannot be, or the HTTP client cannot be made.
+    /// If a bound is zero that must not be, or the HTTP client cannot be made.
     pub fn new(options: ClientOptions) -> Result<Self, ClientError> {
         if options.max_requests_per_peer == 0 {
             return Err(ClientError::NoRequests);
@@ -187,21 +221,33 @@ impl HttpTransport {
         if batching.is_some_and(|b| b.requests_at_once == 0 || b.max_waiting == 0) {
             return Err(ClientError::NoBatches);
         }
-        // Each peer makes its own, where it could only fail.
+        // Each peer makes its own client, where a failure could not be returned.
         pool::new_client(&options).map_err(ClientError::Http)?;
         Ok(Self {
             options: Arc::new(options),
+            batches: Arc::default(),
         })
+    }
+
+    /// The batches that were sent so far, by this handle and its clones.
+    #[must_use]
+    pub fn batch_stats(&self) -> BatchStats {
+        BatchStats {
+            batches: self.batches.batches.load(Relaxed),
+            keys: self.batches.keys.load(Relaxed),
+        }
     }
 
     /// A handle for the peer at `base_url`, such as `http://10.0.0.1:8001`. Connections and the
     /// bound on requests are the handle's own, so there should be one for each peer.
     ///
-    /// The peer's name is exactly `base_url`, since the ring hashes it; a slash at its end counts for the name alone.
+    /// The peer's name is exactly `base_url`, since the ring hashes it; a trailing slash is part
+    /// of the name only.
     ///
     /// # Errors
     ///
-    /// If it is no URL of HTTP, or more than a base, or `https` without TLS in the options.
+    /// If it is not an HTTP URL, is more than a base URL, or is `https` without TLS in the
+    /// options.
     pub fn peer(&self, base_url: &str) -> Result<Arc<HttpPeer>, BaseUrlError> {
         self.peer_named(base_url, base_url)
     }
@@ -245,7 +291,7 @@ pub(crate) fn is_base_url(name: &str) -> bool {
 }
 
 fn check(base_url: &str) -> Result<Scheme, BaseUrlProblem> {
-    // `Url` would trim, drop or escape these, and then name and address differ.
+    // `Url` would trim, drop or escape these, so that name and address would differ.
     if base_url
         .bytes()
         .any(|b| b.is_ascii_whitespace() || b.is_ascii_control() || b == b'\\')
@@ -256,7 +302,8 @@ fn check(base_url: &str) -> Result<Scheme, BaseUrlProblem> {
     let scheme = match url.scheme() {
         "http" => Scheme::Http,
         "https" => Scheme::Https,
-        // `10.0.0.1:8001` and `localhost:8001` lack the scheme; the latter reads as one called `localhost`.
+        // `10.0.0.1:8001` and `localhost:8001` lack the scheme; the latter reads as one called
+        // `localhost`.
         _ if !base_url.contains("://") => return Err(BaseUrlProblem::NotAUrl),
         _ => return Err(BaseUrlProblem::Scheme),
     };

@@ -8,7 +8,8 @@ use http::HeaderValue;
 /// How a value is written into the body of an answer. Every node of a ring uses the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// A protobuf `GetResponse` with the value as field 1: golang/groupcache, GeeCache day 7, carrotCache.
+    /// A protobuf `GetResponse` with the value as field 1: golang/groupcache, GeeCache day 7,
+    /// carrotCache.
     #[default]
     Protobuf,
     /// The bare value: GeeCache day 3 to 6, gocache.

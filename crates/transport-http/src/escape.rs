@@ -2,8 +2,9 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_encode};
 
-/// What RFC 3986 calls unreserved stays; all else is `%XX` in upper case. This differs from Go's `url.QueryEscape` in the
-/// space alone (`%20`, not `+`), and a Go server reads it rightly, where it reads `+` as another key.
+/// The unreserved characters of RFC 3986 are unchanged; every other byte is `%XX` in upper case.
+/// This differs from Go's `url.QueryEscape` only in the space (`%20`, not `+`), and a Go server
+/// reads it correctly, while it reads `+` as another key.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -15,11 +16,11 @@ pub(crate) fn escape(bytes: &[u8]) -> PercentEncode<'_> {
     percent_encode(bytes, ESCAPED)
 }
 
-/// A `%` without two hexadecimal digits behind it.
+/// A `%` that is not followed by two hexadecimal digits.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// The bytes that `escaped` stands for. `+` is a plus.
+/// The decoded bytes of `escaped`. `+` is a plus.
 pub(crate) fn unescape(escaped: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut bytes = Vec::with_capacity(escaped.len());
     let mut rest = escaped;

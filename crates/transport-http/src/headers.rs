@@ -1,4 +1,4 @@
-//! What Gaggle says beside groupcache's protocol, as headers that others ignore.
+//! Gaggle's additions to groupcache's protocol, as headers that others ignore.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use gaggle_proto::notices::MAX_CARRIED;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Request: a node has forwarded this, and it is not to be forwarded again.
+/// Request: a node has forwarded this, and it must not be forwarded again.
 pub(crate) const FORWARDED: HeaderName = HeaderName::from_static("gaggle-forwarded");
-/// Request: how long the answer is of use.
+/// Request: how long the asker waits for the answer.
 pub(crate) const DEADLINE_MS: HeaderName = HeaderName::from_static("gaggle-deadline-ms");
-/// Request: the most bytes of value that the asker takes.
+/// Request: the longest value that the asker takes, in bytes.
 pub(crate) const MAX_VALUE: HeaderName = HeaderName::from_static("gaggle-max-value");
-/// Request: the key, where the path cannot carry it.
+/// Request: the key, if the path cannot carry it.
 pub(crate) const KEY: HeaderName = HeaderName::from_static("gaggle-key");
-/// Request: the body is a batch. Answer to a marked request: batches are understood here.
+/// Request: the body is a batch. Answer to a marked request: this node takes batches.
 pub(crate) const BATCH: HeaderName = HeaderName::from_static("gaggle-batch");
-/// Request: the body tells of removals, or a value to keep. Answer: that was read here.
+/// Request: the body is a control request. Answer: this node has read it as one.
 pub(crate) const CONTROL: HeaderName = HeaderName::from_static("gaggle-control");
 /// Request: the cluster that it is meant for.
 pub(crate) const CLUSTER: HeaderName = HeaderName::from_static("gaggle-cluster");
-/// Request: only what is in memory is of use.
+/// Request: answer from memory only.
 pub(crate) const KEPT: HeaderName = HeaderName::from_static("gaggle-kept");
 /// Request: removals of the key that the asker knows.
 pub(crate) const REMOVALS: HeaderName = HeaderName::from_static("gaggle-removals");
@@ -30,20 +30,20 @@ pub(crate) const REMOVALS: HeaderName = HeaderName::from_static("gaggle-removals
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// DELETE: the removal's name.
 pub(crate) const REMOVAL: HeaderName = HeaderName::from_static("gaggle-removal");
-/// Answer to DELETE: the copies are gone.
+/// Answer to DELETE: the copies have been dropped.
 pub(crate) const REMOVED: HeaderName = HeaderName::from_static("gaggle-removed");
-/// Answer: how the load ended that brought no value.
+/// Answer: the result of a load that returned no value.
 const VERDICT: HeaderName = HeaderName::from_static("gaggle-verdict");
 /// Answer: the limit that the verdict is about.
 const LIMIT: HeaderName = HeaderName::from_static("gaggle-limit");
 /// Answer: the length that is over it.
 const LEN: HeaderName = HeaderName::from_static("gaggle-len");
-/// Answer: how long was waited, or is to be waited.
+/// Answer: how long the node waited, or how long the asker should wait.
 const AFTER_MS: HeaderName = HeaderName::from_static("gaggle-after-ms");
 
 pub(crate) const ONE: HeaderValue = HeaderValue::from_static("1");
 
-/// A header that should hold a number holds something else.
+/// A header that must be a number is not.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the header {0} holds no number")]
 pub(crate) struct BadNumber(pub(crate) HeaderName);
@@ -70,12 +70,12 @@ pub(crate) fn duration(
     Ok(number(headers, name)?.map(Duration::from_millis))
 }
 
-/// A header that should name removals holds something else.
+/// A header that must name removals does not.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the header {0} names no removal")]
 pub(crate) struct BadRemoval(pub(crate) HeaderName);
 
-/// The removals that a get carries, as many as are read.
+/// The removals that a get carries, up to the number that is read.
 pub(crate) fn removals(headers: &HeaderMap) -> Result<Vec<RemovalId>, BadRemoval> {
     let Some(value) = headers.get(REMOVALS) else {
         return Ok(Vec::new());
@@ -93,13 +93,14 @@ pub(crate) fn put_removals(removals: &[RemovalId], headers: &mut HeaderMap) {
     }
     let names = removals.iter().take(MAX_CARRIED).map(RemovalId::to_string);
     let names = names.collect::<Vec<_>>().join(" ");
-    // Digits and spaces can stand in any header.
+    // Digits and spaces are valid in any header.
     if let Ok(names) = HeaderValue::try_from(names) {
         headers.insert(REMOVALS, names);
     }
 }
 
-/// The trace that a request belongs to. What cannot be read, or is there twice, is no trace, and no reason to refuse a get.
+/// The trace that a request belongs to. A malformed or repeated header counts as no trace, and is
+/// no reason to refuse a get.
 pub(crate) fn trace(headers: &HeaderMap) -> Option<TraceParent> {
     let mut values = headers.get_all(TRACEPARENT).iter();
     let value = values.next()?;
@@ -111,13 +112,13 @@ pub(crate) fn trace(headers: &HeaderMap) -> Option<TraceParent> {
 
 /// Adds the trace that a request belongs to.
 pub(crate) fn put_trace(trace: Option<TraceParent>, headers: &mut HeaderMap) {
-    // Digits and dashes can stand in any header.
+    // Digits and dashes are valid in any header.
     if let Some(Ok(trace)) = trace.map(|trace| HeaderValue::try_from(trace.to_string())) {
         headers.insert(TRACEPARENT, trace);
     }
 }
 
-/// The name of the removal that a DELETE is.
+/// The name of a DELETE's removal.
 pub(crate) fn removal(headers: &HeaderMap) -> Result<Option<RemovalId>, BadRemoval> {
     let Some(value) = headers.get(REMOVAL) else {
         return Ok(None);
@@ -126,14 +127,14 @@ pub(crate) fn removal(headers: &HeaderMap) -> Result<Option<RemovalId>, BadRemov
     name.map(Some).ok_or(BadRemoval(REMOVAL))
 }
 
-/// How the owner of a key came to have no value.
+/// Why the owner of a key has no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reported {
     NotFound,
     Failed(Verdict),
 }
 
-/// A verdict in another form than [`Reported::write`] gives it.
+/// A verdict in another form than [`Reported::write`] writes it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadVerdict {
     #[error("its verdict is unknown here")]
@@ -145,7 +146,7 @@ pub(crate) enum BadVerdict {
 }
 
 impl Reported {
-    /// Adds the headers that say so. An origin's message travels as the body.
+    /// Adds the headers of the verdict. An origin's message travels as the body.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
         let name = match self {
             Self::NotFound => "not-found",
@@ -176,13 +177,15 @@ impl Reported {
                 "shed"
             }
             Self::Failed(Verdict::NotKept) => "not-kept",
-            // A kind of verdict that this version cannot tell: the asker sees a status and no verdict.
+            // This version cannot express this kind of verdict: the asker sees a status and no
+            // verdict.
             Self::Failed(_) => return,
         };
         headers.insert(VERDICT, HeaderValue::from_static(name));
     }
 
-    /// What the headers of an answer say; `None` if they hold no verdict. `message` is the body's text.
+    /// Reads the headers of an answer; `None` if they have no verdict. `message` is the body's
+    /// text.
     pub(crate) fn read(headers: &HeaderMap, message: &str) -> Result<Option<Self>, BadVerdict> {
         let Some(verdict) = headers.get(VERDICT) else {
             return Ok(None);

@@ -14,15 +14,15 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::Encoding;
 
-/// The most bytes that a message takes beside the value: a tag and a length, `minute_qps`, and a field or two that other
-/// versions add (mailgun's `expire`).
+/// The most bytes that a message takes in addition to the value: a tag and a length, `minute_qps`,
+/// and a field or two that other versions add (mailgun's `expire`).
 pub(crate) const OVERHEAD: u64 = 64;
 
-/// Values up to this size are copied where that saves an allocation held for too long, or a write.
+/// Values up to this size are copied if that avoids keeping a larger allocation alive, or a write.
 pub(crate) const SMALL: usize = 16 << 10;
 
-/// The body that brings `value`, which counts until it is written. A large value is not copied. A raw one has no place for the
-/// rate.
+/// The body with `value`, which counts against the budget until it is written. A large value is
+/// not copied. A raw body has no place for the rate.
 pub(crate) fn encode(
     encoding: Encoding,
     value: Bytes,
@@ -32,7 +32,8 @@ pub(crate) fn encode(
     match encoding {
         Encoding::Raw => Body::from(held(value, hold)),
         Encoding::Protobuf => {
-            // As prost would write the message; by hand, because prost can only copy the value.
+            // Written as prost would write the message, but by hand, since prost can only copy the
+            // value.
             let copied = if value.len() <= SMALL { value.len() } else { 0 };
             let mut head = BytesMut::with_capacity(11 + copied + RATE);
             encode_key(1, WireType::LengthDelimited, &mut head);
@@ -65,8 +66,9 @@ pub(crate) fn put_rate(field: u32, minute_qps: Option<f64>, out: &mut BytesMut) 
     }
 }
 
-/// Bytes that count as long as they exist. The body they are part of does not live as long: a
-/// connection takes the last bytes out of it, and writes them when the other side reads.
+/// Bytes that count against the budget as long as they exist. The body that they are part of ends
+/// earlier: a connection takes the last bytes out of it, and writes them when the other side
+/// reads.
 pub(crate) fn held<H: Send + 'static>(bytes: Bytes, hold: H) -> Bytes {
     struct Held<H> {
         bytes: Bytes,
@@ -77,7 +79,7 @@ pub(crate) fn held<H: Send + 'static>(bytes: Bytes, hold: H) -> Bytes {
             &self.bytes
         }
     }
-    // Those that cost nothing are spared the allocation.
+    // Bytes that draw on no budget need no allocation.
     if bytes.len() < ByteBudget::SMALL {
         return bytes;
     }
@@ -118,10 +120,11 @@ impl HttpBody for Parts {
     }
 }
 
-/// The value that a whole body brings, and the rate of its key as it came. Unknown fields are ignored, and an empty body is an empty value.
+/// The value of a complete body, and the rate of its key as received. Unknown fields are ignored,
+/// and an empty body is an empty value.
 ///
-/// A value is kept in a cache for long and counted there by its length, so it must not hold on to much more than that:
-/// it is a slice of `body` only where it fills most of it.
+/// A value is kept in a cache for long and counted there by its length, so it must not keep much
+/// more memory alive: it is a slice of `body` only if it fills most of it.
 pub(crate) fn decode(
     encoding: Encoding,
     body: Vec<u8>,
@@ -138,7 +141,7 @@ pub(crate) fn decode(
     Ok((kept(value, held), minute_qps))
 }
 
-/// A value to be kept, out of a buffer that takes `held` bytes: a slice of it where it fills most of it.
+/// A value to keep, from a buffer of `held` bytes: a slice of it if it fills most of it.
 pub(crate) fn kept(value: Bytes, held: usize) -> Bytes {
     let wasteful = held > value.len() + value.len() / 8;
     if value.len() <= SMALL || wasteful {

@@ -1,14 +1,15 @@
-//! A buffer for bytes that come from elsewhere: it follows what has come, and not what is claimed.
+//! A buffer for bytes from the network: it grows with the bytes that have arrived, not with the
+//! announced length.
 
 use gaggle_group::{ByteBudget, OverBudget, Reservation};
 
-/// The most room that is made before any byte has come, unless it is reserved.
+/// The most memory that is allocated before any byte has arrived, unless it is reserved.
 const AHEAD: usize = 64 << 10;
 
 /// A buffer that draws on a budget.
 pub(crate) struct Room<'a> {
     bytes: Vec<u8>,
-    /// How many bytes are to come, at least; 0 where nothing is said.
+    /// The least number of bytes to come; 0 if it is not announced.
     stated: usize,
     /// The most that may come.
     cap: usize,
@@ -17,7 +18,7 @@ pub(crate) struct Room<'a> {
 }
 
 impl<'a> Room<'a> {
-    /// A buffer that reserves what it takes as it grows.
+    /// A buffer that reserves its bytes as it grows.
     pub(crate) fn as_it_comes(stated: usize, cap: usize, budget: Option<&'a ByteBudget>) -> Self {
         Self {
             bytes: Vec::new(),
@@ -28,7 +29,7 @@ impl<'a> Room<'a> {
         }
     }
 
-    /// A buffer for as many bytes as are stated, which are reserved at once.
+    /// A buffer of the stated length, which is reserved at once.
     pub(crate) async fn at_once(
         stated: usize,
         budget: Option<&'a ByteBudget>,
@@ -45,13 +46,13 @@ impl<'a> Room<'a> {
         self.bytes.len()
     }
 
-    /// Adds what has come.
+    /// Adds the received bytes.
     pub(crate) async fn add(&mut self, chunk: &[u8]) -> Result<(), OverBudget> {
         let len = self.bytes.len() + chunk.len();
         let room = self.bytes.capacity();
         if len > room {
-            // Doubling, up to what is stated, so that bytes are copied twice at most and the end
-            // fits.
+            // It doubles, up to the stated length, so that bytes are copied twice at most and the
+            // final length fits.
             let mut most = len.max(2 * room).max(AHEAD.min(self.stated));
             let bound = if len <= self.stated {
                 self.stated
@@ -66,7 +67,7 @@ impl<'a> Room<'a> {
         Ok(())
     }
 
-    /// The bytes, and what they have reserved.
+    /// The bytes, and their reservation.
     pub(crate) fn into_parts(self) -> (Vec<u8>, Option<Reservation>) {
         (self.bytes, self.reserved)
     }

@@ -30,19 +30,19 @@ mod control;
 mod hostile;
 mod refusal;
 
-/// How a server answers.
+/// The options of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerOptions {
-    /// What requests begin with. Default `/_groupcache/`.
+    /// The path that requests begin with. Default `/_groupcache/`.
     pub base_path: BasePath,
     /// How values are written. Default protobuf.
     pub encoding: Encoding,
-    /// What becomes of a request without the mark of a forward. Default [`Unmarked::Route`].
+    /// How a request without the mark of a forward is handled. Default [`Unmarked::Route`].
     pub unmarked: Unmarked,
-    /// How long the body of a request may take in all, however steadily it comes. Default 5 s.
+    /// How long the whole body of a request may take, however steadily it arrives. Default 5 s.
     pub body_timeout: Duration,
-    /// The cluster whose requests are answered: one that is meant for another is refused with 421, unless it asks who is
-    /// there. Default: all are.
+    /// The cluster whose requests are answered: one for another cluster is refused with 421,
+    /// unless it is a hello. Default: all are answered.
     pub cluster: Option<Arc<str>>,
 }
 
@@ -58,15 +58,16 @@ impl Default for ServerOptions {
     }
 }
 
-/// What becomes of a request that does not say whether a node has forwarded it.
+/// How a request is handled that does not say whether a node has forwarded it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Unmarked {
-    /// It comes from a program: it is passed on, once, to the owner of the key. For rings of Gaggle alone, which mark
-    /// what they forward.
+    /// It comes from a program: it is forwarded, once, to the owner of the key. For rings of
+    /// Gaggle alone, which mark what they forward.
     #[default]
     Route,
-    /// A node of another kind may have forwarded it: it is answered here, whoever owns the key. For rings shared with
-    /// golang/groupcache and its like, which cannot mark.
+    /// A node of another kind may have forwarded it: it is answered here, whichever node owns the
+    /// key. For rings shared with golang/groupcache and similar systems, which cannot mark
+    /// forwards.
     Answer,
 }
 
@@ -75,7 +76,8 @@ struct Server {
     options: ServerOptions,
 }
 
-/// A router that answers the peer protocol for `groups`. It is a fallback: routes merged into it come first.
+/// A router that answers the peer protocol for `groups`. It is a fallback: routes merged into it
+/// come first.
 pub fn router(groups: Groups, options: ServerOptions) -> Router {
     // Not a route with a path parameter: axum decodes those as UTF-8, and a key is any bytes.
     Router::new()
@@ -96,7 +98,7 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
     } else if server.has_message(&head, &headers::BATCH) {
         batch::answer(&server.groups, body, server.bounds()).await
     } else {
-        // Elsewhere the body of a request means nothing. Let go at once, it is never buffered.
+        // In other requests the body is ignored. It is dropped at once, so it is never buffered.
         drop(body);
         server.answer(&head).await
     };
@@ -107,9 +109,10 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
     response
 }
 
-/// Whether a browser sends the request, for a web page: a page of any site can have one send requests to an address in its
-/// user's network, and by a name of its own that stands for this address it could read the answers, too. Browsers send
-/// `Accept-Language` with each request, and a page can change it but not leave it out; nodes send none of these.
+/// Whether a browser sends the request for a web page. A page of any site can make a browser send
+/// requests to an address in its user's network, and with a DNS name of its own for this address
+/// it could even read the answers. Browsers send `Accept-Language` with each request, and a page
+/// can change it but not omit it; nodes send no such header.
 fn is_of_a_page(asked: &HeaderMap) -> bool {
     asked.contains_key(ORIGIN)
         || asked.contains_key(ACCEPT_LANGUAGE)
@@ -117,7 +120,7 @@ fn is_of_a_page(asked: &HeaderMap) -> bool {
 }
 
 impl Server {
-    /// What bounds the bodies that are read.
+    /// The bounds of request bodies.
     fn bounds(&self) -> Bounds<'_> {
         Bounds {
             within: self.options.body_timeout,
@@ -125,7 +128,7 @@ impl Server {
         }
     }
 
-    /// Whether a request is meant for this cluster, as far as it says.
+    /// Whether a request is meant for this cluster, if it names one.
     fn is_ours(&self, asked: &HeaderMap) -> bool {
         match (&self.options.cluster, asked.get(headers::CLUSTER)) {
             (Some(ours), Some(named)) => named.as_bytes() == ours.as_bytes(),
@@ -133,7 +136,8 @@ impl Server {
         }
     }
 
-    /// Whether the body of a request is a message of the kind that a header tells. Without a group, that path asks for no key.
+    /// Whether the body of a request is a message of the kind that a header names. The path has no
+    /// group, so it asks for no key.
     fn has_message(&self, head: &request::Parts, kind: &HeaderName) -> bool {
         head.method == Method::POST
             && head.headers.contains_key(kind)
@@ -141,7 +145,8 @@ impl Server {
     }
 
     async fn answer(&self, head: &request::Parts) -> Result<Response, Refusal> {
-        // golang's server takes any method for a read. PUT and the like would be silent no-ops, so they are refused.
+        // golang's server treats any method as a read. PUT and the like would be silent no-ops, so
+        // they are refused.
         let removes = match head.method {
             Method::GET | Method::HEAD | Method::POST => false,
             Method::DELETE => true,
@@ -225,7 +230,8 @@ impl Server {
                     let hold = hold(group, &value).await;
                     let hold = hold.map_err(Refusal::NoRoom)?;
                     let terms = of_value(freshness, &metadata);
-                    // Only nodes of our kind mark their requests. Any other has the bytes that it has always had.
+                    // Only Gaggle nodes mark their requests. All others get the same bytes as
+                    // before.
                     let rate = minute_qps.filter(|_| marked);
                     return Ok(self.found(value, rate, hold, &terms));
                 }
@@ -250,7 +256,7 @@ impl Server {
     }
 }
 
-/// Has a value count while it is being written.
+/// Makes a value count against the budget while it is being written.
 async fn hold(group: &Group, value: &Bytes) -> Result<Hold, OverBudget> {
     let budget = group.in_flight();
     if value.len() < ByteBudget::SMALL
@@ -258,22 +264,23 @@ async fn hold(group: &Group, value: &Bytes) -> Result<Hold, OverBudget> {
     {
         return Ok(hold);
     }
-    // On the heap, as small values have no use for the wait.
+    // On the heap, since small values do not need the wait.
     Box::pin(budget.hold(value)).await
 }
 
-/// What bodies draw on, and values that are being written. The groups of a node share it.
+/// The budget of bodies and of values that are being written. The groups of a node share it.
 fn budget(groups: &Groups) -> Option<&ByteBudget> {
     groups.iter().next().map(Group::in_flight)
 }
 
-/// The length and the limit, where the one is over the other.
+/// The length and the limit, if the length is over the limit.
 fn over(len: usize, limit: Option<u64>) -> Option<(u64, u64)> {
     let len = len as u64;
     limit.filter(|limit| len > *limit).map(|limit| (len, limit))
 }
 
-/// Applies the removal of one key. Without a name it is a stranger's, and this node alone drops its copies.
+/// Applies the removal of one key. Without a name it is from another program, and only this node
+/// drops its copies.
 fn remove(group: &Group, key: Vec<u8>, asked: &HeaderMap) -> Result<Response, Refusal> {
     match headers::removal(asked).map_err(Refusal::Removal)? {
         None => {
@@ -282,7 +289,7 @@ fn remove(group: &Group, key: Vec<u8>, asked: &HeaderMap) -> Result<Response, Re
         Some(_) if key.len() > MAX_KEY => return Err(Refusal::Malformed),
         Some(id) => {
             let scope = Scope::Keys([Key::from(key)].into());
-            // Known or not, the copies are gone.
+            // Whether it was known or not, the copies are dropped.
             group.apply(&Notice { id, scope });
         }
     }

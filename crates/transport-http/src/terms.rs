@@ -1,4 +1,4 @@
-//! For how long an answer may be served, and its metadata, as headers say it.
+//! For how long an answer may be served, and its metadata, as headers.
 
 use gaggle_group::{BadMetadata, Freshness, Metadata};
 use gaggle_proto::terms::{Terms, of_value};
@@ -16,10 +16,10 @@ const STALE_WHILE_REVALIDATE_MS: HeaderName =
 const STALE_IF_ERROR_MS: HeaderName = HeaderName::from_static("gaggle-stale-if-error-ms");
 /// How old the value is.
 const AGE_MS: HeaderName = HeaderName::from_static("gaggle-age-ms");
-/// What the origin said of the value, escaped.
+/// The origin's metadata of the value, escaped.
 const METADATA: HeaderName = HeaderName::from_static("gaggle-metadata");
 
-/// What a peer says of an answer cannot be read.
+/// The terms of a peer's answer are malformed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadTerms {
     #[error(transparent)]
@@ -28,7 +28,7 @@ pub(crate) enum BadTerms {
     Metadata(#[from] BadMetadata),
 }
 
-/// What is said of an absence. One that is not to be kept needs no words.
+/// The terms of an absence. An absence that must not be kept has no headers.
 pub(crate) fn of_absence(freshness: Freshness, metadata: &Metadata) -> Terms {
     let mut terms = of_value(freshness, metadata);
     if freshness.is_over() {
@@ -37,7 +37,7 @@ pub(crate) fn of_absence(freshness: Freshness, metadata: &Metadata) -> Terms {
     terms
 }
 
-/// Adds the headers that say so.
+/// Adds the headers of the terms.
 pub(crate) fn write(terms: &Terms, headers: &mut HeaderMap) {
     let mut insert = |name, number: Option<u64>| {
         if let Some(number) = number {
@@ -55,13 +55,13 @@ pub(crate) fn write(terms: &Terms, headers: &mut HeaderMap) {
     if terms.metadata.is_empty() {
         return;
     }
-    // What is escaped can stand in any header.
+    // Escaped text is valid in any header.
     if let Ok(escaped) = HeaderValue::try_from(escape(&terms.metadata).to_string()) {
         headers.insert(METADATA, escaped);
     }
 }
 
-/// What the headers of an answer say.
+/// Reads the terms from the headers of an answer.
 pub(crate) fn read(headers: &HeaderMap) -> Result<Terms, BadTerms> {
     let mut terms = Terms {
         ttl_ms: number(headers, &TTL_MS)?,

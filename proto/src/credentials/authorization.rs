@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-/// Where the value of `Authorization` comes from that requests to peers carry: asked for each request, so that a token can be
-/// changed while it is in use. Two are equal if they are clones of one. `Debug` does not show the value.
+/// Where the value of `Authorization` comes from that requests to peers carry: asked for each
+/// request, so that a token can be changed while it is in use. Two are equal if they are clones of
+/// one. `Debug` does not show the value.
 #[derive(Clone)]
 pub struct Authorization(Arc<dyn Fn() -> Option<HeaderValue> + Send + Sync>);
 

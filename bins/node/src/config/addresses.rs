@@ -6,8 +6,8 @@ use url::{Host, Url};
 
 use super::ConfigError;
 
-/// A host and a port that others reach, so spelled that equal ones are equal: lower case, IPv6 in its short form, the port
-/// always there.
+/// A host and a port that others reach, so spelled that equal ones are equal: lower case, IPv6 in
+/// its short form, the port always there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) host: Host,
@@ -113,8 +113,8 @@ pub(super) fn host_name(field: &str, text: &str) -> Result<(), ConfigError> {
     }
 }
 
-/// Whether only this machine can reach what listens there. A name is taken to be reached from elsewhere, since that is for
-/// others to say, but for `localhost`.
+/// Whether only this machine can reach what listens there. A name is taken to be reached from
+/// elsewhere, since that is for others to say, but for `localhost`.
 pub(super) fn is_loopback(listening: &str) -> bool {
     host_and_port(listening).is_some_and(|place| place.is_loopback())
 }

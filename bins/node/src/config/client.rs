@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cluster, ConfigError, Transport, units::Span};
 
-/// What is not given is as the transport has it; the two differ in some. `ClientOptions` of [`gaggle_transport_http`] and
-/// [`gaggle_transport_grpc`] have what each field means.
+/// What is not given is as the transport has it; the two differ in some. `ClientOptions` of
+/// [`gaggle_transport_http`] and [`gaggle_transport_grpc`] have what each field means.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Client {
@@ -142,8 +142,8 @@ impl Cluster {
         }
     }
 
-    /// What a transport grants a ping: as much more than the health check does as by default, so that it is the health
-    /// check that gives up.
+    /// What a transport grants a ping: as much more than the health check does as by default, so
+    /// that it is the health check that gives up.
     fn ping_timeout(&self, transport: Duration) -> Duration {
         let checked = gaggle_peers::Options::default().ping_timeout;
         let more = transport.saturating_sub(checked);

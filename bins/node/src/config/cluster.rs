@@ -18,11 +18,13 @@ pub(crate) struct Cluster {
     pub(crate) transport: Transport,
     pub(crate) base_path: String,
     pub(crate) encoding: Encoding,
-    /// Whether this node is in the ring, and so owns keys. One that is not is a front door for those that are.
+    /// Whether this node is in the ring, and so owns keys. One that is not is a front door for
+    /// those that are.
     pub(crate) member: bool,
     /// How often the ring follows a list of members that changes again and again.
     pub(crate) damping: Span,
-    /// The longest that a node which starts waits for the membership to come to rest before it calls itself ready.
+    /// The longest that a node which starts waits for the membership to come to rest before it
+    /// calls itself ready.
     pub(crate) settle: Span,
     /// For how long the list of members has to be the same to have come to rest.
     pub(crate) quiet: Span,

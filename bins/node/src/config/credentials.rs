@@ -8,7 +8,8 @@ use gaggle_token::Tokens;
 use super::ConfigError;
 use super::security::{PUBLIC, Port, Security, Tls};
 
-/// By what this node knows others, and what it shows them. Each can be read again while the node runs.
+/// By what this node knows others, and what it shows them. Each can be read again while the node
+/// runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Credentials {
     /// Required at the peers' and the admin port, and sent to peers.
@@ -24,7 +25,8 @@ impl Security {
     ///
     /// # Errors
     ///
-    /// If a file cannot be read or does not hold what it should; the line names it and shows nothing of it.
+    /// If a file cannot be read or does not hold what it should; the line names it and shows
+    /// nothing of it.
     pub(crate) fn open(&self) -> Result<Credentials, ConfigError> {
         Ok(Credentials {
             tokens: self.tokens()?,

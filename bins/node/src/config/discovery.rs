@@ -85,8 +85,8 @@ pub(crate) enum Family {
 pub(crate) struct Gossip {
     /// Where other nodes' messages are received, over UDP.
     pub(crate) listen: SocketAddr,
-    /// Where other nodes send them to. Default: `listen`, or where that is unspecified, the address from which packets to the
-    /// seeds come.
+    /// Where other nodes send them to. Default: `listen`, or where that is unspecified, the
+    /// address from which packets to the seeds come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) advertise: Option<SocketAddr>,
     /// Where to find the first other nodes. None is for the first node.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::Node;
 
-/// How a node's end goes: it stays open for `delay`, and then its running requests have `requests`.
+/// How a node's end goes: it stays open for `delay`, and then its running requests have
+/// `requests`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Drain {
     pub(crate) delay: Duration,

@@ -1,17 +1,19 @@
-//! Environment variables for every field: `GAGGLE_<TABLE>__<FIELD>`, such as `GAGGLE_NODE__PEER_ADDR`,
-//! `GAGGLE_GROUPS__SCORES__TTL` or `GAGGLE_GROUPS__SCORES__ORIGIN__HEADERS__AUTHORIZATION`.
+//! Environment variables for every field: `GAGGLE_<TABLE>__<FIELD>`, such as
+//! `GAGGLE_NODE__PEER_ADDR`, `GAGGLE_GROUPS__SCORES__TTL` or
+//! `GAGGLE_GROUPS__SCORES__ORIGIN__HEADERS__AUTHORIZATION`.
 //!
-//! Two underscores stand between the names of tables and fields, one stands for a `-`, and the case of letters does not
-//! matter. A value is of the type that its field has: `GAGGLE_CLUSTER__NAME=12` is a text. Lists are separated by commas, or
-//! written as in TOML.
+//! Two underscores stand between the names of tables and fields, one stands for a `-`, and the
+//! case of letters does not matter. A value is of the type that its field has:
+//! `GAGGLE_CLUSTER__NAME=12` is a text. Lists are separated by commas, or written as in TOML.
 //!
-//! The name of a group, or of a header, is looked up among those of the file: letter by letter, or else without regard to
-//! case and with `_` for whatever is neither letter nor digit. If there is none, the variable makes one: a group is named as
-//! the variable spells it, in lower case if that has capitals only; a header in lower case and with `-` for `_`. A group with
-//! two underscores in a row in its name has no variables.
+//! The name of a group, or of a header, is looked up among those of the file: letter by letter, or
+//! else without regard to case and with `_` for whatever is neither letter nor digit. If there is
+//! none, the variable makes one: a group is named as the variable spells it, in lower case if that
+//! has capitals only; a header in lower case and with `-` for `_`. A group with two underscores in
+//! a row in its name has no variables.
 //!
-//! A variable that begins with the name of a table and has too few underscores would be without an effect, and a node without
-//! its token: it is an error.
+//! A variable that begins with the name of a table and has too few underscores would be without an
+//! effect, and a node without its token: it is an error.
 
 use std::fmt::Display;
 
@@ -61,7 +63,8 @@ pub(super) fn lay(layers: &mut Layers, variables: &[(String, String)]) -> Result
 
 const TOKEN_FILE: [&str; 2] = ["security", "token-file"];
 
-/// Where else a secret may come from, for the fields that say it: `x` may be in a file that `x-file` names.
+/// Where else a secret may come from, for the fields that say it: `x` may be in a file that
+/// `x-file` names.
 fn other_place(path: &[String]) -> Option<Path> {
     let (last, tables) = path.split_last()?;
     let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
@@ -85,15 +88,16 @@ pub(super) fn is_meant(variable: &str) -> bool {
     names_a_field(variable) || nearly_names_a_field(variable)
 }
 
-/// Whether a variable looks like a field's but for its underscores, or the case of `GAGGLE_`. Not those that Kubernetes sets for
-/// a service that is named like a table, such as `GAGGLE_NODE_PORT_8001_TCP_ADDR`.
+/// Whether a variable looks like a field's but for its underscores, or the case of `GAGGLE_`. Not
+/// those that Kubernetes sets for a service that is named like a table, such as
+/// `GAGGLE_NODE_PORT_8001_TCP_ADDR`.
 fn nearly_names_a_field(variable: &str) -> bool {
     let variable = variable.to_ascii_uppercase();
     let Some(rest) = variable.strip_prefix(PREFIX) else {
         return false;
     };
     let rest = rest.trim_start_matches('_');
-    let tables = ["NODE", "CLUSTER", "SECURITY", "GROUPS"].into_iter();
+    let tables = ["NODE", "CLUSTER", "SECURITY", "TRACING", "GROUPS"].into_iter();
     let field = tables.filter_map(|table| rest.strip_prefix(table)?.strip_prefix('_'));
     let of_service = |field: &str| {
         let mut behind = field.split("PORT_").skip(1);
@@ -218,8 +222,8 @@ fn plain(name: &str) -> String {
     name.chars().map(spell).collect::<String>().to_lowercase()
 }
 
-/// The value that a text is, for a field with values like that one. Where it is none, the text: what reads the field then says
-/// what it expected.
+/// The value that a text is, for a field with values like that one. Where it is none, the text:
+/// what reads the field then says what it expected.
 fn value(text: &str, like: &Value) -> Result<Value, String> {
     let text_itself = || Value::String(text.to_owned());
     let trimmed = text.trim();

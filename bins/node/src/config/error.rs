@@ -8,6 +8,8 @@ use std::fmt::{Display, Write as _};
 pub(crate) struct ConfigError {
     pub(crate) field: String,
     pub(crate) problem: String,
+    /// Whether the same configuration may be usable later, as what it names cannot be reached now.
+    pub(crate) is_transient: bool,
 }
 
 impl ConfigError {
@@ -15,17 +17,29 @@ impl ConfigError {
         Self {
             field: one_line(&field.into()),
             problem: one_line(&problem.to_string()),
+            is_transient: false,
+        }
+    }
+
+    /// The same, of something that cannot be reached now.
+    pub(crate) fn transient(self) -> Self {
+        Self {
+            is_transient: true,
+            ..self
         }
     }
 
     /// The same, with where the field's value came from.
     pub(super) fn set_by(self, source: impl Display) -> Self {
-        Self::new(self.field, format!("{} (from {source})", self.problem))
+        Self {
+            is_transient: self.is_transient,
+            ..Self::new(self.field, format!("{} (from {source})", self.problem))
+        }
     }
 }
 
-/// A library's message may run over several lines, and a name may hold anything; a script that greps a log wants one line,
-/// and a terminal none of a name's own commands.
+/// A library's message may run over several lines, and a name may hold anything; a script that
+/// greps a log wants one line, and a terminal none of a name's own commands.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for word in text.split_whitespace() {

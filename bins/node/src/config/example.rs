@@ -1,5 +1,6 @@
-//! A configuration in which every field is set: what the types of the fields are found by, without a list of their own that
-//! could be out of step. The literals name each field, so that one that is added is missing here.
+//! A configuration in which every field is set: what the types of the fields are found by, without
+//! a list of their own that could be out of step. The literals name each field, so that one that
+//! is added is missing here.
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use super::node::Node;
 use super::origin::{Batch, Files, Http, Object, Origin, Server, Sqlite};
 use super::secret::Secret;
 use super::security::{Security, Tls};
+use super::tracing::Tracing;
 use super::units::{Size, Span};
 use super::{Config, ConfigError};
 
@@ -205,7 +207,8 @@ pub(super) fn kinds() -> [(Origin, Discovery, Follow); 6] {
     ]
 }
 
-/// Leaves one of each two fields that exclude each other: the text itself, or the file that holds it.
+/// Leaves one of each two fields that exclude each other: the text itself, or the file that holds
+/// it.
 #[cfg(test)]
 pub(super) fn choose(config: &mut Config, files: bool) {
     fn one<T, U>(text: &mut Option<T>, file: &mut Option<U>, files: bool) {
@@ -262,6 +265,7 @@ pub(super) fn config(origin: Origin, discovery: Discovery, follow: Follow) -> Co
         node: node(),
         cluster: cluster(discovery),
         security: security(),
+        tracing: tracing(),
         groups: [("example".to_owned(), group(origin, follow))].into(),
     }
 }
@@ -271,6 +275,8 @@ fn node() -> Node {
         name: _,
         advertise: _,
         drain_delay: _,
+        resp_addr: _,
+        resp_group: _,
         peer_addr,
         api_addr,
         admin_addr,
@@ -283,11 +289,14 @@ fn node() -> Node {
         log_interval,
         limits,
         front_door,
+        resp,
     } = Node::default();
     Node {
         name: Some("name".into()),
         advertise: Some("https://127.0.0.1:8001".into()),
         drain_delay: SPAN,
+        resp_addr: Some("127.0.0.1:6379".into()),
+        resp_group: Some("example".into()),
         peer_addr,
         api_addr,
         admin_addr,
@@ -300,6 +309,7 @@ fn node() -> Node {
         log_interval,
         limits,
         front_door,
+        resp,
     }
 }
 
@@ -349,6 +359,15 @@ fn security() -> Security {
     }
 }
 
+fn tracing() -> Tracing {
+    Tracing {
+        endpoint: Some("http://127.0.0.1:4318".into()),
+        headers_file: file(),
+        ca: file(),
+        ..Tracing::default()
+    }
+}
+
 fn group(origin: Origin, follow: Follow) -> Group {
     let Group {
         origin: _,
@@ -357,6 +376,7 @@ fn group(origin: Origin, follow: Follow) -> Group {
         origin_grace: _,
         ttl: _,
         negative_ttl: _,
+        cache_control: _,
         snapshot: _,
         capacity,
         store,
@@ -386,6 +406,7 @@ fn group(origin: Origin, follow: Follow) -> Group {
         origin_grace: SPAN,
         ttl: SPAN,
         negative_ttl: SPAN,
+        cache_control: Some("ttl".into()),
         snapshot: file(),
         capacity,
         store,

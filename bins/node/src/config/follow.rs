@@ -11,7 +11,8 @@ use super::secret::{Secret, read_file};
 use super::units::Size;
 use super::{ConfigError, Origin, Span, bounds, mask};
 
-/// The `follow` table of a group. `kind` chooses the variant, and each variant refuses the fields of the others.
+/// The `follow` table of a group. `kind` chooses the variant, and each variant refuses the fields
+/// of the others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub(crate) enum Follow {
@@ -20,7 +21,8 @@ pub(crate) enum Follow {
     Files(Watch),
 }
 
-/// A database, and how to log in. Without a URL it is that of the group's origin, with its password and authorities.
+/// A database, and how to log in. Without a URL it is that of the group's origin, with its
+/// password and authorities.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Server {
     pub(crate) url: String,

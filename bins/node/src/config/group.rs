@@ -21,8 +21,8 @@ pub(crate) struct Group {
     /// How long a load may wait for that; by default a fifth of `load-timeout`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_wait: Option<Span>,
-    /// For how long after `load-timeout` an origin that has not answered is taken to be at work on the load; by default one
-    /// and a half times `load-timeout`, but between one second and five.
+    /// For how long after `load-timeout` an origin that has not answered is taken to be at work on
+    /// the load; by default one and a half times `load-timeout`, but between one second and five.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) origin_grace: Option<Span>,
     /// Whether an origin that fails again and again is left alone for a moment.
@@ -34,7 +34,8 @@ pub(crate) struct Group {
     pub(crate) hot_copies: HotCopies,
     /// The longest that a copy of another node's key is kept.
     pub(crate) hot_ttl: Span,
-    /// How long a value may be served that was loaded in place of an owner that could not be asked.
+    /// How long a value may be served that was loaded in place of an owner that could not be
+    /// asked.
     pub(crate) stand_in_ttl: Span,
     /// How long a load waits for the node that kept the key before the ring changed.
     pub(crate) hand_over_timeout: Span,
@@ -52,6 +53,9 @@ pub(crate) struct Group {
     /// The last share of a ttl in which a hit has the value loaded again.
     pub(crate) refresh_ahead: f64,
     pub(crate) freshness: Freshness,
+    /// What the front door tells other caches of a value: `ttl`, or a text; by default nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cache_control: Option<String>,
     /// The file by which a start loads the keys that the run before held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) snapshot: Option<PathBuf>,
@@ -92,6 +96,7 @@ impl Default for Group {
             negative_ttl: policy.negative_ttl.map(Span),
             refresh_ahead: policy.refresh_ahead,
             freshness: Freshness::default(),
+            cache_control: None,
             snapshot: None,
             snapshot_interval: Span::from_secs(300),
             origin: None,
@@ -134,8 +139,9 @@ impl Group {
         }
     }
 
-    /// How many loads may ask the origin at one time: what is configured, and no more than the connections that a database
-    /// has. What waits for one of those would wait outside of the group's queue.
+    /// How many loads may ask the origin at one time: what is configured, and no more than the
+    /// connections that a database has. What waits for one of those would wait outside of the
+    /// group's queue.
     fn most_loads(&self) -> usize {
         let most = self.max_origin_loads.most;
         let connections = match &self.origin {

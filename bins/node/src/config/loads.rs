@@ -8,7 +8,8 @@ use serde::{Serialize, Serializer};
 /// The bound of `"auto"` where none is given.
 const AUTO_MOST: usize = 256;
 
-/// `256`, or `"auto"`, which finds the number by itself and stays at or below 256, or `"auto:64"` for another bound.
+/// `256`, or `"auto"`, which finds the number by itself and stays at or below 256, or `"auto:64"`
+/// for another bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OriginLoads {
     pub(crate) most: usize,

@@ -5,15 +5,16 @@ use super::secret::MASKED;
 /// Where the key goes in the URL of an origin.
 const PLACE: &str = "{key}";
 
-/// The URL without what may be secret in it: shown are its scheme, host and port, the names of parameters, and the place of the
-/// key. A secret can stand anywhere else, as the path of a webhook shows. Works on any text, so that nothing is shown only
-/// because it is no URL.
+/// The URL without what may be secret in it: shown are its scheme, host and port, the names of
+/// parameters, and the place of the key. A secret can stand anywhere else, as the path of a
+/// webhook shows. Works on any text, so that nothing is shown only because it is no URL.
 pub(crate) fn url(text: &str) -> String {
     let (scheme, rest) = split_scheme(text);
     let (user, rest) = match rest.rsplit_once('@') {
         None => ("", rest),
         Some((user, host)) if !user.contains(['/', '\\', '?', '#']) => ("MASKED@", host),
-        // A password may hold these characters, or a query the `@`: there is no telling what is what.
+        // A password may hold these characters, or a query the `@`: there is no telling what is
+        // what.
         Some(_) if text.contains(PLACE) => return format!("{scheme}{MASKED}/{PLACE}"),
         Some(_) => return format!("{scheme}{MASKED}"),
     };
@@ -41,7 +42,8 @@ const SCHEMES: [&str; 10] = [
     "file:",
 ];
 
-/// The scheme of a URL, with the slashes behind it, however many there are: a parser forgives a wrong number.
+/// The scheme of a URL, with the slashes behind it, however many there are: a parser forgives a
+/// wrong number.
 fn split_scheme(text: &str) -> (&str, &str) {
     for scheme in SCHEMES {
         let Some((start, rest)) = text.split_at_checked(scheme.len()) else {

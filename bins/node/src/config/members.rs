@@ -11,13 +11,14 @@ use super::{Config, ConfigError, Discovery, Profile};
 /// The longest name of a group, a node or a cluster.
 pub(super) const MAX_NAME: usize = 128;
 
-/// What is expected of an address where the peers' port speaks nothing but TLS. This node would send its token there, and take
-/// values from there, without a certificate.
+/// What is expected of an address where the peers' port speaks nothing but TLS. This node would
+/// send its token there, and take values from there, without a certificate.
 pub(crate) const HTTPS: &str = "https, as the peers' port speaks TLS, or security.tls.accept-plain = true while the cluster changes over";
 
 impl Config {
-    /// The scheme by which peers are reached whose address has none, and this node by them: that of `node.advertise`; by
-    /// default that of this node's own port for peers, and as long as this takes plain HTTP as well, that.
+    /// The scheme by which peers are reached whose address has none, and this node by them: that
+    /// of `node.advertise`; by default that of this node's own port for peers, and as long as this
+    /// takes plain HTTP as well, that.
     pub(crate) fn peers_scheme(&self) -> &'static str {
         let advertise = self.node.advertise.as_deref();
         let told = advertise.and_then(|url| url.split_once("://"));
@@ -28,7 +29,8 @@ impl Config {
         if is_https { "https" } else { "http" }
     }
 
-    /// Names by which the admin port may be asked: those that are configured, and those that this node is known by.
+    /// Names by which the admin port may be asked: those that are configured, and those that this
+    /// node is known by.
     pub(crate) fn admin_hosts(&self) -> Vec<String> {
         let mut hosts = self.node.admin_hosts.clone();
         for known in [&self.node.advertise, &self.node.name]
@@ -125,8 +127,9 @@ impl Config {
             .collect()
     }
 
-    /// Whether this node is in the list of members, where it is told its own address or name and there is a list. `is_own`
-    /// says whether an address is one of this machine, so far as that is known.
+    /// Whether this node is in the list of members, where it is told its own address or name and
+    /// there is a list. `is_own` says whether an address is one of this machine, so far as that is
+    /// known.
     pub(crate) fn find_self(
         &self,
         listed: &[Place],
@@ -162,7 +165,8 @@ impl Config {
             let here = || place.is_loopback() || is_own(place);
             spelled(place) || (own_ports.contains(&place.port) && here())
         });
-        // A node that is told its name only, and listens on every address, may have any of the addresses.
+        // A node that is told its name only, and listens on every address, may have any of the
+        // addresses.
         let may_be_any =
             advertised.is_none() && listening.ip().is_none_or(|ip| ip.is_unspecified());
         if found || may_be_any {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use gaggle_api_http::FrontOptions;
+use gaggle_api_http::{CacheControl, FrontOptions};
 use gaggle_telemetry::LogOptions;
 use serde::{Deserialize, Serialize};
 
+use super::resp::Resp;
 use super::units::{Size, Span};
+use super::{Config, Group};
 use crate::cli::LogFormat;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,14 +22,21 @@ pub(crate) struct Node {
     pub(crate) advertise: Option<String>,
     pub(crate) api_addr: String,
     pub(crate) admin_addr: String,
-    /// Names by which the admin port may be asked, beside addresses and names that nobody on the web can have.
+    /// Where Redis' clients reach this node; without it there is no such port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) resp_addr: Option<String>,
+    /// The group of their keys that name none; by default the only one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) resp_group: Option<String>,
+    /// Names by which the admin port may be asked, beside addresses and names that nobody on the
+    /// web can have.
     pub(crate) admin_hosts: Vec<String>,
-    /// How long a node that was told to stop stays open after it has called itself not ready; by default 2 s, or half of
-    /// the drain timeout where that is shorter.
+    /// How long a node that was told to stop stays open after it has called itself not ready; by
+    /// default 2 s, or half of the drain timeout where that is shorter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) drain_delay: Option<Span>,
-    /// How long a node that was told to stop has in all, the drain delay included, until it has ended. Running requests have
-    /// half of it in any case.
+    /// How long a node that was told to stop has in all, the drain delay included, until it has
+    /// ended. Running requests have half of it in any case.
     pub(crate) drain_timeout: Span,
     /// Connections that each of the three listeners serves at one time.
     pub(crate) max_connections: usize,
@@ -39,6 +48,7 @@ pub(crate) struct Node {
     pub(crate) log_interval: Span,
     pub(crate) limits: PortLimits,
     pub(crate) front_door: FrontDoor,
+    pub(crate) resp: Resp,
 }
 
 impl Default for Node {
@@ -50,6 +60,8 @@ impl Default for Node {
             advertise: None,
             api_addr: "127.0.0.1:9999".into(),
             admin_addr: "127.0.0.1:9990".into(),
+            resp_addr: None,
+            resp_group: None,
             admin_hosts: Vec::new(),
             drain_delay: None,
             drain_timeout: Span::from_secs(10),
@@ -60,12 +72,14 @@ impl Default for Node {
             log_interval: Span(log.interval.unwrap_or_default()),
             limits: PortLimits::default(),
             front_door: FrontDoor::default(),
+            resp: Resp::default(),
         }
     }
 }
 
 impl Node {
-    /// The bounds of a port that serves so many connections, and whose requests have so long once it closes.
+    /// The bounds of a port that serves so many connections, and whose requests have so long once
+    /// it closes.
     pub(crate) fn port_options(
         &self,
         max_connections: usize,
@@ -99,22 +113,33 @@ impl Node {
             ..LogOptions::default()
         }
     }
+}
 
-    /// The bounds that the front door keeps by itself.
+impl Config {
+    /// What bounds the front door, and what it tells.
     pub(crate) fn front_options(&self) -> FrontOptions {
-        let front = &self.front_door;
+        let front = &self.node.front_door;
+        let rule = |(name, group): (&String, &Group)| {
+            let rule = CacheControl::parse(group.cache_control.as_ref()?)?;
+            Some((name.clone(), rule))
+        };
         FrontOptions {
+            cache_control: self.groups.iter().filter_map(rule).collect(),
             max_batch_keys: front.max_batch_keys,
             max_body: front.max_body.length(),
             max_batch_bytes: front.max_batch.0,
             batch_loads: front.batch_loads,
             body_timeout: front.body_timeout.0,
+            etag_max: front.etag_max.length(),
+            cors_origins: front.cors_origins.clone(),
+            cors_max_age: front.cors_max_age.0,
+            ..FrontOptions::default()
         }
     }
 }
 
-/// The `limits` table of the node: what one connection may cost, on each of the three ports. [`gaggle_serve::Options`]
-/// has what each field means.
+/// The `limits` table of the node: what one connection may cost, on each of the three ports.
+/// [`gaggle_serve::Options`] has what each field means.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct PortLimits {
@@ -149,7 +174,8 @@ impl Default for PortLimits {
     }
 }
 
-/// The `front-door` table of the node: what one batch may cost. [`FrontOptions`] has what each field means.
+/// The `front-door` table of the node: what one batch may cost, and what clients are told beside
+/// values. [`FrontOptions`] has what each field means.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct FrontDoor {
@@ -158,6 +184,9 @@ pub(crate) struct FrontDoor {
     pub(crate) max_batch: Size,
     pub(crate) batch_loads: usize,
     pub(crate) body_timeout: Span,
+    pub(crate) etag_max: Size,
+    pub(crate) cors_origins: Vec<String>,
+    pub(crate) cors_max_age: Span,
 }
 
 impl Default for FrontDoor {
@@ -169,6 +198,9 @@ impl Default for FrontDoor {
             max_batch: Size(options.max_batch_bytes),
             batch_loads: options.batch_loads,
             body_timeout: Span(options.body_timeout),
+            etag_max: options.etag_max.into(),
+            cors_origins: options.cors_origins,
+            cors_max_age: Span(options.cors_max_age),
         }
     }
 }

@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::secret::Secret;
 use super::sources::{Path, Sources};
-use super::{Config, ConfigError, Origin, one_line};
+use super::{Config, ConfigError, Origin, mask, one_line};
 
 impl Config {
     /// The same with the fields that follow from others unless they are given.
@@ -45,6 +45,9 @@ impl Config {
                 follow.mask();
             }
         }
+        if let Some(endpoint) = &mut self.tracing.endpoint {
+            *endpoint = mask::url(endpoint);
+        }
         if let Some(token) = &mut self.security.token {
             *token = Secret::masked();
         }
@@ -57,7 +60,8 @@ impl Config {
             .map_err(|failure| ConfigError::new("the configuration", failure))
     }
 
-    /// [`masked`](Self::masked), with a comment behind each value that is not as by default: where it was set.
+    /// [`masked`](Self::masked), with a comment behind each value that is not as by default: where
+    /// it was set.
     pub(crate) fn annotated(&self, sources: &Sources) -> Result<String, ConfigError> {
         let text = self.masked()?;
         let parsed = DeTable::parse(&text)
@@ -74,7 +78,8 @@ impl Config {
             let line = text.get(end..).and_then(|rest| rest.find('\n'));
             let end = line.map_or(text.len(), |line| end + line);
             printed.push_str(text.get(from..end).unwrap_or_default());
-            // A file's name may hold anything, and a comment ends with its line. Writing to a string cannot fail.
+            // A file's name may hold anything, and a comment ends with its line. Writing to a
+            // string cannot fail.
             let _ = write!(printed, "  # {}", one_line(&source.to_string()));
             from = end;
         }

@@ -1,4 +1,5 @@
-//! Whatever stands in a configuration, reading it ends in a configuration or in one line that names what is wrong.
+//! Whatever stands in a configuration, reading it ends in a configuration or in one line that
+//! names what is wrong.
 
 use gaggle_token::PLACEHOLDER;
 use proptest::prelude::*;

@@ -13,8 +13,8 @@ use super::ConfigError;
 /// What stands where a secret stood.
 pub(super) const MASKED: &str = "MASKED";
 
-/// A secret. `Debug` does not show it, and neither does the error about a value of another type. It is serialised as it is:
-/// whoever prints a configuration masks it first.
+/// A secret. `Debug` does not show it, and neither does the error about a value of another type.
+/// It is serialised as it is: whoever prints a configuration masks it first.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
 
@@ -38,7 +38,8 @@ impl Secret {
 /// The longest secret that is read from a file.
 const LONGEST: u64 = 64 << 10;
 
-/// What a file holds, without the space around it. Blocks for as long as reading it takes. The error shows nothing of it.
+/// What a file holds, without the space around it. Blocks for as long as reading it takes. The
+/// error shows nothing of it.
 pub(super) fn read_file(field: &str, path: &Path) -> Result<String, ConfigError> {
     let refused = |problem: String| {
         let problem = format!("{}: {problem}", path.display());

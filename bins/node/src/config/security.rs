@@ -10,13 +10,15 @@ use super::{Config, ConfigError, Discovery, addresses};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Security {
-    /// A file with the cluster's token in its first line, and in the second one, if there is one, another that is accepted.
+    /// A file with the cluster's token in its first line, and in the second one, if there is one,
+    /// another that is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token_file: Option<PathBuf>,
     /// The token itself, for the environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<Secret>,
-    /// Whether the peers' and the admin port may be open to other machines without a proof of who asks.
+    /// Whether the peers' and the admin port may be open to other machines without a proof of who
+    /// asks.
     pub(crate) insecure: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<Tls>,
@@ -63,7 +65,7 @@ impl Default for Tls {
             client_ca: None,
             ca: None,
             peer_name: None,
-            ports: vec![Port::FrontDoor, Port::Peers, Port::Admin],
+            ports: vec![Port::FrontDoor, Port::Peers, Port::Admin, Port::Resp],
             front_door_client_ca: None,
             accept_plain: false,
         }
@@ -77,6 +79,7 @@ pub(crate) enum Port {
     FrontDoor,
     Peers,
     Admin,
+    Resp,
 }
 
 impl Port {
@@ -86,6 +89,7 @@ impl Port {
             Self::FrontDoor => "node.api-addr",
             Self::Peers => "node.peer-addr",
             Self::Admin => "node.admin-addr",
+            Self::Resp => "node.resp-addr",
         }
     }
 
@@ -95,6 +99,7 @@ impl Port {
             Self::FrontDoor => "front-door",
             Self::Peers => "peers",
             Self::Admin => "admin",
+            Self::Resp => "resp",
         }
     }
 }
@@ -110,8 +115,9 @@ impl Security {
         self.token.is_some() || self.token_file.is_some()
     }
 
-    /// Whether that port takes plain HTTP beside TLS, or instead of it. The front door does not where its clients have to show a
-    /// certificate: by plain HTTP nobody would need one, and there is no token in its stead.
+    /// Whether that port takes plain HTTP beside TLS, or instead of it. The front door does not
+    /// where its clients have to show a certificate: by plain HTTP nobody would need one, and
+    /// there is no token in its stead.
     pub(crate) fn takes_plain(&self, port: Port) -> bool {
         self.tls_of(port).is_none_or(|tls| {
             let checked = port == Port::FrontDoor && tls.front_door_client_ca.is_some();
@@ -119,8 +125,8 @@ impl Security {
         })
     }
 
-    /// Whether whoever asks at that port has to prove who it is. A certificate that a plain request need not have proves
-    /// nothing.
+    /// Whether whoever asks at that port has to prove who it is. A certificate that a plain
+    /// request need not have proves nothing.
     fn is_proven(&self, port: Port) -> bool {
         let mutual = |tls: &Tls| tls.client_ca.is_some() && !tls.accept_plain;
         self.has_token() || self.tls_of(port).is_some_and(mutual)
@@ -177,7 +183,7 @@ impl Tls {
         if self.ports.is_empty() {
             return Err(ConfigError::new(
                 field("ports"),
-                "names no port; expected some of \"front-door\", \"peers\", \"admin\", or no [security.tls]",
+                "names no port; expected some of \"front-door\", \"peers\", \"admin\", \"resp\", or no [security.tls]",
             ));
         }
         for (n, port) in self.ports.iter().enumerate() {
@@ -187,10 +193,14 @@ impl Tls {
             }
         }
         let speaks = |port: Port| self.ports.contains(&port);
-        if self.client_ca.is_some() && !speaks(Port::Peers) && !speaks(Port::Admin) {
+        if self.client_ca.is_some()
+            && ![Port::Peers, Port::Admin, Port::Resp]
+                .into_iter()
+                .any(speaks)
+        {
             return Err(ConfigError::new(
                 field("client-ca"),
-                "neither the peers' nor the admin port is in security.tls.ports, so that nobody is asked for a certificate",
+                "neither the peers', the admin nor the resp port is in security.tls.ports, so that nobody is asked for a certificate",
             ));
         }
         if self.front_door_client_ca.is_some() && !speaks(Port::FrontDoor) {
@@ -225,7 +235,8 @@ impl Config {
             (Port::Peers, &self.node.peer_addr),
             (Port::Admin, &self.node.admin_addr),
         ];
-        for (port, address) in doors {
+        let resp = self.node.resp_addr.iter().map(|addr| (Port::Resp, addr));
+        for (port, address) in doors.into_iter().chain(resp) {
             if addresses::is_loopback(address) || self.security.is_proven(port) {
                 continue;
             }

@@ -1,8 +1,10 @@
-//! Where each value comes from: the file, then the environment, then the flags, each laid over what came before.
+//! Where each value comes from: the file, then the environment, then the flags, each laid over
+//! what came before.
 //!
-//! All three end in one TOML table, which is then read as a [`Config`]. Not with figment: it keeps no lines of a file, guesses
-//! the type of a variable from its text (a cluster named `12` would be a number) instead of asking the field's, and takes
-//! `_` and `-` in the name of a group for different characters.
+//! All three end in one TOML table, which is then read as a [`Config`]. Not with figment: it keeps
+//! no lines of a file, guesses the type of a variable from its text (a cluster named `12` would be
+//! a number) instead of asking the field's, and takes `_` and `-` in the name of a group for
+//! different characters.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -118,7 +120,8 @@ impl Layers {
         Ok(())
     }
 
-    /// Sets a value over what there is. A table on the way that is none is replaced, so that the error is about its field.
+    /// Sets a value over what there is. A table on the way that is none is replaced, so that the
+    /// error is about its field.
     pub(super) fn set(&mut self, path: &[String], value: Value, source: Source) {
         let Some((last, tables)) = path.split_last() else {
             return;
@@ -181,7 +184,8 @@ impl Layers {
         })
     }
 
-    /// As [`read`](Self::read), but of the fields only that whoever asks the node needs, so that others may be wrong.
+    /// As [`read`](Self::read), but of the fields only that whoever asks the node needs, so that
+    /// others may be wrong.
     pub(super) fn read_for_asking(&self) -> Result<Config, ConfigError> {
         let mut needed = Table::new();
         if let Some(security) = self.table.get("security") {
@@ -201,7 +205,8 @@ impl Layers {
         needed.read()
     }
 
-    /// What is wrong inside of a table whose `kind` decides on its fields: the path ends at such a one.
+    /// What is wrong inside of a table whose `kind` decides on its fields: the path ends at such a
+    /// one.
     fn inside(&self, field: &str) -> Option<(String, String)> {
         let mut table = &self.table;
         for name in field.split('.') {
@@ -255,7 +260,8 @@ pub(super) fn line_of(text: &str, offset: usize) -> usize {
     1 + before.matches('\n').count()
 }
 
-/// A file that is no TOML has no field yet: the line must do. (Two tables of one name end here, too.)
+/// A file that is no TOML has no field yet: the line must do. (Two tables of one name end here,
+/// too.)
 fn syntax_error(text: &str, failure: &toml::de::Error) -> ConfigError {
     let line = failure.span().map_or(1, |span| line_of(text, span.start));
     // Only a name is quoted: a value may be a secret.

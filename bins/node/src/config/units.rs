@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The largest size that is taken: no machine has more, so that more is a slip.
 const MOST: u64 = 1 << 50;
 
-/// The longest span that is taken, ten years: more is a slip, and what shall never end has a way of its own to say so.
+/// The longest span that is taken, ten years: more is a slip, and what shall never end has a way
+/// of its own to say so.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// A number of bytes.

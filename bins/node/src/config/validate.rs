@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use gaggle_api_http::CacheControl;
+
 use super::addresses::{self, Place};
 use super::bounds::{at_most_a_day, interval, more_than_zero, room, some, timeout};
 use super::members::{MAX_NAME, visible};
@@ -10,7 +12,8 @@ use super::security::Port;
 use super::units::Size;
 use super::{Cluster, Config, ConfigError, Group, Node, Store};
 
-/// The longest key that may be allowed: percent-encoded it must fit into a request line with room to spare.
+/// The longest key that may be allowed: percent-encoded it must fit into a request line with room
+/// to spare.
 const MAX_KEY: u64 = 16 << 10;
 
 /// More often, a node would do little else.
@@ -23,6 +26,7 @@ impl Config {
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         self.node.validate()?;
         self.security.validate()?;
+        self.tracing.validate()?;
         self.cluster.validate()?;
         self.validate_names()?;
         self.validate_members()?;
@@ -48,6 +52,7 @@ impl Config {
                 ));
             }
         }
+        self.validate_resp()?;
         self.validate_snapshots()
     }
 
@@ -75,8 +80,9 @@ impl Node {
             (Port::FrontDoor, &self.api_addr),
             (Port::Admin, &self.admin_addr),
         ];
+        let resp = self.resp_addr.iter().map(|text| (Port::Resp, text));
         let mut taken: Vec<(Port, Place)> = Vec::new();
-        for (port, text) in ports {
+        for (port, text) in ports.into_iter().chain(resp) {
             let place = addresses::listening(port.field(), text)?;
             if let Some((other, _)) = taken.iter().find(|(_, other)| collide(other, &place)) {
                 return Err(ConfigError::new(
@@ -142,8 +148,34 @@ impl Node {
         some(&field("batch-loads"), front.batch_loads as u64)?;
         room(&field("max-body"), front.max_body)?;
         room(&field("max-batch"), front.max_batch)?;
-        timeout(&field("body-timeout"), front.body_timeout)
+        timeout(&field("body-timeout"), front.body_timeout)?;
+        for origin in &front.cors_origins {
+            if !is_origin(origin) {
+                return Err(ConfigError::new(
+                    field("cors-origins"),
+                    format!(
+                        "{origin:?} is no origin; expected one such as https://app.example.com, without a path, or *"
+                    ),
+                ));
+            }
+        }
+        at_most_a_day(&field("cors-max-age"), front.cors_max_age)
     }
+}
+
+/// Whether a browser can name this origin in a request: scheme, host and port in lower case, and
+/// nothing behind them.
+fn is_origin(text: &str) -> bool {
+    let host = || {
+        let secure = text.strip_prefix("https://");
+        secure.or_else(|| text.strip_prefix("http://"))
+    };
+    let is_host = |host: &str| {
+        let fits =
+            |b: u8| b.is_ascii_graphic() && !b.is_ascii_uppercase() && !b"/?#@,".contains(&b);
+        !host.is_empty() && host.bytes().all(fits)
+    };
+    text == "*" || host().is_some_and(is_host)
 }
 
 /// Whether two ports cannot be listened at together. Port 0 is another each time.
@@ -286,6 +318,16 @@ impl Group {
                 format!("{max_key} bytes are too many; expected at most 16KiB"),
             ));
         }
+        if let Some(text) = &self.cache_control
+            && CacheControl::parse(text).is_none()
+        {
+            return Err(ConfigError::new(
+                field("cache-control"),
+                format!(
+                    "{text:?} cannot be a header; expected \"ttl\", or a text such as \"public, max-age=60\""
+                ),
+            ));
+        }
         self.validate_snapshot(field)?;
         origin.validate(&field("origin"))?;
         match &self.follow {
@@ -299,6 +341,15 @@ impl Group {
             && path.file_name().is_none()
         {
             let problem = format!("{path:?} is no name of a file");
+            return Err(ConfigError::new(field("snapshot"), problem));
+        }
+        if let Some(path) = &self.snapshot
+            && path
+                .as_os_str()
+                .as_encoded_bytes()
+                .ends_with(b".gaggle-partial")
+        {
+            let problem = format!("{path:?} ends as the files do that are being written");
             return Err(ConfigError::new(field("snapshot"), problem));
         }
         if self.snapshot.is_some() && self.store == Store::Lru {

@@ -1,11 +1,12 @@
-//! Who is let in at the ports, and what this node shows at those of others: the credentials, as the parts that check and send
-//! them take them. All of them follow the credentials when these are read again.
+//! Who is let in at the ports, and what this node shows at those of others: the credentials, as
+//! the parts that check and send them take them. All of them follow the credentials when these are
+//! read again.
 
 use std::sync::Arc;
 
 use gaggle_discovery_gossip::Keys;
 use gaggle_serve::ClientCertificate;
-use gaggle_tls::ClientCerts;
+use gaggle_tls::{ClientCerts, ServerTls};
 use gaggle_token::Require;
 
 use crate::config::{Config, ConfigError, Credentials, Port, Security};
@@ -16,6 +17,19 @@ pub(super) fn served(
     credentials: &Credentials,
     port: Port,
 ) -> Result<Option<gaggle_serve::Tls>, ConfigError> {
+    let tls = server_tls(security, credentials, port)?;
+    let of = |(server, plain): (ServerTls, bool)| {
+        gaggle_serve::Tls::new(move || server.config()).accept_plain(plain)
+    };
+    Ok(tls.map(of))
+}
+
+/// The certificates of a port that speaks TLS, and whether it takes clients without TLS, too.
+pub(super) fn server_tls(
+    security: &Security,
+    credentials: &Credentials,
+    port: Port,
+) -> Result<Option<(ServerTls, bool)>, ConfigError> {
     let Some(config) = security.tls_of(port) else {
         return Ok(None);
     };
@@ -28,7 +42,7 @@ pub(super) fn served(
             let certs = needed(config.front_door_client_ca.is_some());
             (&credentials.front_door, certs)
         }
-        Port::Peers => (&credentials.tls, needed(config.client_ca.is_some())),
+        Port::Peers | Port::Resp => (&credentials.tls, needed(config.client_ca.is_some())),
         // Anybody may ask there whether the node is ready; `required` sees to the rest.
         Port::Admin if config.client_ca.is_some() => (&credentials.tls, ClientCerts::Optional),
         Port::Admin => (&credentials.tls, ClientCerts::None),
@@ -39,9 +53,7 @@ pub(super) fn served(
     let server = tls
         .server(certs)
         .map_err(|failure| ConfigError::new("security.tls", failure))?;
-    let plain = security.takes_plain(port);
-    let tls = gaggle_serve::Tls::new(move || server.config()).accept_plain(plain);
-    Ok(Some(tls))
+    Ok(Some((server, security.takes_plain(port))))
 }
 
 /// What requests need at the peers' and the admin port.
@@ -58,13 +70,15 @@ pub(super) fn required(security: &Security, credentials: &Credentials, port: Por
         require = require.certificate(|head| head.extensions.get::<ClientCertificate>().is_some());
     }
     match port {
-        Port::Admin => require.exempt(["/livez", "/readyz"]),
+        // The page holds nothing of the node: it is the same on each one, and asks whoever opens it
+        // for the token. A browser that opens an address can send none.
+        Port::Admin => require.exempt(["/livez", "/readyz", "/"]),
         _ => require,
     }
 }
 
-/// By what peers' certificates are checked. Where the peers' port has no TLS there is nothing that says it, and an `https`
-/// address from a list is refused.
+/// By what peers' certificates are checked. Where the peers' port has no TLS there is nothing that
+/// says it, and an `https` address from a list is refused.
 fn peers_tls<'c>(config: &Config, credentials: &'c Credentials) -> Option<&'c gaggle_tls::Tls> {
     let tls = credentials.tls.as_ref();
     tls.filter(|_| config.security.tls_of(Port::Peers).is_some())

@@ -44,7 +44,8 @@ pub(super) fn prepare(config: &Config) -> Result<Feeds, ConfigError> {
     Ok(feeds)
 }
 
-/// By what a group's slot or channel is named unless the configuration names it. Two clusters may have one database.
+/// By what a group's slot or channel is named unless the configuration names it. Two clusters may
+/// have one database.
 pub(crate) fn name_at_source(config: &Config, group: &str) -> String {
     let cluster = &config.cluster.name;
     if *cluster == Cluster::default().name {

@@ -7,6 +7,7 @@ use gaggle_group::{
     RequestRate, Sampled, Settings, Store,
 };
 use gaggle_peers::Peers;
+use gaggle_telemetry::OpenTelemetry;
 
 use crate::config::{self, ConfigError};
 
@@ -28,6 +29,8 @@ pub(super) fn build(
         .freshness(settings.freshness)
         .in_flight(in_flight)
         .router(Arc::new(peers))
+        // Without traces there are no spans, and this is never asked.
+        .propagation(Arc::new(OpenTelemetry))
         .origin_arc(origin)
         .build()
         .map_err(|failure| ConfigError::new(format!("groups.{name}"), failure))?;

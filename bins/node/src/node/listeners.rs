@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use gaggle_api_resp::RespServer;
 use gaggle_serve::Server;
 use tracing::warn;
 
-use super::doors;
+use super::{doors, resp};
 use crate::config::{Config, ConfigError, Credentials, Node, Port};
 use crate::descriptors::{self, Caps};
 
@@ -16,21 +17,31 @@ pub(super) struct Listeners {
     pub(super) peer: Server,
     pub(super) api: Server,
     pub(super) admin: Server,
-    /// How many descriptors there are, and how many connections they are enough for, if those are fewer than configured.
+    /// For Redis' clients, if there is one.
+    pub(super) resp: Option<RespServer>,
+    /// How many descriptors there are, and how many connections they are enough for, if those are
+    /// fewer than configured.
     pub(super) fewer: Option<(u64, Caps)>,
 }
 
 /// More than people and scrapers of metrics ever have open.
 const ADMIN_CONNECTIONS: usize = 100;
 
-/// How many connections each port may have open: what is configured, as far as there are descriptors.
+/// How many connections each port may have open: what is configured, as far as there are
+/// descriptors.
 fn caps(config: &Node, available: u64) -> (Caps, Caps) {
     let wanted = Caps {
-        front_door: config.max_connections,
+        front_door: config.max_connections * clients_ports(config),
         peers: config.max_connections,
         admin: config.max_connections.min(ADMIN_CONNECTIONS),
     };
     (wanted, descriptors::caps(available, wanted))
+}
+
+/// The ports of clients, which share what there is for the front door: with that of Redis' clients
+/// they are two.
+fn clients_ports(config: &Node) -> usize {
+    1 + usize::from(config.resp_addr.is_some())
 }
 
 impl Listeners {
@@ -38,6 +49,7 @@ impl Listeners {
         config: &Config,
         credentials: &Credentials,
     ) -> Result<Self, ConfigError> {
+        let whole = config;
         let security = &config.security;
         let config = &config.node;
         let drain = config.drain().requests;
@@ -53,11 +65,13 @@ impl Listeners {
                 .await
                 .map_err(|failure| ConfigError::new(port.field(), failure))
         };
+        let of_clients = (caps.front_door / clients_ports(config)).max(1);
         let listeners = Self {
             peer: bind(Port::Peers, &config.peer_addr, caps.peers, drain).await?,
-            api: bind(Port::FrontDoor, &config.api_addr, caps.front_door, drain).await?,
+            api: bind(Port::FrontDoor, &config.api_addr, of_clients, drain).await?,
             // It closes when the others have, and answers at once.
             admin: bind(Port::Admin, &config.admin_addr, caps.admin, ADMIN_DRAIN).await?,
+            resp: resp::bind(whole, credentials, of_clients, drain).await?,
             fewer: (caps != wanted).then_some((available, caps)),
         };
         if let Err(failure) = raised {

@@ -1,5 +1,5 @@
-//! Where the list of members comes from, and by which address this node is reached: the one place that knows the
-//! discoveries.
+//! Where the list of members comes from, and by which address this node is reached: the one place
+//! that knows the discoveries.
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -32,8 +32,9 @@ pub(super) enum Members {
 }
 
 impl Members {
-    /// Opens the source, and finds the base URL by which other nodes reach this one, whose port for peers is at `addr`. That is
-    /// empty where this node listens on every address and has to find itself in a list.
+    /// Opens the source, and finds the base URL by which other nodes reach this one, whose port
+    /// for peers is at `addr`. That is empty where this node listens on every address and has to
+    /// find itself in a list.
     pub(super) async fn open(
         config: &Config,
         credentials: &Credentials,
@@ -77,6 +78,11 @@ impl Members {
         }
     }
 
+    /// Whether somebody is asked for the list, again and again.
+    pub(super) fn are_asked_for(&self) -> bool {
+        self.discovery().is_some()
+    }
+
     /// Keeps the ring in step with the list. Never ends.
     pub(super) async fn follow(&self, peers: &Peers) {
         match self.discovery() {
@@ -85,8 +91,8 @@ impl Members {
         }
     }
 
-    /// Waits until the membership has come to rest, for `within` at most: nodes that start together would each be a ring of
-    /// their own.
+    /// Waits until the membership has come to rest, for `within` at most: nodes that start
+    /// together would each be a ring of their own.
     ///
     /// # Errors
     ///
@@ -129,8 +135,8 @@ impl Members {
     }
 }
 
-/// The base URL by which other nodes reach this one, whose port for peers is at `addr`. Empty where this node listens on
-/// every address and has to find itself in a list.
+/// The base URL by which other nodes reach this one, whose port for peers is at `addr`. Empty
+/// where this node listens on every address and has to find itself in a list.
 pub(super) async fn own_address(config: &Config, addr: SocketAddr) -> Result<String, ConfigError> {
     let scheme = config.peers_scheme();
     if let Some(advertise) = &config.node.advertise {
@@ -157,8 +163,9 @@ pub(super) async fn own_address(config: &Config, addr: SocketAddr) -> Result<Str
     }
 }
 
-/// The address that packets to the seeds come from. Sends nothing. A host's own name may stand for a loopback address there,
-/// where no other host reaches it: such an address is taken only if all seeds are written as one.
+/// The address that packets to the seeds come from. Sends nothing. A host's own name may stand for
+/// a loopback address there, where no other host reaches it: such an address is taken only if all
+/// seeds are written as one.
 async fn way_to(seeds: &[String]) -> Result<IpAddr, ConfigError> {
     let failed = |problem: String| {
         ConfigError::new(

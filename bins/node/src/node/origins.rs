@@ -6,7 +6,7 @@ use gaggle_group::Origin;
 use gaggle_origin_files::FilesOrigin;
 use gaggle_origin_http::HttpOrigin;
 use gaggle_origin_object::ObjectOrigin;
-use gaggle_origin_sql::{MysqlOrigin, PostgresOrigin, SqliteOrigin};
+use gaggle_origin_sql::{MysqlOrigin, OpenError, PostgresOrigin, SqliteOrigin};
 
 use crate::config::{self, ConfigError, Group};
 
@@ -16,7 +16,14 @@ pub(super) async fn open(group: &str, config: &Group) -> Result<Arc<dyn Origin>,
     let Some(origin) = &config.origin else {
         return Err(ConfigError::new(table, "missing"));
     };
-    let refused = |failure: gaggle_origin_sql::OpenError| ConfigError::new(&*table, failure);
+    let refused = |failure: OpenError| {
+        let is_transient = matches!(failure, OpenError::Unavailable { .. });
+        let failure = ConfigError::new(&*table, failure);
+        match is_transient {
+            true => failure.transient(),
+            false => failure,
+        }
+    };
     Ok(match origin {
         config::Origin::Sqlite(sqlite) => {
             let opened = SqliteOrigin::open(sqlite.options(config)).await;

@@ -1,4 +1,5 @@
-//! The ring, and the transport that its members are asked over: the one place that knows the transports.
+//! The ring, and the transport that its members are asked over: the one place that knows the
+//! transports.
 
 use std::sync::Arc;
 
@@ -15,28 +16,31 @@ use crate::config::{self, Cluster, Config, ConfigError, Credentials, HTTPS, Port
 type Handles = Arc<dyn Fn(&str, &str) -> Result<Arc<dyn Peer>, BoxError> + Send + Sync>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The ring of the configured members, and of this node, which is reached at that base URL.
+/// The ring of the configured members, and of this node, which is reached at that base URL; and
+/// what asks the peers, if that is HTTP.
 pub(super) fn ring(
     config: &Config,
     credentials: &Credentials,
     address: &str,
-) -> Result<Peers, ConfigError> {
-    let peers = alone(config, address, handles(config, credentials)?)?;
+) -> Result<(Peers, Option<HttpTransport>), ConfigError> {
+    let (handles, http) = handles(config, credentials)?;
+    let peers = alone(config, address, handles)?;
     peers
         .update(config.peer_urls().iter().map(String::as_str))
         .map_err(|failure| ConfigError::new("cluster.peers", failure))?;
-    Ok(peers)
+    Ok((peers, http))
 }
 
-/// The ring of this node alone, and for each of the members, each with the field that lists it, whether it could be asked.
-/// Nobody is asked: the others would hear of a node that does not start.
+/// The ring of this node alone, and for each of the members, each with the field that lists it,
+/// whether it could be asked. Nobody is asked: the others would hear of a node that does not
+/// start.
 pub(super) fn tried(
     config: &Config,
     credentials: &Credentials,
     address: &str,
     members: &[(&str, String)],
 ) -> Result<Peers, ConfigError> {
-    let handles = handles(config, credentials)?;
+    let (handles, _) = handles(config, credentials)?;
     let peers = alone(config, address, Arc::clone(&handles))?;
     for (field, url) in members {
         let refused = |failure| ConfigError::new(*field, format!("{url:?}: {failure}"));
@@ -45,23 +49,29 @@ pub(super) fn tried(
     Ok(peers)
 }
 
-fn handles(config: &Config, credentials: &Credentials) -> Result<Handles, ConfigError> {
+fn handles(
+    config: &Config,
+    credentials: &Credentials,
+) -> Result<(Handles, Option<HttpTransport>), ConfigError> {
     let plain = config.security.takes_plain(Port::Peers);
     Ok(match config.cluster.transport {
         Transport::Http => {
             let http = HttpTransport::new(doors::http_client(config, credentials)?)
                 .map_err(|failure| ConfigError::new("cluster.transport", failure))?;
-            Arc::new(move |peer, url| {
+            let transport = Some(http.clone());
+            let handles: Handles = Arc::new(move |peer, url| {
                 over_tls(plain, url)?;
                 Ok(http.peer_named(peer, url)?)
-            })
+            });
+            (handles, transport)
         }
         Transport::Grpc => {
             let grpc = GrpcTransport::new(doors::grpc_client(config, credentials));
-            Arc::new(move |peer, url| {
+            let handles: Handles = Arc::new(move |peer, url| {
                 over_tls(plain, url)?;
                 Ok(grpc.peer_named(peer, url)?)
-            })
+            });
+            (handles, None)
         }
     })
 }
@@ -76,8 +86,9 @@ fn alone(config: &Config, address: &str, handles: Handles) -> Result<Peers, Conf
         .map_err(|failure| ConfigError::new("node.advertise", failure))
 }
 
-/// Refuses an address without TLS, from whatever list, gossip or greeting, unless this node takes `plain` HTTP itself: whoever
-/// can write such an address there would be sent the token, and believed without a certificate.
+/// Refuses an address without TLS, from whatever list, gossip or greeting, unless this node takes
+/// `plain` HTTP itself: whoever can write such an address there would be sent the token, and
+/// believed without a certificate.
 fn over_tls(plain: bool, url: &str) -> Result<(), String> {
     let is_https = || {
         let scheme = url.split_once("://");
@@ -89,8 +100,8 @@ fn over_tls(plain: bool, url: &str) -> Result<(), String> {
     Err(format!("it is not reached over TLS; expected {HTTPS}"))
 }
 
-/// What the peers' port answers: the HTTP protocol always, so that a node can be looked into with curl and a cluster can
-/// change its transport node by node, and gRPC where that is the transport.
+/// What the peers' port answers: the HTTP protocol always, so that a node can be looked into with
+/// curl and a cluster can change its transport node by node, and gRPC where that is the transport.
 pub(super) fn routes(config: &Cluster, groups: Groups) -> Result<axum::Router, ConfigError> {
     let http = gaggle_transport_http::router(groups.clone(), config.http_server_options()?);
     Ok(match config.transport {

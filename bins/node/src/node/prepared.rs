@@ -1,5 +1,5 @@
-//! What a node needs before it takes part in anything: its ports, its credentials and its origins. A start makes it, and
-//! `gaggle-node check` makes it to see whether a start would.
+//! What a node needs before it takes part in anything: its ports, its credentials and its origins.
+//! A start makes it, and `gaggle-node check` makes it to see whether a start would.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use super::listeners::Listeners;
 use super::{origins, snapshots};
 use crate::config::{Config, ConfigError, Credentials, Place, is_own};
 
-/// How long names may take to be looked up. A start does not wait longer for a name server that is out of order.
+/// How long names may take to be looked up. A start does not wait longer for a name server that is
+/// out of order.
 const LOOKUP: Duration = Duration::from_secs(5);
 
 pub(super) struct Prepared {

@@ -1,10 +1,12 @@
 //! Reading the configuration of a running node again, as SIGHUP and `POST /reload` ask for.
 //!
-//! All of the new configuration is checked before anything changes: whether a node could be started with it, whether it
-//! differs only in what can change in place ([`changes`]), and whether the token and the certificates that it names can be
-//! read. Then it is [taken over](running), with warm caches. Otherwise the node goes on as it was.
+//! All of the new configuration is checked before anything changes: whether a node could be
+//! started with it, whether it differs only in what can change in place ([`changes`]), and whether
+//! the token and the certificates that it names can be read. Then it is [taken over](running),
+//! with warm caches. Otherwise the node goes on as it was.
 //!
-//! One task does that, a reload after the other, so that none is left half-way by a client that goes away.
+//! One task does that, a reload after the other, so that none is left half-way by a client that
+//! goes away.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -10,7 +10,8 @@ use rustix::fs::{Access, access};
 
 use crate::config::{Config, ConfigError, Drain, Group};
 
-/// How long the last snapshots may take, unless the whole end is shorter. What has not been written then is left out.
+/// How long the last snapshots may take, unless the whole end is shorter. What has not been
+/// written then is left out.
 const LAST: Duration = Duration::from_secs(1);
 
 /// Whether a snapshot could be written where each group has its own. Writes nothing.
@@ -45,7 +46,8 @@ fn check_place(path: &Path) -> Result<(), String> {
 pub(super) struct Snapshots(Vec<Keeper>);
 
 impl Snapshots {
-    /// Has each group that has a file load what it held and this node owns, and writes the file from then on.
+    /// Has each group that has a file load what it held and this node owns, and writes the file
+    /// from then on.
     pub(super) fn start(config: &Config, groups: &Groups) -> Self {
         let start = |(name, config): (&String, &Group)| {
             let (snapshot, group) = (config.snapshot.as_ref()?, groups.get(name)?);

@@ -1,4 +1,5 @@
-//! A start that is tried and given up: what `gaggle-node check` does beyond reading the configuration.
+//! A start that is tried and given up: what `gaggle-node check` does beyond reading the
+//! configuration.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -13,14 +14,15 @@ use tokio::net::{UdpSocket, lookup_host};
 
 use super::prepared::{Prepared, look_up};
 use super::{groups, members, peers};
-use crate::config::{Config, ConfigError, Discovery};
+use crate::config::{Config, ConfigError, Discovery, tracing_refused};
 
-/// Makes all that a start makes before the node takes part in the cluster, looks up the names by which it would find the
-/// other nodes, and lets go of it again. Nobody is asked but name servers.
+/// Makes all that a start makes before the node takes part in the cluster, looks up the names by
+/// which it would find the other nodes, and lets go of it again. Nobody is asked but name servers.
 ///
 /// # Errors
 ///
-/// The line with which a start would end, or a name that stands for nothing. A start goes on without that.
+/// The line with which a start would end, or a name that stands for nothing. A start goes on
+/// without that.
 pub(crate) async fn run(config: &Config) -> Result<(), ConfigError> {
     let Prepared {
         listeners,
@@ -33,6 +35,11 @@ pub(crate) async fn run(config: &Config) -> Result<(), ConfigError> {
     let found = try_discovery(config, addr, &address).await?;
     let ring = peers::tried(config, &credentials, &address, &found)?;
     try_groups(config, origins, &ring)?;
+    if let Some(options) = config.tracing.options() {
+        options
+            .check_files()
+            .map_err(|failure| tracing_refused(&failure))?;
+    }
     let listed = config.listed()?;
     for (place, found) in look_up(&listed).await {
         if found.is_none_or(|found| found.is_empty()) {
@@ -61,8 +68,8 @@ fn try_groups(
     peers::routes(&config.cluster, built).map(drop)
 }
 
-/// The source of members, for a node with its port for peers at `addr` that others reach at `address`: those that are in it
-/// now, each with the field that names the source.
+/// The source of members, for a node with its port for peers at `addr` that others reach at
+/// `address`: those that are in it now, each with the field that names the source.
 async fn try_discovery(
     config: &Config,
     addr: SocketAddr,

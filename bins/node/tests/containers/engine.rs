@@ -21,7 +21,8 @@ pub(crate) fn checkout() -> PathBuf {
         .unwrap()
 }
 
-/// Runs a command in the checkout to its end; what it wrote to standard output, or all that it wrote if it failed.
+/// Runs a command in the checkout to its end; what it wrote to standard output, or all that it
+/// wrote if it failed.
 pub(crate) async fn attempt(words: &[&str], within: Duration) -> Result<String, String> {
     let mut command = Command::new(words[0]);
     command
@@ -73,8 +74,9 @@ pub(crate) async fn spellings() -> Vec<Vec<&'static str>> {
     present
 }
 
-/// Builds the image once for all tests, from the Dockerfile and by way of docker-compose.yml, after providing base images.
-/// With `GAGGLE_IMAGE_BUILT` set, the image that is there is taken as it is.
+/// Builds the image once for all tests, from the Dockerfile and by way of docker-compose.yml,
+/// after providing base images. With `GAGGLE_IMAGE_BUILT` set, the image that is there is taken as
+/// it is.
 pub(crate) async fn built() {
     static BUILT: OnceCell<Result<(), String>> = OnceCell::const_new();
     let built = BUILT.get_or_init(build).await;

@@ -1,4 +1,5 @@
-//! Nodes that die, that a network swallows, that a network parts: what clients see, and what the origin.
+//! Nodes that die, that a network swallows, that a network parts: what clients see, and what the
+//! origin.
 
 use std::time::{Duration, Instant};
 
@@ -12,11 +13,12 @@ use crate::{FOLLOWS, PATIENCE, until};
 
 const KEYS: usize = 300;
 
-/// How long a fault lasts once it is seen. Nothing is asserted of it: it only lets the load do its worst.
+/// How long a fault lasts once it is seen. Nothing is asserted of it: it only lets the load do its
+/// worst.
 const LASTS: Duration = Duration::from_secs(5);
 
-/// Waits until `seeing` takes each of the others for up or for down. Both sides are asked for keys meanwhile: of a peer that
-/// nobody asks nothing is known.
+/// Waits until `seeing` takes each of the others for up or for down. Both sides are asked for keys
+/// meanwhile: of a peer that nobody asks nothing is known.
 async fn until_seen(seeing: &[&Node], others: &[&Node], up: bool) -> Duration {
     let what = format!("peers to be seen {}", if up { "up" } else { "down" });
     until(&what, PATIENCE, async || {
@@ -85,7 +87,8 @@ async fn a_node_is_blackholed() {
     direct.end().await.assert_unharmed("at the other two nodes");
 }
 
-/// Loads from the origin that it takes to ask each of the nodes for these keys. Panics at an answer that is not the value.
+/// Loads from the origin that it takes to ask each of the nodes for these keys. Panics at an
+/// answer that is not the value.
 async fn loads_for(nodes: &[Node], keys: std::ops::Range<usize>) -> u64 {
     let total = async || {
         let mut sum = 0;
@@ -137,8 +140,8 @@ async fn the_network_splits_and_heals() {
         one.drop_packets(Some(&other.ip)).await;
     }
     let seen = until_seen(&two, &[one], false).await + until_seen(&[one], &two, false).await;
-    // The load has keys of its own, all of them in the caches by the time at which they are lost to the other side or soon
-    // after; what it still loads would count here.
+    // The load has keys of its own, all of them in the caches by the time at which they are lost
+    // to the other side or soon after; what it still loads would count here.
     load.end()
         .await
         .assert_unharmed("at the nodes, whole and split");

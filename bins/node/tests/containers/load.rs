@@ -1,5 +1,5 @@
-//! Clients that ask all the time, at a fixed rate, whatever the answers: an open loop sees what a client that waits for
-//! each answer would not ask for.
+//! Clients that ask all the time, at a fixed rate, whatever the answers: an open loop sees what a
+//! client that waits for each answer would not ask for.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,8 +47,8 @@ impl Load {
 }
 
 async fn ask(bases: Vec<String>, keys: usize, ended: Arc<AtomicBool>) -> Report {
-    // The patience of a client that is not to see the fault at all would be far shorter: this counts what is lost, and the
-    // report says what was slow.
+    // The patience of a client that is not to see the fault at all would be far shorter: this
+    // counts what is lost, and the report says what was slow.
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(Duration::from_secs(20))

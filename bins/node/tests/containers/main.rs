@@ -1,12 +1,15 @@
-//! The shipped Dockerfile and the shipped docker-compose.yml, as they are, on a real Docker engine: what the image holds,
-//! how a cluster starts, scales and stops, and what its clients see of the faults that only a network of containers has.
+//! The shipped Dockerfile and the shipped docker-compose.yml, as they are, on a real Docker
+//! engine: what the image holds, how a cluster starts, scales and stops, and what its clients see
+//! of the faults that only a network of containers has.
 //!
-//! Those that need an engine do not run by default. `just containers` runs them one after another: they share the engine,
-//! the name of the image and port 9999. Base images that cannot be pulled are made by `deploy/images/stand-ins`, which asks
-//! for root, as do the faults (`nsenter`, `iptables`). Figures are printed; what is asserted is counts, and the ten seconds
-//! in which a cluster follows a change.
+//! Those that need an engine do not run by default. `just containers` runs them one after another:
+//! they share the engine, the name of the image and port 9999. Base images that cannot be pulled
+//! are made by `deploy/images/stand-ins`, which asks for root, as do the faults (`nsenter`,
+//! `iptables`). Figures are printed; what is asserted is counts, and the ten seconds in which a
+//! cluster follows a change.
 //!
-//! `GAGGLE_IMAGE_BUILT=1` takes the image `gaggle-node` as it is, for work on the tests themselves.
+//! `GAGGLE_IMAGE_BUILT=1` takes the image `gaggle-node` as it is, for work on the tests
+//! themselves.
 
 #![allow(
     clippy::unwrap_used,

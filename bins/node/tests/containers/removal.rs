@@ -1,4 +1,5 @@
-//! A removal in the shipped cluster: the door, whose port is the only one published, holds a copy and is told.
+//! A removal in the shipped cluster: the door, whose port is the only one published, holds a copy
+//! and is told.
 
 use crate::engine::run;
 use crate::stack::{DOOR, Stack, key};

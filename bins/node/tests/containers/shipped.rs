@@ -1,9 +1,8 @@
-//! The configurations that the image, the Compose cluster and the manifests for Kubernetes come with.
+//! The configurations that the image, the Compose cluster and the manifests for Kubernetes come
+//! with.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-
-use tempfile::TempDir;
 
 use crate::engine::{attempt, checkout};
 
@@ -12,17 +11,11 @@ fn read(file: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|failure| panic!("{file}: {failure}"))
 }
 
-/// The node's configuration in the manifests: the last entry of its ConfigMap, without the indentation.
-fn of_kubernetes() -> String {
-    let manifest = read("deploy/kubernetes/configmap.yaml");
-    let (_, block) = manifest.split_once("  gaggle.toml: |\n").unwrap();
-    let lines = block
-        .lines()
-        .map(|line| line.strip_prefix("    ").unwrap_or(line));
-    lines.collect::<Vec<_>>().join("\n")
-}
+/// The node's configuration in the manifests.
+const KUBERNETES: &str = "deploy/kubernetes/gaggle.toml";
 
-/// Neither the directories nor the names and secrets that these are made for are on the machine that runs the tests.
+/// Neither the directories nor the names and secrets that these are made for are on the machine
+/// that runs the tests.
 async fn check_offline(file: &Path) {
     let check = [
         env!("CARGO_BIN_EXE_gaggle-node"),
@@ -42,13 +35,10 @@ async fn the_shipped_configurations_are_accepted() {
         "deploy/images/gaggle.toml",
         "deploy/compose/gaggle.toml",
         "deploy/compose/door.toml",
+        KUBERNETES,
     ] {
         check_offline(&checkout().join(file)).await;
     }
-    let directory = TempDir::new().unwrap();
-    let file = directory.path().join("gaggle.toml");
-    fs::write(&file, of_kubernetes()).unwrap();
-    check_offline(&file).await;
 }
 
 /// `security.insecure` is for a network that nobody else is on, which is what Compose makes.
@@ -72,7 +62,7 @@ fn only_the_network_without_a_way_in_goes_without_a_token() {
 
     let image = read("deploy/images/gaggle.toml");
     assert!(!says(&image, "insecure = true"), "deploy/images");
-    let pod = of_kubernetes();
+    let pod = read(KUBERNETES);
     assert!(!says(&pod, "insecure = true"), "deploy/kubernetes");
     assert!(says(&pod, r#"token-file = "/run/secrets/gaggle/token""#));
 }
@@ -81,8 +71,8 @@ fn only_the_network_without_a_way_in_goes_without_a_token() {
 fn no_secret_is_shipped() {
     let kubernetes = checkout().join("deploy/kubernetes");
     let mut files: Vec<PathBuf> = Vec::new();
-    for folder in [kubernetes.clone(), kubernetes.join("tls")] {
-        let entries = fs::read_dir(folder).unwrap();
+    for folder in ["", "database", "monitoring", "snapshots", "tls"] {
+        let entries = fs::read_dir(kubernetes.join(folder)).unwrap();
         files.extend(entries.map(|entry| entry.unwrap().path()));
     }
     files.retain(|file| {

@@ -34,8 +34,9 @@ impl Stack {
         Self::start(spelling, None).await
     }
 
-    /// The same cluster on an origin of `keys` files, `key-0` to the last, each holding its own name. Compose resolves the
-    /// paths of the file against a directory in which only the scores are others.
+    /// The same cluster on an origin of `keys` files, `key-0` to the last, each holding its own
+    /// name. Compose resolves the paths of the file against a directory in which only the scores
+    /// are others.
     pub(crate) async fn with_keys(keys: usize) -> Self {
         let spelling = spellings().await.remove(0);
         let project = TempDir::new().unwrap();
@@ -198,7 +199,8 @@ pub(crate) fn key(n: usize) -> String {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // Not async, for there is no time left; and no assertion, for a test may be failing already.
+        // Not async, for there is no time left; and no assertion, for a test may be failing
+        // already.
         let compose = |words: &[&str]| {
             std::process::Command::new(&self.compose[0])
                 .args(&self.compose[1..])

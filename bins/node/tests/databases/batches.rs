@@ -40,7 +40,8 @@ async fn keys_that_are_asked_for_together_are_looked_up_together() {
          | keys in a request | `max-value` | statements | keys in a statement | time |\n|---|---|---|---|---|",
         build()
     );
-    // How many keys a node loads before it knows how long values are depends on how long they may be.
+    // How many keys a node loads before it knows how long values are depends on how long they may
+    // be.
     measure("8MiB", &[TOGETHER]).await;
     let measured = measure("64KiB", &[1, TOGETHER, 1_000]).await;
     let [(single, slow), (batched, fast), (many, _)] = measured[..] else {

@@ -57,7 +57,8 @@ impl Scene {
         self.writers.as_ref().unwrap().goes_on(count).await;
     }
 
-    /// Stops the writers, waits until their last change is confirmed, and compares every key on every node.
+    /// Stops the writers, waits until their last change is confirmed, and compares every key on
+    /// every node.
     async fn is_right(&mut self, after: &str) {
         self.changes(50).await;
         let (written, refused) = self.writers.take().unwrap().stop().await;

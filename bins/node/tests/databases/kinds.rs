@@ -56,7 +56,8 @@ async fn a_node_loads_from_mariadb() {
     assert_eq!(removed.await.unwrap().status, 200);
     assert!(reader.get("Tom").await.unwrap().is("631"));
 
-    // What is cached is served while the server is down, and what is not fails without a word of where it is.
+    // What is cached is served while the server is down, and what is not fails without a word of
+    // where it is.
     db.kill();
     assert!(reader.get("Tom").await.unwrap().is("631"));
     let failed = reader.get("Jack").await.unwrap();

@@ -19,7 +19,8 @@ const ROWS: usize = 3_000;
 const SAMPLED: usize = 100;
 const LASTS: Duration = Duration::from_secs(10);
 
-/// Changes 1,000 rows a second, but those that are sampled: half of them in transactions of their own, half five in one.
+/// Changes 1,000 rows a second, but those that are sampled: half of them in transactions of their
+/// own, half five in one.
 async fn change(pool: PgPool, seed: u64, stop: Arc<AtomicBool>, changed: Arc<AtomicU64>) {
     let mut random = fastrand::Rng::with_seed(seed);
     // Two of these tasks do ten rows each, every 20 ms.

@@ -1,7 +1,8 @@
-//! Real nodes in front of real databases: what `[groups.X.follow]` and the SQL origins promise, end to end.
+//! Real nodes in front of real databases: what `[groups.X.follow]` and the SQL origins promise,
+//! end to end.
 //!
-//! Ignored by default, for it needs PostgreSQL and MariaDB, which `deploy/databases/install` installs. All of it takes some
-//! minutes:
+//! Ignored by default, for it needs PostgreSQL and MariaDB, which `deploy/databases/install`
+//! installs. All of it takes some minutes:
 //!
 //! ```text
 //! cargo test -p gaggle-node --test databases -- --ignored --nocapture --test-threads=1

@@ -1,4 +1,5 @@
-//! One connection to a front door: less work for the machine than a whole client, so that it measures the node.
+//! One connection to a front door: less work for the machine than a whole client, so that it
+//! measures the node.
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
@@ -70,7 +71,8 @@ impl Reader {
         .await
     }
 
-    /// Keys of `scores` in one request. The answer is not looked at, beside its status and how many keys have a value.
+    /// Keys of `scores` in one request. The answer is not looked at, beside its status and how
+    /// many keys have a value.
     pub(crate) async fn batch(&mut self, keys: &[String]) -> Result<usize> {
         let body = serde_json::json!({ "keys": keys }).to_string();
         let head = "POST /v1/scores HTTP/1.1\r\nHost: gaggle\r\nContent-Length:";

@@ -176,11 +176,13 @@ impl World {
         assert_eq!(done.unwrap().rows_affected(), 1, "{key}");
     }
 
-    /// Waits until every change so far is confirmed: every node has then dropped what it had of them.
+    /// Waits until every change so far is confirmed: every node has then dropped what it had of
+    /// them.
     pub(crate) async fn confirmed(&self) {
         let end = "SELECT pg_current_wal_insert_lsn()::text";
         let end: String = sqlx::query_scalar(end).fetch_one(&self.pool).await.unwrap();
-        // Something has to come behind it, or the log of an idle server need not be flushed so far.
+        // Something has to come behind it, or the log of an idle server need not be flushed so
+        // far.
         let marker = "SELECT pg_logical_emit_message(false, 'end', '')::text";
         sqlx::query(marker).execute(&self.pool).await.unwrap();
         until("the confirmation of all changes", async || {
@@ -192,7 +194,8 @@ impl World {
         .await;
     }
 
-    /// Has every node hold every one of these keys: a node that does not own a key keeps one in ten that it fetches.
+    /// Has every node hold every one of these keys: a node that does not own a key keeps one in
+    /// ten that it fetches.
     pub(crate) async fn warm(&self, keys: &[String]) {
         let warm = async |mut reader: Reader| {
             for key in keys {
@@ -209,8 +212,8 @@ impl World {
         futures_util::future::join_all(self.readers().into_iter().map(warm)).await;
     }
 
-    /// Compares what each node answers with the rows, key by key, once each. Says how many answers came from a node's own
-    /// memory.
+    /// Compares what each node answers with the rows, key by key, once each. Says how many answers
+    /// came from a node's own memory.
     pub(crate) async fn compare(&self, keys: &[String], when: &str) -> usize {
         let rows: Vec<(String, String)> = sqlx::query_as("SELECT key, value FROM scores")
             .fetch_all(&self.pool)
@@ -241,7 +244,8 @@ impl World {
         assert_eq!(removed.await.unwrap().status, 200);
     }
 
-    /// How many statements the server has run for loads of `scores` since the last [`forget`](Self::forget).
+    /// How many statements the server has run for loads of `scores` since the last
+    /// [`forget`](Self::forget).
     pub(crate) async fn loads(&self) -> i64 {
         // Whether one key is looked up or many: the writers of the tests do not select.
         let calls = "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements \
@@ -258,7 +262,8 @@ impl World {
     }
 }
 
-/// Runs a command of the binary on that configuration: what it prints, to the standard output and error.
+/// Runs a command of the binary on that configuration: what it prints, to the standard output and
+/// error.
 pub(crate) fn run(config: &Path, verb: &str, more: &[&str]) -> (String, String) {
     let mut command = command();
     command.arg(verb).args(more).arg("--config").arg(config);

@@ -149,7 +149,8 @@ impl Scene {
         owners
     }
 
-    /// As an update does it: the node is told to stop, the load balancer sees that, and takes it back when it is ready.
+    /// As an update does it: the node is told to stop, the load balancer sees that, and takes it
+    /// back when it is ready.
     async fn restart(&mut self, n: usize, lines: &Lines) {
         let (old, caller) = (&self.nodes[n], &self.callers[n]);
         old.process.signal("TERM");

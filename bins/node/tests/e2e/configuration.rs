@@ -229,6 +229,34 @@ fn a_variable_that_nearly_names_a_field_is_not_overlooked() {
     }
 }
 
+/// A supervisor starts the node again after exit code 1, and not after 2.
+#[test]
+fn a_database_that_cannot_be_reached_is_no_bad_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    // A port that was free a moment ago: connections are refused.
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    drop(socket);
+    let text = format!(
+        "[groups.scores.origin]\nkind = \"postgres\"\n\
+         url = \"postgres://gaggle@127.0.0.1:{port}/app?sslmode=disable\"\n\
+         query = \"SELECT 1 WHERE $1::text = ''\"\n"
+    );
+    let config = write(dir.path(), &text);
+    let addresses = ["--peer-addr", "--api-addr", "--admin-addr"];
+    let mut args = vec!["serve", "--config", &config];
+    for flag in addresses {
+        args.extend([flag, "127.0.0.1:0"]);
+    }
+    let output = run(&args, &[]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("groups.scores.origin") && stderr.contains("cannot be reached"),
+        "{stderr}"
+    );
+}
+
 #[test]
 fn a_bad_command_line_is_told_what_is_wrong_with_it() {
     for (args, named) in [

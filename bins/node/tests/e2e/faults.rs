@@ -1,4 +1,5 @@
-//! Owners that die or hang: clients of the other nodes see none of it, and the owner is used again when it is back.
+//! Owners that die or hang: clients of the other nodes see none of it, and the owner is used again
+//! when it is back.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -19,8 +20,8 @@ async fn cluster(origin: &Origin) -> Cluster {
     Cluster::start(3, &Setup::of(origin).group("hot-copies = \"off\"")).await
 }
 
-/// Callers at the front doors of the two other nodes ask for keys that all three own. A third of the way in, `fault`
-/// happens. Panics at the first answer that is not the value.
+/// Callers at the front doors of the two other nodes ask for keys that all three own. A third of
+/// the way in, `fault` happens. Panics at the first answer that is not the value.
 async fn load_while(cluster: &Cluster, fault: impl FnOnce()) {
     let client = Client::new();
     let keys: Vec<_> = (0..KEYS).map(|n| format!("key-{n}").into_bytes()).collect();

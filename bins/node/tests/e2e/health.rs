@@ -70,7 +70,8 @@ impl Ca {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Writes a certificate for that name, its key and this CA to the directory, and gives the `security.tls` table of them.
+    /// Writes a certificate for that name, its key and this CA to the directory, and gives the
+    /// `security.tls` table of them.
     fn issue(&self, dir: &Path, name: &str) -> String {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.extended_key_usages = vec![

@@ -150,7 +150,8 @@ async fn a_node_that_is_not_in_its_list_does_not_start() {
             );
         }
     }
-    // It listens on every address, and none of the list answers as this node, which shows once it has asked.
+    // It listens on every address, and none of the list answers as this node, which shows once it
+    // has asked.
     let text = format!(
         "[node]\npeer-addr = \"0.0.0.0:{own}\"\n{ports}[cluster]\nsettle = \"500ms\"\nquiet = \"100ms\"\n{list}\
          [security]\ninsecure = true\n{GOOD}"

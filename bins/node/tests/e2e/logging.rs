@@ -143,7 +143,8 @@ fn setup(origin: &Origin, level: &str) -> Setup {
     let setup = Setup::of(origin);
     Setup {
         node: format!("log-level = \"{level}\"\ndrain-timeout = \"2s\""),
-        // Otherwise most gets would be refused, and an origin that is not asked gives nothing to log.
+        // Otherwise most gets would be refused, and an origin that is not asked gives nothing to
+        // log.
         group: format!("{}\ncircuit-breaker = false", setup.group),
         ..setup
     }

@@ -1,8 +1,8 @@
-//! The real binary, end to end: each test starts `gaggle-node` processes of its own, on a loopback address of its own and
-//! in a directory of its own, and looks at them from outside.
+//! The real binary, end to end: each test starts `gaggle-node` processes of its own, on a loopback
+//! address of its own and in a directory of its own, and looks at them from outside.
 //!
-//! One test binary for all subjects: linking it is most of what a run costs. A single subject is run with
-//! `cargo test -p gaggle-node --test e2e faults::`.
+//! One test binary for all subjects: linking it is most of what a run costs. A single subject is
+//! run with `cargo test -p gaggle-node --test e2e faults::`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -34,5 +34,6 @@ mod promises;
 mod reload;
 mod removal;
 mod stopping;
+mod traces;
 mod values;
 mod warm;

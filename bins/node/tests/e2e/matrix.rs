@@ -1,5 +1,5 @@
-//! Rows of the fault matrix (docs/promises.md), with real processes. Each prints its promise and
-//! what was seen.
+//! Rows of the fault matrix (docs/src/promises.md), with real processes. Each prints its promise
+//! and what was seen.
 //!
 //! Times are of debug builds: where one must be judged, the bound has slack, and where other
 //! programs took much of the machine meanwhile, it is not judged (`support::calm`).

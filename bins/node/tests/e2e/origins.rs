@@ -3,7 +3,8 @@
 use crate::support::origin::{Mode, value_of};
 use crate::support::{Client, Cluster, Origin, Setup};
 
-/// Asks two nodes for new keys, so that owners and others answer; every answer has that status and one line of text.
+/// Asks two nodes for new keys, so that owners and others answer; every answer has that status and
+/// one line of text.
 async fn every_node_answers(status: u16, mode: Mode, transport: &str) -> Origin {
     let origin = Origin::of_everything().await;
     let setup = Setup::of(&origin)
@@ -40,7 +41,8 @@ async fn every_node_answers(status: u16, mode: Mode, transport: &str) -> Origin 
 #[tokio::test]
 async fn an_origin_that_fails_is_502() {
     let origin = every_node_answers(502, Mode::Failing, "transport = \"http\"").await;
-    // An owner's word for it is believed: nobody asked the failing origin a second time for one request.
+    // An owner's word for it is believed: nobody asked the failing origin a second time for one
+    // request.
     assert_eq!(origin.asked_for(b"key-1"), 2);
 }
 

@@ -1,5 +1,5 @@
-//! Removals and freshness as an operator and a client see them: front ends, nodes that were away, whole groups, values put,
-//! stale values.
+//! Removals and freshness as an operator and a client see them: front ends, nodes that were away,
+//! whole groups, values put, stale values.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};

@@ -1,5 +1,5 @@
-//! What groupcache gets wrong or cannot do, as a ring with Gaggle in it meets it. Where one of these tests fails with a newer
-//! groupcache, it has been mended.
+//! What groupcache gets wrong or cannot do, as a ring with Gaggle in it meets it. Where one of
+//! these tests fails with a newer groupcache, it has been mended.
 
 use reqwest::Method;
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! A Go node dies, comes back, hangs, and goes on; the Gaggle nodes of its ring are asked all the while.
+//! A Go node dies, comes back, hangs, and goes on; the Gaggle nodes of its ring are asked all the
+//! while.
 
 use crate::keys;
 use crate::load::Load;

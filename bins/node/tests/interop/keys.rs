@@ -42,8 +42,8 @@ pub(crate) fn plain(count: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// So many keys, no two alike: ASCII, UTF-8, arbitrary bytes, the empty one, the longest, and those with long values. None
-/// of them meets one of groupcache's known defects.
+/// So many keys, no two alike: ASCII, UTF-8, arbitrary bytes, the empty one, the longest, and
+/// those with long values. None of them meets one of groupcache's known defects.
 pub(crate) fn mixed(count: usize) -> Vec<Vec<u8>> {
     let mut keys: Vec<Vec<u8>> = vec![Vec::new(), vec![b'k'; 1 << 10]];
     for len in LENGTHS {
@@ -60,8 +60,8 @@ pub(crate) fn mixed(count: usize) -> Vec<Vec<u8>> {
     keys
 }
 
-/// Whether a key gets through groupcache unharmed: no space, which its client sends as `+`, and no path that Go's
-/// `ServeMux` would rather see written otherwise.
+/// Whether a key gets through groupcache unharmed: no space, which its client sends as `+`, and no
+/// path that Go's `ServeMux` would rather see written otherwise.
 fn is_plain_to_go(key: &[u8]) -> bool {
     let mut parts = key.rsplit(|byte| *byte == b'/');
     // A slash at the end may stay.

@@ -27,7 +27,8 @@ pub(crate) struct Load {
 struct Shared {
     client: Client,
     keys: Vec<Vec<u8>>,
-    /// Held for reading while one of them is asked, so that whoever changes them waits for what is under way.
+    /// Held for reading while one of them is asked, so that whoever changes them waits for what is
+    /// under way.
     doors: RwLock<Vec<SocketAddr>>,
     /// Requests begun.
     begun: Mutex<usize>,
@@ -71,7 +72,8 @@ impl Load {
         *self.shared.doors.write().await = doors;
     }
 
-    /// Waits for as many answers as there are keys. A slow one may be overtaken: not every key needs to be among them.
+    /// Waits for as many answers as there are keys. A slow one may be overtaken: not every key
+    /// needs to be among them.
     pub(crate) async fn round(&self) {
         let mut answered = self.shared.answered.subscribe();
         let enough = *answered.borrow() + self.shared.keys.len();

@@ -1,5 +1,5 @@
-//! gaggle-node in one ring with golang/groupcache itself: the library that Debian packages, behind the small program in
-//! `interop/go-node`. Nobody here wrote what these nodes talk to.
+//! gaggle-node in one ring with golang/groupcache itself: the library that Debian packages, behind
+//! the small program in `interop/go-node`. Nobody here wrote what these nodes talk to.
 //!
 //! Ignored by default, for it needs Go: `just interop` runs it, after `interop/install`.
 #![allow(

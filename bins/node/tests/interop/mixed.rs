@@ -107,7 +107,8 @@ pub(crate) fn api(key: &[u8]) -> String {
     format!("/api?key={}", escape(key))
 }
 
-/// The origin's URL, to which the Go node appends a key; gaggle-node's has a place for it, at the same end.
+/// The origin's URL, to which the Go node appends a key; gaggle-node's has a place for it, at the
+/// same end.
 fn prefix(origin: &Origin) -> String {
     let table = origin.table();
     let url = table.split('"').find_map(|part| part.strip_suffix("{key}"));
@@ -161,7 +162,8 @@ impl Mixed {
         self.members[at] = self.launch(at, kind).await;
     }
 
-    /// A node on an address of its own that takes itself to be in the ring; the others do not know yet.
+    /// A node on an address of its own that takes itself to be in the ring; the others do not know
+    /// yet.
     pub(crate) async fn add(&mut self, kind: Kind) {
         let port = TcpListener::bind((self.peers[0].ip(), 0)).unwrap();
         let me = port.local_addr().unwrap();

@@ -17,7 +17,8 @@ use crate::reply::Refusal;
 /// How long a value may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The longest that a value can be said to be fresh, in seconds: what RFC 9111 (section 1.2.2) has larger numbers taken for.
+/// The longest that a value can be said to be fresh, in seconds: what RFC 9111 (section 1.2.2) has
+/// larger numbers taken for.
 const MAX_SECONDS: u64 = 1 << 31;
 
 pub(super) async fn answer(
@@ -32,7 +33,8 @@ pub(super) async fn answer(
     let entry = Entry::value(value)
         .with_freshness(freshness)
         .with_metadata(metadata(headers));
-    // A task of its own: a client that hangs up must not leave the old value on the nodes that come after the owner.
+    // A task of its own: a client that hangs up must not leave the old value on the nodes that
+    // come after the owner.
     let put = {
         let (group, key) = (group.clone(), Key::copy_from_slice(key));
         tokio::spawn(async move {
@@ -80,7 +82,8 @@ async fn read(group: &Group, headers: &HeaderMap, body: Body) -> Result<body::Re
     body::read(body, group, bounds, || over(None)).await
 }
 
-/// What `Cache-Control` says of the value; where it says nothing the group decides, as with what an origin brings.
+/// What `Cache-Control` says of the value; where it says nothing the group decides, as with what
+/// an origin brings.
 fn freshness(policy: &FreshnessPolicy, headers: &HeaderMap) -> Result<Freshness, Refusal> {
     let bad = |line: &str| Refusal::bad_request(format!("Cache-Control: {line}"));
     let (mut ttl, mut revalidate, mut if_error) = (None, None, None);

@@ -14,7 +14,8 @@ const DRAINING: u8 = 2;
 
 /// Whether the node wants traffic, as `/readyz` tells it. All clones are one.
 ///
-/// It begins as `starting`, is `ready` while [`set_ready`](Self::set_ready) says so, and `draining` once it no longer is.
+/// It begins as `starting`, is `ready` while [`set_ready`](Self::set_ready) says so, and
+/// `draining` once it no longer is.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
     state: Arc<AtomicU8>,

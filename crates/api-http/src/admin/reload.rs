@@ -12,8 +12,8 @@ use crate::reply::{self, Refusal};
 /// What reads the configuration of a running node again. This crate knows no configuration.
 #[async_trait]
 pub trait Reload: Send + Sync {
-    /// Which configuration the node runs with: 1 for the one that it was started with, and one more
-    /// each time that another was taken over.
+    /// Which configuration the node runs with: 1 for the one that it was started with, and one
+    /// more each time that another was taken over.
     fn generation(&self) -> u64;
 
     /// Reads the configuration again and takes it over, or leaves all as it is. A client that goes

@@ -1,5 +1,5 @@
-//! Removals: of a key, of several, of a whole group. Each goes on to its end though its client hangs up, as the group sees
-//! to: the old value must not stay on half of the nodes.
+//! Removals: of a key, of several, of a whole group. Each goes on to its end though its client
+//! hangs up, as the group sees to: the old value must not stay on half of the nodes.
 
 use std::sync::Arc;
 

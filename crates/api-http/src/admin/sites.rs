@@ -1,13 +1,16 @@
 //! Requests that another site has a browser send.
 //!
-//! A browser inside of the network does what any page on the web tells it to, and lends the page its place behind the
-//! firewall. Two things give that away:
+//! A browser inside of the network does what any page on the web tells it to, and lends the page
+//! its place behind the firewall. Two things give that away:
 //!
-//! - **Its `Host`**, where the page had its own name resolve to this node (DNS rebinding): to the browser the page and the
-//!   node are then one site. So only names are answered that nobody on the web can give an address to: see [`is_ours`].
-//! - **`Origin` and `Sec-Fetch-Site`**, by which a browser says that a page of another site sends a request.
+//! - **Its `Host`**, where the page had its own name resolve to this node (DNS rebinding): to the
+//!   browser the page and the node are then one site. So only names are answered that nobody on
+//!   the web can give an address to: see [`is_ours`].
+//! - **`Origin` and `Sec-Fetch-Site`**, by which a browser says that a page of another site sends
+//!   a request.
 //!
-//! Programs send neither of the last two, and whatever `Host` they were told to ask. What they may do is another matter.
+//! Programs send neither of the last two, and whatever `Host` they were told to ask. What they may
+//! do is another matter.
 
 use std::net::IpAddr;
 
@@ -27,7 +30,8 @@ const PRIVATE: [&str; 4] = [
     "localhost",
     // Set aside by ICANN for private use in 2024; also Docker's, as in `host.docker.internal`.
     "internal",
-    // A Kubernetes service, as its own cluster's DNS has it: `gaggle.default.svc`, and the whole name of it.
+    // A Kubernetes service, as its own cluster's DNS has it: `gaggle.default.svc`, and the whole
+    // name of it.
     "svc",
     "cluster.local",
 ];
@@ -39,7 +43,8 @@ const PRIVATE: [&str; 4] = [
 /// 421 for a name that is not this node's, 403 for a request of another site.
 pub(super) fn check(head: &Parts, hosts: &[String]) -> Result<(), Refusal> {
     let reads = matches!(head.method, Method::GET | Method::HEAD);
-    // They change nothing and tell next to nothing, and load balancers ask for them by whatever name.
+    // They change nothing and tell next to nothing, and load balancers ask for them by whatever
+    // name.
     if reads && matches!(head.uri.path(), "/livez" | "/readyz") {
         return Ok(());
     }
@@ -49,7 +54,10 @@ pub(super) fn check(head: &Parts, hosts: &[String]) -> Result<(), Refusal> {
     {
         return Err(misdirected());
     }
-    if is_of_another_site(head, named) {
+    // The page may be opened by a link on another site: it holds nothing of the node, and what it
+    // asks for are requests of its own site.
+    let is_page = reads && head.uri.path() == "/";
+    if !is_page && is_of_another_site(head, named) {
         let line = "a page of another site may not ask this port".to_owned();
         return Err(Refusal::new(StatusCode::FORBIDDEN, line));
     }
@@ -61,8 +69,8 @@ fn misdirected() -> Refusal {
     Refusal::new(StatusCode::MISDIRECTED_REQUEST, line.to_owned())
 }
 
-/// The name and perhaps the port that a request goes by; `None` where it goes by none, as one of HTTP/1.0 may: no browser
-/// sends that. `Err` where it cannot be told, or goes by two.
+/// The name and perhaps the port that a request goes by; `None` where it goes by none, as one of
+/// HTTP/1.0 may: no browser sends that. `Err` where it cannot be told, or goes by two.
 fn named(head: &Parts) -> Result<Option<&str>, ()> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let host = hosts.next().map(|host| host.to_str().map_err(|_| ()));
@@ -75,16 +83,19 @@ fn named(head: &Parts) -> Result<Option<&str>, ()> {
     }
 }
 
-/// Whether a name is one to which nobody on the web can give an address, so that no page can have it:
+/// Whether a name is one to which nobody on the web can give an address, so that no page can have
+/// it:
 ///
 /// - an IP address: it was not looked up;
-/// - a name without a dot: a container's, a machine's, a service's. There are no addresses at the top of the web's DNS;
+/// - a name without a dot: a container's, a machine's, a service's. There are no addresses at the
+///   top of the web's DNS;
 /// - one in a [private](PRIVATE) domain;
 /// - one of those that the node is told are its own, for all others, such as an ingress has.
 ///
-/// `.local` by itself is none of them, for by multicast DNS any machine on the link can answer for a name there. Some systems
-/// ask the link for `cluster.local`, too; that is answered as Kubernetes' own names are there. Ports do not
-/// matter: a page that could choose the port could choose the name.
+/// `.local` by itself is none of them, for by multicast DNS any machine on the link can answer for
+/// a name there. Some systems ask the link for `cluster.local`, too; that is answered as
+/// Kubernetes' own names are there. Ports do not matter: a page that could choose the port could
+/// choose the name.
 fn is_ours(named: &str, hosts: &[String]) -> bool {
     let host = without_port(named);
     if let Some(address) = host
@@ -139,8 +150,9 @@ fn is_of_another_site(head: &Parts, named: Option<&str>) -> bool {
     fetches.into_iter().any(told) || origins.any(foreign)
 }
 
-/// Whether the origin of a page, `scheme://host[:port]`, is where the request goes. The port of the scheme may be left out;
-/// which scheme this port speaks cannot be told, since a proxy may have ended TLS.
+/// Whether the origin of a page, `scheme://host[:port]`, is where the request goes. The port of
+/// the scheme may be left out; which scheme this port speaks cannot be told, since a proxy may
+/// have ended TLS.
 fn is_same(origin: &str, named: &str) -> bool {
     let (host, port) = match origin.split_once("://") {
         Some(("http", host)) => (host, ":80"),

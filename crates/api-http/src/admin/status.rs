@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use gaggle_console::quantile;
 use gaggle_group::{
-    ByteBudget, CacheStats, Contact, FollowStats, Group, LoadStats, Member, PeerRequests, Stats,
+    ByteBudget, CacheStats, Contact, FollowStats, GetStats, Group, LoadStats, Member, OriginQueue,
+    PeerRequests, Settings, Stats,
 };
 use serde::Serialize;
 
@@ -24,6 +27,9 @@ struct Status<'a> {
     generation: u64,
     ring: Ring,
     in_flight: InFlight,
+    /// In seconds of Unix time.
+    started: f64,
+    uptime_seconds: f64,
     groups: BTreeMap<Arc<str>, GroupStatus>,
 }
 
@@ -68,6 +74,43 @@ struct GroupStatus {
     #[serde(flatten)]
     counters: Counters,
     contacts: Vec<ContactStatus>,
+    settings: SettingsStatus,
+    origin: OriginStatus,
+}
+
+/// What the group is set to. Times are `None` where there is none, or none is kept.
+#[derive(Serialize)]
+struct SettingsStatus {
+    capacity_bytes: u64,
+    ttl_seconds: Option<f64>,
+    stale_while_revalidate_seconds: Option<f64>,
+    stale_if_error_seconds: Option<f64>,
+    negative_ttl_seconds: Option<f64>,
+    hot_ttl_seconds: Option<f64>,
+    max_value_bytes: u64,
+    max_key_bytes: usize,
+    load_timeout_seconds: f64,
+    max_origin_loads: usize,
+}
+
+/// Who asks the origin, and who waits to.
+#[derive(Serialize)]
+struct OriginStatus {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    limit: usize,
+    running: usize,
+    given_up: usize,
+    waiting: usize,
+    breaker: &'static str,
+    breaker_opened: u64,
+}
+
+/// Gets from one kind of caller.
+#[derive(Serialize)]
+struct Gets {
+    gets: u64,
+    hits: u64,
 }
 
 /// When another node last told which removals it knows.
@@ -77,11 +120,14 @@ struct ContactStatus {
     heard_seconds: Option<f64>,
 }
 
-/// A group's counters, each under the name that `/metrics` has for it without the prefix, with labels as fields. Those
-/// that are no metric by themselves have the name of their field in [`Stats`].
+/// A group's counters, each under the name that `/metrics` has for it without the prefix, with
+/// labels as fields. Those that are no metric by themselves have the name of their field in
+/// [`Stats`].
 #[derive(Serialize)]
 struct Counters {
     gets_total: u64,
+    clients: Gets,
+    peers: Gets,
     hits_total: PerCache<u64>,
     loads_total: PerSource<Ends>,
     loads_collapsed_total: u64,
@@ -170,6 +216,9 @@ struct Ends {
 struct Seconds {
     count: u64,
     sum: f64,
+    p50: Option<f64>,
+    p90: Option<f64>,
+    p99: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -203,7 +252,7 @@ pub(super) fn answer(admin: &Admin) -> Response {
     let groups = admin
         .groups
         .iter()
-        .map(|group| (group.name().clone(), GroupStatus::from(group)));
+        .map(|group| (group.name().clone(), GroupStatus::of(group, admin)));
     let status = Status {
         node: router
             .as_ref()
@@ -214,6 +263,8 @@ pub(super) fn answer(admin: &Admin) -> Response {
         generation: admin.reload.generation(),
         ring: ring.unwrap_or_default(),
         in_flight: in_flight.unwrap_or_default(),
+        started: admin.console.started(),
+        uptime_seconds: admin.console.uptime().as_secs_f64(),
         groups: groups.collect(),
     };
     reply::json(StatusCode::OK, &status)
@@ -253,12 +304,61 @@ impl From<Member> for PeerStatus {
     }
 }
 
-impl From<&Group> for GroupStatus {
-    fn from(group: &Group) -> Self {
+impl GroupStatus {
+    fn of(group: &Group, admin: &Admin) -> Self {
         let contacts = group.contacts().into_iter();
+        let stats = group.stats();
+        let kind = admin.origins.get(&**group.name()).cloned();
         Self {
-            counters: group.stats().into(),
+            origin: OriginStatus::of(kind, stats.origin_queue),
+            counters: stats.into(),
             contacts: contacts.map(ContactStatus::from).collect(),
+            settings: group.settings().into(),
+        }
+    }
+}
+
+impl OriginStatus {
+    fn of(kind: Option<String>, queue: OriginQueue) -> Self {
+        Self {
+            kind,
+            limit: queue.limit,
+            running: queue.running,
+            given_up: queue.given_up,
+            waiting: queue.waiting,
+            breaker: if queue.breaker_open { "open" } else { "closed" },
+            breaker_opened: queue.breaker_opened,
+        }
+    }
+}
+
+impl From<Settings> for SettingsStatus {
+    fn from(settings: Settings) -> Self {
+        let Settings {
+            limits, freshness, ..
+        } = &settings;
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+        let unless_zero = |time: Duration| seconds((!time.is_zero()).then_some(time));
+        Self {
+            capacity_bytes: settings.capacity,
+            ttl_seconds: seconds(freshness.ttl),
+            stale_while_revalidate_seconds: unless_zero(freshness.stale_while_revalidate),
+            stale_if_error_seconds: unless_zero(freshness.stale_if_error),
+            negative_ttl_seconds: seconds(freshness.negative_ttl),
+            hot_ttl_seconds: unless_zero(freshness.hot_ttl),
+            max_value_bytes: limits.max_value,
+            max_key_bytes: limits.max_key,
+            load_timeout_seconds: limits.load_timeout.as_secs_f64(),
+            max_origin_loads: limits.max_origin_loads,
+        }
+    }
+}
+
+impl From<GetStats> for Gets {
+    fn from(stats: GetStats) -> Self {
+        Self {
+            gets: stats.gets,
+            hits: stats.hits,
         }
     }
 }
@@ -277,6 +377,8 @@ impl From<Stats> for Counters {
         let Stats { origin, peer, .. } = &stats;
         Self {
             gets_total: stats.gets,
+            clients: stats.clients.into(),
+            peers: stats.peers.into(),
             hits_total: PerCache::of(&stats, |cache| cache.store.hits),
             loads_total: PerSource::of(origin, peer, |loads| Ends {
                 ok: loads.ok,
@@ -287,6 +389,9 @@ impl From<Stats> for Counters {
             load_seconds: PerSource::of(origin, peer, |loads| Seconds {
                 count: loads.seconds.count(),
                 sum: loads.seconds.sum,
+                p50: quantile(&loads.seconds, 0.5),
+                p90: quantile(&loads.seconds, 0.9),
+                p99: quantile(&loads.seconds, 0.99),
             }),
             loads_in_flight: stats.loads_in_flight,
             server_requests_total: stats.server_requests,

@@ -3,21 +3,25 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use std::vec;
 
 use axum::body::{Bytes, HttpBody};
+use axum::http::Method;
 use gaggle_group::{Answer, Error, Group, Hold, Key, OverBudget, Reservation, TraceParent};
 use hyper::body::Frame;
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
 use super::Batch;
 use super::row::{Found, Rest, Row};
 use super::window::{TARGET, Window};
 use crate::FrontOptions;
-use crate::front;
 use crate::held;
 use crate::reply;
+use crate::trace;
 
 /// Text that is sent together, in bytes: a write for each row would cost more than the copy.
 const CHUNK: usize = 64 << 10;
@@ -41,6 +45,8 @@ pub(super) struct Answers {
     group: Group,
     /// What the request belongs to.
     trace: Option<TraceParent>,
+    /// How long its client waits.
+    patience: Option<Patience>,
     base64: bool,
     /// Those that are not asked for.
     keys: vec::IntoIter<Key>,
@@ -74,12 +80,14 @@ impl Answers {
         group: &Group,
         options: &FrontOptions,
         trace: Option<TraceParent>,
+        patience: Option<Patience>,
         batch: Batch,
     ) -> Self {
         let (budget, max_value) = (group.in_flight().limit(), group.limits().max_value);
         Self {
             group: group.clone(),
             trace,
+            patience,
             base64: batch.base64,
             keys: batch.keys.into_iter(),
             most: options.batch_loads.max(1),
@@ -232,8 +240,9 @@ impl Answers {
             return self.settle(outcomes, cx);
         }
         let group = self.group.clone();
-        let span = front::span(&group, self.trace);
-        self.asking = Some(Box::pin(load(group, outcomes).instrument(span)));
+        let span = trace::get(&group, &Method::POST, trace::OF_GROUP, self.trace);
+        let loading = load(group, outcomes, self.patience);
+        self.asking = Some(Box::pin(loading.instrument(span)));
     }
 
     /// Makes outcomes rows, and has their values count where there is room.
@@ -290,11 +299,53 @@ impl Answers {
     }
 }
 
+/// How long the client of a batch waits for its values.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    until: Instant,
+    wait: Duration,
+}
+
+impl Patience {
+    pub(super) fn of(wait: Duration) -> Option<Self> {
+        let until = Instant::now().checked_add(wait)?;
+        Some(Self { until, wait })
+    }
+
+    /// What a call brings in time for these keys. The loads go on.
+    async fn bound(
+        &self,
+        group: &Group,
+        keys: &[&Key],
+        call: impl Future<Output = Vec<Result<Answer, Error>>>,
+    ) -> Vec<Result<Answer, Error>> {
+        // Not begun once the time is over: nobody would wait for it.
+        if Instant::now() < self.until
+            && let Ok(answers) = timeout_at(self.until, call).await
+        {
+            return answers;
+        }
+        // Some of them may have come.
+        let late = |key: &&Key| {
+            group.cached(key).ok_or_else(|| Error::Deadline {
+                group: Arc::clone(group.name()),
+                after: self.wait,
+            })
+        };
+        keys.iter().map(late).collect()
+    }
+}
+
 /// Loads what is missing, in one call.
-async fn load(group: Group, mut outcomes: Outcomes) -> Outcomes {
+async fn load(group: Group, mut outcomes: Outcomes, patience: Option<Patience>) -> Outcomes {
     let missing = outcomes.iter().filter(|(_, outcome)| outcome.is_none());
     let missing: Vec<&Key> = missing.map(|(key, _)| key).collect();
-    let mut loaded = group.get_many(&missing).await.into_iter();
+    let call = group.get_many(&missing);
+    let loaded = match patience {
+        None => call.await,
+        Some(patience) => patience.bound(&group, &missing, call).await,
+    };
+    let mut loaded = loaded.into_iter();
     for (_, outcome) in &mut outcomes {
         if outcome.is_none() {
             *outcome = loaded.next();

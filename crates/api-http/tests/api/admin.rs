@@ -40,6 +40,26 @@ async fn metrics_are_the_page_that_the_node_gives() {
 }
 
 #[tokio::test]
+async fn metrics_are_the_older_page_for_those_who_accept_only_that() {
+    let openmetrics = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;q=0.5";
+    for (accept, kind) in [
+        ("*/*", "text/x-metrics"),
+        (openmetrics, "text/x-metrics"),
+        ("application/json", "text/x-metrics"),
+        ("text/plain", "text/plain; version=0.0.4"),
+        (
+            "Text/Plain;version=0.0.4;q=1,*/*;q=0.1",
+            "text/plain; version=0.0.4",
+        ),
+    ] {
+        let answer = client([]).get_with("/metrics", &[("accept", accept)]).await;
+        assert_eq!(answer.header("content-type"), Some(kind), "{accept}");
+        assert_eq!(answer.text().ends_with("# EOF\n"), kind == "text/x-metrics");
+        assert_eq!(answer.header("vary"), Some("accept"));
+    }
+}
+
+#[tokio::test]
 async fn status_tells_of_node_ring_and_groups() {
     let scores = group(
         "scores",

@@ -73,6 +73,11 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap()
     }
 
+    /// The names of its headers.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.headers.keys().map(axum::http::HeaderName::as_str)
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use gaggle_api_http::{Admin, MetricsPage, NoReload, Readiness, Reload, admin};
+use gaggle_console::Console;
 use gaggle_group::{
     Entry, Fetch, Fetched, Group, Groups, Key, Known, Limits, Member, News, Notice, Peer,
     PeerError, PeerRequests, Put, Route, Router, Scope, async_trait,
@@ -168,12 +169,18 @@ pub(crate) fn reloading(
     readiness: Readiness,
     reload: Arc<dyn Reload>,
 ) -> Client {
+    let groups = Groups::new(groups).unwrap();
     Client(admin(Admin {
         version: "1.2.3".to_owned(),
-        groups: Groups::new(groups).unwrap(),
+        console: Console::new(groups.clone()),
+        origins: [("scores".to_owned(), "sqlite".to_owned())].into(),
+        groups,
         readiness,
         metrics: MetricsPage::new("text/x-metrics", || {
             "gaggle_gets_total 1\n# EOF\n".to_owned()
+        })
+        .or_plain("text/plain; version=0.0.4", || {
+            "gaggle_gets_total 1\n".to_owned()
         }),
         hosts: vec!["admin.example.com".to_owned()],
         reload,

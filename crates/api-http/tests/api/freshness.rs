@@ -12,8 +12,8 @@ use crate::client::Client;
 use crate::door::client_of;
 use crate::owners::{Owner, owned_by};
 
-/// A value is fresh for 300 s, served 60 s more while it is loaded again, and 600 s more if that fails; an absence is kept for
-/// 30 s. The origin works as long as the switch is on.
+/// A value is fresh for 300 s, served 60 s more while it is loaded again, and 600 s more if that
+/// fails; an absence is kept for 30 s. The origin works as long as the switch is on.
 fn aging() -> (Client, Clock, Arc<AtomicBool>) {
     let secs = Duration::from_secs;
     let mut policy = FreshnessPolicy::default();

@@ -92,8 +92,8 @@ async fn the_service_answers_as_the_router_does() {
             "PUT",
             "/v1/scores/Tom",
             405,
-            43,
-            "method not allowed here; allowed: GET, HEAD",
+            52,
+            "method not allowed here; allowed: GET, HEAD, OPTIONS",
         ),
     ] {
         let request = Request::builder().method(method).uri(target);
@@ -247,10 +247,12 @@ async fn other_methods_are_told_which_are_allowed() {
     let client = client();
     for (method, target, allow) in [
         ("POST", "/api?key=Tom", "GET, HEAD"),
-        ("PUT", "/v1/scores/Tom", "GET, HEAD"),
-        ("DELETE", "/v1/scores/Tom", "GET, HEAD"),
-        ("GET", "/v1/scores", "POST"),
-        ("DELETE", "/v1/scores", "POST"),
+        ("PUT", "/v1/scores/Tom", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/v1/scores/Tom", "GET, HEAD, OPTIONS"),
+        ("OPTIONS", "/api?key=Tom", "GET, HEAD"),
+        ("POST", "/openapi.json", "GET, HEAD, OPTIONS"),
+        ("GET", "/v1/scores", "OPTIONS, POST"),
+        ("DELETE", "/v1/scores", "OPTIONS, POST"),
     ] {
         let answer = client.send(method, target, "").await;
         assert_eq!(answer.status, 405, "{method} {target}");

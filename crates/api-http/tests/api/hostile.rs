@@ -1,6 +1,7 @@
 //! Any request at all has an answer, and what is refused is told in one line: generated input, and
 //! the corpus of hand-picked ones in `corpus/`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,6 +11,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Uri};
 use bytes::Bytes;
 use gaggle_api_http::{Admin, FrontOptions, MetricsPage, NoReload, Readiness, admin, front_door};
+use gaggle_console::Console;
 use gaggle_group::{Field, Group, Groups, Limits, Loaded, Metadata};
 use http_body_util::BodyExt;
 use proptest::collection::vec;
@@ -90,6 +92,8 @@ impl Node {
                 .unwrap(),
             front: front_door(groups.clone(), options),
             admin: admin(Admin {
+                console: Console::new(groups.clone()),
+                origins: BTreeMap::new(),
                 version: "1.2.3".into(),
                 groups,
                 readiness: Readiness::new(),

@@ -1,4 +1,5 @@
-//! A batch asks for the keys of one owner together, so that a transport can send them in one request.
+//! A batch asks for the keys of one owner together, so that a transport can send them in one
+//! request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -6,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use bytes::Bytes;
 use gaggle_api_http::{FrontOptions, front_door};
 use gaggle_group::{
-    Entry, Fetch, Fetched, Group, Groups, Guest, Member, NoHotCopies, Notice, Peer, PeerError,
-    PeerRequests, Route, Router, async_trait,
+    BatchMember, Entry, Fetch, Fetched, Group, Groups, Member, NoHotCopies, Notice, Peer,
+    PeerError, PeerRequests, Route, Router, async_trait,
 };
 use serde_json::json;
 
@@ -37,12 +38,12 @@ impl Peer for Owner {
     }
 
     async fn fetch(&self, fetch: Fetch<'_>) -> Result<Fetched, PeerError> {
-        if fetch.party.is_none_or(Guest::is_last) {
+        if fetch.batch.is_none_or(BatchMember::is_last) {
             self.requests.fetch_add(1, SeqCst);
         }
-        if let Some(guest) = fetch.party {
-            guest.arrive();
-            guest.all_here().await;
+        if let Some(member) = fetch.batch {
+            member.ready();
+            member.all_ready().await;
         }
         let entry = self.entry.clone();
         Ok(entry

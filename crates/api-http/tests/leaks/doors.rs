@@ -1,5 +1,6 @@
 //! Every way to ask a node for a key.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use axum::Router as Routes;
 use axum::body::Body;
 use axum::http::Request;
 use gaggle_api_http::{Admin, FrontOptions, MetricsPage, NoReload, Readiness, admin, front_door};
+use gaggle_console::Console;
 use gaggle_group::{
     Fetch, Fetched, Group, Groups, Key, Member, Notice, Peer, PeerError, PeerRequests, Route,
     Router, Verdict, async_trait,
@@ -58,6 +60,8 @@ impl Node {
         Self {
             front: front_door(groups.clone(), FrontOptions::default()),
             admin: admin(Admin {
+                console: Console::new(groups.clone()),
+                origins: BTreeMap::new(),
                 version: "1.2.3".to_owned(),
                 groups,
                 readiness: Readiness::new(),

@@ -1,4 +1,5 @@
-//! What an origin says when it fails, and where it is, leaves the node by no port, and is in its log.
+//! What an origin says when it fails, and where it is, leaves the node by no port, and is in its
+//! log.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod doors;

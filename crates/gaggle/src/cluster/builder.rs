@@ -1,4 +1,4 @@
-//! How a cluster is joined.
+//! The builder of a cluster.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use super::security::Security;
 use super::{Cluster, ClusterError, Embedded};
 
-/// Says who the members are and how they are asked; [`Cluster::join`] starts it.
+/// Sets the members and how they are asked; [`Cluster::join`] makes it.
 #[must_use]
 pub struct ClusterBuilder {
     members: Vec<String>,
@@ -45,8 +45,8 @@ impl ClusterBuilder {
         self
     }
 
-    /// How keys are placed. All members must agree. Default [`Profile::Gaggle`]; [`Profile::GROUPCACHE`] shares a ring
-    /// with golang/groupcache.
+    /// How keys are placed. All members must agree. Default [`Profile::Gaggle`];
+    /// [`Profile::GROUPCACHE`] shares a ring with golang/groupcache.
     pub fn profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
         self
@@ -64,19 +64,19 @@ impl ClusterBuilder {
         self
     }
 
-    /// Everything about membership and health: this program's name in the ring, the cluster's name,
-    /// when a member is suspected, and for how long what is remembered. Where
+    /// Everything about membership and health: this program's name in the ring, the cluster's
+    /// name, when a member is suspected, and how long nodes and rings are remembered. If
     /// [`groups`](Options::groups) is empty it is filled in, and
     /// [`remember_for`](Options::remember_for) is at least as long as the groups' copies live.
     ///
-    /// It replaces what [`member`](Self::member) and [`name`](Self::name) have set.
+    /// It replaces the settings of [`member`](Self::member) and [`name`](Self::name).
     pub fn peers(mut self, options: Options) -> Self {
         self.peers = options;
         self
     }
 
-    /// Whether this program is a member of the ring, and so owns keys. One that is not asks the
-    /// members and keeps hot copies: a front end. Default true.
+    /// Whether this program is a member of the ring, and so owns keys. A program that is not a
+    /// member asks the members and keeps hot copies: a gateway. Default true.
     pub fn member(mut self, member: bool) -> Self {
         self.peers.member = member;
         self
@@ -95,7 +95,7 @@ impl ClusterBuilder {
         self
     }
 
-    /// Requires one of these tokens of whoever asks at the port, and shows the first of them to other
+    /// Requires one of these tokens from clients of the port, and sends the first of them to other
     /// members.
     #[cfg(feature = "token")]
     pub fn token(mut self, tokens: gaggle_token::Tokens) -> Self {
@@ -104,16 +104,16 @@ impl ClusterBuilder {
     }
 
     /// Speaks TLS at the port and with other members, whose addresses must begin with `https://`.
-    /// With [`ClientCerts::Required`](gaggle_tls::ClientCerts::Required) members prove by their
-    /// certificates who they are.
+    /// With [`ClientCerts::Required`](gaggle_tls::ClientCerts::Required) members authenticate by
+    /// their certificates.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: gaggle_tls::Tls, clients: gaggle_tls::ClientCerts) -> Self {
         self.security.tls = Some(super::security::Tls { tls, clients });
         self
     }
 
-    /// With [`tls`](Self::tls): takes plain HTTP as well, at the port and of other members, for as
-    /// long as a cluster changes over. Whoever speaks it needs no certificate.
+    /// With [`tls`](Self::tls): accepts plain HTTP as well, at the port and to other members,
+    /// while a cluster changes to TLS. Plain HTTP needs no certificate.
     #[cfg(feature = "tls")]
     pub fn accept_plain(mut self, accept: bool) -> Self {
         self.security.accept_plain = accept;
@@ -124,8 +124,8 @@ impl ClusterBuilder {
     ///
     /// # Errors
     ///
-    /// If the port is taken, a member is no base URL or listed twice, two groups have one name, or a
-    /// certificate for the port is missing.
+    /// If the port is taken, a member is not a base URL or listed twice, two groups have one name,
+    /// or a certificate for the port is missing.
     pub async fn serve(
         self,
         addr: &str,
@@ -136,12 +136,12 @@ impl ClusterBuilder {
         self.start(server, groups)
     }
 
-    /// The same, at once, on a socket that listens already: one that a test has bound to a free port, or that a
-    /// supervisor has passed on.
+    /// The same, without waiting, on a socket that already listens: one that a test has bound to a
+    /// free port, or that a supervisor has passed on.
     ///
     /// # Errors
     ///
-    /// As [`serve`](Self::serve), except that the port cannot be taken.
+    /// Like [`serve`](Self::serve), except that the port cannot be taken.
     pub fn serve_on(
         self,
         listener: TcpListener,
@@ -167,15 +167,16 @@ impl ClusterBuilder {
         Ok(Cluster::start(server, groups, embedded, &security))
     }
 
-    /// Shares `groups` through a server that the program has already, which members reach at the base URL `name`. Needs
-    /// a tokio runtime.
+    /// Shares `groups` through the program's existing server, which members reach at the base URL
+    /// `name`. Needs a tokio runtime.
     ///
-    /// A token is required by the routes. TLS is used with other members; at the port, and client certificates there, it is
-    /// a matter of the program's server. Files of tokens and certificates are not watched.
+    /// The routes require a token. TLS is used to other members; on the port, the program's server
+    /// is responsible for TLS and client certificates. Files of tokens and certificates are not
+    /// watched.
     ///
     /// # Errors
     ///
-    /// If a member is no base URL or listed twice, or two groups have one name.
+    /// If a member is not a base URL or listed twice, or two groups have one name.
     pub fn embed(
         self,
         name: &str,
@@ -187,7 +188,7 @@ impl ClusterBuilder {
             options.groups = groups.iter().map(|group| group.name().clone()).collect();
             options.groups.sort();
         }
-        // Copies that others have made live for so long.
+        // Copies on other members live for this long.
         let hot_ttls = groups.iter().map(|group| group.freshness().hot_ttl);
         options.remember_for = hot_ttls.fold(options.remember_for, Ord::max);
         let mut client = self.security.show(self.client);
@@ -224,7 +225,7 @@ impl ClusterBuilder {
     }
 }
 
-/// Without what it is made with that may hold secrets: addresses, headers, certificates.
+/// It omits fields that may contain secrets: addresses, headers, certificates.
 impl fmt::Debug for ClusterBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClusterBuilder")

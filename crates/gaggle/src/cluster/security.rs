@@ -1,4 +1,4 @@
-//! Who is let in at the peers' port, and what this program shows at those of others.
+//! Authentication on the port for peers, and the credentials that this program sends to others.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use tokio::task::JoinSet;
 
 use super::ClusterError;
 
-/// The credentials of a cluster. Both are read again as their files change, for as long as the
-/// cluster is there.
+/// The credentials of a cluster. Both are read again when their files change, as long as the
+/// cluster exists.
 #[derive(Clone, Default)]
 pub(super) struct Security {
     #[cfg(feature = "token")]
     pub(super) tokens: Option<gaggle_token::Tokens>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Tls>,
-    /// Whether plain HTTP is taken beside TLS.
+    /// Whether plain HTTP is accepted as well as TLS.
     #[cfg(feature = "tls")]
     pub(super) accept_plain: bool,
 }
@@ -31,7 +31,7 @@ pub(super) struct Tls {
     pub(super) clients: gaggle_tls::ClientCerts,
 }
 
-/// How often the files are looked at.
+/// How often the files are checked.
 #[cfg(feature = "token")]
 const WATCH_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -45,8 +45,8 @@ impl Security {
         "http"
     }
 
-    /// Refuses an address without TLS where the members speak TLS: whoever can write such an address
-    /// into a list would be sent the token, and believed without a certificate.
+    /// Refuses an address without TLS if the members use TLS: an attacker who can add such an
+    /// address to a list would receive the token, and would be trusted without a certificate.
     pub(super) fn check(&self, address: &str) -> Result<(), String> {
         #[cfg(feature = "tls")]
         if self.tls.is_some() && !self.accept_plain {
@@ -59,7 +59,7 @@ impl Security {
         Ok(())
     }
 
-    /// Shows the credentials with each request to another member.
+    /// Adds the credentials to each request to another member.
     pub(super) fn show(&self, client: ClientOptions) -> ClientOptions {
         #[cfg(any(feature = "token", feature = "tls"))]
         let mut client = client;
@@ -78,7 +78,7 @@ impl Security {
         client
     }
 
-    /// Has the port speak TLS.
+    /// Makes the port use TLS.
     pub(super) fn serve(
         &self,
         options: gaggle_serve::Options,
@@ -95,7 +95,7 @@ impl Security {
         Ok(options)
     }
 
-    /// Lets requests in that carry the token.
+    /// Admits only requests that carry the token.
     pub(super) fn require_token(&self, routes: Router) -> Router {
         #[cfg(feature = "token")]
         if let Some(tokens) = self.tokens.clone() {

@@ -15,23 +15,24 @@ use super::{Inner, spans};
 use crate::stats::LoadEnd;
 use crate::tiers::Tier;
 use crate::{
-    Answer, Candidate, Error, Fetch, Fetched, Guest, Key, OriginError, Overload, Peer, PeerError,
-    Route, Source, Verdict,
+    Answer, BatchMember, Candidate, Error, Fetch, Fetched, Key, OriginError, Overload, Peer,
+    PeerError, Route, Source, Verdict,
 };
 
-/// Which share of the load timeout the first request to an owner may take. What is left is for a load in its place, if it says
-/// nothing at all, and for a second request, if it says that it is still loading.
+/// The share of the load timeout that the first request to an owner may take. The rest is for a
+/// load in its place, if the owner does not answer at all, and for a second request, if it answers
+/// that it is still loading.
 const FIRST_TRY: f64 = 0.6;
 
-/// With less time left a second request is of no use.
+/// With less time left a second request does not help.
 const TOO_LATE: Duration = Duration::from_millis(20);
 
-/// An answer under way.
+/// A running request.
 type Answering<'a> = Pin<Box<dyn Future<Output = Result<Fetched, PeerError>> + Send + 'a>>;
 
-/// What came of asking a peer.
+/// The result of asking a peer.
 enum Brought {
-    /// The answer of the peer, or of the one that stands in for it.
+    /// The answer of the peer, or of the node that stands in for it.
     Theirs(Result<Fetched, PeerError>),
     /// This node stood in for a slow peer, and has loaded.
     Here(Answer),
@@ -43,16 +44,16 @@ impl Inner {
         key: &Key,
         peer: &Arc<dyn Peer>,
         ticket: &Ticket<Key, Outcome>,
-        guest: Option<Guest>,
+        member: Option<BatchMember>,
         copied: bool,
     ) -> Outcome {
         let settings = self.settings();
         let limits = &settings.limits;
-        // One look at the clock for all that begins here.
+        // The clock is read once for all that begins here.
         let began = Instant::now();
         let timer = LoadTimer::since(&self.counters.peer, began);
         debug!(node = %self.me(), group = %self.name, key = %Printable(key), peer = peer.name(), "picked peer");
-        // Those that are noted later detach this flight.
+        // Removals that are noted later detach this flight.
         let carried = self.log().fences(key, self.clock.now());
         let until = began + limits.longest_wait();
         let first_try = if peer.says_when_late() {
@@ -61,7 +62,7 @@ impl Inner {
             limits.load_timeout
         };
         let mut fetch = Fetch::new(&self.name, key, limits.max_value, first_try)
-            .with(guest.as_ref())
+            .with(member.as_ref())
             .after(&carried.ids)
             .within(Some(&self.in_flight))
             .traced(self.outgoing());
@@ -72,13 +73,15 @@ impl Inner {
             let now = Instant::now();
             let left = until.saturating_duration_since(now);
             if left > TOO_LATE {
-                // It lives, and its origin takes its time: the load goes on there, and this joins it.
-                (fetch.party, fetch.deadline) = (None, left);
+                // It is alive, and its origin is slow: the load continues there, and this request
+                // joins it.
+                (fetch.batch, fetch.deadline) = (None, left);
                 brought = self.ask(peer, fetch, now).await;
             }
         }
-        // A peer that failed at once must not keep the others waiting while this node loads in its place.
-        drop(guest);
+        // A peer that failed at once must not make the others wait while this node loads in its
+        // place.
+        drop(member);
         let failure = match brought {
             Brought::Theirs(Ok(fetched)) => {
                 self.check_entry(&fetched.entry)?;
@@ -101,6 +104,7 @@ impl Inner {
             }
             Brought::Theirs(Err(failure)) => failure,
         };
+        spans::fetch_failed(&failure);
         drop(timer);
         match failure {
             PeerError::Verdict { peer, verdict } => {
@@ -113,10 +117,11 @@ impl Inner {
             PeerError::Unavailable { .. } | PeerError::Refused { .. } => {
                 warn!(group = %self.name, error = %failure, "a peer failed; loading in its place");
                 if until.saturating_duration_since(Instant::now()) < TOO_LATE {
-                    // Whoever waited is gone: a load would be for nobody.
+                    // The caller has timed out: the value of a load would be discarded.
                     return Err(self.deadline(limits.longest_wait()));
                 }
-                // Through the table of loads: a request that a peer forwards to us may be loading the same key.
+                // Through the table of loads: a request that a peer forwards to us may be loading
+                // the same key.
                 let mut load = self.join_load(key, None, copied, PolledBy::Task);
                 spans::link(&mut load).await;
                 match timeout_at(until, load).await {
@@ -127,7 +132,7 @@ impl Inner {
         }
     }
 
-    /// Keeps a copy of what the owner of a key answered, if it is worth it.
+    /// Keeps a copy of the owner's answer, if it is worth it.
     fn keep_copy(
         &self,
         key: &Key,
@@ -137,17 +142,18 @@ impl Inner {
         incomplete: bool,
     ) {
         let entry = &fetched.entry;
-        // Where the ring has made the key ours meanwhile, the main cache may have a newer value.
+        // If a ring change has made the key ours meanwhile, the main cache may have a newer value.
         let theirs = !self.router().is_mine(key);
         let worth = copied || self.is_worth_a_copy(key, fetched);
         let over = entry.value.is_none() || entry.freshness.is_over();
         if theirs && copied && over && entry.freshness.is_stale() {
-            // The owner says that there is nothing, or nothing to keep: the older copy must not outlive that.
+            // The owner answers that there is no value, or that it must not be kept: the older
+            // copy must not outlive that.
             ticket.if_current(|| self.tiers.remove(key));
         } else if theirs
             && worth
             && !entry.freshness.is_stale()
-            // Otherwise the peer may not know of all removals that this node has applied.
+            // Otherwise the peer may not know all removals that this node has applied.
             && !incomplete
         {
             let freshness = entry.freshness.at_most(self.settings().freshness.hot_ttl);
@@ -155,7 +161,8 @@ impl Inner {
         }
     }
 
-    /// Whether what the owner answered is worth a copy, if there is none yet. Absences have room of their own.
+    /// Whether the owner's answer is worth a copy, if there is none yet. Absences have a store of
+    /// their own.
     fn is_worth_a_copy(&self, key: &Key, fetched: &Fetched) -> bool {
         fetched.entry.value.as_ref().is_none_or(|value| {
             let copy = Candidate::new(key, value.len())
@@ -165,7 +172,8 @@ impl Inner {
         })
     }
 
-    /// Asks a peer, from `now` on, and where its answer is late, and its hedges may cost that, the node that stands in for it.
+    /// Asks a peer, with the time counted from `now`. If its answer is late and its hedging budget
+    /// allows it, asks the node that stands in for it, too.
     async fn ask(
         self: &Arc<Self>,
         peer: &Arc<dyn Peer>,
@@ -179,14 +187,14 @@ impl Inner {
                 return Brought::Theirs(answer);
             }
             if peer.may_hedge() {
-                // On the heap: what few need is not carried along by all.
+                // On the heap: state that few fetches need is not part of each.
                 return Box::pin(self.hedge(peer, fetch, first, until)).await;
             }
         }
         Brought::Theirs(in_time(peer, fetch.deadline, until, first).await)
     }
 
-    /// Asks a second node beside the first. The first answer that is of use is taken.
+    /// Hedges: asks a second node as well. The first useful answer is used.
     async fn hedge(
         self: &Arc<Self>,
         peer: &Arc<dyn Peer>,
@@ -199,7 +207,7 @@ impl Inner {
         match self.router().stand_in(fetch.key) {
             Route::Theirs(second) if second.name() != peer.name() => {
                 let alone = Fetch {
-                    party: None,
+                    batch: None,
                     ..fetch
                 };
                 let mut other = second.fetch(alone);
@@ -246,7 +254,7 @@ impl Inner {
                 limit,
             },
             Verdict::Deadline { after } => Error::Deadline { group, after },
-            // Which no fetch of a flight asks for.
+            // No fetch of a flight requests this.
             Verdict::NotKept => Error::NotKept { group },
             Verdict::Shed { limit, retry_after } => Error::Shed {
                 group,
@@ -257,7 +265,7 @@ impl Inner {
     }
 }
 
-/// The answer, if it comes until then, which is after so long.
+/// The answer, if it arrives by the deadline, which is after that time.
 async fn in_time(
     peer: &Arc<dyn Peer>,
     after: Duration,

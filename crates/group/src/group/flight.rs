@@ -1,4 +1,4 @@
-//! What runs inside a flight, and a load from the origin.
+//! The code inside a flight, and a load from the origin.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,60 +12,60 @@ use tracing::Instrument;
 use super::{Inner, spans};
 use crate::stats::{Counters, LoadCounters, LoadEnd};
 use crate::tiers::Tier;
-use crate::{Answer, Cached, Entry, Error, Freshness, Invitation, Key, Overload, Party, Peer};
+use crate::{Answer, Batch, BatchHandle, Cached, Entry, Error, Freshness, Key, Overload, Peer};
 
-/// What a flight brings to everyone who waits for it.
+/// The result of a flight for every waiter.
 pub(super) type Outcome = Result<Answer, Error>;
 
-/// Who polls the load of a flight that starts.
+/// Which code polls the load of a flight that starts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum PolledBy {
     /// A task of its own.
     Task,
-    /// Whoever starts it, for as long as it awaits it and is the only one.
+    /// The caller that starts it, as long as it awaits it and is the only waiter.
     Caller,
 }
 
 impl Inner {
-    /// Joins the load of `key` from the origin, or starts it; then it is one of that party. With `newer`, a value that is due
-    /// to be loaded again does not do.
+    /// Joins the load of `key` from the origin, or starts it as one of that batch. With `newer`, a
+    /// value that is due to be loaded again is not enough.
     pub(super) fn join_load(
         self: &Arc<Self>,
         key: &[u8],
-        party: Option<&Invitation>,
+        batch: Option<&BatchHandle>,
         newer: bool,
         by: PolledBy,
     ) -> Waiter<Outcome> {
         join(&self.loads, by, key, |ticket| {
             let (inner, key) = (Arc::clone(self), Key::copy_from_slice(key));
             let running = InFlight::enter(self);
-            let guest = party.map(Invitation::accept);
+            let member = batch.map(BatchHandle::member);
             let span = spans::load(self, &key, newer);
             spans::tell(&span, &ticket);
             let load = async move {
                 let _running = running?;
                 match inner.look_again(&key, newer) {
                     Ok(found) => Ok(found),
-                    Err(old) => inner.load(&key, &ticket, old, newer, guest).await,
+                    Err(old) => inner.load(&key, &ticket, old, newer, member).await,
                 }
             };
             load.instrument(span)
         })
     }
 
-    /// Joins the fetch of `key` from its owner, or starts it; then it is one of that party.
+    /// Joins the fetch of `key` from its owner, or starts it as one of that batch.
     pub(super) fn join_fetch(
         self: &Arc<Self>,
         key: &[u8],
         peer: Arc<dyn Peer>,
-        party: Option<&Party>,
+        batch: Option<&Batch>,
         newer: bool,
         by: PolledBy,
     ) -> Waiter<Outcome> {
         join(&self.fetches, by, key, |ticket| {
             let (inner, key) = (Arc::clone(self), Key::copy_from_slice(key));
             let running = InFlight::enter(self);
-            let guest = party.map(Party::invite);
+            let member = batch.map(Batch::member);
             let span = spans::fetch(self, &key, &*peer, newer);
             spans::tell(&span, &ticket);
             let fetch = async move {
@@ -74,7 +74,7 @@ impl Inner {
                     Ok(found) => Ok(found),
                     Err(old) => {
                         let copied = old.is_some();
-                        inner.fetch(&key, &peer, &ticket, guest, copied).await
+                        inner.fetch(&key, &peer, &ticket, member, copied).await
                     }
                 }
             };
@@ -82,9 +82,9 @@ impl Inner {
         })
     }
 
-    /// Looks at the cache again before a flight loads. Without this a key could be loaded twice: A misses; B's flight,
-    /// which began before, fills the cache and frees its slot; A then finds no flight to join and starts one. `Err` has what
-    /// is too old.
+    /// Checks the cache again before a flight loads. Without this a key could be loaded twice: A
+    /// misses; B's flight, which began before, fills the cache and frees its slot; A then finds no
+    /// flight to join and starts one. `Err` has the entry that is too old.
     fn look_again(&self, key: &[u8], newer: bool) -> Result<Answer, Option<Box<Answer>>> {
         let Some(found) = self.tiers.peek(key) else {
             return Err(None);
@@ -92,14 +92,15 @@ impl Inner {
         if found.answer.freshness.is_servable() && !(newer && found.due) {
             Ok(found.answer)
         } else {
-            // Boxed, as it is rare: what a flight carries along is allocated with each.
+            // Boxed, as it is rare: the state of a flight is allocated with each.
             Err(Some(Box::new(found.answer)))
         }
     }
 
-    /// Puts a value or an absence into a cache, unless the key has been removed since this flight began. The test and the
-    /// insertion are one step under the flight table's lock. A removal detaches the flight first and then empties the
-    /// caches, so either this insertion comes before and is removed, or it does not happen.
+    /// Puts a value or an absence into a cache, unless the key has been removed since this flight
+    /// began. The test and the insertion are one step under the flight table's lock. A removal
+    /// detaches the flight first and then empties the caches, so either this insertion happens
+    /// before and is removed, or it does not happen.
     pub(super) fn keep(
         &self,
         ticket: &Ticket<Key, Outcome>,
@@ -110,7 +111,7 @@ impl Inner {
     ) {
         let value = entry.value.clone();
         let absent = value.is_none();
-        // What is of no use ends what was here before, in any case: it is older.
+        // An entry that is over still ends the previous one in any case: that one is older.
         let cached =
             Cached::new(value.unwrap_or_default(), freshness).with_metadata(entry.metadata.clone());
         let ahead = self.settings().freshness.ahead(freshness.ttl);
@@ -152,8 +153,8 @@ where
     }
 }
 
-/// A value that holds no more memory than it says: a part of a larger buffer, or one with room to spare, is copied. (Small
-/// values are copied by the store in any case.)
+/// A value that holds no more memory than its length: a slice of a larger buffer, or one with
+/// spare capacity, is copied. (Small values are copied by the store in any case.)
 pub(super) fn exactly(value: Bytes) -> Bytes {
     const SMALL: usize = 1 << 10;
     let len = value.len();
@@ -163,7 +164,7 @@ pub(super) fn exactly(value: Bytes) -> Bytes {
     match value.try_into_mut() {
         Ok(mut whole) => {
             let slack = len / 8;
-            // Room behind the value, or before it.
+            // Spare capacity after the value, or before it.
             let wasteful = whole.capacity() > len + slack || {
                 let behind = whole.capacity() - len;
                 whole.try_reclaim(behind + slack + 1)
@@ -174,12 +175,12 @@ pub(super) fn exactly(value: Bytes) -> Bytes {
                 whole.freeze()
             }
         }
-        // Somebody else has it too, or has more of it.
+        // Another holder shares it, or shares more of it.
         Err(shared) => Bytes::copy_from_slice(&shared),
     }
 }
 
-/// Counts a flight for as long as it lives, however it ends.
+/// Counts a flight as long as it lives, however it ends.
 struct InFlight {
     inner: Arc<Inner>,
 }
@@ -211,8 +212,8 @@ impl Drop for InFlight {
     }
 }
 
-/// Times one load. Dropped without [`end`](Self::end), by an early return, a panic or a cancelled task, it counts as an
-/// error.
+/// Times one load. Dropped without [`end`](Self::end), by an early return, a panic or a cancelled
+/// task, it counts as an error.
 pub(super) struct LoadTimer<'a> {
     counters: &'a LoadCounters,
     started: Instant,
@@ -243,7 +244,8 @@ impl Drop for LoadTimer<'_> {
     }
 }
 
-/// A key in a log line at `debug`: text as it is, the rest escaped. Formatted only if the line is written.
+/// A key in a log line at `debug`: text unchanged, the rest escaped. Formatted only if the line is
+/// written.
 pub(super) struct Printable<'a>(pub(super) &'a [u8]);
 
 impl std::fmt::Display for Printable<'_> {

@@ -1,4 +1,4 @@
-//! Learning of removals that this node was not told of.
+//! Following: learns removals that this node was not notified of.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,13 +14,14 @@ use super::{Group, Inner};
 use crate::removal::log::KEPT_FOR;
 use crate::{News, Peer, PeerError};
 
-/// How often every other node is asked. With the time that one may take, less than a second.
+/// How often every other node is asked. Together with the timeout of a request, less than a
+/// second.
 const EVERY: Duration = Duration::from_millis(400);
-/// Who has heard others within this time is in contact.
+/// A node that has heard others within this time is in contact.
 const IN_CONTACT: Duration = Duration::from_secs(2);
-/// How long one may take to answer.
+/// The timeout of a request.
 const AT_MOST: Duration = Duration::from_millis(400);
-/// How many rounds a peer that has no such thing is left alone.
+/// For how many rounds a peer that does not support following is skipped.
 const PASSED_OVER: u32 = 150;
 
 /// When this node was last in contact with another one.
@@ -29,17 +30,18 @@ const PASSED_OVER: u32 = 150;
 pub struct Contact {
     /// The other node's name.
     pub peer: Arc<str>,
-    /// How long ago it last told what removals it knows; `None` if it never did.
+    /// How long ago it last reported the removals it knows; `None` if it never did.
     pub heard: Option<Duration>,
 }
 
 impl Group {
-    /// Follows the removals of all other nodes, for as long as it is polled: asks each of them for those that it knows and
-    /// this node does not, every 400 ms, and applies them. Every node of a cluster must run this, front ends too; whoever does
-    /// is told of removals, member of the ring or not.
+    /// Follows the removals of all other nodes, as long as it is polled: asks each of them for
+    /// those that it knows and this node does not, every 400 ms, and applies them. Every node of a
+    /// cluster must run this, gateways too; a node that does is notified of removals, member of
+    /// the ring or not.
     ///
-    /// A node that missed removals of an issuer that it knows, and which nobody lists any more (beyond 65,536 of them, or ten
-    /// minutes), drops all that it holds.
+    /// A node that missed removals of an issuer that it knows, and which no node lists any more
+    /// (beyond 65,536 of them, or ten minutes), drops all its entries.
     pub async fn follow(&self) {
         let mut without = Without::default();
         loop {
@@ -48,7 +50,8 @@ impl Group {
         }
     }
 
-    /// The same in a task of its own, which ends when no other handle of the group is left. Needs a tokio runtime.
+    /// Runs [`follow`](Self::follow) in a task of its own, which ends when no other handle of the
+    /// group is left. Needs a tokio runtime.
     pub fn follow_in_background(&self) {
         let group = Arc::downgrade(&self.inner);
         tokio::spawn(async move {
@@ -61,7 +64,8 @@ impl Group {
         });
     }
 
-    /// When each of the other nodes was last heard of, by name. Empty where [`follow`](Self::follow) does not run.
+    /// When each of the other nodes was last heard, by name. Empty if [`follow`](Self::follow)
+    /// does not run.
     pub fn contacts(&self) -> Vec<Contact> {
         let heard = self
             .inner
@@ -78,7 +82,7 @@ impl Group {
     }
 }
 
-/// Peers of a kind that has no such thing, and how many rounds they are left alone.
+/// Peers of a kind that does not support following, and for how many rounds they are skipped.
 pub(super) type Without = BTreeMap<Arc<str>, u32>;
 
 impl Inner {
@@ -102,7 +106,7 @@ impl Inner {
                     without.insert(peer.name().into(), PASSED_OVER);
                 }
                 Err(failure) => {
-                    debug!(group = %self.name, error = %failure, "a peer tells no removals");
+                    debug!(group = %self.name, error = %failure, "a peer sent no removals");
                 }
             }
         }
@@ -110,7 +114,8 @@ impl Inner {
         self.has_followed.store(true, Relaxed);
     }
 
-    /// Applies what a peer knows and this node does not; false if that kind of peer has no such thing.
+    /// Applies the removals that a peer knows and this node does not; false if that kind of peer
+    /// does not support following.
     async fn catch_up(&self, peer: &dyn Peer) -> Result<bool, PeerError> {
         loop {
             let known = self.log().known();
@@ -125,7 +130,7 @@ impl Inner {
                 router.heard_of(follower);
             }
             let more = news.more;
-            // Where nothing was news, the same would come again.
+            // If none was news, the same ones would be sent again.
             if !(self.take(peer, news) && more) {
                 return Ok(true);
             }
@@ -146,8 +151,8 @@ impl Inner {
             if !self.tiers.main.is_empty() || !self.tiers.hot.is_empty() {
                 warn!(group = %self.name, peer = peer.name(), "removals were missed that are no longer listed; all values are dropped");
             }
-            // Before they count as known, and again: a fetch in between may have brought an old value from a peer that does
-            // not know them either.
+            // Before they count as known, and again: a fetch in between may have returned an old
+            // value from a peer that does not know them either.
             self.drop_unvouched();
         }
         for upto in news.unlisted {
@@ -159,15 +164,17 @@ impl Inner {
         any || missed
     }
 
-    /// Whether this node has lately heard what removals others know, if it follows any. Otherwise, as after a pause, what it
-    /// holds is not to be handed on: the asker may have forgotten a removal that this node has yet to learn.
+    /// Whether this node has recently heard which removals others know, if it follows any.
+    /// Otherwise, for example after a suspension, its entries must not be handed on: the requester
+    /// may have forgotten a removal that this node has yet to learn.
     pub(super) fn is_in_contact(&self) -> bool {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let latest = heard.values().flatten().max();
         heard.is_empty() || latest.is_some_and(|at| at.elapsed() < IN_CONTACT)
     }
 
-    /// A node that heard nobody for longer than removals are listed cannot know what it missed.
+    /// A node that was out of contact for longer than removals are listed cannot know what it
+    /// missed.
     fn heard_from(&self, peer: &str) {
         let now = Instant::now();
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,7 +196,8 @@ impl Inner {
                 heard.get(peer.name()).copied().flatten(),
             );
         }
-        // Of those that are gone the one heard last: alone again, this node still knows since when.
+        // Of the nodes that have left, the one heard last: this node, alone again, still knows
+        // since when.
         if let Some((name, at)) = heard.iter().max_by_key(|(_, at)| **at) {
             kept.entry(Arc::clone(name)).or_insert(*at);
         }

@@ -1,8 +1,9 @@
-//! Loads that ask the origin together.
+//! Loads that ask the origin in one batch.
 //!
-//! Each load that comes to ask an origin which takes several keys at once enters a list, and waits for a slot as any other
-//! does. The one that is given a slot takes others along that are in the list: those that came with it, as of one `get_many` or
-//! one batch of a peer, and those that wait for a slot. A load that comes alone while there are slots asks at once, alone.
+//! Each load of an origin which takes several keys per request enters a list, and waits for a slot
+//! like any other. The one that gets a slot takes along others from the list: those that arrived
+//! with it, such as those of one `get_many` or one batch of a peer, and those that wait for a
+//! slot. A load that arrives alone while there are free slots asks immediately, alone.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -20,9 +21,9 @@ use tracing::{Instrument, Span};
 
 use super::flight::{LoadTimer, Outcome};
 use super::{Inner, spans};
-use crate::{Guest, Key, Load, Loaded, Metadata, OriginError, OriginFault};
+use crate::{BatchMember, Key, Load, Loaded, Metadata, OriginError, OriginFault, TraceParent};
 
-/// The loads that wait to ask the origin, oldest first. As many as loads are under way, at most.
+/// The loads that wait to ask the origin, oldest first. At most the number of running loads.
 #[derive(Default)]
 pub(super) struct Gathering {
     list: Mutex<List>,
@@ -40,58 +41,64 @@ struct Waiting {
     wish: Wish,
     /// Whether it waits for a slot of its own.
     queued: bool,
-    /// What it is told when another one has asked for it.
+    /// Notified when another load has asked for it.
     told: oneshot::Sender<Told>,
 }
 
-/// What a load asks the origin for.
+/// One key of a request to the origin.
 pub(super) struct Wish {
     pub(super) key: Key,
-    /// What is known of a value that is still here.
+    /// The metadata of a value that is still in memory.
     pub(super) stale: Option<Metadata>,
     pub(super) ticket: Ticket<Key, Outcome>,
     /// In the background: it has no waiters from the start.
     pub(super) refresh: bool,
-    /// The load's span, which is to be linked to that of a load which asks for this one as well.
+    /// The load's span, which has to be linked to that of a load which asks for this one as well.
     pub(super) span: Span,
 }
 
 impl Wish {
-    /// Whether anybody still waits for it. After `false` nobody can begin to.
+    /// Whether any caller still waits for it. After `false` no caller can join.
     fn is_wanted(&self) -> bool {
         self.refresh || !self.ticket.give_up()
     }
 
-    /// The same question, to be asked without it.
+    /// The same check as a closure.
     fn wanted(&self) -> impl Fn() -> bool + Send + use<> {
         let (ticket, refresh) = (self.ticket.clone(), self.refresh);
         move || refresh || !ticket.give_up()
     }
 
-    fn load<'a>(&'a self, max_value: u64, budget: &'a ByteBudget) -> Load<'a> {
-        let mut load = Load::new(&self.key, max_value).within(budget);
+    fn load<'a>(
+        &'a self,
+        max_value: u64,
+        budget: &'a ByteBudget,
+        trace: Option<TraceParent>,
+    ) -> Load<'a> {
+        let load = Load::new(&self.key, max_value).within(budget);
+        let mut load = load.traced(trace);
         load.stale = self.stale.as_ref();
         load
     }
 }
 
-/// What the origin brought for a load, or why it brought nothing.
+/// The origin's answer to a load, or why there is none.
 pub(super) struct Asked<'a> {
     /// Has run since the request began.
     pub(super) timer: LoadTimer<'a>,
     pub(super) outcome: Result<Result<Loaded, OriginError>, Unanswered>,
 }
 
-/// Why the origin brought nothing, not even a failure.
+/// Why the origin returned nothing, not even a failure.
 #[derive(Clone)]
 pub(super) enum Unanswered {
-    /// It took longer than a load may.
+    /// The load timed out.
     Late,
     /// The load that asked for this one as well panicked.
     Panicked(FlightError),
 }
 
-/// What a load is told that another has taken along.
+/// The message to a load that another has taken along.
 enum Told {
     Unwanted,
     Asked {
@@ -135,7 +142,7 @@ impl Gathering {
 }
 
 impl Place<'_> {
-    /// Notes that it waits for a slot of its own from now on, unless another has taken it along.
+    /// Records that it waits for a slot of its own from now on, unless another has taken it along.
     fn queue(&self) {
         let mut list = self.gathering.list();
         if let Ok(at) = list.waiting.binary_search_by_key(&self.id, |one| one.id)
@@ -148,7 +155,7 @@ impl Place<'_> {
     /// Takes the load itself out of the list, unless another has taken it along.
     fn take(&self) -> Option<Waiting> {
         let mut list = self.gathering.list();
-        // Their numbers grow.
+        // The ids are ascending.
         let at = list.waiting.binary_search_by_key(&self.id, |one| one.id);
         at.ok().and_then(|at| list.waiting.remove(at))
     }
@@ -166,47 +173,54 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        // Outside of the lock: it may be the last to hold a key.
+        // Outside of the lock: it may be the last holder of a key.
         drop(self.take());
     }
 }
 
 impl Inner {
-    /// Asks the origin for a key by itself, as soon as it may be asked.
+    /// Asks the origin for one key by itself, as soon as a slot is free.
     pub(super) async fn ask_alone(&self, wish: Wish) -> Result<Asked<'_>, Refused> {
         let permit = self.origin_limiter.acquire(wish.wanted()).await?;
         let timer = LoadTimer::start(&self.counters.origin);
         let settings = self.settings();
         let limits = &settings.limits;
+        let span = spans::origin(self, 1);
+        let trace = self.told_of(&span);
         let work = {
-            // It may outlive this flight: the origin is at work on it, whether or not anybody waits.
+            // It may outlive this flight: the origin is at work on it, whether or not any caller
+            // waits.
             let (origin, budget) = (Arc::clone(&self.origin), self.in_flight.clone());
             let max_value = limits.max_value;
-            async move { origin.load(wish.load(max_value, &budget)).await }
+            async move {
+                let outcome = origin.load(wish.load(max_value, &budget, trace)).await;
+                spans::origin_ended(&outcome);
+                outcome
+            }
         };
-        let work = work.instrument(spans::origin(self, 1));
+        let work = work.instrument(span);
         let asked = permit.run(limits.load_timeout, work, counts_against_the_origin);
         let outcome = asked.await.map_err(|_| Unanswered::Late);
         Ok(Asked { timer, outcome })
     }
 
-    /// Asks the origin for a key, by itself or with others, as soon as it may be asked.
+    /// Asks the origin for a key, by itself or in a batch, as soon as a slot is free.
     pub(super) async fn ask_together(
         &self,
         wish: Wish,
-        guest: Option<Guest>,
+        member: Option<BatchMember>,
         most: usize,
     ) -> Result<Asked<'_>, Refused> {
         let wanted = wish.wanted();
         let (place, mut told) = self.gathering.enter(wish);
-        if let Some(guest) = guest {
-            guest.arrive();
-            let all_here = pin!(guest.all_here());
-            if let Either::Left((told, _)) = select(&mut told, all_here).await {
+        if let Some(member) = member {
+            member.ready();
+            let all_ready = pin!(member.all_ready());
+            if let Either::Left((told, _)) = select(&mut told, all_ready).await {
                 return self.told(told);
             }
         }
-        // First what it is told: most of those that come together need no slot of their own.
+        // The message is polled first: most loads that arrive together need no slot of their own.
         place.queue();
         let slot = self.origin_limiter.acquire(wanted);
         match select(&mut told, slot).await {
@@ -214,7 +228,7 @@ impl Inner {
             Either::Right((Ok(permit), _)) => match place.take_with(most - 1) {
                 Some((own, others)) => Ok(self.ask_for_all(permit, own, others).await),
                 None => {
-                    // Another has taken it along in this moment.
+                    // Another has taken it along at this moment.
                     drop(permit);
                     self.told(told.await)
                 }
@@ -226,12 +240,12 @@ impl Inner {
         }
     }
 
-    /// Asks for one key and those that are taken along. Tells each of the others what became of it.
+    /// Asks for one key and those that are taken along. Sends each of the others its result.
     async fn ask_for_all(&self, permit: Permit, own: Waiting, others: Vec<Waiting>) -> Asked<'_> {
         let since = Instant::now();
         let timer = LoadTimer::since(&self.counters.origin, since);
         let mut own = own.wish;
-        // Not to be kept open by the work, which may outlive the load.
+        // The work, which may outlive the load, must not keep it open.
         let span = std::mem::replace(&mut own.span, Span::none());
         let mut wishes = vec![own];
         let mut listeners = Vec::with_capacity(others.len());
@@ -257,7 +271,8 @@ impl Inner {
             self.counters.origin_batches.fetch_add(1, Relaxed);
             self.counters.origin_batched.fetch_add(count, Relaxed);
         }
-        let origin = spans::origin(self, wishes.len());
+        let origin_span = spans::origin(self, wishes.len());
+        let trace = self.told_of(&origin_span);
         permit.take_along(queued);
         let settings = self.settings();
         let limits = &settings.limits;
@@ -265,16 +280,20 @@ impl Inner {
             let (origin, budget) = (Arc::clone(&self.origin), self.in_flight.clone());
             let max_value = limits.max_value;
             async move {
-                let loads = wishes.iter().map(|wish| wish.load(max_value, &budget));
+                let loads = wishes
+                    .iter()
+                    .map(|wish| wish.load(max_value, &budget, trace));
                 let loads: Vec<_> = loads.collect();
-                match loads.as_slice() {
+                let outcomes = match loads.as_slice() {
                     [load] => vec![origin.load(*load).await],
                     loads => one_each(origin.load_many(loads).await, loads.len()),
-                }
+                };
+                outcomes.iter().for_each(spans::origin_ended);
+                outcomes
             }
         };
-        let work = work.instrument(origin);
-        // An origin that brings some of them works.
+        let work = work.instrument(origin_span);
+        // An origin that returns some of them works.
         let failed = |outcomes: &Vec<Result<Loaded, OriginError>>| {
             outcomes.iter().any(counts_against_the_origin) && outcomes.iter().all(Result::is_err)
         };
@@ -307,19 +326,20 @@ impl Inner {
                 timer: LoadTimer::since(&self.counters.origin, since),
                 outcome,
             }),
-            // Without a word the load that took it along was dropped, as when the runtime shuts down.
+            // No message: the load that took it along was dropped, for example because the runtime
+            // shuts down.
             Ok(Told::Unwanted) | Err(_) => Err(Refused::Unwanted),
         }
     }
 }
 
 fn tell(listener: oneshot::Sender<Told>, told: Told) {
-    // One that does not listen any more was dropped, and has no use for it.
+    // A load that no longer listens was dropped, and does not need it.
     let _ = listener.send(told);
 }
 
-/// Whether the breaker is to know of it. A key that the origin does not take says nothing about the origin: whoever asks for
-/// such keys must not keep others from it.
+/// Whether the breaker counts it. A key that the origin does not accept says nothing about the
+/// origin: a client that requests such keys must not block others from it.
 fn counts_against_the_origin(outcome: &Result<Loaded, OriginError>) -> bool {
     let failure = outcome.as_ref().err();
     failure.is_some_and(|failure| {
@@ -327,7 +347,7 @@ fn counts_against_the_origin(outcome: &Result<Loaded, OriginError>) -> bool {
     })
 }
 
-/// As many outcomes as there were loads, whatever the origin gave.
+/// One outcome for each load, whatever the origin returned.
 fn one_each(
     outcomes: Vec<Result<Loaded, OriginError>>,
     count: usize,
@@ -335,7 +355,7 @@ fn one_each(
     if outcomes.len() == count {
         return outcomes;
     }
-    // Which is whose cannot be known.
+    // The outcomes cannot be assigned.
     (0..count).map(|_| Err(miscounted())).collect()
 }
 

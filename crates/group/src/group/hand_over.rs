@@ -1,4 +1,4 @@
-//! What passes from the node that kept a key to the one that keeps it now, when the ring changes.
+//! Hand-over: entries move from a key's old owner to its new one when the ring changes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,19 +13,21 @@ use super::flight::exactly;
 use super::{Group, Inner};
 use crate::settings::AGES;
 use crate::tiers::Tier;
-use crate::{Cached, Cursor, Entry, Fetch, Guest, HandOver, Key, Known, Peer, Previous, Route};
+use crate::{
+    BatchMember, Cached, Cursor, Entry, Fetch, HandOver, Key, Known, Peer, Previous, Route,
+};
 
-/// How many entries, and how many bytes of them, are read and sent at a time.
+/// How many entries, and how many bytes of them, are read and sent per part.
 const PART_ENTRIES: usize = 512;
 const PART_BYTES: u64 = 1 << 20;
 
-/// Entries that are taken at a time.
+/// Entries that are accepted per request.
 const MOST_ENTRIES: usize = 4_096;
 
-/// What one peer is given at a time.
+/// A part for one peer.
 type Part = (Arc<dyn Peer>, Vec<(Key, Entry)>);
 
-/// What a node gave to others as it left.
+/// The result of a hand-over by a node that leaves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandedOver {
@@ -33,22 +35,23 @@ pub struct HandedOver {
     pub sent: u64,
     /// Those of them that their new owners keep.
     pub kept: u64,
-    /// Whether all of what this node held was sent; otherwise time was over, or a peer took nothing.
+    /// Whether all entries were sent; otherwise the time was over, or a peer accepted none.
     pub complete: bool,
 }
 
 impl Group {
-    /// Gives what this node holds to the nodes that own it from now on, the most recently used first, for so long at most. To be
-    /// called by a node that leaves, when its [`Router`](crate::Router) sends its own keys elsewhere and the others know.
+    /// Hands this node's entries over to the nodes that own them from now on, the most recently
+    /// used first, within at most `within`. To be called by a node that leaves, when its
+    /// [`Router`](crate::Router) sends its own keys elsewhere and the others know.
     pub async fn hand_over(&self, within: Duration) -> HandedOver {
         self.inner
             .hand_over(Instant::now() + within.min(AGES))
             .await
     }
 
-    /// Keeps what another node held and gives to this one, as the ring has changed. Says of how many: of those that this node
-    /// owns, of which it has nothing yet, and of which it knows no removal that the giver did not know. What a transport's
-    /// server calls.
+    /// Keeps entries that another node hands over to this one after a ring change. Returns how
+    /// many: those that this node owns, that it does not have yet, and of which it knows no
+    /// removal that the giver did not know. Called by a transport's server.
     pub fn take_over(&self, entries: Vec<(Key, Entry)>, known: &Known) -> u64 {
         let inner = &self.inner;
         let entries = entries.into_iter().take(MOST_ENTRIES);
@@ -60,7 +63,8 @@ impl Group {
         for (key, entry) in entries {
             kept += u64::from(inner.take_over(&key, entry, &known));
         }
-        // Again: a removal may have been forgotten meanwhile whose key has been taken over.
+        // Checked again: a removal may have been forgotten meanwhile whose key has been taken
+        // over.
         if kept > 0 && !inner.log().covers_forgotten(&known) {
             inner.drop_unvouched();
             return 0;
@@ -84,9 +88,10 @@ impl Inner {
         };
         let cached = Cached::new(exactly(value), entry.freshness).with_metadata(entry.metadata);
         let ahead = self.settings().freshness.ahead(entry.freshness.ttl);
-        // Under the lock, so that a removal is either noted before and seen here, or empties the caches after the insertion.
+        // Under the lock, so that a removal is either noted before and seen here, or empties the
+        // caches after the insertion.
         let log = self.log();
-        // What is here is no older.
+        // The entry here is no older.
         let take = log.is_covered(key, known) && self.tiers.peek(key).is_none();
         if take {
             self.tiers.insert(Tier::Main, key, cached, ahead);
@@ -95,14 +100,18 @@ impl Inner {
         take
     }
 
-    /// What the node that kept the key before the ring changed has of it. In a flight, before the origin is asked. Loads that
-    /// came with this one do not wait for that.
-    pub(super) async fn ask_previous(&self, key: &Key, guest: Option<&Guest>) -> Option<Entry> {
+    /// Asks the node that kept the key before the ring changed. In a flight, before the origin is
+    /// asked. Loads that arrived with this one do not wait for that.
+    pub(super) async fn ask_previous(
+        &self,
+        key: &Key,
+        member: Option<&BatchMember>,
+    ) -> Option<Entry> {
         let Previous { peer, worth } = self.router().previous_owner(key)?;
-        if let Some(guest) = guest {
-            guest.arrive();
+        if let Some(member) = member {
+            member.ready();
         }
-        // Callers wait for the origin, too.
+        // Callers also wait for the origin.
         let settings = self.settings();
         let limits = &settings.limits;
         let most = limits.hand_over_timeout.min(limits.load_timeout / 5);
@@ -111,7 +120,7 @@ impl Inner {
             return None;
         }
         let until = Instant::now() + most;
-        // Err would mean that the semaphore is closed, which nobody does.
+        // Err would mean that the semaphore is closed, which never happens.
         let _slot = timeout_at(until, self.hand_over_slots.acquire())
             .await
             .ok()?;
@@ -126,7 +135,7 @@ impl Inner {
                 debug!(group = %self.name, error = %failure, "the previous owner has nothing");
                 None
             }
-            // Counts as nothing: one that is stuck must not cost each load this time.
+            // Counts as nothing: one that hangs must not cost each load this time.
             Err(_) => None,
         };
         let entry = entry.filter(|entry| {
@@ -147,9 +156,9 @@ impl Inner {
             if Instant::now() >= until {
                 return handed;
             }
-            // Before memory is read: what is read is then no older than these.
+            // Before memory is read: the entries read are then no older than these.
             let Some(known) = self.log().known_and_applied() else {
-                // A removal is being applied by another thread, which does not wait for anything meanwhile.
+                // Another thread is applying a removal, and does not wait for anything meanwhile.
                 tokio::task::yield_now().await;
                 continue;
             };

@@ -13,8 +13,8 @@ use crate::fault::Whole;
 use crate::stats::LoadEnd;
 use crate::tiers::Tier;
 use crate::{
-    Answer, Content, Entry, Error, Guest, Hint, Key, Loaded, Metadata, OriginError, OriginFault,
-    Overload, Source,
+    Answer, BatchMember, Content, Entry, Error, Hint, Key, Loaded, Metadata, OriginError,
+    OriginFault, Overload, Source,
 };
 
 impl Inner {
@@ -24,31 +24,32 @@ impl Inner {
         ticket: &Ticket<Key, Outcome>,
         old: Option<Box<Answer>>,
         refresh: bool,
-        guest: Option<Guest>,
+        member: Option<BatchMember>,
     ) -> Outcome {
         if refresh {
             self.counters.refreshes.fetch_add(1, Relaxed);
         }
         if old.is_none()
-            && let Some(entry) = self.ask_previous(key, guest.as_ref()).await
+            && let Some(entry) = self.ask_previous(key, member.as_ref()).await
         {
             self.commit(key, ticket, &entry);
             return Ok(Answer::new(entry, Source::Peer));
         }
-        // Only where a stale value can be served meanwhile: other keys are asked for again with each get.
+        // Only if a stale value can be served meanwhile: other keys are loaded again with each
+        // get.
         let failed = old.is_some().then(|| FailedUnless::new(self, key));
-        let loaded = self.ask_origin(key, ticket, old, refresh, guest).await;
+        let loaded = self.ask_origin(key, ticket, old, refresh, member).await;
         if let Some(failed) = failed {
             failed.unless(!loaded.as_ref().is_err_and(Error::is_failure));
         }
         let (entry, hint) = loaded?;
-        // Also where there was no old value any more: the next failure is a first one again.
+        // Even if there was no old value any more: the next failure is a first one again.
         self.failures.over(key);
         let entry = self.settle(key, ticket, entry, hint);
         Ok(Answer::new(entry, Source::Origin))
     }
 
-    /// Decides for how long an entry may be served that has just been loaded, and keeps it.
+    /// Decides how long an entry may be served that has just been loaded, and keeps it.
     fn settle(
         &self,
         key: &Key,
@@ -65,8 +66,8 @@ impl Inner {
                 entry.freshness.ttl = Some(ttl);
             }
             self.commit(key, ticket, &entry);
-            // If they have changed meanwhile, the cache may have been searched for what lives too
-            // long before this was in it.
+            // If the settings have changed meanwhile, the cache may have been searched for
+            // lifetimes that are too long before this entry was in it.
             if self.are_current(&settings) {
                 return entry;
             }
@@ -79,7 +80,7 @@ impl Inner {
         ticket: &Ticket<Key, Outcome>,
         old: Option<Box<Answer>>,
         refresh: bool,
-        guest: Option<Guest>,
+        member: Option<BatchMember>,
     ) -> Result<(Entry, Hint), Error> {
         let stale = old.as_ref().map(|old| old.metadata.clone());
         let stale = stale.filter(Metadata::has_validators);
@@ -94,7 +95,7 @@ impl Inner {
         debug!(node = %self.me(), group = %self.name, key = %Printable(key), "asking the origin");
         let asked = match self.origin.max_batch() {
             0 | 1 => self.ask_alone(wish).await,
-            most => self.ask_together(wish, guest, most).await,
+            most => self.ask_together(wish, member, most).await,
         };
         let Asked { timer, outcome } = asked.map_err(|refused| self.refused(&refused))?;
         let loaded = match outcome {
@@ -110,7 +111,12 @@ impl Inner {
             content,
             freshness,
             metadata,
-        } = loaded.map_err(|failure| self.origin_failed(failure))?;
+        } = loaded.map_err(|failure| {
+            if failure.fault() == OriginFault::Key {
+                self.counters.origin_key_faults.fetch_add(1, Relaxed);
+            }
+            self.origin_failed(failure)
+        })?;
         let (value, metadata) = match content {
             Content::Value(value) => (Some(value), metadata),
             Content::Absent => (None, metadata),
@@ -139,14 +145,15 @@ impl Inner {
         Ok((entry, freshness))
     }
 
-    /// Keeps what this node has loaded.
+    /// Keeps an entry that this node has loaded.
     fn commit(&self, key: &Key, ticket: &Ticket<Key, Outcome>, entry: &Entry) {
-        // Asked now and not when the load began: the ring may have changed meanwhile.
+        // Checked now and not when the load began: the ring may have changed meanwhile.
         if self.router().is_mine(key) {
             self.keep(ticket, Tier::Main, key, entry, entry.freshness);
         } else {
-            // Loaded in place of the owner. It must not enter the main cache, which is for what this node owns; but
-            // while the owner is away a copy spares the origin one load for each get.
+            // Loaded in place of the owner. It must not enter the main cache, which is for keys
+            // that this node owns; but while the owner is down a copy saves the origin one load
+            // for each get.
             let settings = self.settings();
             let most = settings.limits.stand_in_ttl.min(settings.freshness.hot_ttl);
             self.keep(ticket, Tier::Hot, key, entry, entry.freshness.at_most(most));
@@ -159,7 +166,7 @@ impl Inner {
         let retry_after = retry_after.unwrap_or_else(|| self.settings().limits.retry_after);
         let why = match refused {
             Refused::Open { .. } => Overload::OriginDown,
-            // The flight is nobody's any more: whoever gets had better begin another.
+            // The flight has no waiters: a new caller should start another one.
             Refused::Unwanted => return Error::Cancelled { group },
             _ => Overload::Queue {
                 limit: self.origin_limiter.stats().limit,
@@ -186,7 +193,7 @@ impl Inner {
                 if source.fault() == OriginFault::Key {
                     debug!(group = %self.name, error = %Whole(&source), "the origin takes no such key");
                 } else {
-                    // All of it: whoever asked is told no more than what kind of failure it is.
+                    // The full text: the requester only gets the kind of failure.
                     warn!(group = %self.name, error = %Whole(&source), "the origin failed");
                 }
                 Error::Origin {
@@ -199,7 +206,7 @@ impl Inner {
     }
 }
 
-/// Notes a failed load of a key, also one that panics or is cancelled.
+/// Records a failed load of a key, also one that panics or is cancelled.
 struct FailedUnless<'a> {
     inner: &'a Inner,
     key: &'a Key,

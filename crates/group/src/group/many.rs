@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use futures_util::future::{Either, select};
 use gaggle_singleflight::Waiter;
@@ -9,43 +10,45 @@ use tokio::time::sleep;
 
 use super::flight::Outcome;
 use super::{Group, spans};
-use crate::{Answer, Error, Invitation, Party, Peer};
+use crate::{Answer, Batch, BatchHandle, Error, Peer};
 
-/// How a key of many is to be answered.
+/// How a key of many is answered.
 enum Begun {
     Now(Result<Answer, Error>),
     Later(Waiter<Outcome>),
 }
 
-/// The parties of one call.
+/// The batches of one call.
 #[derive(Default)]
-pub(super) struct Parties {
-    /// By the address of the peer's handle. Should a new handle take over the address of an old one during the call, the two
-    /// peers' guests wait for each other, and that is all.
-    fetches: BTreeMap<*const (), Party>,
-    /// Open while this is there.
-    loads: Option<(Party, Invitation)>,
+pub(super) struct Batches {
+    /// By the address of the peer's handle. If a new handle reuses the address of an old one
+    /// during the call, the two peers' members wait for each other, which is harmless.
+    fetches: BTreeMap<*const (), Batch>,
+    /// Open while this exists.
+    loads: Option<(Batch, BatchHandle)>,
 }
 
-/// What a get begins together with.
+/// The gets that a get belongs to.
 pub(super) enum Together<'a> {
-    /// Nothing that is known of.
+    /// No others.
     Alone,
     /// Other gets of one call.
-    Call(&'a mut Parties),
+    Call(&'a mut Batches),
     /// Other gets that a peer has sent in one request.
-    Request(&'a Invitation),
+    Request(&'a BatchHandle),
 }
 
 impl Group {
-    /// The values of many keys, in their order. Each fails by itself; those that are not in memory are loaded side by
-    /// side, and a transport can ask each owner for all of its keys at once. The caller bounds their number.
+    /// The values of many keys, in their order. Each fails by itself; those that are not in memory
+    /// are loaded concurrently, and a transport can ask each owner for all of its keys in one
+    /// batch. The caller bounds their number.
     pub async fn get_many(&self, keys: &[impl AsRef<[u8]>]) -> Vec<Result<Answer, Error>> {
         let inner = &self.inner;
         let mut answers = Vec::with_capacity(keys.len());
-        // One timer for all; none, nor a runtime, where all are in memory.
+        // One timer for all; no timer and no runtime if all are in memory.
         let mut over = None;
-        // One after the other, as all of them are on their way: there is no need to be woken for each.
+        // One after the other, as all of them are running: there is no need for a wake-up for
+        // each.
         for (key, begun) in keys.iter().zip(self.begin(keys)) {
             answers.push(match begun {
                 Begun::Now(answer) => answer,
@@ -67,36 +70,44 @@ impl Group {
         answers
     }
 
-    /// Answers what is in memory, and starts a flight for each other key or joins the one that runs. The flights that
-    /// start and lead to one peer are a party; it is open until all have started.
+    /// Answers the keys that are in memory, and starts or joins a flight for each other key. The
+    /// flights that start and lead to one peer are a batch; it is open until all have started.
     fn begin(&self, keys: &[impl AsRef<[u8]>]) -> Vec<Begun> {
         let router = self.inner.router();
-        let mut parties = Parties::default();
-        let mut begin =
-            |key: &[u8]| match self.cached(key).or_else(|| self.inner.stale_for_now(key)) {
-                Some(hit) => Begun::Now(Ok(hit)),
-                None => {
-                    let route = || router.route(key);
-                    match self.inner.join(key, route, Together::Call(&mut parties)) {
-                        Ok(waiter) => Begun::Later(waiter),
-                        Err(error) => Begun::Now(Err(error)),
+        let mut batches = Batches::default();
+        let mut begin = |key: &[u8]| {
+            if let Some(hit) = self.cached(key) {
+                return Begun::Now(Ok(hit));
+            }
+            self.inner.count_miss(key);
+            if let Some(stale) = self.inner.stale_for_now(key) {
+                return Begun::Now(Ok(stale));
+            }
+            let route = || router.route(key);
+            match self.inner.join(key, route, Together::Call(&mut batches)) {
+                Ok(waiter) => {
+                    if !waiter.led() {
+                        self.inner.counters.collapsed.fetch_add(1, Relaxed);
                     }
+                    Begun::Later(waiter)
                 }
-            };
+                Err(error) => Begun::Now(Err(error)),
+            }
+        };
         keys.iter().map(|key| begin(key.as_ref())).collect()
     }
 }
 
-impl Parties {
-    pub(super) fn of(&mut self, peer: &Arc<dyn Peer>) -> &Party {
+impl Batches {
+    pub(super) fn of(&mut self, peer: &Arc<dyn Peer>) -> &Batch {
         self.fetches.entry(Arc::as_ptr(peer).cast()).or_default()
     }
 
-    pub(super) fn loads(&mut self) -> &Invitation {
+    pub(super) fn loads(&mut self) -> &BatchHandle {
         let open = || {
-            let party = Party::new();
-            let invitation = party.invitation();
-            (party, invitation)
+            let batch = Batch::new();
+            let handle = batch.handle();
+            (batch, handle)
         };
         &self.loads.get_or_insert_with(open).1
     }

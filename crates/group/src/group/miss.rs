@@ -1,4 +1,4 @@
-//! Gets of what is not in memory, or is stale.
+//! Gets that miss, or find a stale value.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,16 +11,25 @@ use tokio::time::timeout;
 use super::flight::{Outcome, PolledBy};
 use super::many::Together;
 use super::{Group, Hop, Inner, spans};
-use crate::{Answer, Error, Invitation, Route};
+use crate::{Answer, BatchHandle, Error, Route, Terms};
 
 impl Group {
-    /// Boxed, so that a hit does not carry the room that a miss needs.
+    /// Boxed, so that the future of a hit does not contain the state of a miss.
     pub(super) fn begin_miss<'a>(
         &'a self,
         key: &'a [u8],
     ) -> Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>> {
-        let wait = self.inner.settings().limits.longest_wait();
-        Box::pin(self.miss(key, Hop::First, wait, None))
+        self.begin_miss_on(key, Terms::default())
+    }
+
+    pub(super) fn begin_miss_on<'a>(
+        &'a self,
+        key: &'a [u8],
+        terms: Terms,
+    ) -> Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>> {
+        let most = self.inner.settings().limits.longest_wait();
+        let wait = terms.within.map_or(most, |within| within.min(most));
+        Box::pin(self.miss_as(key, Hop::First, wait, None, !terms.uncounted))
     }
 
     pub(super) async fn miss(
@@ -28,9 +37,23 @@ impl Group {
         key: &[u8],
         hop: Hop,
         wait: Duration,
-        party: Option<&Invitation>,
+        batch: Option<&BatchHandle>,
+    ) -> Result<Answer, Error> {
+        self.miss_as(key, hop, wait, batch, true).await
+    }
+
+    async fn miss_as(
+        &self,
+        key: &[u8],
+        hop: Hop,
+        wait: Duration,
+        batch: Option<&BatchHandle>,
+        counted: bool,
     ) -> Result<Answer, Error> {
         let inner = &self.inner;
+        if counted {
+            inner.count_miss(key);
+        }
         if let Some(stale) = inner.stale_for_now(key) {
             return Ok(stale);
         }
@@ -38,7 +61,11 @@ impl Group {
             Hop::First => inner.router().route(key),
             Hop::Forwarded => Route::Mine,
         };
-        let waiter = inner.join(key, route, party.map_or(Together::Alone, Together::Request))?;
+        let together = batch.map_or(Together::Alone, Together::Request);
+        let waiter = inner.join(key, route, together)?;
+        if counted && !waiter.led() {
+            inner.counters.collapsed.fetch_add(1, Relaxed);
+        }
         let answer = inner.wait(waiter, wait).await;
         inner.or_stale(key, answer)
     }
@@ -50,22 +77,27 @@ impl Inner {
         self.origin.max_batch() > 1
     }
 
-    /// Joins the flight of a key that is not in memory, or starts it.
+    /// Counts a get that misses, or finds a stale value. A key that is too long cannot be hot.
+    pub(super) fn count_miss(&self, key: &[u8]) {
+        self.counters.misses.fetch_add(1, Relaxed);
+        self.popular.asked(key);
+    }
+
+    /// Joins or starts the flight of a key that is not in memory. The caller counts the miss.
     pub(super) fn join(
         self: &Arc<Self>,
         key: &[u8],
         route: impl FnOnce() -> Route,
         together: Together<'_>,
     ) -> Result<Waiter<Outcome>, Error> {
-        self.counters.misses.fetch_add(1, Relaxed);
         self.check_key(key)?;
-        let waiter = match route() {
+        Ok(match route() {
             Route::Theirs(peer) => {
                 self.hot_copies().asked(key);
                 match together {
-                    Together::Call(parties) => {
-                        let party = parties.of(&peer);
-                        self.join_fetch(key, peer, Some(party), false, PolledBy::Task)
+                    Together::Call(batches) => {
+                        let batch = batches.of(&peer);
+                        self.join_fetch(key, peer, Some(batch), false, PolledBy::Task)
                     }
                     Together::Alone | Together::Request(_) => {
                         self.join_fetch(key, peer, None, false, PolledBy::Caller)
@@ -74,27 +106,23 @@ impl Inner {
             }
             Route::Mine | Route::Standby => {
                 let by = match together {
-                    // Its loads run side by side, and it awaits one after the other.
+                    // Its loads run concurrently, and it awaits one after the other.
                     Together::Call(_) => PolledBy::Task,
                     Together::Alone | Together::Request(_) => PolledBy::Caller,
                 };
-                let party = match together {
-                    // Nothing is gained where each key is a request of its own.
+                let batch = match together {
+                    // A batch gains nothing if each key is a request of its own.
                     _ if !self.loads_together() => None,
                     Together::Alone => None,
-                    Together::Call(parties) => Some(parties.loads()),
-                    Together::Request(party) => Some(party),
+                    Together::Call(batches) => Some(batches.loads()),
+                    Together::Request(batch) => Some(batch),
                 };
-                self.join_load(key, party, false, by)
+                self.join_load(key, batch, false, by)
             }
-        };
-        if !waiter.led() {
-            self.counters.collapsed.fetch_add(1, Relaxed);
-        }
-        Ok(waiter)
+        })
     }
 
-    /// Waits for a flight, for as long as this caller cares to; the flight goes on regardless.
+    /// Waits for a flight, within this caller's deadline; the flight continues regardless.
     pub(super) async fn wait(
         &self,
         mut waiter: Waiter<Outcome>,
@@ -113,7 +141,7 @@ impl Inner {
         }
     }
 
-    /// What a flight brings to one of those who wait for it.
+    /// A flight's result for one of its waiters.
     pub(super) fn answer(
         &self,
         outcome: Result<Outcome, FlightError>,
@@ -125,9 +153,9 @@ impl Inner {
         })
     }
 
-    /// Has a value loaded again that may still be served. One flight for a key, in the whole
-    /// cluster: where another node owns it, that node is asked for what it has, and decides by
-    /// itself when to load.
+    /// Loads a value again that may still be served. There is one flight for a key in the whole
+    /// cluster: if another node owns it, that node is asked for its value, and decides by itself
+    /// when to load.
     #[cold]
     pub(super) fn refresh(self: &Arc<Self>, key: &[u8], stale: bool) {
         if stale {
@@ -136,7 +164,7 @@ impl Inner {
         if self.failures.must_wait(key, || self.clock.now()) {
             return;
         }
-        // The flight goes on without a waiter.
+        // The flight continues without a waiter.
         drop(match self.router().route(key) {
             Route::Theirs(peer) => self.join_fetch(key, peer, None, true, PolledBy::Task),
             Route::Mine | Route::Standby => self.join_load(key, None, true, PolledBy::Task),
@@ -155,14 +183,12 @@ impl Inner {
         }
     }
 
-    /// A stale value to serve without a load, as the last one failed a short while ago.
+    /// A stale value to serve without a load, because the last load failed a short while ago.
     pub(super) fn stale_for_now(&self, key: &[u8]) -> Option<Answer> {
         if !self.failures.must_wait(key, || self.clock.now()) {
             return None;
         }
-        let stale = self.stale(key)?;
-        self.counters.misses.fetch_add(1, Relaxed);
-        Some(stale)
+        self.stale(key)
     }
 
     pub(super) fn stale(&self, key: &[u8]) -> Option<Answer> {
@@ -176,7 +202,7 @@ impl Inner {
         good.then_some(answer)
     }
 
-    /// What a flight came to, with the flight's own failures told in the group's terms.
+    /// The result of a flight, with the flight's own failures converted to the group's errors.
     pub(super) fn landed(&self, outcome: Result<Outcome, FlightError>) -> Outcome {
         outcome.unwrap_or_else(|failure| Err(self.flight_failed(failure)))
     }

@@ -1,4 +1,4 @@
-//! Settings, and other ones for a group that serves.
+//! Reads and changes the settings of a group that serves.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -10,52 +10,52 @@ use super::{Group, Inner};
 use crate::{FreshnessPolicy, HotCopies, Limits, ReconfigureError, Settings};
 
 impl Group {
-    /// The bounds that it keeps, as of now.
+    /// The current bounds.
     pub fn limits(&self) -> Limits {
         self.inner.settings().limits.clone()
     }
 
-    /// How long it serves what it loads, as of now.
+    /// The current freshness policy.
     pub fn freshness(&self) -> FreshnessPolicy {
         self.inner.settings().freshness.clone()
     }
 
-    /// All that [`reconfigure`](Self::reconfigure) can change, as of now.
+    /// The current settings, all of which [`reconfigure`](Self::reconfigure) can change.
     pub fn settings(&self) -> Settings {
         Settings::clone(&self.inner.settings())
     }
 
-    /// Makes other settings hold from now on, with a warm cache. The next get and the next load go
-    /// by them; a load that is under way goes on with the deadline that it began with.
+    /// Changes the settings of a group that serves, with a warm cache. They apply to the next get
+    /// and the next load; a running load keeps the deadline that it began with.
     ///
-    /// - **Freshness.** Where a time becomes longer, what is cached keeps its own expiry. Where
-    ///   one becomes shorter, what is cached ends no later than if it had been loaded now: whoever
-    ///   shortens a ttl in an emergency knows that, one new ttl later, nothing from before is
-    ///   fresh. (It may then be served stale, for the windows of the policy. With
+    /// - **Freshness.** If a time becomes longer, cached entries keep their own expiry. If one
+    ///   becomes shorter, cached entries end no later than if they had been loaded now: after
+    ///   shortening a ttl in an emergency, nothing from before is fresh once the new ttl has
+    ///   passed. (It may then be served stale, for the windows of the policy. With
     ///   [`ttl_jitter`](FreshnessPolicy::ttl_jitter), the ends are spread over the last three
     ///   quarters of the ttl.) Only the times that become shorter are lowered, but those of all
-    ///   entries: nobody knows any more for which of them an origin had given a longer one. Where
-    ///   `negative_ttl` is taken away, absences are dropped.
-    /// - **Limits.** With more loads allowed at the origin, those that wait start at once. With
-    ///   fewer, those that run go on, and none starts until there is room.
-    /// - **Capacity.** A higher one holds at once. For a lower one, what is worth least is evicted
-    ///   before this returns, a page at a time; it is then at most that. The caches keep the
-    ///   number of locks that they were made with.
+    ///   entries: for which of them an origin had given a longer one is no longer known. If
+    ///   `negative_ttl` is removed, absences are dropped.
+    /// - **Limits.** With more loads allowed at the origin, waiting ones start immediately. With
+    ///   fewer, running ones continue, and none starts until there is room.
+    /// - **Capacity.** A higher one applies immediately. For a lower one, the least valuable
+    ///   entries are evicted before this returns, a page at a time; the size is then at most that.
+    ///   The caches keep the number of locks that they were made with.
     ///
     /// Synchronous, one call after the other. It waits for no load, but shrinking takes a few
-    /// seconds for each GiB of small values, and shortening looks at each entry (some 50 to 100 ms
-    /// for each million): on an executor, call it in `spawn_blocking`. Gets and loads go on
+    /// seconds for each GiB of small values, and shortening examines each entry (some 50 to 100 ms
+    /// for each million): on an executor, call it in `spawn_blocking`. Gets and loads continue
     /// meanwhile.
     ///
     /// # Errors
     ///
-    /// If a group cannot have these settings, or if its stores are others' and of a fixed size.
+    /// If a group cannot have these settings, or if its stores are custom ones of a fixed size.
     /// Nothing has changed then.
     pub fn reconfigure(&self, settings: Settings) -> Result<(), ReconfigureError> {
         self.inner.reconfigure(settings)
     }
 
-    /// Makes another rule decide on hot copies from now on. Copies that are kept stay.
+    /// Sets another policy for hot copies. Copies that are kept stay.
     pub fn set_hot_copies(&self, policy: Arc<dyn HotCopies>) {
         *self
             .inner
@@ -95,15 +95,16 @@ impl Inner {
         if resized {
             self.tiers.set_capacity(settings.capacity);
         }
-        // Last: what a load has just brought by the settings before is either seen here, or
-        // committed again by these (see `settle`).
+        // Last: an entry just loaded under the previous settings is either seen here, or committed
+        // again under these (see `settle`).
         self.shorten(&settings.freshness, &before.freshness);
         Ok(())
     }
 
     fn shorten(&self, now: &FreshnessPolicy, before: &FreshnessPolicy) {
         let has_jitter = now.ttl_jitter > 0.0;
-        // They are many, and all of them begin now: as widely as loads of one moment at most.
+        // They are many, and all of them begin now: spread at most as widely as loads of one
+        // moment.
         let draw = |ttl: Duration| {
             if has_jitter {
                 ttl.mul_f64(0.25 + 0.75 * fastrand::f64())
@@ -120,9 +121,9 @@ impl Inner {
         }
     }
 
-    /// Whether these settings still hold.
+    /// Whether these settings are still current.
     pub(super) fn are_current(&self, settings: &Arc<Settings>) -> bool {
-        // The address is no other's while somebody has it.
+        // The address is not reused while there is a holder.
         Arc::ptr_eq(settings, &self.settings())
     }
 }

@@ -7,25 +7,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::flight::exactly;
 use super::{Group, Inner};
 use crate::removal::log::{Log, MAX_BYTES, MAX_CARRIED, Noted};
+use crate::stats::RemovalKind;
 use crate::tiers::Tier;
 use crate::{
     Cached, Entry, Error, Key, Known, News, Notice, Peer, PeerError, Put, RemovalId, Scope,
 };
 
-/// What became of a removal.
+/// The result of a removal.
 #[derive(Debug, Clone, Default)]
 #[must_use = "a removal may have missed nodes"]
 #[non_exhaustive]
 pub struct Removal {
     /// The nodes that have dropped their copies.
     pub removed: Vec<Arc<str>>,
-    /// The nodes that could not be told. Each learns of the removal within a second of being in contact with any node that
-    /// knows it; until then it serves copies of others' keys for at most the group's `hot_ttl`, and its own keys.
+    /// The nodes that could not be notified. Each learns of the removal within a second of being
+    /// in contact with any node that knows it; until then it serves copies of others' keys for at
+    /// most the group's `hot_ttl`, and its own keys.
     pub missed: Vec<Missed>,
 }
 
@@ -34,7 +36,7 @@ pub struct Removal {
 pub struct Missed {
     /// The node's name.
     pub peer: Arc<str>,
-    /// Why.
+    /// The reason.
     pub error: PeerError,
 }
 
@@ -50,24 +52,26 @@ impl Removal {
     }
 }
 
-/// A new identity: random, and another one after each start.
+/// A new identity: random, and a different one after each restart.
 pub(super) fn new_log() -> Mutex<Log> {
     // The keys of a `RandomState` are the operating system's random bytes.
     Mutex::new(Log::new(RandomState::new().hash_one(0_u8)))
 }
 
 impl Group {
-    /// Removes `key` on every node. It goes on to its end though the future is dropped, once that has been polled.
+    /// Removes `key` on every node. Once the future has been polled, the removal is completed even
+    /// if it is dropped.
     pub async fn remove(&self, key: impl AsRef<[u8]>) -> Removal {
         self.remove_many(&[key]).await
     }
 
-    /// Removes all of these keys on every node, in one message to each. Where they are too many to be remembered (4 MiB, of
-    /// which each key takes its length and 96 bytes), the whole group is removed.
+    /// Removes all of these keys on every node, in one message to each. If they are too many to be
+    /// remembered (4 MiB, of which each key takes its length and 96 bytes), the whole group is
+    /// removed.
     pub async fn remove_many(&self, keys: &[impl AsRef<[u8]>]) -> Removal {
         let bytes: usize = keys.iter().map(|key| key.as_ref().len() + 96).sum();
         if bytes > MAX_BYTES / 4 {
-            // More than could be remembered key by key. It is always right to remove more.
+            // More than could be remembered key by key. It is always correct to remove more.
             return self.remove_group().await;
         }
         let keys = keys.iter().map(|key| Key::copy_from_slice(key.as_ref()));
@@ -81,19 +85,25 @@ impl Group {
 
     async fn remove_scope(&self, scope: Scope) -> Removal {
         let inner = &self.inner;
+        let began = Instant::now();
+        inner.counters.issued.issued(match &scope {
+            Scope::Keys(_) => RemovalKind::Keys,
+            Scope::Group => RemovalKind::Group,
+        });
         let id = inner.log().issue();
         let notice = Notice { id, scope };
         inner.apply(&notice);
-        inner.tell(notice, None).await
+        inner.tell(notice, None, began).await
     }
 
-    /// Gives the owner of `key` a value to keep, and removes the key everywhere else: no load that began before brings an
-    /// older value back.
+    /// Gives the owner of `key` a value to keep, and removes the key on every other node: no load
+    /// that began before brings an older value back.
     ///
     /// # Errors
     ///
-    /// If the key or the value is over a limit, and nothing is changed; or [`Error::Owner`] if the owner could not be given
-    /// the value, and the key is removed wherever a node could be told.
+    /// If the key or the value is over a limit, and nothing is changed; or [`Error::Owner`] if the
+    /// owner could not be given the value, and the key is removed on every node that could be
+    /// notified.
     pub async fn put(&self, key: impl AsRef<[u8]>, entry: Entry) -> Result<Removal, Error> {
         let inner = Arc::clone(&self.inner);
         let key = Key::copy_from_slice(key.as_ref());
@@ -102,12 +112,14 @@ impl Group {
         finish(async move { inner.put(key, entry).await }).await
     }
 
-    /// Applies a removal that another node has issued; whether it was news. What a transport's server calls.
+    /// Applies a removal that another node has issued, and returns whether it was news. Called by
+    /// a transport's server.
     pub fn apply(&self, notice: &Notice) -> bool {
         self.inner.apply(notice)
     }
 
-    /// Keeps a value that another node was given, as the key's owner. What a transport's server calls.
+    /// Keeps a value that a put on another node has sent, as the key's owner. Called by a
+    /// transport's server.
     ///
     /// # Errors
     ///
@@ -130,8 +142,8 @@ impl Group {
         Ok(())
     }
 
-    /// The removals that this node knows and the asker does not. `follower` is the asker's name: it is told of removals from
-    /// now on. What a transport's server calls.
+    /// The removals that this node knows and the requester does not. `follower` is the requester's
+    /// name: it is notified of removals from now on. Called by a transport's server.
     pub fn news(&self, known: &Known, follower: Option<&str>) -> News {
         if let Some(name) = follower {
             self.inner.router().followed_by(name);
@@ -141,8 +153,9 @@ impl Group {
         news
     }
 
-    /// Drops this node's copies of `key`, and keeps loads that are under way from bringing the old value back. Says
-    /// whether there was a copy. No other node is told: that is [`remove`](Self::remove).
+    /// Drops this node's copies of `key`, and prevents running loads from bringing the old value
+    /// back. Returns whether there was a copy. No other node is notified: that is
+    /// [`remove`](Self::remove).
     pub fn forget(&self, key: impl AsRef<[u8]>) -> bool {
         self.inner.drop_key(key.as_ref())
     }
@@ -154,7 +167,7 @@ async fn finish<T: Send + 'static>(work: impl Future<Output = T> + Send + 'stati
         Ok(done) => done,
         Err(failure) => match failure.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is shutting down: nobody is waited for any more.
+            // The runtime is shutting down: no caller waits any more.
             Err(_) => std::future::pending().await,
         },
     }
@@ -167,7 +180,7 @@ impl Inner {
 
     /// Notes a removal and drops what it names, if it is news.
     pub(super) fn apply(&self, notice: &Notice) -> bool {
-        // First: a fetch that begins from now on tells the peer of it.
+        // First: a fetch that begins from now on carries it to the peer.
         let noted = self.log().note(notice, self.clock.now());
         if noted == Noted::Known {
             return false;
@@ -179,13 +192,16 @@ impl Inner {
                     self.drop_key(key);
                 }
             }
-            Scope::Group => self.drop_all(),
+            Scope::Group => {
+                self.counters.group_removals.fetch_add(1, Relaxed);
+                self.drop_all();
+            }
         }
         self.log().applied(notice);
         true
     }
 
-    /// Applies removals that came with a request for a key.
+    /// Applies removals that arrived with a request for a key.
     pub(super) fn apply_to(&self, key: &[u8], removals: &[RemovalId]) {
         if removals.is_empty() {
             return;
@@ -210,9 +226,10 @@ impl Inner {
 
     /// Detaches the key's flights, empties the caches, and detaches flights again.
     ///
-    /// Before, as a flight commits only while it is attached (see `keep`): one that has committed is found in the caches, and
-    /// no other commits. Again, as a flight may have begun in between and have found the old value in a cache; it has
-    /// nothing to commit, but whoever joined it after the removal would be given that value.
+    /// The first time, because a flight commits only while it is attached (see `keep`): one that
+    /// has committed is found in the caches, and no other commits. Again, because a flight may
+    /// have begun in between and have found the old value in a cache; it has nothing to commit,
+    /// but a caller that joins it after the removal would get that value.
     fn drop_key(&self, key: &[u8]) -> bool {
         self.detach(key);
         let was_there = self.tiers.remove(key);
@@ -221,14 +238,15 @@ impl Inner {
         was_there
     }
 
-    /// Loads first: a fetch whose peer fails joins a load. The other way round a fetch could begin after fetches are detached,
-    /// join a load that is about to be, and hand on the old value that this has found, to whoever joins the fetch later.
+    /// Loads first: a fetch whose peer fails joins a load. In the other order a fetch could begin
+    /// after fetches are detached, join a load that is about to be detached, and pass the old
+    /// value that the load has found to callers that join the fetch later.
     fn detach(&self, key: &[u8]) {
         self.loads.forget(key);
         self.fetches.forget(key);
     }
 
-    /// The same for all keys.
+    /// Like [`drop_key`](Self::drop_key), for all keys.
     fn drop_all(&self) {
         let detach_all = || {
             self.loads.forget_all();
@@ -239,18 +257,18 @@ impl Inner {
         detach_all();
     }
 
-    /// Drops everything, as removals may have been missed that nobody lists any more.
+    /// Drops everything, because removals may have been missed that no node lists any more.
     pub(super) fn drop_unvouched(&self) {
         self.counters.unvouched_drops.fetch_add(1, Relaxed);
         self.drop_all();
     }
 
-    /// Applies a removal and keeps the value that was put. Detached again after that, as a load may have begun in between:
-    /// it must not overwrite the value.
+    /// Applies a removal and keeps the value that was put. Detached again after that, as a load
+    /// may have begun in between: it must not overwrite the value.
     fn keep_put(&self, notice: &Notice, key: &Key, entry: &Entry) {
-        // Known already, where it was learnt another way, or is told twice.
+        // Already known if this node learnt of it another way, or is notified twice.
         self.apply(notice);
-        // The giver may see another ring.
+        // The giver may have another ring.
         let mine = self.router().is_mine(key);
         let (tier, freshness) = if mine {
             (Tier::Main, entry.freshness)
@@ -265,8 +283,9 @@ impl Inner {
             Cached::new(value.unwrap_or_default(), freshness).with_metadata(entry.metadata.clone());
         let ahead = self.settings().freshness.ahead(freshness.ttl);
         {
-            // Told twice, the key may have been removed in between. Under the lock, so that a removal is either noted before and
-            // seen here, or empties the caches after the insertion.
+            // If this node is notified twice, the key may have been removed in between. Under the
+            // lock, so that a removal is either noted before and seen here, or empties the caches
+            // after the insertion.
             let mut log = self.log();
             if !log.take_put(key, notice.id) {
                 return;
@@ -281,6 +300,8 @@ impl Inner {
     }
 
     async fn put(self: Arc<Self>, key: Key, entry: Entry) -> Result<Removal, Error> {
+        let began = Instant::now();
+        self.counters.issued.issued(RemovalKind::Put);
         let router = self.router();
         let owner = router.owner(&key);
         let notice = Notice {
@@ -289,7 +310,7 @@ impl Inner {
         };
         if owner.is_self {
             self.keep_put(&notice, &key, &entry);
-            return Ok(self.tell(notice, None).await);
+            return Ok(self.tell(notice, None, began).await);
         }
         self.apply(&notice);
         let mut peers = router.peers().into_iter();
@@ -309,7 +330,7 @@ impl Inner {
             }),
         };
         let told = given.is_ok().then_some(&*owner.name);
-        let mut removal = self.tell(notice, told).await;
+        let mut removal = self.tell(notice, told, began).await;
         match given {
             Ok(()) => {
                 removal.removed.push(owner.name);
@@ -322,20 +343,27 @@ impl Inner {
         }
     }
 
-    /// Tells every other node but `except` of a removal that has been applied here. All of it goes on though the caller is gone.
-    async fn tell(self: &Arc<Self>, notice: Notice, except: Option<&str>) -> Removal {
+    /// Notifies every other node but `except` of a removal that began at `began` and has been
+    /// applied here. All of it is completed even if the caller is dropped.
+    async fn tell(
+        self: &Arc<Self>,
+        notice: Notice,
+        except: Option<&str>,
+        began: Instant,
+    ) -> Removal {
         let router = self.router();
         let mut removal = Removal::default();
         let me = router.members().into_iter().find(|member| member.is_self);
         removal.removed.extend(me.map(|me| me.name));
         if router.listeners().is_empty() {
+            self.counters.issued.ended(0, began.elapsed());
             return removal;
         }
         let inner = Arc::clone(self);
         let except = except.map(ToOwned::to_owned);
         let told = finish(async move {
             if !inner.has_followed.load(Relaxed) {
-                // Just started: who else is there, beside the members, is known to the others.
+                // This node has just started: the others know the nodes that are not members.
                 inner.follow_once(&mut BTreeMap::new()).await;
             }
             let mut listeners = router.listeners();
@@ -352,6 +380,8 @@ impl Inner {
                     .await
             };
             let done = join_all(listeners.iter().map(tell)).await;
+            let missed = done.iter().filter(|done| done.is_err()).count();
+            inner.counters.issued.ended(missed, began.elapsed());
             let names = listeners.iter().map(|peer| Arc::<str>::from(peer.name()));
             names.zip(done).collect::<Vec<_>>()
         })

@@ -1,4 +1,4 @@
-//! The counters, as one sees them from outside.
+//! The snapshot of the counters.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
@@ -6,21 +6,21 @@ use std::sync::{Arc, PoisonError};
 use gaggle_limiter::BreakerState;
 
 use super::{Group, Inner};
-use crate::{CacheStats, FollowStats, OriginQueue, Stats, Store};
+use crate::{CacheStats, FollowStats, GetStats, OriginQueue, Stats, Store};
 
-/// Asks something that follows the group's source how it is doing.
+/// Returns the state of a follower of the group's source.
 pub(super) type AskFollower = Arc<dyn Fn() -> FollowStats + Send + Sync>;
 
 impl Group {
-    /// Has [`stats`](Self::stats) ask something that follows the changes of the group's source how it is doing. It must answer
-    /// at once.
+    /// Sets how [`stats`](Self::stats) gets the state of a follower of the group's source. It must
+    /// return immediately.
     pub fn set_follow_stats(&self, ask: impl Fn() -> FollowStats + Send + Sync + 'static) {
         let follower = &self.inner.follower;
         *follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(ask));
     }
 
-    /// How large a value is, by those that are in memory: the mean of key, value and bookkeeping, in bytes. `None` while there are
-    /// fewer than 16.
+    /// The mean size of the values in memory: key, value and bookkeeping, in bytes. `None` while
+    /// there are fewer than 16.
     pub fn mean_entry(&self) -> Option<u64> {
         let tiers = &self.inner.tiers;
         let entries = tiers.main.len() + tiers.hot.len();
@@ -40,21 +40,34 @@ impl Group {
         let main = cache(&*inner.tiers.main);
         let hot = cache(&*inner.tiers.hot);
         let absent = cache(&inner.tiers.absent);
+        let hits = main.store.hits + hot.store.hits + absent.store.hits;
         let misses = counters.misses.load(Relaxed);
+        let gets = hits + misses;
+        // After the totals: see `Told`.
+        let peers = GetStats {
+            hits: counters.server_hits.load(Relaxed),
+            gets: counters.server_requests.load(Relaxed),
+        };
         Stats {
-            gets: main.store.hits + hot.store.hits + absent.store.hits + misses,
+            gets,
+            clients: counters
+                .told_clients
+                .clients(GetStats { gets, hits }, peers),
+            peers,
             misses,
             stale_revalidating: counters.stale_revalidating.load(Relaxed),
             stale_failed_over: counters.stale_failed_over.load(Relaxed),
             refreshes: counters.refreshes.load(Relaxed),
             not_modified: counters.not_modified.load(Relaxed),
             removals: counters.removals.load(Relaxed),
+            group_removals: counters.group_removals.load(Relaxed),
+            issued: counters.issued.snapshot(),
             taken_over: counters.taken_over.load(Relaxed),
             hedges: counters.hedges.load(Relaxed),
             unvouched_drops: counters.unvouched_drops.load(Relaxed),
             absent,
             collapsed: counters.collapsed.load(Relaxed),
-            server_requests: counters.server_requests.load(Relaxed),
+            server_requests: peers.gets,
             shed: counters.shed.load(Relaxed),
             loads_in_flight: counters.in_flight.load(Relaxed),
             origin: counters.origin.snapshot(),
@@ -65,6 +78,7 @@ impl Group {
             limit_bytes: inner.tiers.capacity(),
             origin_batches: counters.origin_batches.load(Relaxed),
             origin_batched: counters.origin_batched.load(Relaxed),
+            origin_key_faults: counters.origin_key_faults.load(Relaxed),
             warm: counters.warm.snapshot(),
             follow: inner.follow_stats(),
         }

@@ -1,7 +1,9 @@
-//! Loads keys before anybody asks for them, as a node does that starts with the keys of its last run.
+//! Loads keys before they are requested, for example after a restart, with the keys of the last
+//! run.
 //!
-//! A load by warming is a load as any other: in a flight that callers join, from the node that kept the key before or from
-//! the origin, in a slot of the limiter. Warming differs in when it begins one: only while the origin has room to spare.
+//! A load by warming is like any other: in a flight that callers join, from the node that kept the
+//! key before or from the origin, in a slot of the limiter. Warming differs in when it begins one:
+//! only while the origin has capacity to spare.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,32 +17,34 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::flight::PolledBy;
-use super::many::Parties;
+use super::many::Batches;
 use super::{Group, Inner};
 use crate::settings::AGES;
 use crate::warm::WarmResult;
 use crate::{Cursor, Key, WarmEnd, WarmOptions, WarmStats, Warmed};
 
-/// The most keys of one request, where the origin takes several.
+/// The most keys of one request, if the origin takes several.
 const MOST_TOGETHER: usize = 64;
 
-/// After how long to look again whether there is room, while callers have it.
+/// How soon to check again for room, while callers use it.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// How long to pause after a load was shed, whoever wanted it, or one by warming has failed.
+/// How long to pause after a load was shed, whichever caller wanted it, or a load by warming
+/// failed.
 const AFTER_TROUBLE: Duration = Duration::from_secs(1);
 
 /// After how many keys that need no load other tasks get a chance to run.
 const YIELD_EVERY: u64 = 128;
 
 impl Group {
-    /// The keys of fresh values that this node keeps of what it owns, and the cursor to go on with: first those that it
-    /// would evict last, as far as its store can tell. Begins with [`Cursor::default`]; without a cursor, it has ended.
-    /// Neither counted nor taken as a use.
+    /// The keys of fresh values that this node keeps as their owner, and the cursor to continue
+    /// with. The first are those that it would evict last, as far as its store knows. Begins with
+    /// [`Cursor::default`]; without a cursor, it has ended. Neither counted nor a use.
     ///
-    /// A call gives at most `most` keys (zero is taken as one), whose values have up to `most_bytes` together, or a single
-    /// one; it may give fewer, or none, although there is more to come. It is synchronous and takes about a millisecond
-    /// for each thousand keys. See [`Store::scan`](crate::Store::scan).
+    /// A call returns at most `most` keys (zero is taken as one), whose values have up to
+    /// `most_bytes` together, or a single one; it may return fewer, or none, although there are
+    /// more. It is synchronous and takes about a millisecond for each thousand keys. See
+    /// [`Store::scan`](crate::Store::scan).
     pub fn kept_keys(
         &self,
         from: Cursor,
@@ -51,17 +55,22 @@ impl Group {
         (entries.into_iter().map(|(key, _)| key).collect(), next)
     }
 
-    /// Loads the keys that this node owns and does not have, in their order, in the background: callers go first.
+    /// Loads the keys that this node owns and does not have, in their order, in the background:
+    /// callers go first.
     ///
-    /// - It has at most [an eighth](WarmOptions::one_in) of the origin's slots, and begins a load only while fewer than half
-    ///   of all slots are taken, nobody waits for one and the circuit breaker is closed. It pauses for a second when a load
-    ///   was shed, or one of its own has failed. A load that it has begun is finished: where the origin has a single slot, a caller may wait for that one.
-    /// - Where the origin [takes several keys](crate::Origin::max_batch), up to 64 of them are one request.
-    /// - It ends when the keys end, when the group is full (what comes later is worth less), or when it has taken
-    ///   [too long](WarmOptions::within). Dropped, it begins no more loads.
+    /// - It uses at most [an eighth](WarmOptions::one_in) of the origin's slots, and begins a load
+    ///   only while fewer than half of all slots are taken, no caller waits for one and the
+    ///   circuit breaker is closed. It pauses for a second when a load was shed, or one of its own
+    ///   has failed. A load that it has begun is finished: if the origin has a single slot, a
+    ///   caller may have to wait for that one.
+    /// - If the origin [takes several keys](crate::Origin::max_batch), up to 64 of them are one
+    ///   request.
+    /// - It ends when the keys end, when the group is full (later keys are less valuable), or when
+    ///   it has taken [too long](WarmOptions::within). If it is dropped, it begins no more loads.
     /// - While the breaker is open it waits for callers to find out whether the origin is back.
     ///
-    /// Loads by warming are no gets. [`Stats::warm`](crate::Stats::warm) has what became of the keys.
+    /// Loads by warming are no gets. [`Stats::warm`](crate::Stats::warm) has the results of the
+    /// keys.
     pub async fn warm(
         &self,
         keys: impl Stream<Item = Key> + Send,
@@ -79,9 +88,9 @@ struct Warming<'a> {
     group: &'a Group,
     pace: Pace,
     one_in: usize,
-    /// What had been evicted for room when this began.
+    /// The evictions for room before this began.
     evicted: u64,
-    /// What had been shed when this last looked.
+    /// The number of shed loads at the last check.
     shed: u64,
     done: WarmStats,
 }
@@ -95,9 +104,9 @@ struct Pace {
 /// Whether a request may begin now.
 enum Room {
     Now,
-    /// Not before so long.
+    /// Not before this time has passed.
     Later(Duration),
-    /// When one of those under way has ended.
+    /// When one of the running ones has ended.
     AfterOne,
 }
 
@@ -148,7 +157,7 @@ impl<'a> Warming<'a> {
         end
     }
 
-    /// The next keys to be loaded, as many as one request takes. None if there are no more.
+    /// The next keys to be loaded, for one request. None if there are no more.
     async fn next_batch(&mut self, keys: &mut (impl Stream<Item = Key> + Unpin)) -> Vec<Key> {
         let most = self.group.inner.origin.max_batch().clamp(1, MOST_TOGETHER);
         let mut batch = Vec::new();
@@ -168,7 +177,7 @@ impl<'a> Warming<'a> {
         batch
     }
 
-    /// Whether another request may begin, with so many under way.
+    /// Whether another request may begin, with `open` running.
     fn room(&mut self, open: usize) -> Room {
         let inner = &self.group.inner;
         let shed = inner.counters.shed.load(Relaxed);
@@ -194,7 +203,7 @@ impl<'a> Warming<'a> {
 
     fn count(&mut self, results: Vec<WarmResult>) {
         for result in results {
-            // Each of these costs a key that is worth more than those that come later.
+            // Each of these costs a key that is more valuable than later ones.
             if result == WarmResult::Failed {
                 self.pace.pause(AFTER_TROUBLE);
             }
@@ -205,10 +214,10 @@ impl<'a> Warming<'a> {
 }
 
 impl Pace {
-    /// A request of so many keys begins.
+    /// A request with this many keys begins.
     fn begin(&mut self, keys: usize) {
         let keys = u32::try_from(keys).unwrap_or(u32::MAX);
-        // Time that has passed without a load is not made up for.
+        // Time without a load is not made up for.
         self.next = self.next.max(Instant::now()) + self.each.saturating_mul(keys);
     }
 
@@ -229,14 +238,14 @@ impl Inner {
     }
 }
 
-/// Starts the loads of these keys, in one request if the origin takes several, or joins those that run.
+/// Starts or joins the loads of these keys, in one request if the origin takes several.
 fn load(inner: &Arc<Inner>, keys: &[Key]) -> impl Future<Output = Vec<WarmResult>> + Send + use<> {
-    let mut parties = Parties::default();
+    let mut batches = Batches::default();
     let begun: Vec<_> = keys
         .iter()
         .map(|key| {
-            let party = inner.loads_together().then(|| parties.loads());
-            inner.join_load(key, party, false, PolledBy::Task)
+            let batch = inner.loads_together().then(|| batches.loads());
+            inner.join_load(key, batch, false, PolledBy::Task)
         })
         .collect();
     async move {
@@ -255,7 +264,7 @@ fn evicted_for_room(group: &Group) -> u64 {
     stats.main.store.evicted_capacity + stats.hot.store.evicted_capacity
 }
 
-/// Half, or one.
+/// Half, but at least one.
 fn half(of: usize) -> usize {
     (of / 2).max(1)
 }

@@ -1,4 +1,4 @@
-//! The removals that a node knows of.
+//! The removals that a node knows.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -11,48 +11,51 @@ mod issuer;
 
 /// Removals by their issuers, and by the keys that they removed.
 ///
-/// **Issuers.** Every node keeps the removals of all issuers, so that whoever missed one learns it from any node that has
-/// it, its issuer or another. What a node knows is told in short by a number for each issuer.
+/// **Issuers.** Every node keeps the removals of all issuers, so that a node that missed one
+/// learns it from any node that has it, its issuer or another. One number for each issuer
+/// summarises what a node knows.
 ///
-/// **Fences.** For each key the removals that this node has applied to it. They travel with the node's fetches of the key: a
-/// peer that does not know one of them applies it before it answers. So what a node is given is never older than what it
-/// knows to be removed, whatever the order in which nodes are told.
+/// **Fences.** For each key, the removals that this node has applied to it. They travel with the
+/// node's fetches of the key: a peer that does not know one of them applies it before it answers.
+/// A node therefore never gets a value that is older than a removal it knows, whatever the order
+/// in which nodes are notified.
 ///
-/// **Bounds.** At most [`MAX_NOTICES`] removals and [`MAX_BYTES`] of their keys, none older than [`KEPT_FOR`]. What goes
-/// leaves its number behind: a node that knows the issuer, and has not come so far by then, drops all that it holds.
+/// **Bounds.** At most [`MAX_NOTICES`] removals and [`MAX_BYTES`] of their keys, none older than
+/// [`KEPT_FOR`]. A dropped removal leaves its number behind: a node that knows the issuer, and has
+/// not reached that number by then, drops all its entries.
 pub(crate) struct Log {
     me: u64,
     issued: u64,
     issuers: BTreeMap<u64, Issuer>,
     fences: HashMap<Key, Vec<Fence>>,
     group_fences: Vec<Fence>,
-    /// Removals that are noted, and of which something may still be in memory.
+    /// Removals that are noted, while values they remove may still be in memory.
     applying: HashSet<RemovalId>,
     /// Counts fences, to tell which came first.
     fenced: u64,
     /// In the order in which they were learnt.
     order: VecDeque<Learnt>,
     bytes: usize,
-    /// When removals were last forgotten for want of room.
+    /// When removals were last forgotten for lack of room.
     crowded: Option<Duration>,
 }
 
-/// A removal that a key, or the group, has been told of here.
+/// A removal that has been noted for a key, or the group.
 #[derive(Clone, Copy)]
 struct Fence {
     id: RemovalId,
     order: u64,
     at: Duration,
-    /// Whether what it removes is gone from memory.
+    /// Whether its values have been dropped from memory.
     applied: bool,
-    /// Whether the value that came with it, if it is a put, has been kept.
+    /// Whether the value of a put has been kept.
     taken: bool,
 }
 
-/// What becomes of a removal that is noted.
+/// What to do with a removal that is noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Noted {
-    /// It is news, or not known to have been applied to the end: it is to be applied.
+    /// It is news, or not known to have been applied completely: it has to be applied.
     Apply,
     /// It has been applied.
     Known,
@@ -61,36 +64,36 @@ pub(crate) enum Noted {
 /// The removals that travel with a fetch.
 pub(crate) struct Carried {
     pub(crate) ids: Vec<RemovalId>,
-    /// Whether there are more of late than can travel: what the fetch brings must not be kept.
+    /// Whether there are more recent ones than can travel: the fetched value must not be kept.
     pub(crate) incomplete: bool,
 }
 
-/// When a removal was learnt, and the key alone of which it was, where it came with a fetch.
+/// When a removal was learnt, and its only known key if it arrived with a fetch.
 struct Learnt {
     at: Duration,
     id: RemovalId,
     key: Option<Key>,
 }
 
-/// Removals kept, at most.
+/// The most removals that are kept.
 pub(crate) const MAX_NOTICES: usize = 1 << 16;
-/// What their keys take, at most, in bytes.
+/// The most bytes of their keys.
 pub(crate) const MAX_BYTES: usize = 16 << 20;
 /// How long a removal is kept.
 pub(crate) const KEPT_FOR: Duration = Duration::from_secs(600);
-/// Identities remembered, at most; each restart of a node is one.
+/// The most identities that are remembered; each restart of a node has a new one.
 const MAX_ISSUERS: usize = 4_096;
-/// Removals that travel with a fetch, at most, the latest of the key and of the group.
+/// The most removals that travel with a fetch, the latest of the key and of the group.
 pub(crate) const MAX_CARRIED: usize = 8;
-/// Removals that are kept for a key, and for the group, at most.
+/// The most removals that are kept for a key, and for the group.
 const MAX_FENCES: usize = 32;
-/// For so long some node may not have been told of a removal, though its issuer still tells it.
+/// For how long some node may not have been notified of a removal, though its issuer still tries.
 const SETTLED_AFTER: Duration = Duration::from_secs(10);
-/// For so long a number that nobody has is asked for. Whoever issued it has gone, or would have told it by then.
+/// For how long a missing number is requested. Its issuer has left by then, or would have sent it.
 const GAP_KEPT_FOR: Duration = Duration::from_secs(30);
 /// A key's handles in the log and in the table of fences, in bytes.
 const KEY_OVERHEAD: usize = 96;
-/// What one answer to a follower lists, at most.
+/// The most removals of one answer to a follower.
 const NEWS_NOTICES: usize = 1_024;
 const NEWS_BYTES: usize = 1 << 20;
 
@@ -110,7 +113,7 @@ impl Log {
         }
     }
 
-    /// A name for a removal that this node issues now.
+    /// The identity of a removal that this node issues now.
     pub(crate) fn issue(&mut self) -> RemovalId {
         self.issued += 1;
         RemovalId {
@@ -119,8 +122,9 @@ impl Log {
         }
     }
 
-    /// Notes a removal. Once it has been applied, [`applied`](Self::applied) must be told: until then whoever comes with the
-    /// same removal has to apply it, too, as nobody may take for gone what is not.
+    /// Notes a removal. Once it has been applied, [`applied`](Self::applied) must be called: until
+    /// then a thread that receives the same removal has to apply it, too, because its values may
+    /// still be in memory.
     pub(crate) fn note(&mut self, notice: &Notice, now: Duration) -> Noted {
         let id = notice.id;
         if self
@@ -158,7 +162,7 @@ impl Log {
         Noted::Apply
     }
 
-    /// What the removal names is gone from memory.
+    /// The values that the removal names have been dropped from memory.
     pub(crate) fn applied(&mut self, notice: &Notice) {
         self.applying.remove(&notice.id);
         match &notice.scope {
@@ -190,7 +194,7 @@ impl Log {
 
     /// The removals that travel with a fetch of a key.
     pub(crate) fn fences(&self, key: &[u8], now: Duration) -> Carried {
-        // A removal that was forgotten for want of room may not have reached everybody yet.
+        // A removal that was forgotten for lack of room may not have reached every node yet.
         let crowded = self.crowded.map(|at| now.saturating_sub(at));
         let mut carried = Carried {
             ids: Vec::new(),
@@ -209,9 +213,9 @@ impl Log {
         carried
     }
 
-    /// Notes a removal that came with a fetch of a key. The rest of what it removed is not known, so its number is not taken
-    /// for applied: it will be told in full. Once the key is gone from memory, [`fence_applied`](Self::fence_applied) must be
-    /// told.
+    /// Notes a removal that arrived with a fetch of a key. Its other keys are not known, so its
+    /// number does not count as applied: the full removal will arrive later. Once the key is
+    /// dropped from memory, [`fence_applied`](Self::fence_applied) must be called.
     pub(crate) fn fence(&mut self, key: &Key, id: RemovalId, now: Duration) -> Noted {
         if self.knows(id) {
             return Noted::Known;
@@ -236,15 +240,15 @@ impl Log {
         Noted::Apply
     }
 
-    /// What the removal removes of that key is gone from memory.
+    /// The key that the removal names has been dropped from memory.
     pub(crate) fn fence_applied(&mut self, key: &Key, id: RemovalId) {
         for fence in self.fences.get_mut(key).into_iter().flatten() {
             fence.applied |= fence.id == id;
         }
     }
 
-    /// Whether the value that was put with that removal is still to be kept: it has not been, and nothing has removed the key
-    /// since.
+    /// Whether the value that was put with that removal still has to be kept: it has not been
+    /// kept, and no later removal has removed the key.
     pub(crate) fn take_put(&mut self, key: &Key, id: RemovalId) -> bool {
         let later = self.group_fences.iter().map(|fence| fence.order).max();
         let Some(last) = self
@@ -289,12 +293,14 @@ impl Log {
         Known(through.collect())
     }
 
-    /// The same, if all of it has been applied to the end: what is read from memory after this is no older.
+    /// The known removals, if all of them have been applied completely: an entry read from memory
+    /// after this is no older.
     pub(crate) fn known_and_applied(&self) -> Option<Known> {
         self.applying.is_empty().then(|| self.known())
     }
 
-    /// Whether all removals that are no longer listed here are among those: what keys they were of is not known any more.
+    /// Whether `known` contains all removals that are no longer listed here: their keys are not
+    /// known any more.
     pub(crate) fn covers_forgotten(&self, known: &HashMap<u64, u64>) -> bool {
         self.issuers.iter().all(|(id, issuer)| {
             let through = known.get(id).copied().unwrap_or(0);
@@ -302,7 +308,7 @@ impl Log {
         })
     }
 
-    /// Whether all removals of a key, and of the group, that are listed here are among those.
+    /// Whether `known` contains all listed removals of a key, and of the group.
     pub(crate) fn is_covered(&self, key: &[u8], known: &HashMap<u64, u64>) -> bool {
         let of_key = self.fences.get(key).map(Vec::as_slice).unwrap_or_default();
         let mut fences = of_key.iter().chain(&self.group_fences);
@@ -312,12 +318,12 @@ impl Log {
         })
     }
 
-    /// What a node that knows so much is to be told.
+    /// The removals that a node with this knowledge needs.
     pub(crate) fn news(&self, known: &Known) -> News {
         let known: HashMap<u64, u64> = known.0.iter().map(|id| (id.issuer, id.number)).collect();
         let mut news = News::default();
         let mut bytes = 0;
-        // From an issuer by chance on, so that one of which there is much to tell does not hold up the others.
+        // Starts from a random issuer, so that one with many removals does not delay the others.
         let start = fastrand::u64(..);
         let (before, after) = (self.issuers.range(..start), self.issuers.range(start..));
         for (&issuer, kept) in after.chain(before) {
@@ -340,15 +346,16 @@ impl Log {
         news
     }
 
-    /// Whether some of an issuer's removals up to a number, which are no longer listed, are unknown here. Of an issuer that is
-    /// unknown itself nothing was missed: it was last heard of before anything here, or while nobody was in contact, which
-    /// is noticed otherwise.
+    /// Whether some of an issuer's removals up to a number, which are no longer listed, are
+    /// unknown here. Nothing was missed of an issuer that is unknown itself: it was last heard
+    /// before any entry of this log, or while this node was out of contact, which is detected
+    /// otherwise.
     pub(crate) fn misses(&self, upto: RemovalId) -> bool {
         let issuer = self.issuers.get(&upto.issuer);
         issuer.is_some_and(|issuer| issuer.through < upto.number)
     }
 
-    /// Takes over that all of an issuer's removals up to a number are no longer listed.
+    /// Records that all of an issuer's removals up to a number are no longer listed.
     pub(crate) fn skip(&mut self, upto: RemovalId, now: Duration) {
         let issuer = self.issuers.entry(upto.issuer).or_insert_with(|| Issuer {
             touched: now,
@@ -367,8 +374,8 @@ impl Log {
         }
     }
 
-    /// The same, and passes over gaps, and forgets issuers of whom nothing has been heard for long. It walks all issuers: once
-    /// for each round of following, not for each removal.
+    /// Forgets old removals, skips gaps, and forgets issuers that have not been heard for a long
+    /// time. It walks all issuers: once for each round of following, not for each removal.
     pub(crate) fn prune(&mut self, now: Duration) {
         self.expire(now);
         let me = self.me;
@@ -377,7 +384,7 @@ impl Log {
             if waits.is_some_and(|waits| waits > GAP_KEPT_FOR)
                 && let Some(first) = issuer.ahead.first().copied()
             {
-                // Nobody who is in contact has it: it is known to none, and was told to none.
+                // No node in contact has it: it is known to none, and was sent to none.
                 issuer.pass_over(first);
                 issuer.gap_since = (!issuer.ahead.is_empty()).then_some(now);
             }
@@ -425,7 +432,8 @@ impl Log {
         }
     }
 
-    /// Forgets the identity that was heard of longest ago, of those that have nothing listed, if there are too many.
+    /// Forgets the identity that was heard longest ago, of those that have nothing listed, if
+    /// there are too many.
     fn bound_issuers(&mut self) {
         if self.issuers.len() <= MAX_ISSUERS {
             return;
@@ -442,7 +450,7 @@ impl Log {
     }
 }
 
-/// What a key takes in the log, in bytes.
+/// The size of a key in the log, in bytes.
 pub(crate) fn key_bytes(key: &Key) -> usize {
     key.len() + KEY_OVERHEAD
 }

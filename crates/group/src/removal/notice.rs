@@ -1,4 +1,4 @@
-//! What one node tells another of removals.
+//! The messages about removals between nodes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,19 +6,20 @@ use std::sync::Arc;
 use super::log::key_bytes;
 use crate::Key;
 
-/// Names a removal: the node that issued it, by an identity that is new with each start, and its number there, from one on.
+/// Identifies a removal: the node that issued it, by an identity that is new after each restart,
+/// and its number there, from 1 on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RemovalId {
-    /// The issuer's identity: random, and another one after each start.
+    /// The issuer's identity: random, and a different one after each restart.
     pub issuer: u64,
     /// The issuer's count of removals, this one included.
     pub number: u64,
 }
 
-/// A removal, as nodes pass it on.
+/// A removal, as nodes send it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// Its name.
+    /// Its identity.
     pub id: RemovalId,
     /// What is removed.
     pub scope: Scope,
@@ -27,33 +28,35 @@ pub struct Notice {
 /// What a removal removes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// Those keys.
+    /// These keys.
     Keys(Arc<[Key]>),
     /// All keys of the group.
     Group,
 }
 
-/// The removals that a node knows, in short: for each issuer the number up to which it knows all.
+/// A summary of the removals that a node knows: for each issuer the number up to which it knows
+/// all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known(pub Vec<RemovalId>);
 
-/// What a node that follows another is told.
+/// The answer to a node that follows another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct News {
     /// Removals that it did not know, each issuer's in order.
     pub notices: Vec<Notice>,
-    /// Removals that are no longer listed: for each issuer of which some are not, the number up to which. A node that does
-    /// not know all of those cannot vouch for what it holds.
+    /// Removals that are no longer listed: for each such issuer, the highest number. A node that
+    /// does not know all of them cannot be sure that its entries are valid.
     pub unlisted: Vec<RemovalId>,
-    /// Whether there is more to ask for at once.
+    /// Whether there are more to request immediately.
     pub more: bool,
-    /// Nodes that follow the one asked without being members of its ring: they have to be told of removals, too.
+    /// Followers of the answering node that are not members of its ring: they have to be notified
+    /// of removals, too.
     pub followers: Vec<Arc<str>>,
 }
 
 impl News {
-    /// Those notices, and nothing that is no longer listed.
+    /// These notices, and no unlisted ones.
     #[must_use]
     pub fn new(notices: Vec<Notice>, unlisted: Vec<RemovalId>, more: bool) -> Self {
         Self {
@@ -64,7 +67,7 @@ impl News {
         }
     }
 
-    /// The same with those who follow the one asked.
+    /// Adds the followers of the answering node.
     #[must_use]
     pub fn with_followers(self, followers: Vec<Arc<str>>) -> Self {
         Self { followers, ..self }
@@ -110,7 +113,7 @@ impl std::str::FromStr for RemovalId {
 }
 
 impl Scope {
-    /// About how many bytes it takes to keep and to send.
+    /// The approximate number of bytes to keep and to send it.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Keys(keys) => keys.iter().map(key_bytes).sum(),

@@ -10,16 +10,17 @@ use crate::{Freshness, Key, Metadata};
 
 /// A store that evicts by the entry, in LRU order: [`gaggle_lru::Cache`].
 ///
-/// Against [`PagedStore`](super::PagedStore), which evicts small values by the page, it takes several times the bookkeeping
-/// for each entry, and hits of one shard wait for each other. It cannot be scanned, so the next owners of its keys are handed
-/// nothing, and it does not shorten the lives of what it keeps.
+/// Compared with [`PagedStore`](super::PagedStore), which evicts small values by the page, it
+/// needs several times the bookkeeping for each entry, and hits of one shard wait for each other.
+/// It cannot be scanned, so it hands over no entries to the next owners of its keys, and it does
+/// not shorten the lifetimes of its entries.
 #[derive(Debug)]
 pub struct LruStore {
     cache: Cache<Key, Kept>,
     clock: Clock,
 }
 
-/// What is kept of a key. Its time to live in the cache is over when all of its windows are.
+/// The entry of a key. It expires in the cache when all of its windows are over.
 #[derive(Debug, Clone)]
 struct Kept {
     value: Bytes,
@@ -29,18 +30,18 @@ struct Kept {
 
 #[derive(Debug)]
 struct Extras {
-    /// How long after the ttl the value is of use.
+    /// How long after the ttl the value is useful.
     windows: Freshness,
     refresh_ahead: Duration,
-    /// With the age that it had when it was stored.
+    /// With the age at the time it was stored.
     metadata: Metadata,
-    /// When that was.
+    /// The time at which it was stored.
     stored: Duration,
 }
 
 impl LruStore {
-    /// A longer value is kept as it came. A shorter one is copied, as it may be a part of a large buffer, which it would
-    /// otherwise keep.
+    /// A longer value is kept as it arrived. A shorter one is copied, as it may be a slice of a
+    /// large buffer, which it would otherwise keep alive.
     const MAX_COPIED: usize = 1 << 10;
 
     /// A store of at most `capacity` bytes whose entries age by `clock`.
@@ -57,7 +58,7 @@ impl LruStore {
     }
 
     fn extras(&self, cached: &Cached, refresh_ahead: Duration) -> Option<Arc<Extras>> {
-        // Without an end, neither the windows nor what comes before the end has a meaning.
+        // Without an end, neither the windows nor the refresh before the end have an effect.
         let endless = cached.freshness.ttl.is_none();
         let windows = Freshness::default()
             .stale_while_revalidate(cached.freshness.revalidate_window())
@@ -108,7 +109,8 @@ impl LruStore {
 }
 
 impl Extras {
-    /// How long an entry may be served that has so long left until it is of no use, and whether it is due.
+    /// How long an entry may be served that has so long left until it is of no use, and whether it
+    /// is due.
     fn freshness(&self, left: Option<Duration>) -> (Freshness, bool) {
         let Some(left) = left else {
             return (Freshness::default(), false);

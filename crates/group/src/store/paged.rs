@@ -7,7 +7,7 @@ use gaggle_shards::{Clock, Cursor, Life};
 use super::{Cached, Inserted, Store, StoreStats};
 use crate::{Freshness, Key, Metadata};
 
-/// The store that a group uses unless told otherwise: [`gaggle_paged::PagedCache`].
+/// The default store of a group: [`gaggle_paged::PagedCache`].
 #[derive(Debug)]
 pub struct PagedStore {
     cache: PagedCache,
@@ -47,8 +47,8 @@ impl PagedStore {
         }
     }
 
-    /// When the value was made, by the clock in nanoseconds, and the fields. A value may be older than the clock: the time is
-    /// shifted by half of what eight bytes can say.
+    /// When the value was made, by the clock in nanoseconds, and the fields. A value may be older
+    /// than the clock: the time is shifted by half of the range of eight bytes.
     fn write_note(&self, metadata: &Metadata) -> BytesMut {
         let mut note = BytesMut::new();
         if !metadata.is_empty() {

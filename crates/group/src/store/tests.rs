@@ -1,4 +1,4 @@
-//! What every store promises, with each of those of the crate; and what only one of them can do.
+//! The promises of every store, with each of those of the crate; and the features of only one.
 
 use std::sync::Arc;
 
@@ -210,7 +210,8 @@ fn a_short_value_does_not_keep_the_buffer_that_it_was_a_part_of() {
     });
 }
 
-/// The list of the other store cannot be resumed in the middle, nor are lives lowered by the entry.
+/// The list of the other store cannot be resumed in the middle, nor does that store lower
+/// lifetimes by the entry.
 #[test]
 fn only_the_store_of_pages_scans_and_shortens() {
     let store = LruStore::new(1 << 20, Clock::manual());

@@ -1,4 +1,4 @@
-//! What an answer to a batch says of each key.
+//! Reads the value of each key from the answer to a batch.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::BatchAnswer;
 
-/// The value of each key as it is written, `None` where there is none. The reason of an answer that
-/// cannot be used has no part of it: it may repeat keys and values.
+/// The value of each key as it is written, `None` if there is none. The reason for an unusable
+/// answer contains no part of it, since the answer may repeat keys and values.
 pub(super) fn values<'a>(
     text: &'a [u8],
     shape: BatchAnswer,
@@ -43,12 +43,12 @@ pub(super) fn values<'a>(
     Ok(found)
 }
 
-/// A value that is there.
+/// An existing value.
 fn some(raw: &RawValue) -> Option<&RawValue> {
     (raw.get() != "null").then_some(raw)
 }
 
-/// Reads an array and keeps no more of it than `len` values.
+/// Reads an array and keeps at most `len` values of it.
 struct Array {
     len: usize,
 }
@@ -91,7 +91,7 @@ impl<'a> Elements<'a> {
     }
 }
 
-/// Reads an object and keeps what was asked for.
+/// Reads an object and keeps the requested keys.
 struct Object<'k> {
     places: HashMap<&'k str, usize>,
 }

@@ -13,7 +13,7 @@ pub(super) struct Body {
 }
 
 impl Body {
-    /// Splits and checks it; the error is for whoever wrote it, and has nothing of it.
+    /// Splits and checks it; the error is for its author, and contains no part of it.
     pub(super) fn parse(template: &str) -> Result<Self, String> {
         let Some((before, after)) = template.split_once(PLACE) else {
             return Err(format!("must contain {PLACE}"));
@@ -25,7 +25,7 @@ impl Body {
             before: before.to_owned(),
             after: after.to_owned(),
         };
-        // Marks that differ: where the place is in a string, or a name, they are not found.
+        // Different marks: if the place is in a string, or a name, they are not found.
         for mark in ["a", "b"] {
             let text = body.of([mark].into_iter());
             let json: Value = serde_json::from_slice(&text)
@@ -45,7 +45,7 @@ impl Body {
             if at > 0 {
                 text.push(',');
             }
-            // A string as such: this is its JSON, whatever is in it.
+            // This is the JSON of a string, whatever is in it.
             text.push_str(&Value::from(key).to_string());
         }
         text.push(']');

@@ -1,4 +1,4 @@
-//! How several keys are asked for at once.
+//! The options of batches.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,25 +7,26 @@ use super::{check_fallbacks, public_parts};
 use crate::OptionsError;
 use crate::url::public_part;
 
-/// The most keys of a batch, whatever is asked for.
+/// The most keys of a batch, whatever the options say.
 const MAX_KEYS: usize = 1024;
 
-/// How several keys are asked for in one request: a POST with the keys in JSON, answered in JSON.
-/// It reads, as a GET does, so that it is tried again where a GET is.
+/// How several keys are loaded in one request: a POST with the keys in JSON, answered in JSON. It
+/// only reads, like a GET, so it is retried for the same failures.
 #[derive(Clone)]
 pub struct BatchOptions {
     /// An `http` or `https` URL, without a place for keys. It must be set.
     pub url: String,
-    /// Other URLs for the same, as [`HttpOptions::fallbacks`](crate::HttpOptions::fallbacks). None.
+    /// Other URLs for the same values, like
+    /// [`HttpOptions::fallbacks`](crate::HttpOptions::fallbacks). None.
     pub fallbacks: Vec<String>,
     /// The most keys in one request. 100, and from 1 to 1024.
     pub max_keys: usize,
-    /// The body, in JSON, with `{keys}` exactly once, outside of strings: the keys take its place
-    /// as an array of strings. `{"keys":{keys}}`.
+    /// The body, in JSON, with `{keys}` exactly once, outside of strings: the keys replace it as
+    /// an array of strings. `{"keys":{keys}}`.
     pub body: String,
     /// How an answer is built. [`BatchAnswer::Array`].
     pub answer: BatchAnswer,
-    /// What strings in an answer are. [`BatchValues::Text`].
+    /// How strings in an answer are read. [`BatchValues::Text`].
     pub values: BatchValues,
     /// The longest that a batch may take, with all its retries. None: as long as
     /// [`HttpOptions::total_timeout`](crate::HttpOptions::total_timeout).
@@ -48,7 +49,7 @@ impl Default for BatchOptions {
 
 impl fmt::Debug for BatchOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the body, which may have a secret beside the keys.
+        // Without the body, which may contain a secret as well as the keys.
         f.debug_struct("BatchOptions")
             .field("url", &public_part(&self.url))
             .field("fallbacks", &public_parts(&self.fallbacks))
@@ -64,16 +65,16 @@ impl fmt::Debug for BatchOptions {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BatchAnswer {
-    /// An array with a value for each key, in the order of the keys; `null` says that there is no
+    /// An array with a value for each key, in the order of the keys; `null` means that there is no
     /// such key.
     #[default]
     Array,
-    /// An object with the values by their keys; a key that is not there, or whose value is `null`,
-    /// does not exist. What was not asked for is ignored.
+    /// An object with the values by their keys; a key that is missing, or whose value is `null`,
+    /// does not exist. Other keys are ignored.
     Object,
 }
 
-/// What a string in the answer to a batch is. Any other JSON value is its text, exactly as the
+/// How a string in the answer to a batch is read. Any other JSON value is its text, exactly as the
 /// service wrote it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -40,7 +40,7 @@ impl Seen {
     }
 }
 
-/// A server that answers every request with `answer` and tells what it saw.
+/// A server that answers every request with `answer` and reports what it saw.
 pub(crate) async fn serve<F>(answer: F) -> (SocketAddr, Seen)
 where
     F: Fn(Request) -> Response + Clone + Send + Sync + 'static,
@@ -76,7 +76,7 @@ pub(crate) async fn serve_raw(reply: &'static [u8], then_close: bool) -> SocketA
     address
 }
 
-/// An address where nobody listens until the socket does.
+/// An address where nothing listens until the socket does.
 pub(crate) fn closed() -> (SocketAddr, TcpSocket) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -17,7 +17,7 @@ const BOUND: Duration = Duration::from_secs(30);
 pub(crate) enum Do {
     /// Answers it.
     Answer,
-    /// Answers it once so many others have come.
+    /// Answers it once that many others have arrived.
     AnswerTogether(Arc<Barrier>),
     /// Answers it when told to.
     AnswerLate(Arc<Notify>),
@@ -44,7 +44,7 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    /// A service with a script for each connection, in the order in which they come; those after
+    /// A service with a script for each connection, in the order in which they arrive; those after
     /// the last have its script. A connection's last request is repeated.
     pub(crate) async fn start(script: Vec<Vec<Do>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -67,7 +67,7 @@ impl Scripted {
         }
     }
 
-    /// Waits until one more request has come.
+    /// Waits until one more request has arrived.
     pub(crate) async fn asked(&mut self) {
         let came = tokio::time::timeout(BOUND, self.requests.recv()).await;
         came.unwrap().unwrap();

@@ -1,14 +1,14 @@
-//! What is believed of a list of members that comes from outside.
+//! Damps the changes of a member list from a discovery.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Lists with new members that are believed at once within one interval: as many rings as are
-/// remembered for hand-over.
+/// The number of lists with new members that are applied at once within one interval: as many
+/// rings as are remembered for hand-over.
 const GROWTHS: usize = 4;
-/// Names remembered at most.
+/// The most names that are remembered.
 const NAMES: usize = 4_096;
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
@@ -19,30 +19,30 @@ pub(crate) enum Known {
     Up,
     /// It does not answer.
     Down,
-    /// It has said that it leaves.
+    /// It has announced that it leaves.
     Leaving,
 }
 
-/// What is believed of a list, and when to look at the same list again.
+/// The accepted part of a list, and when to check the same list again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Believed {
     pub(crate) members: Vec<String>,
-    /// When more of it will be believed.
+    /// When more of it will be accepted.
     pub(crate) due: Option<Instant>,
 }
 
-/// Remembers what lists have said. A member that answers goes when all lists of an interval
-/// lacked it, one that does not answer at once. A new member comes at once, unless that has
-/// happened often lately. One that a list took out lately comes back at the interval's end, and
-/// from then on changes once in an interval.
+/// Remembers earlier lists. A member that answers is dropped when all lists of an interval lacked
+/// it; one that does not answer is dropped at once. A new member is added at once, unless that has
+/// happened often recently. A member that a list has dropped recently is added again at the
+/// interval's end, and from then on changes once in an interval.
 #[derive(Debug, Clone)]
 pub(crate) struct Damping {
     interval: Duration,
     /// Since when lists lack these members.
     lacked: BTreeMap<String, Instant>,
-    /// When lists took these out, or brought them back.
+    /// When lists dropped these members, or added them again.
     changed: BTreeMap<String, Instant>,
-    /// When lists brought new members.
+    /// When lists added new members.
     growths: VecDeque<Instant>,
 }
 
@@ -56,8 +56,8 @@ impl Damping {
         }
     }
 
-    /// What to make of a list, seeing what is in force now. `me` is in no way remarkable in a
-    /// list, and may be missing.
+    /// The accepted part of a list, given the list in force. `me` is treated like any other
+    /// member, and may be missing.
     pub(crate) fn believe(
         &mut self,
         listed: &[String],
@@ -115,13 +115,13 @@ impl Damping {
         Believed { members, due }
     }
 
-    /// Forgets how often there were new members: more of them come at once.
+    /// Forgets how often there were new members: further ones are added at once.
     pub(crate) fn welcome(&mut self) {
         self.growths.clear();
     }
 
-    /// A node has said that it is there: the next list that has it is believed. Whether that is
-    /// news.
+    /// A node has announced itself: the next list with it is accepted. Returns whether that is
+    /// new.
     pub(crate) fn is_there(&mut self, is_it: impl Fn(&str) -> bool) -> bool {
         let before = self.changed.len();
         self.changed.retain(|name, _| !is_it(name));
@@ -139,8 +139,8 @@ impl Damping {
         last.map_or(now, |last| *last + self.interval)
     }
 
-    /// Those that come back at the end of the interval must still be known then, so that they are
-    /// damped on.
+    /// Members that are added again at the end of the interval must still be known then, so that
+    /// they stay damped.
     fn forget(&mut self, now: Instant) {
         let (interval, age) = (self.interval, |time: &Instant| now.duration_since(*time));
         self.changed.retain(|_, time| age(time) < 2 * interval);

@@ -1,34 +1,35 @@
-//! Who answered at an address.
+//! The nodes that answered at an address.
 
 use std::time::Duration;
 
 use gaggle_group::Greeting;
 use tokio::time::Instant;
 
-/// How many times in sequence something else than a node has to answer where a node did, before it is believed: a
-/// proxy may say for a moment what no node would.
+/// How many times in sequence something other than a node has to answer at a node's address before
+/// it is accepted: a proxy may answer for a moment in place of the node.
 const DOUBTS: u8 = 3;
-/// For how long an address counts as that of several nodes after the last sign of it: each of them answers now and then.
+/// How long an address counts as shared by several nodes after the last sign of it: each of them
+/// answers from time to time.
 const AMBIGUOUS_FOR: Duration = Duration::from_secs(60);
 /// How many earlier runs at an address are remembered.
 const EARLIER: usize = 16;
 
-/// Who answered last at an address, and who before that.
+/// The node that answered last at an address, and earlier ones.
 pub(crate) struct Met {
     pub(crate) greeting: Greeting,
-    /// The runs that were there before the present one. A run that has ended does not come back.
+    /// The runs before the present one. A run that has ended does not return.
     earlier: Vec<u64>,
     doubts: u8,
-    /// When one of them last answered after it had been followed by another.
+    /// When one of them last answered after another one had followed it.
     ambiguous: Option<Instant>,
 }
 
-/// What to make of an answer.
+/// The result of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Weighed {
     Same,
     News,
-    /// It is not believed yet.
+    /// It is not accepted yet.
     Doubted,
     /// A run that another one had followed: several nodes answer at the address.
     Ambiguous,
@@ -50,7 +51,7 @@ impl Met {
             .is_some_and(|at| at.elapsed() < AMBIGUOUS_FOR)
     }
 
-    /// Takes an answer in.
+    /// Records an answer.
     pub(crate) fn weigh(&mut self, answer: Greeting) -> Weighed {
         let weighed = match (&self.greeting, &answer) {
             (Greeting::Node(known), Greeting::Node(hello)) => {

@@ -1,4 +1,4 @@
-//! The ring of a list: who is behind each address, and by which name.
+//! The ring of a list: the node at each address, and its name.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError};
@@ -13,16 +13,16 @@ use crate::view::{Rest, View};
 use crate::watched::Watched;
 use crate::{Listed, PeersError, name_of};
 
-/// Who is behind an address of the list.
+/// The node at an address of the list.
 #[derive(Debug, PartialEq, Eq)]
 enum Who {
     Me,
-    /// A member of the ring, by its name. `since` orders the runs of one name: the latest has it.
+    /// A member of the ring, by its name. `since` orders the runs of one name: the latest counts.
     Member {
         name: Arc<str>,
         since: u64,
     },
-    /// A node that owns no keys: a front end, or one that is about to go. It is told of removals.
+    /// A node that owns no keys: a gateway, or a node that leaves. It gets removals.
     Listener {
         name: Arc<str>,
     },
@@ -32,12 +32,12 @@ enum Who {
     },
 }
 
-/// What a list comes to.
+/// The result of a list.
 #[derive(Default)]
 struct Seats {
-    /// The members but this node, by name.
+    /// The members without this node, by name.
     members: BTreeMap<Arc<str>, (Arc<Watched>, u64)>,
-    /// Those that are told of removals all the same.
+    /// Nodes that are not members but get removals.
     listeners: Vec<Arc<Watched>>,
     handles: BTreeMap<String, Arc<Watched>>,
     /// Names that are reached at more than one address, or by more than one node.
@@ -46,8 +46,8 @@ struct Seats {
 }
 
 impl Inner {
-    /// Makes the ring of those who are listed and do not leave, if it is another one; whether it
-    /// is. Where all of them leave it stays as it is.
+    /// Makes the ring of the listed nodes that do not leave, if it differs from the present one;
+    /// returns whether it does. If all of them leave, the ring is unchanged.
     pub(crate) fn rebuild(&self, membership: &mut Membership) -> Result<bool, PeersError> {
         let me = self.me();
         let seats = self.seats(membership, &me)?;
@@ -58,7 +58,7 @@ impl Inner {
         let there: Vec<Arc<str>> = there.filter(|name| !leaving.contains_key(name)).collect();
         let nobody_stays = there.is_empty() && (am_member || !seats.members.is_empty());
         let old = self.view();
-        // From the old ring: far cheaper than from nothing where little has changed.
+        // From the old ring, which is far cheaper than from scratch if little has changed.
         let ring = match nobody_stays {
             true => old.ring.clone(),
             false => old.ring.with_members(there)?,
@@ -68,7 +68,7 @@ impl Inner {
             nodes.push(match seats.members.get(name) {
                 Some((peer, _)) => Some(Arc::clone(peer)),
                 None if *name == me.name => None,
-                // Nobody stays, and the list has changed: those who are gone are asked all the same.
+                // No node stays, and the list has changed: the previous members are still asked.
                 None => match old.get(name) {
                     Some(peer) => Some(Arc::clone(peer)),
                     None => return Ok(false),
@@ -89,8 +89,7 @@ impl Inner {
         if is_same && new.has_handles_of(&old) {
             return Ok(false);
         }
-        // Those that leave may still answer clients, and come back: they are told of removals for
-        // a while.
+        // Members that leave may still answer clients, and return: they get removals for a while.
         for peer in old.peers() {
             if new.at(peer.address()).is_none() {
                 let address = peer.address();
@@ -98,7 +97,7 @@ impl Inner {
                     .heard(address, false, || Some(Arc::clone(peer)));
             }
         }
-        // First: who loads by the new ring is to find the old one.
+        // This comes first, so that a load by the new ring finds the old one.
         if self.hands_over && !is_same {
             self.history.changes(&old, &new);
         }
@@ -131,8 +130,8 @@ impl Inner {
         let met = membership.met.get(&node.address);
         let who = self.who(node, met.map(|met| &met.greeting), me);
         let name = match &who {
-            // Its own address is no peer, as this node spells it. Another spelling is asked now
-            // and then: another node may come to be there.
+            // This node's own address, in its own spelling, is not a peer. Another spelling is
+            // asked from time to time, since another node may take it.
             Who::Me if *node.address == *me.address => return Ok(()),
             Who::Me => &me.name,
             Who::Member { name, .. } | Who::Listener { name } | Who::Stranger { name } => name,
@@ -145,7 +144,7 @@ impl Inner {
             Who::Me | Who::Stranger { .. } => {}
             Who::Listener { .. } => seats.listeners.push(peer),
             Who::Member { name, since } if name == me.name && me.is_known() => {
-                // One that has not been met may be this node.
+                // A node that has not answered yet may be this node.
                 if since > 0 {
                     if !membership.ambiguous.contains(&name) {
                         let address = &*node.address;
@@ -158,8 +157,8 @@ impl Inner {
                 }
             }
             Who::Member { name, since } => {
-                // One node under two addresses, or one that has moved: its earlier run may still be listed. Rather one
-                // that answers, and of those the latest.
+                // One node has two addresses, or has moved: its earlier run may still be listed.
+                // An address that answers is preferred, and of those the latest.
                 let is_better = match seats.members.get(&name) {
                     Some((other, of_other)) => {
                         seats.shared.insert(Arc::clone(&name));
@@ -175,7 +174,8 @@ impl Inner {
         Ok(())
     }
 
-    /// A peer has gone down or come up: where its name is reached at another address, too, that may be the better one.
+    /// A peer is down, or up again. If its name is also reached at another address, that may be
+    /// the better one.
     pub(crate) fn reseat(self: &Arc<Self>, name: &Arc<str>) {
         let name = Arc::clone(name);
         self.beside(move |inner| {
@@ -186,10 +186,11 @@ impl Inner {
         });
     }
 
-    /// Who is there, as far as that is known.
+    /// The node at an address, as far as it is known.
     fn who(&self, node: &Listed, met: Option<&Greeting>, me: &Me) -> Who {
         let given = || match &node.name {
-            // There the list's spelling of the address is the name, for the others cannot ask.
+            // In such a ring the list's spelling of the address is the name, since the other nodes
+            // cannot ask.
             Some(name) if !self.is_groupcache => name.as_str().into(),
             _ => self.name_for(&node.address),
         };
@@ -198,7 +199,7 @@ impl Inner {
         }
         match met {
             Some(Greeting::Node(hello)) => self.who_says(node, hello, given()),
-            // In a ring with golang/groupcache all nodes have the same list, and no more than that.
+            // In a ring with golang/groupcache all nodes have the same list, and nothing more.
             Some(Greeting::Stranger(_)) if !self.is_groupcache => Who::Stranger { name: given() },
             _ => {
                 let name = given();
@@ -222,7 +223,7 @@ impl Inner {
             false => Arc::clone(&hello.name),
         };
         match hello.member {
-            // One that does not know its name yet is none yet.
+            // A node that does not know its name yet is not a member yet.
             true if hello.name.is_empty() => Who::Listener { name },
             true => Self::member_or_not(node, name, hello.instance.started),
             false => Who::Listener { name },
@@ -244,7 +245,7 @@ impl Inner {
         }
     }
 
-    /// The handle of the node of that name at that address: the one that there is, if there is one.
+    /// The handle of the node of that name at that address: the existing one, if there is one.
     fn handle(
         &self,
         membership: &Membership,
@@ -274,7 +275,7 @@ impl Inner {
     }
 }
 
-/// The base URLs by which the nodes of the list want to be reached.
+/// The base URLs by which the nodes of the list advertise themselves.
 fn advertised(membership: &Membership) -> HashSet<Arc<str>> {
     let met = membership.met.values();
     let nodes = met.filter_map(|met| match &met.greeting {

@@ -1,16 +1,17 @@
-//! When a peer whose pings are answered again counts as up.
+//! Decides when a peer that answers pings again counts as up.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a peer that goes down a second time within the damping interval has to show first.
+/// How long a peer that goes down a second time within the damping interval has to answer at
+/// first.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// Turns the verdicts of pings into up and down. The first time that a peer comes back it is up
-/// at once. One that went down again within the damping interval has to answer steadily for 1 s,
-/// then for 2 s, 4 s, up to the interval: routes that followed each change would move keys to and
-/// fro, and each move costs loads.
+/// Turns the results of pings into up and down. The first time that a peer returns it is up at
+/// once. A peer that went down again within the damping interval has to answer steadily for 1 s,
+/// then for 2 s, 4 s, up to the interval: routes that followed each change would move keys back
+/// and forth, and each move costs loads.
 #[derive(Debug)]
 pub(crate) struct Flaps {
     interval: Duration,
@@ -33,7 +34,7 @@ impl Flaps {
         }
     }
 
-    /// A ping has ended; whether the peer counts as up.
+    /// A ping has ended; returns whether the peer counts as up.
     pub(crate) fn note(&mut self, answers: bool, now: Instant) -> bool {
         match (self.up, answers) {
             (true, true) => {}

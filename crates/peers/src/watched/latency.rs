@@ -1,10 +1,10 @@
-//! How long a peer's answers take, lately.
+//! How long a peer's recent answers take.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Four buckets an octave: a quantile is at most 25 % above the truth.
+/// Four buckets an octave: a quantile is at most 25 % above the true value.
 const PER_OCTAVE: usize = 4;
 /// The first bucket ends here: 2^6 = 64 µs.
 const FIRST: u32 = 6;
@@ -22,7 +22,7 @@ pub(crate) struct Latencies {
 }
 
 impl Latencies {
-    /// One that halves its counts at `most` (at most 32,768) of them, and each `fades`.
+    /// A histogram that halves its counts at `most` (at most 32,768) of them, and every `fades`.
     pub(crate) fn new(most: u32, fades: Duration) -> Self {
         Self {
             counts: [0; BUCKETS],
@@ -36,7 +36,7 @@ impl Latencies {
     pub(crate) fn record(&mut self, took: Duration, now: Instant) {
         let idle = now.saturating_duration_since(self.halved);
         if self.total >= self.most || idle >= self.fades {
-            // After a long silence nothing of it is recent.
+            // After a long silence no count is recent.
             let times = (idle.as_nanos() / self.fades.as_nanos().max(1)).clamp(1, 16);
             self.total = 0;
             for count in &mut self.counts {
@@ -53,7 +53,7 @@ impl Latencies {
         self.total
     }
 
-    /// The duration that `percent` of those recorded did not exceed; zero where there are none.
+    /// The duration that `percent` of the recorded ones did not exceed; zero if there are none.
     pub(crate) fn quantile(&self, percent: u32) -> Duration {
         let rank = (self.total * percent).div_ceil(100).max(1);
         let mut seen = 0;

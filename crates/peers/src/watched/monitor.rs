@@ -1,4 +1,4 @@
-//! The task that pings a peer when asked to, and steadily while it is down.
+//! The task that pings a peer on request, and regularly while it is down.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,21 +15,21 @@ use super::standing::Standing;
 use crate::Options;
 use crate::peers::Inner;
 
-/// How many reasons are logged why a peer has never answered: there may be nobody at first, and then somebody whose
-/// certificate is no good.
+/// How many reasons are logged for a peer that has never answered: at first nothing may listen
+/// there, and then a node with a bad certificate.
 const MOST_SAID: usize = 4;
 
-/// What the monitor knows.
+/// The monitor's state.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Health {
     /// Whether the last ping was answered.
     pub(crate) answers: bool,
     /// Whether keys are routed to it: one that flaps has to answer for a while first.
     pub(crate) up: bool,
-    /// Pings that have ended. Grows with each, so that a waiter can tell a new verdict from an
-    /// old one.
+    /// Pings that have ended. Grows with each, so that a waiter can distinguish a new result from
+    /// an old one.
     pub(crate) checks: u64,
-    /// Whether it has been asked who it is, and has answered or had the time to.
+    /// Whether it has been greeted, and has answered or the time has passed.
     pub(crate) asked: bool,
 }
 
@@ -48,12 +48,12 @@ pub(crate) struct Monitor {
     pub(crate) standing: Arc<Standing>,
     /// Wakes it.
     pub(crate) check: Arc<Notify>,
-    /// Wakes it though the peer is down, or to ask who it is.
+    /// Wakes it even if the peer is down, or to greet it.
     pub(crate) probe: Arc<Notify>,
-    /// Requests that the peer has answered, in whatever way: each is a sign of life.
+    /// Requests that the peer has answered in any way: each shows that it is alive.
     pub(crate) answered: Arc<AtomicU64>,
     pub(crate) health: watch::Sender<Health>,
-    /// Told each time that the peer is found to be down.
+    /// Notified each time that the peer is found to be down.
     pub(crate) went_down: Arc<Notify>,
     pub(crate) name: Arc<str>,
     pub(crate) address: Arc<str>,
@@ -65,13 +65,13 @@ pub(crate) struct Monitor {
 enum Wakes {
     /// The peer is late with an answer, or down: it is pinged.
     Ping,
-    /// It is time to ask who it is.
+    /// It is time for a greeting.
     Greet,
 }
 
 impl Monitor {
-    /// Pings when woken, and every `probe_every` while the peer is down; asks who it is at once, when it is
-    /// up again, and every `greet_every`. Never ends.
+    /// Pings when woken, and every `probe_every` while the peer is down; greets it at once, when
+    /// it is up again, and every `greet_every`. It never ends.
     pub(crate) async fn run(self) {
         let mut flaps = Flaps::new(self.options.damping);
         let first = Instant::now();
@@ -95,13 +95,13 @@ impl Monitor {
                             self.has_been_asked();
                             continue;
                         }
-                        // It will know its name when it has asked itself.
+                        // It will know its name when it has found itself in its list.
                         Greeted::Unnamed => {
                             has_answered = true;
                             greets_at = began + self.until_asked_again();
                             continue;
                         }
-                        // It may be about to start. The first request that wants it will tell.
+                        // It may be about to start. The first request to it will show.
                         Greeted::Silent(why) if !has_answered => {
                             if said.len() < MOST_SAID && said.insert(why.clone()) {
                                 info!(peer = &*self.name, why, "a peer does not answer yet");
@@ -118,14 +118,14 @@ impl Monitor {
                 }
                 Wakes::Ping => self.ping().await.err(),
             };
-            // A peer with more work than processors may be late for a ping while it answers one
-            // request after the other. To drop such a peer would send its work to the origin,
-            // just when there is most of it.
+            // An overloaded peer may answer a ping late while it answers one request after the
+            // other. Dropping such a peer would move its work to the origin, just when there is
+            // most of it.
             let answers = silent.is_none() || self.answered.load(Relaxed) != before;
             let was = *self.health.borrow();
             let up = flaps.note(answers, Instant::now());
             if was.answers != answers {
-                // What requests told of it before is of another life.
+                // The record of its earlier requests is about an earlier run.
                 self.standing.start_over();
             }
             self.health.send_modify(|health| {
@@ -146,7 +146,7 @@ impl Monitor {
                 _ => {}
             }
             if !was.answers && answers {
-                // It may be another one now.
+                // It may be another node now.
                 greets_at = Instant::now();
             }
             if was.answers != answers
@@ -171,7 +171,7 @@ impl Monitor {
         tokio::select! {
             biased;
             () = self.check.notified() => Wakes::Ping,
-            // It has been heard itself.
+            // It has sent a message itself.
             () = self.probe.notified() => Wakes::Greet,
             () = sleep_until(greets_at) => Wakes::Greet,
         }
@@ -185,9 +185,9 @@ impl Monitor {
         pinged
     }
 
-    /// Asks the peer who it is, and tells the node.
+    /// Greets the peer, and passes the answer to the node.
     async fn greet(&self) -> Greeted {
-        // Its node has gone, and this task goes with it.
+        // Its node has been dropped, and this task ends with it.
         let Some(node) = self.node.upgrade() else {
             return Greeted::Answered;
         };
@@ -208,7 +208,7 @@ impl Monitor {
                     return Greeted::Unnamed;
                 }
             }
-            // As good as a ping.
+            // It counts like a ping.
             Ok(Err(PeerError::Unavailable { .. })) | Err(_) if !is_fair(began, limit) => {
                 return Greeted::Unheard;
             }
@@ -216,7 +216,7 @@ impl Monitor {
                 return Greeted::Silent(reason(&failure));
             }
             Err(_) => return Greeted::Silent(late(limit)),
-            // It answers, and wants nothing of this node.
+            // It answers, but refuses this node.
             Ok(Err(failure)) => node.refused_by(&self.name, &failure),
         }
         Greeted::Answered
@@ -231,13 +231,13 @@ impl Monitor {
         self.spread(self.options.greet_every)
     }
 
-    /// The same for one that has not said who it is.
+    /// The same for a peer that has not answered a greeting yet.
     fn until_asked_again(&self) -> Duration {
         self.spread(self.options.probe_every)
     }
 
-    /// Spread, so that nodes that started together do not ask together, and all peers of a node
-    /// together are asked 100 times a second at most.
+    /// The interval is randomised, so that nodes that started together do not ask together, and
+    /// all peers of a node together are asked 100 times a second at most.
     fn spread(&self, every: Duration) -> Duration {
         let node = self.node.upgrade();
         let peers = node.map_or(0, |node| node.view().nodes.len());
@@ -252,18 +252,18 @@ enum Greeted {
     Answered,
     /// It does not know its name yet.
     Unnamed,
-    /// As a ping without an answer, and why.
+    /// Like a ping without an answer, and why.
     Silent(String),
     /// This process did not run for a while.
     Unheard,
 }
 
-/// Whether a time-out says something about the peer.
+/// Whether a timeout says something about the peer.
 fn is_fair(began: Instant, limit: Duration) -> bool {
     began.elapsed() <= limit + limit / 8
 }
 
-/// Pings whose verdict is not believed, in sequence, before one is.
+/// The number of pings in sequence whose result is not trusted, before one is.
 const UNFAIR_PINGS: usize = 3;
 
 fn reason(failure: &PeerError) -> String {
@@ -281,9 +281,9 @@ fn late(limit: Duration) -> String {
 
 /// Whether the peer answers a ping within `limit`; if not, why.
 ///
-/// A time-out that fires late says that this process did not run for a while: the answer may have
-/// been lying there all the time. On a machine that is short of processors that is no reason to
-/// give up on a peer, so the peer is pinged again.
+/// A timeout that fires late shows that this process did not run for a while: the answer may have
+/// been waiting all the time. On a machine that is short of processors that is no reason to mark a
+/// peer down, so the peer is pinged again.
 async fn answers(peer: &dyn Peer, limit: Duration) -> Result<(), String> {
     let mut why = String::new();
     for _ in 0..UNFAIR_PINGS {

@@ -1,5 +1,5 @@
-//! What a peer's requests tell of it: how long they take, whether they fail, and so whether it is
-//! sent any.
+//! The record of a peer's requests: how long they take, whether they fail, and so whether it gets
+//! any.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,29 +13,29 @@ use crate::fleet::Fleet;
 
 /// Failed requests in sequence after which a peer is left out.
 const FAILURES: u32 = 5;
-/// Recent answers from which their median counts.
+/// The number of recent answers from which their median counts.
 const ENOUGH_FOR_MEDIAN: u32 = 20;
-/// Recent answers from which their 95th percentile counts.
+/// The number of recent answers from which their 95th percentile counts.
 const ENOUGH_FOR_P95: u32 = 50;
 /// A peer is never too slow below this.
 const SLOW: Duration = Duration::from_millis(200);
-/// How many times as slow as the others a peer may be.
+/// How many times slower than the others a peer may be.
 const TIMES_AS_SLOW: u32 = 10;
-/// For so long after it has come, a peer whose pings are quick is not too slow: its memory is
-/// empty, and what it loads takes as long as the origin does.
+/// How long a new peer with quick pings is not considered too slow: its memory is empty, and its
+/// loads take as long as the origin does.
 const WARMS_UP: Duration = Duration::from_secs(30);
 /// How long a peer is left out the first time, and at most.
 const FIRST_OUT: Duration = Duration::from_secs(1);
 const LONGEST_OUT: Duration = Duration::from_secs(30);
-/// One that has been in for so long is left out as if for the first time.
+/// A peer that was in use for this long is left out as if for the first time.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
-/// How long a route holds the one request that tries the peer, until that has set out.
+/// How long a route reserves the one request that tries the peer, until it is sent.
 const LEASE: Duration = Duration::from_millis(100);
-/// How often the quantiles are read off, in answers.
+/// After how many answers the quantiles are read.
 const READ_EVERY: u32 = 8;
 
-/// A fetch earns a sixth of a hedge, and a hedge is a fetch, too: so there is at most one for
-/// five of the others.
+/// A fetch earns a sixth of a hedge, and a hedge is also a fetch: so there is at most one hedge
+/// for five other fetches.
 const EARNED: u32 = 1;
 const HEDGE: u32 = 6;
 const MOST_SAVED: u32 = 10 * HEDGE;
@@ -58,16 +58,16 @@ struct Record {
     recent: Latencies,
     long: Latencies,
     since_read: u32,
-    /// Since when the peer has been there.
+    /// When the peer was added.
     since: Instant,
-    /// What its last ping took.
+    /// The duration of its last ping.
     ping: Duration,
 }
 
 /// When a peer is left out.
 struct Out {
     until: Instant,
-    /// Until when the request under way that tries it is waited for.
+    /// Until when the request that tries it is waited for.
     trial: Option<Instant>,
     times: u32,
     in_since: Option<Instant>,
@@ -78,7 +78,7 @@ struct Out {
 pub(crate) enum End {
     /// With an answer.
     Answered,
-    /// With a verdict, which says little of the peer.
+    /// With a verdict, which says little about the peer.
     Other,
     Failed,
 }
@@ -115,7 +115,7 @@ impl Standing {
         self.is_out.load(Relaxed)
     }
 
-    /// Whether a request may be sent to the peer. While it is tried that is so for one at a time.
+    /// Whether a request may be sent to the peer. While it is tried, one request at a time may.
     pub(crate) fn admits(&self) -> bool {
         if !self.is_out() {
             return true;
@@ -128,14 +128,14 @@ impl Standing {
         true
     }
 
-    /// A request begins; whether it is the one that tries the peer.
+    /// A request begins; returns whether it is the one that tries the peer.
     pub(crate) fn begins(&self, deadline: Duration) -> bool {
         self.earn();
         if !self.is_out() {
             return false;
         }
         let (mut out, now) = (self.out(), Instant::now());
-        // Any other set out before the peer was left out.
+        // Any other request was sent before the peer was left out.
         let tries = now >= out.until;
         if tries {
             out.trial = Some(now + deadline);
@@ -143,7 +143,7 @@ impl Standing {
         tries
     }
 
-    /// A request has ended after so long.
+    /// A request has ended after that time.
     pub(crate) fn ends(&self, end: End, took: Duration, tries: bool, fleet: &Fleet) {
         if end == End::Failed {
             if tries {
@@ -170,7 +170,7 @@ impl Standing {
         }
     }
 
-    /// The request that tried the peer is given up by its asker.
+    /// The asker has dropped the request that tried the peer.
     pub(crate) fn given_up(&self) {
         self.out().trial = None;
     }
@@ -180,7 +180,7 @@ impl Standing {
         self.record().ping = took;
     }
 
-    /// The peer has gone, or has come back: what is known of its requests is of no use.
+    /// The peer has left or returned: the record of its requests no longer applies.
     pub(crate) fn start_over(&self) {
         let mut record = self.record();
         record.recent.clear();
@@ -200,7 +200,7 @@ impl Standing {
         some(self.p95.load(Relaxed))
     }
 
-    /// That of the last thousands.
+    /// The 95th percentile of the last thousands of answers.
     pub(crate) fn p95_of_long(&self) -> Option<Duration> {
         some(self.p95_of_long.load(Relaxed))
     }
@@ -211,7 +211,7 @@ impl Standing {
     }
 
     fn earn(&self) {
-        // What is lost where two fetches begin at once does not matter.
+        // If two fetches begin at the same moment, a lost update does not matter.
         let saved = self.saved.load(Relaxed);
         if saved < MOST_SAVED {
             self.saved.fetch_add(EARNED, Relaxed);
@@ -224,7 +224,7 @@ impl Standing {
         self.saved.fetch_update(Relaxed, Relaxed, pay).is_ok()
     }
 
-    /// Whether the quantiles were read off.
+    /// Returns whether the quantiles were read.
     fn record_took(&self, took: Duration, fleet: &Fleet) -> bool {
         let mut record = self.record();
         let now = Instant::now();
@@ -252,8 +252,8 @@ impl Standing {
         true
     }
 
-    /// What is too slow for this peer, seeing how long the others take. Without others there is
-    /// nothing to tell by: the origin may be slow.
+    /// The threshold from which this peer is too slow, given how long the others take. Without
+    /// others there is no comparison, since the origin may be slow.
     fn too_slow(&self, fleet: &Fleet) -> Duration {
         let others = fleet.median_of_others(self);
         others.map_or(Duration::MAX, |others| SLOW.max(others * TIMES_AS_SLOW))
@@ -264,7 +264,8 @@ impl Standing {
         record.since.elapsed() < WARMS_UP && record.ping < SLOW
     }
 
-    /// Leaves the peer out for a while. Through the fleet, unless it is out already.
+    /// Leaves the peer out for a while. It is called through the fleet, unless the peer is out
+    /// already.
     pub(crate) fn leave_out(&self, why: &str) {
         self.record().recent.clear();
         self.median.store(0, Relaxed);

@@ -1,4 +1,4 @@
-//! How a peer that answers late, or no more, is found out.
+//! Detection of a peer that answers late, or no longer.
 
 use std::sync::atomic::AtomicBool;
 

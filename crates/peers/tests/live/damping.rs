@@ -92,7 +92,7 @@ async fn a_member_that_is_stopped_leaves_the_ring_at_once_and_when_killed_soon()
     let world = World::default();
     let (peers, listed) = follow(&world, 4);
     sleep(SECOND).await;
-    // Stopped: it says so, then it is gone, then it is no longer listed.
+    // A stopped node announces that it leaves, then stops, then is no longer listed.
     peers.leaves(&word(4, Some(20 * SECOND)));
     assert_eq!(ring(&peers), [1, 2, 3]);
     world.set(4, |node| node.is_dead = true);

@@ -91,7 +91,7 @@ async fn the_latest_other_owner_that_is_up_is_asked() {
         peers.update((2..=left).map(name)).unwrap();
     }
     assert_eq!(previous(&peers, &key), Some(name(2)));
-    // A handle of a ring that is past goes on to be watched.
+    // A handle of an earlier ring is still watched.
     world.set(2, |node| node.is_dead = true);
     let two = peers.previous_owner(key.as_bytes()).unwrap().peer;
     let wanted = gaggle_group::Key::from(key.clone());
@@ -142,7 +142,7 @@ async fn four_rings_are_kept() {
         peers.update([name(other)]).unwrap();
         kept += u32::from(previous(&peers, key).is_some());
     }
-    // The change to a ring of one is not worth remembering: in that ring nobody else keeps
+    // The change to a ring of one is not worth remembering: in that ring no other node keeps
     // anything.
     assert_eq!(kept, 4);
 }

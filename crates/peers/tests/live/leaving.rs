@@ -41,7 +41,7 @@ async fn one_that_is_still_there_when_its_time_is_over_is_taken_back() {
     peers.leaves(&word(3, SOON));
     tokio::time::sleep(Duration::from_millis(19_900)).await;
     assert_eq!(ring(&peers), [1, 2]);
-    // Its word is renewed.
+    // Its announcement is renewed.
     peers.leaves(&word(3, SOON));
     tokio::time::sleep(Duration::from_millis(19_900)).await;
     assert_eq!(ring(&peers), [1, 2]);

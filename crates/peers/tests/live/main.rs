@@ -1,4 +1,4 @@
-//! Members that come and go, are slow and fail, under paused time.
+//! Members that join and leave, are slow and fail, under paused time.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 

@@ -10,7 +10,7 @@ use crate::fake::{SECOND, World, get, is_up, key_of, name, ring_name};
 
 const MILLI: Duration = Duration::from_millis(1);
 
-/// A get of a key of each member but this node, so many times.
+/// Gets a key of each member except this node, that many times.
 async fn gets(peers: &Peers, members: usize, times: usize) {
     let keys: Vec<Key> = (2..=members).map(|member| key_of(peers, member)).collect();
     for _ in 0..times {
@@ -155,8 +155,7 @@ async fn a_peer_that_answers_pings_and_fails_is_left_out_and_tried_by_one() {
     for trial in 0..8 {
         assert!(!is_up(&peers, 3));
         let asked = world.asked(3);
-        // Asked all the time, by many at a time: nobody is sent there until its time is over, and
-        // then one.
+        // Many concurrent gets: none is sent there until its time is over, and then one.
         while world.asked(3) == asked {
             let mut all = tokio::task::JoinSet::new();
             for _ in 0..5 {

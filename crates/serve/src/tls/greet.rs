@@ -9,10 +9,10 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::debug;
 
 use super::{Refusals, Tls};
-use crate::io::Writes;
+use crate::{counts::Counts, io::Writes};
 
-/// The first byte of a client that speaks TLS: a record of the handshake (RFC 8446, 5.1). No method
-/// of HTTP, nor the preface of HTTP/2, begins with it.
+/// The first byte of a client that speaks TLS: a record of the handshake (RFC 8446, 5.1). No
+/// method of HTTP, nor the preface of HTTP/2, begins with it.
 const HANDSHAKE: u8 = 0x16;
 /// How long a client that is refused has to read why, and to close.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -40,6 +40,7 @@ pub(super) async fn greet(
     socket: Writes<TcpStream>,
     client: SocketAddr,
     refusals: &Refusals,
+    counts: &Counts,
 ) -> Greeted {
     let mut first = [0];
     match socket.socket().peek(&mut first).await {
@@ -49,7 +50,9 @@ pub(super) async fn greet(
             match accept.into_fallible().await {
                 Ok(stream) => Greeted::Tls(Box::new(stream)),
                 Err((error, socket)) => {
-                    refusals.report(client, &error);
+                    if refusals.report(client, &error) {
+                        counts.handshake_failed();
+                    }
                     leave(socket, client).await;
                     Greeted::Closed
                 }
@@ -58,6 +61,7 @@ pub(super) async fn greet(
         Ok(_) if tls.accept_plain => Greeted::Plain(socket),
         Ok(_) => {
             debug!(%client, "plain HTTP to a port that speaks TLS");
+            counts.handshake_failed();
             refuse_plain(socket, client).await;
             Greeted::Closed
         }

@@ -15,12 +15,13 @@ use crate::rarely::Rarely;
 pub(crate) struct Refusals(Mutex<Rarely>);
 
 impl Refusals {
-    pub(super) fn report(&self, client: SocketAddr, error: &io::Error) {
+    /// Says whether the handshake was refused; otherwise the client has just gone.
+    pub(super) fn report(&self, client: SocketAddr, error: &io::Error) -> bool {
         let Some(error) = error.get_ref().and_then(|e| e.downcast_ref::<Error>()) else {
             // The client has gone, as port scans and checks of mere connections do.
             let kind = error.kind();
             debug!(%client, ?kind, "the client left during the handshake");
-            return;
+            return false;
         };
         let reason = reason(error);
         let report = self
@@ -32,6 +33,7 @@ impl Refusals {
             Some(unreported) => warn!(%client, %reason, unreported, "a TLS handshake failed"),
             None => debug!(%client, %reason, "a TLS handshake failed"),
         }
+        true
     }
 }
 

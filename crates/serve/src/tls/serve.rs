@@ -36,7 +36,7 @@ pub(crate) async fn serve<S>(
         + 'static,
     S::Future: Send,
 {
-    let greeting = greet(&tls, socket, client, &shared.refusals);
+    let greeting = greet(&tls, socket, client, &shared.refusals, &shared.counts);
     match connection::drive(greeting, |_| {}, &activity, stopping.clone()).await {
         End::Closed(Greeted::Tls(stream)) => {
             let certificate = certificate(stream.get_ref().1);
@@ -47,6 +47,7 @@ pub(crate) async fn serve<S>(
         }
         End::Closed(Greeted::Closed) => {}
         End::Cut(why) => {
+            shared.counts.cut(why);
             debug!(%client, %why, "the connection was cut before its handshake was complete");
         }
     }

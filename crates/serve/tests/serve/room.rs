@@ -105,8 +105,8 @@ async fn a_busy_connection_is_not_closed_and_the_next_one_waits() {
     assert!(idle.elapsed() < SECOND, "{:?}", idle.elapsed());
 }
 
-/// More connections are busy than are looked at in one go, so the server means to look again. One of
-/// them ends first. Which of the two the server sees first is random in each round.
+/// More connections are busy than are looked at in one go, so the server means to look again. One
+/// of them ends first. Which of the two the server sees first is random in each round.
 #[tokio::test(start_paused = true)]
 async fn a_server_that_has_found_room_rests() {
     const BUSY: usize = 300;

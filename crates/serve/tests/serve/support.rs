@@ -1,7 +1,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Bytes, extract::Request, routing::get};
-use gaggle_serve::{Drained, Options, Server};
+use gaggle_serve::{Counts, Drained, Options, Server};
 use http_body_util::Full;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -36,6 +36,7 @@ pub(crate) fn patient() -> Options {
 
 pub(crate) struct Running {
     pub(crate) addr: SocketAddr,
+    pub(crate) counts: Counts,
     pub(crate) stop: oneshot::Sender<()>,
     pub(crate) serving: JoinHandle<Drained>,
 }
@@ -43,13 +44,14 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) async fn start(options: Options, router: Router) -> Self {
         let server = Server::bind("127.0.0.1:0", options).await.unwrap();
-        let addr = server.local_addr();
+        let (addr, counts) = (server.local_addr(), server.counts());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.serve(router, async {
             let _ = stopped.await;
         }));
         Self {
             addr,
+            counts,
             stop,
             serving,
         }

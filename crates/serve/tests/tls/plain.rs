@@ -32,6 +32,7 @@ async fn plain_http_to_a_port_that_speaks_tls_is_told_so() {
         assert!(head.contains("connection: close"), "{answer}");
         assert_eq!(body, "this port speaks TLS: use an https:// URL\n");
     }
+    assert_eq!(running.counts.snapshot().handshake_failures, 4);
     assert_eq!(running.drained().await.cut, 0);
 }
 

@@ -1,7 +1,7 @@
 //! What a program keeps of its log.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tracing::dispatcher::WeakDispatch;
@@ -19,7 +19,8 @@ pub struct Log {
     pub(super) queue: Arc<Queue>,
     pub(super) limiter: Option<Arc<Limiter>>,
     pub(super) level: Level,
-    pub(super) dispatch: WeakDispatch,
+    /// The subscriber that the log is a part of, once there is one.
+    pub(super) dispatch: Arc<OnceLock<WeakDispatch>>,
 }
 
 impl Log {
@@ -57,7 +58,8 @@ impl Log {
 
     /// Tells what was left out, of kinds whose interval is over, or of all.
     pub(super) fn summarize(&self, all: bool) {
-        let (Some(limiter), Some(dispatch)) = (&self.limiter, self.dispatch.upgrade()) else {
+        let dispatch = self.dispatch.get().and_then(WeakDispatch::upgrade);
+        let (Some(limiter), Some(dispatch)) = (&self.limiter, dispatch) else {
             return;
         };
         for summary in limiter.due(all, Instant::now()) {

@@ -96,6 +96,10 @@ pub(super) fn summarize(dispatch: &Dispatch, summary: &Summary) {
         None => (any, None),
     });
     let values = fields.value_set(&values);
+    // The filters of the subscriber's layers look at an event here, and not below.
+    if !dispatch.enabled(summary.metadata) {
+        return;
+    }
     SUMMARY.set(Some(summary.left_out));
     dispatch.event(&Event::new(summary.metadata, &values));
     // A subscriber that has no such format has not taken it.

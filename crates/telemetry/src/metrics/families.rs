@@ -1,112 +1,257 @@
-//! Families of samples, each with its help and its type.
+//! Families of samples, each with its name, its type, its labels and its help.
 
-use std::fmt;
+use gaggle_group::Histogram;
 
-use gaggle_group::{HISTOGRAM_BOUNDS, Histogram};
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
-use prometheus_client::metrics::MetricType;
-
-/// Label names and values.
-type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
-
-/// Writes families. prometheus-client adds the suffixes: `_total` to a counter's name, `_info` to an info's, `_bucket`,
-/// `_sum` and `_count` to a histogram's.
-pub(super) struct Families<'a> {
-    pub(super) encoder: DescriptorEncoder<'a>,
+/// Something that has counts. It keeps them itself, and writes what they are now whenever a page
+/// is made. It must answer at once. A closure `Fn(&mut Families)` is one.
+pub trait Source: Send + Sync + 'static {
+    /// Writes all its families. Those without a sample are written, too: they tell that the name
+    /// exists.
+    fn collect(&self, families: &mut Families);
 }
 
-impl Families<'_> {
-    pub(super) fn counter<'a, const N: usize>(
+impl<F: Fn(&mut Families) + Send + Sync + 'static> Source for F {
+    fn collect(&self, families: &mut Families) {
+        self(families);
+    }
+}
+
+/// The families of a page, in the order in which they were first written. A family that is written
+/// twice, by two sources for example, stands there once with the samples of both.
+#[derive(Debug, Default)]
+pub struct Families {
+    all: Vec<Family>,
+}
+
+/// Samples of one name.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Family {
+    /// The name without the suffixes that its samples have: see [`Kind`].
+    pub name: String,
+    /// What it tells, in a sentence.
+    pub help: String,
+    /// What its samples are.
+    pub kind: Kind,
+    /// The names of the labels.
+    pub labels: Vec<&'static str>,
+    /// The samples that there are now.
+    pub samples: Vec<Sample>,
+}
+
+/// The type of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Only grows. Its sample has the suffix `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Of durations in seconds. Its samples have the suffixes `_bucket`, `_sum` and `_count`.
+    Histogram,
+    /// Always 1; its labels tell something. Its sample has the suffix `_info`.
+    Info,
+}
+
+/// One sample, or one histogram.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Sample {
+    /// The values of the labels, in the order of their names.
+    pub labels: Vec<String>,
+    /// What was measured.
+    pub value: Value,
+}
+
+/// What a [`Sample`] has measured.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// Of a counter, a gauge or an info.
+    Number(Number),
+    /// Of a histogram.
+    Histogram(Histogram),
+}
+
+/// The value of a counter or a gauge.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Number {
+    /// A whole number.
+    Whole(u64),
+    /// Any other, such as a number of seconds.
+    Real(f64),
+}
+
+impl From<u64> for Number {
+    fn from(value: u64) -> Self {
+        Self::Whole(value)
+    }
+}
+
+impl From<usize> for Number {
+    fn from(value: usize) -> Self {
+        Self::Whole(value as u64)
+    }
+}
+
+impl From<f64> for Number {
+    fn from(value: f64) -> Self {
+        Self::Real(value)
+    }
+}
+
+impl Kind {
+    /// The type's name, as the text formats have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+            Self::Info => "info",
+        }
+    }
+
+    /// What the names of the samples end with.
+    pub fn suffixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Counter => &["_total"],
+            Self::Gauge => &[""],
+            Self::Histogram => &["_bucket", "_sum", "_count"],
+            Self::Info => &["_info"],
+        }
+    }
+}
+
+impl Family {
+    /// The names of its samples, as queries have them.
+    pub fn sample_names(&self) -> impl Iterator<Item = String> + '_ {
+        let suffixes = self.kind.suffixes().iter();
+        suffixes.map(|suffix| format!("{}{suffix}", self.name))
+    }
+}
+
+impl Families {
+    /// A family of counters. `name` is without `_total`.
+    pub fn counter<'a, const N: usize>(
         &mut self,
         name: &str,
         help: &str,
-        samples: impl IntoIterator<Item = (Labels<'a, N>, u64)>,
-    ) -> fmt::Result {
-        let mut family = self
-            .encoder
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in samples {
-            if labels.is_empty() {
-                // `name 1` rather than `name{} 1`.
-                family.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
-            } else {
-                family
-                    .encode_family(&labels)?
-                    .encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+        labels: [&'static str; N],
+        samples: impl IntoIterator<Item = ([&'a str; N], impl Into<Number>)>,
+    ) {
+        self.numbers(name, help, Kind::Counter, labels, samples);
+    }
+
+    /// A family of gauges.
+    pub fn gauge<'a, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: [&'static str; N],
+        samples: impl IntoIterator<Item = ([&'a str; N], impl Into<Number>)>,
+    ) {
+        self.numbers(name, help, Kind::Gauge, labels, samples);
+    }
+
+    /// A family of histograms of durations.
+    pub fn histogram<'a, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: [&'static str; N],
+        samples: impl IntoIterator<Item = ([&'a str; N], Histogram)>,
+    ) {
+        let samples = samples
+            .into_iter()
+            .map(|(labels, value)| (labels, Value::Histogram(value)));
+        self.write(name, help, Kind::Histogram, labels, samples);
+    }
+
+    /// One sample of value 1 for each set of texts, which are the labels' values. `name` is
+    /// without `_info`.
+    pub fn info<'a, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: [&'static str; N],
+        texts: impl IntoIterator<Item = [&'a str; N]>,
+    ) {
+        let samples = texts.into_iter().map(|texts| (texts, 1_u64));
+        self.numbers(name, help, Kind::Info, labels, samples);
+    }
+
+    pub(super) fn into_vec(self) -> Vec<Family> {
+        self.all
+    }
+
+    fn numbers<'a, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: Kind,
+        labels: [&'static str; N],
+        samples: impl IntoIterator<Item = ([&'a str; N], impl Into<Number>)>,
+    ) {
+        let samples = samples
+            .into_iter()
+            .map(|(labels, value)| (labels, Value::Number(value.into())));
+        self.write(name, help, kind, labels, samples);
+    }
+
+    fn write<'a, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: Kind,
+        labels: [&'static str; N],
+        samples: impl Iterator<Item = ([&'a str; N], Value)>,
+    ) {
+        let samples = samples.map(|(labels, value)| Sample {
+            labels: labels.map(str::to_owned).to_vec(),
+            value,
+        });
+        let known = self.all.iter_mut().find(|family| family.name == name);
+        match known {
+            Some(family) if family.kind == kind && family.labels == labels => {
+                family.samples.extend(samples);
             }
-        }
-        Ok(())
-    }
-
-    pub(super) fn gauge<'a, const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (Labels<'a, N>, u64)>,
-    ) -> fmt::Result {
-        let mut family = self
-            .encoder
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, value) in samples {
-            if labels.is_empty() {
-                family.encode_gauge(&value)?;
-            } else {
-                family.encode_family(&labels)?.encode_gauge(&value)?;
+            // Two sources do not agree what the name means. A page with both would be refused as a
+            // whole.
+            Some(_) => {
+                tracing::warn!(
+                    name,
+                    "two kinds of metrics have one name; the second is left out"
+                );
             }
+            None => self.all.push(Family {
+                name: name.to_owned(),
+                help: help.to_owned(),
+                kind,
+                labels: labels.to_vec(),
+                samples: samples.collect(),
+            }),
         }
-        Ok(())
     }
+}
 
-    /// A gauge of durations.
-    pub(super) fn seconds<'a, const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (Labels<'a, N>, f64)>,
-    ) -> fmt::Result {
-        let mut family = self
-            .encoder
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, value) in samples {
-            family.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-        Ok(())
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// One sample of value 1 for each text, which is its label's value.
-    pub(super) fn info<'a>(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &'static str,
-        texts: impl IntoIterator<Item = &'a str>,
-    ) -> fmt::Result {
-        let mut family = self
-            .encoder
-            .encode_descriptor(name, help, None, MetricType::Info)?;
-        for text in texts {
-            family.encode_info(&[(label, text)])?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn histogram<'a, const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (Labels<'a, N>, &'a Histogram)>,
-    ) -> fmt::Result {
-        let mut family = self
-            .encoder
-            .encode_descriptor(name, help, None, MetricType::Histogram)?;
-        for (labels, histogram) in samples {
-            let bounds = HISTOGRAM_BOUNDS.into_iter().chain([f64::INFINITY]);
-            // The encoder adds them up, as the format wants them cumulative.
-            let buckets: Vec<(f64, u64)> = bounds.zip(histogram.buckets).collect();
-            family
-                .encode_family(&labels)?
-                .encode_histogram::<NoLabelSet>(histogram.sum, histogram.count(), &buckets, None)?;
-        }
-        Ok(())
+    #[test]
+    fn a_family_of_two_sources_stands_there_once() {
+        let mut families = Families::default();
+        families.gauge("open", "Open.", ["port"], [(["api"], 1_u64)]);
+        families.gauge("open", "Open.", ["port"], [(["peer"], 2_u64)]);
+        families.counter("open", "Opened.", ["port"], [(["peer"], 7_u64)]);
+        let all = families.into_vec();
+        assert_eq!(all.len(), 1);
+        let ports: Vec<_> = all[0]
+            .samples
+            .iter()
+            .map(|s| s.labels[0].as_str())
+            .collect();
+        assert_eq!(ports, ["api", "peer"]);
     }
 }

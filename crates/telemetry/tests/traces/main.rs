@@ -1,5 +1,5 @@
-//! Traces of OpenTelemetry, from a client by way of two nodes to the origin. Each test has a thread of its own, and all that
-//! runs in it.
+//! Traces of OpenTelemetry, from a client by way of two nodes to the origin. Each test has a
+//! thread of its own, and all that runs in it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;

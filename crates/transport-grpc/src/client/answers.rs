@@ -21,9 +21,9 @@ pub(super) struct Answers {
     budget: Option<ByteBudget>,
     /// The longest answer, in bytes.
     most: usize,
-    /// What the request says that it is meant for.
+    /// The cluster that the request is meant for.
     cluster: Option<HeaderValue>,
-    /// What it shows that it may be made.
+    /// The credentials of the request.
     authorization: Option<HeaderValue>,
 }
 

@@ -1,8 +1,8 @@
-//! What a base URL must be.
+//! Checks base URLs.
 
 use tonic::transport::{Endpoint, Uri};
 
-/// A string that is no base URL of a peer for this transport.
+/// A string that is not a base URL of a peer for this transport.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{url:?} is no base URL of a gRPC peer: {reason}")]
 pub struct BaseUrlError {
@@ -30,7 +30,7 @@ fn check(url: &str) -> Result<Endpoint, String> {
     if host.is_empty() {
         return Err("it names no host".into());
     }
-    // Of an authority, `host` and `host:port` are left; what remains is `user@host` and a port that is no number.
+    // `host` and `host:port` pass; this refuses `user@host` and a port that is not a number.
     if authority.port_u16().is_none() && authority.as_str() != host || url.contains('@') {
         return Err("after the scheme it takes a host and perhaps a port".into());
     }

@@ -18,7 +18,8 @@ use crate::wire::peers_client::PeersClient;
 use crate::wire::{MAX_REQUEST, RemoveRequest};
 
 impl GrpcPeer {
-    /// Makes a call within `within`, the wait for a slot included. `call` is told how much of that is left.
+    /// Makes a call within `within`, including the wait for a slot. `call` gets the time that is
+    /// left.
     pub(super) async fn ask<T, F, Fut>(
         &self,
         slots: Option<&Semaphore>,
@@ -32,7 +33,7 @@ impl GrpcPeer {
         self.counted(None, slots, within, call).await
     }
 
-    /// The same with a budget that the answer draws on, of at most so many bytes.
+    /// The same with a budget that the answer draws on, and the most bytes of the answer.
     pub(super) async fn counted<T, F, Fut>(
         &self,
         budget: Option<(&ByteBudget, usize)>,
@@ -63,8 +64,9 @@ impl GrpcPeer {
                 answer
             };
             let answer = match once().await {
-                // The peer closed an idle connection, as a restart does, and this request took it before the close was
-                // noticed. It never left: once more, on a connection that is new.
+                // The peer closed an idle connection, as a restart does, and this request took it
+                // before the close was noticed. It was never sent, so it is retried on a new
+                // connection.
                 Err(status) if never_sent(&status) => once().await,
                 answer => answer,
             };
@@ -74,7 +76,7 @@ impl GrpcPeer {
         answer.map(Response::into_inner)
     }
 
-    /// What it means that a call has ended with that status.
+    /// The meaning of a call that ended with that status.
     fn unanswered(&self, status: Status) -> Asked {
         let is_theirs = status.source().is_none();
         match status.code() {
@@ -91,8 +93,8 @@ impl GrpcPeer {
         }
     }
 
-    /// A place among the requests under way. A peer that is asked for as much as it may be has no
-    /// room, which is another thing than that it does not answer.
+    /// Takes a slot for a request. A peer with the maximum of requests in flight is full, which
+    /// differs from not answering.
     async fn slot<'a>(
         &self,
         slots: &'a Semaphore,
@@ -104,7 +106,7 @@ impl GrpcPeer {
             Some(until) => timeout_at(until, acquired).await,
             None => Ok(acquired.await),
         };
-        // Err would mean that the semaphore is closed, which nobody does.
+        // Err would mean that the semaphore is closed, which never happens.
         let slot = slot.map(Result::ok);
         slot.map_err(|_| Asked::Full(self.options.max_requests_per_peer))
     }
@@ -119,7 +121,8 @@ impl GrpcPeer {
         })
     }
 
-    /// Tells of a removal, in what is left of the time since `started`; whether the peer has read the notice.
+    /// Sends a removal, in the time that is left since `started`; returns whether the peer has
+    /// read it.
     pub(super) async fn told(
         &self,
         message: RemoveRequest,
@@ -163,7 +166,7 @@ impl GrpcPeer {
     }
 }
 
-/// A request that says how long its answer is of use.
+/// A request with the time that its caller waits for the answer.
 pub(super) fn timed<T>(message: T, left: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(sendable(left));

@@ -1,4 +1,4 @@
-//! What came of asking: an answer, or why there is none.
+//! The outcome of a call: an answer, or why there is none.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use tonic::{Code, Status};
 
 use crate::wire::{GetResponse, account, get_response::Result as Outcome, owned};
 
-/// Why a call brought no answer.
+/// Why a call got no answer.
 pub(super) enum Asked {
     /// It ended with this status, the peer's or tonic's own.
     Failed(Status),
-    /// The peer does not let this node in.
+    /// The peer does not admit this node.
     ShutOut(&'static str),
     /// It did not end in time.
     Late(Duration),
-    /// It was not sent, as that many others were under way until its deadline.
+    /// It was not sent, since that many others were in flight until its deadline.
     Full(usize),
 }
 
-/// When to try again where the peer does not say.
+/// When to retry if the peer does not say.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Asked {
@@ -72,15 +72,16 @@ pub(super) fn no_room(status: &Status) -> Option<&OverBudget> {
     sources.filter_map(|error| error.downcast_ref()).next()
 }
 
-/// Whether the connection died before the request was on it. tonic says "cancelled" then, with hyper's error behind it;
-/// the peer's own status never has an error behind it. A stream that the peer resets as cancelled looks the same, and
-/// may be asked for again as well: every request is idempotent.
+/// Whether the connection died before the request was sent. tonic then reports "cancelled", with
+/// hyper's error as the source; the peer's own status never has a source. A stream that the peer
+/// resets as cancelled looks the same, and may be retried as well: every request is idempotent.
 pub(super) fn never_sent(status: &Status) -> bool {
     status.code() == Code::Cancelled && status.source().is_some()
 }
 
-/// A status with an error behind it was made here, of a connection that failed, whatever its code: a reset with
-/// `INTERNAL_ERROR` reads as "internal". "Unknown" is also what a stream that ends without a status reads as.
+/// A status with a source was made here, for a connection that failed, whatever its code: a reset
+/// with `INTERNAL_ERROR` becomes "internal". A stream that ends without a status becomes
+/// "unknown".
 fn speaks_against_health(status: &Status) -> bool {
     status.source().is_some()
         || matches!(
@@ -89,8 +90,9 @@ fn speaks_against_health(status: &Status) -> bool {
         )
 }
 
-/// The status and the errors behind it, in one line of bounded length. What the peer itself says may hold a key in any
-/// form: it is logged at `debug`, where keys may be, and told here in other words, if those are known.
+/// The status and the errors behind it, in one line of bounded length. The peer's own text may
+/// contain a key in any form: it is logged at `debug`, where keys are allowed, and replaced here
+/// by a known text, if there is one.
 fn reason(status: &Status, peer: &str) -> String {
     let mut text = format!("{:?}", status.code());
     if status.source().is_none() {
@@ -124,7 +126,7 @@ fn known(said: &str) -> Option<&'static str> {
             "this node is of another cluster",
             "it is of another cluster",
         ),
-        // tonic's own, of an answer that came.
+        // tonic's own status, for an answer that arrived.
         (
             "Error, decoded message length too large",
             "the answer is too large",
@@ -135,7 +137,7 @@ fn known(said: &str) -> Option<&'static str> {
     .find_map(|(theirs, ours)| said.starts_with(theirs).then_some(ours))
 }
 
-/// What the peer's answer says.
+/// Reads the peer's answer.
 pub(crate) fn fetched(
     answer: GetResponse,
     max_value: u64,
@@ -152,7 +154,8 @@ pub(crate) fn fetched(
     match answer.result {
         Some(Outcome::Value(message)) => {
             let len = message.value.len() as u64;
-            // A peer that follows the protocol says that it is too large, and does not send it.
+            // A peer that follows the protocol answers that the value is too large, and does not
+            // send it.
             if len > max_value {
                 let reason = format!("a value of {len} bytes, where {max_value} were asked for");
                 return Err(refused(&reason));

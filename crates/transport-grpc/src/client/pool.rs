@@ -1,10 +1,10 @@
-//! The connection to one peer, which is given up where it brings no answers.
+//! The connection to one peer, which is dropped if it gets no answers.
 //!
-//! A path may go silent for a connection that exists and still be good for a new one: a firewall
-//! or a balancer has lost its state, or the peer's machine was replaced. The keep-alive of HTTP/2
-//! finds out in seconds; a request that ends without any sign of the peer knows it sooner. The
-//! next request makes a new connection then. Requests under way stay on theirs. A change of the TLS
-//! configuration does the same.
+//! A network path may go silent for an existing connection and still work for a new one: a
+//! firewall or a balancer has lost its state, or the peer's machine was replaced. The keep-alive
+//! of HTTP/2 detects that within seconds; a request that ends without an answer shows it sooner.
+//! The next request then makes a new connection. Requests in flight stay on theirs. A change of
+//! the TLS configuration does the same.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -22,7 +22,7 @@ use super::security::{Config, Security};
 /// a connection for each.
 const SHORTEST_LIFE: Duration = Duration::from_millis(500);
 
-/// A request that its caller gave up sooner says nothing about the path.
+/// A request that its caller dropped sooner says nothing about the path.
 const TOO_SOON: Duration = Duration::from_millis(100);
 
 /// The connection to one peer.
@@ -31,7 +31,7 @@ pub(super) struct Pool {
     security: Security,
     /// Made on first use and not with the peer: tonic starts a task for it, which needs a runtime.
     current: Mutex<Option<Generation>>,
-    /// Answers that have come, on whatever connection.
+    /// Counts answers on any connection.
     answers: AtomicU64,
 }
 
@@ -54,7 +54,7 @@ impl Pool {
     /// The channel for the next request.
     pub(super) fn channel(&self) -> Channel {
         let mut current = self.current();
-        // Asked under the lock, so that no thread that comes late brings back an old one.
+        // Read under the lock, so that a late thread does not restore an old one.
         let config = self.security.config();
         match &*current {
             Some(generation) if generation.config.is(&config) => return generation.channel.clone(),
@@ -67,12 +67,12 @@ impl Pool {
             config,
         });
         drop(current);
-        // Outside of the lock, as it may close the connection.
+        // Outside of the lock, since it may close the connection.
         drop(replaced);
         channel
     }
 
-    /// Notes that a request leaves.
+    /// Records that a request is sent.
     pub(super) fn attempt(&self) -> Attempt<'_> {
         Attempt {
             pool: self,
@@ -82,7 +82,8 @@ impl Pool {
         }
     }
 
-    /// A request that was sent then has failed. A connection that was made later is not concerned.
+    /// A request that was sent at that time has failed. It does not affect a connection that was
+    /// made later.
     fn failed(&self, sent: Instant) {
         let given_up = {
             let mut current = self.current();
@@ -91,19 +92,20 @@ impl Pool {
             });
             if is_old { current.take() } else { None }
         };
-        // Outside of the lock, as it may close the connection.
+        // Outside of the lock, since it may close the connection.
         drop(given_up);
     }
 
     fn current(&self) -> MutexGuard<'_, Option<Generation>> {
-        // What foreign code runs under the lock runs before it is changed: a poisoned state is a whole one.
+        // Foreign code under the lock runs before the state changes, so a poisoned state is
+        // consistent.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A request without an answer as yet. Dropped, it counts as a failure if nobody has had an answer
-/// since it left: its time is over, or its caller has learned by other means that the peer is
-/// gone.
+/// A request that has no answer yet. If it is dropped, it counts as a failure if no request has
+/// had an answer since it was sent: its deadline has passed, or its caller has learned otherwise
+/// that the peer is down.
 pub(super) struct Attempt<'a> {
     pool: &'a Pool,
     sent: Instant,
@@ -112,7 +114,7 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// It has ended. A status with an error behind it was made here, of a connection that failed.
+    /// It has ended. A status with a source was made here, for a connection that failed.
     pub(super) fn ended<T>(mut self, answer: &Result<T, Status>) {
         self.is_open = false;
         match answer {

@@ -14,7 +14,7 @@ pub(super) enum Security {
     Tls(gaggle_proto::credentials::CurrentConfig),
 }
 
-/// What the next connection is made with.
+/// The configuration of the next connection.
 pub(super) enum Config {
     Plain,
     #[cfg(feature = "tls")]
@@ -22,7 +22,8 @@ pub(super) enum Config {
 }
 
 impl Security {
-    /// Of the peer of that name, at an `https://` URL or not; `None` if the options have no TLS for that.
+    /// For the peer of that name, at an `https://` URL or not; `None` if the options lack TLS for
+    /// it.
     #[cfg(feature = "tls")]
     pub(super) fn new(options: &ClientOptions, name: &str, is_https: bool) -> Option<Self> {
         match &options.tls {
@@ -48,7 +49,7 @@ impl Security {
 }
 
 impl Config {
-    /// Whether a connection that was made with the one may be used with the other.
+    /// Whether a connection of one configuration may be used with the other.
     pub(super) fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Plain, Self::Plain) => true,

@@ -7,7 +7,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::ClientConfig;
 use tonic::transport::{Channel, Endpoint};
 
-/// A channel with no connection yet. The endpoint's time to connect includes the handshake.
+/// A channel with no connection yet. The endpoint's connect timeout includes the handshake.
 pub(super) fn channel(endpoint: &Endpoint, config: &ClientConfig) -> Channel {
     let mut http = HttpConnector::new();
     http.enforce_http(false);

@@ -1,4 +1,4 @@
-//! A peer that is gone, comes back, or does not answer.
+//! A peer that is down, returns, or does not answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ async fn a_peer_that_is_gone_is_unavailable_until_it_is_back() {
     peer.ping().await.unwrap();
 }
 
-/// The old connection is dead, and nobody has tried it since. At worst one request finds out.
+/// The old connection is dead, and has not been used since. At worst one request fails.
 #[tokio::test]
 async fn a_restart_between_two_requests_costs_one_at_most() {
     let mut node = Node::serve([echo()]).await;

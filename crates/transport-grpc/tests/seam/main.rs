@@ -6,6 +6,7 @@ mod authorization;
 mod budgets;
 mod faults;
 mod hand_over;
+mod inspect;
 mod node;
 mod older;
 mod rates;

@@ -16,7 +16,8 @@ use tokio::runtime::Runtime;
 /// Long enough never to end a test that goes well.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
-/// A server with a runtime of its own, so that it can be ended with all of its connections, as a process is.
+/// A server with a runtime of its own, so that it can be ended with all of its connections, as a
+/// process is.
 pub(crate) struct Node {
     pub(crate) addr: SocketAddr,
     runtime: Option<Runtime>,

@@ -14,8 +14,8 @@ use crate::node::{Node, new_id, removal};
 
 type Requests = Arc<Mutex<Vec<Bytes>>>;
 
-/// A server that answers every `Remove` with an empty message, and knows no other call. Other paths have gRPC's
-/// "unimplemented".
+/// A server that answers every `Remove` with an empty message, and knows no other call. Other
+/// paths have gRPC's "unimplemented".
 async fn older(requests: &Requests) -> Node {
     let requests = Arc::clone(requests);
     let trailers = |status: u8| {

@@ -1,4 +1,4 @@
-//! The rate of a key, which its owner tells with the value.
+//! The rate of a key, which its owner returns with the value.
 
 use bytes::Bytes;
 use gaggle_group::{Fetch, Group, Peer};

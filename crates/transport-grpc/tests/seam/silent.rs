@@ -1,4 +1,4 @@
-//! A path that goes silent for the connection that exists, and is good for new ones.
+//! A path that goes silent for the existing connection, and works for new ones.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Something else answers on the peer's port.
+//! Another program answers on the peer's port.
 
 use axum::Router;
 use axum::body::Body;
@@ -26,7 +26,8 @@ async fn answering(message: Vec<u8>) -> Node {
     Node::serve_router(Router::new().route(GET, post(answer))).await
 }
 
-/// `GetResponse { value: Value { value: [b'v'; len] } }`, for lengths that take three bytes to write.
+/// `GetResponse { value: Value { value: [b'v'; len] } }`, for lengths that take three bytes to
+/// write.
 fn value_of(len: usize) -> Vec<u8> {
     let varint = |n: usize| {
         [n & 0x7f | 0x80, n >> 7 & 0x7f | 0x80, n >> 14].map(|b| u8::try_from(b).unwrap())
@@ -57,7 +58,8 @@ async fn a_peer_that_ignores_the_limit_is_not_read_to_the_end() {
 
 #[tokio::test]
 async fn an_answer_that_cannot_be_read_is_refused() {
-    // No message at all; a field that ends early; an answer without a result; a failure of an unknown kind.
+    // No message at all; a field that ends early; an answer without a result; a failure of an
+    // unknown kind.
     for message in [
         vec![0xff; 9],
         vec![0x0a, 0x7f, 0x0a],

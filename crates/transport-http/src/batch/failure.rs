@@ -1,4 +1,4 @@
-//! Verdicts as messages, with an origin's account on one line of bounded length.
+//! Verdicts as messages, with the origin's error text on one line of bounded length.
 
 use gaggle_group::Verdict;
 use gaggle_proto::peer::Failure;
@@ -6,15 +6,15 @@ use gaggle_proto::verdict;
 
 use crate::escape::one_line;
 
-/// The longest account of an origin's failure, in bytes.
+/// The longest text of an origin's failure, in bytes.
 const MAX_TEXT: usize = 1 << 10;
 
-/// The verdict on the wire; `None` if it is of a kind that this version cannot tell.
+/// The verdict on the wire; `None` if this version cannot express its kind.
 pub(super) fn write(verdict: Verdict) -> Option<Failure> {
     verdict::put(bounded(verdict))
 }
 
-/// The verdict that came; `None` if it is of a kind unknown here.
+/// The received verdict; `None` if this version does not know its kind.
 pub(crate) fn read(failure: Failure) -> Option<Verdict> {
     verdict::read(failure).map(bounded)
 }

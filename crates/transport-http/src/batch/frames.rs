@@ -5,24 +5,25 @@ use bytes::{Buf, Bytes, BytesMut};
 /// The longest varint, in bytes.
 const MAX_VARINT: usize = 10;
 
-/// No message is longer than that, whatever the asker would take: sums of lengths stay numbers.
+/// No message is longer than this, whatever the asker would take, so that sums of lengths do not
+/// overflow.
 const MAX_LEN: u64 = 1 << 40;
 
-/// The most room that is made for a message before its bytes come.
+/// The most memory that is allocated for a message before its bytes arrive.
 const MAX_AHEAD: usize = 64 << 10;
 
-/// Cuts a stream that comes in chunks into messages, each of which stands behind its length as a varint. A message that
-/// is whole within a chunk is a slice of it.
+/// Splits a stream that arrives in chunks into messages, each of which follows its length as a
+/// varint. A message that is whole within a chunk is a slice of it.
 #[derive(Debug)]
 pub(crate) struct Frames {
     /// The longest message, in bytes.
     most: u64,
-    /// A message whose end has not come yet, from its length on.
+    /// A message whose end has not arrived yet, from its length on.
     partial: BytesMut,
     chunk: Bytes,
 }
 
-/// The stream is none of messages.
+/// The stream is malformed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadFrame {
     #[error("the length of an answer is no number")]
@@ -41,24 +42,24 @@ impl Frames {
         }
     }
 
-    /// Adds what has come. To be called when [`next`](Self::next) has no more.
+    /// Adds a chunk. To be called when [`next`](Self::next) has no more messages.
     pub(crate) fn add(&mut self, chunk: Bytes) {
         self.chunk = chunk;
     }
 
-    /// The bytes that are set aside for a message whose end has not come.
+    /// The memory that is allocated for a message whose end has not arrived.
     #[cfg(test)]
     pub(crate) fn room(&self) -> usize {
         self.partial.capacity()
     }
 
-    /// Whether all that came belongs to whole messages.
+    /// Whether everything that arrived belongs to complete messages.
     pub(crate) fn is_between(&self) -> bool {
         self.partial.is_empty() && self.chunk.is_empty()
     }
 
-    /// The length of the message that has begun to come, with its own length before it; 0 between
-    /// two.
+    /// The length of the message that has begun to arrive, including its length prefix; 0 between
+    /// two messages.
     pub(crate) fn wanted(&self) -> usize {
         match self.frame(&self.partial) {
             Ok(Some((head, len))) => len.saturating_add(head),
@@ -66,7 +67,7 @@ impl Frames {
         }
     }
 
-    /// The next whole message; `None` if more has to come first.
+    /// The next complete message; `None` if more bytes have to arrive first.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, BadFrame> {
         if self.partial.is_empty() {
             match self.frame(&self.chunk)? {
@@ -108,7 +109,8 @@ impl Frames {
         self.partial.extend_from_slice(&taken);
     }
 
-    /// The length of the length that `bytes` begin with, and the length itself; `None` if it is not all there.
+    /// The length of the length that `bytes` begin with, and the length itself; `None` if it is
+    /// incomplete.
     fn frame(&self, bytes: &[u8]) -> Result<Option<(usize, usize)>, BadFrame> {
         let mut len = 0_u64;
         for (at, byte) in bytes.iter().take(MAX_VARINT).enumerate() {

@@ -16,7 +16,7 @@ use super::body;
 use super::pool::Pool;
 use super::queue::{Entered, Queue};
 use super::send::SendError;
-use super::{ClientOptions, HttpTransport, failure};
+use super::{BatchCounters, ClientOptions, HttpTransport, failure};
 use crate::escape::escape;
 use crate::headers;
 
@@ -27,26 +27,28 @@ pub(super) const MAX_ERROR: usize = 4 << 10;
 
 const NO_URL: &str = "the request cannot be written as a URL";
 
-/// One peer, as its handle and the batches under way share it.
+/// One peer, shared by its handle and the batches in flight.
 pub(super) struct Asker {
     options: Arc<ClientOptions>,
     pool: Pool,
     name: Arc<str>,
-    /// What requests say that they are meant for.
+    /// The cluster that requests are meant for.
     cluster: Option<HeaderValue>,
-    /// The base URL and the base path; `None` if they are no URL together.
+    /// The base URL and the base path; `None` if they do not form a URL together.
     base: Option<Url>,
-    /// One permit for each request under way, pings aside: those tell whether a peer that holds all permits is alive.
+    /// One permit for each request in flight, except pings: they show whether a peer that holds
+    /// all permits is alive.
     pub(super) slots: Semaphore,
-    /// Gets that wait for company; none where batching is off.
+    /// Gets that wait for a batch; none if batching is off.
     pub(super) queue: Option<Queue>,
+    batches: Arc<BatchCounters>,
 }
 
 impl Asker {
     pub(super) fn new(transport: HttpTransport, name: &str, base_url: &str) -> Self {
         let options = &transport.options;
         let base = format!("{}{}", base_url.trim_end_matches('/'), options.base_path);
-        // What is a URL to the one parser may be none to the other, and requests pass both.
+        // A URL that one parser accepts may be refused by the other, and requests pass both.
         let base = Url::parse(&base)
             .ok()
             .filter(|url| Uri::try_from(url.as_str()).is_ok());
@@ -58,6 +60,7 @@ impl Asker {
             queue: options.batching.clone().map(Queue::new),
             pool: Pool::new(options, name, base_url),
             options: transport.options,
+            batches: transport.batches,
         }
     }
 
@@ -65,11 +68,15 @@ impl Asker {
         &self.name
     }
 
+    pub(super) fn batches(&self) -> &BatchCounters {
+        &self.batches
+    }
+
     pub(super) fn options(&self) -> &ClientOptions {
         &self.options
     }
 
-    /// Whether a get goes alone, and when.
+    /// Whether a get is sent alone, and when.
     pub(super) fn enter<'a>(self: &Arc<Self>, fetch: &Fetch<'a>, began: Instant) -> Entered<'a> {
         match &self.queue {
             Some(queue) => queue.enter(self, fetch, began),
@@ -77,7 +84,8 @@ impl Asker {
         }
     }
 
-    /// Notes whether the peer takes batches. It may be replaced by one of another kind at any time.
+    /// Records whether the peer takes batches. It may be replaced by a node of another kind at any
+    /// time.
     pub(super) fn learn(&self, answer: &HeaderMap) -> bool {
         let takes = answer.contains_key(headers::BATCH);
         if let Some(queue) = &self.queue {
@@ -117,9 +125,8 @@ impl Asker {
         Ok(request)
     }
 
-    /// A place among the requests under way. A peer that is asked for as much as it may be has no
-    /// room, which is another thing than that it does not answer: whoever cannot ask it must not
-    /// load for it.
+    /// Takes a slot for a request. A peer with the maximum of requests in flight is full, which
+    /// differs from not answering: a caller that cannot ask it must not load the value itself.
     pub(super) async fn slot(
         &self,
         until: Option<Instant>,
@@ -133,13 +140,14 @@ impl Asker {
             None => Ok(acquired.await),
         };
         match slot {
-            // Err would mean that the semaphore is closed, which nobody does.
+            // Err would mean that the semaphore is closed, which never happens.
             Ok(slot) => Ok(slot.ok()),
             Err(_) => Err(self.full(self.options.max_requests_per_peer)),
         }
     }
 
-    /// Has the peer drop a key; `id` names the removal, unless it is one key of a removal that the peer cannot be told of.
+    /// Makes the peer drop a key. `id` names the removal, unless the key is part of a removal that
+    /// the peer does not support.
     pub(super) async fn delete(
         &self,
         group: &str,
@@ -148,13 +156,13 @@ impl Asker {
     ) -> Result<(), PeerError> {
         let request = || {
             let mut request = self.request(Method::DELETE, group, key)?;
-            // Digits can stand in any header.
+            // Digits are valid in any header.
             if let Some(Ok(id)) = id.map(|id| HeaderValue::try_from(id.to_string())) {
                 request.headers_mut().insert(headers::REMOVAL, id);
             }
             Ok(request)
         };
-        // Err would mean that the semaphore is closed, which nobody does.
+        // Err would mean that the semaphore is closed, which never happens.
         let _slot = self.slots.acquire().await;
         let response = self.send(request, None).await?;
         let removed = response.headers().contains_key(headers::REMOVED);
@@ -163,7 +171,7 @@ impl Asker {
                 body::start(response, MAX_ERROR, self.options.read_timeout).await;
                 Ok(())
             }
-            // golang/groupcache ignores the method: it has answered a get, and removed nothing.
+            // golang/groupcache ignores the method: it has answered a get, and removed no value.
             StatusCode::OK => Err(self.refused("it took a removal for a get")),
             _ => match self.without_value(response, key).await {
                 Ok(_) => Err(self.refused("it took a removal for a get")),
@@ -178,8 +186,8 @@ impl Asker {
         let until = Instant::now() + most;
         let answered = timeout_at(until, self.send(request, Some(until))).await;
         let response = answered.unwrap_or_else(|_| Err(self.late(most)))?;
-        // Read to its end, if that is near: the connection is then good for the next ping. Whether it succeeds says no
-        // more about the peer.
+        // A short body is read to its end, so that the connection can serve the next ping. The
+        // result of that says nothing more about the peer.
         let left = until.saturating_duration_since(Instant::now());
         body::start(response, MAX_ERROR, left).await;
         Ok(())
@@ -192,10 +200,11 @@ impl Asker {
 
     /// A marked request for a key.
     fn request(&self, method: Method, group: &str, key: &[u8]) -> Result<Request, PeerError> {
-        // URL parsers take a part that is `.` or `..` away, escaped or not. Such keys travel in a header, behind a path
-        // that other implementations answer with 400: without a slash behind the group it holds no key.
+        // URL parsers remove a part `.` or `..`, escaped or not. Such keys travel in a header,
+        // with a path that other implementations answer with 400: it has no slash after the group,
+        // and so no key.
         let in_header = matches!(key, b"." | b"..");
-        // A group of that name would turn into a request for something else.
+        // A group with that name would change the path of the request.
         if matches!(group, "." | "..") {
             return Err(self.refused(NO_URL));
         }
@@ -219,11 +228,12 @@ impl Asker {
         Ok(request)
     }
 
-    /// Sends a request, and once more if the peer closes the connection before it answers. All
-    /// requests here may be repeated: they read, or remove, or put what is taken once by its name.
-    /// After `until` an answer is of no use.
+    /// Sends a request, and retries it once if the peer closes the connection before it answers.
+    /// All requests here may be repeated: they read, or remove, or put a value that the receiver
+    /// applies once by its name. After `until` the answer is no longer needed.
     ///
-    /// `request` makes the request for each attempt. Few need a second one, and a copy for it would be made each time.
+    /// `request` makes the request for each attempt. Few requests need a second attempt, and
+    /// otherwise each would be copied for it.
     pub(super) async fn send(
         &self,
         request: impl Fn() -> Result<Request, PeerError>,
@@ -249,7 +259,7 @@ impl Asker {
         }
     }
 
-    /// How the peer does not let this node in, if that is what a status says.
+    /// Why the peer did not admit this node, if the status means that.
     fn shut_out(&self, status: StatusCode) -> Option<&'static str> {
         match status {
             StatusCode::UNAUTHORIZED if self.options.authorization.is_some() => {
@@ -300,13 +310,13 @@ impl std::fmt::Debug for Asker {
     }
 }
 
-/// `None` where it can stand in no header: options are checked where they are made.
+/// `None` if it is not valid in a header; the options are checked where they are made.
 fn cluster(name: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(name).ok()
 }
 
-/// How long the owner may work on an answer that is wanted within `left`: a little less, so that "not in time" arrives in
-/// time. Otherwise a slow origin would look like a dead peer.
+/// How long the owner may work on an answer that is needed within `left`: a little less, so that
+/// its verdict `deadline` arrives in time. Otherwise a slow origin would look like a dead peer.
 pub(super) fn useful(left: Duration) -> Duration {
     left.saturating_sub((left / 10).min(Duration::from_millis(100)))
 }

@@ -23,33 +23,33 @@ use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::asker::{Asker, MAX_ERROR, useful};
-use super::queue::{Brought, Item, Turn};
+use super::queue::{Brought, Item, Slot};
 use super::{body, failure};
 use crate::batch::{self, Frames};
 use crate::{Encoding, headers};
 
-/// How long before its deadline a get learns that it was not sent, so that it does not take that
-/// for silence.
+/// How long before its deadline a get is notified that it was not sent, so that it does not count
+/// the peer as silent.
 const LAST_WORD: Duration = Duration::from_millis(2);
 
-/// Asks for all of `items`. Ends with the last answer, or when nobody waits for one any more.
-pub(super) async fn run(items: Vec<Item>, turn: Turn) {
+/// Asks for all of `items`. Ends with the last answer, or when all waiters have been dropped.
+pub(super) async fn run(items: Vec<Item>, slot: Slot) {
     let Some(until) = items.iter().map(|item| item.until).max() else {
         return;
     };
-    let asker = Arc::clone(turn.asker());
+    let asker = Arc::clone(slot.asker());
     let mut batch = Batch::new(&asker, items, until);
-    // Whoever still waits by then has come to its own deadline.
-    let _ = timeout_at(until, batch.run(turn)).await;
+    // A get that still waits then has reached its own deadline.
+    let _ = timeout_at(until, batch.run(slot)).await;
 }
 
 pub(super) struct Batch<'a> {
     asker: &'a Asker,
     /// The gets in the order of the request; `None` once they have an answer.
     items: Vec<Option<Item>>,
-    /// How many have none.
+    /// The number of gets without an answer.
     left: usize,
-    /// When the last of them is of no more use.
+    /// The latest deadline of the gets.
     until: Instant,
 }
 
@@ -63,18 +63,18 @@ impl<'a> Batch<'a> {
         }
     }
 
-    async fn run(&mut self, turn: Turn) {
+    async fn run(&mut self, slot: Slot) {
         let Some(_slot) = self.slot().await else {
             return;
         };
         if let Some(message) = self.message() {
-            self.exchange(message, turn).await;
+            self.asker.batches().sent(self.left);
+            self.exchange(message, slot).await;
         }
     }
 
-    /// A place among the requests under way; `None` if nobody waits for one any more. Gets whose
-    /// deadline comes first are shed: they were never sent, and say nothing about the peer's
-    /// health.
+    /// Takes a slot for a request; `None` if all waiters have been dropped. Gets that reach their
+    /// deadline first are shed: they were never sent, and say nothing about the peer's health.
     async fn slot(&mut self) -> Option<SemaphorePermit<'a>> {
         let asker = self.asker;
         if let Ok(slot) = asker.slots.try_acquire() {
@@ -85,7 +85,7 @@ impl<'a> Batch<'a> {
             let first = self.items.iter().flatten().map(|item| item.until).min()?;
             let last_word = first.checked_sub(LAST_WORD).unwrap_or(first);
             if let Ok(slot) = timeout_at(last_word, slot.as_mut()).await {
-                // Err would mean that the semaphore is closed, which nobody does.
+                // Err would mean that the semaphore is closed, which never happens.
                 return slot.ok();
             }
             let full = asker.full(asker.options().max_requests_per_peer);
@@ -99,7 +99,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// What asks for those that still wait; `None` if nobody does.
+    /// The request for the gets that still wait; `None` if there are none.
     fn message(&mut self) -> Option<Bytes> {
         let now = Instant::now();
         self.items.retain(
@@ -124,7 +124,7 @@ impl<'a> Batch<'a> {
         Some(message.encode_to_vec().into())
     }
 
-    async fn exchange(&mut self, message: Bytes, turn: Turn) {
+    async fn exchange(&mut self, message: Bytes, slot: Slot) {
         let began = Instant::now();
         let asker = self.asker;
         let sent = select! {
@@ -136,20 +136,20 @@ impl<'a> Batch<'a> {
             Err(failure) => return self.fail(&failure),
         };
         if !self.asker.learn(response.headers()) || response.status() != StatusCode::OK {
-            // Another node than the one that took batches before.
+            // A different node has replaced the one that took batches.
             self.separate();
-            drop(turn);
+            drop(slot);
             body::start(response, MAX_ERROR, self.asker.options().read_timeout).await;
-        } else if let Err(failure) = self.read(response, turn, began).await {
+        } else if let Err(failure) = self.read(response, slot, began).await {
             self.fail(&failure);
         }
     }
 
-    /// Hands out the answers as they come.
+    /// Delivers the answers as they arrive.
     async fn read(
         &mut self,
         mut response: Response,
-        turn: Turn,
+        slot: Slot,
         began: Instant,
     ) -> Result<(), PeerError> {
         let budget = self.items.iter().flatten();
@@ -158,10 +158,11 @@ impl<'a> Batch<'a> {
         let pause = self.asker.options().read_timeout;
         let most = self.items.iter().flatten().map(|item| item.max_value).max();
         let mut frames = Frames::new(most.unwrap_or(0).saturating_add(batch::OVERHEAD));
-        let mut turn = Some(turn);
+        let mut slot = Some(slot);
         while self.left > 0 {
             let between = frames.is_between();
-            // Between two answers the peer may be waiting for an origin, which is no silence.
+            // Between two answers the peer may be waiting for an origin, which does not count as
+            // silence.
             let attempt = (!between).then(|| self.asker.attempt(self.until));
             let chunk = select! {
                 chunk = response.chunk() => chunk,
@@ -201,17 +202,17 @@ impl<'a> Batch<'a> {
             };
             reserved = match room {
                 Ok(reserved) => reserved,
-                // Which get it is for is not known yet, and the answers behind it may be small. By
-                // themselves, only those without room are shed.
+                // It is not known yet which get it is for, and the answers after it may be small.
+                // With single requests, only the gets without room are shed.
                 Err(_over) => {
                     self.separate();
                     return Ok(());
                 }
             };
-            // What takes longer than the first answers waits for origins.
-            turn.take();
+            // Answers that take longer than the first ones wait for origins.
+            slot.take();
         }
-        // To its end, so that the connection is good for the next request.
+        // The body is read to its end, so that the connection can serve the next request.
         let _ = timeout(pause, response.chunk()).await;
         Ok(())
     }
@@ -225,11 +226,11 @@ impl<'a> Batch<'a> {
         let Some(item) = self.items.get_mut(index).and_then(Option::take) else {
             return Err(self
                 .asker
-                .refused("status 200, but an answer that nobody waits for"));
+                .refused("status 200, but an answer to no request of the batch"));
         };
         self.left -= 1;
         let brought = self.brought(answer.result, &item);
-        // Err says that the caller is gone.
+        // Err means that the caller has been dropped.
         let _ = item.answer.send(brought);
         Ok(())
     }
@@ -262,7 +263,7 @@ impl<'a> Batch<'a> {
         if len > max_value {
             return Err(self.asker.oversized(len, max_value));
         }
-        // Copied: a small value must not hold on to the network's buffer.
+        // Copied: a small value must not keep the network's buffer alive.
         self.understood(terms::fetched(message, |value| {
             Bytes::copy_from_slice(&value)
         }))
@@ -272,7 +273,7 @@ impl<'a> Batch<'a> {
         answer.map_err(|bad| self.asker.refused(format!("status 200, but {bad}")))
     }
 
-    /// Has those that have no answer yet ask by requests of their own.
+    /// Makes the gets without an answer use separate requests.
     fn separate(&mut self) {
         for item in self.items.iter_mut().filter_map(Option::take) {
             let _ = item.answer.send(Brought::Separately);
@@ -280,7 +281,7 @@ impl<'a> Batch<'a> {
         self.left = 0;
     }
 
-    /// Fails those that have no answer yet.
+    /// Fails the gets without an answer.
     pub(super) fn fail(&mut self, failure: &PeerError) {
         for item in self.items.iter_mut().filter_map(Option::take) {
             let _ = item.answer.send(Brought::Answer(Err(failure.clone())));
@@ -300,12 +301,12 @@ fn asking(asker: &Asker, message: Bytes) -> Result<Request, PeerError> {
     Ok(request)
 }
 
-/// The text of a trace; none is empty.
+/// The text of a trace; without a trace it is empty.
 fn traceparent(trace: Option<TraceParent>) -> Bytes {
     trace.map_or_else(Bytes::new, |trace| Bytes::from(trace.to_string()))
 }
 
-/// What is reserved for the answer that has begun to come, if it is more than a little.
+/// The reservation for the answer that has begun to arrive, if it is not small.
 async fn room(
     frames: &Frames,
     reserved: Option<Reservation>,
@@ -324,7 +325,7 @@ async fn room(
     }
 }
 
-/// Resolves when nobody waits for an answer any more.
+/// Resolves when all waiters have been dropped.
 async fn deserted(items: &mut [Option<Item>]) {
     for item in items.iter_mut().flatten() {
         item.answer.closed().await;

@@ -9,7 +9,8 @@ use tokio::time::timeout;
 
 use crate::room::Room;
 
-/// Why a body was not read to its end. The connection is then closed, since the rest is still on its way.
+/// Why a body was not read to its end. The connection is then closed, since the rest is still
+/// arriving.
 #[derive(Debug)]
 pub(super) enum BodyError {
     /// It is longer than it may be.
@@ -17,9 +18,9 @@ pub(super) enum BodyError {
         /// The most bytes that it may have.
         cap: u64,
     },
-    /// Its end cannot be told from a broken connection.
+    /// Its end cannot be distinguished from a broken connection.
     NoEnd,
-    /// Nothing came for that long.
+    /// No bytes arrived for that long.
     Stalled(Duration),
     /// The connection broke.
     Broken(reqwest::Error),
@@ -27,9 +28,9 @@ pub(super) enum BodyError {
     NoRoom(OverBudget),
 }
 
-/// All of a body, at most `cap` bytes, and what it has reserved. Every byte is copied once, into a
-/// buffer of the stated length: the chunks that come are slices of network buffers which may be
-/// many times as large, and must not live on in a cache.
+/// All of a body, at most `cap` bytes, and its reservation. Every byte is copied once, into a
+/// buffer of the stated length: the received chunks are slices of network buffers that may be many
+/// times as large, and a cache must not keep those alive.
 pub(super) async fn read(
     mut response: Response,
     cap: u64,
@@ -64,11 +65,11 @@ pub(super) async fn read(
     }
 }
 
-/// What comes of a body within its first `most` bytes and within that time, for a message. Reading
-/// a short one to its end keeps the connection for the next request.
+/// Reads at most the first `most` bytes of a body within that time, for an error message. Reading
+/// a short body to its end keeps the connection for the next request.
 pub(super) async fn start(mut response: Response, most: usize, within: Duration) -> Vec<u8> {
     let mut start = Vec::new();
-    // In total: what drips would take its time for each byte.
+    // The limit is for the whole body: a slow sender could use the full time for each byte.
     let read = timeout(within, async {
         while start.len() < most {
             let Ok(Some(chunk)) = response.chunk().await else {
@@ -78,7 +79,7 @@ pub(super) async fn start(mut response: Response, most: usize, within: Duration)
             start.extend_from_slice(&chunk[..taken]);
         }
     });
-    // What has arrived at that time does.
+    // The bytes that have arrived by then are enough.
     let _ = read.await;
     start
 }

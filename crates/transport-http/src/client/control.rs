@@ -1,18 +1,19 @@
-//! Control requests: removals, values to keep, what is handed over, who leaves, and the question
-//! for removals.
+//! Control requests: removals, values to keep, hand-over, leaving, the request for removals, and
+//! an operator's queries.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use gaggle_group::{
-    Greeting, HandOver, Hello, Key, Known, News, Notice, PeerError, Put, Scope, Word,
+    Greeting, HandOver, Hello, Inspect, Inspected, Key, Known, News, Notice, PeerError, Put, Scope,
+    Word,
 };
 use gaggle_proto::peer::control_request::Request as Kind;
 use gaggle_proto::peer::{
     ControlRequest, HandOverResponse, HelloRequest, HelloResponse, NewsRequest, RemoveRequest,
 };
-use gaggle_proto::{MAX_HANDED, MAX_NEWS, hello, notices};
+use gaggle_proto::{MAX_HANDED, MAX_NEWS, hello, inspect, notices};
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use prost::Message;
@@ -31,17 +32,17 @@ mod message;
 /// The longest key whose removal travels in a URL: escaped it may be three times as long.
 const MAX_URL_KEY: usize = 16 << 10;
 
-/// How many keys at a time are removed by requests of their own.
+/// How many single-key requests of a removal run concurrently.
 const DELETES: usize = 16;
 
-/// The longest answer to the question who is there, in bytes.
+/// The longest answer to a hello, in bytes.
 const MAX_HELLO: u64 = 512 << 10;
 
-/// What a request takes beside keys, in bytes: its group's name aside.
+/// The bytes that a request takes in addition to its keys and its group's name.
 const OVERHEAD: usize = 1 << 10;
 
 impl Asker {
-    /// Tells the peer of a removal: of one key in a form that older peers understand, too.
+    /// Sends a removal to the peer: one key in a form that older peers understand as well.
     pub(super) async fn remove(&self, group: &str, notice: &Notice) -> Result<(), PeerError> {
         if let Scope::Keys(keys) = &notice.scope
             && let [key] = &keys[..]
@@ -65,7 +66,8 @@ impl Asker {
         }
     }
 
-    /// Without the removal's name: a peer that knew it would take the second key's removal for one that it has applied.
+    /// It is sent without the removal's name: a peer that knew the name would treat the second
+    /// key's removal as already applied.
     async fn delete_each(&self, group: &str, keys: &[Key]) -> Result<(), PeerError> {
         for some in keys.chunks(DELETES) {
             let mut deletes = Vec::with_capacity(some.len());
@@ -77,7 +79,7 @@ impl Asker {
         Ok(())
     }
 
-    /// Gives the peer a value to keep.
+    /// Sends the peer a value to keep.
     pub(super) async fn put(&self, put: Put<'_>) -> Result<(), PeerError> {
         let message = PutMessage::new(&put);
         let request = || self.control_request(body_of(&message.parts));
@@ -87,8 +89,8 @@ impl Asker {
         }
     }
 
-    /// Gives the peer what it is to keep from now on; says of how many it does so, or `None` if it
-    /// has no such thing.
+    /// Sends the peer entries to keep from now on; returns how many it keeps, or `None` if it does
+    /// not support that.
     pub(super) async fn hand_over(
         &self,
         hand_over: &HandOver<'_>,
@@ -114,7 +116,7 @@ impl Asker {
         }
     }
 
-    /// Tells the peer that a node leaves, or has come to stay; `None` if it has no such thing.
+    /// Notifies the peer that a node leaves, or stays; `None` if it does not support that.
     pub(super) async fn leaving(&self, word: &Word) -> Result<Option<()>, PeerError> {
         let message = message(Kind::Leaving(hello::put_word(word)));
         let request = || self.control_request(message.clone().into());
@@ -124,7 +126,7 @@ impl Asker {
         }
     }
 
-    /// Asks who is there. Waits for no slot: a node that is busy says so, too.
+    /// Asks the node who it is. It does not wait for a slot, so that a busy node answers as well.
     pub(super) async fn hello(&self, from: &Hello, most: Duration) -> Result<Greeting, PeerError> {
         let message = message(Kind::Hello(HelloRequest {
             hello: Some(hello::put(from)),
@@ -144,14 +146,15 @@ impl Asker {
             return Ok(Greeting::Node(hello));
         }
         match status {
-            // It is one of ours, of another cluster or with another token.
+            // It is a Gaggle node, of another cluster or with another token.
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => {
                 match self.without_value(response, b"").await {
                     Ok(_) => Err(self.refused(format!("status {status}"))),
                     Err(failure) => Err(failure),
                 }
             }
-            // What golang/groupcache and its like say to a path without a group, and older nodes.
+            // The answer of golang/groupcache, of similar systems and of older nodes to a path
+            // without a group.
             _ if understood || status == StatusCode::BAD_REQUEST => {
                 let said = body::start(response, MAX_ERROR, most).await;
                 match failure::speaks_tls(&said) {
@@ -167,7 +170,46 @@ impl Asker {
         }
     }
 
-    /// Asks for removals; `None` if the peer has no such thing.
+    /// Asks for the peer's state, or what it holds; `None` if it does not support that. It does
+    /// not wait for a slot, since an operator asks about busy nodes too.
+    pub(super) async fn inspect(
+        &self,
+        question: Inspect<'_>,
+        most: Duration,
+    ) -> Result<Option<Inspected>, PeerError> {
+        let message = message(Kind::Inspect(inspect::put(question)));
+        let began = Instant::now();
+        let until = began.checked_add(most);
+        let request = || self.control_request(message.clone().into());
+        let response = self.send(request, until).await?;
+        let status = response.status();
+        let understood = response.headers().contains_key(headers::CONTROL);
+        if understood && status == StatusCode::OK {
+            let body = self.control_body(response, inspect::MAX_ANSWER as u64, began);
+            return match inspect::read(body.await?) {
+                Ok(inspected) => Ok(Some(inspected)),
+                Err(bad) => Err(self.refused(format!("status 200, but {bad}"))),
+            };
+        }
+        // An older node treats it as an empty request, and a node of another kind as a read.
+        let unknown = match status {
+            StatusCode::BAD_REQUEST | StatusCode::NOT_IMPLEMENTED => true,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => {
+                false
+            }
+            status => !understood && !status.is_server_error(),
+        };
+        if unknown {
+            body::start(response, MAX_ERROR, most).await;
+            return Ok(None);
+        }
+        match self.without_value(response, b"").await {
+            Ok(_) => Err(self.refused(format!("status {status}"))),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Asks for removals; `None` if the peer does not support that.
     pub(super) async fn news(
         &self,
         group: &str,
@@ -213,12 +255,13 @@ impl Asker {
         Ok(request)
     }
 
-    /// Sends a control request; `None` if the peer knows no such thing: another implementation takes it for a read.
+    /// Sends a control request; `None` if the peer does not support it: another implementation
+    /// treats it as a read.
     async fn control(
         &self,
         request: impl Fn() -> Result<Request, PeerError>,
     ) -> Result<Option<Response>, PeerError> {
-        // Err would mean that the semaphore is closed, which nobody does.
+        // Err would mean that the semaphore is closed, which never happens.
         let _slot = self.slots.acquire().await;
         let response = self.send(request, None).await?;
         let status = response.status();
@@ -226,7 +269,7 @@ impl Asker {
         if understood && status == StatusCode::OK {
             return Ok(Some(response));
         }
-        // A failure says nothing about what the peer knows: it may be a proxy's.
+        // A failure says nothing about what the peer supports: it may be a proxy's.
         if !understood && (!status.is_server_error() || status == StatusCode::NOT_IMPLEMENTED) {
             body::start(response, MAX_ERROR, self.options().read_timeout).await;
             return Ok(None);
@@ -237,7 +280,8 @@ impl Asker {
         }
     }
 
-    /// Reads an answer without a body to its end, so that the connection is good for the next request.
+    /// Reads an answer without a body to its end, so that the connection can serve the next
+    /// request.
     async fn done(&self, response: Response) -> Result<(), PeerError> {
         body::start(response, MAX_ERROR, self.options().read_timeout).await;
         Ok(())

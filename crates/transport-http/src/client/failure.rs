@@ -1,4 +1,4 @@
-//! What went wrong with a request, in words that hold no key.
+//! The failure of a request, as text that contains no key.
 
 use std::error::Error;
 use std::io;
@@ -6,8 +6,9 @@ use std::io;
 use super::send::SendError;
 use crate::escape::one_line;
 
-/// Whether the peer closed the connection before it answered: what a request meets on a pooled connection that the peer
-/// had just given up as idle. hyper tries again by itself only where it knows that the request was not sent.
+/// Whether the peer closed the connection before it answered: a request finds this on a pooled
+/// connection that the peer has just closed as idle. hyper retries by itself only if it knows that
+/// the request was not sent.
 pub(super) fn broke_off(error: &SendError) -> bool {
     !error.is_connect()
         && sources(error).any(|source| {
@@ -61,17 +62,17 @@ fn sources(error: &impl Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(error.source(), |&error| error.source())
 }
 
-/// What a port of Gaggle's says to plain HTTP where it speaks TLS.
+/// The answer of a Gaggle port with TLS to plain HTTP.
 const SPEAKS_TLS: &str = "this port speaks TLS";
 const USE_HTTPS: &str = "it speaks TLS: its address must begin with https://";
 
-/// Whether that is what was said.
+/// Whether the text is that answer.
 pub(super) fn speaks_tls(said: &[u8]) -> Option<&'static str> {
     said.starts_with(SPEAKS_TLS.as_bytes()).then_some(USE_HTTPS)
 }
 
-/// What a peer says in other words than its own, which may hold a key in any form: `None` where it says nothing known here.
-/// What it said is logged at `debug`, where keys may be.
+/// A known text for a peer's message, whose own text may contain a key in any form; `None` if the
+/// message is unknown. The message itself is logged at `debug`, where keys are allowed.
 pub(super) fn known(peer: &str, text: &[u8], key: &[u8]) -> Option<&'static str> {
     tracing::debug!(peer, said = %said(text, key), "a peer refuses");
     let begins = |with: &str| text.trim_ascii().starts_with(with.as_bytes());
@@ -89,8 +90,8 @@ pub(super) fn known(peer: &str, text: &[u8], key: &[u8]) -> Option<&'static str>
     .find_map(|(theirs, ours)| begins(theirs).then_some(ours))
 }
 
-/// At most 200 bytes of what a peer said, on one line, with the key struck out where it stands by itself. It may still be
-/// there in another form.
+/// At most 200 bytes of a peer's message, on one line, with the key removed where it appears by
+/// itself. The key may still be there in another form.
 fn said(text: &[u8], key: &[u8]) -> String {
     let text = String::from_utf8_lossy(text.trim_ascii());
     let key = match std::str::from_utf8(key) {

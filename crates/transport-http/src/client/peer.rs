@@ -1,16 +1,20 @@
 //! A peer reached over HTTP.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gaggle_group::{
-    Fetch, Fetched, Greeting, HandOver, Hello, Known, News, Notice, Peer, PeerError, Put, Word,
-    async_trait,
+    Fetch, Fetched, Greeting, HandOver, Hello, Inspect, Inspected, Known, News, Notice, Peer,
+    PeerError, Put, Word, async_trait,
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::HttpTransport;
 use super::asker::Asker;
 use super::queue::{Brought, Entered};
+
+/// How long the answer to an operator's query may take, including connecting.
+const INSPECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Another node, asked over HTTP; [`HttpTransport::peer`] makes one.
 pub struct HttpPeer {
@@ -24,21 +28,21 @@ impl HttpPeer {
         }
     }
 
-    /// Asks by a request of its own, unless the peer takes batches and there is company.
+    /// Asks with a single request, unless the peer takes batches and other gets are waiting.
     async fn get(&self, fetch: &Fetch<'_>, began: Instant) -> Result<Fetched, PeerError> {
         let asker = &self.asker;
         let entered = asker.enter(fetch, began);
-        // However it goes on: the others of its party wait for it no more.
-        if let Some(guest) = fetch.party {
-            guest.arrive();
+        // Whatever happens next, the others of its batch no longer wait for it.
+        if let Some(member) = fetch.batch {
+            member.ready();
         }
-        let turn = match entered {
+        let slot = match entered {
             Entered::Alone => None,
-            Entered::First(turn) => Some(turn),
+            Entered::First(slot) => Some(slot),
             Entered::Waiting(waiting) => match waiting.answer().await {
                 Some(Brought::Answer(answer)) => return answer,
                 Some(Brought::Separately) => None,
-                Some(Brought::Turn(turn)) => Some(turn),
+                Some(Brought::Slot(slot)) => Some(slot),
                 // The batch ends at the latest deadline in it, or with its runtime.
                 None => return Err(asker.late(fetch.deadline)),
             },
@@ -46,13 +50,13 @@ impl HttpPeer {
                 return Err(asker.full(limit));
             }
         };
-        // On the heap, as gets of a batch have no use for it: it is most of what they would carry along.
+        // On the heap, since gets of a batch do not use it, and it would be most of their size.
         let answer = Box::pin(asker.get(fetch, began)).await;
-        drop(turn);
+        drop(slot);
         answer
     }
 
-    /// Anything but a read or a ping.
+    /// Any request except a read or a ping.
     async fn in_time<T>(
         &self,
         request: impl Future<Output = Result<T, PeerError>>,
@@ -110,6 +114,13 @@ impl Peer for HttpPeer {
         }
     }
 
+    async fn inspect(&self, question: Inspect<'_>) -> Result<Inspected, PeerError> {
+        let most = INSPECT_TIMEOUT;
+        let asked = timeout(most, self.asker.inspect(question, most)).await;
+        let asked = asked.unwrap_or_else(|_| Err(self.asker.late(most)));
+        asked?.ok_or_else(|| self.has_no_such_thing())
+    }
+
     async fn hello(&self, from: &Hello) -> Result<Greeting, PeerError> {
         let most = self.asker.options().ping_timeout;
         let greeted = timeout(most, self.asker.hello(from, most)).await;
@@ -132,10 +143,9 @@ impl std::fmt::Debug for HttpPeer {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
-    use std::time::Duration;
 
     use axum::serve;
-    use gaggle_group::{Entry, Group, Groups, Guest, Key, Party};
+    use gaggle_group::{Batch, BatchMember, Entry, Group, Groups, Key};
     use tokio::net::TcpListener;
     use tokio::task::{JoinSet, yield_now};
 
@@ -156,9 +166,9 @@ mod tests {
         address
     }
 
-    async fn ask(peer: &HttpPeer, n: usize, guest: Option<Guest>) {
+    async fn ask(peer: &HttpPeer, n: usize, member: Option<BatchMember>) {
         let key = Key::from(format!("key-{n}"));
-        let fetch = Fetch::new("echo", &key, 99, LONG).with(guest.as_ref());
+        let fetch = Fetch::new("echo", &key, 99, LONG).with(member.as_ref());
         let expected = Entry::value(key.clone());
         assert_eq!(peer.fetch(fetch).await.unwrap().entry, expected);
     }
@@ -170,19 +180,20 @@ mod tests {
         let peer = peer.unwrap();
         ask(&peer, 0, None).await;
         for round in 0..30 {
-            // Parties of none, of a few and of many.
+            // Batches of none, of a few and of many.
             let size = [1, 5, 80][round % 3];
-            let mut party = Party::new();
+            let mut batch = Batch::new();
             let mut crowd = JoinSet::new();
             let mut gone = Vec::new();
             for n in 0..200 {
                 if n % size == 0 {
-                    party = Party::new();
+                    batch = Batch::new();
                 }
-                let guest = (size > 1).then(|| party.invite());
+                let member = (size > 1).then(|| batch.member());
                 let peer = Arc::clone(&peer);
-                let caller = crowd.spawn(async move { ask(&peer, n, guest).await });
-                // The first of a queue, one in its middle, one that has a turn: by chance each of them, over the rounds.
+                let caller = crowd.spawn(async move { ask(&peer, n, member).await });
+                // The first of a queue, one in its middle, one that has a slot: by chance each of
+                // them, over the rounds.
                 if n % 7 == round % 7 {
                     gone.push(caller);
                 }
@@ -191,7 +202,7 @@ mod tests {
                     gone.drain(..).for_each(|caller| caller.abort());
                 }
             }
-            drop(party);
+            drop(batch);
             while let Some(caller) = timeout(LONG, crowd.join_next()).await.unwrap() {
                 assert!(caller.is_ok() || caller.unwrap_err().is_cancelled());
             }
@@ -205,6 +216,6 @@ mod tests {
         };
         timeout(LONG, idle)
             .await
-            .expect("all turns and places are given back");
+            .expect("all slots and places are given back");
     }
 }

@@ -1,10 +1,10 @@
-//! The connections to one peer, which are given up together where one of them failed.
+//! The connections to one peer, which are dropped together when one of them fails.
 //!
-//! A path may go silent for the connections that exist and still be good for new ones: a firewall
+//! A network path may go silent for existing connections and still work for new ones: a firewall
 //! or a balancer has lost its state, or the peer's machine was replaced. Each connection would
-//! have to fail by itself, and the pool hands out the next dead one each time. So a failure
-//! replaces the pool: the next request makes a connection of its own. Requests under way stay on
-//! theirs. A change of the TLS configuration replaces the pool in the same way.
+//! have to fail by itself, and the pool would return the next dead one each time. So a failure
+//! replaces the pool: the next request makes a new connection. Requests in flight stay on theirs.
+//! A change of the TLS configuration replaces the pool in the same way.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,14 +20,14 @@ use super::send::{Client, Config, Security};
 /// connection for each.
 const SHORTEST_LIFE: Duration = Duration::from_millis(500);
 
-/// A request that its caller gave up sooner says nothing about the path.
+/// A request that its caller dropped sooner says nothing about the path.
 const TOO_SOON: Duration = Duration::from_millis(100);
 
 /// The connections to one peer.
 pub(super) struct Pool {
     security: Security,
     current: Mutex<Option<Generation>>,
-    /// Answers that have begun or gone on, on whatever connection.
+    /// Counts answers that have begun or continued, on any connection.
     answers: AtomicU64,
 }
 
@@ -50,7 +50,7 @@ impl Pool {
     /// The client for the next request.
     pub(super) fn client(&self, options: &ClientOptions) -> Result<Client, reqwest::Error> {
         let mut current = self.current();
-        // Asked under the lock, so that no thread that comes late brings back an old one.
+        // Read under the lock, so that a late thread does not restore an old one.
         let config = self.security.config();
         match &*current {
             Some(generation) if generation.config.is(&config) => {
@@ -65,12 +65,12 @@ impl Pool {
             config,
         });
         drop(current);
-        // Outside of the lock, as it closes connections.
+        // Outside of the lock, since it closes connections.
         drop(replaced);
         Ok(client)
     }
 
-    /// Notes that a request leaves whose answer is of use until then.
+    /// Records that a request is sent, with the deadline of its answer.
     pub(super) fn attempt(&self, until: Option<Instant>) -> Attempt<'_> {
         Attempt {
             pool: self,
@@ -81,13 +81,13 @@ impl Pool {
         }
     }
 
-    /// An answer has begun, or gone on.
+    /// An answer has begun or continued.
     pub(super) fn answered(&self) {
         self.answers.fetch_add(1, Relaxed);
     }
 
-    /// A request that was sent then has failed. Connections that were made later are not
-    /// concerned.
+    /// A request that was sent at that time has failed. It does not affect connections that were
+    /// made later.
     pub(super) fn failed(&self, sent: Instant) {
         let given_up = {
             let mut current = self.current();
@@ -96,19 +96,20 @@ impl Pool {
             });
             if is_old { current.take() } else { None }
         };
-        // Outside of the lock, as it closes connections.
+        // Outside of the lock, since it closes connections.
         drop(given_up);
     }
 
     fn current(&self) -> MutexGuard<'_, Option<Generation>> {
-        // What foreign code runs under the lock runs before it is changed: a poisoned state is a whole one.
+        // Foreign code under the lock runs before the state changes, so a poisoned state is
+        // consistent.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A request without an answer as yet. Dropped, it may count as a failure, if nobody else has had
-/// an answer since it left: its deadline has passed, or its caller has learned by other means that
-/// the peer is gone.
+/// A request that has no answer yet. If it is dropped, it may count as a failure if no other
+/// request has had an answer since it was sent: its deadline has passed, or its caller has learned
+/// otherwise that the peer is down.
 pub(super) struct Attempt<'a> {
     pool: &'a Pool,
     sent: Instant,
@@ -125,7 +126,7 @@ impl Attempt<'_> {
         self.sent
     }
 
-    /// It ends without an answer; `is_dead` if that says something about connections that exist.
+    /// It ends without an answer; `is_dead` if that says something about existing connections.
     pub(super) fn failed(mut self, is_dead: bool) {
         self.is_open = false;
         if is_dead {
@@ -140,7 +141,7 @@ impl Drop for Attempt<'_> {
             return;
         }
         let is_late = self.until.is_some_and(|until| Instant::now() >= until);
-        // Where others had answers, it is the key that is slow, not the peer that is silent.
+        // If other requests had answers, the key is slow, and the peer is not silent.
         let is_silent = self.pool.answers.load(Relaxed) == self.answers;
         if is_silent && (is_late || self.sent.elapsed() >= TOO_SOON) {
             self.pool.failed(self.sent);
@@ -152,9 +153,9 @@ impl Drop for Attempt<'_> {
 pub(super) fn new_client(options: &ClientOptions) -> Result<reqwest::Client, reqwest::Error> {
     let client = reqwest::Client::builder()
         .http1_only()
-        // A proxy named in the environment is not between peers.
+        // A proxy of the environment is not used between peers.
         .no_proxy()
-        // A redirect is no answer. Go's ServeMux sends 301 for keys with `//` or `/../`: to
+        // A redirect is not an answer. Go's ServeMux sends 301 for keys with `//` or `/../`: to
         // another key.
         .redirect(redirect::Policy::none())
         .referer(false)
@@ -164,7 +165,7 @@ pub(super) fn new_client(options: &ClientOptions) -> Result<reqwest::Client, req
         .connect_timeout(options.connect_timeout)
         .pool_max_idle_per_host(options.idle_per_peer)
         .pool_idle_timeout(options.idle_timeout);
-    // Where a request is lost on its way the kernel knows sooner than the deadline tells.
+    // If a request is lost on the network, the kernel notices before the deadline.
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     let client = client.tcp_user_timeout(options.unacknowledged_timeout);
     client.build()

@@ -1,31 +1,38 @@
-//! Gets that wait for company.
+//! Gets that wait so that they can share a request.
 //!
-//! A get that finds fewer than [`Batching::requests_at_once`] requests under way leaves at once. If the last one to leave
-//! had company, that is as soon as the runtime has run what else is ready, since gets that come in together should leave
-//! together. Others wait, and the first [`Turn`] to end sends all of them, in one batch or as many as it takes; each batch
-//! has a turn of its own. So batches are as large as the peer is busy, and a lone get waits for nothing. Where only a few
-//! wait, they go by themselves, each with a turn: a batch costs more than a plain request.
+//! A get that finds fewer than [`Batching::requests_at_once`] requests in flight takes a [`Slot`]
+//! and is sent at once. If the previous request was a batch, "at once" means as soon as the
+//! runtime has run the other ready tasks, since gets that arrive together should be sent together.
+//! Other gets wait, and the first slot to be released sends all of them, in as many batches as
+//! needed; each batch has a slot of its own. So a busier peer gets larger batches, and a single
+//! get does not wait. If only a few wait, each is sent by itself, each with a slot: a batch costs
+//! more than a plain request.
 //!
-//! A turn ends with the first answer. If it does not within [`Batching::longest_wait`], because an origin is slow or the
-//! peer is gone, the get that waits longest sends the queue on its way and starts a new *round*, in which turns of older
-//! rounds count no more. Whoever makes an empty queue non-empty watches that clock; if it goes away before, it sends the
-//! queue as it leaves. So a non-empty queue always has somebody to send it.
+//! A slot is released at the first answer. If that takes longer than [`Batching::longest_wait`],
+//! because an origin is slow or the peer is down, the get that has waited longest sends the queue
+//! and starts a new *round*, in which slots of older rounds no longer count. The get that makes an
+//! empty queue non-empty watches that time; if it is dropped earlier, its drop sends the queue. So
+//! a non-empty queue always has a get that sends it.
 //!
-//! Whether a peer takes batches its first answer tells. Until then one get is under way, whatever the options say, and others
-//! wait for it as they would for any turn; then they leave in a batch, or each by itself. A peer that takes none is asked
-//! for each key by itself from then on, and nothing waits.
+//! A peer's first answer shows whether it takes batches. Until then one get is in flight, whatever
+//! the options say, and others wait for it as for any slot; then they are sent in a batch, or each
+//! by itself. A peer that takes no batches is asked for each key separately from then on, and no
+//! get waits.
 //!
-//! Gets of one [party](Guest) say of each other that they come, so an idle peer gets all of them in one request: they
-//! gather beside the queue, and leave when all are here. The first to come watches over that, as over the queue, and waits
-//! no longer than [`Batching::longest_wait`]; those that come later gather anew. Where the peer is busy, a small party
-//! joins the queue instead: many of them would send many small batches otherwise, and a batch should be as large as the peer
-//! is busy. A large one is a batch of that kind by itself.
+//! Members of one [`Batch`](gaggle_group::Batch), the gets of one call, announce each other, so an
+//! idle peer gets all of them in one request: they gather outside of the queue, and are sent when
+//! all are ready. The first one watches that, as it would the queue, and waits at most
+//! [`Batching::longest_wait`]; later ones gather separately. If the peer is busy, the gets of a
+//! small call join the queue instead: otherwise many such calls would send many small batches, and
+//! a busier peer should get larger ones. The gets of a large call are a batch of their own.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gaggle_group::{ByteBudget, Fetch, Fetched, Guest, Key, PeerError, RemovalId, TraceParent};
+use gaggle_group::{
+    BatchMember, ByteBudget, Fetch, Fetched, Key, PeerError, RemovalId, TraceParent,
+};
 use gaggle_proto::notices::MAX_CARRIED;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -37,7 +44,7 @@ use crate::batch::{MAX_ITEMS, MAX_REQUEST};
 
 mod waiting;
 
-pub(super) use waiting::{Turn, Waiting};
+pub(super) use waiting::{Slot, Waiting};
 
 /// The most gets in one batch, and about the most bytes of its request.
 const MOST: Bounds = Bounds {
@@ -45,22 +52,22 @@ const MOST: Bounds = Bounds {
     bytes: 64 << 10,
 };
 
-/// The same for the batch of a party, which is not shared out without need.
-const MOST_OF_PARTY: Bounds = Bounds {
+/// The same for the gets of one call, which are not split without need.
+const MOST_OF_CALL: Bounds = Bounds {
     keys: MAX_ITEMS,
     bytes: MAX_REQUEST,
 };
 
-/// So many gets of a party leave at once: what a request costs is little beside them.
+/// This many gets of one call are sent at once: the cost of a request is small compared with them.
 const LARGE_PARTY: usize = 64;
 
-/// What the fields of an item and its answer's address take, rounded up, in bytes.
+/// The bytes of an item's fields and its answer's address, rounded up.
 const ITEM_BYTES: usize = 64;
 
-/// What a removal takes that travels with a get, rounded up, in bytes.
+/// The bytes of a removal that travels with a get, rounded up.
 const REMOVAL_BYTES: usize = 24;
 
-/// What the trace takes that a get belongs to, rounded up, in bytes.
+/// The bytes of a get's trace, rounded up.
 const TRACE_BYTES: usize = 64;
 
 /// The gets of one peer.
@@ -69,7 +76,7 @@ pub(super) struct Queue {
     state: Mutex<State>,
     /// Gets in the queue or in a batch.
     waiting: AtomicUsize,
-    /// Whether the peer takes batches, by the last of its answers: a [`Takes`].
+    /// Whether the peer takes batches, from its last answer: a [`Takes`].
     takes: AtomicU8,
 }
 
@@ -85,56 +92,58 @@ enum Takes {
 #[derive(Default)]
 struct State {
     items: Vec<Item>,
-    /// How often the queue was sent: tells whether an item of then can still be in it.
+    /// How often the queue was sent: shows whether an earlier item can still be in it.
     sent: u64,
     round: u64,
-    /// Turns of this round.
-    turns: usize,
-    /// Whether more than one get left when the queue was last sent: then the next one may not be alone, either.
+    /// Slots of this round.
+    slots: usize,
+    /// Whether the queue was last sent with more than one get: then the next get may have company
+    /// as well.
     company: bool,
-    /// Gets that wait for the others of their party. Each list has a first one that watches over it.
+    /// Gets that wait for the others of their call. The first get of each list watches it.
     gathering: HashMap<usize, Vec<Item>>,
 }
 
-/// One get on its way into a batch.
+/// One get that waits for a batch.
 pub(super) struct Item {
     pub(super) group: String,
     pub(super) key: Key,
     pub(super) max_value: u64,
-    /// When the answer is of no more use.
+    /// The deadline of the answer.
     pub(super) until: Instant,
     /// Removals that travel with it, at most [`MAX_CARRIED`].
     pub(super) removals: Vec<RemovalId>,
     pub(super) kept_only: bool,
     pub(super) trace: Option<TraceParent>,
-    /// What its value draws on as it is read.
+    /// The budget that its value draws on as it is read.
     pub(super) budget: Option<ByteBudget>,
     pub(super) answer: oneshot::Sender<Brought>,
 }
 
-/// What a batch brings to one of its gets.
+/// The result of a batch for one of its gets.
 #[derive(Debug)]
 pub(super) enum Brought {
     Answer(Result<Fetched, PeerError>),
-    /// To be asked for by a request of its own.
+    /// The get has to use a separate request.
     Separately,
-    /// The same, and others wait for it: too few came together for a batch.
-    Turn(Turn),
+    /// The same, and others wait for it: there were too few gets for a batch.
+    Slot(Slot),
 }
 
-/// How a get is to go on.
+/// How a get continues.
 pub(super) enum Entered<'a> {
-    /// By itself, and uncounted.
+    /// By itself, without a slot.
     Alone,
-    /// By itself, and further ones wait for it.
-    First(Turn),
+    /// By itself, and further gets wait for it.
+    First(Slot),
     /// In a batch.
     Waiting(Waiting<'a>),
     /// Not at all.
     Full { limit: usize },
 }
 
-/// What was in the queue, or of a party. Each batch and each get that goes alone is counted as a turn already.
+/// The gets of the queue, or of one call. Each batch and each single get is already counted as a
+/// slot.
 struct Sending {
     batches: Vec<Vec<Item>>,
     alone: Vec<Item>,
@@ -157,14 +166,14 @@ impl Queue {
         }
     }
 
-    /// Notes what an answer has told.
+    /// Records what an answer has shown.
     pub(super) fn learn(&self, takes_batches: bool) {
         let takes = if takes_batches {
             Takes::Batches
         } else {
             Takes::None
         };
-        // Written by all answers, it would be taken away from the gets all the time.
+        // If every answer wrote it, the gets would constantly lose its cache line.
         if !self.knows(takes) {
             self.takes.store(takes as u8, Relaxed);
         }
@@ -174,7 +183,8 @@ impl Queue {
         self.takes.load(Relaxed) == takes as u8
     }
 
-    /// Takes a get in. A guest of a party must then [arrive](Guest::arrive), whatever has become of it.
+    /// Adds a get. A member of a call's batch must then be [ready](BatchMember::ready), whatever
+    /// the result is.
     pub(super) fn enter<'a>(
         &self,
         asker: &Arc<Asker>,
@@ -191,22 +201,23 @@ impl Queue {
         }
         let is_unknown = self.knows(Takes::Unknown);
         let mut state = self.state();
-        // The last of a party of which nobody waits is like any other get. With a peer that is not known all are: a party
-        // has to wait for its first one's answer, and not for the last of its members.
-        let guest = fetch
-            .party
-            .filter(|guest| !is_unknown && state.gathers(guest));
+        // The last get of a call of which none waits is like any other get. With an unknown peer,
+        // all gets are: a batch has to wait for the answer of the first one, and not for the last
+        // of its members.
+        let member = fetch
+            .batch
+            .filter(|member| !is_unknown && state.gathers(member));
         let is_free = if is_unknown {
-            state.turns == 0 && state.items.is_empty()
+            state.slots == 0 && state.items.is_empty()
         } else {
-            guest.is_none() && !self.is_busy(&state)
+            member.is_none() && !self.is_busy(&state)
         };
         if is_free && (is_unknown || !state.company) {
-            state.turns += 1;
-            return Entered::First(Turn::new(asker, state.round));
+            state.slots += 1;
+            return Entered::First(Slot::new(asker, state.round));
         }
         let limit = self.options.max_waiting;
-        // Grows under the lock only, so that the limit holds.
+        // It grows only under the lock, so that the limit holds.
         if self.waiting.load(Relaxed) >= limit {
             return Entered::Full { limit };
         }
@@ -223,50 +234,52 @@ impl Queue {
             budget: fetch.budget.cloned(),
             answer: sender,
         };
-        let mut first = state.add(item, guest);
+        let mut first = state.add(item, member);
         if let (true, Some(First::Queue(sent))) = (is_free, first) {
             first = Some(First::Tick(sent));
         }
         Entered::Waiting(Waiting::new(asker, answer, first))
     }
 
-    /// A turn of `round` has ended.
+    /// A slot of `round` has ended.
     fn turn_ended(&self, round: u64) -> Option<Sending> {
         let mut state = self.state();
         if state.round != round {
             return None;
         }
-        state.turns = state.turns.saturating_sub(1);
+        state.slots = state.slots.saturating_sub(1);
         state.send(self.smallest_batch())
     }
 
-    /// What was ready to run beside the get that came first when the queue had been sent `sent` times has run.
+    /// The tasks that were ready together with the first get, when the queue had been sent `sent`
+    /// times, have run.
     fn tick_over(&self, sent: u64) -> Option<Sending> {
         let mut state = self.state();
         if state.sent != sent {
             return None;
         }
-        // A lone get needs no batch, whatever the options say.
+        // A single get needs no batch, whatever the options say.
         state.send(self.smallest_batch().max(2))
     }
 
-    /// Nobody has sent what entered the queue when it had been sent `sent` times.
+    /// The gets that entered the queue when it had been sent `sent` times have not been sent.
     fn overdue(&self, sent: u64) -> Option<Sending> {
         let mut state = self.state();
         if state.sent != sent {
             return None;
         }
         state.round += 1;
-        state.turns = 0;
+        state.slots = 0;
         state.send(self.smallest_batch())
     }
 
-    /// What has gathered of a party is to wait for no more of it. Where it makes up the queue from now on, `watch` is told
-    /// how often the queue has been sent; without `watch` there is nobody to watch over it, and it leaves.
-    fn gathered(&self, guest: &Guest, watch: Option<&mut Option<u64>>) -> Option<Sending> {
+    /// The gathered gets of a call no longer wait for the rest of it. If they make up the queue
+    /// from now on, `watch` gets how often the queue has been sent; without `watch` no get watches
+    /// the queue, so they are sent.
+    fn gathered(&self, member: &BatchMember, watch: Option<&mut Option<u64>>) -> Option<Sending> {
         let mut state = self.state();
-        let mut items = state.gathering.remove(&guest.party())?;
-        // Those whose callers are gone are left out when the batch leaves.
+        let mut items = state.gathering.remove(&member.batch_id())?;
+        // Gets whose callers have been dropped are left out when the batch is sent.
         let here = items.iter().filter(|item| !item.answer.is_closed());
         let here = here.count();
         let is_first = state.items.is_empty();
@@ -277,10 +290,10 @@ impl Queue {
             state.items.append(&mut items);
             return None;
         }
-        Some(state.take_turns(items, here < self.smallest_batch(), MOST_OF_PARTY))
+        Some(state.take_slots(items, here < self.smallest_batch(), MOST_OF_CALL))
     }
 
-    /// How many gets make a batch: none do for a peer that is not known to take any.
+    /// How many gets make a batch: no number does for a peer that is not known to take batches.
     fn smallest_batch(&self) -> usize {
         if self.knows(Takes::Batches) {
             self.options.smallest_batch
@@ -289,40 +302,40 @@ impl Queue {
         }
     }
 
-    /// Whether a further get is to wait.
+    /// Whether a further get has to wait.
     fn is_busy(&self, state: &State) -> bool {
-        !state.items.is_empty() || state.turns >= self.options.requests_at_once
+        !state.items.is_empty() || state.slots >= self.options.requests_at_once
     }
 
-    /// Whether there is neither a turn nor a get that waits.
+    /// Whether there is neither a slot nor a get that waits.
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state();
         state.items.is_empty()
             && state.gathering.is_empty()
-            && state.turns == 0
+            && state.slots == 0
             && self.waiting.load(Relaxed) == 0
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // No foreign code runs under the lock: a poisoned state is a whole one.
+        // No foreign code runs under the lock, so a poisoned state is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Whether a get has others of its party to wait for, or to be waited for by.
-    fn gathers(&self, guest: &Guest) -> bool {
-        !guest.is_last() || self.gathering.contains_key(&guest.party())
+    /// Whether a get waits for others of its call, or others wait for it.
+    fn gathers(&self, member: &BatchMember) -> bool {
+        !member.is_last() || self.gathering.contains_key(&member.batch_id())
     }
 
-    /// Adds a get; says what it is to watch over, if it is the first there.
-    fn add<'a>(&mut self, item: Item, guest: Option<&'a Guest>) -> Option<First<'a>> {
-        let (items, first) = match guest {
+    /// Adds a get; returns what it has to watch, if it is the first there.
+    fn add<'a>(&mut self, item: Item, member: Option<&'a BatchMember>) -> Option<First<'a>> {
+        let (items, first) = match member {
             None => (&mut self.items, First::Queue(self.sent)),
-            Some(guest) => (
-                self.gathering.entry(guest.party()).or_default(),
-                First::Party(guest),
+            Some(member) => (
+                self.gathering.entry(member.batch_id()).or_default(),
+                First::Batch(member),
             ),
         };
         items.push(item);
@@ -337,16 +350,16 @@ impl State {
         let items = std::mem::take(&mut self.items);
         self.company = items.len() > 1;
         let few = items.len() < smallest_batch;
-        Some(self.take_turns(items, few, MOST))
+        Some(self.take_slots(items, few, MOST))
     }
 
-    fn take_turns(&mut self, items: Vec<Item>, few: bool, most: Bounds) -> Sending {
+    fn take_slots(&mut self, items: Vec<Item>, few: bool, most: Bounds) -> Sending {
         let (batches, alone) = if few {
             (Vec::new(), items)
         } else {
             (batches(items, most), Vec::new())
         };
-        self.turns += batches.len() + alone.len();
+        self.slots += batches.len() + alone.len();
         Sending {
             batches,
             alone,
@@ -355,13 +368,13 @@ impl State {
     }
 }
 
-/// About what a get takes in a request, in bytes; never less.
+/// About the bytes of a get in a request, and never less.
 fn size(group: &str, key: &Key, removals: &[RemovalId], trace: Option<TraceParent>) -> usize {
     let trace = trace.map_or(0, |_| TRACE_BYTES);
     group.len() + key.len() + removals.len() * REMOVAL_BYTES + trace + ITEM_BYTES
 }
 
-/// The same gets in batches that keep the bounds.
+/// The same gets in batches within the bounds.
 fn batches(items: Vec<Item>, most: Bounds) -> Vec<Vec<Item>> {
     let size = |item: &Item| size(&item.group, &item.key, &item.removals, item.trace);
     if items.len() <= most.keys && items.iter().map(size).sum::<usize>() <= most.bytes {

@@ -17,14 +17,14 @@ pub(super) enum Security {
     Tls(gaggle_proto::credentials::CurrentConfig),
 }
 
-/// What the next connection is made with.
+/// The configuration of the next connection.
 pub(super) enum Config {
     Plain,
     #[cfg(feature = "tls")]
     Tls(std::sync::Arc<rustls::ClientConfig>),
 }
 
-/// What sends requests to one peer, and keeps the connections.
+/// Sends requests to one peer, and keeps the connections.
 #[derive(Clone)]
 pub(super) enum Client {
     Plain(reqwest::Client),
@@ -41,7 +41,7 @@ pub(super) enum SendError {
 }
 
 impl Security {
-    /// Of the peer of that name at that base URL.
+    /// For the peer of that name at that base URL.
     #[cfg(feature = "tls")]
     pub(super) fn new(options: &ClientOptions, name: &str, base_url: &str) -> Self {
         let is_https = reqwest::Url::parse(base_url).is_ok_and(|url| url.scheme() == "https");
@@ -67,7 +67,7 @@ impl Security {
 }
 
 impl Config {
-    /// Whether connections that were made with the one may be used with the other.
+    /// Whether connections of one configuration may be used with the other.
     pub(super) fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Plain, Self::Plain) => true,

@@ -1,8 +1,8 @@
 //! Connections to peers over TLS.
 //!
-//! reqwest would want a TLS configuration for each client of the process, also for those that need
-//! none, once it is built with rustls. So hyper's client makes these requests; what they ask, and
-//! what is made of the answers, is the same.
+//! If reqwest is built with rustls, it needs a TLS configuration for each client of the process,
+//! even for those without TLS. So hyper's client makes these requests; the requests, and the
+//! handling of the answers, are the same.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -22,7 +22,8 @@ use tower::Service;
 
 use super::ClientOptions;
 
-/// When a silent connection is probed, and how often before it is given up: as reqwest does over plain HTTP.
+/// When a silent connection is probed, and how often before it is closed: the same as reqwest over
+/// plain HTTP.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const PROBES: u32 = 3;
 
@@ -56,7 +57,7 @@ pub(super) fn client(options: &ClientOptions, config: &ClientConfig) -> Client {
 type Connection = MaybeHttpsStream<TokioIo<TcpStream>>;
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Connects, handshake included, in time.
+/// Connects, including the handshake, within the timeout.
 #[derive(Clone)]
 pub(super) struct Connector {
     https: HttpsConnector<HttpConnector>,

@@ -1,4 +1,4 @@
-//! The answer to a batch: a stream that brings each value when it is there.
+//! The answer to a batch: a stream with each value as soon as it is ready.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use gaggle_group::{
-    Answer, ByteBudget, Error, Group, Groups, Hold, Hop, Invitation, Party, Reservation, Serve,
+    Answer, Batch, BatchHandle, ByteBudget, Error, Group, Groups, Hold, Hop, Reservation, Serve,
     Served, TraceParent, Verdict,
 };
 use gaggle_proto::count;
@@ -31,10 +31,11 @@ use crate::encoding::PROTOBUF_TYPE;
 use crate::message::held;
 use crate::terms::of_absence;
 
-/// Answers gathered into one chunk, in bytes: a write of its own for each would cost more than the copy.
+/// The bytes of answers that are gathered into one chunk: a write for each would cost more than
+/// the copy.
 const CHUNK: usize = 64 << 10;
 
-/// A larger value would hold up those behind it. It is fetched by a request of its own.
+/// A larger value would delay those behind it. It is fetched with a separate request.
 const LARGE: usize = 64 << 10;
 
 /// Values up to this size are copied into a chunk.
@@ -50,7 +51,7 @@ pub(super) async fn answer(
         .await
         .map_err(|unread| Refusal::unread(unread, Refusal::BatchBody))?;
     let body = Bytes::from(bytes);
-    // Before they are decoded, as they may be very many very small ones.
+    // Counted before they are decoded, since a message can have very many small ones.
     let items = count(&body, &[1]).map_err(Refusal::BatchMessage)?;
     if items > MAX_ITEMS {
         return Err(Refusal::BatchItems(items));
@@ -73,7 +74,7 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-/// What became of one get, and its position.
+/// The result of one get, and its position.
 type Ready = (u32, Result<Found, Valueless>);
 
 struct Found {
@@ -83,20 +84,21 @@ struct Found {
     terms: Terms,
 }
 
-/// The body of the answer. It asks the groups as it is read: what is in memory is looked up when
-/// there is room to write it, and holds about one chunk and one value at a time.
+/// The body of the answer. It asks the groups as it is read: values in memory are looked up when
+/// there is room to write them, and about one chunk and one value are held at the same time.
 ///
-/// Whoever has to wait for a load does so in a task, which goes on while nobody reads: so a value
-/// that the cache has taken is let go again at once where it is larger than [`LARGE`], and any
-/// other counts as held from then on, or is shed. A slow key holds up no other.
+/// Each load is waited for in a task, which continues even if the client does not read. So a value
+/// larger than [`LARGE`] that the cache has stored is released at once, and any other counts
+/// against the budget from then on, or is shed. A slow key delays no other.
 ///
-/// Dropped, as when the client is gone, it waits for nothing any more; loads go on by themselves.
+/// If it is dropped, as when the client has disconnected, it stops waiting; loads continue by
+/// themselves.
 struct Answers {
     groups: Groups,
-    /// Those not begun yet.
+    /// The gets that have not begun yet.
     items: vec::IntoIter<BatchItem>,
     begun: u32,
-    /// Those that are not in memory.
+    /// The gets that are not in memory.
     loads: JoinSet<Ready>,
     /// A value whose answer's head is written.
     value: Option<Bytes>,
@@ -108,29 +110,28 @@ struct Answers {
 #[derive(Default)]
 struct Chunk {
     bytes: BytesMut,
-    /// Those of values that were copied.
+    /// The holds of values that were copied.
     holds: Vec<Hold>,
 }
 
 impl Answers {
-    /// Writes answers that are ready, until a chunk is full or a value is to follow that is not
-    /// copied. Those that others had to be waited for come first: no more are begun than can be
-    /// written.
+    /// Writes ready answers, until a chunk is full or a value follows that is not copied. Loaded
+    /// values come first, so that no more gets are begun than can be written.
     fn fill(&mut self, chunk: &mut Chunk, cx: &mut Context<'_>) {
         self.write_loaded(chunk, cx);
-        // Those that begin now can ask an origin together, where one takes several keys.
-        let party = self.groups.iter().any(Group::loads_together);
-        let party = party.then(Party::new);
+        // Gets that begin now can ask an origin together, if it takes several keys.
+        let batch = self.groups.iter().any(Group::loads_together);
+        let batch = batch.then(Batch::new);
         while self.has_room(chunk) {
             let Some(item) = self.items.next() else { break };
             let index = self.begun;
             self.begun += 1;
-            // What is in memory is ready at once, and spares a task.
+            // A value in memory is ready at once, and needs no task.
             let mut serving = Box::pin(serve(
                 self.groups.clone(),
                 item,
                 index,
-                party.as_ref().map(Party::invitation),
+                batch.as_ref().map(Batch::handle),
             ));
             match serving.as_mut().poll(cx) {
                 Poll::Ready(ready) => self.write(ready, chunk),
@@ -139,7 +140,7 @@ impl Answers {
                 }
             }
         }
-        // Once more, to be woken by those that have begun.
+        // Once more, to be woken by the loads that have begun.
         self.write_loaded(chunk, cx);
     }
 
@@ -147,8 +148,8 @@ impl Answers {
         while self.has_room(chunk) {
             match self.loads.poll_join_next(cx) {
                 Poll::Ready(Some(Ok(ready))) => self.write(ready, chunk),
-                // It panicked, or the runtime shuts down: its key has no answer, and the client
-                // sees that.
+                // It panicked, or the runtime is shutting down: its key has no answer, and the
+                // client notices that.
                 Poll::Ready(Some(Err(_))) => {}
                 Poll::Ready(None) | Poll::Pending => break,
             }
@@ -211,7 +212,7 @@ impl HttpBody for Answers {
     }
 }
 
-async fn serve(groups: Groups, item: BatchItem, index: u32, party: Option<Invitation>) -> Ready {
+async fn serve(groups: Groups, item: BatchItem, index: u32, batch: Option<BatchHandle>) -> Ready {
     let Some(group) = groups.get(&item.group) else {
         let reason = no_group(item.group.as_bytes());
         return (index, Err(Valueless::Refused(reason)));
@@ -222,7 +223,7 @@ async fn serve(groups: Groups, item: BatchItem, index: u32, party: Option<Invita
         Err(bad) => return (index, Err(Valueless::Refused(bad.to_string()))),
     };
     let request = Serve::new(&item.key, Hop::Forwarded);
-    let request = request.within(wait).after(&removals).with(party.as_ref());
+    let request = request.within(wait).after(&removals).with(batch.as_ref());
     let request = request
         .kept_only(item.kept_only)
         .traced(TraceParent::parse(&item.traceparent));
@@ -243,7 +244,7 @@ async fn serve(groups: Groups, item: BatchItem, index: u32, party: Option<Invita
                 len: Some(len),
                 limit,
             })),
-            // A value that no cache took would be loaded again.
+            // A value that no cache stored would be loaded again.
             Some((None, value)) if value.len() > LARGE && group.holds(&item.key) => {
                 Err(Valueless::Separately)
             }
@@ -266,7 +267,7 @@ fn valueless(error: &Error) -> Valueless {
     match Verdict::of(error) {
         None => Valueless::NotFound(Terms::default()),
         Some(Verdict::NotKept) => Valueless::NotKept,
-        // This node is going down, which says nothing about the key.
+        // This node is shutting down, which says nothing about the key.
         Some(_) if matches!(error, Error::Cancelled { .. }) => {
             Valueless::Refused(error.to_string())
         }

@@ -10,16 +10,16 @@ use tokio::time::timeout;
 
 use crate::room::Room;
 
-/// What bounds a body, its limit in bytes aside.
+/// The bounds of a body, except its limit in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds<'a> {
-    /// How long all of it may take.
+    /// How long the whole body may take.
     pub(super) within: Duration,
-    /// What its bytes draw on.
+    /// The budget of its bytes.
     pub(super) budget: Option<&'a ByteBudget>,
 }
 
-/// A body, and what it has reserved.
+/// A body, and its reservation.
 pub(super) struct Read {
     pub(super) bytes: Vec<u8>,
     pub(super) reserved: Option<Reservation>,
@@ -30,7 +30,7 @@ pub(super) struct Read {
 pub(super) enum Unread {
     /// It is over the limit, or broke off.
     TooLong,
-    /// It did not come in time.
+    /// It did not arrive in time.
     Late,
     /// There is no room for it.
     NoRoom(OverBudget),
@@ -38,18 +38,20 @@ pub(super) enum Unread {
 
 /// All of a body in one buffer, at most `cap` bytes.
 pub(super) async fn read(body: Body, cap: usize, bounds: Bounds<'_>) -> Result<Read, Unread> {
-    // In total, and not between two chunks: a body that drips would come to no end.
+    // The limit is for the whole body, and not between two chunks: a slow sender could keep it
+    // open without end.
     let read = timeout(bounds.within, read_all(body, cap, bounds.budget));
     read.await.unwrap_or(Err(Unread::Late))
 }
 
 async fn read_all(body: Body, cap: usize, budget: Option<&ByteBudget>) -> Result<Read, Unread> {
-    // By the stated length, where there is one: then nothing is read of a body that is too long.
+    // Checked by the stated length, if there is one, so that nothing is read of a body that is too
+    // long.
     let stated = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if stated > cap {
         return Err(Unread::TooLong);
     }
-    // Whoever states much and sends nothing must not keep others out of the budget.
+    // A client that announces much and sends nothing must not take the budget from others.
     let mut room = Room::as_it_comes(stated, cap, budget);
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {

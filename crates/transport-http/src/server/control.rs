@@ -1,16 +1,17 @@
-//! The answers to control requests: removals, values to keep, what is handed over, who leaves, and
-//! who asks for removals.
+//! The answers to control requests: removals, values to keep, hand-over, leaving, requests for
+//! removals, and an operator's queries.
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use gaggle_group::{Entry, Group, Groups, Key};
+use gaggle_proto::inspect::Unanswered;
 use gaggle_proto::peer::control_request::Request as Kind;
 use gaggle_proto::peer::{
     ControlRequest, HandOverRequest, HandOverResponse, HandedOver, HelloRequest, HelloResponse,
-    LeavingRequest, NewsRequest, PutRequest, RemoveRequest,
+    InspectRequest, LeavingRequest, NewsRequest, PutRequest, RemoveRequest,
 };
-use gaggle_proto::{MAX_HANDED, count, hello, notices, terms};
+use gaggle_proto::{MAX_HANDED, count, hello, inspect, notices, terms};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use prost::Message;
@@ -23,14 +24,15 @@ use crate::encoding::PROTOBUF_TYPE;
 use crate::headers;
 use crate::message::kept;
 
-/// Fields whose elements are counted before they are decoded: a removal's keys, and the removals
-/// that an asker knows, and one who hands over, and a node's groups.
+/// Fields whose elements are counted before they are decoded: a removal's keys, the removals that
+/// an asker knows, those of a hand-over, and a node's groups.
 const REPEATED: [&[u32]; 4] = [&[1, 3, 2], &[3, 2], &[4, 3], &[6, 1, 10]];
 
-/// Where the entries are that are handed over.
+/// The field of the entries of a hand-over.
 const ENTRIES: &[u32] = &[4, 2];
 
-/// The answer to the request in `body`. Whatever its status, it says that the request was read as what it is.
+/// The answer to the request in `body`. Whatever its status, its header says that the request was
+/// read as a control request.
 pub(super) async fn answer(
     groups: &Groups,
     body: Body,
@@ -53,7 +55,7 @@ async fn answered(
 ) -> Result<Response, Refusal> {
     let largest = groups.iter().map(|group| group.limits().max_value).max();
     let largest = usize::try_from(largest.unwrap_or(0)).unwrap_or(usize::MAX);
-    // A stranger has nothing to say but who it is.
+    // A node of another cluster may only send a hello.
     let limit = MAX_REQUEST.saturating_add(if is_ours { largest } else { 0 });
     let body::Read {
         bytes,
@@ -77,7 +79,7 @@ async fn answered(
         _ if !is_ours => Err(Refusal::OtherCluster),
         Some(Kind::Put(message)) => put(groups, message, held),
         Some(Kind::HandOver(message)) => {
-            // For the copies of the values, while the message is still there.
+            // For the copies of the values, while the message still exists.
             if let Some(reserved) = &mut reserved {
                 let twice = reserved.bytes() + len as u64;
                 reserved.grow_to(twice).await.map_err(Refusal::NoRoom)?;
@@ -88,6 +90,7 @@ async fn answered(
         Some(Kind::Remove(message)) => remove(groups, message),
         Some(Kind::News(message)) => news(groups, message),
         Some(Kind::Leaving(message)) => leaving(groups, &message),
+        Some(Kind::Inspect(message)) => inspect(groups, &message),
         // Too long, and so refused above.
         Some(Kind::Hello(_)) | None => Err(Refusal::Malformed),
     }
@@ -129,7 +132,7 @@ fn hand_over(groups: &Groups, message: HandOverRequest) -> Result<Response, Refu
     Ok(message_of(body))
 }
 
-/// An entry that is handed over. The group copies the values that it keeps.
+/// An entry of a hand-over. The group copies the values that it keeps.
 fn handed(handed: HandedOver) -> Result<(Key, Entry), Refusal> {
     let entry = handed.entry.ok_or(Refusal::Malformed)?;
     if handed.key.len() > notices::MAX_KEY {
@@ -162,11 +165,19 @@ fn greet(groups: &Groups, message: &HelloRequest) -> Result<Response, Refusal> {
 fn news(groups: &Groups, message: NewsRequest) -> Result<Response, Refusal> {
     let group = group(groups, &message.group)?;
     let follower = &*message.follower;
-    // Whatever else stands there is no node that could be told of anything.
+    // Any other text does not name a node that can be notified.
     let is_name = follower.len() <= notices::MAX_FOLLOWER && is_base_url(follower);
     let known = notices::known(message.known);
     let news = group.news(&known, Some(follower).filter(|_| is_name));
     Ok(message_of(notices::put_news(&news).encode_to_vec()))
+}
+
+fn inspect(groups: &Groups, message: &InspectRequest) -> Result<Response, Refusal> {
+    match inspect::answer(groups, message) {
+        Ok(answer) => Ok(message_of(answer.encode_to_vec())),
+        Err(Unanswered::NoGroup(name)) => Err(Refusal::NoGroup(name.into_bytes())),
+        Err(Unanswered::Unknown) => Err(Refusal::Malformed),
+    }
 }
 
 fn message_of(message: Vec<u8>) -> Response {

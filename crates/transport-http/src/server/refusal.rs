@@ -1,4 +1,4 @@
-//! The answers that bring no value.
+//! The answers without a value.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -19,40 +19,40 @@ use crate::terms::{self, BadTerms};
 /// The longest text of an error, in bytes.
 const MAX_TEXT: usize = 1 << 10;
 
-/// Why a request brings no value.
+/// Why a request gets no value.
 #[derive(Debug)]
 pub(super) enum Refusal {
     /// The request is meant for the nodes of another cluster.
     OtherCluster,
     /// A web page sends the request.
     Page,
-    /// The method means nothing here.
+    /// The method is not supported.
     Method,
     /// The path is not below the base path.
     BasePath,
-    /// No slash behind the group, or an escape that is none.
+    /// No slash after the group, or a malformed escape.
     Malformed,
-    /// A header holds no number.
+    /// A header is not a number.
     Number(BadNumber),
-    /// A header names no removal.
+    /// A header does not name a removal.
     Removal(BadRemoval),
     /// The body of a batch is over the limit, or broke off.
     BatchBody,
     /// More keys in a batch than a server takes.
     BatchItems(usize),
-    /// The body of a batch is no protobuf.
+    /// The body of a batch is not valid protobuf.
     BatchMessage(prost::DecodeError),
     /// The body of a control request is over the limit, or broke off.
     ControlBody { limit: usize },
-    /// The body of a request did not come in time.
+    /// The body of a request did not arrive in time.
     Late,
     /// There is no room for the body of a request, or to write the value.
     NoRoom(OverBudget),
     /// More entries are handed over at once than a server takes.
     Entries(usize),
-    /// The body of a control request tells of no removal, or out of bounds.
+    /// The removal in a control request is malformed or out of bounds.
     Notice(BadNotice),
-    /// A value to keep comes with terms that cannot be read.
+    /// A value to keep has malformed terms.
     Terms(BadTerms),
     /// This node has no group of that name.
     NoGroup(Vec<u8>),
@@ -63,17 +63,17 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// Of a message that tells of no removal, or out of bounds.
+    /// For a removal that is malformed or out of bounds.
     pub(super) fn notice(bad: notices::BadNotice) -> Self {
         Self::Notice(bad.into())
     }
 
-    /// Of a value whose terms cannot be read.
+    /// For a value with malformed terms.
     pub(super) fn terms(bad: BadMetadata) -> Self {
         Self::Terms(bad.into())
     }
 
-    /// Of a request whose body was not read; `too_long` if that is why.
+    /// For a request whose body was not read; `too_long` if that is the reason.
     pub(super) fn unread(unread: Unread, too_long: Self) -> Self {
         match unread {
             Unread::TooLong => too_long,
@@ -114,7 +114,7 @@ impl Refusal {
             }
             Self::Late => {
                 let mut response = line(Status::REQUEST_TIMEOUT, "the body did not come in time");
-                // What is still to come is not read.
+                // The rest of the body is not read.
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
                 response
@@ -141,7 +141,7 @@ impl Refusal {
     }
 }
 
-/// What it means to the asker that there was no room: that no load can help.
+/// The verdict if there was no room: a load by the asker cannot help.
 pub(super) fn shed(over: &OverBudget) -> Verdict {
     Verdict::Shed {
         limit: 0,
@@ -160,11 +160,11 @@ fn not_found(key: &[u8]) -> Response {
     response
 }
 
-/// A status and a text as golang/groupcache gives them, and a verdict for those who can read one.
+/// A status and a text like golang/groupcache's, and a verdict for askers that can read one.
 fn failure(error: &Error, key: &[u8]) -> Response {
     let text = match Verdict::of(error) {
         None => return not_found(key),
-        // Without the names that the asker puts before it in any case.
+        // Without the names that the asker adds anyway.
         Some(Verdict::OriginFailed { message }) => message,
         Some(_) => error.public().to_string(),
     };
@@ -198,7 +198,8 @@ fn failure(error: &Error, key: &[u8]) -> Response {
             };
             failed(Status::SERVICE_UNAVAILABLE, verdict)
         }
-        // This node is going down, which says nothing about the key: no verdict, so that the asker looks elsewhere.
+        // This node is shutting down, which says nothing about the key. There is no verdict, so
+        // that the asker gets the value elsewhere.
         Error::Cancelled { .. } => (Status::SERVICE_UNAVAILABLE, None),
         _ => (Status::INTERNAL_SERVER_ERROR, None),
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use gaggle_group::{
-    Entry, Fetch, Fetched, Groups, HandOver, Hello, Key, Known, Party, Peer, PeerError, Put, Word,
+    Batch, Entry, Fetch, Fetched, Groups, HandOver, Hello, Key, Known, Peer, PeerError, Put, Word,
 };
 use gaggle_token::{Require, Tokens};
 use gaggle_transport_http::{
@@ -86,14 +86,14 @@ async fn each_request(peer: &HttpPeer) -> Vec<(&'static str, Result<(), PeerErro
 
 /// Some gets in one batch.
 async fn together(peer: &HttpPeer) -> Vec<Result<Fetched, PeerError>> {
-    let party = Party::new();
+    let batch = Batch::new();
     let keys = ["a", "b", "c", "d"].map(Key::from);
-    let guests: Vec<_> = keys.iter().map(|_| party.invite()).collect();
-    drop(party);
+    let members: Vec<_> = keys.iter().map(|_| batch.member()).collect();
+    drop(batch);
     join_all(
         keys.iter()
-            .zip(&guests)
-            .map(|(key, guest)| peer.fetch(Fetch::new("echo", key, 99, LONG).with(Some(guest)))),
+            .zip(&members)
+            .map(|(key, member)| peer.fetch(Fetch::new("echo", key, 99, LONG).with(Some(member)))),
     )
     .await
 }

@@ -31,7 +31,8 @@ fn answer(index: char) -> String {
     format!("\x09\x08{index}\x12\x05\x0a\x03630")
 }
 
-/// Four gets, the first of which goes alone; what the other three come to with that answer to their batch.
+/// Four gets, the first of which goes alone; what the other three come to with that answer to
+/// their batch.
 async fn three(batch: &str, then: Then) -> [Result<Entry, PeerError>; 3] {
     let steps = [(TOM, Then::Keep), (TOM, Then::Keep), (batch, then)];
     let mut fake = FakePeer::new(steps).await;
@@ -144,7 +145,8 @@ async fn a_peer_that_takes_no_batches_is_asked_as_ever() {
 
 #[tokio::test]
 async fn a_peer_that_takes_no_more_batches_is_asked_for_each_key_once() {
-    // golang/groupcache answers 400: there is no key in the path. Something in between might answer 200.
+    // golang/groupcache answers 400: there is no key in the path. Something in between might
+    // answer 200.
     for no in [
         "HTTP/1.1 400 Bad Request\r\ncontent-length: 12\r\n\r\nbad request\n",
         PLAIN,

@@ -1,4 +1,5 @@
-//! Gets that wait for company: for whom, how long, and what becomes of those whose callers go away.
+//! Gets that wait for company: for whom, how long, and what becomes of those whose callers go
+//! away.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};

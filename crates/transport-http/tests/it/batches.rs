@@ -17,8 +17,8 @@ use tokio::time::timeout;
 
 use crate::support::{LONG, absent, echo, fetch, fetch_most, found, peer_with, scores, serve};
 
-/// One request goes alone, and gets behind it wait until it is answered, however long that takes. However few, they then
-/// leave as a batch.
+/// One request is sent alone, and later gets wait until it is answered, however long that takes.
+/// They are then sent as a batch, however few they are.
 pub(crate) fn one_at_once() -> Batching {
     Batching {
         requests_at_once: 1,
@@ -39,8 +39,8 @@ pub(crate) async fn batching(address: SocketAddr, batching: Batching) -> Arc<Htt
     peer
 }
 
-/// All gets at once. With [`one_at_once`] the first leaves, if the last one before had no company, and the others wait for
-/// it.
+/// All gets at once. With [`one_at_once`] the first leaves, if the last one before had no company,
+/// and the others wait for it.
 pub(crate) async fn together(
     peer: &HttpPeer,
     gets: &[(&str, &[u8])],
@@ -262,7 +262,8 @@ async fn a_time_to_live_comes_along() {
 
 #[tokio::test]
 async fn large_values_come_through_from_one_load_each() {
-    // In the first group they are kept, and fetched from there; nothing as large fits into the second.
+    // In the first group they are kept, and fetched from there; nothing as large fits into the
+    // second.
     for (capacity, alone) in [(64 << 20, 1 + 3), (1 << 10, 1)] {
         let loads = Arc::new(AtomicUsize::new(0));
         let group = Group::builder("sized")

@@ -28,7 +28,7 @@ fn is_shed(answer: &Result<Entry, PeerError>) -> bool {
     )
 }
 
-/// A group whose values are as many bytes as their keys say.
+/// A group whose values have the length that their keys state.
 fn sized() -> GroupBuilder {
     Group::builder("sized").origin_fn(|key: Bytes| async move {
         let len: usize = std::str::from_utf8(&key)?.parse()?;
@@ -241,7 +241,7 @@ async fn request_bodies_draw_on_the_servers_budget_as_they_come() {
     let mut whole = head.as_bytes().to_vec();
     whole.resize(head.len() + 1_000_000, 0);
     let mut refused = TcpStream::connect(server).await.unwrap();
-    // The answer comes before all is sent, which may then fail.
+    // The answer arrives before everything is sent, so sending may fail.
     let _ = refused.write_all(&whole).await;
     let mut answer = [0; 12];
     refused.read_exact(&mut answer).await.unwrap();

@@ -5,7 +5,8 @@ use gaggle_group::{Entry, Key, Known, Notice, Peer, PeerError, Put, Scope};
 use crate::fake_peer::{FakePeer, Then};
 use crate::support::{new_id, peer, removal};
 
-/// golang/groupcache's, GeeCache's and older Gaggle nodes', other servers', and a value to whatever is asked.
+/// golang/groupcache's, GeeCache's and older Gaggle nodes', other servers', and a value to
+/// whatever is asked.
 const STRANGE: [&str; 5] = [
     "HTTP/1.1 400 Bad Request\r\ncontent-length: 12\r\n\r\nbad request\n",
     "HTTP/1.1 404 Not Found\r\ncontent-length: 10\r\n\r\nnot found\n",

@@ -40,7 +40,8 @@ pub(crate) struct FakePeer {
 type Script = Arc<Mutex<VecDeque<(Vec<u8>, Then)>>>;
 
 impl FakePeer {
-    /// Each request, on whatever connection, is answered by the next step. Past the last one, connections are closed.
+    /// Each request, on whatever connection, is answered by the next step. Past the last one,
+    /// connections are closed.
     pub(crate) async fn new<A: AsRef<[u8]>>(steps: impl IntoIterator<Item = (A, Then)>) -> Self {
         let steps = steps
             .into_iter()

@@ -1,4 +1,4 @@
-//! Every key comes through the client, the wire and the server as it is.
+//! Every key passes the client, the wire and the server unchanged.
 
 use gaggle_group::{Peer, PeerError, Verdict};
 use gaggle_transport_http::{ClientOptions, Encoding, ServerOptions};

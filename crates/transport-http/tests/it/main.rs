@@ -1,8 +1,10 @@
-//! The peer protocol over loopback: Gaggle's client and server with each other, and each with a party that speaks bytes.
+//! The peer protocol over loopback: Gaggle's client and server with each other, and each with a
+//! stranger that speaks bytes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod authorization;
 mod batch_faults;
+mod batch_members;
 mod batch_server;
 mod batch_waits;
 mod batches;
@@ -17,9 +19,9 @@ mod fake_peer;
 mod faulty_peers;
 mod forwarding;
 mod hand_over;
+mod inspect;
 mod keys;
-mod parties;
-mod party_faults;
+mod member_faults;
 mod rates;
 mod relay;
 mod removals;

@@ -1,4 +1,4 @@
-//! The rate of a key, which its owner tells with the value.
+//! The rate of a key, which its owner returns with the value.
 
 use std::net::SocketAddr;
 

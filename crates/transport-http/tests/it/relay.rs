@@ -48,8 +48,8 @@ impl Relay {
         self.connections.load(SeqCst)
     }
 
-    /// From now on nothing comes through the connections that exist. They stay open, and what is
-    /// sent on them is taken.
+    /// From now on nothing passes the existing connections. They stay open, and bytes that are
+    /// sent on them are read.
     pub(crate) fn go_silent(&self) {
         self.silent_below.send_replace(self.connections());
     }

@@ -1,4 +1,4 @@
-//! Removals: with a request, of one key, of many, of a group, and those that a node was not told of.
+//! Removals: with a request, of one key, of many, of a group, and those that a node missed.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ async fn serving(group: &Group) -> (SocketAddr, Arc<HttpPeer>) {
     (server, peer(server))
 }
 
-/// A get that tells of removals.
+/// A get that carries removals.
 async fn after(peer: &HttpPeer, key: &[u8], removals: &[RemovalId]) -> Result<Entry, PeerError> {
     let key = Key::copy_from_slice(key);
     let fetch = Fetch::new("counted", &key, 99, LONG).after(removals);

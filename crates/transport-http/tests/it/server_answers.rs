@@ -182,7 +182,8 @@ async fn the_key_is_all_behind_the_group_as_it_was_sent() {
         },
     )
     .await;
-    // As clients of other kinds write them: bare slashes and dots, a plus, lower-case digits, a query.
+    // As clients of other kinds write them: bare slashes and dots, a plus, lower-case digits, a
+    // query.
     for (path, key) in [
         ("a/b", "a/b"),
         ("//a//", "//a//"),

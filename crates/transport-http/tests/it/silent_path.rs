@@ -1,4 +1,4 @@
-//! A path that goes silent for the connections that exist, and is good for new ones.
+//! A path that goes silent for existing connections, and works for new ones.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Requests of other clusters' nodes and of web pages, and who answers at an address.
+//! Requests of other clusters' nodes and of web pages, and which node answers at an address.
 
 use gaggle_group::{Greeting, Hello, Notice, Peer, PeerError, RemovalId, Scope};
 use gaggle_transport_http::{ClientOptions, HttpTransport, ServerOptions};

@@ -1,4 +1,5 @@
-//! How long an answer may be served and what the origin said of it survive the hop, alone and in a batch.
+//! How long an answer may be served and what the origin said of it survive the hop, alone and in a
+//! batch.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Values of every size come through as they are, and none over the limit.
+//! Values of every size arrive unchanged, and none over the limit.
 
 use bytes::Bytes;
 use gaggle_group::{Group, PeerError, Verdict};

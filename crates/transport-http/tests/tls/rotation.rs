@@ -77,7 +77,8 @@ async fn certificates_and_cas_change_without_a_failure() {
             load.goes_on().await;
         }
     }
-    // Another CA: first both are trusted, then the new one signs, then the old one is not trusted any more.
+    // Another CA: first both are trusted, then the new one signs, then the old one is not trusted
+    // any more.
     for (ca, trusted) in [(&old, &both), (&new, &both), (&new, &new.pem())] {
         owner.replace(ca, "127.0.0.1", trusted);
         load.goes_on().await;

@@ -24,6 +24,8 @@ pub(crate) struct Http {
     pub(crate) idle_timeout: Span,
     /// Whether the answers' own freshness counts.
     pub(crate) honour_freshness: bool,
+    /// Whether requests tell the trace that they belong to.
+    pub(crate) send_trace: bool,
     /// Whether keys that come to `.` or `..` in the path are asked for.
     pub(crate) allow_dot_segments: bool,
     /// Whether link-local addresses and those of clouds' metadata services are connected to.
@@ -163,6 +165,7 @@ impl Default for Http {
             max_idle_connections: options.max_idle_connections,
             idle_timeout: Span(options.idle_timeout),
             honour_freshness: options.honour_freshness,
+            send_trace: options.send_trace,
             allow_dot_segments: allow.dot_segments,
             allow_link_local: allow.link_local,
             fallbacks: options.fallbacks,
@@ -203,6 +206,7 @@ impl Http {
             max_idle_connections: self.max_idle_connections,
             idle_timeout: self.idle_timeout.0,
             honour_freshness: self.honour_freshness,
+            send_trace: self.send_trace,
             fallbacks: self.fallbacks.clone(),
             balance: match self.balance {
                 Balance::First => gaggle_origin_http::Balance::First,

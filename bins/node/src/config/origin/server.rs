@@ -32,7 +32,8 @@ pub(crate) struct Server {
     pub(crate) key_type: KeyType,
     /// The most connections to each server.
     pub(crate) max_connections: u32,
-    /// How long a load waits for one of them; by default as long as it may wait for its turn, and at least 1 s.
+    /// How long a load waits for one of them; by default as long as it may wait for its turn, and
+    /// at least 1 s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) acquire_timeout: Option<Span>,
     pub(crate) connect_timeout: Span,

@@ -18,7 +18,8 @@ pub(crate) struct Sqlite {
     pub(crate) read_only: bool,
     /// The most connections, each with a thread.
     pub(crate) max_connections: u32,
-    /// How long a load waits for one of them; by default as long as it may wait for its turn, and at least 1 s.
+    /// How long a load waits for one of them; by default as long as it may wait for its turn, and
+    /// at least 1 s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) acquire_timeout: Option<Span>,
     /// How long a statement waits for a writer's lock.

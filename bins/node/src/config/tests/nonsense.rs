@@ -167,6 +167,18 @@ fn nonsense_is_refused_by_name() {
             "node.front-door.max-batch-keys",
         ),
         (
+            "[node.front-door]\ncors-origins = [\"https://app.example.com/\"]",
+            "node.front-door.cors-origins",
+        ),
+        (
+            "[node.front-door]\ncors-origins = [\"app.example.com\"]",
+            "node.front-door.cors-origins",
+        ),
+        (
+            "[node.front-door]\ncors-max-age = \"2d\"",
+            "node.front-door.cors-max-age",
+        ),
+        (
             "[groups.a.origin]\nkind = \"sqlite\"\nquery = \"q\"",
             "groups.a.origin.path",
         ),

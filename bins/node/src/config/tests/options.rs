@@ -41,7 +41,7 @@ fn defaults_are_those_of_the_crates() {
         }
     );
     assert_eq!(
-        config.node.front_options(),
+        config.front_options(),
         gaggle_api_http::FrontOptions::default()
     );
     let limits = gaggle_group::Limits::default();
@@ -67,7 +67,8 @@ fn ports_and_batches_are_bounded_as_configured() {
          body-timeout = \"4s\"\nmin-rate = \"1KiB\"\nmax-header = \"9KiB\"\nhttp2-max-streams = 6\n\
          http2-ping-interval = \"7s\"\nhttp2-ping-timeout = \"8s\"\n\
          [node.front-door]\nmax-batch-keys = 9\nmax-body = \"10KiB\"\nmax-batch = \"11KiB\"\nbatch-loads = 12\n\
-         body-timeout = \"13s\"",
+         body-timeout = \"13s\"\netag-max = \"14KiB\"\ncors-origins = [\"*\"]\ncors-max-age = \"15s\"\n\
+         [groups.scores]\ncache-control = \"ttl\"",
     )
     .unwrap();
     let port = config.node.port_options(1, seconds(1));
@@ -93,7 +94,13 @@ fn ports_and_batches_are_bounded_as_configured() {
         (port.http2_ping_interval, port.http2_ping_timeout),
         (seconds(7), seconds(8))
     );
-    let front = config.node.front_options();
+    let front = config.front_options();
+    let told = [("scores".to_owned(), gaggle_api_http::CacheControl::Ttl)];
+    assert_eq!(front.cache_control, told.into());
+    assert_eq!(
+        (front.etag_max, front.cors_origins, front.cors_max_age),
+        (14 << 10, vec!["*".to_owned()], seconds(15))
+    );
     assert_eq!(
         (
             front.max_batch_keys,

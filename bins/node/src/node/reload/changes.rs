@@ -1,7 +1,7 @@
 //! In what two configurations differ, and what of that can change while a node runs.
 //!
-//! They are compared as they are written, field by field. Whatever is not listed here cannot change: so a field that is
-//! added is refused, and not ignored, until it is listed.
+//! They are compared as they are written, field by field. Whatever is not listed here cannot
+//! change: so a field that is added is refused, and not ignored, until it is listed.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,8 @@ use toml::{Table, Value};
 
 use crate::config::{Config, ConfigError, Group, Origin};
 
-/// The fields that can change while the node runs; `*` is any name. [`Running`](super::Running) changes each of them.
+/// The fields that can change while the node runs; `*` is any name. [`Running`](super::Running)
+/// changes each of them.
 const CAN_CHANGE: [&str; 28] = [
     "node.log-level",
     "node.max-in-flight",
@@ -46,7 +47,8 @@ const CAN_CHANGE: [&str; 28] = [
 /// The names of a field and of the tables around it, outermost first.
 type Path = Vec<String>;
 
-/// The fields in which two configurations differ. A table that only one of them has counts as one field.
+/// The fields in which two configurations differ. A table that only one of them has counts as one
+/// field.
 pub(super) struct Changes(Vec<Path>);
 
 impl Changes {
@@ -68,7 +70,8 @@ impl Changes {
         self.0.iter().map(|path| path.join(".")).collect()
     }
 
-    /// The first field that cannot change in a node that was `started` so, and how many more there are.
+    /// The first field that cannot change in a node that was `started` so, and how many more there
+    /// are.
     pub(super) fn refused(&self, started: &Config, new: &Config) -> Option<ConfigError> {
         let refused = |path: &Path| Some((path.join("."), obstacle(path, started, new)?));
         let mut refused = self.0.iter().filter_map(refused);
@@ -124,7 +127,8 @@ fn obstacle(path: &Path, started: &Config, new: &Config) -> Option<String> {
     }
 }
 
-/// Copies must not outlive what their owner remembers of the nodes that may have some: these would not be told of a removal.
+/// Copies must not outlive what their owner remembers of the nodes that may have some: these would
+/// not be told of a removal.
 fn longer_copies(started: &Config, new: &Group) -> Option<String> {
     let most = started.peers_options().remember_for;
     let is_longer = new.hot_ttl.0 > most;

@@ -19,14 +19,14 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Makes `new` hold in place of `old`, which differ in nothing but what can change. `fresh` is what the new one names,
-    /// just read. Returns the fields whose files have changed. Blocks: a group that shrinks may take seconds. Needs a tokio
-    /// runtime.
+    /// Makes `new` hold in place of `old`, which differ in nothing but what can change. `fresh` is
+    /// what the new one names, just read. Returns the fields whose files have changed. Blocks: a
+    /// group that shrinks may take seconds. Needs a tokio runtime.
     ///
     /// # Errors
     ///
-    /// If a part refuses what the configuration allows. All is then as it was, but for certificates, which follow their files
-    /// in any case.
+    /// If a part refuses what the configuration allows. All is then as it was, but for
+    /// certificates, which follow their files in any case.
     pub(super) fn take_over(
         &self,
         old: &Config,
@@ -134,7 +134,8 @@ mod tests {
         }
     }
 
-    /// What the configuration's own check lets through can hardly be refused later. If it is all the same:
+    /// What the configuration's own check lets through can hardly be refused later. If it is all
+    /// the same:
     #[tokio::test]
     async fn what_had_changed_before_a_part_refuses_is_changed_back() {
         let (_dispatch, log) = logging::queued(&LogOptions::default(), std::io::sink()).unwrap();

@@ -1,4 +1,4 @@
-//! From http to https, in the steps of docs/security.md.
+//! From http to https, in the steps of docs/src/security.md.
 
 use std::net::SocketAddr;
 

@@ -347,8 +347,8 @@ async fn over_grpc_the_same_is_required() {
             assert_eq!((answer.status, answer.body), (200, value_of(key)));
         }
     }
-    // A first connection over TLS takes its time, so that a hedge may have loaded a key as well. Each for itself, the nodes
-    // would have asked 200 times.
+    // A first connection over TLS takes its time, so that a hedge may have loaded a key as well.
+    // Each for itself, the nodes would have asked 200 times.
     let asked: u32 = origin.asked().values().sum();
     assert!(asked < 120, "{asked}");
     // HTTP/1.1 is answered there as well, and asked for the same.

@@ -84,7 +84,8 @@ fn an_open_port_is_refused_with_a_line_that_says_both_ways() {
         }
         accepted(dir, &format!("{open}[security]\ninsecure = true"));
         accepted(dir, &format!("{open}{token}"));
-        // TLS by itself keeps nobody out, and neither does a certificate that a plain request need not have.
+        // TLS by itself keeps nobody out, and neither does a certificate that a plain request need
+        // not have.
         let https = open.replace("http://", "https://");
         let line = refused(dir, &format!("{https}{one_way}"));
         assert!(

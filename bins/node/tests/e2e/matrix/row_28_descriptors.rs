@@ -11,7 +11,8 @@ use crate::support::{Client, Node, Origin, Setup, busy, calm, command, promised,
 
 const LIMIT: usize = 128;
 
-/// Connections to the front door that are let in with so few: the rest is for peers, the admin port, origins and files.
+/// Connections to the front door that are let in with so few: the rest is for peers, the admin
+/// port, origins and files.
 const LET_IN: usize = LIMIT / 8;
 
 /// The binary with few descriptors.

@@ -1,4 +1,5 @@
-//! Somebody at a port: with a token or a certificate, over TLS or not, with a request written by hand.
+//! Somebody at a port: with a token or a certificate, over TLS or not, with a request written by
+//! hand.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;

@@ -9,8 +9,9 @@ use tempfile::TempDir;
 
 use super::{Client, Node, Origin};
 
-/// An address of 127/8 that no other test uses, and no other program by accident: connections go out from 127.0.0.1. A
-/// port that was free on it a moment ago is therefore still free, which on 127.0.0.1 it might not be.
+/// An address of 127/8 that no other test uses, and no other program by accident: connections go
+/// out from 127.0.0.1. A port that was free on it a moment ago is therefore still free, which on
+/// 127.0.0.1 it might not be.
 pub(crate) fn loopback() -> Ipv4Addr {
     static COUNT: AtomicU8 = AtomicU8::new(0);
     let [_, _, high, low] = std::process::id().to_be_bytes();

@@ -19,7 +19,8 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// The file of a node that listens to its peers there, and whose other ports are the system's choice.
+    /// The file of a node that listens to its peers there, and whose other ports are the system's
+    /// choice.
     pub(crate) fn file(&self, peer: SocketAddr, others: Ipv4Addr, origin: &str) -> String {
         let Self {
             node,
@@ -56,8 +57,8 @@ impl Lines {
     }
 }
 
-/// Ports of 127.0.0.1 itself, which other spellings stand for as well. Below those that connections leave from, so that one
-/// that was free a moment ago is free still.
+/// Ports of 127.0.0.1 itself, which other spellings stand for as well. Below those that
+/// connections leave from, so that one that was free a moment ago is free still.
 pub(crate) fn localhost_ports(count: usize) -> Vec<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 10_000 + (std::process::id() % 20_000) as u16;
@@ -66,8 +67,8 @@ pub(crate) fn localhost_ports(count: usize) -> Vec<u16> {
     ports.filter(free).take(count).collect()
 }
 
-/// Behind all else of `[cluster]`, where a test counts loads: a busy machine may hold a node up for longer than a peer has to
-/// show a sign of life, and then others load what it owns.
+/// Behind all else of `[cluster]`, where a test counts loads: a busy machine may hold a node up
+/// for longer than a peer has to show a sign of life, and then others load what it owns.
 pub(crate) const PATIENT: &str = "[cluster.health]\nping-timeout = \"10s\"\n";
 
 /// How nodes list each other.

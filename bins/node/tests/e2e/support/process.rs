@@ -14,15 +14,16 @@ use super::{PATIENCE, until};
 /// Lines of a process's log that are kept.
 const LINES: usize = 40_000;
 
-/// The binary, with an empty environment: the machine's own settings (proxies, `GAGGLE_*`) are none of the tests'.
+/// The binary, with an empty environment: the machine's own settings (proxies, `GAGGLE_*`) are
+/// none of the tests'.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gaggle-node"));
     command.env_clear().stdin(Stdio::null());
     command
 }
 
-/// A running process, killed when it goes out of scope. What it writes to standard error is kept, and shown if the test
-/// fails.
+/// A running process, killed when it goes out of scope. What it writes to standard error is kept,
+/// and shown if the test fails.
 pub(crate) struct Process {
     name: String,
     child: Child,
@@ -77,7 +78,8 @@ impl Process {
         log.iter().filter(|line| line.contains(text)).count()
     }
 
-    /// Sends a signal, by its name without SIG. Through the shell's own `kill`: without it, it would take unsafe code.
+    /// Sends a signal, by its name without SIG. Through the shell's own `kill`: without it, it
+    /// would take unsafe code.
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("sh")
@@ -182,7 +184,8 @@ impl Node {
         }
     }
 
-    /// Starts a node that was killed again: the same name, other ports for the front door and the admin endpoints.
+    /// Starts a node that was killed again: the same name, other ports for the front door and the
+    /// admin endpoints.
     pub(crate) async fn restart(&mut self) {
         self.process.kill();
         let (config, name) = (self.config.clone(), self.name.clone());

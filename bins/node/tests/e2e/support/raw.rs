@@ -1,4 +1,5 @@
-//! Requests written by hand: URL libraries resolve `..`, `%2E%2E` included, and the tests must not.
+//! Requests written by hand: URL libraries resolve `..`, `%2E%2E` included, and the tests must
+//! not.
 
 use std::net::SocketAddr;
 

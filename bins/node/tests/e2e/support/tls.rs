@@ -88,7 +88,7 @@ impl Pair {
     }
 }
 
-/// Puts a file in the place of another in one step, as docs/security.md says.
+/// Puts a file in the place of another in one step, as docs/src/security.md says.
 pub(crate) fn replace(path: &Path, text: &str) {
     let beside = path.with_extension("new");
     std::fs::write(&beside, text).unwrap();
@@ -114,7 +114,8 @@ impl Files {
         files
     }
 
-    /// The key first: until both are there, they do not belong together, and the node keeps what it had.
+    /// The key first: until both are there, they do not belong together, and the node keeps what
+    /// it had.
     pub(crate) fn put(&self, pair: &Pair) {
         replace(&self.key, &pair.key.serialize_pem());
         replace(&self.cert, &pair.cert.pem());
@@ -125,8 +126,8 @@ impl Files {
         replace(&self.ca, &pem);
     }
 
-    /// The table `security.tls` with a certificate for each port, and one that clients of the peers' and the admin port
-    /// have to show.
+    /// The table `security.tls` with a certificate for each port, and one that clients of the
+    /// peers' and the admin port have to show.
     pub(crate) fn table(&self) -> String {
         let Self { cert, key, ca } = self;
         format!("[security.tls]\ncert = {cert:?}\nkey = {key:?}\nclient-ca = {ca:?}\n")

@@ -1,4 +1,4 @@
-//! What is known of one issuer's removals.
+//! The known removals of one issuer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,16 +8,16 @@ use crate::Notice;
 /// One issuer's removals, as far as they are known here.
 #[derive(Default)]
 pub(super) struct Issuer {
-    /// All numbers up to this one have been applied here, or are vouched for otherwise.
+    /// All numbers up to this one have been applied here, or need not be.
     pub(super) through: u64,
-    /// Applied ones beyond that.
+    /// Applied numbers beyond that.
     pub(super) ahead: BTreeSet<u64>,
     /// The highest number that is no longer listed.
     pub(super) unlisted: u64,
     pub(super) listed: BTreeMap<u64, Notice>,
-    /// When one was learnt last.
+    /// When one was last learnt.
     pub(super) touched: Duration,
-    /// Since when a number below one that is known is missing.
+    /// Since when a number below a known one is missing.
     pub(super) gap_since: Option<Duration>,
 }
 
@@ -36,7 +36,7 @@ impl Issuer {
         }
     }
 
-    /// All numbers up to that one count as known.
+    /// Marks all numbers up to that one as known.
     pub(super) fn pass_over(&mut self, number: u64) {
         if number > self.through {
             self.through = number;

@@ -30,7 +30,7 @@ fn issue(log: &mut Log, scope: Scope, now: Duration) -> Notice {
     notice
 }
 
-/// All of what one tells the other; whether there was something that it cannot vouch for.
+/// Sends all that one node reports to the other; returns whether it missed something unlisted.
 fn catch_up(to: &mut Log, from: &Log) -> bool {
     let mut gap = false;
     loop {
@@ -68,7 +68,7 @@ fn whoever_missed_one_learns_it_from_anyone() {
     let (mut a, mut b, mut c) = (Log::new(1), Log::new(2), Log::new(3));
     let told = issue(&mut a, keys(&["k"]), NOW);
     b.note(&told, NOW);
-    // The issuer is gone; c never heard of it.
+    // The issuer has left; c never heard it.
     assert!(!catch_up(&mut c, &b));
     assert_eq!(c.fences(b"k", NOW).ids, [told.id]);
     assert!(b.news(&c.known()).notices.is_empty(), "and is told once");
@@ -172,7 +172,7 @@ fn all_that_come_with_a_fetch_are_news_once() {
 #[test]
 fn a_number_that_nobody_has_is_asked_for_a_while_and_drops_nothing() {
     let (mut a, mut b) = (Log::new(1), Log::new(2));
-    // The first removal of an issuer that has died was told to nobody.
+    // The first removal of an issuer that has died was sent to no node.
     for number in 2..=2_000 {
         let notice = notice(9, number, keys(&["k"]));
         for log in [&mut a, &mut b] {
@@ -246,7 +246,7 @@ fn a_gap_that_has_closed_does_not_shorten_the_next_one() {
         .map(|_| issue(&mut issuer, keys(&["k"]), NOW))
         .collect();
     log.note(&all[1], NOW);
-    // Closed from elsewhere, without a removal being learnt.
+    // Closed by other code, without a removal being learnt.
     log.skip(all[0].id, NOW);
     let later = NOW + GAP_KEPT_FOR + Duration::from_secs(1);
     log.note(&all[3], later);

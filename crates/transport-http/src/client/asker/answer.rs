@@ -1,4 +1,4 @@
-//! What answers mean.
+//! The meaning of answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +19,11 @@ use crate::headers::Reported;
 use crate::terms;
 use crate::{Encoding, message};
 
-/// When to try a peer again that is asked for as much as it may be.
+/// When to retry a peer that has the maximum of requests in flight.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Asker {
-    /// The value that a 200 brings, to a request for one that began then.
+    /// The value of a 200, for a request that began at that time.
     pub(in crate::client) async fn found(
         &self,
         response: Response,
@@ -34,7 +34,7 @@ impl Asker {
         let headers = response.headers();
         let terms =
             terms::read(headers).map_err(|bad| self.refused(format!("status 200, but {bad}")))?;
-        // The other way round cannot be told: some send protobuf as octet-stream.
+        // The opposite case cannot be detected: some send protobuf as octet-stream.
         let is_protobuf = headers
             .get(CONTENT_TYPE)
             .is_some_and(|kind| kind == PROTOBUF_TYPE);
@@ -46,7 +46,7 @@ impl Asker {
             Encoding::Protobuf => message::OVERHEAD,
         };
         let cap = fetch.max_value.saturating_add(overhead);
-        // What is reserved is so until the value has an allocation of its own.
+        // The reservation lasts until the value has an allocation of its own.
         let (body, _reserved) = body::read(response, cap, options.read_timeout, fetch.budget)
             .await
             .map_err(|error| self.unread(error, began))?;
@@ -65,7 +65,7 @@ impl Asker {
             .map_err(|bad| self.refused(format!("status 200, but {bad}")))
     }
 
-    /// What it means that the body of an answer to a request of then was not read.
+    /// The failure for a body that was not read, of a request that was sent at that time.
     pub(in crate::client) fn unread(&self, error: BodyError, sent: Instant) -> PeerError {
         match error {
             BodyError::TooLong { cap } => {
@@ -84,23 +84,24 @@ impl Asker {
         }
     }
 
-    /// Waits for the rest of what has come in part; see [`Attempt`].
+    /// Waits for the rest of an answer that has begun; see [`Attempt`].
     pub(in crate::client) fn attempt(&self, until: Instant) -> Attempt<'_> {
         self.pool.attempt(Some(until))
     }
 
-    /// An answer that had begun has gone on.
+    /// More of an answer that had begun has arrived.
     pub(in crate::client) fn heard(&self) {
         self.pool.answered();
     }
 
-    /// The connection of a request of then has failed after an answer had begun.
+    /// The connection of a request that was sent at that time has failed after the answer had
+    /// begun.
     pub(in crate::client) fn broken(&self, reason: String, sent: Instant) -> PeerError {
         self.pool.failed(sent);
         self.unavailable(reason)
     }
 
-    /// What an answer means whose status is not 200.
+    /// The meaning of an answer whose status is not 200.
     pub(in crate::client) async fn without_value(
         &self,
         response: Response,
@@ -122,15 +123,15 @@ impl Asker {
         }
     }
 
-    /// A value that was not asked for: a peer that follows the protocol says that it is too large,
-    /// and does not send it.
+    /// A value over the requested limit: a peer that follows the protocol answers that it is too
+    /// large, and does not send it.
     pub(in crate::client) fn oversized(&self, len: u64, limit: u64) -> PeerError {
         self.refused(format!(
             "status 200, but a value of {len} bytes, where {limit} were asked for"
         ))
     }
 
-    /// More is asked of the peer than may be.
+    /// The maximum of requests to the peer is in flight.
     pub(in crate::client) fn full(&self, limit: usize) -> PeerError {
         self.verdict(Verdict::Shed {
             limit,
@@ -138,7 +139,8 @@ impl Asker {
         })
     }
 
-    /// This node has no room for the answer. The same value from elsewhere would need as much.
+    /// This node has no room for the answer. The same value from elsewhere would need the same
+    /// room.
     pub(in crate::client) fn no_room(&self, over: &OverBudget) -> PeerError {
         self.verdict(Verdict::Shed {
             limit: 0,

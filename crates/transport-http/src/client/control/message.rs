@@ -1,5 +1,5 @@
-//! Requests with values, as prost would write the messages; by hand, because prost can only copy
-//! values.
+//! Requests with values, written as prost would write the messages, but by hand, since prost can
+//! only copy values.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use gaggle_group::{Entry, HandOver, Put};
@@ -34,10 +34,10 @@ impl PutMessage {
     }
 }
 
-/// What the peer is to keep from now on.
+/// The entries that the peer has to keep from now on.
 pub(super) struct HandOverMessage {
     pub(super) parts: Vec<Bytes>,
-    /// What it takes beside the largest value, in bytes.
+    /// Its length without the largest value, in bytes.
     pub(super) beside_largest: usize,
 }
 
@@ -115,7 +115,8 @@ impl<'a> Field<'a> {
     }
 }
 
-/// What a field of that length takes with its tag and its length. All tags here are one byte long.
+/// The bytes of a field of that length, with its tag and its length. All tags here are one byte
+/// long.
 fn within(len: usize) -> usize {
     1 + encoded_len_varint(len as u64) + len
 }

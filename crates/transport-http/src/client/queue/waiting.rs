@@ -1,9 +1,9 @@
-//! Who sends the queue: turns that end, and gets that have waited long enough.
+//! The senders of the queue: slots that end, and gets that have waited long enough.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use gaggle_group::Guest;
+use gaggle_group::BatchMember;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
@@ -13,9 +13,9 @@ use super::{Brought, Queue, Sending};
 use crate::client::asker::Asker;
 use crate::client::batch;
 
-/// A request that others wait for. Dropped, it sends them.
+/// A request that others wait for. Its drop sends them.
 #[derive(Debug)]
-pub(in crate::client) struct Turn {
+pub(in crate::client) struct Slot {
     asker: Arc<Asker>,
     round: u64,
 }
@@ -27,41 +27,42 @@ pub(in crate::client) struct Waiting<'a> {
     first: Option<First<'a>>,
 }
 
-/// What a get watches over that came first.
+/// What the first get watches.
 #[derive(Clone, Copy)]
 pub(super) enum First<'a> {
-    /// The queue, which had been sent that often by then; nobody is to be waited for.
+    /// The queue, which had been sent that often by then; it does not wait for a slot.
     Tick(u64),
     /// The queue, which had been sent that often by then.
     Queue(u64),
-    /// What gathers of its party.
-    Party(&'a Guest),
+    /// The gathering gets of its call.
+    Batch(&'a BatchMember),
 }
 
 impl Asker {
-    /// Sends what was in the queue. Each batch is a task of its own: it belongs to none of its gets.
+    /// Sends the gets of the queue. Each batch is a task of its own, and belongs to none of its
+    /// gets.
     fn dispatch(self: &Arc<Self>, send: impl FnOnce(&Queue) -> Option<Sending>) {
         let Some(sending) = self.queue.as_ref().and_then(send) else {
             return;
         };
         for item in sending.alone {
-            // Err says that the caller is gone; its turn is over then.
+            // Err means that the caller has been dropped; its slot ends then.
             let _ = item
                 .answer
-                .send(Brought::Turn(Turn::new(self, sending.round)));
+                .send(Brought::Slot(Slot::new(self, sending.round)));
         }
-        // A turn may end with its runtime; then so do those who wait.
+        // A slot may end with its runtime; the waiting gets end then as well.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
         for items in sending.batches {
-            runtime.spawn(batch::run(items, Turn::new(self, sending.round)));
+            runtime.spawn(batch::run(items, Slot::new(self, sending.round)));
         }
     }
 }
 
-impl Turn {
-    /// Of one that is counted already.
+impl Slot {
+    /// For a slot that is already counted.
     pub(super) fn new(asker: &Arc<Asker>, round: u64) -> Self {
         Self {
             asker: Arc::clone(asker),
@@ -74,7 +75,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.asker.dispatch(|queue| queue.turn_ended(self.round));
     }
@@ -93,14 +94,14 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// What the batch brings; `None` if it ends without.
+    /// The result of the batch; `None` if it ends without one.
     pub(in crate::client) async fn answer(mut self) -> Option<Brought> {
         let most = self.asker.options().batching.as_ref()?.longest_wait;
-        if let Some(First::Party(guest)) = self.first {
-            let _ = timeout(most, guest.all_here()).await;
+        if let Some(First::Batch(member)) = self.first {
+            let _ = timeout(most, member.all_ready()).await;
             let mut watch = None;
             self.asker
-                .dispatch(|queue| queue.gathered(guest, Some(&mut watch)));
+                .dispatch(|queue| queue.gathered(member, Some(&mut watch)));
             self.first = watch.map(First::Queue);
         }
         if let Some(First::Tick(sent)) = self.first {
@@ -124,14 +125,14 @@ impl Drop for Waiting<'_> {
         if let Some(queue) = &self.asker.queue {
             queue.waiting.fetch_sub(1, Relaxed);
         }
-        // Gone before it has sent the others: they have nobody else to do it.
+        // It is dropped before it has sent the others, which no other get would send.
         match self.first {
             Some(First::Tick(sent)) => self.asker.dispatch(|queue| queue.tick_over(sent)),
             Some(First::Queue(sent)) => self.asker.dispatch(|queue| queue.overdue(sent)),
-            Some(First::Party(guest)) => {
-                // It is none of them any more.
+            Some(First::Batch(member)) => {
+                // It is no longer one of them.
                 self.answer.close();
-                self.asker.dispatch(|queue| queue.gathered(guest, None));
+                self.asker.dispatch(|queue| queue.gathered(member, None));
             }
             None => {}
         }

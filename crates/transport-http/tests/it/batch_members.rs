@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use gaggle_group::{
-    Entry, Error, Fetch, Group, Guest, Key, Limits, Load, Loaded, Origin, OriginError, Party, Peer,
-    PeerError, Source, async_trait,
+    Batch, BatchMember, Entry, Error, Fetch, Group, Key, Limits, Load, Loaded, Origin, OriginError,
+    Peer, PeerError, Source, async_trait,
 };
 use gaggle_transport_http::{Batching, ClientOptions, HttpPeer};
 use tokio::task::{JoinHandle, yield_now};
@@ -17,7 +17,8 @@ use crate::batches::{batching, counting, one_at_once};
 use crate::fake_peer::{FakePeer, Then};
 use crate::support::{AllTheirs, LONG, echo, found, peer_with};
 
-/// Waits for the guests of a party as long as it takes, so that only those who never come are missed.
+/// Waits for the members of a batch as long as it takes, so that only those who never come are
+/// missed.
 pub(crate) fn patient() -> Batching {
     Batching {
         longest_wait: LONG,
@@ -38,35 +39,35 @@ pub(crate) fn keys(count: usize) -> Vec<Key> {
     (0..count).map(|n| Key::from(format!("key-{n}"))).collect()
 }
 
-/// One get of a party.
+/// One get of a batch.
 pub(crate) async fn fetch_as(
     peer: &HttpPeer,
     group: &str,
     key: &Key,
-    guest: Guest,
+    member: BatchMember,
 ) -> Result<Entry, PeerError> {
     let fetch = Fetch::new(group, key, 1 << 20, LONG);
-    let fetched = peer.fetch(fetch.with(Some(&guest))).await;
+    let fetched = peer.fetch(fetch.with(Some(&member))).await;
     fetched.map(|fetched| fetched.entry)
 }
 
 pub(crate) fn spawn_as(
     peer: &Arc<HttpPeer>,
     key: &'static str,
-    guest: Guest,
+    member: BatchMember,
 ) -> JoinHandle<Result<Entry, PeerError>> {
     let peer = peer.clone();
-    tokio::spawn(async move { fetch_as(&peer, "gated", &Key::from(key), guest).await })
+    tokio::spawn(async move { fetch_as(&peer, "gated", &Key::from(key), member).await })
 }
 
-/// The gets of a party, all of them begun by one task.
-async fn party(peer: &HttpPeer, group: &str, keys: &[Key]) -> Vec<Result<Entry, PeerError>> {
-    let party = Party::new();
+/// The gets of a batch, all of them begun by one task.
+async fn batch(peer: &HttpPeer, group: &str, keys: &[Key]) -> Vec<Result<Entry, PeerError>> {
+    let batch = Batch::new();
     let gets = keys.iter();
     let gets: Vec<_> = gets
-        .map(|key| fetch_as(peer, group, key, party.invite()))
+        .map(|key| fetch_as(peer, group, key, batch.member()))
         .collect();
-    drop(party);
+    drop(batch);
     timeout(LONG, join_all(gets))
         .await
         .expect("all are answered")
@@ -145,11 +146,11 @@ async fn a_slow_key_and_a_failing_one_hold_up_and_fail_nobody_else() {
     let (server, asked) = counting([gated.group.clone()]).await;
     let peer = batching(server, patient()).await;
     asked.take();
-    let party = Party::new();
+    let batch = Batch::new();
     // No key of that length is allowed.
     let long = &*"x".repeat(2_000).leak();
-    let gets = ["a", long, "slow", "b"].map(|key| spawn_as(&peer, key, party.invite()));
-    drop(party);
+    let gets = ["a", long, "slow", "b"].map(|key| spawn_as(&peer, key, batch.member()));
+    drop(batch);
     let [a, failing, slow, b] = gets;
     assert_eq!(landed(a).await, found("a"));
     assert_eq!(landed(b).await, found("b"));
@@ -201,7 +202,7 @@ async fn each_key_of_a_call_has_its_own_failure() {
 }
 
 #[tokio::test]
-async fn a_large_party_leaves_while_other_requests_are_under_way_and_a_small_one_waits() {
+async fn a_large_call_leaves_while_other_requests_are_under_way_and_a_small_one_waits() {
     let gated = gated(&["hold"]);
     let (server, asked) = counting([gated.group.clone()]).await;
     let peer = batching(server, one_at_once()).await;
@@ -209,11 +210,11 @@ async fn a_large_party_leaves_while_other_requests_are_under_way_and_a_small_one
     let hold = spawn(&peer, "hold");
     gated.entered().await;
     let small = {
-        let party = Party::new();
-        ["a", "b", "c"].map(|key| spawn_as(&peer, key, party.invite()))
+        let batch = Batch::new();
+        ["a", "b", "c"].map(|key| spawn_as(&peer, key, batch.member()))
     };
     yield_now().await;
-    for (answer, key) in party(&peer, "gated", &keys(100))
+    for (answer, key) in batch(&peer, "gated", &keys(100))
         .await
         .into_iter()
         .zip(keys(100))
@@ -238,8 +239,8 @@ async fn small_parties_that_wait_leave_together() {
     let hold = spawn(&peer, "hold");
     gated.entered().await;
     let small = [["a", "b"], ["c", "d"], ["e", "f"]].map(|keys| {
-        let party = Party::new();
-        keys.map(|key| spawn_as(&peer, key, party.invite()))
+        let batch = Batch::new();
+        keys.map(|key| spawn_as(&peer, key, batch.member()))
     });
     yield_now().await;
     gated.gate.add_permits(1);
@@ -297,7 +298,7 @@ async fn too_few_for_a_batch_are_asked_for_like_any_others() {
     let peer = batching(server, patient()).await;
     asked.take();
     for (count, requests) in [(1, (1, 0)), (2, (2, 0)), (3, (0, 1))] {
-        for answer in party(&peer, "echo", &keys(count)).await {
+        for answer in batch(&peer, "echo", &keys(count)).await {
             answer.unwrap();
         }
         assert_eq!(asked.take(), requests, "{count}");
@@ -310,7 +311,7 @@ async fn more_keys_than_a_request_may_have_are_shared_out() {
     let peer = batching(server, patient()).await;
     asked.take();
     for (count, batches) in [(1_024, 1), (1_025, 2), (2_100, 3)] {
-        let answers = party(&peer, "echo", &keys(count)).await;
+        let answers = batch(&peer, "echo", &keys(count)).await;
         for (answer, key) in answers.into_iter().zip(keys(count)) {
             assert_eq!(answer.unwrap(), found(key));
         }
@@ -318,7 +319,7 @@ async fn more_keys_than_a_request_may_have_are_shared_out() {
     }
     // 2.4 MB of keys, in requests of 1 MiB: each is answered, if only with a refusal.
     let long: Vec<Key> = (0..40).map(|n| format!("{n:060000}").into()).collect();
-    for answer in party(&peer, "echo", &long).await {
+    for answer in batch(&peer, "echo", &long).await {
         assert!(
             matches!(answer, Err(PeerError::Verdict { .. })),
             "{answer:?}"

@@ -1,35 +1,35 @@
-//! Parties of which some do not come, or go away.
+//! Batches of which some members do not arrive, or are dropped.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use gaggle_group::{Fetch, Party, Peer, PeerError, Verdict};
+use gaggle_group::{Batch, Fetch, Peer, PeerError, Verdict};
 use gaggle_transport_http::Batching;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
+use crate::batch_members::{fetch_as, keys, patient, spawn_as};
 use crate::batch_waits::{gated, landed};
 use crate::batches::{batching, counting, one_at_once};
 use crate::clock::StoppedClock;
-use crate::parties::{fetch_as, keys, patient, spawn_as};
 use crate::support::{LONG, echo, found};
 
 #[tokio::test]
-async fn a_guest_that_is_gone_is_not_waited_for() {
+async fn a_member_that_is_gone_is_not_waited_for() {
     let (server, asked) = counting([echo()]).await;
     let peer = batching(server, patient()).await;
     asked.take();
-    let party = Party::new();
-    let gone = [(); 3].map(|()| party.invite());
+    let batch = Batch::new();
+    let gone = [(); 3].map(|()| batch.member());
     let keys = keys(6);
     let gets = keys.iter();
     let gets: Vec<_> = gets
-        .map(|key| fetch_as(&peer, "echo", key, party.invite()))
+        .map(|key| fetch_as(&peer, "echo", key, batch.member()))
         .collect();
     // After the others have come.
     let leave = async {
         yield_now().await;
-        drop(party);
+        drop(batch);
         drop(gone);
     };
     let both = async { tokio::join!(join_all(gets), leave).0 };
@@ -40,15 +40,15 @@ async fn a_guest_that_is_gone_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_guest_that_never_comes_is_waited_for_no_longer_than_agreed() {
+async fn a_member_that_never_comes_is_waited_for_no_longer_than_agreed() {
     let (server, asked) = counting([echo()]).await;
     let peer = batching(server, Batching::default()).await;
     asked.take();
-    let party = Party::new();
-    let late = party.invite();
+    let batch = Batch::new();
+    let late = batch.member();
     let keys = keys(5);
     let gets = keys.iter();
-    let gets = gets.map(|key| fetch_as(&peer, "echo", key, party.invite()));
+    let gets = gets.map(|key| fetch_as(&peer, "echo", key, batch.member()));
     for (answer, key) in timeout(LONG, join_all(gets))
         .await
         .unwrap()
@@ -58,8 +58,8 @@ async fn a_guest_that_never_comes_is_waited_for_no_longer_than_agreed() {
         assert_eq!(answer.unwrap(), found(key.clone()));
     }
     assert_eq!(asked.take(), (0, 1));
-    // It comes at last, and nothing of its party is left.
-    drop(party);
+    // It comes at last, and nothing of its batch is left.
+    drop(batch);
     let late = fetch_as(&peer, "echo", &keys[0], late);
     assert_eq!(timeout(LONG, late).await.unwrap().unwrap(), found("key-0"));
     assert_eq!(asked.take(), (1, 0));
@@ -73,10 +73,10 @@ async fn those_whose_callers_are_gone_are_not_sent_and_hold_nobody_up() {
         let (server, asked) = counting([gated.group.clone()]).await;
         let peer = batching(server, one_at_once()).await;
         asked.take();
-        let party = Party::new();
-        let last = party.invite();
-        let mut gets = Vec::from(["a", "b", "c"].map(|key| spawn_as(&peer, key, party.invite())));
-        drop(party);
+        let batch = Batch::new();
+        let last = batch.member();
+        let mut gets = Vec::from(["a", "b", "c"].map(|key| spawn_as(&peer, key, batch.member())));
+        drop(batch);
         yield_now().await;
         let gone_get = gets.remove(gone);
         gone_get.abort();
@@ -101,19 +101,19 @@ async fn those_whose_callers_are_gone_are_not_sent_and_hold_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_guest_waits_no_longer_than_its_own_deadline() {
+async fn a_member_waits_no_longer_than_its_own_deadline() {
     let clock = StoppedClock::new();
     let (server, asked) = counting([echo()]).await;
     let peer = batching(server, one_at_once()).await;
     asked.take();
-    let party = Party::new();
-    let never = party.invite();
+    let batch = Batch::new();
+    let never = batch.member();
     let keys = keys(3);
-    let guests = [(); 3].map(|()| party.invite());
-    let gets = guests.iter().zip(&keys).zip([500, 20_000, 20_000]);
-    let gets = gets.map(|((guest, key), millis)| {
+    let members = [(); 3].map(|()| batch.member());
+    let gets = members.iter().zip(&keys).zip([500, 20_000, 20_000]);
+    let gets = gets.map(|((member, key), millis)| {
         let fetch = Fetch::new("echo", key, 9, Duration::from_millis(millis));
-        peer.fetch(fetch.with(Some(guest)))
+        peer.fetch(fetch.with(Some(member)))
     });
     let mut answers = clock.run(join_all(gets)).await;
     let hasty = answers.remove(0);
@@ -129,7 +129,7 @@ async fn a_guest_waits_no_longer_than_its_own_deadline() {
 }
 
 #[tokio::test]
-async fn guests_for_whom_there_is_no_place_hold_up_none_of_the_others() {
+async fn members_for_whom_there_is_no_place_hold_up_none_of_the_others() {
     let (server, asked) = counting([echo()]).await;
     let options = Batching {
         max_waiting: 2,
@@ -141,12 +141,12 @@ async fn guests_for_whom_there_is_no_place_hold_up_none_of_the_others() {
     // Too long for a batch, and for a URL.
     keys.insert(0, vec![b'x'; 70_000].into());
     for _ in 0..2 {
-        let party = Party::new();
+        let batch = Batch::new();
         let gets = keys.iter();
         let gets: Vec<_> = gets
-            .map(|key| fetch_as(&peer, "echo", key, party.invite()))
+            .map(|key| fetch_as(&peer, "echo", key, batch.member()))
             .collect();
-        drop(party);
+        drop(batch);
         let answers = timeout(LONG, join_all(gets)).await.unwrap();
         assert!(matches!(&answers[0], Err(PeerError::Refused { .. })));
         assert_eq!(answers[1].as_ref().unwrap(), &found("key-0"));
