@@ -71,7 +71,7 @@ impl Meeting {
 
 /// What the tasks of a crowd do.
 pub(crate) trait Crowd {
-    /// Whether the callers wait for ever, and have to be aborted.
+    /// Whether the callers never return, and have to be aborted.
     const ENDLESS: bool = false;
 
     /// Called once for each key, before its callers.
@@ -143,7 +143,7 @@ impl Crowd for Notified {
     }
 }
 
-/// Callers that hold what those of a side hold, and wait for ever.
+/// Callers that hold what those of a side hold, and never return.
 pub(crate) struct Idle(pub(crate) Arc<()>);
 
 impl Crowd for Idle {

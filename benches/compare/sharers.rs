@@ -84,7 +84,7 @@ impl Sharer for Gaggle {
     }
 }
 
-/// A map of cells; whoever has filled a cell takes it out again, or the map would grow for ever.
+/// A map of cells; whoever has filled a cell takes it out again, or the map would grow without end.
 pub(crate) struct Cells(Mutex<HashMap<Bytes, Arc<OnceCell<Bytes>>>>);
 
 impl Cells {

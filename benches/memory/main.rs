@@ -4,7 +4,7 @@
 //! Not a Criterion bench: there is nothing to time. Each contender is filled twice over with
 //! values of 100 bytes, and then, in the same process, with values of 100 bytes to 100 kB; after
 //! each the operating system says how much of the process is resident. Each has a process of its
-//! own, so that none inherits another one's heap: this program starts itself anew, as the
+//! own, so that none inherits another one's heap: this program starts itself again, as the
 //! contender.
 //!
 //! The others count keys and values against their budgets, and memcached its items; what else they

@@ -49,7 +49,7 @@ impl Traffic {
         self.shares[at]
     }
 
-    /// The gets that come to one member's door, for ever, by a seed of its own.
+    /// An endless sequence of gets at one member's front door, from its own seed.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -23,8 +23,8 @@ use tracing::info;
 use crate::config::{Config, ConfigError, Drain, Port};
 use crate::systemd::Systemd;
 
+mod access;
 mod console;
-mod doors;
 mod followers;
 mod groups;
 mod listeners;
@@ -142,7 +142,7 @@ impl Node {
             console: console.clone(),
             origins: console::origins(config),
         });
-        let required = |port| doors::required(&config.security, &credentials, port);
+        let required = |port| access::required(&config.security, &credentials, port);
         let admin = admin.layer(required(Port::Admin));
         Ok(Self {
             peer_routes: peers::routes(&config.cluster, groups.clone())?

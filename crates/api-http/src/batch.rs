@@ -15,7 +15,6 @@ use crate::reply::{self, Refusal};
 mod answers;
 mod asked;
 mod row;
-mod window;
 
 use answers::{Answers, Patience};
 pub(crate) use asked::Batch;

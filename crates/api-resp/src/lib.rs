@@ -89,7 +89,6 @@ mod server;
 mod session;
 #[cfg(feature = "tls")]
 mod tls;
-mod window;
 
 pub use counts::Counts;
 pub use options::{Access, Options, Rights};

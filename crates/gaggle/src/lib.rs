@@ -120,7 +120,7 @@ pub use gaggle_group::{
     PagedStore, Peer, PeerError, PeerRequests, Propagation, Public, Put, ReconfigureError, Removal,
     RemovalId, RemovalStats, RequestRate, Route, Router, SPAN_TARGET, Sampled, Scope, Serve,
     Served, Settings, Source, Stats, Store, StoreStats, Terms, TraceParent, Verdict, WarmEnd,
-    WarmOptions, WarmStats, Warmed, async_trait,
+    WarmOptions, WarmStats, Warmed, Window, async_trait,
 };
 
 #[cfg(feature = "cluster")]

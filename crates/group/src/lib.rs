@@ -91,6 +91,7 @@ mod terms;
 mod tiers;
 mod trace;
 mod warm;
+mod window;
 
 pub use answer::{Answer, Source};
 pub use batch::{Batch, BatchHandle, BatchMember};
@@ -120,6 +121,7 @@ pub use store::{Cached, Inserted, LruStore, PagedStore, Store, StoreStats};
 pub use terms::Terms;
 pub use trace::{BadTraceParent, Propagation, SPAN_TARGET, TraceParent};
 pub use warm::{WarmEnd, WarmOptions, WarmStats, Warmed};
+pub use window::Window;
 
 pub use async_trait::async_trait;
 pub use gaggle_limiter::{ByteBudget, Hold, OverBudget, Reservation};

@@ -231,12 +231,12 @@ impl Config {
         if self.security.insecure {
             return Ok(());
         }
-        let doors = [
+        let ports = [
             (Port::Peers, &self.node.peer_addr),
             (Port::Admin, &self.node.admin_addr),
         ];
         let resp = self.node.resp_addr.iter().map(|addr| (Port::Resp, addr));
-        for (port, address) in doors.into_iter().chain(resp) {
+        for (port, address) in ports.into_iter().chain(resp) {
             if addresses::is_loopback(address) || self.security.is_proven(port) {
                 continue;
             }

@@ -6,7 +6,7 @@ use gaggle_api_resp::RespServer;
 use gaggle_serve::Server;
 use tracing::warn;
 
-use super::{doors, resp};
+use super::{access, resp};
 use crate::config::{Config, ConfigError, Credentials, Node, Port};
 use crate::descriptors::{self, Caps};
 
@@ -60,7 +60,7 @@ impl Listeners {
         let (wanted, caps) = caps(config, available);
         let bind = async |port: Port, addr: &str, max_connections: usize, drain: Duration| {
             let mut options = config.port_options(max_connections, drain);
-            options.tls = doors::served(security, credentials, port)?;
+            options.tls = access::served(security, credentials, port)?;
             Server::bind(addr, options)
                 .await
                 .map_err(|failure| ConfigError::new(port.field(), failure))

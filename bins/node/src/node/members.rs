@@ -13,7 +13,7 @@ use tokio::net::{UdpSocket, lookup_host};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::doors;
+use super::access;
 use crate::config::{self, Config, ConfigError, Credentials};
 
 /// How long the way to a seed may take to be found.
@@ -55,7 +55,7 @@ impl Members {
             }
             Some(config::Discovery::Gossip(gossip)) => {
                 let mut options = gossip.options(&config.cluster.name);
-                options.keys = doors::gossip_keys(credentials);
+                options.keys = access::gossip_keys(credentials);
                 let name = config.node.name.clone();
                 let me = Me {
                     name: name.unwrap_or_else(|| name_of(&address)),

@@ -9,7 +9,7 @@ use gaggle_ring::Profile;
 use gaggle_transport_grpc::GrpcTransport;
 use gaggle_transport_http::HttpTransport;
 
-use super::doors;
+use super::access;
 use crate::config::{self, Cluster, Config, ConfigError, Credentials, HTTPS, Port, Transport};
 
 /// Makes the handle of a peer of that name, at that base URL.
@@ -56,7 +56,7 @@ fn handles(
     let plain = config.security.takes_plain(Port::Peers);
     Ok(match config.cluster.transport {
         Transport::Http => {
-            let http = HttpTransport::new(doors::http_client(config, credentials)?)
+            let http = HttpTransport::new(access::http_client(config, credentials)?)
                 .map_err(|failure| ConfigError::new("cluster.transport", failure))?;
             let transport = Some(http.clone());
             let handles: Handles = Arc::new(move |peer, url| {
@@ -66,7 +66,7 @@ fn handles(
             (handles, transport)
         }
         Transport::Grpc => {
-            let grpc = GrpcTransport::new(doors::grpc_client(config, credentials));
+            let grpc = GrpcTransport::new(access::grpc_client(config, credentials));
             let handles: Handles = Arc::new(move |peer, url| {
                 over_tls(plain, url)?;
                 Ok(grpc.peer_named(peer, url)?)

@@ -9,7 +9,7 @@ use gaggle_telemetry::{Families, Source};
 use gaggle_token::Tokens;
 use tracing::warn;
 
-use super::doors;
+use super::access;
 use crate::config::{Config, ConfigError, Credentials, Port};
 
 /// Binds the port, if there is to be one.
@@ -28,7 +28,7 @@ pub(super) async fn bind(
     } else {
         Rights::Write
     };
-    let tls = doors::server_tls(&config.security, credentials, Port::Resp)?;
+    let tls = access::server_tls(&config.security, credentials, Port::Resp)?;
     let options = Options {
         group: node.resp_group.clone(),
         access: match &credentials.tokens {

@@ -1,4 +1,4 @@
-//! More nodes, fewer nodes, each node anew: no client notices.
+//! More nodes, fewer nodes, each node restarted: no client sees a failure.
 
 use crate::FOLLOWS;
 use crate::engine::run;
@@ -47,7 +47,7 @@ async fn a_rolling_restart_fails_no_request() {
         let ring = stack.until_ring(3, FOLLOWS).await;
         println!("node {n} restarted in {restarted:.1?}, a ring of three again {ring:.1?} later");
     }
-    // Each was emptied once, and counts anew since.
+    // Each was emptied once, and its counts began again.
     println!(
         "loads from the origin since the restarts: {} for {KEYS} keys",
         origin_loads(&stack).await

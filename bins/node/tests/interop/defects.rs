@@ -1,5 +1,5 @@
-//! What groupcache gets wrong or cannot do, as a ring with Gaggle in it meets it. Where one of
-//! these tests fails with a newer groupcache, it has been mended.
+//! Defects and limits of groupcache, as they show in a ring with Gaggle in it. A test that fails
+//! with a newer groupcache shows that the defect was fixed.
 
 use reqwest::Method;
 use serde_json::Value;

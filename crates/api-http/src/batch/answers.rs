@@ -10,14 +10,13 @@ use std::vec;
 
 use axum::body::{Bytes, HttpBody};
 use axum::http::Method;
-use gaggle_group::{Answer, Error, Group, Hold, Key, OverBudget, Reservation, TraceParent};
+use gaggle_group::{Answer, Error, Group, Hold, Key, OverBudget, Reservation, TraceParent, Window};
 use hyper::body::Frame;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
 use super::Batch;
 use super::row::{Found, Rest, Row};
-use super::window::{TARGET, Window};
 use crate::FrontOptions;
 use crate::held;
 use crate::reply;
@@ -83,7 +82,6 @@ impl Answers {
         patience: Option<Patience>,
         batch: Batch,
     ) -> Self {
-        let (budget, max_value) = (group.in_flight().limit(), group.limits().max_value);
         Self {
             group: group.clone(),
             trace,
@@ -91,7 +89,7 @@ impl Answers {
             base64: batch.base64,
             keys: batch.keys.into_iter(),
             most: options.batch_loads.max(1),
-            window: Window::new(options.batch_loads, budget, max_value, group.mean_entry()),
+            window: Window::of(group, options.batch_loads),
             asking: None,
             came: 0,
             rows: VecDeque::new(),
@@ -227,7 +225,7 @@ impl Answers {
             return self.settle(outcomes, cx);
         }
         let (mut missing, mut bytes) = (0, 0);
-        while missing < self.window.size() && outcomes.len() < self.most && bytes < TARGET {
+        while missing < self.window.size() && outcomes.len() < self.most && bytes < Window::TARGET {
             let Some(key) = self.keys.next() else { break };
             let hit = self.group.cached(&key);
             match &hit {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use gaggle_group::{
     Answer, ByteBudget, Entry, Error, Freshness, Group, Key, OverBudget, Removal, SPAN_TARGET,
+    Window,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::{Instrument as _, Span, debug_span, info, warn};
@@ -15,7 +16,7 @@ use crate::commands::{Later, Named};
 use crate::error::{Text, no_room};
 use crate::reads::One;
 use crate::scratch::Scratch;
-use crate::window::Window;
+use crate::server::Shared;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) async fn finish(&mut self, what: Later, s: &mut Scratch) -> Result<(), Ended> {
@@ -53,7 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// at a time as there is to be in memory of values that wait for the client.
     async fn values(&mut self, keys: &[Named], s: &mut Scratch) -> Result<(), Ended> {
         let shared = self.shared.clone();
-        let mut window = Window::of(shared.options.batch_loads, &shared.keys, keys);
+        let mut window = window(&shared, keys);
         let mut rest = keys;
         // Where the budget is full, one wait is enough for all of them.
         let mut refused = None;
@@ -183,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// How many of the keys there are. The first failure is the answer.
     async fn exist(&self, keys: &[Named], mut there: i64, s: &mut Scratch) {
         let shared = &self.shared;
-        let mut window = Window::of(shared.options.batch_loads, &shared.keys, keys);
+        let mut window = window(shared, keys);
         let mut rest = keys;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(window.size().min(rest.len()));
@@ -339,6 +340,17 @@ fn notices(keys: &[Key]) -> impl Iterator<Item = &[Key]> {
         rest = later;
         (!now.is_empty()).then_some(now)
     })
+}
+
+/// The window for keys of one command, by the group of the first of them. One key needs no look at
+/// what its group holds.
+fn window(shared: &Shared, keys: &[Named]) -> Window {
+    let most = shared.options.batch_loads;
+    let first = keys.iter().flatten().next().filter(|_| keys.len() > 1);
+    match first.and_then(|(at, _)| shared.keys.group(*at)) {
+        Some(group) => Window::of(group, most),
+        None => Window::unknown(most),
+    }
 }
 
 /// The span of gets that miss.

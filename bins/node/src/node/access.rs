@@ -1,6 +1,6 @@
-//! Who is let in at the ports, and what this node shows at those of others: the credentials, as
-//! the parts that check and send them take them. All of them follow the credentials when these are
-//! read again.
+//! Authentication at the ports, and what this node shows at the ports of others: the credentials,
+//! as the parts that check and send them take them. All of them use the new credentials when these
+//! are read again.
 
 use std::sync::Arc;
 

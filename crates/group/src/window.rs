@@ -1,7 +1,9 @@
-//! How many keys are loaded at a time.
+//! How many keys a front end loads at the same time.
 
-/// The values of a window are to be no more than this, in bytes, by what is known of their sizes.
-pub(super) const TARGET: u64 = 1 << 20;
+use crate::Group;
+
+/// The size, in bytes, that the values of a window should not exceed, by what is known of them.
+const TARGET: u64 = 1 << 20;
 
 /// The most keys that are loaded before anything is known of their values.
 const FIRST: u64 = 16;
@@ -9,9 +11,10 @@ const FIRST: u64 = 16;
 /// How much more a window may have than the one before: the values in it may be of another kind.
 const GROWTH: usize = 8;
 
-/// How many keys are loaded at a time: few at first, then as many as their mean size allows.
+/// How many keys of one request a front end loads at the same time: few at first, then as many as
+/// their mean size allows. The values of a window are in memory together until they are written.
 #[derive(Debug)]
-pub(super) struct Window {
+pub struct Window {
     size: usize,
     most: usize,
     keys: u64,
@@ -19,9 +22,23 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// The size, in bytes, that the values of a window should not exceed, by what is known of them.
+    pub const TARGET: u64 = TARGET;
+
+    /// The first window for keys of that group, of at most `most` keys and at least one.
+    pub fn of(group: &Group, most: usize) -> Self {
+        let budget = group.in_flight().limit();
+        Self::new(most, budget, group.limits().max_value, group.mean_entry())
+    }
+
+    /// The first window for keys of which nothing is known, of at most `most` keys.
+    pub fn unknown(most: usize) -> Self {
+        Self::new(most, u64::MAX, 1, None)
+    }
+
     /// A first window, by the mean size of the values that are known. Where there are none, its
     /// values take no more than a quarter of `budget` bytes, were they as large as may be.
-    pub(super) fn new(most: usize, budget: u64, max_value: u64, mean: Option<u64>) -> Self {
+    fn new(most: usize, budget: u64, max_value: u64, mean: Option<u64>) -> Self {
         let fits = budget / 4 / max_value.max(1);
         let fits = fits.clamp(2, FIRST);
         // Values that are not in memory may be others, but are not wildly so as a rule.
@@ -36,12 +53,13 @@ impl Window {
         }
     }
 
-    pub(super) fn size(&self) -> usize {
+    /// The number of keys in the next window.
+    pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Takes note of a window of so many keys that has brought so many bytes.
-    pub(super) fn brought(&mut self, keys: usize, bytes: u64) {
+    /// Notes that a window of `keys` keys brought `bytes` bytes of values.
+    pub fn brought(&mut self, keys: usize, bytes: u64) {
         if keys == 0 {
             return;
         }
