@@ -13,7 +13,7 @@ pub enum OpenError {
         /// The reason.
         reason: String,
     },
-    /// The database cannot be reached now, or has no connection free: a later try may succeed.
+    /// No connection can be made now, with TLS or without, or none is free: a later try may succeed.
     #[error("cannot open {database}: {reason}")]
     Unavailable {
         /// Which database, such as `postgres` and its place.
