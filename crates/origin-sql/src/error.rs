@@ -13,7 +13,8 @@ pub enum OpenError {
         /// The reason.
         reason: String,
     },
-    /// No connection can be made now, with TLS or without, or none is free: a later try may succeed.
+    /// No connection can be made now, with TLS or without, or none is free: a later try may
+    /// succeed.
     #[error("cannot open {database}: {reason}")]
     Unavailable {
         /// Which database, such as `postgres` and its place.

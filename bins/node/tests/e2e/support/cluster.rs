@@ -73,12 +73,15 @@ impl Setup {
     }
 }
 
-/// Ports that are free on one address of their own.
+/// Ports that are free on one address of their own. They are below those that the system chooses for
+/// port 0 and for connections: none of these can take one before its node listens.
 pub(crate) fn free_ports(count: usize) -> Vec<SocketAddr> {
     let ip = loopback();
-    let held: Vec<_> = (0..count)
-        .map(|_| TcpListener::bind((ip, 0)).unwrap())
+    let held: Vec<_> = (20_000..32_000)
+        .filter_map(|port| TcpListener::bind((ip, port)).ok())
+        .take(count)
         .collect();
+    assert_eq!(held.len(), count, "no free ports on {ip}");
     held.iter().map(|port| port.local_addr().unwrap()).collect()
 }
 
