@@ -325,6 +325,7 @@ async fn every_name_is_there_from_the_first_scrape_on() {
         "gaggle_not_modified_total",
         "gaggle_origin_batched_keys_total",
         "gaggle_origin_batches_total",
+        "gaggle_origin_key_faults_total",
         "gaggle_origin_loads_given_up",
         "gaggle_origin_loads_limit",
         "gaggle_origin_loads_running",
