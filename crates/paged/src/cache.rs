@@ -78,7 +78,8 @@ impl Holding<'_, '_> {
 /// **Four settings.** A sample of the keys runs through four shadow caches. The one with the
 /// fewest recent misses decides how large the small queue is, and how often an entry has to be
 /// used: 1 % and two uses, 10 % and two, 40 % and one, or no small queue at all. Caches of less
-/// than 8 KiB stay at 10 %. Larger entries need more uses.
+/// than 8 KiB stay at 10 %. Larger entries need more uses. If the shadows show that the requested
+/// keys have changed as a whole, the main queue is evicted first, and new entries take its place.
 ///
 /// **Holes.** A value that is overwritten by one of the same length, and is held by no caller, is
 /// overwritten in place. Otherwise overwriting, removal and expiry leave a hole. A page without
@@ -412,7 +413,7 @@ impl<S: BuildHasher> PagedCache<S> {
     /// Reports an access to a key of the sample to the policy.
     #[cold]
     fn observe(&self, tag: Tag, len: u64, is_insertion: bool) {
-        let charge = self.shared.policy().observe(tag, len, is_insertion, || {
+        let observed = self.shared.policy().observe(tag, len, is_insertion, || {
             let taken = |shard: &Counted<Log>| {
                 let log = shard.share();
                 (log.len() as u64, log.content())
@@ -428,7 +429,10 @@ impl<S: BuildHasher> PagedCache<S> {
                 capacity: self.shared.limit(),
             }
         });
-        self.shared.charge_statistics(charge);
+        self.shared.charge_statistics(observed.charge);
+        if observed.has_shifted {
+            self.shared.give_up_main();
+        }
     }
 
     #[cold]

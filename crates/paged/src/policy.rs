@@ -11,13 +11,15 @@ use crate::place::Tag;
 mod duel;
 mod setting;
 mod shadow;
+mod shift;
 
 /// The setting of a cache, and the duel that chooses it.
 ///
 /// No setting is right for all programs: a loop just larger than the cache needs a tiny small
 /// queue, a working set that moves needs new entries to stay for long. A sample of the keys
 /// therefore runs through four shadow caches, one for each setting, which hold no values; the
-/// cache follows the one with the fewest misses.
+/// cache follows the one with the fewest misses. They also show when the requested keys have
+/// changed as a whole.
 pub(crate) struct Policy {
     /// An index of [`SETTINGS`].
     setting: AtomicU8,
@@ -85,9 +87,8 @@ impl Policy {
         bits & self.sample.load(Ordering::Relaxed) == 0
     }
 
-    /// A key of the sample, with an entry of that length, was found or stored. The caller charges
-    /// the bytes that the shadows took and take. They grow only if they `may`, and an access
-    /// before that is left out.
+    /// A key of the sample, with an entry of that length, was found or stored. The shadows grow
+    /// only if they `may`, and an access before that is left out.
     #[cold]
     pub(crate) fn observe(
         &self,
@@ -95,27 +96,28 @@ impl Policy {
         len: u64,
         may_grow: bool,
         extent: impl FnOnce() -> Extent,
-    ) -> Charge {
+    ) -> Observed {
         // If another thread holds it, this access is left out: no caller waits for statistics.
         let Ok(mut duel) = self.duel.try_lock() else {
-            return Charge::default();
+            return Observed::default();
         };
         let freed = duel.bytes();
         if duel.is_to_be_fitted() {
             if !may_grow {
-                return Charge::default();
+                return Observed::default();
             }
             let extent = extent();
             if extent.capacity < Self::LEAST || extent.entries == 0 {
-                return Charge::default();
+                return Observed::default();
             }
             self.fit(&mut duel, extent);
         }
-        duel.access(tag, len);
+        let has_shifted = duel.access(tag, len);
         self.follow(&duel);
-        Charge {
-            freed,
-            charged: duel.bytes(),
+        let charged = duel.bytes();
+        Observed {
+            charge: Charge { freed, charged },
+            has_shifted,
         }
     }
 
@@ -181,6 +183,15 @@ impl Policy {
     pub(crate) fn bytes(&self) -> u64 {
         self.duel.lock().unwrap().bytes()
     }
+}
+
+/// The consequences of an access to a key of the sample, for the caller to apply.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Observed {
+    /// The bytes of the shadows.
+    pub(crate) charge: Charge,
+    /// The requested keys have changed as a whole: what is in the main queue is obsolete.
+    pub(crate) has_shifted: bool,
 }
 
 /// The bytes before and after a change.

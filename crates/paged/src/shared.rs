@@ -29,6 +29,8 @@ struct SmallQueue {
     limit: AtomicU64,
     /// The bytes of the policy.
     statistics: AtomicU64,
+    /// The bytes of the main queue, its oldest, that are obsolete since a shift.
+    obsolete: AtomicU64,
     /// How many keys were inserted again soon after they had been evicted.
     recalls: AtomicU64,
 }
@@ -49,6 +51,7 @@ impl Shared {
                 bytes: AtomicU64::new(0),
                 limit: AtomicU64::new(capacity),
                 statistics: AtomicU64::new(0),
+                obsolete: AtomicU64::new(0),
                 recalls: AtomicU64::new(0),
             },
             policy: Policy::new(capacity),
@@ -113,15 +116,33 @@ impl Shared {
     }
 
     /// The unused part of the main queue. While there is some, entries move to it whether they
-    /// were used or not: an empty place gains nothing.
+    /// were used or not: an empty place gains nothing, and neither does an obsolete entry.
     pub(crate) fn room_in_main(&self, rules: Rules) -> u64 {
         let limit = self.limit();
-        let part = limit - rules.small_of(limit);
-        let main = self
-            .budget
-            .used()
-            .saturating_sub(self.small.bytes.load(Ordering::Relaxed));
-        part.saturating_sub(main.saturating_add(self.slack))
+        let part = limit - rules.small_of(limit) + self.small.obsolete.load(Ordering::Relaxed);
+        part.saturating_sub(self.main_bytes().saturating_add(self.slack))
+    }
+
+    fn main_bytes(&self) -> u64 {
+        let small = self.small.bytes.load(Ordering::Relaxed);
+        self.budget.used().saturating_sub(small)
+    }
+
+    /// After a shift of the requested keys: gives up what is in the main queue. It is evicted
+    /// first, by the price of [`Rules::PRICE_OF_OBSOLETE`]. The bytes include bookkeeping, so that
+    /// the oldest few blocks after it are treated like it.
+    pub(crate) fn give_up_main(&self) {
+        let main = self.main_bytes();
+        self.small.obsolete.store(main, Ordering::Relaxed);
+    }
+
+    /// The oldest block of the main queue, of that content, is examined: whether it is obsolete.
+    pub(crate) fn take_obsolete(&self, content: u64) -> bool {
+        let take = |bytes: u64| (bytes > 0).then(|| bytes.saturating_sub(content));
+        let obsolete = &self.small.obsolete;
+        obsolete
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_ok()
     }
 
     /// The queue that has to evict.
@@ -161,6 +182,7 @@ impl Shared {
 
     /// Forgets the policy's statistics, and frees their bytes.
     pub(crate) fn forget_statistics(&self) {
+        self.small.obsolete.store(0, Ordering::Relaxed);
         self.charge_statistics(self.policy.clear());
     }
 

@@ -132,13 +132,14 @@ impl Log {
             self.blocks.move_to(Queue::Main, number, shared);
             return None;
         }
+        let is_obsolete = queue == Queue::Main && shared.take_obsolete(content);
         let spared = *spare;
         let mut fate = |entry: &Leaving<'_>| {
             if spared == Some(entry.from) {
                 return Fate::Stays(entry.queue, entry.uses);
             }
             let state = entry.terms.state(now);
-            match further_round(rules, entry) {
+            match further_round(rules, is_obsolete, entry) {
                 Some(uses) if state == State::Fresh && passes.take() => {
                     Fate::Stays(Queue::Main, uses)
                 }
@@ -191,9 +192,10 @@ impl Log {
 }
 
 /// The uses that an entry has left for a round of the main queue, if it has earned one.
-fn further_round(rules: Rules, entry: &Leaving<'_>) -> Option<u64> {
+fn further_round(rules: Rules, is_obsolete: bool, entry: &Leaving<'_>) -> Option<u64> {
     match entry.queue {
         Queue::Small => rules.passes(entry.uses, entry.len).then_some(0),
+        Queue::Main if is_obsolete => entry.uses.checked_sub(Rules::PRICE_OF_OBSOLETE),
         Queue::Main => entry.uses.checked_sub(rules.price(entry.len)),
     }
 }

@@ -1,7 +1,8 @@
 //! The duel that decides which setting the cache follows.
 
-use super::setting::SETTINGS;
-use super::shadow::{Shadow, UNITS, units};
+use super::setting::{CLOCK, FOR_LOOPS, SETTINGS};
+use super::shadow::{Lookup, Shadow, UNITS, units};
+use super::shift::{Detector, Finding, Sign};
 use crate::place::Tag;
 
 const N: usize = SETTINGS.len();
@@ -19,6 +20,7 @@ pub(super) struct Duel {
     /// The disagreements between the shadows of two settings, squared.
     apart: [[f64; N]; N],
     setting: usize,
+    detector: Detector,
     /// The room of each shadow.
     room: u32,
     /// The mean length of an entry, in bytes.
@@ -35,6 +37,7 @@ impl Default for Duel {
             missed: [0.0; N],
             apart: [[0.0; N]; N],
             setting: usize::from(Self::FIRST),
+            detector: Detector::default(),
             room: 0,
             mean: 0,
             left: 0,
@@ -96,16 +99,29 @@ impl Duel {
         }
     }
 
-    /// A key of the sample was requested, whose entry has that length.
-    pub(super) fn access(&mut self, tag: Tag, len: u64) {
+    /// A key of the sample was requested, whose entry has that length. Returns whether the
+    /// requested keys turn out to have changed as a whole.
+    pub(super) fn access(&mut self, tag: Tag, len: u64) -> bool {
         self.left = self.left.saturating_sub(1);
         let units = units(len, self.mean);
         let weight = f64::midpoint(1.0, f64::from(units) / UNITS as f64);
         let room = self.room;
-        let mut missed = [false; N];
-        for (shadow, missed) in self.shadows.iter_mut().zip(&mut missed) {
-            *missed = !shadow.access(tag.to_bits(), units, room);
+        let mut lookups = [Lookup::Miss; N];
+        for (shadow, lookup) in self.shadows.iter_mut().zip(&mut lookups) {
+            *lookup = shadow.access(tag.to_bits(), units, room);
         }
+        let missed = lookups.map(|lookup| lookup == Lookup::Miss);
+        let missed_more = |a: usize, b: usize| match (missed[a], missed[b]) {
+            (true, false) => weight,
+            (false, true) => -weight,
+            _ => 0.0,
+        };
+        let sign = Sign {
+            is_for_loops: self.setting == FOR_LOOPS,
+            is_old: lookups[self.setting] == Lookup::Old,
+            is_repeated: lookups[CLOCK] == Lookup::Recent { is_first: true },
+            lead: missed_more(self.setting, CLOCK),
+        };
         for a in 0..N {
             self.missed[a] = self.missed[a] * Self::DECAY + if missed[a] { weight } else { 0.0 };
             for b in 0..N {
@@ -117,7 +133,45 @@ impl Duel {
                 self.apart[a][b] = self.apart[a][b] * Self::DECAY + apart;
             }
         }
+        let has_shifted = self.detect(sign);
+        if has_shifted {
+            self.shift();
+        }
         self.choose();
+        has_shifted
+    }
+
+    fn detect(&mut self, sign: Sign) -> bool {
+        let finding = if self.shadows.iter().any(Shadow::has_obsolete) {
+            // After a shift: what the next one is compared with is still incomplete.
+            Finding::MarkAgain
+        } else {
+            let entries = self.room / u32::try_from(UNITS).unwrap_or(1);
+            self.detector.access(sign, entries)
+        };
+        match finding {
+            Finding::Nothing => false,
+            Finding::MarkAgain => {
+                self.mark();
+                false
+            }
+            Finding::Shift => self.shadows[self.setting].is_mostly_old(),
+        }
+    }
+
+    fn mark(&mut self) {
+        self.detector.mark();
+        self.shadows.iter_mut().for_each(Shadow::mark);
+    }
+
+    /// Forgets which setting missed less before, and begins with the one that makes room for new
+    /// keys at once.
+    fn shift(&mut self) {
+        self.mark();
+        self.shadows.iter_mut().for_each(Shadow::shift);
+        self.missed = [0.0; N];
+        self.apart = [[0.0; N]; N];
+        self.setting = CLOCK;
     }
 
     fn choose(&mut self) {
@@ -138,8 +192,12 @@ mod tests {
 
     fn play(duel: &mut Duel, keys: impl IntoIterator<Item = u64>) {
         for key in keys {
-            duel.access(Tag::of(key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 30), 100);
+            duel.access(tag(key), 100);
         }
+    }
+
+    fn tag(key: u64) -> Tag {
+        Tag::of(key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 30)
     }
 
     fn duel() -> Duel {
@@ -161,6 +219,25 @@ mod tests {
         // A hundred keys again and again, between others that never come back.
         play(&mut duel, (0..8_000).flat_map(|n| [n % 100, 100_000 + n]));
         assert!(duel.setting() < 2, "{:?} {:?}", duel.missed, duel.apart);
+    }
+
+    #[test]
+    fn a_shift_is_found_once_and_a_scan_is_none() {
+        let mut duel = duel();
+        let keys = |from: u64| (0..8_000).map(move |n| from + n * n * 7 % 150);
+        let shifts = |duel: &mut Duel, keys: &mut dyn Iterator<Item = u64>| {
+            let found = keys.map(|key| u32::from(duel.access(tag(key), 100)));
+            found.sum::<u32>()
+        };
+        let mut popular = keys(0).zip(10_000..).flat_map(|(key, once)| [key, once]);
+        assert_eq!(shifts(&mut duel, &mut popular), 0);
+        assert_eq!(shifts(&mut duel, &mut (50_000..60_000)), 0);
+        let mut popular = keys(0).zip(60_000..).flat_map(|(key, once)| [key, once]);
+        assert_eq!(shifts(&mut duel, &mut popular), 0, "after the scan");
+        let mut others = keys(1_000)
+            .zip(80_000..)
+            .flat_map(|(key, once)| [key, once]);
+        assert_eq!(shifts(&mut duel, &mut others), 1);
     }
 
     #[test]

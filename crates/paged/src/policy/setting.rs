@@ -1,5 +1,7 @@
 //! The size of the small queue, and the uses that an entry needs to stay.
 
+use crate::place::Place;
+
 /// The parameters of the two queues.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Setting {
@@ -37,6 +39,13 @@ pub(crate) const SETTINGS: [Setting; 4] = [
     },
 ];
 
+/// The setting with the smallest small queue, under which a part of a loop stays for long: an index
+/// of [`SETTINGS`].
+pub(crate) const FOR_LOOPS: usize = 0;
+
+/// The setting without a small queue: an index of [`SETTINGS`].
+pub(crate) const CLOCK: usize = 3;
+
 /// The setting of a cache without a duel: the one that is never far behind.
 pub(crate) const ALONE: u8 = 1;
 
@@ -49,6 +58,10 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
+    /// The uses that a further round of the main queue costs an entry that is obsolete since a
+    /// shift: as many as are counted.
+    pub(crate) const PRICE_OF_OBSOLETE: u64 = Place::MAX_USES;
+
     /// The maximum of the small queue, of `all` bytes.
     pub(crate) fn small_of(self, all: u64) -> u64 {
         all / 100 * u64::from(self.setting.small)
@@ -121,6 +134,13 @@ mod tests {
             [1, 1, 2, 2, 3]
         );
         assert_eq!([1, 1_000].map(|len| rules(3).price(len)), [1, 1]);
+    }
+
+    #[test]
+    fn clock_is_the_one_without_a_small_queue() {
+        for (n, setting) in SETTINGS.iter().enumerate() {
+            assert_eq!(setting.small == 0, n == CLOCK);
+        }
     }
 
     #[test]

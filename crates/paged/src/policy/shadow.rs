@@ -18,6 +18,20 @@ pub(super) struct Shadow {
     /// most entries are far below the mean.
     keys: usize,
     keys_of_small: usize,
+    /// The part of `main`, its oldest, that is obsolete since a shift.
+    obsolete: u32,
+}
+
+/// What a shadow has for a key that is accessed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Lookup {
+    Miss,
+    /// A key that was not accessed since the mark.
+    Old,
+    /// A key that was; and whether this is its first use.
+    Recent {
+        is_first: bool,
+    },
 }
 
 #[derive(Default)]
@@ -27,7 +41,8 @@ struct Fifo {
     units: u32,
 }
 
-/// 23 bits of the key's tag, seven of the entry's length, two of its uses.
+/// 22 bits of the key's tag, one for a request since the mark, seven of the entry's length, two of
+/// its uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Slot(u32);
 
@@ -37,7 +52,8 @@ const MEAN: u32 = 16;
 
 const USES_BITS: u32 = 2;
 const UNITS_BITS: u32 = 7;
-const TAG_SHIFT: u32 = USES_BITS + UNITS_BITS;
+const IS_RECENT: u32 = 1 << (USES_BITS + UNITS_BITS);
+const TAG_SHIFT: u32 = USES_BITS + UNITS_BITS + 1;
 const MAX_USES: u32 = 3;
 const MAX_UNITS: u32 = (1 << UNITS_BITS) - 1;
 
@@ -50,8 +66,9 @@ pub(super) fn units(len: u64, mean: u64) -> u32 {
 }
 
 impl Slot {
+    /// Recent, as it is stored when it is accessed.
     fn new(tag: u32, units: u32) -> Self {
-        Self(tag << TAG_SHIFT | units << USES_BITS)
+        Self(tag << TAG_SHIFT | IS_RECENT | units << USES_BITS)
     }
 
     fn is(self, tag: u32) -> bool {
@@ -65,6 +82,27 @@ impl Slot {
 
     fn uses(self) -> u32 {
         self.0 & MAX_USES
+    }
+
+    fn is_recent(self) -> bool {
+        self.0 & IS_RECENT != 0
+    }
+
+    fn lookup(self) -> Lookup {
+        if self.is_recent() {
+            let is_first = self.uses() == 0;
+            Lookup::Recent { is_first }
+        } else {
+            Lookup::Old
+        }
+    }
+
+    fn used(self) -> Self {
+        Self(self.with_uses(self.uses() + 1).0 | IS_RECENT)
+    }
+
+    fn marked(self) -> Self {
+        Self(self.0 & !IS_RECENT)
     }
 
     fn with_uses(self, uses: u32) -> Self {
@@ -89,13 +127,13 @@ impl Fifo {
         Some(slot)
     }
 
-    /// Records a use of a key; returns whether it is there.
-    fn note_use(&mut self, tag: u32) -> bool {
-        let at = position(&self.slots, |slot| slot.is(tag));
-        let found = at.and_then(|at| self.slots.get_mut(at));
-        found
-            .map(|slot| *slot = slot.with_uses(slot.uses() + 1))
-            .is_some()
+    /// Records a use of a key; returns what it was before, if it is there.
+    fn note_use(&mut self, tag: u32) -> Option<Lookup> {
+        let at = position(&self.slots, |slot| slot.is(tag))?;
+        let slot = self.slots.get_mut(at)?;
+        let lookup = slot.lookup();
+        *slot = slot.used();
+        Some(lookup)
     }
 
     fn reserve(&mut self, keys: usize) {
@@ -117,6 +155,7 @@ impl Shadow {
             ghost: VecDeque::new(),
             keys: 0,
             keys_of_small: 0,
+            obsolete: 0,
         }
     }
 
@@ -140,11 +179,11 @@ impl Shadow {
         (self.keys, self.keys_of_small) = (keys, small);
     }
 
-    /// An access to a key in a shadow of `room` units; returns whether it hits. A miss stores the
-    /// key.
-    pub(super) fn access(&mut self, tag: u32, units: u32, room: u32) -> bool {
-        if self.main.note_use(tag) || self.small.note_use(tag) {
-            return true;
+    /// An access to a key in a shadow of `room` units. A miss stores the key.
+    pub(super) fn access(&mut self, tag: u32, units: u32, room: u32) -> Lookup {
+        let found = self.main.note_use(tag);
+        if let Some(found) = found.or_else(|| self.small.note_use(tag)) {
+            return found;
         }
         let slot = Slot::new(tag, units);
         if self.recall(tag) || self.setting.small == 0 {
@@ -156,7 +195,31 @@ impl Shadow {
         while (self.small.units + self.main.units > room || self.len() > self.keys)
             && self.evict(room)
         {}
-        false
+        Lookup::Miss
+    }
+
+    /// From now on all keys are old until they are accessed.
+    pub(super) fn mark(&mut self) {
+        for slots in [&mut self.small.slots, &mut self.main.slots] {
+            slots.iter_mut().for_each(|slot| *slot = slot.marked());
+        }
+    }
+
+    /// Whether at least half of the main queue is old.
+    pub(super) fn is_mostly_old(&self) -> bool {
+        let slots = &self.main.slots;
+        let recent = slots.iter().filter(|slot| slot.is_recent()).count();
+        2 * recent <= slots.len()
+    }
+
+    /// Gives up what is in the main queue, as the cache does after a shift.
+    pub(super) fn shift(&mut self) {
+        self.obsolete = self.main.units;
+    }
+
+    /// Whether some of that is still there.
+    pub(super) fn has_obsolete(&self) -> bool {
+        self.obsolete > 0
     }
 
     fn len(&self) -> usize {
@@ -179,15 +242,22 @@ impl Shadow {
     /// Moves the oldest of the small queue to the main queue while the small one is over its part
     /// and the main one is not full, as the cache does.
     fn fill_main(&mut self, room: u32) {
-        let part = room - self.target(room).min(room);
         while self.is_small_full(room)
             && let Some(oldest) = self.small.slots.front()
-            && self.main.units + oldest.units() <= part
-            && self.main.slots.len() < self.keys - self.keys_of_small
-            && let Some(slot) = self.small.pop()
+            && self.main.units + oldest.units() <= self.part_of_main(room)
         {
-            self.main.push(slot);
+            if self.main.slots.len() < self.keys - self.keys_of_small {
+                let oldest = self.small.pop();
+                oldest.into_iter().for_each(|slot| self.main.push(slot));
+            } else if !(self.has_obsolete() && self.evict_from_main()) {
+                break;
+            }
         }
+    }
+
+    /// The part of the main queue; what is obsolete does not count.
+    fn part_of_main(&self, room: u32) -> u32 {
+        room - self.target(room).min(room) + self.obsolete
     }
 
     fn rules(&self) -> Rules {
@@ -200,26 +270,41 @@ impl Shadow {
     /// Takes out the oldest of the queue that is too large, or lets it stay; returns whether there
     /// was one.
     fn evict(&mut self, room: u32) -> bool {
-        let rules = self.rules();
         let from_small = self.is_small_full(room) && self.small.slots.len() > 1;
-        let (slot, from_small) = if from_small || self.main.slots.is_empty() {
-            (self.small.pop(), true)
+        if from_small || self.main.slots.is_empty() {
+            self.evict_from_small()
         } else {
-            (self.main.pop(), false)
+            self.evict_from_main()
+        }
+    }
+
+    fn evict_from_small(&mut self) -> bool {
+        let Some(slot) = self.small.pop() else {
+            return false;
         };
-        let Some(slot) = slot else { return false };
-        let (uses, units) = (slot.uses(), slot.units());
-        if from_small {
-            if rules.passes(uses.into(), units.into()) {
-                self.main.push(slot.with_uses(0));
-            } else {
-                self.remember(slot);
-            }
+        if self.rules().passes(slot.uses().into(), slot.units().into()) {
+            self.main.push(slot.with_uses(0));
         } else {
-            let price = u32::try_from(rules.price(units.into())).unwrap_or(u32::MAX);
-            if let Some(left) = uses.checked_sub(price) {
-                self.main.push(slot.with_uses(left));
-            }
+            self.remember(slot);
+        }
+        true
+    }
+
+    fn evict_from_main(&mut self) -> bool {
+        let Some(slot) = self.main.pop() else {
+            self.obsolete = 0;
+            return false;
+        };
+        let (uses, units) = (slot.uses(), slot.units());
+        let price = if self.has_obsolete() {
+            Rules::PRICE_OF_OBSOLETE
+        } else {
+            self.rules().price(units.into())
+        };
+        self.obsolete = self.obsolete.saturating_sub(units);
+        let price = u32::try_from(price).unwrap_or(u32::MAX);
+        if let Some(left) = uses.checked_sub(price) {
+            self.main.push(slot.with_uses(left));
         }
         true
     }
@@ -265,7 +350,7 @@ mod tests {
         shadow.reserve(128);
         let (bytes, mut hits) = (shadow.bytes(), 0);
         for key in keys {
-            hits += usize::from(shadow.access(key, MEAN, 100 * MEAN));
+            hits += usize::from(shadow.access(key, MEAN, 100 * MEAN) != Lookup::Miss);
             assert!(shadow.small.units + shadow.main.units <= 100 * MEAN);
         }
         assert_eq!(shadow.bytes(), bytes, "as reserved");
@@ -292,9 +377,36 @@ mod tests {
     }
 
     #[test]
+    fn after_a_shift_new_keys_take_the_place_of_old_ones_at_once() {
+        // Of each setting with a small queue: otherwise a shift changes little.
+        for setting in &SETTINGS[..3] {
+            let mut shadow = Shadow::new(*setting);
+            shadow.reserve(128);
+            let bytes = shadow.bytes();
+            let access = |shadow: &mut Shadow, key| shadow.access(key, MEAN, 100 * MEAN);
+            for key in (0..90).chain(0..90).chain(0..90) {
+                access(&mut shadow, key);
+            }
+            shadow.mark();
+            assert!(shadow.is_mostly_old());
+            assert_eq!(access(&mut shadow, 80), Lookup::Old);
+            assert_eq!(access(&mut shadow, 80), Lookup::Recent { is_first: false });
+            shadow.shift();
+            for key in 1_000..1_100 {
+                assert_eq!(access(&mut shadow, key), Lookup::Miss);
+            }
+            let kept = (1_000..1_100).filter(|key| access(&mut shadow, *key) != Lookup::Miss);
+            // The rest is what was in the small queue.
+            assert!(kept.count() >= 60);
+            assert_eq!(shadow.bytes(), bytes, "as reserved");
+        }
+    }
+
+    #[test]
     fn lengths_and_uses_do_not_touch_the_tag() {
         for tag in [0, 1, u32::MAX >> TAG_SHIFT] {
             let slot = Slot::new(tag, MAX_UNITS).with_uses(7);
+            assert!(slot.is_recent() && !slot.marked().is_recent() && slot.marked().is(tag));
             assert!(slot.is(tag) && !slot.is(tag ^ 1));
             assert_eq!((slot.units(), slot.uses()), (MAX_UNITS, MAX_USES));
         }

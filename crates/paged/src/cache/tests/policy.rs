@@ -162,6 +162,23 @@ fn the_same_keys_and_the_same_seed_leave_the_same_entries() {
 }
 
 #[test]
+fn what_a_shift_makes_obsolete_leaves_before_new_entries() {
+    let cache = of_large(20, CLOCK);
+    insert_large(&cache, 0..30);
+    let held: Vec<usize> = (0..30).filter(|n| cache.contains(&key(*n))).collect();
+    for n in held.iter().chain(&held).chain(&held[3..4]) {
+        assert!(cache.get(&key(*n)).is_some());
+    }
+    cache.shared.give_up_main();
+    insert_large(&cache, 100..99 + held.len());
+    // They were used twice, which would have been enough for two rounds; one was used more.
+    let stays = |n: &usize| cache.contains(&key(*n)) == (*n == held[3]);
+    assert!(held.iter().all(stays));
+    assert!((100..99 + held.len()).all(|n| cache.contains(&key(n))));
+    cache.audit();
+}
+
+#[test]
 fn an_entry_past_its_ttl_gets_no_further_round() {
     let clock = Clock::manual();
     let options = Options {
