@@ -70,25 +70,9 @@ pub(crate) fn is_get(args: &Args<'_>) -> bool {
     args.len() == 2 && matches!(args.get(0), [b'g' | b'G', b'e' | b'E', b't' | b'T'])
 }
 
-/// Does a command, or says what is left to do.
+/// `GET`, by far the most frequent one.
 #[inline]
-pub(crate) fn run(
-    shared: &Shared,
-    session: &mut Session,
-    args: Args<'_>,
-    out: &mut Output,
-    untold: &mut Untold,
-) -> Step {
-    // By far the most frequent one.
-    if is_get(&args) && session.rights.is_some() {
-        untold.reads += 1;
-        return get(shared, session.proto, args.get(1), out);
-    }
-    any(shared, session, args, out, untold)
-}
-
-#[inline]
-fn get(shared: &Shared, proto: Proto, key: &[u8], out: &mut Output) -> Step {
+pub(crate) fn get(shared: &Shared, proto: Proto, key: &[u8], out: &mut Output) -> Step {
     let (at, key) = match shared.keys.find(key) {
         Ok(found) => found,
         Err(none) => {
@@ -117,7 +101,8 @@ pub(crate) fn later(what: Later) -> Step {
     Step::Later(Box::new(what))
 }
 
-fn any(
+/// Does a command, or says what is left to do.
+pub(crate) fn run(
     shared: &Shared,
     session: &mut Session,
     args: Args<'_>,
@@ -199,6 +184,7 @@ fn known(
             return Step::Quit;
         }
         Id::Reset => {
+            out.unmute();
             session.reset(&shared.options.access, shared.clock.now());
             out.simple("RESET");
         }

@@ -12,7 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use crate::clock::Slot;
 use crate::commands::{self, Later, Step};
 use crate::output::Room;
-use crate::parse::{Limits, MAX_LINE, Parsed, ProtocolError, STRANGER_REQUEST};
+use crate::parse::{
+    Limits, MAX_LINE, MAX_PLAIN, Parsed, ProtocolError, STRANGER_REQUEST, plain_get,
+};
 use crate::scratch::{READ, Scratch, UNRESERVED};
 use crate::server::Shared;
 use crate::session::Session;
@@ -65,7 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// idle connection has no buffers.
     async fn read(&mut self, mut scratch: Option<Box<Scratch>>) -> Option<Box<Scratch>> {
         if let Some(large) = scratch.as_mut().filter(|s| s.partial() >= UNRESERVED / 2)
-            && self.session.rights.is_some()
+            && self.session.is_known()
             && self.make_room(large).await.is_err()
         {
             return None;
@@ -163,33 +165,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Answers the requests that are there.
     async fn process(&mut self, s: &mut Scratch) -> Result<(), Ended> {
+        self.renew();
+        // The output is this connection's only while there is something to do.
+        if let Some(quiet) = self.session.quiet.take() {
+            s.output.mute(quiet);
+        }
         loop {
-            match self.parse(s) {
-                Ok(Parsed::Request) => {}
-                Ok(Parsed::Nothing) => {
-                    next(s);
-                    continue;
-                }
-                Ok(Parsed::Incomplete) => {
-                    if self.session.rights.is_none() && s.partial() > STRANGER_REQUEST as usize {
-                        let error = ProtocolError::TooLarge(STRANGER_REQUEST);
-                        return self.refuse(error, s).await;
+            let step = match self.plain_get(s) {
+                Some(step) => step,
+                None => match self.parse(s) {
+                    Ok(Parsed::Request) => self.run(s),
+                    Ok(Parsed::Nothing) => {
+                        next(s);
+                        continue;
                     }
-                    break;
-                }
-                Err(error) => return self.refuse(error, s).await,
-            }
-            let input = s.input.get(s.start..).unwrap_or_default();
-            let args = s.parser.args(input);
-            let shared = &self.shared;
-            let step = commands::run(
-                shared,
-                &mut self.session,
-                args,
-                &mut s.output,
-                &mut s.untold,
-            );
-            next(s);
+                    Ok(Parsed::Incomplete) => {
+                        if !self.session.is_known() && s.partial() > STRANGER_REQUEST as usize {
+                            let error = ProtocolError::TooLarge(STRANGER_REQUEST);
+                            return self.refuse(error, s).await;
+                        }
+                        break;
+                    }
+                    Err(error) => return self.refuse(error, s).await,
+                },
+            };
             match step {
                 Step::Done => {}
                 Step::Later(mut what) => {
@@ -204,6 +203,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     }
                     self.slot.busy_until(self.latest());
                     Box::pin(self.finish(*what, s)).await?;
+                    self.renew();
                 }
                 Step::Quit => {
                     self.flush(s).await?;
@@ -211,12 +211,50 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 Step::Drop => return Err(Ended),
             }
+            s.output.answered();
             if s.output.waiting() >= SOFT {
                 self.relieve(s).await?;
+                self.renew();
             }
         }
         s.compact();
+        self.session.quiet = s.output.unmute();
         self.flush(s).await
+    }
+
+    /// Does the request that is next, if that can be seen to be a get without parsing all of it.
+    #[inline]
+    fn plain_get(&self, s: &mut Scratch) -> Option<Step> {
+        let options = &self.shared.options;
+        let is_within = options.max_request >= MAX_PLAIN && options.max_arguments >= 2;
+        if !is_within || !self.session.is_known() || !s.parser.is_at_start() {
+            return None;
+        }
+        let (key, len) = plain_get(s.input.get(s.start..)?)?;
+        let step = commands::get(&self.shared, self.session.proto, key, &mut s.output);
+        s.untold.reads += 1;
+        s.start += len;
+        s.since = 0;
+        Some(step)
+    }
+
+    /// Does the request that was parsed.
+    fn run(&mut self, s: &mut Scratch) -> Step {
+        let input = s.input.get(s.start..).unwrap_or_default();
+        let args = s.parser.args(input);
+        let (session, out) = (&mut self.session, &mut s.output);
+        let step = commands::run(&self.shared, session, args, out, &mut s.untold);
+        next(s);
+        step
+    }
+
+    /// Ends rights that were withdrawn. Commands that were read together are answered at one
+    /// moment unless one has to wait, so that this is not needed for each of them.
+    #[inline]
+    fn renew(&mut self) {
+        let shared = &self.shared;
+        self.session
+            .renew(&shared.options.access, shared.clock.now());
     }
 
     #[inline]
@@ -225,7 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let limits = Limits {
             arguments: u32::try_from(options.max_arguments).unwrap_or(u32::MAX),
             bytes: u32::try_from(options.max_request).unwrap_or(u32::MAX / 2),
-            known: self.session.rights.is_some(),
+            known: self.session.is_known(),
         };
         let input = s.input.get(s.start..).unwrap_or_default();
         s.parser.parse(input, limits)
@@ -234,6 +272,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Adds the gets that follow a get which has to wait, so that all of them wait together.
     fn gather(&self, s: &mut Scratch, keys: &mut Vec<commands::Named>) {
         let most = self.shared.options.batch_loads;
+        if s.output.quiet().is_some() {
+            // The next one may be answered.
+            return;
+        }
         while keys.len() < most && self.parse(s) == Ok(Parsed::Request) {
             let input = s.input.get(s.start..).unwrap_or_default();
             let args = s.parser.args(input);

@@ -12,6 +12,14 @@ pub(crate) struct Keyspace {
     /// Those whose names have a colon, the longest name first.
     with_colon: Vec<usize>,
     longest: usize,
+    /// Where in a key its first colon can be: see [`bit`].
+    colons: u64,
+}
+
+/// The bit of a place in a key. Places far behind share the last one.
+#[inline]
+fn bit(place: usize) -> u64 {
+    1 << place.min(63)
 }
 
 /// A key that is of no group; what it names, if anything.
@@ -49,10 +57,17 @@ impl Keyspace {
         });
         with_colon.sort_by_key(|at| std::cmp::Reverse(len(*at)));
         let longest = (0..groups.len()).map(len).max().unwrap_or(0);
+        let first_colon = |group: &Group| {
+            let name = group.name();
+            name.find(':').unwrap_or(name.len())
+        };
+        let colons = groups.iter().map(first_colon).map(bit);
+        let colons = colons.fold(0, std::ops::BitOr::bitor);
         Ok(Self {
             bare,
             with_colon,
             longest,
+            colons,
             groups,
         })
     }
@@ -74,11 +89,10 @@ impl Keyspace {
     #[inline]
     pub(crate) fn find<'k>(&self, key: &'k [u8]) -> Result<(usize, &'k [u8]), NoGroup<'k>> {
         // No name is longer than this.
-        let colon = key
-            .iter()
-            .take(self.longest + 1)
-            .position(|byte| *byte == b':');
+        let named = key.get(..=self.longest).unwrap_or(key);
+        let colon = named.iter().position(|byte| *byte == b':');
         if let Some(colon) = colon
+            && self.colons & bit(colon) != 0
             && let Some(found) = self.prefixed(key, colon)
         {
             return Ok(found);
@@ -141,6 +155,8 @@ mod tests {
             ("users:Tom:1", "users Tom:1"),
             ("users:", "users "),
             ("a:b:c:d", "a:b c:d"),
+            ("scorer:Tom", "ERR no such group: scorer"),
+            ("s:Tom", "ERR no such group: s"),
             ("a:c", "ERR no such group: a"),
             (
                 "a-very-long-name-of-a-group:x",

@@ -36,7 +36,8 @@
 //!   `OBJECT ENCODING`, `OBJECT REFCOUNT`.
 //! - With the right to write: `SET` (`EX`, `PX`, `EXAT`, `PXAT`), `SETEX`, `PSETEX`, `DEL`,
 //!   `UNLINK`, `FLUSHDB`, `FLUSHALL`.
-//! - The connection: `HELLO`, `AUTH`, `PING`, `ECHO`, `SELECT 0`, `CLIENT`, `RESET`, `QUIT`.
+//! - The connection: `HELLO`, `AUTH`, `PING`, `ECHO`, `SELECT 0`, `CLIENT` (`REPLY`, `SETNAME` and
+//!   what else is of this connection alone), `RESET`, `QUIT`.
 //! - The server: `COMMAND`, `INFO`, `DBSIZE`.
 //!
 //! Each read loads what is not in memory: `EXISTS` and `TTL` ask the origin, too. `MGET`, and gets
@@ -69,8 +70,9 @@
 //!   inline commands and none of Redis' protocol errors, and make a value of each argument.
 //! * A pipeline whose answers take more than [`Options::max_output`] and the socket's buffers must
 //!   be read while it is sent.
-//! * A password is checked when a client sends it. A connection that was authenticated keeps its
-//!   rights until it ends or sends `RESET`, though the password is withdrawn meanwhile.
+//! * A password is checked when a client sends it. A [`Grant`] can say that it was withdrawn: the
+//!   connection loses its rights at the next command, and may authenticate once more. A command
+//!   that is under way by then is finished.
 //! * Values that count as in flight are sent before the connection waits for a load.
 //! * No transactions, scripts, subscriptions or cursors.
 
@@ -91,7 +93,7 @@ mod session;
 mod tls;
 
 pub use counts::Counts;
-pub use options::{Access, Options, Rights};
+pub use options::{Access, Grant, Options, Rights};
 pub use server::{Drained, Monitor, RespError, RespServer, Serving};
 #[cfg(feature = "tls")]
 pub use tls::Tls;

@@ -77,8 +77,57 @@ pub enum Rights {
     Write,
 }
 
+/// What a client may do, and until when. [`Rights`] alone are for as long as it is connected.
+#[derive(Debug)]
+pub struct Grant {
+    pub(crate) rights: Rights,
+    pub(crate) withdrawn: Option<Withdrawn>,
+}
+
+/// Whether rights have ended.
+pub(crate) struct Withdrawn(Box<dyn Fn() -> bool + Send + Sync>);
+
+impl Withdrawn {
+    #[inline]
+    pub(crate) fn is_so(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Withdrawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
+}
+
+impl Grant {
+    /// These rights, until the client's connection ends or it sends `RESET`.
+    #[must_use]
+    pub fn new(rights: Rights) -> Self {
+        Self {
+            rights,
+            withdrawn: None,
+        }
+    }
+
+    /// At the latest until `withdrawn` returns `true`: the client then has the rights of one that
+    /// has given no password. It is called before commands that were read together, and when one
+    /// of them has waited, on the runtime's threads: it must be as cheap as the load of an atomic.
+    #[must_use]
+    pub fn until(mut self, withdrawn: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.withdrawn = Some(Withdrawn(Box::new(withdrawn)));
+        self
+    }
+}
+
+impl From<Rights> for Grant {
+    fn from(rights: Rights) -> Self {
+        Self::new(rights)
+    }
+}
+
 /// Checks a password, for `AUTH` and `HELLO`.
-type Check = Arc<dyn Fn(&[u8]) -> Option<Rights> + Send + Sync>;
+type Check = Arc<dyn Fn(&[u8]) -> Option<Grant> + Send + Sync>;
 
 /// What clients must prove, and may do then.
 #[derive(Clone)]
@@ -98,15 +147,25 @@ impl Access {
         }
     }
 
-    /// A client must send a password by `AUTH` or `HELLO`, which `check` turns into rights. It is
-    /// called on the runtime's threads and must not block; it should compare in constant time. The
-    /// user is `default`, or not named.
+    /// A client must send a password by `AUTH` or `HELLO`, which `check` turns into [`Rights`], or
+    /// into a [`Grant`] of them that can end. It is called on the runtime's threads and must not
+    /// block; it should compare in constant time. The user is `default`, or not named.
     #[must_use]
-    pub fn password(check: impl Fn(&[u8]) -> Option<Rights> + Send + Sync + 'static) -> Self {
+    pub fn password<G: Into<Grant>>(
+        check: impl Fn(&[u8]) -> Option<G> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             open: None,
-            check: Some(Arc::new(check)),
+            check: Some(Arc::new(move |given: &[u8]| check(given).map(Into::into))),
         }
+    }
+
+    /// What a client may do without a password: read, for example, as at the front door over HTTP.
+    /// Default: authenticate.
+    #[must_use]
+    pub fn anonymous(mut self, rights: Rights) -> Self {
+        self.open = Some(rights);
+        self
     }
 }
 

@@ -26,6 +26,15 @@ const KEPT: usize = 64 << 10;
 /// The most characters of an error's text.
 const MAX_ERROR: usize = 1024;
 
+/// Which requests a client wants no answers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quiet {
+    /// So many, with the one that is being answered.
+    Next(u8),
+    /// All, until it asks for answers.
+    All,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     buf: Vec<u8>,
@@ -43,6 +52,17 @@ pub(crate) struct Output {
     pub(crate) errors: u64,
     /// For what is kept beyond the usual.
     pub(crate) room: Option<Room>,
+    /// Whether the client wants no answers at the moment.
+    muted: Option<Muted>,
+}
+
+/// Answers that are written from a place on and not sent.
+#[derive(Debug)]
+struct Muted {
+    quiet: Quiet,
+    buf: usize,
+    values: usize,
+    values_len: usize,
 }
 
 #[derive(Debug)]
@@ -105,6 +125,53 @@ impl Output {
         true
     }
 
+    /// Sends no answers to these requests.
+    pub(crate) fn mute(&mut self, quiet: Quiet) {
+        self.drop_muted();
+        self.muted = Some(Muted {
+            quiet,
+            buf: self.buf.len(),
+            values: self.values.len(),
+            values_len: self.values_len,
+        });
+    }
+
+    /// Sends what is written from now on. Returns which requests were to have no answers.
+    pub(crate) fn unmute(&mut self) -> Option<Quiet> {
+        self.drop_muted();
+        self.muted.take().map(|muted| muted.quiet)
+    }
+
+    #[inline]
+    pub(crate) fn quiet(&self) -> Option<Quiet> {
+        self.muted.as_ref().map(|muted| muted.quiet)
+    }
+
+    /// A request is answered as a whole.
+    #[inline]
+    pub(crate) fn answered(&mut self) {
+        if self.muted.is_some() {
+            self.one_less();
+        }
+    }
+
+    #[cold]
+    fn one_less(&mut self) {
+        match self.unmute() {
+            None | Some(Quiet::Next(..2)) => {}
+            Some(Quiet::Next(requests)) => self.mute(Quiet::Next(requests - 1)),
+            Some(Quiet::All) => self.mute(Quiet::All),
+        }
+    }
+
+    fn drop_muted(&mut self) {
+        if let Some(muted) = &self.muted {
+            self.buf.truncate(muted.buf);
+            self.values.truncate(muted.values);
+            self.values_len = muted.values_len;
+        }
+    }
+
     pub(crate) fn is_small(&self) -> bool {
         self.buf.capacity() <= KEPT && self.values.capacity() <= MAX_SLICES
     }
@@ -155,16 +222,15 @@ impl Output {
 
     #[inline]
     pub(crate) fn bulk(&mut self, bytes: &[u8]) {
-        self.buf.push(b'$');
-        self.length(bytes.len());
+        self.buf.reserve(bytes.len() + 32);
+        self.line(b'$', bytes.len());
         self.buf.extend_from_slice(bytes);
         self.buf.extend_from_slice(b"\r\n");
     }
 
     /// A bulk string that is sent from where it is.
     pub(crate) fn value(&mut self, bytes: Bytes, hold: Hold) {
-        self.buf.push(b'$');
-        self.length(bytes.len());
+        self.line(b'$', bytes.len());
         self.values_len += bytes.len();
         self.values.push(Value {
             at: self.buf.len(),
@@ -183,28 +249,21 @@ impl Output {
     }
 
     pub(crate) fn array(&mut self, len: usize) {
-        self.buf.push(b'*');
-        self.length(len);
+        self.line(b'*', len);
     }
 
     /// A map of so many pairs, which is an array of twice as many before version 3.
     pub(crate) fn map(&mut self, proto: Proto, pairs: usize) {
         match proto {
             Proto::Two => self.array(pairs * 2),
-            Proto::Three => {
-                self.buf.push(b'%');
-                self.length(pairs);
-            }
+            Proto::Three => self.line(b'%', pairs),
         }
     }
 
     pub(crate) fn set(&mut self, proto: Proto, len: usize) {
         match proto {
             Proto::Two => self.array(len),
-            Proto::Three => {
-                self.buf.push(b'~');
-                self.length(len);
-            }
+            Proto::Three => self.line(b'~', len),
         }
     }
 
@@ -213,8 +272,7 @@ impl Output {
         match proto {
             Proto::Two => self.bulk(text.as_bytes()),
             Proto::Three => {
-                self.buf.push(b'=');
-                self.length(text.len() + 4);
+                self.line(b'=', text.len() + 4);
                 self.raw(b"txt:");
                 self.raw(text.as_bytes());
                 self.raw(b"\r\n");
@@ -222,12 +280,29 @@ impl Output {
         }
     }
 
+    /// A length behind a mark of its kind. Few have more than three digits.
     #[inline]
-    fn length(&mut self, len: usize) {
-        self.number(i64::try_from(len).unwrap_or(i64::MAX));
+    fn line(&mut self, kind: u8, len: usize) {
+        let digit = |of: u16| b'0' + u8::try_from(of).unwrap_or_default();
+        let [cr, lf] = *b"\r\n";
+        let buf = &mut self.buf;
+        match u16::try_from(len) {
+            Ok(n @ 0..10) => buf.extend_from_slice(&[kind, digit(n), cr, lf]),
+            Ok(n @ 10..100) => {
+                buf.extend_from_slice(&[kind, digit(n / 10), digit(n % 10), cr, lf]);
+            }
+            Ok(n @ 100..1000) => {
+                let (tens, c) = (n / 10, n % 10);
+                let (a, b) = (tens / 10, tens % 10);
+                buf.extend_from_slice(&[kind, digit(a), digit(b), digit(c), cr, lf]);
+            }
+            _ => {
+                buf.push(kind);
+                self.number(i64::try_from(len).unwrap_or(i64::MAX));
+            }
+        }
     }
 
-    #[inline]
     fn number(&mut self, number: i64) {
         let mut text = [0; 22];
         let mut at = text.len() - 2;
@@ -255,6 +330,19 @@ impl Output {
 
     /// Sends what waits, and what the stream keeps.
     pub(crate) fn poll_flush<W: AsyncWrite + Unpin>(
+        &mut self,
+        to: &mut W,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let quiet = self.unmute();
+        let sent = self.poll_send(to, cx);
+        if let Some(quiet) = quiet {
+            self.mute(quiet);
+        }
+        sent
+    }
+
+    fn poll_send<W: AsyncWrite + Unpin>(
         &mut self,
         to: &mut W,
         cx: &mut Context<'_>,
@@ -452,6 +540,16 @@ mod tests {
             prop_assert!(output.poll_flush(&mut to, &mut cx).is_ready());
             prop_assert_eq!(to.0, expected);
             prop_assert_eq!(output.waiting(), 0);
+        }
+    }
+
+    #[test]
+    fn lengths() {
+        for len in (0..1100).chain([9_999, 100_000]) {
+            let mut output = Output::default();
+            output.bulk(&vec![b'x'; len]);
+            let expected = format!("${len}\r\n{}\r\n", "x".repeat(len));
+            assert_eq!(output.buf, expected.as_bytes(), "{len}");
         }
     }
 

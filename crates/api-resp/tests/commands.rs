@@ -5,12 +5,12 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::{LONG, Port, request, scores};
-use gaggle_api_resp::{Access, Options, Rights};
+use gaggle_api_resp::{Access, Grant, Options, Rights};
 use gaggle_group::{ByteBudget, Group, Limits, Load, Loaded, Origin, OriginError, async_trait};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -262,6 +262,116 @@ async fn who_may_only_read_cannot_write() {
         .ask("DEL Tom", "-NOAUTH Authentication required.\r\n")
         .await;
     assert_eq!(port.monitor.counts().denied, 1);
+}
+
+#[tokio::test]
+async fn who_gives_no_password_may_read_where_that_is_allowed() {
+    let withdrawn = Arc::new(AtomicBool::new(false));
+    let of_writer = withdrawn.clone();
+    let access = Access::password(move |given| {
+        let withdrawn = of_writer.clone();
+        let grant = Grant::new(Rights::Write).until(move || withdrawn.load(Relaxed));
+        (given == b"writer").then_some(grant)
+    });
+    let options = Options {
+        access: access.anonymous(Rights::Read),
+        ..Options::default()
+    };
+    let port = Port::of([scores()], options).await;
+    let mut client = port.open().await;
+    let refused = "-NOPERM this user has no permissions to run the 'del' command\r\n";
+    client.ask("GET Tom", "$3\r\n630\r\n").await;
+    client.ask("DEL Tom", refused).await;
+    let wrong = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+    client.ask("AUTH another", wrong).await;
+    client.ask("AUTH writer", "+OK\r\n").await;
+    client.ask("DEL Tom", ":1\r\n").await;
+    client.ask("RESET", "+RESET\r\n").await;
+    client.ask("DEL Tom", refused).await;
+    client.ask("AUTH writer", "+OK\r\n").await;
+    withdrawn.store(true, Relaxed);
+    client.ask("DEL Tom", refused).await;
+    client.ask("GET Tom", "$3\r\n630\r\n").await;
+}
+
+#[tokio::test]
+async fn a_password_that_is_withdrawn_ends_its_rights_at_the_next_command() {
+    let withdrawn = Arc::new(AtomicBool::new(false));
+    let of_old = withdrawn.clone();
+    let access = Access::password(move |given| match given {
+        b"old" if of_old.load(Relaxed) => None,
+        b"old" => {
+            let withdrawn = of_old.clone();
+            Some(Grant::new(Rights::Write).until(move || withdrawn.load(Relaxed)))
+        }
+        b"new" => Some(Grant::new(Rights::Write)),
+        _ => None,
+    });
+    let options = Options {
+        access,
+        ..Options::default()
+    };
+    let gate = Gate::new();
+    let port = Port::of([gated(&gate), scores()], options).await;
+    let (mut idle, mut waits, mut other) =
+        (port.open().await, port.open().await, port.open().await);
+    for (client, password) in [(&mut idle, "old"), (&mut waits, "old"), (&mut other, "new")] {
+        client.ask(&format!("AUTH {password}"), "+OK\r\n").await;
+        client.ask("GET scores:Tom", "$3\r\n630\r\n").await;
+    }
+    // What is behind a command that waits is behind the withdrawal as well.
+    waits
+        .send(b"GET gated:a\r\nGET scores:Tom\r\nPING\r\nDEL scores:Tom\r\n")
+        .await;
+    gate.have_begun(1).await;
+    withdrawn.store(true, Relaxed);
+    let refused = "-NOAUTH Authentication required.\r\n";
+    gate.open.add_permits(1);
+    waits
+        .expect(format!("$1\r\na\r\n$3\r\n630\r\n{refused}{refused}"))
+        .await;
+    idle.send(b"PING\r\nGET scores:Tom\r\n").await;
+    idle.expect([refused, refused].concat()).await;
+    let wrong = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+    idle.ask("AUTH old", wrong).await;
+    idle.ask("AUTH new", "+OK\r\n").await;
+    for client in [&mut idle, &mut other] {
+        client.ask("GET scores:Tom", "$3\r\n630\r\n").await;
+    }
+    assert_eq!(port.monitor.counts().denied, 1);
+}
+
+#[tokio::test]
+async fn a_client_that_wants_no_answers_gets_none() {
+    let gate = Gate::new();
+    gate.open.add_permits(100);
+    let group = gated(&gate);
+    let port = Port::of([group.clone(), scores()], Options::default()).await;
+    let (mut quiet, mut other) = (port.open().await, port.open().await);
+    // The connection is idle in between, so that another one may have its buffers.
+    quiet.send(b"CLIENT REPLY OFF\r\n").await;
+    for key in ["a", "b", "c"] {
+        quiet
+            .send(format!("SET gated:{key} 1\r\nGET scores:large\r\nGET nonsense\r\n").as_bytes())
+            .await;
+        other.ask("GET scores:Tom", "$3\r\n630\r\n").await;
+    }
+    quiet.ask("CLIENT REPLY ON", "+OK\r\n").await;
+    for key in ["a", "b", "c"] {
+        assert!(group.holds(key), "{key}");
+    }
+    // A load of one of the two does not have the other one skipped.
+    quiet
+        .send(b"CLIENT REPLY SKIP\r\nGET gated:d\r\nGET gated:e\r\n")
+        .await;
+    quiet.expect("$1\r\ne\r\n").await;
+    quiet.send(b"CLIENT REPLY SKIP\r\n").await;
+    other.ask("GET scores:Tom", "$3\r\n630\r\n").await;
+    quiet.send(b"GET scores:Tom\r\n").await;
+    quiet
+        .ask("GET scores:Jack", "$12\r\nfive hundred\r\n")
+        .await;
+    assert_eq!(port.monitor.counts().errors, 3);
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 //! be replaced without a failed request: every node first accepts the new one beside the old one,
 //! then sends it, and then drops the old one. [`Require`] is the layer that admits only requests
 //! with one of them and, if configured so, only connections with a client certificate.
+//! [`Tokens::admit`] is for protocols whose clients give the token once and stay connected: the
+//! [`Admission`] tells when that token is withdrawn.
 //!
 //! ```
 //! use gaggle_token::{Require, Tokens};
@@ -37,6 +39,8 @@
 //!   traffic can read it.
 //! * The SHA-256 of the given token is compared with those of all tokens in constant time, so that
 //!   the time of a refusal does not show how much of it was right, or which token it resembled.
+//! * An [`Admission`] ends when [`Tokens::set`] or a reload has put other tokens in place: after a
+//!   change of the file, up to the interval of [`Tokens::watch`] later.
 //! * A token is never in an error, a log or a `Debug`. It is in memory in plain text, and is not
 //!   erased from there.
 
@@ -48,4 +52,4 @@ mod tokens;
 pub use refusal::Refused;
 pub use require::{Guarded, Require};
 pub use token::{PLACEHOLDER, Token, TokenError, TokenProblem};
-pub use tokens::Tokens;
+pub use tokens::{Admission, Tokens};

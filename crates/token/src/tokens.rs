@@ -3,11 +3,11 @@
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
-use subtle::Choice;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
@@ -29,7 +29,72 @@ struct Current {
     /// The file of the tokens; `None` if they are not from a file.
     path: Option<PathBuf>,
     /// One or two.
-    tokens: Vec<Token>,
+    tokens: Vec<Listed>,
+}
+
+/// A token, and whether it is still one of the accepted ones. [`Admission`]s share that.
+#[derive(Debug, Clone)]
+struct Listed {
+    token: Token,
+    withdrawn: Arc<AtomicBool>,
+}
+
+/// What a client was admitted by that stays connected, and so is checked less often than at each
+/// request: [`Tokens::admit`]. It holds no secret. Clones are of the same token.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    withdrawn: Arc<AtomicBool>,
+}
+
+impl Admission {
+    /// Whether the token is still accepted. One load of an atomic. `false` is final: a token that
+    /// is withdrawn and accepted again later admits only clients that give it once more.
+    #[must_use]
+    #[inline]
+    pub fn holds(&self) -> bool {
+        !self.withdrawn.load(Relaxed)
+    }
+}
+
+impl Current {
+    fn new(path: Option<PathBuf>, tokens: Vec<Token>) -> Self {
+        let mut listed: Vec<Listed> = Vec::with_capacity(tokens.len());
+        for token in tokens {
+            // A token that is listed twice is one.
+            let same = listed.iter().find(|listed| listed.token == token);
+            let withdrawn = same.map(|same| Arc::clone(&same.withdrawn));
+            listed.push(Listed {
+                token,
+                withdrawn: withdrawn.unwrap_or_default(),
+            });
+        }
+        Self {
+            path,
+            tokens: listed,
+        }
+    }
+
+    fn tokens(&self) -> Vec<Token> {
+        let tokens = self.tokens.iter();
+        tokens.map(|listed| listed.token.clone()).collect()
+    }
+
+    fn has(&self, tokens: &[Token]) -> bool {
+        self.tokens.iter().map(|listed| &listed.token).eq(tokens)
+    }
+
+    /// The token with that text, in constant time for a text that is none.
+    fn find(&self, text: &[u8]) -> Option<&Listed> {
+        let given = hash(text);
+        let mut found = None;
+        for listed in &self.tokens {
+            // All of them are compared, whichever it is.
+            if listed.token.has_hash(&given).into() {
+                found = Some(listed);
+            }
+        }
+        found
+    }
 }
 
 impl Tokens {
@@ -59,7 +124,7 @@ impl Tokens {
     }
 
     fn of(path: Option<PathBuf>, tokens: Vec<Token>) -> Self {
-        let current = Arc::new(Current { path, tokens });
+        let current = Arc::new(Current::new(path, tokens));
         Self {
             current: Arc::new(RwLock::new(current)),
         }
@@ -68,7 +133,10 @@ impl Tokens {
     /// Uses the tokens of another handle, and the file that they are from. The two handles stay
     /// separate: what the other one reads later does not apply here.
     pub fn set(&self, other: &Self) {
-        self.put(other.current());
+        let other = other.current();
+        let new = Current::new(other.path.clone(), other.tokens());
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        replace(&mut current, new);
     }
 
     /// Reads the file again, and returns whether the tokens have changed. Always `false` without a
@@ -84,15 +152,15 @@ impl Tokens {
         };
         let tokens = read(path)?;
         let path = known.path.clone();
-        if tokens == known.tokens {
+        if known.has(&tokens) {
             return Ok(false);
         }
-        let new = Arc::new(Current { path, tokens });
+        let new = Current::new(path, tokens);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         // Another file may have been set meanwhile.
         let is_news = Arc::ptr_eq(&current, &known);
         if is_news {
-            *current = new;
+            replace(&mut current, new);
         }
         Ok(is_news)
     }
@@ -137,13 +205,14 @@ impl Tokens {
     #[must_use]
     pub fn header(&self) -> Option<HeaderValue> {
         let current = self.current();
-        current.tokens.first().map(|token| token.header().clone())
+        let first = current.tokens.first();
+        first.map(|listed| listed.token.header().clone())
     }
 
     /// The tokens that are accepted; the first is the one that is sent.
     #[must_use]
     pub fn all(&self) -> Vec<Token> {
-        self.current().tokens.clone()
+        self.current().tokens()
     }
 
     /// Whether a request with these headers has one of the tokens, in constant time.
@@ -158,18 +227,23 @@ impl Tokens {
     ///
     /// [`Refused::NoToken`] or [`Refused::WrongToken`].
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Refused> {
-        let given = hash(bearer(headers).ok_or(Refused::NoToken)?);
+        let given = bearer(headers).ok_or(Refused::NoToken)?;
+        match self.current().find(given) {
+            Some(_) => Ok(()),
+            None => Err(Refused::WrongToken),
+        }
+    }
+
+    /// Admits a client that gives a token once and then stays connected, if `given` is one of the
+    /// tokens, in constant time. The client has to be asked again when the [`Admission`] no longer
+    /// holds.
+    #[must_use]
+    pub fn admit(&self, given: &[u8]) -> Option<Admission> {
         let current = self.current();
-        let mut known = Choice::from(0);
-        for token in &current.tokens {
-            // All of them are compared, whichever it is.
-            known |= token.has_hash(&given);
-        }
-        if known.into() {
-            Ok(())
-        } else {
-            Err(Refused::WrongToken)
-        }
+        let withdrawn = &current.find(given)?.withdrawn;
+        Some(Admission {
+            withdrawn: Arc::clone(withdrawn),
+        })
     }
 
     fn current(&self) -> Arc<Current> {
@@ -177,11 +251,25 @@ impl Tokens {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&current)
     }
+}
 
-    fn put(&self, new: Arc<Current>) {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        *current = new;
+/// Has the tokens of `new` accepted instead of those of `current`. Admissions by a token that both
+/// have go on to hold, and all others end: also those that are given out by the old list while it
+/// is replaced, for they share what is set here.
+fn replace(current: &mut Arc<Current>, mut new: Current) {
+    for old in &current.tokens {
+        let mut is_kept = false;
+        for listed in &mut new.tokens {
+            if listed.token == old.token {
+                listed.withdrawn = Arc::clone(&old.withdrawn);
+                is_kept = true;
+            }
+        }
+        if !is_kept {
+            old.withdrawn.store(true, Relaxed);
+        }
     }
+    *current = Arc::new(new);
 }
 
 fn read(path: &Path) -> Result<Vec<Token>, TokenError> {

@@ -197,6 +197,62 @@ fn one_handle_takes_over_another_with_its_file() {
     assert!(clone.reload().unwrap() && tokens.accepts(&with(THIRD)));
 }
 
+#[test]
+fn an_admission_holds_until_its_token_is_withdrawn() {
+    let (_dir, path) = file(FIRST);
+    let tokens = Tokens::read(&path).unwrap();
+    for wrong in ["", SECOND, &FIRST[1..], "Bearer first-token-0123456789"] {
+        assert!(tokens.admit(wrong.as_bytes()).is_none(), "{wrong}");
+    }
+    let admission = |token: &str| tokens.admit(token.as_bytes()).unwrap();
+    let first = admission(FIRST);
+    let clone = first.clone();
+
+    // The steps of a rotation, by the file and by another handle.
+    fs::write(&path, format!("{FIRST}\n{SECOND}")).unwrap();
+    assert!(tokens.reload().unwrap());
+    let second = admission(SECOND);
+    let given_again = admission(FIRST);
+    tokens.set(&Tokens::parse(&format!("{SECOND}\n{FIRST}")).unwrap());
+    assert!(first.holds() && clone.holds() && given_again.holds() && second.holds());
+    tokens.set(&Tokens::read(&path).unwrap());
+    fs::write(&path, SECOND).unwrap();
+    assert!(tokens.reload().unwrap());
+    assert!(!first.holds() && !clone.holds() && !given_again.holds());
+    assert!(second.holds());
+
+    // A token that is accepted again has to be given again.
+    tokens.set(&Tokens::parse(FIRST).unwrap());
+    assert!(!first.holds() && !second.holds() && admission(FIRST).holds());
+    assert!(!format!("{first:?}").contains("0123456789"));
+}
+
+#[test]
+fn a_token_that_is_listed_twice_is_withdrawn_as_one() {
+    let twice = format!("{FIRST}\n{FIRST}");
+    for lists in [[FIRST, &twice], [&twice, FIRST], [&twice, &twice]] {
+        let tokens = Tokens::parse(lists[0]).unwrap();
+        let before = tokens.admit(FIRST.as_bytes()).unwrap();
+        tokens.set(&Tokens::parse(lists[1]).unwrap());
+        let after = tokens.admit(FIRST.as_bytes()).unwrap();
+        assert!(before.holds() && after.holds());
+        tokens.set(&Tokens::parse(SECOND).unwrap());
+        assert!(!before.holds() && !after.holds(), "{lists:?}");
+    }
+}
+
+#[test]
+fn what_another_handle_withdraws_is_its_own_affair() {
+    let (tokens, other) = (Tokens::parse(FIRST).unwrap(), Tokens::parse(FIRST).unwrap());
+    tokens.set(&other);
+    let (ours, others) = (
+        tokens.admit(FIRST.as_bytes()).unwrap(),
+        other.admit(FIRST.as_bytes()).unwrap(),
+    );
+    other.set(&Tokens::parse(SECOND).unwrap());
+    assert!(ours.holds() && !others.holds());
+}
+
 /// Lines of the log of this thread, as text.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, HeaderValue};
-use gaggle_api_resp::{Access, Monitor, Options, RespServer, Rights, Serving, Tls};
+use gaggle_api_resp::{Access, Grant, Monitor, Options, RespServer, Rights, Serving, Tls};
 use gaggle_telemetry::{Families, Source};
 use gaggle_token::Tokens;
 use tracing::warn;
@@ -54,12 +52,11 @@ pub(super) async fn bind(
         .map_err(|failure| ConfigError::new(Port::Resp.field(), failure))
 }
 
-/// The password is the cluster's token, as it is now.
+/// The password is a token of the cluster, for as long as it is one.
 fn by_token(tokens: Tokens, rights: Rights) -> Access {
     Access::password(move |given| {
-        let header = HeaderValue::from_bytes(&[b"Bearer ", given].concat()).ok()?;
-        let headers = HeaderMap::from_iter([(AUTHORIZATION, header)]);
-        tokens.accepts(&headers).then_some(rights)
+        let admission = tokens.admit(given)?;
+        Some(Grant::new(rights).until(move || !admission.holds()))
     })
 }
 

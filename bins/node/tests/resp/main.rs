@@ -1,7 +1,7 @@
-//! A node with a port for Redis' clients, asked by what nobody here wrote: redis-cli,
-//! redis-benchmark and redis-py.
+//! A node with a port for Redis' clients, whose tokens change, and which is asked by what nobody
+//! here wrote: redis-cli, redis-benchmark and redis-py.
 //!
-//! Ignored by default, for it needs them: `deploy/redis/install`. redis-py comes from PyPI, into
+//! What needs these is ignored by default: `deploy/redis/install`. redis-py comes from PyPI, into
 //! an environment under `target`.
 #![allow(
     clippy::unwrap_used,
@@ -12,12 +12,14 @@
     reason = "helpers of tests are tests"
 )]
 
-/// What the end-to-end tests are made of; these need not use all of it.
+/// The parts of the end-to-end tests; these tests do not use all of them.
 #[path = "../e2e"]
 #[allow(dead_code, unused_imports)]
 mod e2e {
     pub(crate) mod support;
 }
+
+mod token;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -34,13 +36,16 @@ const TOKEN: &str = "a-token-of-more-than-16-bytes";
 
 struct World {
     resp: SocketAddr,
-    _node: Node,
-    _dir: TempDir,
+    node: Node,
+    dir: TempDir,
 }
 
 /// One node on a folder of values, with these lines in `[node]`, and these tables.
 async fn start(node: &str, tables: &str) -> World {
-    let dir = tempfile::tempdir().unwrap();
+    start_in(tempfile::tempdir().unwrap(), node, tables).await
+}
+
+async fn start_in(dir: TempDir, node: &str, tables: &str) -> World {
     let data = dir.path().join("data");
     std::fs::create_dir(&data).unwrap();
     for (key, value) in [("Tom", "630"), ("Jack", "589"), ("Sam", "567")] {
@@ -57,12 +62,12 @@ async fn start(node: &str, tables: &str) -> World {
     let listening = node.process.logged("listening for Redis' clients").await;
     World {
         resp: listening["resp"].as_str().unwrap().parse().unwrap(),
-        _node: node,
-        _dir: dir,
+        node,
+        dir,
     }
 }
 
-/// What a program writes; it must end well.
+/// The output of a program, which must succeed.
 async fn output(mut command: Command) -> String {
     let done = timeout(LONG, command.kill_on_drop(true).output());
     let done = done.await.unwrap().expect("deploy/redis/install");

@@ -1,7 +1,7 @@
 //! `CLIENT`: what this connection is.
 
 use super::{SYNTAX, arity, hello, is, unknown_sub};
-use crate::output::{Output, Proto};
+use crate::output::{Output, Proto, Quiet};
 use crate::parse::Args;
 use crate::server::Shared;
 use crate::session::Session;
@@ -18,6 +18,8 @@ const HELP: &[&str] = &[
     "    Is taken, and changes nothing: connections are not evicted.",
     "NO-TOUCH (ON|OFF)",
     "    Is taken, and changes nothing.",
+    "REPLY (ON|OFF|SKIP)",
+    "    Control the replies sent to the current connection.",
     "SETINFO <option> <value>",
     "    Set the name or the version of the client library.",
     "SETNAME <name>",
@@ -33,7 +35,6 @@ const REFUSED: &[&str] = &[
     "kill",
     "list",
     "pause",
-    "reply",
     "tracking",
     "trackinginfo",
     "unblock",
@@ -83,6 +84,10 @@ pub(super) fn client(shared: &Shared, session: &mut Session, args: Args<'_>, out
                 false => out.error(SYNTAX),
             }
         }
+    } else if is(sub, "reply") {
+        if needs("reply", args.len() == 3, out) {
+            reply(args.get(2), out);
+        }
     } else if is(sub, "help") {
         if needs("help", bare, out) {
             help(HELP, out);
@@ -94,6 +99,20 @@ pub(super) fn client(shared: &Shared, session: &mut Session, args: Args<'_>, out
         ));
     } else {
         unknown_sub("CLIENT", args, out);
+    }
+}
+
+fn reply(mode: &[u8], out: &mut Output) {
+    if is(mode, "on") {
+        out.unmute();
+        out.ok();
+    } else if is(mode, "off") {
+        out.mute(Quiet::All);
+    } else if !is(mode, "skip") {
+        out.error(SYNTAX);
+    } else if out.quiet() != Some(Quiet::All) {
+        // This request and the next one.
+        out.mute(Quiet::Next(2));
     }
 }
 

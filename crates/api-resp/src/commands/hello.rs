@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use tracing::warn;
 
 use super::{arity, is};
-use crate::options::Rights;
+use crate::options::Grant;
 use crate::output::{Output, Proto};
 use crate::parse::{Args, integer};
 use crate::server::Shared;
@@ -33,9 +33,9 @@ pub(super) fn auth(shared: &Shared, session: &mut Session, args: Args<'_>, out: 
         out.error(NO_PASSWORD);
         return;
     }
-    match rights(shared, session, user.unwrap_or(USER), password) {
-        Some(rights) => {
-            session.rights = Some(rights);
+    match grant(shared, session, user.unwrap_or(USER), password) {
+        Some(grant) => {
+            session.grant(grant);
             out.ok();
         }
         None => out.error(WRONG),
@@ -43,18 +43,18 @@ pub(super) fn auth(shared: &Shared, session: &mut Session, args: Args<'_>, out: 
 }
 
 /// What a user may do, if that is the user's password. Where none is needed, any is right.
-fn rights(shared: &Shared, session: &Session, user: &[u8], password: &[u8]) -> Option<Rights> {
+fn grant(shared: &Shared, session: &Session, user: &[u8], password: &[u8]) -> Option<Grant> {
     let access = &shared.options.access;
-    let rights = match &access.check {
+    let grant = match &access.check {
         _ if user != USER => None,
         Some(check) => check(password),
-        None => access.open,
+        None => access.open.map(Grant::new),
     };
-    if rights.is_none() {
+    if grant.is_none() {
         shared.counters.denied.fetch_add(1, Relaxed);
         warn!(client = %session.client.ip(), "a client of the RESP port gave a wrong password");
     }
-    rights
+    grant
 }
 
 pub(super) fn hello(shared: &Shared, session: &mut Session, args: Args<'_>, out: &mut Output) {
@@ -100,15 +100,15 @@ pub(super) fn hello(shared: &Shared, session: &mut Session, args: Args<'_>, out:
         return;
     }
     if let Some((user, password)) = given {
-        match rights(shared, session, user, password) {
-            Some(rights) => session.rights = Some(rights),
+        match grant(shared, session, user, password) {
+            Some(grant) => session.grant(grant),
             None => {
                 out.error(WRONG);
                 return;
             }
         }
     }
-    if session.rights.is_none() {
+    if !session.is_known() {
         out.error(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
              HELLO AUTH <user> <pass> option can be used to authenticate the client and \

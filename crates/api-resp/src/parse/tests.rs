@@ -207,6 +207,58 @@ fn mutations() {
     }
 }
 
+/// What is taken for a plain get is that get for the parser, too.
+fn agrees(input: &[u8]) -> bool {
+    let Some((key, len)) = plain_get(input) else {
+        return false;
+    };
+    assert!(len <= MAX_PLAIN);
+    let mut parser = Parser::default();
+    assert_eq!(
+        parser.parse(input, LIMITS),
+        Ok(Parsed::Request),
+        "{input:?}"
+    );
+    assert_eq!(parser.consumed(), len, "{input:?}");
+    let args = parser.args(input);
+    assert!(args.get(0).eq_ignore_ascii_case(b"get"), "{input:?}");
+    assert_eq!((args.len(), args.get(1)), (2, key));
+    true
+}
+
+#[test]
+fn plain_gets_are_gets() {
+    let get = |name: &[u8], len: usize| encode(&[name.to_vec(), vec![b'\r'; len]]);
+    for len in 0..1100 {
+        for name in [b"GET", b"get"] {
+            let mut input = get(name, len);
+            assert_eq!(agrees(&input), len < 1000, "{len}");
+            assert!(!agrees(&input[..input.len() - 1]));
+            input.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
+            assert_eq!(agrees(&input), len < 1000, "{len}");
+        }
+    }
+    for len in [0, 9, 10, 16, 99, 100, 999] {
+        let input = get(b"GET", len);
+        let followed = [&input[..], b"*2\r\n"].concat();
+        for at in 0..input.len().min(40) {
+            assert!(!agrees(&input[..at]));
+            for byte in 0..=u8::MAX {
+                let mut changed = followed.clone();
+                changed[at] = byte;
+                agrees(&changed);
+            }
+        }
+    }
+    for other in [
+        "*2\r\n$3\r\nGeT\r\n$1\r\nk\r\n",
+        "GET k\r\n",
+        "*2\r\n$3\r\nGET\r\n$01\r\nk\r\n",
+    ] {
+        assert!(!agrees(other.as_bytes()), "{other}");
+    }
+}
+
 #[test]
 fn errors() {
     use ProtocolError as E;
