@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let files = protox::compile(PROTOS, [std::env::var("CARGO_MANIFEST_DIR")?])?;
 
-    // Comments and positions are of use to the generated messages only.
+    // Only the generated messages need comments and positions.
     let mut bare = files.clone();
     for file in &mut bare.file {
         file.source_code_info = None;

@@ -4,14 +4,15 @@ use bytes::Buf;
 use prost::DecodeError;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-/// The most elements of one field that a transport accepts in a message, each field by itself.
+/// The most elements of one field that a transport accepts in a message. Each field is counted
+/// by itself.
 pub const MAX_LISTED: usize = 1 << 18;
 
-/// How often a field is in a message. An element may take two bytes there and many times as many
-/// in memory, so this is called before the message is decoded.
+/// Counts how often a field occurs in a message. An element may take two bytes there and many
+/// times as many in memory, so call this before the message is decoded.
 ///
-/// `path` is the field's number behind those of the messages that it is in. Only fields with a
-/// length count: messages, bytes, strings.
+/// `path` has the numbers of the enclosing messages, and the field's own number last. Only fields
+/// with a length count: messages, bytes, strings.
 ///
 /// # Errors
 ///
@@ -29,7 +30,7 @@ pub fn count(mut message: &[u8], path: &[u32]) -> Result<usize, DecodeError> {
         }
         let len = usize::try_from(decode_varint(&mut message)?).unwrap_or(usize::MAX);
         let Some((element, rest)) = message.split_at_checked(len) else {
-            // Decoding it says what is wrong.
+            // Decoding reports what is wrong.
             return Ok(found);
         };
         message = rest;

@@ -1,4 +1,4 @@
-//! What a client shows to its peers, and how it knows them: options that the clients of all
+//! How a client authenticates to its peers, and they to it: options that the clients of all
 //! transports have.
 
 mod authorization;

@@ -1,4 +1,4 @@
-//! What nodes say of themselves, as messages. Lengths are in bytes.
+//! What nodes report about themselves, as messages. Lengths are in bytes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub const MAX_ADDRESS: usize = 512;
 /// The most groups that are read.
 pub const MAX_GROUPS: usize = 1_024;
 
-/// What a node says of itself.
+/// What a node reports about itself.
 pub fn put(hello: &Hello) -> peer::Hello {
     peer::Hello {
         instance: Some(put_instance(hello.instance)),
@@ -30,8 +30,9 @@ pub fn put(hello: &Hello) -> peer::Hello {
     }
 }
 
-/// What another node says of itself; `None` where a text is longer than [`MAX_TEXT`], the address
-/// longer than [`MAX_ADDRESS`], or one of them has control characters: they will be logged.
+/// What another node reports about itself. `None` if a text is longer than [`MAX_TEXT`], the
+/// address is longer than [`MAX_ADDRESS`], or one of them has control characters: they will be
+/// logged.
 pub fn read(hello: &peer::Hello) -> Option<Hello> {
     let mut read = Hello::default();
     read.instance = instance(hello.instance);
@@ -48,7 +49,7 @@ pub fn read(hello: &peer::Hello) -> Option<Hello> {
     Some(read)
 }
 
-/// That a node leaves, or has come to stay.
+/// The announcement that a node leaves, or has joined.
 pub fn put_word(word: &Word) -> peer::LeavingRequest {
     peer::LeavingRequest {
         node: word.node.to_string(),
@@ -58,8 +59,8 @@ pub fn put_word(word: &Word) -> peer::LeavingRequest {
     }
 }
 
-/// Who leaves, or has come to stay; `None` where the name is empty, longer than [`MAX_TEXT`], or
-/// has control characters.
+/// Which node leaves, or has joined. `None` if the name is empty, longer than [`MAX_TEXT`], or has
+/// control characters.
 pub fn word(word: &peer::LeavingRequest) -> Option<Word> {
     let node = text(&word.node).filter(|node| !node.is_empty())?;
     let gone_within = word.gone_within_ms.map(Duration::from_millis);

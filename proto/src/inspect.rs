@@ -1,4 +1,4 @@
-//! What nodes tell each other for an operator to see, as messages. Lengths are in bytes.
+//! What nodes ask each other on behalf of an operator, as messages. Lengths are in bytes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,23 +20,24 @@ pub const MAX_ANSWER: usize = 256 << 10;
 /// The most members, and the most groups, that are read.
 pub const MAX_LISTED: usize = 1_024;
 
-/// Where the members and the groups stand in an answer.
+/// The paths of the fields `members` and `groups` in an answer.
 const LISTS: [&[u32]; 2] = [&[1, 7], &[1, 8]];
 
-/// What the fields of a report take that are neither members nor groups.
+/// The bytes that a report's fields take, members and groups aside.
 const HEAD: usize = 4 << 10;
 
 /// An answer that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadAnswer {
-    /// It is no message.
+    /// The message cannot be decoded.
     #[error("a report that cannot be read: {0}")]
     Message(#[from] prost::DecodeError),
     /// It lists more than is read.
     #[error("a report of {0} members or groups")]
     TooMany(usize),
-    /// It has a text that is too long or would break a log, or something that is not known here.
+    /// It has a text that is too long or would break a log, or a field that this release does not
+    /// know.
     #[error("a report that is not understood here")]
     Unknown,
 }
@@ -54,20 +55,20 @@ pub fn put(question: Inspect<'_>) -> peer::InspectRequest {
     peer::InspectRequest { what }
 }
 
-/// Why a question has no answer.
+/// Why a question is not answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unanswered {
-    /// It is not known here.
+    /// This release does not know the question.
     Unknown,
     /// There is no group of that name.
     NoGroup(String),
 }
 
-/// What these groups answer to a question.
+/// The answer of these groups to a question.
 ///
 /// # Errors
 ///
-/// Where there is no answer.
+/// If there is no answer.
 pub fn answer(
     groups: &Groups,
     question: &peer::InspectRequest,
@@ -99,7 +100,7 @@ pub fn answer(
 ///
 /// # Errors
 ///
-/// Where it is none.
+/// If the body is no answer that can be read.
 pub fn read(body: Bytes) -> Result<Inspected, BadAnswer> {
     for list in LISTS {
         let listed = count(&body, list)?;
@@ -110,11 +111,11 @@ pub fn read(body: Bytes) -> Result<Inspected, BadAnswer> {
     understood(peer::InspectResponse::decode(body)?)
 }
 
-/// What an answer says that has been decoded.
+/// Converts a decoded answer.
 ///
 /// # Errors
 ///
-/// Where it says nothing that is known here.
+/// If it has nothing that this release knows.
 pub fn understood(answer: peer::InspectResponse) -> Result<Inspected, BadAnswer> {
     let read = match answer.found {
         Some(Found::Report(report)) => report_of(&report).map(Inspected::Report),

@@ -19,17 +19,19 @@
 //! A crate that generates a service of its own takes the compiled files from
 //! [`FILE_DESCRIPTOR_SET`], as a build-dependency, so that it needs no `.proto` file.
 //!
-//! With the feature `group`, the modules `hello`, `inspect`, `notices`, `terms` and `verdict` convert between
-//! the messages and the types of gaggle-group. They check what a stranger may have sent: lengths,
-//! counts, names that will be logged. With `client` and `tls`, the module `credentials` has the
-//! options that the clients of all transports share, so that a program makes them once.
+//! With the feature `group`, the modules `hello`, `inspect`, `notices`, `terms` and `verdict`
+//! convert between the messages and the types of gaggle-group. They check messages from untrusted
+//! senders: lengths, counts, names that will be logged. With `client` and `tls`, the module
+//! `credentials` has the options that the clients of all transports share, so that a program makes
+//! them once.
 //!
 //! # Trade-offs
 //!
 //! * The code is generated with each build, which takes a few seconds and prost-build's
 //!   dependencies. Checked-in code would build faster and could differ from the `.proto` files.
 //! * A message takes many times the memory of its bytes where it has very many small elements.
-//!   prost has no bound on them: whoever decodes what a stranger sent has to [`count`] first.
+//!   prost has no bound on them: [`count`] them before you decode a message from an untrusted
+//!   sender.
 //! * prost copies values when it encodes a message. The HTTP transport writes large values by
 //!   hand, around the messages of this crate.
 

@@ -13,7 +13,7 @@ pub const MAX_KEYS: usize = 1 << 17;
 /// The most removals that travel with a get.
 pub const MAX_CARRIED: usize = 8;
 
-/// The most that a removal takes in an answer that tells of several, in bytes.
+/// The most that a removal takes in an answer with several, in bytes.
 pub const MAX_TOLD: usize = 1 << 20;
 
 /// The most followers that are read of an answer.
@@ -32,7 +32,7 @@ pub enum BadNotice {
     /// A key is longer than [`MAX_KEY`].
     #[error("a key in a removal has at most {MAX_KEY} bytes")]
     KeyTooLong,
-    /// A removal has no name, or the number zero, which names none.
+    /// A removal has no name, or the number zero, which is no removal's.
     #[error("a removal without a name")]
     NoName,
 }
@@ -45,7 +45,7 @@ pub fn put_id(id: RemovalId) -> peer::RemovalId {
     }
 }
 
-/// The name that came.
+/// Reads the name of a removal.
 ///
 /// # Errors
 ///
@@ -75,9 +75,9 @@ pub fn carried(ids: Vec<peer::RemovalId>) -> Result<Vec<RemovalId>, BadNotice> {
     ids.into_iter().take(MAX_CARRIED).map(id).collect()
 }
 
-/// A removal in at most `most` bytes. Where its keys take more, or one of them is too long to be
-/// told, it is told as one of the whole group: whoever reads it drops more than it must, and keeps
-/// nothing that it must not.
+/// A removal in at most `most` bytes. If its keys take more, or one of them is too long to be
+/// sent, it is sent as a removal of the whole group: the receiver drops more than it has to, and
+/// keeps nothing that was removed.
 pub fn put_notice(notice: &Notice, most: usize) -> peer::Notice {
     let mut message = peer::Notice {
         id: Some(put_id(notice.id)),
@@ -96,7 +96,7 @@ pub fn put_notice(notice: &Notice, most: usize) -> peer::Notice {
     message
 }
 
-/// The removal that came.
+/// Reads a removal.
 ///
 /// # Errors
 ///
@@ -121,7 +121,7 @@ pub fn notice(message: &peer::Notice) -> Result<Notice, BadNotice> {
     Ok(Notice { id, scope })
 }
 
-/// The answer to one who asks for removals.
+/// The answer to a node that asks for removals.
 pub fn put_news(news: &News) -> peer::NewsResponse {
     let notices = news.notices.iter();
     peer::NewsResponse {
@@ -132,8 +132,8 @@ pub fn put_news(news: &News) -> peer::NewsResponse {
     }
 }
 
-/// The answer that came. At most [`MAX_FOLLOWERS`] followers are read, and none whose name is
-/// longer than [`MAX_FOLLOWER`].
+/// Reads the answer to a request for removals: at most [`MAX_FOLLOWERS`] followers, and none whose
+/// name is longer than [`MAX_FOLLOWER`].
 ///
 /// # Errors
 ///
@@ -152,12 +152,12 @@ pub fn news(message: peer::NewsResponse) -> Result<News, BadNotice> {
     .with_followers(followers))
 }
 
-/// What this node knows of other nodes' removals.
+/// Which removals this node knows.
 pub fn put_known(known: &Known) -> Vec<peer::RemovalId> {
     known.0.iter().map(|id| put_id(*id)).collect()
 }
 
-/// What the asker knows. An issuer of whom it knows none has the number zero.
+/// Which removals the asker knows. An issuer of which it knows none has the number zero.
 pub fn known(ids: Vec<peer::RemovalId>) -> Known {
     let id = |id: peer::RemovalId| RemovalId {
         issuer: id.issuer,

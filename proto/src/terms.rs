@@ -1,5 +1,5 @@
-//! For how long an answer may be served, and its metadata, as messages say it. Times are in
-//! milliseconds and from now on.
+//! For how long an answer may be served, and its metadata, as messages. Times are in milliseconds
+//! from now.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use gaggle_group::{BadMetadata, Entry, Fetched, Freshness, Metadata};
 use crate::millis;
 use crate::peer::{self, NotFound, Value};
 
-/// What is said of an answer beside the value: the fields of a `NotFound`. A `Value` and an
-/// `Entry` have the same ones.
+/// The fields of an answer beside the value: those of a `NotFound`. A `Value` and an `Entry` have
+/// the same ones.
 pub type Terms = NotFound;
 
-/// What is said of a value. Without a ttl it is fresh without an end, and what would come
-/// afterwards means nothing.
+/// The terms of a value. Without a ttl it is fresh without an end, and the windows after that
+/// mean nothing.
 pub fn of_value(freshness: Freshness, metadata: &Metadata) -> Terms {
     let window = |window: Duration| freshness.ttl.map_or(0, |_| millis(window));
     Terms {
@@ -40,7 +40,7 @@ pub fn join(value: Bytes, terms: Terms, minute_qps: Option<f64>) -> Value {
     }
 }
 
-/// The value, the terms and the rate of a message. The rate is as it came: [`Fetched::asked_for`]
+/// The value, the terms and the rate of a message. The rate is unchecked: [`Fetched::asked_for`]
 /// checks it.
 pub fn split(message: Value) -> (Bytes, Terms, Option<f64>) {
     let terms = Terms {
@@ -53,7 +53,7 @@ pub fn split(message: Value) -> (Bytes, Terms, Option<f64>) {
     (message.value, terms, message.minute_qps)
 }
 
-/// The value that a message brings, with `own` to be made of it, and the rate of its key.
+/// The value of a message, as `own` makes it, and the rate of its key.
 ///
 /// # Errors
 ///
@@ -74,7 +74,7 @@ pub fn value(value: Bytes, terms: &Terms) -> Result<Entry, BadMetadata> {
     Ok(entry.with_metadata(metadata(terms)?))
 }
 
-/// An absence under these terms; of no use beyond this answer where they have no ttl.
+/// An absence under these terms. It is of no use beyond this answer if they have no ttl.
 ///
 /// # Errors
 ///
@@ -86,8 +86,8 @@ pub fn absence(terms: &Terms) -> Result<Entry, BadMetadata> {
     Ok(entry.with_metadata(metadata(terms)?))
 }
 
-/// A value to keep as a message; or an absence, which unlike in an answer has no end without a
-/// ttl.
+/// A value or an absence to keep, as a message. Unlike in an answer, an absence without a ttl has
+/// no end.
 pub fn put_entry(entry: &Entry) -> peer::Entry {
     let terms = of_value(entry.freshness, &entry.metadata);
     peer::Entry {
@@ -100,7 +100,7 @@ pub fn put_entry(entry: &Entry) -> peer::Entry {
     }
 }
 
-/// The value to keep that came, or the absence, with `own` to be made of the value.
+/// Reads a value to keep, as `own` makes it, or an absence.
 ///
 /// # Errors
 ///
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_that_is_none_is_told() {
+    fn metadata_that_cannot_be_read_is_an_error() {
         for bad in [vec![1], vec![0; Metadata::MAX_LEN + 1]] {
             let terms = Terms {
                 metadata: bad.into(),

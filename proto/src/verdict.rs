@@ -8,7 +8,7 @@ use crate::millis;
 use crate::peer::failure::Kind;
 use crate::peer::{Deadline, Failure, KeyTooLong, OriginFailed, Shed, ValueTooLarge};
 
-/// The verdict as a message; `None` for [`Verdict::NotKept`], which is an answer of its own and no
+/// The verdict as a message. `None` for [`Verdict::NotKept`], which is a separate answer and no
 /// failure, and for a kind that this release does not know. The message of
 /// [`Verdict::OriginFailed`] is written as it is, whatever its length.
 pub fn put(verdict: Verdict) -> Option<Failure> {
@@ -30,8 +30,8 @@ pub fn put(verdict: Verdict) -> Option<Failure> {
     Some(Failure { kind: Some(kind) })
 }
 
-/// The verdict that came; `None` if it is of a kind that this release does not know. The message
-/// of [`Verdict::OriginFailed`] is what the peer wrote, control characters and all.
+/// Reads a verdict. `None` if it is of a kind that this release does not know. The message of
+/// [`Verdict::OriginFailed`] is what the peer wrote, control characters included.
 pub fn read(failure: Failure) -> Option<Verdict> {
     let size = |limit| usize::try_from(limit).unwrap_or(usize::MAX);
     Some(match failure.kind? {

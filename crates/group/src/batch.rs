@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn members_of_one_batch_are_told_from_those_of_another() {
+    fn members_of_one_batch_are_distinguished_from_those_of_another() {
         let (one, other) = (Batch::new(), Batch::new());
         let members = [one.member(), one.member(), other.member()];
         assert_eq!(members[0].batch_id(), members[1].batch_id());

@@ -210,7 +210,7 @@ mod tests {
     const TTL: Duration = Duration::from_secs(60);
 
     #[test]
-    fn the_origins_word_goes_first_unless_the_group_says_otherwise() {
+    fn the_origins_freshness_takes_precedence_unless_the_group_says_otherwise() {
         let mut policy = FreshnessPolicy {
             ttl: Some(TTL),
             stale_if_error: TTL,

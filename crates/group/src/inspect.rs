@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_held_is_told_and_counts_as_no_get() {
+    async fn what_is_held_is_reported_and_counts_as_no_get() {
         let group = group();
         assert_eq!(group.held("Tom"), None);
         group.get("Tom").await.unwrap();

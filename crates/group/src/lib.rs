@@ -114,8 +114,8 @@ pub use removal::{BadRemovalId, Known, News, Notice, RemovalId, Scope};
 pub use router::{Disagreement, LocalOnly, Member, PeerRequests, Route, Router};
 pub use settings::{Limits, ReconfigureError, Settings};
 pub use stats::{
-    CacheStats, FollowState, FollowStats, GetStats, HISTOGRAM_BOUNDS, Histogram, LoadStats,
-    OriginQueue, RemovalStats, Stats,
+    CacheStats, Exemplar, FollowState, FollowStats, GetStats, HISTOGRAM_BOUNDS, Histogram,
+    LoadStats, OriginQueue, RemovalStats, Stats,
 };
 pub use store::{Cached, Inserted, LruStore, PagedStore, Store, StoreStats};
 pub use terms::Terms;

@@ -1,6 +1,7 @@
 //! The origin of the values.
 
 use std::future::Future;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -62,6 +63,10 @@ pub struct Load<'a> {
     /// The trace that the load belongs to, for an origin that can propagate it. The loads of a
     /// batch each have that of the request for the batch.
     pub trace: Option<TraceParent>,
+    /// How long the group waits for it, counted from the call, if it has a limit: what an origin
+    /// brings later is discarded. An origin can pass it on, and need not begin what it cannot
+    /// finish in time.
+    pub deadline: Option<Duration>,
 }
 
 impl<'a> Load<'a> {
@@ -74,6 +79,7 @@ impl<'a> Load<'a> {
             stale: None,
             budget: None,
             trace: None,
+            deadline: None,
         }
     }
 
@@ -81,6 +87,15 @@ impl<'a> Load<'a> {
     #[must_use]
     pub fn traced(self, trace: Option<TraceParent>) -> Self {
         Self { trace, ..self }
+    }
+
+    /// Adds the time that the group waits.
+    #[must_use]
+    pub fn due_in(self, deadline: Duration) -> Self {
+        Self {
+            deadline: Some(deadline),
+            ..self
+        }
     }
 
     /// Adds the budget for the value's bytes.

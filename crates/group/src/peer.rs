@@ -29,6 +29,19 @@ pub trait Peer: Send + Sync + 'static {
     /// names.
     async fn remove(&self, group: &str, notice: &Notice) -> Result<(), PeerError>;
 
+    /// Like [`remove`](Self::remove), for a removal that may belong to a trace. A transport
+    /// propagates the trace if its protocol can, and a peer that stands for another one passes it
+    /// on. Default: the trace is dropped.
+    async fn remove_traced(
+        &self,
+        group: &str,
+        notice: &Notice,
+        trace: Option<TraceParent>,
+    ) -> Result<(), PeerError> {
+        let _ = trace;
+        self.remove(group, notice).await
+    }
+
     /// Makes the peer keep a value as the key's owner. `Ok` only if it is known to do so.
     async fn put(&self, put: Put<'_>) -> Result<(), PeerError> {
         let _ = put;
@@ -258,6 +271,7 @@ impl<'a> HandOver<'a> {
 
 /// A value for the owner of a key to keep.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Put<'a> {
     /// The group's name.
     pub group: &'a str,
@@ -268,6 +282,28 @@ pub struct Put<'a> {
     /// The removal that belongs to it: the previous value is dropped, and loads that began before
     /// do not bring it back.
     pub removal: RemovalId,
+    /// The trace that the request belongs to. A transport propagates it if its protocol can.
+    pub trace: Option<TraceParent>,
+}
+
+impl<'a> Put<'a> {
+    /// A value that takes the place of the previous one by this removal.
+    #[must_use]
+    pub fn new(group: &'a str, key: &'a Key, entry: &'a Entry, removal: RemovalId) -> Self {
+        Self {
+            group,
+            key,
+            entry,
+            removal,
+            trace: None,
+        }
+    }
+
+    /// Adds the trace.
+    #[must_use]
+    pub fn traced(self, trace: Option<TraceParent>) -> Self {
+        Self { trace, ..self }
+    }
 }
 
 /// Why a peer returned no answer.

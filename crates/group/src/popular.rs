@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_of_many_rare_ones_is_told_to_be_hot_and_a_hot_one_is_found_among_them() {
+    fn a_hot_key_is_found_among_many_rare_ones_and_no_rare_one_is_reported() {
         let (popular, clock) = popular();
         for n in 0..100_000_u32 {
             popular.count(&n.to_be_bytes());

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_rate_is_told_per_minute_after_some_minutes() {
+    fn a_steady_rate_is_reported_per_minute_after_some_minutes() {
         let (rates, clock) = rates(0);
         let mut told = 0.0;
         for _ in 0..5 * 60 {

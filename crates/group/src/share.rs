@@ -107,7 +107,7 @@ mod tests {
     fn a_load_is_worth_four_hops() {
         let share = Share::new();
         let before = share.of(CAPACITY);
-        // As many for each byte, weighed.
+        // As many recalls for each byte, weighted by their cost.
         share.adapt([1_000, 4_000], [500_000, 500_000]);
         assert_eq!(share.of(CAPACITY), before);
         share.adapt([2_000, 9_100], [500_000, 500_000]);

@@ -1,10 +1,11 @@
 //! The counters of a group, and their public snapshot.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use crate::warm::WarmCounters;
-use crate::{StoreStats, WarmStats};
+use crate::{StoreStats, TraceParent, WarmStats};
 
 /// A snapshot of a group's counters since it was made. Each counter is exact; the set as a whole
 /// is not of one instant.
@@ -221,6 +222,33 @@ pub struct LoadStats {
     pub error: u64,
     /// How long they took.
     pub seconds: Histogram,
+    /// Loads that belong to sampled traces: the newest of each bucket of `seconds`, if it has any,
+    /// in the buckets' order.
+    pub exemplars: Vec<Exemplar>,
+}
+
+/// A load that belongs to a sampled trace: an example of loads that took about as long.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Exemplar {
+    /// The identity of the trace.
+    pub trace_id: [u8; 16],
+    /// How long the load took, in seconds.
+    pub seconds: f64,
+    /// When it ended.
+    pub at: SystemTime,
+}
+
+impl Exemplar {
+    /// A load that took so many seconds and ended at that time.
+    #[must_use]
+    pub fn new(trace_id: [u8; 16], seconds: f64, at: SystemTime) -> Self {
+        Self {
+            trace_id,
+            seconds,
+            at,
+        }
+    }
 }
 
 /// Upper bounds of the histogram's buckets, in seconds; one more bucket takes what is above.
@@ -241,6 +269,12 @@ impl Histogram {
     /// The number of observations.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
+    }
+
+    /// The bucket of an observation of so many seconds.
+    #[must_use]
+    pub fn bucket_of(seconds: f64) -> usize {
+        HISTOGRAM_BOUNDS.partition_point(|bound| *bound < seconds)
     }
 }
 
@@ -289,7 +323,13 @@ pub(crate) struct LoadCounters {
     not_found: AtomicU64,
     error: AtomicU64,
     seconds: Durations,
+    exemplars: Exemplars,
 }
+
+/// The newest load of a sampled trace in each bucket. The locks are held for a copy, and loads of
+/// other traces take none.
+#[derive(Debug, Default)]
+struct Exemplars([Mutex<Option<Exemplar>>; HISTOGRAM_BOUNDS.len() + 1]);
 
 /// A histogram that is being written.
 #[derive(Debug, Default)]
@@ -370,8 +410,7 @@ impl RemovalCounters {
 
 impl Durations {
     pub(crate) fn observe(&self, took: Duration) {
-        let seconds = took.as_secs_f64();
-        let bucket = HISTOGRAM_BOUNDS.partition_point(|bound| *bound < seconds);
+        let bucket = Histogram::bucket_of(took.as_secs_f64());
         self.buckets[bucket].fetch_add(1, Relaxed);
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.sum_nanos.fetch_add(nanos, Relaxed);
@@ -385,8 +424,24 @@ impl Durations {
     }
 }
 
+impl Exemplars {
+    fn note(&self, exemplar: Exemplar) {
+        if let Some(newest) = self.0.get(Histogram::bucket_of(exemplar.seconds)) {
+            *newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(exemplar);
+        }
+    }
+
+    fn snapshot(&self) -> Vec<Exemplar> {
+        let newest = self.0.iter();
+        newest
+            .filter_map(|newest| *newest.lock().unwrap_or_else(PoisonError::into_inner))
+            .collect()
+    }
+}
+
 impl LoadCounters {
-    pub(crate) fn observe(&self, end: LoadEnd, took: Duration) {
+    /// Counts a load that has ended, of that trace if it belongs to one.
+    pub(crate) fn observe(&self, end: LoadEnd, took: Duration, trace: Option<TraceParent>) {
         match end {
             LoadEnd::Ok => &self.ok,
             LoadEnd::NotFound => &self.not_found,
@@ -394,6 +449,11 @@ impl LoadCounters {
         }
         .fetch_add(1, Relaxed);
         self.seconds.observe(took);
+        if let Some(trace) = trace.filter(TraceParent::is_sampled) {
+            let seconds = took.as_secs_f64();
+            let exemplar = Exemplar::new(trace.trace_id(), seconds, SystemTime::now());
+            self.exemplars.note(exemplar);
+        }
     }
 
     pub(crate) fn snapshot(&self) -> LoadStats {
@@ -402,6 +462,7 @@ impl LoadCounters {
             not_found: self.not_found.load(Relaxed),
             error: self.error.load(Relaxed),
             seconds: self.seconds.snapshot(),
+            exemplars: self.exemplars.snapshot(),
         }
     }
 }
@@ -439,9 +500,9 @@ mod tests {
     #[test]
     fn an_observation_falls_into_the_bucket_whose_bound_it_reaches() {
         let counters = LoadCounters::default();
-        counters.observe(LoadEnd::Ok, Duration::from_millis(1));
-        counters.observe(LoadEnd::NotFound, Duration::from_micros(1_001));
-        counters.observe(LoadEnd::Error, Duration::from_secs(60));
+        counters.observe(LoadEnd::Ok, Duration::from_millis(1), None);
+        counters.observe(LoadEnd::NotFound, Duration::from_micros(1_001), None);
+        counters.observe(LoadEnd::Error, Duration::from_secs(60), None);
         let stats = counters.snapshot();
         assert_eq!((stats.ok, stats.not_found, stats.error), (1, 1, 1));
         assert_eq!(
@@ -455,5 +516,28 @@ mod tests {
         );
         assert_eq!(stats.seconds.count(), 3);
         assert!((stats.seconds.sum - 60.002_001).abs() < 1e-9);
+        assert_eq!(stats.exemplars, [], "none of them has a trace");
+    }
+
+    #[test]
+    fn a_bucket_keeps_the_newest_load_of_a_sampled_trace() {
+        let counters = LoadCounters::default();
+        let trace = |id, flags| TraceParent::new([id; 16], [1; 8], flags);
+        let before = SystemTime::now();
+        for (id, flags, took) in [(1, 1, 70), (2, 1, 80), (3, 0, 90), (4, 1, 2), (5, 3, 9_000)] {
+            let took = Duration::from_millis(took);
+            counters.observe(LoadEnd::Ok, took, trace(id, flags));
+        }
+        let found = counters.snapshot().exemplars;
+        let told: Vec<_> = found
+            .iter()
+            .map(|it| (it.trace_id[0], it.seconds))
+            .collect();
+        assert_eq!(told, [(4, 0.002), (2, 0.08), (5, 9.0)]);
+        assert!(
+            found
+                .iter()
+                .all(|it| (before..=SystemTime::now()).contains(&it.at))
+        );
     }
 }

@@ -388,8 +388,8 @@ mod tests {
         let mut own = 0;
         let mut share_after = |rounds: usize| {
             for n in 0..rounds * 4_000 {
-                // Own values come once each; copies again and again, more of them than a ninth has
-                // room for.
+                // Own values arrive once each; copies arrive repeatedly, more of them than a ninth
+                // has room for.
                 own += 1;
                 put_within(&tiers, Tier::Main, &format!("own-{own}"), 100, CAPACITY);
                 let copy = format!("copy-{}", n % 4_000);

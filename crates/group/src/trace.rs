@@ -16,6 +16,10 @@ use tracing::Span;
 /// | `fetch` | a flight that asks the owner of a key | `group`, `key_len`, `peer`, `refresh`, `error.type` |
 /// | `load` | a flight that loads from the origin | `group`, `key_len`, `refresh` |
 /// | `origin` | the origin's work, possibly longer than the load | `group`, `keys`, `error.type` |
+/// | `remove` | telling a peer of a removal, if a span caused it | `group`, `keys`, `peer`, `error.type` |
+/// | `apply` | a removal that a peer has told of, with a trace | `group`, `keys` |
+/// | `put` | giving the owner of a key a value, if a span caused it | `group`, `key_len`, `peer`, `error.type` |
+/// | `accept` | keeping a value that a peer has given, with a trace | `group`, `key_len` |
 pub const SPAN_TARGET: &str = "gaggle_group::trace";
 
 /// Propagates traces from one process to the next. Code that knows a span's trace implements it,

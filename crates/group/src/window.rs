@@ -36,12 +36,12 @@ impl Window {
         Self::new(most, u64::MAX, 1, None)
     }
 
-    /// A first window, by the mean size of the values that are known. Where there are none, its
-    /// values take no more than a quarter of `budget` bytes, were they as large as may be.
+    /// A first window, by the mean size of the values that are known. If there are none, its
+    /// values take no more than a quarter of `budget` bytes, even if each has the maximum size.
     fn new(most: usize, budget: u64, max_value: u64, mean: Option<u64>) -> Self {
         let fits = budget / 4 / max_value.max(1);
         let fits = fits.clamp(2, FIRST);
-        // Values that are not in memory may be others, but are not wildly so as a rule.
+        // Values that are not in memory may differ from these, but usually not by much.
         let fits = mean.map_or(fits, |mean| fits.max(TARGET.min(budget / 4) / mean.max(1)));
         let first = usize::try_from(fits).unwrap_or(usize::MAX);
         let most = most.max(1);
@@ -58,7 +58,7 @@ impl Window {
         self.size
     }
 
-    /// Notes that a window of `keys` keys brought `bytes` bytes of values.
+    /// Records that a window of `keys` keys had `bytes` bytes of values.
     pub fn brought(&mut self, keys: usize, bytes: u64) {
         if keys == 0 {
             return;
@@ -66,8 +66,8 @@ impl Window {
         let keys = keys as u64;
         self.keys += keys;
         self.bytes += bytes;
-        // The last window counts alone, too, so that large values are noticed behind many small
-        // ones.
+        // The last window also counts by itself, so that large values are noticed after many
+        // small ones.
         let mean = (self.bytes / self.keys).max(bytes / keys).max(1);
         let fits = usize::try_from(TARGET / mean).unwrap_or(usize::MAX);
         let grown = self.size.saturating_mul(GROWTH);

@@ -1,4 +1,4 @@
-//! What happens to values on their way into a cache.
+//! The path of values into a cache.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -136,7 +136,7 @@ fn echo() -> Group {
 // Sent twice concurrently, by its issuer and by another node that has learnt of it: neither call
 // may answer before all values are dropped.
 #[test]
-fn a_removal_that_is_told_twice_at_once_is_applied_before_either_answers() {
+fn a_removal_that_arrives_twice_at_once_is_applied_before_either_answers() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()

@@ -204,7 +204,7 @@ async fn a_slow_owner_is_hedged_to_the_node_that_stands_in() {
     let first = group(&origin, Fixed::theirs(&slow("slow"), theirs));
     assert_eq!(first.get("k").await.unwrap(), "second");
     assert_eq!((origin.total_loads(), first.stats().hedges), (0, 1));
-    // And on the node that stands in.
+    // The same on the stand-in.
     let third = group(&origin, Fixed::theirs(&slow("slow"), Route::Standby));
     assert_eq!(third.get("k").await.unwrap(), "value of k");
     assert_eq!((origin.total_loads(), third.stats().hedges), (1, 1));
@@ -324,7 +324,7 @@ async fn what_is_handed_over_never_brings_back_a_removed_value() {
     group.get("here").await.unwrap();
     assert_eq!(group.take_over(entries(&["here"]), &known), 0);
     assert_eq!(group.get("here").await.unwrap(), "value of here");
-    // And after the removal of all.
+    // The same after the removal of all.
     group.apply(&Notice {
         id: removal(2),
         scope: Scope::Group,
@@ -339,7 +339,7 @@ async fn what_is_handed_over_never_brings_back_a_removed_value() {
     assert_eq!(group.take_over(entries(&["other"]), &known), 1);
 }
 
-// A node that was suspended missed a removal, and the one that takes over has forgotten it since,
+// A node that was suspended missed a removal, and the node that takes over has since forgotten it,
 // for lack of room.
 #[tokio::test(start_paused = true)]
 async fn what_is_handed_over_is_refused_by_one_who_has_forgotten_removals_that_the_giver_missed() {

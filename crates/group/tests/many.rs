@@ -221,7 +221,7 @@ async fn a_key_that_is_named_twice_is_fetched_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_fetched_already_is_not_waited_for_as_one_of_the_party() {
+async fn a_fetch_that_is_under_way_is_not_waited_for_in_the_batch() {
     let node = node();
     node.one.open.send_replace(false);
     let mut first = Box::pin(node.group.lookup(b"1-a"));

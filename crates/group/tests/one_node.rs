@@ -265,7 +265,7 @@ async fn a_flood_stays_within_the_capacity() {
         stats.main.bytes
     );
     assert!(group.cached(b"key-4999").is_some(), "the newest is there");
-    // Which of the others stay is the policy's business: some of the first may.
+    // The policy decides which of the others stay: some of the first may.
     let cached = |i: &i32| group.cached(format!("key-{i}").as_bytes()).is_some();
     let held = (0..5_000).filter(cached).count();
     assert_eq!(held, stats.main.entries);
@@ -433,7 +433,7 @@ async fn get_many_answers_in_order() {
 }
 
 #[test]
-fn a_group_that_cannot_be_is_refused_with_its_reason() {
+fn an_invalid_group_is_refused_with_its_reason() {
     let build = |name: &str| Group::builder(name).origin(CountingOrigin::default());
     let no_origin = Group::builder("things").build().unwrap_err();
     assert_eq!(no_origin.to_string(), "group things: no origin was given");

@@ -234,7 +234,7 @@ async fn a_load_in_the_queue_that_nobody_waits_for_is_not_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_that_the_origin_does_not_take_keep_nobody_from_it() {
+async fn keys_that_the_origin_does_not_accept_block_no_other_key() {
     let group = Group::builder("things")
         .origin_fn(|key: Key| async move {
             match &*key {

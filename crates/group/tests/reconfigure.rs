@@ -128,7 +128,7 @@ async fn what_was_loaded_over_hours_does_not_end_at_one_time() {
 }
 
 #[tokio::test]
-async fn a_load_that_is_under_way_goes_by_the_new_ttl() {
+async fn a_load_that_is_under_way_uses_the_new_ttl() {
     let origin = CountingOrigin::default();
     origin.set_open(false);
     let (clock, group) = timed(origin.clone(), policy(Some(HOUR)));
@@ -201,7 +201,7 @@ impl Origin for Generous {
 }
 
 #[tokio::test]
-async fn an_origins_word_of_before_counts_for_less_than_a_shorter_ttl() {
+async fn an_origins_earlier_freshness_yields_to_a_shorter_ttl() {
     let (clock, group) = timed(Generous, policy(Some(HOUR)));
     let ttl = || group.cached("k").unwrap().freshness.ttl;
     group.get("k").await.unwrap();
@@ -223,7 +223,7 @@ async fn an_origins_word_of_before_counts_for_less_than_a_shorter_ttl() {
 }
 
 #[tokio::test]
-async fn an_origin_that_decides_no_more_has_no_word_in_what_is_cached() {
+async fn an_origin_that_decides_no_more_has_no_effect_on_what_is_cached() {
     let (clock, group) = timed(Generous, policy(Some(HOUR)));
     group.get("k").await.unwrap();
     change(&group, |settings| settings.freshness.origin_decides = false);
@@ -282,7 +282,7 @@ fn gets(group: &Group, from: usize, count: usize) -> JoinSet<Result<Bytes, Error
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_loads_at_the_origin_start_at_once_and_fewer_let_go_on() {
+async fn more_loads_start_at_once_and_fewer_let_running_loads_continue() {
     let origin = CountingOrigin::default();
     origin.set_open(false);
     let group = limited(

@@ -17,6 +17,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Answers each key with a version of it, as soon as it is open. A key's text decides the outcome.
 #[derive(Clone)]
 struct Batching {
@@ -51,6 +53,9 @@ impl Batching {
     }
 
     async fn ask(&self, loads: &[Load<'_>]) -> Vec<Result<Loaded, OriginError>> {
+        // Alone or with others, each load is told how long the group waits. A panic fails the load.
+        let told = |load: &Load<'_>| load.deadline == Some(LOAD_TIMEOUT);
+        assert!(loads.iter().all(told), "{loads:?}");
         let keys = loads.iter().map(|load| load.key.clone()).collect();
         self.requests.lock().unwrap().push(keys);
         let running = self.running.fetch_add(1, SeqCst) + 1;
@@ -95,7 +100,7 @@ impl Origin for Batching {
 fn group(origin: &Batching, max_origin_loads: usize) -> Group {
     let limits = Limits {
         max_origin_loads,
-        load_timeout: Duration::from_secs(5),
+        load_timeout: LOAD_TIMEOUT,
         ..Limits::default()
     };
     let builder = Group::builder("things").origin(origin.clone());
@@ -217,7 +222,7 @@ async fn gets_that_a_peer_sends_in_one_request_ask_together() {
 }
 
 #[tokio::test]
-async fn each_key_fails_by_itself_and_the_breaker_stays_closed_while_some_come() {
+async fn each_key_fails_by_itself_and_the_breaker_stays_closed_while_some_arrive() {
     let origin = Batching::new(128);
     let group = group(&origin, 64);
     for round in 0..40 {
@@ -237,7 +242,7 @@ async fn each_key_fails_by_itself_and_the_breaker_stays_closed_while_some_come()
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_breaker_opens_where_no_key_comes() {
+async fn the_breaker_opens_if_no_key_arrives() {
     let origin = Batching::new(128);
     let group = group(&origin, 64);
     for round in 0..100 {
@@ -294,7 +299,7 @@ async fn an_origin_that_loses_count_fails_all_rather_than_mix_them_up() {
 }
 
 #[tokio::test]
-async fn what_nobody_waits_for_any_more_is_not_asked_for() {
+async fn a_load_without_waiters_is_not_asked_for() {
     let origin = Batching::new(128);
     origin.open.send_replace(false);
     let group = group(&origin, 1);

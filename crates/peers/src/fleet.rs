@@ -12,8 +12,8 @@ const SOONEST: Duration = Duration::from_millis(150);
 /// A hedge that would be sent later than this does not help: all peers are slow.
 const LATEST: Duration = Duration::from_secs(1);
 
-/// What is known of the members' requests, to distinguish one that is slow or fails from a common
-/// cause.
+/// What is known about the members' requests, to distinguish one that is slow or fails from a
+/// common cause.
 #[derive(Default)]
 pub(crate) struct Fleet {
     members: RwLock<Vec<Arc<Standing>>>,

@@ -201,7 +201,7 @@ impl Inner {
         let (inner, name, address) = (Arc::clone(node), Arc::clone(name), Arc::clone(address));
         let met = tokio::task::spawn_blocking(move || inner.met(&name, &address, greeting)).await;
         if let Err(failure) = met {
-            warn!(error = %failure, "what a node said of itself is lost");
+            warn!(error = %failure, "a node's description of itself is lost");
         }
     }
 

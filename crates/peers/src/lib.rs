@@ -1,9 +1,9 @@
 //! Live membership: the members of the ring, a handle for each of them, and whether they are up.
 //!
 //! [`Peers`] is the [`Router`](gaggle_group::Router) of a node in a cluster. It holds a ring and a
-//! handle per peer, swaps both at once when the list of members changes, and skips a peer that
-//! does not answer. It knows no wire format: the caller supplies a function that makes a handle
-//! from a name and an address ([`Connect`]), and the source of the list ([`Discovery`]).
+//! handle per peer, swaps both in one step when the list of members changes, and skips a peer
+//! that does not answer. It knows no wire format: the caller supplies a function that makes a
+//! handle from a name and an address ([`Connect`]), and the source of the list ([`Discovery`]).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -47,8 +47,8 @@
 //!
 //! Until an address has answered, it counts as a member with the name that it stands for. If nodes
 //! spell the address of a node differently and it has never been up, their rings differ until it
-//! is. In a ring shared with golang/groupcache the list's spelling is the name, to the letter,
-//! since its nodes cannot be asked.
+//! is. In a ring shared with golang/groupcache the name is exactly the list's spelling, since its
+//! nodes cannot be asked.
 //!
 //! A node whose ring, profile, protocol version or groups differ from this node's for longer than
 //! 5 s is listed by [`disagreements`](gaggle_group::Router::disagreements), and logged once.
@@ -60,8 +60,9 @@
 //! ping. A ping that is not answered within [`Options::ping_timeout`] marks the peer down, unless
 //! it has answered anything else meanwhile. Requests that wait for it then fail at once, and the
 //! ring's next live member stands in for its keys until a ping, sent every
-//! [`Options::probe_every`], is answered. So a hung peer costs its first callers at most the sum
-//! of the first two, 400 ms, while a slow origin behind a live peer causes no error.
+//! [`Options::probe_every`], is answered. A hung peer therefore costs its first callers at most
+//! the sum of the first two options, 400 ms, while a slow origin behind a live peer causes no
+//! error.
 //!
 //! A peer that goes down again within [`Options::damping`] is up again only when it has answered
 //! all pings for 1 s, then 2 s, 4 s, up to that interval.
@@ -117,10 +118,10 @@
 //!
 //! * Each node judges its peers by itself: two nodes may disagree for a moment about who stands
 //!   in, and then load a key twice. They never wait for each other.
-//! * A single peer has none to compare it with, so it is never considered too slow: its origin may
-//!   be.
-//! * A member that a list has dropped for good while it answers owns its keys for another damping
-//!   interval.
+//! * A single peer is never considered too slow: there is no other peer to compare it with, and
+//!   its origin may be slow.
+//! * A member that a list has dropped permanently while it answers owns its keys for another
+//!   damping interval.
 //! * While a new cluster starts, each node first asks others for values that they cannot have,
 //!   until 256 requests have shown that.
 

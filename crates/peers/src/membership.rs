@@ -177,7 +177,7 @@ impl Inner {
         let inner = Arc::clone(self);
         let believed = tokio::task::spawn_blocking(move || inner.believe(nodes)).await;
         if let Err(failure) = believed {
-            warn!(error = %failure, "the new member list is not looked at; keeping the last one");
+            warn!(error = %failure, "the new member list is ignored; keeping the last one");
         }
     }
 

@@ -3,8 +3,8 @@
 use std::net::Ipv6Addr;
 
 /// The name in the ring of a node that is reached at `address`, a base URL: its host and port,
-/// without the scheme, in lower case, with the scheme's default port if it names none. So a change
-/// from http to https renames no node, as long as the port is named and stays the same.
+/// without the scheme, in lower case, with the scheme's default port if it names none. A change
+/// from http to https therefore renames no node, if the port is named and stays the same.
 pub fn name_of(address: &str) -> String {
     let address = address.trim().to_ascii_lowercase();
     let (scheme, rest) = match address.split_once("://") {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gaggle_group::{
     Fetch, Fetched, Greeting, HandOver, Hello, Inspect, Inspected, Known, News, Notice, Peer,
-    PeerError, PeerRequests, Put, Word,
+    PeerError, PeerRequests, Put, TraceParent, Word,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -327,6 +327,15 @@ impl Peer for Watched {
         self.peer.remove(group, notice).await
     }
 
+    async fn remove_traced(
+        &self,
+        group: &str,
+        notice: &Notice,
+        trace: Option<TraceParent>,
+    ) -> Result<(), PeerError> {
+        self.peer.remove_traced(group, notice, trace).await
+    }
+
     async fn put(&self, put: Put<'_>) -> Result<(), PeerError> {
         self.peer.put(put).await
     }
@@ -365,7 +374,7 @@ impl Peer for Watched {
     }
 
     fn may_hedge(&self) -> bool {
-        // One late answer of a peer that is quick otherwise is chance, or a busy machine: a second
+        // One late answer of a peer that is otherwise quick is chance, or a busy machine: a second
         // load of the key at the origin would not help.
         let after = self.fleet.hedge_after();
         let is_slow = after.is_some_and(|after| self.standing.median() >= Some(after));

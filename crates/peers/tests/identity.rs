@@ -16,7 +16,7 @@ use gaggle_peers::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What answers at each address: a node, or something else.
+/// The program that answers at each address: a node, or something else.
 #[derive(Clone, Default)]
 struct Net {
     there: Arc<Mutex<BTreeMap<String, Answers>>>,
@@ -25,7 +25,7 @@ struct Net {
 #[derive(Clone)]
 enum Answers {
     As(Peers),
-    /// A balancer: each greeting is answered by the next.
+    /// A balancer: each greeting goes to the next node.
     InTurn(Vec<Peers>, Arc<AtomicUsize>),
     Nameless,
     Stranger,
@@ -186,7 +186,7 @@ async fn a_node_without_a_name_finds_itself_by_asking() {
             1
         );
     }
-    // Each was met by the other before it knew its name, perhaps.
+    // Each may have met the other before it knew its name.
     tokio::time::sleep(5 * SECOND).await;
     assert_eq!(names(&first), ["node-a:8001", "node-b:8001"]);
     assert_eq!(first.digest(), second.digest());
@@ -282,7 +282,7 @@ async fn nodes_of_other_clusters_and_strangers_own_nothing() {
         "{how:?}"
     );
     assert!(how[1].contains("no node of Gaggle"), "{how:?}");
-    // It has moved in where the stranger was.
+    // It now answers at the stranger's address.
     let _node = net.node(
         "http://10.0.0.3:8001",
         &["http://10.0.0.3:8001"],
@@ -293,14 +293,14 @@ async fn nodes_of_other_clusters_and_strangers_own_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn front_ends_of_a_list_own_nothing_and_are_told_of_removals() {
+async fn gateways_of_a_list_own_nothing_and_are_told_of_removals() {
     let net = Net::default();
     let me = net.node("http://10.0.0.1:8001", &[], Options::default());
-    let door = Options {
+    let gateway = Options {
         member: false,
         ..Options::default()
     };
-    let _door = net.node("http://10.0.0.2:8001", &["http://10.0.0.2:8001"], door);
+    let _gateway = net.node("http://10.0.0.2:8001", &["http://10.0.0.2:8001"], gateway);
     me.update(["http://10.0.0.2:8001"]).unwrap();
     tokio::time::sleep(SECOND).await;
     assert_eq!(names(&me), ["10.0.0.1:8001"]);
@@ -343,7 +343,7 @@ async fn nodes_that_disagree_say_so_after_a_while_and_stop_when_they_agree() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn words_that_come_late_count_for_nothing() {
+async fn announcements_that_arrive_late_have_no_effect() {
     let net = Net::default();
     let me = net.node("http://10.0.0.1:8001", &[], Options::default());
     let other = net.node(
@@ -384,35 +384,35 @@ async fn two_nodes_of_one_name_do_not_share_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_address_of_several_nodes_is_one_member_and_said_to_be_ambiguous() {
+async fn one_address_of_several_nodes_is_one_member_and_reported_as_ambiguous() {
     let net = Net::default();
-    let door = Options {
+    let gateway = Options {
         member: false,
         ..Options::default()
     };
-    let door = net.node("http://10.0.0.9:8001", &[], door);
+    let gateway = net.node("http://10.0.0.9:8001", &[], gateway);
     let vip = "http://gaggle:8001";
     let nodes =
         [1, 2].map(|n| net.node(&format!("http://10.0.0.{n}:8001"), &[], Options::default()));
     net.put(vip, Answers::InTurn(nodes.to_vec(), Arc::default()));
-    door.update([vip]).unwrap();
+    gateway.update([vip]).unwrap();
     let mut rings = BTreeSet::new();
     for second in 0..60 {
         tokio::time::sleep(SECOND).await;
-        rings.insert(door.digest());
+        rings.insert(gateway.digest());
         if second >= 20 {
-            // Whichever of them answered last.
-            let said = door.disagreements();
+            // It is reported, whichever of them answered last.
+            let said = gateway.disagreements();
             assert_eq!(said.len(), 1, "after {second} s: {said:?}");
             assert!(said[0].how.contains("several nodes"), "{said:?}");
         }
     }
     assert!(rings.len() <= 2, "{} rings", rings.len());
-    assert_eq!(door.members().len(), 1);
+    assert_eq!(gateway.members().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn word_of_an_earlier_run_of_its_own_name_does_not_concern_a_node() {
+async fn announcements_of_an_earlier_run_do_not_concern_a_node() {
     let net = Net::default();
     let me = net.node("http://10.0.0.1:8001", &[], Options::default());
     let other = net.node(

@@ -212,17 +212,18 @@ async fn a_node_that_is_no_member_owns_nothing() {
         member: false,
         ..Options::default()
     };
-    let door = Peers::new(ME, Profile::Gaggle, options, connect).unwrap();
-    assert!(door.members().is_empty());
+    let gateway = Peers::new(ME, Profile::Gaggle, options, connect).unwrap();
+    assert!(gateway.members().is_empty());
     assert!(
-        matches!(door.route(b"Tom"), Route::Standby),
+        matches!(gateway.route(b"Tom"), Route::Standby),
         "nobody else is there"
     );
 
-    door.update(["http://10.0.0.2:8001", ME, "http://10.0.0.3:8001"])
+    gateway
+        .update(["http://10.0.0.2:8001", ME, "http://10.0.0.3:8001"])
         .unwrap();
     assert_eq!(
-        names(&door),
+        names(&gateway),
         ["http://10.0.0.2:8001", "http://10.0.0.3:8001"]
     );
     let (member, _) = peers(Profile::Gaggle);
@@ -231,12 +232,12 @@ async fn a_node_that_is_no_member_owns_nothing() {
         .unwrap();
     for i in 0..100 {
         let key = format!("key-{i}");
-        let owner = door.owner(key.as_bytes());
+        let owner = gateway.owner(key.as_bytes());
         assert!(!owner.is_self);
         assert!(
-            matches!(door.route(key.as_bytes()), Route::Theirs(peer) if *peer.name() == *owner.name)
+            matches!(gateway.route(key.as_bytes()), Route::Theirs(peer) if *peer.name() == *owner.name)
         );
     }
-    door.update(Vec::<String>::new()).unwrap();
-    assert!(matches!(door.route(b"Tom"), Route::Standby));
+    gateway.update(Vec::<String>::new()).unwrap();
+    assert!(matches!(gateway.route(b"Tom"), Route::Standby));
 }

@@ -37,7 +37,7 @@
 //! | `source_gets_total`, `source_hits_total` | `group`, `source` (`client`, `peer`) | the same by who asked: the ratio that clients see is that of `client` |
 //! | `loads_total` | `group`, `source` (`origin`, `peer`), `result` (`ok`, `not_found`, `error`) | loads that ended |
 //! | `loads_collapsed_total` | `group` | gets that waited on a load which another had started |
-//! | `load_seconds` | `group`, `source` | histogram of how long loads took |
+//! | `load_seconds` | `group`, `source` | histogram of how long loads took, with exemplars |
 //! | `loads_in_flight` | `group` | loads under way |
 //! | `server_requests_total` | `group` | gets that came from peers |
 //! | `shed_total` | `group` | gets and loads refused because too many were under way |
@@ -104,8 +104,10 @@
 //! * The clients' gets and hits are the totals less those of peers, so that a hit counts nothing
 //!   for them. While requests of peers are under way, a page may tell a few too little; the next
 //!   page makes up for it.
-//! * There are no exemplars: the counters of loads have no room for a trace's id, and a lock for
-//!   it would be on the path of each load.
+//! * Exemplars are in OpenMetrics only, and only those of `load_seconds`: in each bucket the newest
+//!   load whose trace is sampled. A page that is made by way of
+//!   [`Metrics::register`] has none. The front door's latencies have none, because hits have no
+//!   trace.
 //! * A peer that has left the ring leaves the metrics; when it comes back, its counters may begin
 //!   at 0.
 //! * Peers have no `group` label, for groups share a ring. Where routers of several groups know a

@@ -3,21 +3,20 @@
 use std::time::SystemTime;
 
 use gaggle_group::Groups;
-use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
-use tracing::warn;
 
 use self::encode::Collected;
 use self::log::LogCounts;
 use self::snapshot::Snapshots;
+use self::text::Format;
 use crate::Log;
 
 mod encode;
 mod families;
 mod log;
-mod plain;
 mod process;
 mod snapshot;
+mod text;
 #[cfg(feature = "otlp")]
 mod traces;
 
@@ -51,7 +50,8 @@ impl Metrics {
     }
 
     /// Adds them to a registry of the program's own, to stand on one page with its other metrics.
-    /// For the names to stay `gaggle_…`, the registry must have no prefix.
+    /// For the names to stay `gaggle_…`, the registry must have no prefix. That page has no
+    /// exemplars.
     pub fn register(groups: Groups, build: BuildInfo, registry: &mut Registry) {
         Self::new(groups, build).register_all(registry);
     }
@@ -94,21 +94,12 @@ impl Metrics {
 
     /// The page, as of now, as [`CONTENT_TYPE`].
     pub fn encode(&self) -> String {
-        let mut page = String::new();
-        let mut registry = Registry::default();
-        let families = self.families();
-        registry.register_collector(Box::new(Collected(families)));
-        if let Err(error) = text::encode(&mut page, &registry) {
-            // Writing to a String does not fail. If it did, the page would lack its `# EOF`, which
-            // tells the scraper.
-            warn!(%error, "the metrics page is incomplete");
-        }
-        page
+        text::page(&self.families(), Format::Open)
     }
 
     /// The page, as of now, as [`PLAIN_CONTENT_TYPE`].
     pub fn encode_plain(&self) -> String {
-        plain::page(&self.families())
+        text::page(&self.families(), Format::Plain)
     }
 }
 

@@ -36,7 +36,7 @@
 //! # Trade-offs
 //!
 //! * Environment variables of OpenTelemetry (`OTEL_*`) set nothing here: a program reads its
-//!   configuration itself.
+//!   configuration itself. [`resource_attributes`] reads the text of one of them.
 //! * OTLP over gRPC and in JSON, compression, and metrics over OTLP are not offered.
 //! * Spans have the group's name and the length of the key, and never the key. Events at `info`
 //!   and above become events of the span that they stand in. Those at `debug` may hold keys, and
@@ -73,6 +73,53 @@ pub use export::{Exporter, Traces};
 /// Attributes, events and links of one span, and attributes of one of these, at most.
 const MOST_OF_A_SPAN: u32 = 64;
 
+/// Attributes of the resource, which each request repeats, and their bytes, at most.
+const MOST_OF_RESOURCE: usize = 64;
+const MOST_BYTES_OF_RESOURCE: usize = 4 << 10;
+
+/// Reads attributes of a resource as the variable `OTEL_RESOURCE_ATTRIBUTES` has them:
+/// `team=a,deployment.environment.name=production`. Names and values may be percent-encoded; other
+/// names and values than those of UTF-8 cannot be.
+///
+/// ```
+/// let read = gaggle_telemetry::otlp::resource_attributes("team=a%2Cb, tier=1")?;
+/// assert_eq!(read, [("team".into(), "a,b".into()), ("tier".into(), "1".into())]);
+/// # Ok::<(), gaggle_telemetry::OtlpError>(())
+/// ```
+///
+/// # Errors
+///
+/// If the text is no such list.
+pub fn resource_attributes(text: &str) -> Result<Vec<(String, String)>, OtlpError> {
+    let bad = || {
+        let reason = "expected a list such as team=a,tier=1, with other characters percent-encoded";
+        OtlpError::new("resource_attributes", reason)
+    };
+    let pairs = text.split(',').map(str::trim);
+    let pairs = pairs.filter(|pair| !pair.is_empty());
+    let read = pairs.map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        let name = decoded(name.trim())?;
+        Some((name, decoded(value.trim())?)).filter(|(name, _)| !name.is_empty())
+    });
+    read.collect::<Option<_>>().ok_or_else(bad)
+}
+
+/// A text without its percent-encoding.
+fn decoded(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// Where traces go, and which.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OtlpOptions {
@@ -92,6 +139,9 @@ pub struct OtlpOptions {
     pub service_name: String,
     /// `service.version`. Default none.
     pub service_version: String,
+    /// Other attributes of the resource: names and values. One that the other options or the
+    /// exporter set is left out. Default none.
+    pub resource_attributes: Vec<(String, String)>,
     /// How long a request to the collector may take. Default 10 s.
     pub timeout: Duration,
     /// How often spans are sent that fill no batch. Default 5 s.
@@ -112,6 +162,7 @@ impl Default for OtlpOptions {
             follow_parents: false,
             service_name: "gaggle".to_owned(),
             service_version: String::new(),
+            resource_attributes: Vec::new(),
             timeout: Duration::from_secs(10),
             interval: Duration::from_secs(5),
             max_queue: 2048,
@@ -135,6 +186,17 @@ impl OtlpOptions {
             let queue = self.max_queue;
             let reason = format!("expected 1 to the longest queue, which is {queue}");
             return Err(OtlpError::new("max_batch", reason));
+        }
+        let attributes = &self.resource_attributes;
+        let bytes: usize = attributes
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        if attributes.len() > MOST_OF_RESOURCE || bytes > MOST_BYTES_OF_RESOURCE {
+            let reason = format!(
+                "expected at most {MOST_OF_RESOURCE} of them, of {MOST_BYTES_OF_RESOURCE} bytes together"
+            );
+            return Err(OtlpError::new("resource_attributes", reason));
         }
         Ok(())
     }
@@ -234,6 +296,7 @@ where
         client,
         service_name: options.service_name.clone(),
         service_version: options.service_version.clone(),
+        resource_attributes: options.resource_attributes.clone(),
         interval: options.interval,
         ended: watch::Sender::new(()),
     };
@@ -246,5 +309,22 @@ fn is_told(metadata: &Metadata<'_>) -> bool {
         metadata.target() == SPAN_TARGET
     } else {
         *metadata.level() <= LevelFilter::INFO
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_read_as_the_standard_has_them() {
+        let read = |text| resource_attributes(text).ok();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(read(""), Some(vec![]));
+        let expected = vec![pair("a.b", "c=d"), pair("e", ""), pair("f g", "h,é")];
+        assert_eq!(read(" a.b = c=d ,e=,,f%20g=h%2c%C3%A9"), Some(expected));
+        for bad in ["a", "=b", "a=%", "a=%4", "a=%+1", "a=%zz", "a=%ff", "a=1,b"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
     }
 }

@@ -1,7 +1,11 @@
 //! The metrics page, as a scraper reads it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "support/page.rs"]
+#[allow(dead_code, reason = "other tests use all of it")]
+mod page;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,125 +18,7 @@ use gaggle_telemetry::{BuildInfo, Families, Kind, LogOptions, Metrics};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-/// A page, parsed: the values of the samples by name and labels, and the type of each family.
-struct Page {
-    samples: BTreeMap<String, f64>,
-    types: BTreeMap<String, String>,
-}
-
-impl Page {
-    /// Parses the text, and fails on whatever a strict scraper would not take.
-    fn parse(text: &str) -> Self {
-        let mut page = Self {
-            samples: BTreeMap::new(),
-            types: BTreeMap::new(),
-        };
-        let mut helped = BTreeSet::new();
-        let mut family = String::new();
-        let Some(body) = text.strip_suffix("# EOF\n") else {
-            panic!("no EOF: {text}")
-        };
-        for line in body.lines() {
-            if let Some(help) = line.strip_prefix("# HELP ") {
-                let (name, words) = help.split_once(' ').unwrap();
-                assert!(!words.is_empty(), "{line}");
-                assert!(helped.insert(name.to_owned()), "twice: {line}");
-            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
-                let (name, kind) = kind.split_once(' ').unwrap();
-                assert!(helped.contains(name), "no HELP before {line}");
-                family = name.to_owned();
-                assert!(
-                    page.types.insert(family.clone(), kind.to_owned()).is_none(),
-                    "{line}"
-                );
-            } else {
-                page.sample(line, &family);
-            }
-        }
-        page.check_histograms();
-        page
-    }
-
-    fn sample(&mut self, line: &str, family: &str) {
-        let (series, value) = line.rsplit_once(' ').unwrap();
-        let value: f64 = value.parse().unwrap();
-        let (name, labels) = match series.split_once('{') {
-            Some((name, labels)) => (name, labels.strip_suffix('}').unwrap()),
-            None => (series, ""),
-        };
-        assert!(
-            name.chars().all(|c| c.is_ascii_lowercase() || c == '_'),
-            "{line}"
-        );
-        let suffix = name
-            .strip_prefix(family)
-            .unwrap_or_else(|| panic!("{line} in {family}"));
-        let allowed: &[&str] = match self.types[family].as_str() {
-            "counter" => &["_total"],
-            "gauge" => &[""],
-            "info" => &["_info"],
-            "histogram" => &["_bucket", "_sum", "_count"],
-            other => panic!("{other}"),
-        };
-        assert!(allowed.contains(&suffix), "{line}");
-        for label in labels.split("\",").filter(|label| !label.is_empty()) {
-            let (name, value) = label.split_once("=\"").unwrap_or_else(|| panic!("{line}"));
-            assert!(name.chars().all(|c| c.is_ascii_lowercase()), "{line}");
-            assert!(!value.trim_end_matches('"').contains('"'), "{line}");
-        }
-        assert!(
-            self.samples.insert(series.to_owned(), value).is_none(),
-            "twice: {line}"
-        );
-    }
-
-    /// Buckets rise with their bounds, and the one of +Inf is the count.
-    fn check_histograms(&self) {
-        let mut buckets: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
-        for (series, value) in &self.samples {
-            let Some((name, labels)) = series.split_once("_bucket{le=\"") else {
-                continue;
-            };
-            let (bound, rest) = labels.split_once("\",").unwrap();
-            let bound = if bound == "+Inf" {
-                f64::INFINITY
-            } else {
-                bound.parse().unwrap()
-            };
-            buckets
-                .entry(format!("{name}_count{{{rest}"))
-                .or_default()
-                .push((bound, *value));
-        }
-        assert!(!buckets.is_empty());
-        for (count, mut buckets) in buckets {
-            buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
-            assert!(
-                buckets.is_sorted_by(|a, b| a.1 <= b.1),
-                "{count}: {buckets:?}"
-            );
-            assert_eq!(
-                buckets.last().unwrap(),
-                &(f64::INFINITY, self.samples[&count]),
-                "{count}"
-            );
-        }
-    }
-
-    fn get(&self, series: &str) -> f64 {
-        *self
-            .samples
-            .get(series)
-            .unwrap_or_else(|| panic!("{series} is not in {:?}", self.samples))
-    }
-
-    fn names(&self) -> BTreeSet<&str> {
-        self.samples
-            .keys()
-            .map(|series| series.split('{').next().unwrap())
-            .collect()
-    }
-}
+use crate::page::Page;
 
 fn group(name: &str) -> Group {
     Group::builder(name)

@@ -2,7 +2,7 @@
 //! down or refuses them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use gaggle_telemetry::{LogFormat, LogOptions, OtlpError, OtlpOptions, Traces, lo
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use tokio::net::TcpListener;
@@ -32,6 +33,8 @@ const LONG: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy)]
 enum Does {
     Answer(u16),
+    /// Refuses, and wants to be left alone for so many seconds.
+    Busy(u16, u64),
     Reject(i64),
     Hang,
 }
@@ -97,6 +100,10 @@ impl Collector {
 async fn answer(does: Does) -> Response {
     match does {
         Does::Answer(status) => StatusCode::from_u16(status).unwrap().into_response(),
+        Does::Busy(status, seconds) => {
+            let status = StatusCode::from_u16(status).unwrap();
+            (status, [("retry-after", seconds.to_string())]).into_response()
+        }
         Does::Reject(rejected_spans) => ExportTraceServiceResponse {
             partial_success: Some(ExportTracePartialSuccess {
                 rejected_spans,
@@ -139,8 +146,15 @@ async fn a_collector_gets_spans_with_their_resource_and_the_headers_of_the_file(
     let collector = Collector::start(&[]).await;
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(&file, "authorization: Bearer s3cret\n").unwrap();
+    let attributes = [
+        ("team", "a"),
+        ("service.version", "9"),
+        ("service.name", "b"),
+    ];
+    let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let (traces, _guard) = export(&OtlpOptions {
         headers_file: Some(file.path().to_owned()),
+        resource_attributes: attributes.to_vec(),
         ..options(&collector.endpoint)
     });
     span();
@@ -161,11 +175,26 @@ async fn a_collector_gets_spans_with_their_resource_and_the_headers_of_the_file(
     assert_eq!(uri.path(), "/v1/traces");
     assert_eq!(headers["content-type"], "application/x-protobuf");
     assert_eq!(headers["authorization"], "Bearer s3cret");
-    let resource = format!("{:?}", request.resource_spans[0].resource);
-    for told in ["service.name", "gaggle", "service.version", "1.2.3"] {
-        assert!(resource.contains(told), "{told} in {resource}");
-    }
-    assert!(resource.contains("service.instance.id") && resource.contains("node-1"));
+    let resource = request.resource_spans[0].resource.clone().unwrap();
+    let told: BTreeMap<_, _> = resource
+        .attributes
+        .into_iter()
+        .map(|attribute| {
+            let value = attribute.value.and_then(|value| value.value);
+            let Some(any_value::Value::StringValue(value)) = value else {
+                panic!("{value:?}")
+            };
+            (attribute.key, value)
+        })
+        .collect();
+    let expected = [
+        ("service.instance.id", "node-1"),
+        ("service.name", "gaggle"),
+        ("service.version", "1.2.3"),
+        ("team", "a"),
+    ];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(told, BTreeMap::from(expected));
     assert!(!format!("{request:?}").contains("secret"), "the key");
 }
 
@@ -204,6 +233,53 @@ async fn a_batch_that_may_be_taken_later_is_sent_again_and_one_that_is_refused_i
     assert!(traces.finish(LONG).await);
     assert_eq!((traces.exported(), traces.failed()), (1, 1));
     assert_eq!(collector.seen.lock().unwrap().requests.len(), 3);
+}
+
+/// Once so many spans have not been taken.
+async fn failed(traces: &Traces, count: u64) {
+    let failed = async {
+        while traces.failed() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LONG, failed).await.expect("in time");
+}
+
+#[tokio::test]
+async fn a_collector_that_is_busy_for_long_is_left_alone() {
+    for status in [429, 503] {
+        let collector = Collector::start(&[Does::Busy(status, 3_600)]).await;
+        let (traces, _guard) = export(&OtlpOptions {
+            max_batch: 1,
+            interval: Duration::from_millis(1),
+            ..options(&collector.endpoint)
+        });
+        span();
+        // It is not sent again.
+        failed(&traces, 1).await;
+        span();
+        // This one waits, and is sent at the end of the program.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(collector.seen.lock().unwrap().requests.len(), 1);
+        assert!(traces.finish(LONG).await);
+        assert_eq!((traces.exported(), traces.failed()), (1, 1));
+        assert_eq!(collector.seen.lock().unwrap().requests.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_is_busy_for_a_moment_gets_the_batch_again() {
+    let collector = Collector::start(&[Does::Busy(429, 0), Does::Busy(503, 0)]).await;
+    let (traces, _guard) = export(&OtlpOptions {
+        max_batch: 1,
+        ..options(&collector.endpoint)
+    });
+    span();
+    collector.requests(3).await;
+    assert!(traces.finish(LONG).await);
+    assert_eq!((traces.exported(), traces.failed()), (1, 0));
 }
 
 #[tokio::test]
@@ -270,6 +346,15 @@ fn options_that_cannot_be_used_are_refused_by_their_field() {
             ..good()
         });
         assert_eq!(field.field(), "max_batch");
+    }
+    let many = vec![("a".to_owned(), "b".to_owned()); 65];
+    let long = vec![("a".to_owned(), "b".repeat(4 << 10))];
+    for resource_attributes in [many, long] {
+        let field = refused(&OtlpOptions {
+            resource_attributes,
+            ..good()
+        });
+        assert_eq!(field.field(), "resource_attributes");
     }
     let missing = Some("/no/such/file".into());
     let headers = refused(&OtlpOptions {

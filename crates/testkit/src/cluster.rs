@@ -83,21 +83,21 @@ impl Cluster {
     ///
     /// If `build` makes an invalid group.
     pub fn with(size: usize, build: impl Fn(GroupBuilder) -> GroupBuilder + 'static) -> Self {
-        Self::with_front_ends(size, 0, build)
+        Self::with_gateways(size, 0, build)
     }
 
-    /// `members` nodes that make up the ring, and then `front_ends` gateways, which are in no
+    /// `members` nodes that make up the ring, and that many gateways after them, which are in no
     /// ring.
     ///
     /// # Panics
     ///
     /// If `build` makes an invalid group.
-    pub fn with_front_ends(
+    pub fn with_gateways(
         members: usize,
-        front_ends: usize,
+        gateways: usize,
         build: impl Fn(GroupBuilder) -> GroupBuilder + 'static,
     ) -> Self {
-        let builder = Self::builder(members).front_ends(front_ends);
+        let builder = Self::builder(members).gateways(gateways);
         builder.group("things", build).start()
     }
 

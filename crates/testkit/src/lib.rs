@@ -40,7 +40,7 @@
 //!
 //! All time is tokio's, including the age of values. Under `#[tokio::test(start_paused = true)]`,
 //! which needs tokio's feature `test-util`, time stands still while any task can run, and advances
-//! to the next timer at once when none can: a wait of a minute takes no time, and
+//! to the next timer immediately when none can: a wait of a minute takes no time, and
 //! `tokio::time::advance` moves it by hand. A ttl is shortened at random, by a tenth at most,
 //! unless [`ttl_jitter`](gaggle_group::FreshnessPolicy::ttl_jitter) is 0.
 //!

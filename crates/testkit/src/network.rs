@@ -36,7 +36,7 @@ pub struct Network {
     inner: Arc<Mutex<Wiring>>,
 }
 
-/// A defect of the network's, to see whether a test would notice it in the nodes.
+/// A defect of the network, to check whether a test would notice it in the nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutant {
     /// Fetches do not say which removals the asker knows.
@@ -49,7 +49,7 @@ pub enum Mutant {
 
 #[derive(Default)]
 struct Wiring {
-    /// What answers at each node: its groups, by name.
+    /// The groups of each node, by name.
     nodes: HashMap<String, HashMap<Arc<str>, Group>>,
     links: HashMap<(String, String), Link>,
     /// How long a message takes at most, one way, and what it is drawn by.

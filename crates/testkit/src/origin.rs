@@ -31,7 +31,7 @@ struct Inner {
 #[derive(Default)]
 struct State {
     loads: HashMap<Key, u64>,
-    /// What the test has put; `None` where it has removed the key.
+    /// The value that the test has put; `None` if it has removed the key.
     values: HashMap<Key, Option<Bytes>>,
     /// How many loads fail from now on.
     failing: u64,
@@ -55,7 +55,7 @@ impl CountingOrigin {
         }
     }
 
-    /// The same in front of an origin of the program's own.
+    /// The same in front of the program's own origin.
     pub fn over(origin: impl Origin) -> Self {
         Self::new(Some(Arc::new(origin)))
     }

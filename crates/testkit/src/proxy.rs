@@ -19,7 +19,7 @@ const MOST_CONNECTIONS: usize = 4096;
 /// The pause after a connection that could not be accepted.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// What a proxy does to a connection.
+/// The fault that a proxy applies to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Fault {

@@ -1,4 +1,4 @@
-//! Groups of several nodes, joined in memory: what holds across the hop.
+//! Groups of several nodes, joined in memory: guarantees across the hop.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -67,7 +67,7 @@ async fn a_herd_over_all_nodes_reaches_the_origin_once() {
 }
 
 #[tokio::test]
-async fn not_found_is_told_apart_from_failure_across_the_hop() {
+async fn not_found_is_distinguished_from_failure_across_the_hop() {
     let cluster = Cluster::new(2);
     let owner = cluster.owner_of("absent").name.clone();
     let asker = cluster
@@ -141,7 +141,7 @@ async fn carrot_caches_rule_copies_what_is_asked_for_often_enough() {
     );
 }
 
-/// Keeps nothing, and notes the rate that comes with each value.
+/// Keeps nothing, and records the rate of each value.
 #[derive(Clone, Default)]
 struct Noting(Arc<Mutex<Vec<Option<f64>>>>);
 
@@ -163,7 +163,7 @@ async fn the_owner_counts_what_peers_fetch_and_the_asker_learns_the_rate() {
     });
     let owner = cluster.owner_of("key-0");
     let take = || std::mem::take(&mut *noting.0.lock().unwrap());
-    // Its own gets do not count, nor those that a program sends it by way of the peers' port.
+    // Its own gets do not count, nor those that a program sends to the peers' port.
     for _ in 0..5 {
         owner.group.get("key-0").await.unwrap();
         let asked = Serve::new(b"key-0", Hop::First);
@@ -193,7 +193,7 @@ async fn the_owner_counts_what_peers_fetch_and_the_asker_learns_the_rate() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_not_the_owner_tells_no_rate_and_nobody_tells_one_of_an_absence() {
+async fn only_the_owner_reports_a_rate_and_no_node_reports_one_of_an_absence() {
     let clock = Clock::manual();
     let cluster = Cluster::with(3, move |group| {
         group.hot_copies(Sampled { one_in: 1 }).clock(clock.clone())
@@ -274,7 +274,7 @@ async fn while_an_owner_is_down_one_node_stands_in_for_it() {
     let lost: Vec<_> = keys(400)
         .filter(|key| cluster.owner_of(key).name == down)
         .collect();
-    // The first request to fail has the peer checked.
+    // The first request that fails makes the peer be checked.
     for node in &cluster.nodes()[..4] {
         node.group.get(&lost[0]).await.unwrap();
         while node
@@ -314,7 +314,7 @@ async fn while_an_owner_is_down_one_node_stands_in_for_it() {
 async fn a_hung_peer_costs_its_first_caller_400_ms_and_the_rest_nothing() {
     let cluster = Cluster::new(2);
     let (asker, hung) = (&cluster.nodes()[0], &cluster.nodes()[1]);
-    // They have met: nobody is asked who it is just now.
+    // The nodes have met: no greeting is under way now.
     tokio::time::sleep(Duration::from_millis(1)).await;
     cluster.network().isolate(&hung.name, Link::Lost);
     let lost: Vec<_> = keys(100)
@@ -394,7 +394,7 @@ async fn nodes_that_disagree_about_the_ring_forward_once_and_never_wait_for_each
     assert_eq!(forwarded.answer.source, Source::Origin);
 }
 
-/// A router by which every key is another node's.
+/// A router that assigns every key to another node.
 struct Elsewhere {
     peer: Arc<dyn Peer>,
 }
@@ -447,15 +447,15 @@ async fn a_removal_reaches_every_node_and_names_those_it_missed() {
 }
 
 #[tokio::test]
-async fn the_gets_of_clients_and_those_of_peers_are_told_apart() {
+async fn the_gets_of_clients_and_those_of_peers_are_counted_separately() {
     let cluster = Cluster::with(3, |group| group.hot_copies(NoHotCopies));
     let asked = &cluster.nodes()[0].group;
     for round in 0..4 {
         for key in 0..50 {
             asked.get(format!("key-{key}")).await.unwrap();
         }
-        // Of its own keys, this node has all in memory after the first round; the others it
-        // fetches each time, and there they are hits.
+        // After the first round, this node has all its own keys in memory. It fetches the other
+        // ones each time, and they are hits at their owners.
         let (mut peers, own) = ((0, 0), asked.stats());
         for node in &cluster.nodes()[1..] {
             let stats = node.group.stats();
@@ -492,11 +492,11 @@ async fn a_group_joins_a_cluster_after_it_was_made() {
     assert!(cluster.nodes()[0].group.stats().server_requests > 0);
 }
 
-// In its first moments a node asks the others who else is there, before it tells of a removal.
+// Just after its start, a node asks the other nodes for further ones before it sends a removal.
 #[tokio::test(start_paused = true)]
 async fn a_removal_goes_on_though_its_caller_is_gone_also_just_after_a_start() {
     let mut cluster = Cluster::with(2, |group| group.hot_copies(Sampled { one_in: 1 }));
-    // So that only being told makes the other one drop its copy.
+    // So that only the removal makes the other node drop its copy.
     cluster.network().mutate(gaggle_testkit::Mutant::NoCatchUp);
     cluster.nodes()[1].group.get("k").await.unwrap();
     cluster.restart(0);
@@ -511,10 +511,10 @@ async fn a_removal_goes_on_though_its_caller_is_gone_also_just_after_a_start() {
     assert!(!other.holds("k"));
 }
 
-// Front ends ask members only, and so know of each other by what those say.
+// Gateways ask members only, and so learn of each other from members.
 #[tokio::test(start_paused = true)]
-async fn front_ends_tell_each_other_of_removals_and_name_those_that_they_cannot() {
-    let cluster = Cluster::with_front_ends(3, 2, |group| group.hot_copies(Sampled { one_in: 1 }));
+async fn gateways_tell_each_other_of_removals_and_name_those_that_they_miss() {
+    let cluster = Cluster::with_gateways(3, 2, |group| group.hot_copies(Sampled { one_in: 1 }));
     let [one, other] = [3, 4].map(|at| &cluster.nodes()[at]);
     tokio::time::sleep(Duration::from_secs(1)).await;
     other.group.get("k").await.unwrap();

@@ -1,4 +1,4 @@
-//! The edges between our crates are decided, not grown: this list is what ARCHITECTURE.md draws. A
+//! The edges between our crates are decisions: this list matches the table in ARCHITECTURE.md. A
 //! new edge is a change here, in a commit that says why.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -33,18 +33,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gaggle-transport-http", &["gaggle-group", "gaggle-proto"]),
     ("gaggle-transport-grpc", &["gaggle-group", "gaggle-proto"]),
     ("gaggle-follow", &["gaggle-group"]),
-    // Writes what a group holds, and has it load that: nothing of that is a part of the read path.
+    // Writes the keys that a group holds, and makes a group load them: not a part of the read
+    // path.
     ("gaggle-snapshot", &["gaggle-group"]),
     // The admin port shows what the console keeps.
     ("gaggle-api-http", &["gaggle-console", "gaggle-group"]),
     ("gaggle-console", &["gaggle-group"]),
     ("gaggle-telemetry", &["gaggle-group"]),
-    // A port of its own, so that a node without Redis' clients needs none of it.
+    // A separate port, so that a node without Redis clients does not need it.
     ("gaggle-api-resp", &["gaggle-group"]),
     ("gaggle-typed", &["gaggle-group", "gaggle-lru"]),
 ];
 
-/// Families by prefix, for crates that are yet to come.
+/// Families by prefix, for future crates.
 const FAMILIES: &[(&str, &[&str])] = &[
     ("gaggle-origin-", &["gaggle-group"]),
     ("gaggle-follow-", &["gaggle-follow", "gaggle-group"]),

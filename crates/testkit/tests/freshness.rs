@@ -1,5 +1,5 @@
-//! What a group promises of stale values, absences and refreshes, in virtual time; each test
-//! prints its figure.
+//! A group's promises on stale values, absences and refreshes, in virtual time. Each test prints
+//! its figure.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::sync::Arc;
@@ -28,7 +28,7 @@ fn group(origin: impl Origin, policy: FreshnessPolicy) -> Group {
     builder.freshness(policy).build().unwrap()
 }
 
-/// Lets what has been started in the background go on.
+/// Lets tasks in the background run.
 async fn settle() {
     sleep(Duration::from_millis(1)).await;
 }
@@ -75,7 +75,7 @@ async fn a_failing_origin_is_probed_a_few_times_while_the_stale_value_is_served(
     origin.set_failing(false);
     advance(31 * SECOND).await;
     assert!(!group.lookup("k").await.unwrap().is_stale());
-    // And not beyond its grace.
+    // It is not served beyond its grace.
     origin.set_failing(true);
     advance(3_602 * SECOND).await;
     assert!(group.get("k").await.is_err());
@@ -242,8 +242,8 @@ async fn a_storm_of_absent_keys_costs_the_popular_ones_little() {
 // Row 19.
 #[tokio::test(start_paused = true)]
 async fn what_is_loaded_together_is_not_loaded_again_together() {
-    // The times of expiry are drawn: always the same ones, as a second of the small case has 100
-    // loads, give or take ten.
+    // The times of expiry are random, with a fixed seed, because a second of the small case has
+    // only 100 loads, plus or minus ten.
     fastrand::seed(19);
     for (keys, every, ttl) in [(10_000_u32, 10, 60), (2_000, 2, 20)] {
         let origin = CountingOrigin::default();

@@ -1,5 +1,5 @@
-//! What the origin notices of members that join, leave and are restarted: rows 9 and 10 of the
-//! fault matrix, in virtual time.
+//! The load on the origin when members join, leave and restart: rows 9 and 10 of the fault matrix,
+//! in virtual time.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::collections::BTreeMap;
@@ -28,8 +28,8 @@ fn no_copies(builder: GroupBuilder) -> GroupBuilder {
     builder.hot_copies(NoHotCopies)
 }
 
-/// A cluster that has run for long enough that its own start is no part of the test, with all
-/// keys loaded.
+/// A cluster with all keys loaded, which has run for so long that its own start does not affect
+/// the test.
 async fn warm(size: usize) -> Cluster {
     let cluster = Cluster::with(size, no_copies);
     sleep(400 * SECOND).await;
@@ -46,7 +46,7 @@ async fn ask_all(cluster: &Cluster, node: usize) {
     }
 }
 
-/// How many keys have moved, and how often the origin was asked meanwhile.
+/// Returns how many keys have moved, and how often the origin was asked meanwhile.
 struct Moved {
     owners: Vec<String>,
     loads: u64,
@@ -103,7 +103,7 @@ async fn a_leave_loads_no_key_while_the_member_is_there() {
     assert_eq!(cluster.leave(3, 20 * SECOND).await, 3);
     ask_all(&cluster, 0).await;
     moved.end(&cluster, "a leave from four", 1.0 / 4.0);
-    // It answers its own clients from the others, and after it has gone nothing is missing.
+    // It answers its own clients from the other nodes, and after its end no value is missing.
     let loads = cluster.origin().total_loads();
     ask_all(&cluster, 3).await;
     cluster.stop(3);
@@ -111,9 +111,9 @@ async fn a_leave_loads_no_key_while_the_member_is_there() {
     assert_eq!(cluster.origin().total_loads(), loads);
 }
 
-// One after the other, with the keys asked for in between, each finds them where they went. At
-// the same moment, each of the two takes the other for one that was there before it, and may ask
-// it for nothing.
+// If they join one after the other, with the keys asked for in between, each finds the keys at
+// their last owner. If they join at the same moment, each takes the other for a previous owner,
+// and may ask it without result.
 #[tokio::test(start_paused = true)]
 async fn two_joins_find_keys_two_rings_back() {
     for pause in [10 * SECOND, Duration::ZERO] {
@@ -200,7 +200,7 @@ impl Traffic {
                 self.fresh += 1;
                 format!("fresh-{}", self.fresh)
             } else {
-                // Every key in turn, in an order that has nothing to do with who owns it.
+                // Every key in turn, in an order that does not depend on the owners.
                 format!("key-{}", (self.sent as usize * 7_919) % KEYS)
             };
             let node = nodes[self.sent as usize % nodes.len()];
@@ -218,8 +218,8 @@ impl Traffic {
 }
 
 // At 1,000 gets a second and a hit ratio of 98 % the origin is asked 20 times a second. Each node
-// says that it leaves, answers for three more seconds, is away for two, and starts with nothing
-// in memory.
+// announces that it leaves, answers for three more seconds, is down for two, and starts with an
+// empty memory.
 #[tokio::test(start_paused = true)]
 async fn a_rolling_restart_does_not_show_at_the_origin() {
     let mut cluster = warm(3).await;

@@ -26,7 +26,7 @@ async fn groups_of_several_names_are_apart() {
     let cluster = Cluster::builder(3)
         .group("users", move |group| group.origin(named("user")))
         .group("teams", move |group| group.origin(named("team")))
-        .front_ends(1)
+        .gateways(1)
         .start();
     assert_eq!(cluster.nodes().len(), 4);
     for node in cluster.nodes() {
@@ -35,7 +35,7 @@ async fn groups_of_several_names_are_apart() {
         assert_eq!(users.get("7").await.unwrap(), "user 7");
         assert_eq!(teams.get("7").await.unwrap(), "team 7");
     }
-    // A removal from one is none from the other.
+    // A removal from one group does not affect the other.
     let (owner, asker) = (cluster.owner_of("7"), cluster.asker_of("7"));
     assert!(asker.part_of("users").remove("7").await.missed.is_empty());
     assert!(!owner.part_of("users").holds("7"));
@@ -113,7 +113,7 @@ async fn an_origin_is_slow_fails_and_hangs_as_it_is_told() {
 
     origin.fail_next(1);
     assert!(group.get("2").await.is_err());
-    // Asked again too soon, it is left alone for a moment.
+    // A retry that is too soon does not reach it.
     advance(MINUTE).await;
     assert_eq!(group.get("2").await.unwrap(), "value of 2");
     assert_eq!(origin.loads_of("2"), 2);

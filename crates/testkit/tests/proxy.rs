@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 /// Longer than any wait, so that it only ends tests that would hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server that sends back what it is sent, and a proxy in front of it.
+/// A server that echoes its input, and a proxy in front of it.
 async fn echo() -> Proxy {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let upstream = listener.local_addr().unwrap();
@@ -37,7 +37,7 @@ async fn connect(proxy: &Proxy) -> TcpStream {
     TcpStream::connect(proxy.addr()).await.unwrap()
 }
 
-/// Sends and waits for as much to come back.
+/// Sends bytes, and waits until as many come back.
 async fn round(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     stream.write_all(bytes).await?;
     let mut back = vec![0; bytes.len()];

@@ -8,7 +8,7 @@ use axum::http::HeaderValue;
 use bytes::Bytes;
 use gaggle_group::{
     Fetch, Fetched, Greeting, HandOver, Hello, Inspect, Inspected, Key, Known, News, Notice, Peer,
-    PeerError, Put, Scope, Word,
+    PeerError, Put, Scope, TraceParent, Word,
 };
 use gaggle_proto::{MAX_HANDED, MAX_NEWS, hello, inspect, notices, terms, verdict};
 use tokio::sync::Semaphore;
@@ -115,8 +115,8 @@ impl GrpcTransport {
         }
     }
 
-    /// The peer at `base_url`, which is also its name, to the letter: `http://` or `https://`, and
-    /// an authority. No connection is made.
+    /// The peer at `base_url`, which is exactly its name as well: `http://` or `https://`, and an
+    /// authority. No connection is made.
     ///
     /// # Errors
     ///
@@ -191,6 +191,15 @@ impl Peer for GrpcPeer {
     }
 
     async fn remove(&self, group: &str, notice: &Notice) -> Result<(), PeerError> {
+        self.remove_traced(group, notice, None).await
+    }
+
+    async fn remove_traced(
+        &self,
+        group: &str,
+        notice: &Notice,
+        trace: Option<TraceParent>,
+    ) -> Result<(), PeerError> {
         let started = Instant::now();
         // In addition to the keys there are the group's name and the bytes of the fields.
         let most = MAX_REQUEST.saturating_sub(group.len() + (1 << 10));
@@ -205,7 +214,7 @@ impl Peer for GrpcPeer {
             key: key.unwrap_or_default(),
             notice: Some(told),
         };
-        if self.told(message, started).await? || is_one {
+        if self.told(message, started, trace).await? || is_one {
             return Ok(());
         }
         // An older peer, which supports only the removal of one key.
@@ -218,7 +227,7 @@ impl Peer for GrpcPeer {
                 key: Key::clone(key),
                 notice: None,
             };
-            self.told(message, started).await?;
+            self.told(message, started, trace).await?;
         }
         Ok(())
     }
@@ -237,7 +246,8 @@ impl Peer for GrpcPeer {
                 Some(&self.slots),
                 self.options.remove_timeout,
                 |mut client, left| {
-                    let request = timed(message.clone(), left);
+                    let mut request = timed(message.clone(), left);
+                    trace::put(put.trace, request.metadata_mut());
                     async move { client.put(request).await }
                 },
             )
@@ -285,7 +295,7 @@ impl Peer for GrpcPeer {
     async fn hand_over(&self, hand_over: HandOver<'_>) -> Result<u64, PeerError> {
         let count = hand_over.entries.len();
         if count > MAX_HANDED {
-            let text = format!("{count} entries at once, it takes {MAX_HANDED}");
+            let text = format!("{count} entries in one request; it takes {MAX_HANDED}");
             return Err(self.refused(&text));
         }
         let entries = hand_over.entries.iter().map(|(key, entry)| HandedOver {

@@ -1,4 +1,4 @@
-//! Any message at all is read, or is a failure of the right kind.
+//! Every message is read, or is a failure of the right kind.
 
 use std::path::Path;
 use std::time::Duration;
@@ -24,8 +24,8 @@ use crate::wire::{
     get_response::Result as Outcome,
 };
 
-/// As many cases as `PROPTEST_CASES` says. What fails belongs into the corpus, so nothing else is
-/// kept of it.
+/// As many cases as `PROPTEST_CASES` says. Failures belong in the corpus, so no other record of
+/// them is kept.
 fn cases() -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,
@@ -78,7 +78,7 @@ fn read<T: Message + Default + Bounds>(bytes: &[u8]) -> Option<T> {
     }
 }
 
-/// Asks a node whatever the bytes can be read as.
+/// Sends a node every request that the bytes can be read as.
 fn served(bytes: &[u8]) {
     let limits = Limits {
         max_key: 100,
@@ -128,7 +128,7 @@ fn check<T>(answer: Result<T, Status>) {
     }
 }
 
-/// What an asker makes of an answer.
+/// How an asker interprets an answer.
 fn asked(bytes: &[u8]) {
     if let Some(message) = read::<GetResponse>(bytes) {
         match fetched(message, 100, &"http://peer".into()) {

@@ -48,10 +48,10 @@
 //! little before it ([`ServerOptions::answer_ahead`]), so that the asker is still waiting when its
 //! verdict arrives.
 //!
-//! A `Get` carries removals that the asker knows, which the server applies before it answers. Its
-//! trace travels as the metadata `traceparent` ([W3C Trace
-//! Context](https://www.w3.org/TR/trace-context/)). `Remove` carries removals, `Put` values for
-//! the owner of a key to keep, and `News` asks for removals. `HandOver` carries entries that the
+//! A `Get` carries removals that the asker knows, which the server applies before it answers.
+//! `Remove` carries removals, `Put` values for the owner of a key to keep, and `News` asks for
+//! removals. The trace of a `Get`, a `Remove` or a `Put` travels as the metadata `traceparent`
+//! ([W3C Trace Context](https://www.w3.org/TR/trace-context/)). `HandOver` carries entries that the
 //! receiver keeps from now on, and `Leaving` announces that a node leaves or stays. A peer of an
 //! older release answers `UNIMPLEMENTED` to a call that it does not know: it takes no values,
 //! removes no group, and gets many keys one by one.

@@ -186,15 +186,16 @@ impl Peers for Served {
         &self,
         request: Request<RemoveRequest>,
     ) -> Result<Response<RemoveResponse>, Status> {
+        let trace = trace::read(request.metadata());
         let RemoveRequest { group, key, notice } = request.into_inner();
         let group = self.group(&group)?;
         let applied = notice.is_some();
         match notice {
             // Whether it was known or not, the values that it names are dropped.
             Some(notice) => {
-                group.apply(&notices::notice(&notice).map_err(invalid)?);
+                group.apply_traced(&notices::notice(&notice).map_err(invalid)?, trace);
             }
-            // An older asker's.
+            // A removal from an older asker.
             None => {
                 group.forget(&key);
             }
@@ -203,6 +204,7 @@ impl Peers for Served {
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
+        let trace = trace::read(request.metadata());
         let PutRequest {
             group,
             key,
@@ -218,7 +220,7 @@ impl Peers for Served {
         }
         let id = notices::id(id).map_err(invalid)?;
         let entry = terms::entry(entry, wire::owned).map_err(invalid)?;
-        let failure = match group.accept(&key, &entry, id) {
+        let failure = match group.accept_traced(&key, &entry, id, trace) {
             Ok(()) => None,
             Err(error) => Some(verdict::of(&error)?),
         };

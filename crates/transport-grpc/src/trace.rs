@@ -1,11 +1,11 @@
-//! The trace that a get belongs to, as metadata (W3C Trace Context).
+//! The trace that a request belongs to, as metadata (W3C Trace Context).
 
 use gaggle_group::TraceParent;
 use tonic::metadata::{MetadataMap, MetadataValue};
 
 const TRACEPARENT: &str = "traceparent";
 
-/// Adds the trace that a get belongs to.
+/// Adds the trace that a request belongs to.
 pub(crate) fn put(trace: Option<TraceParent>, metadata: &mut MetadataMap) {
     // Digits and dashes are valid in any metadata.
     if let Some(Ok(trace)) = trace.map(|trace| MetadataValue::try_from(trace.to_string())) {
@@ -14,7 +14,7 @@ pub(crate) fn put(trace: Option<TraceParent>, metadata: &mut MetadataMap) {
 }
 
 /// Reads what [`put`] has added. Malformed or repeated metadata counts as no trace, and is no
-/// reason to refuse a get.
+/// reason to refuse a request.
 pub(crate) fn read(metadata: &MetadataMap) -> Option<TraceParent> {
     let mut values = metadata.get_all(TRACEPARENT).iter();
     let value = values.next()?;

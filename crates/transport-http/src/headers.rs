@@ -100,7 +100,7 @@ pub(crate) fn put_removals(removals: &[RemovalId], headers: &mut HeaderMap) {
 }
 
 /// The trace that a request belongs to. A malformed or repeated header counts as no trace, and is
-/// no reason to refuse a get.
+/// no reason to refuse a request.
 pub(crate) fn trace(headers: &HeaderMap) -> Option<TraceParent> {
     let mut values = headers.get_all(TRACEPARENT).iter();
     let value = values.next()?;

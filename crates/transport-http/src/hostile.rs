@@ -1,4 +1,4 @@
-//! What the tests with hostile input share: a stored corpus, and messages that are nearly right.
+//! What the tests with hostile input share: a stored corpus, and nearly valid messages.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// As many cases as `PROPTEST_CASES` says. What fails belongs into the corpus, so nothing else is
-/// kept of it.
+/// As many cases as `PROPTEST_CASES` says. Failures belong in the corpus, so no other record of
+/// them is kept.
 pub(crate) fn cases() -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,

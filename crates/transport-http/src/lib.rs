@@ -114,8 +114,8 @@
 //! **Batches** are Gaggle's own. A server says `gaggle-batch: 1` in every answer to a request that
 //! is marked `gaggle-forwarded: 1`. A client that has seen this in the peer's last answer may send
 //! `POST {base path}` with the header `gaggle-batch: 1` and a `BatchRequest` (`batch.proto` in
-//! gaggle-proto): at most 1,024 keys and 1 MiB, each key with a group, a limit, a deadline and a
-//! trace of its own. Each is answered as a forward. The answer is 200, `gaggle-batch: 1`, and one
+//! gaggle-proto): at most 1,024 keys and 1 MiB, each key with its own group, limit, deadline and
+//! trace. Each is answered as a forward. The answer is 200, `gaggle-batch: 1`, and one
 //! length-prefixed `BatchAnswer` for each key, in the order in which they become ready, so that a
 //! slow key does not delay the others. Values are protobuf here, whatever the ring's encoding is.
 //!

@@ -92,7 +92,8 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
     let answered = if is_of_a_page(&head.headers) {
         Err(Refusal::Page)
     } else if server.has_message(&head, &headers::CONTROL) {
-        Ok(control::answer(&server.groups, body, server.bounds(), is_ours).await)
+        let (bounds, trace) = (server.bounds(), headers::trace(&head.headers));
+        Ok(control::answer(&server.groups, body, bounds, is_ours, trace).await)
     } else if !is_ours {
         Err(Refusal::OtherCluster)
     } else if server.has_message(&head, &headers::BATCH) {
@@ -145,8 +146,8 @@ impl Server {
     }
 
     async fn answer(&self, head: &request::Parts) -> Result<Response, Refusal> {
-        // golang's server treats any method as a read. PUT and the like would be silent no-ops, so
-        // they are refused.
+        // golang's server treats any method as a read. Methods such as PUT would be silent no-ops,
+        // so they are refused.
         let removes = match head.method {
             Method::GET | Method::HEAD | Method::POST => false,
             Method::DELETE => true,
@@ -290,7 +291,7 @@ fn remove(group: &Group, key: Vec<u8>, asked: &HeaderMap) -> Result<Response, Re
         Some(id) => {
             let scope = Scope::Keys([Key::from(key)].into());
             // Whether it was known or not, the copies are dropped.
-            group.apply(&Notice { id, scope });
+            group.apply_traced(&Notice { id, scope }, headers::trace(asked));
         }
     }
     let mut response = Response::new(Body::empty());

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told() {
+    fn what_cannot_be_read_is_an_error() {
         let with = |name: HeaderName, text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(TTL_MS, 1_u64.into());

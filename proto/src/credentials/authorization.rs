@@ -1,13 +1,13 @@
-//! What requests show that they may be made.
+//! The credentials of requests to peers.
 
 use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderValue;
 
-/// Where the value of `Authorization` comes from that requests to peers carry: asked for each
-/// request, so that a token can be changed while it is in use. Two are equal if they are clones of
-/// one. `Debug` does not show the value.
+/// The source of the header `Authorization` of requests to peers. It is called for each request,
+/// so that a token can be changed while it is in use. Two are equal if they are clones of one.
+/// `Debug` does not show the value.
 #[derive(Clone)]
 pub struct Authorization(Arc<dyn Fn() -> Option<HeaderValue> + Send + Sync>);
 

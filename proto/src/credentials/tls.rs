@@ -8,19 +8,19 @@ use rustls::ClientConfig;
 /// The configuration for a peer's next connection.
 pub type CurrentConfig = Arc<dyn Fn() -> Arc<ClientConfig> + Send + Sync>;
 
-/// Where the TLS configurations for connections to peers come from, so that certificates and CAs
-/// can be changed while they are in use. Two are equal if they are clones of one.
+/// The source of TLS configurations for connections to peers, so that certificates and CAs can be
+/// changed while they are in use. Two are equal if they are clones of one.
 #[derive(Clone)]
 pub struct Tls(Arc<dyn Fn(&str) -> CurrentConfig + Send + Sync>);
 
 impl Tls {
-    /// `peers` is given a peer's name in the ring, once. What it returns is asked before each
-    /// request, and must not block: while it gives the same `Arc`, connections are kept; with
-    /// another one, requests that begin make connections of their own, and those under way end on
-    /// theirs.
+    /// `peers` is called once for each peer, with its name in the ring. The function that it
+    /// returns is called before each request and must not block. While that gives the same `Arc`,
+    /// connections are kept. After it gives another one, new requests use new connections, and
+    /// requests under way end on the old ones.
     ///
-    /// The peer's certificate is for the configuration to check: against the host of the base URL,
-    /// which is the name that rustls is given, or the name in the ring. ALPN is set here.
+    /// The configuration checks the peer's certificate: against the host of the base URL, which is
+    /// the name that rustls is given, or against the name in the ring. ALPN is set here.
     pub fn new<F, C>(peers: F) -> Self
     where
         F: Fn(&str) -> C + Send + Sync + 'static,

@@ -51,7 +51,7 @@ impl Inner {
         let limits = &settings.limits;
         // The clock is read once for all that begins here.
         let began = Instant::now();
-        let timer = LoadTimer::since(&self.counters.peer, began);
+        let mut timer = LoadTimer::since(&self.counters.peer, began);
         debug!(node = %self.me(), group = %self.name, key = %Printable(key), peer = peer.name(), "picked peer");
         // Removals that are noted later detach this flight.
         let carried = self.log().fences(key, self.clock.now());
@@ -66,6 +66,7 @@ impl Inner {
             .after(&carried.ids)
             .within(Some(&self.in_flight))
             .traced(self.outgoing());
+        timer.traced(fetch.trace);
         let mut brought = self.ask(peer, fetch, began).await;
         if let Brought::Theirs(Err(PeerError::Verdict { verdict, .. })) = &brought
             && matches!(verdict, Verdict::Deadline { .. })
@@ -104,7 +105,7 @@ impl Inner {
             }
             Brought::Theirs(Err(failure)) => failure,
         };
-        spans::fetch_failed(&failure);
+        spans::peer_failed(&failure);
         drop(timer);
         match failure {
             PeerError::Verdict { peer, verdict } => {

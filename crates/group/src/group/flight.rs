@@ -12,7 +12,9 @@ use tracing::Instrument;
 use super::{Inner, spans};
 use crate::stats::{Counters, LoadCounters, LoadEnd};
 use crate::tiers::Tier;
-use crate::{Answer, Batch, BatchHandle, Cached, Entry, Error, Freshness, Key, Overload, Peer};
+use crate::{
+    Answer, Batch, BatchHandle, Cached, Entry, Error, Freshness, Key, Overload, Peer, TraceParent,
+};
 
 /// The result of a flight for every waiter.
 pub(super) type Outcome = Result<Answer, Error>;
@@ -218,6 +220,7 @@ pub(super) struct LoadTimer<'a> {
     counters: &'a LoadCounters,
     started: Instant,
     end: LoadEnd,
+    trace: Option<TraceParent>,
 }
 
 impl<'a> LoadTimer<'a> {
@@ -230,7 +233,13 @@ impl<'a> LoadTimer<'a> {
             counters,
             started,
             end: LoadEnd::Error,
+            trace: None,
         }
+    }
+
+    /// Sets the trace that the load belongs to.
+    pub(super) fn traced(&mut self, trace: Option<TraceParent>) {
+        self.trace = trace;
     }
 
     pub(super) fn end(mut self, end: LoadEnd) {
@@ -240,7 +249,8 @@ impl<'a> LoadTimer<'a> {
 
 impl Drop for LoadTimer<'_> {
     fn drop(&mut self) {
-        self.counters.observe(self.end, self.started.elapsed());
+        let took = self.started.elapsed();
+        self.counters.observe(self.end, took, self.trace);
     }
 }
 

@@ -182,7 +182,7 @@ impl Inner {
         heard.insert(peer.into(), Some(now));
         drop(heard);
         if latest.is_some_and(|latest| now.saturating_duration_since(latest) > KEPT_FOR) {
-            warn!(group = %self.name, "no other node was heard for longer than removals are listed; all values are dropped");
+            warn!(group = %self.name, "no contact with any other node for longer than removals are listed; all values are dropped");
             self.drop_unvouched();
         }
     }

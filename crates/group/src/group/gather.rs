@@ -10,6 +10,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
@@ -21,7 +22,9 @@ use tracing::{Instrument, Span};
 
 use super::flight::{LoadTimer, Outcome};
 use super::{Inner, spans};
-use crate::{BatchMember, Key, Load, Loaded, Metadata, OriginError, OriginFault, TraceParent};
+use crate::{
+    BatchMember, Key, Limits, Load, Loaded, Metadata, OriginError, OriginFault, TraceParent,
+};
 
 /// The loads that wait to ask the origin, oldest first. At most the number of running loads.
 #[derive(Default)]
@@ -71,14 +74,30 @@ impl Wish {
 
     fn load<'a>(
         &'a self,
-        max_value: u64,
+        bounds: Bounds,
         budget: &'a ByteBudget,
         trace: Option<TraceParent>,
     ) -> Load<'a> {
-        let load = Load::new(&self.key, max_value).within(budget);
-        let mut load = load.traced(trace);
+        let load = Load::new(&self.key, bounds.max_value).within(budget);
+        let mut load = load.traced(trace).due_in(bounds.load_timeout);
         load.stale = self.stale.as_ref();
         load
+    }
+}
+
+/// The limits that a load gets.
+#[derive(Clone, Copy)]
+struct Bounds {
+    max_value: u64,
+    load_timeout: Duration,
+}
+
+impl Bounds {
+    fn of(limits: &Limits) -> Self {
+        Self {
+            max_value: limits.max_value,
+            load_timeout: limits.load_timeout,
+        }
     }
 }
 
@@ -182,18 +201,19 @@ impl Inner {
     /// Asks the origin for one key by itself, as soon as a slot is free.
     pub(super) async fn ask_alone(&self, wish: Wish) -> Result<Asked<'_>, Refused> {
         let permit = self.origin_limiter.acquire(wish.wanted()).await?;
-        let timer = LoadTimer::start(&self.counters.origin);
+        let mut timer = LoadTimer::start(&self.counters.origin);
         let settings = self.settings();
         let limits = &settings.limits;
         let span = spans::origin(self, 1);
         let trace = self.told_of(&span);
+        timer.traced(trace);
         let work = {
             // It may outlive this flight: the origin is at work on it, whether or not any caller
             // waits.
             let (origin, budget) = (Arc::clone(&self.origin), self.in_flight.clone());
-            let max_value = limits.max_value;
+            let bounds = Bounds::of(limits);
             async move {
-                let outcome = origin.load(wish.load(max_value, &budget, trace)).await;
+                let outcome = origin.load(wish.load(bounds, &budget, trace)).await;
                 spans::origin_ended(&outcome);
                 outcome
             }
@@ -243,7 +263,7 @@ impl Inner {
     /// Asks for one key and those that are taken along. Sends each of the others its result.
     async fn ask_for_all(&self, permit: Permit, own: Waiting, others: Vec<Waiting>) -> Asked<'_> {
         let since = Instant::now();
-        let timer = LoadTimer::since(&self.counters.origin, since);
+        let mut timer = LoadTimer::since(&self.counters.origin, since);
         let mut own = own.wish;
         // The work, which may outlive the load, must not keep it open.
         let span = std::mem::replace(&mut own.span, Span::none());
@@ -273,16 +293,15 @@ impl Inner {
         }
         let origin_span = spans::origin(self, wishes.len());
         let trace = self.told_of(&origin_span);
+        timer.traced(trace);
         permit.take_along(queued);
         let settings = self.settings();
         let limits = &settings.limits;
         let work = {
             let (origin, budget) = (Arc::clone(&self.origin), self.in_flight.clone());
-            let max_value = limits.max_value;
+            let bounds = Bounds::of(limits);
             async move {
-                let loads = wishes
-                    .iter()
-                    .map(|wish| wish.load(max_value, &budget, trace));
+                let loads = wishes.iter().map(|wish| wish.load(bounds, &budget, trace));
                 let loads: Vec<_> = loads.collect();
                 let outcomes = match loads.as_slice() {
                     [load] => vec![origin.load(*load).await],
@@ -322,10 +341,12 @@ impl Inner {
 
     fn told(&self, told: Result<Told, RecvError>) -> Result<Asked<'_>, Refused> {
         match told {
-            Ok(Told::Asked { since, outcome }) => Ok(Asked {
-                timer: LoadTimer::since(&self.counters.origin, since),
-                outcome,
-            }),
+            Ok(Told::Asked { since, outcome }) => {
+                let mut timer = LoadTimer::since(&self.counters.origin, since);
+                // Its own trace, and not that of the load which has asked for it.
+                timer.traced(self.outgoing());
+                Ok(Asked { timer, outcome })
+            }
             // No message: the load that took it along was dropped, for example because the runtime
             // shuts down.
             Ok(Told::Unwanted) | Err(_) => Err(Refused::Unwanted),

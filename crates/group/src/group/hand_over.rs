@@ -135,7 +135,8 @@ impl Inner {
                 debug!(group = %self.name, error = %failure, "the previous owner has nothing");
                 None
             }
-            // Counts as nothing: one that hangs must not cost each load this time.
+            // It is counted as a request without an entry: a node that hangs must not cost each
+            // load this time.
             Err(_) => None,
         };
         let entry = entry.filter(|entry| {

@@ -24,7 +24,7 @@ pub(super) struct Batches {
     /// By the address of the peer's handle. If a new handle reuses the address of an old one
     /// during the call, the two peers' members wait for each other, which is harmless.
     fetches: BTreeMap<*const (), Batch>,
-    /// Open while this exists.
+    /// The batch is open while this exists.
     loads: Option<(Batch, BatchHandle)>,
 }
 

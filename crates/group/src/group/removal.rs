@@ -8,15 +8,20 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 use super::flight::exactly;
-use super::{Group, Inner};
-use crate::removal::log::{Log, MAX_BYTES, MAX_CARRIED, Noted};
+use super::{Group, Inner, spans};
+use crate::removal::log::{GAP_KEPT_FOR, Log, MAX_BYTES, MAX_CARRIED, Noted};
 use crate::stats::RemovalKind;
 use crate::tiers::Tier;
 use crate::{
     Cached, Entry, Error, Key, Known, News, Notice, Peer, PeerError, Put, RemovalId, Scope,
+    TraceParent,
 };
+
+/// Within what time a put has to reach its owner for its removal to keep its number.
+const PUT_IN_TIME: Duration = GAP_KEPT_FOR.checked_div(3).unwrap();
 
 /// The result of a removal.
 #[derive(Debug, Clone, Default)]
@@ -118,6 +123,13 @@ impl Group {
         self.inner.apply(notice)
     }
 
+    /// Like [`apply`](Self::apply), for a removal that may belong to a trace: if it does, the
+    /// trace goes on.
+    pub fn apply_traced(&self, notice: &Notice, trace: Option<TraceParent>) -> bool {
+        let span = spans::apply(&self.inner, notice, trace.as_ref());
+        span.in_scope(|| self.inner.apply(notice))
+    }
+
     /// Keeps a value that a put on another node has sent, as the key's owner. Called by a
     /// transport's server.
     ///
@@ -142,6 +154,24 @@ impl Group {
         Ok(())
     }
 
+    /// Like [`accept`](Self::accept), for a put that may belong to a trace: if it does, the trace
+    /// goes on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`accept`](Self::accept).
+    pub fn accept_traced(
+        &self,
+        key: impl AsRef<[u8]>,
+        entry: &Entry,
+        removal: RemovalId,
+        trace: Option<TraceParent>,
+    ) -> Result<(), Error> {
+        let key = key.as_ref();
+        let span = spans::accept(&self.inner, key, trace.as_ref());
+        span.in_scope(|| self.accept(key, entry, removal))
+    }
+
     /// The removals that this node knows and the requester does not. `follower` is the requester's
     /// name: it is notified of removals from now on. Called by a transport's server.
     pub fn news(&self, known: &Known, follower: Option<&str>) -> News {
@@ -161,9 +191,9 @@ impl Group {
     }
 }
 
-/// Runs to its end, whether or not the caller waits for it.
+/// Runs to its end, whether or not the caller waits for it, in the caller's span.
 async fn finish<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    match tokio::spawn(work).await {
+    match tokio::spawn(work.in_current_span()).await {
         Ok(done) => done,
         Err(failure) => match failure.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
@@ -189,7 +219,8 @@ impl Inner {
         match &notice.scope {
             Scope::Keys(keys) => {
                 for key in keys.iter() {
-                    self.drop_key(key);
+                    let log = self.log();
+                    self.drop_older(&log, key, notice.id);
                 }
             }
             Scope::Group => {
@@ -217,10 +248,19 @@ impl Inner {
             return;
         }
         self.counters.removals.fetch_add(1, Relaxed);
-        self.drop_key(&key);
         let mut log = self.log();
         for id in news {
+            self.drop_older(&log, &key, id);
             log.fence_applied(&key, id);
+        }
+    }
+
+    /// Drops a key that a removal names, unless a put has replaced its value since the removal was
+    /// noted: what is in memory is newer then. Under the log's lock, so that no put comes in
+    /// between.
+    fn drop_older(&self, log: &Log, key: &Key, removal: RemovalId) {
+        if !log.is_replaced(key, removal) {
+            self.drop_key(key);
         }
     }
 
@@ -263,11 +303,8 @@ impl Inner {
         self.drop_all();
     }
 
-    /// Applies a removal and keeps the value that was put. Detached again after that, as a load
-    /// may have begun in between: it must not overwrite the value.
+    /// Applies the removal of a put, and keeps its value if no later removal has removed the key.
     fn keep_put(&self, notice: &Notice, key: &Key, entry: &Entry) {
-        // Already known if this node learnt of it another way, or is notified twice.
-        self.apply(notice);
         // The giver may have another ring.
         let mine = self.router().is_mine(key);
         let (tier, freshness) = if mine {
@@ -282,21 +319,27 @@ impl Inner {
         let cached =
             Cached::new(value.unwrap_or_default(), freshness).with_metadata(entry.metadata.clone());
         let ahead = self.settings().freshness.ahead(freshness.ttl);
-        {
-            // If this node is notified twice, the key may have been removed in between. Under the
-            // lock, so that a removal is either noted before and seen here, or empties the caches
-            // after the insertion.
-            let mut log = self.log();
-            if !log.take_put(key, notice.id) {
-                return;
-            }
+        // In one step: a removal that another thread applies, or the value of another put, comes
+        // either before all of it, and is replaced, or after all of it, and has precedence.
+        let mut log = self.log();
+        // Already known if this node learnt of it another way, or is notified twice.
+        let is_news = log.note(notice, self.clock.now()) == Noted::Apply;
+        if log.take_put(key, notice.id) {
+            self.drop_key(key);
             if entry.value.is_some() {
                 self.tiers.insert(tier, key, cached, ahead);
             } else {
                 self.tiers.insert_absence(key, cached);
             }
+            // Again, as a load may have begun in between: it must not overwrite the value.
+            self.detach(key);
+        } else if is_news {
+            self.drop_older(&log, key, notice.id);
         }
-        self.detach(key);
+        if is_news {
+            self.counters.removals.fetch_add(1, Relaxed);
+            log.applied(notice);
+        }
     }
 
     async fn put(self: Arc<Self>, key: Key, entry: Entry) -> Result<Removal, Error> {
@@ -312,24 +355,36 @@ impl Inner {
             self.keep_put(&notice, &key, &entry);
             return Ok(self.tell(notice, None, began).await);
         }
-        self.apply(&notice);
+        // The owner first. A node that applied the removal before would bring what the owner has
+        // until then, or what it loads, and keep that as a copy: nothing would remove it again.
         let mut peers = router.peers().into_iter();
         let given = match peers.find(|peer| peer.name() == &*owner.name) {
             Some(peer) => {
-                let put = Put {
-                    group: &self.name,
-                    key: &key,
-                    entry: &entry,
-                    removal: notice.id,
+                let giving = async {
+                    let put = Put::new(&self.name, &key, &entry, notice.id);
+                    let given = peer.put(put.traced(self.outgoing()));
+                    noted(self.in_time(&*peer, given).await)
                 };
-                self.in_time(&*peer, peer.put(put)).await
+                giving.instrument(spans::put(&self, &key, &*peer)).await
             }
             None => Err(PeerError::Unavailable {
                 peer: Arc::clone(&owner.name),
                 reason: "it is no longer a member".into(),
             }),
         };
-        let told = given.is_ok().then_some(&*owner.name);
+        let mut told = given.is_ok().then_some(&*owner.name);
+        let notice = if began.elapsed() < PUT_IN_TIME {
+            notice
+        } else {
+            // Nodes may have stopped waiting for its number, and ignore it. Another removes more
+            // than it must: the owner's value, too.
+            told = None;
+            Notice {
+                id: self.log().issue(),
+                ..notice
+            }
+        };
+        self.apply(&notice);
         let mut removal = self.tell(notice, told, began).await;
         match given {
             Ok(()) => {
@@ -375,9 +430,12 @@ impl Inner {
                         reason: "it is down".into(),
                     });
                 }
-                inner
-                    .in_time(&**peer, peer.remove(&inner.name, &notice))
-                    .await
+                let telling = async {
+                    let told = peer.remove_traced(&inner.name, &notice, inner.outgoing());
+                    noted(inner.in_time(&**peer, told).await)
+                };
+                let span = spans::remove(&inner, &notice, &**peer);
+                telling.instrument(span).await
             };
             let done = join_all(listeners.iter().map(tell)).await;
             let missed = done.iter().filter(|done| done.is_err()).count();
@@ -399,6 +457,11 @@ impl Inner {
     ) -> Result<T, PeerError> {
         within(self.settings().limits.removal_timeout, peer, request).await
     }
+}
+
+/// The result of a request to a peer, of which a failure is recorded in the current span.
+fn noted(done: Result<(), PeerError>) -> Result<(), PeerError> {
+    done.inspect_err(spans::peer_failed)
 }
 
 pub(super) async fn within<T>(

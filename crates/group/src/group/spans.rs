@@ -14,7 +14,9 @@ use tracing::{Id, Level, Span, debug_span, span_enabled};
 use super::flight::Outcome;
 use super::{Group, Inner};
 use crate::trace::SPAN_TARGET;
-use crate::{Key, Loaded, OriginError, OriginFault, Peer, PeerError, Propagation, TraceParent};
+use crate::{
+    Key, Loaded, Notice, OriginError, OriginFault, Peer, PeerError, Propagation, Scope, TraceParent,
+};
 
 /// The tag of a flight without a span.
 const NONE: u64 = u64::MAX;
@@ -23,9 +25,21 @@ const NONE: u64 = u64::MAX;
 const MOST_LOOKS: usize = 8;
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// A number as attributes of OpenTelemetry have it: they are signed, and one that is not becomes a
+/// text.
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// The span of a flight that loads from the origin.
 pub(super) fn load(inner: &Inner, key: &[u8], refresh: bool) -> Span {
-    debug_span!(target: SPAN_TARGET, "load", group = &*inner.name, key_len = key.len(), refresh)
+    debug_span!(
+        target: SPAN_TARGET,
+        "load",
+        group = &*inner.name,
+        key_len = number(key.len()),
+        refresh,
+    )
 }
 
 /// The span of a flight that asks the owner of a key.
@@ -34,7 +48,7 @@ pub(super) fn fetch(inner: &Inner, key: &[u8], peer: &dyn Peer, refresh: bool) -
         target: SPAN_TARGET,
         "fetch",
         group = &*inner.name,
-        key_len = key.len(),
+        key_len = number(key.len()),
         peer = peer.name(),
         refresh,
         otel.kind = "client",
@@ -49,7 +63,7 @@ pub(super) fn origin(inner: &Inner, keys: usize) -> Span {
         target: SPAN_TARGET,
         "origin",
         group = &*inner.name,
-        keys,
+        keys = number(keys),
         otel.kind = "client",
         otel.status_code = Empty,
         error.type = Empty,
@@ -76,8 +90,8 @@ pub(super) fn origin_ended(outcome: &Result<Loaded, OriginError>) {
     failed(kind);
 }
 
-/// Records a failure in the span of a fetch, which is the current one.
-pub(super) fn fetch_failed(failure: &PeerError) {
+/// Records a failure in the span of a request to a peer, which is the current one.
+pub(super) fn peer_failed(failure: &PeerError) {
     failed(match failure {
         PeerError::Unavailable { .. } => "unavailable",
         PeerError::Refused { .. } => "refused",
@@ -101,14 +115,93 @@ pub(super) fn serve(inner: &Inner, key: &[u8], parent: Option<&TraceParent>) -> 
         target: SPAN_TARGET,
         "serve",
         group = &*inner.name,
-        key_len = key.len(),
+        key_len = number(key.len()),
         otel.kind = "server",
     );
+    go_on(inner, &span, parent);
+    span
+}
+
+fn go_on(inner: &Inner, span: &Span, parent: Option<&TraceParent>) {
     if let (Some(parent), Some(propagation)) = (parent, &inner.propagation)
         && !span.is_disabled()
     {
-        propagation.incoming(&span, parent);
+        propagation.incoming(span, parent);
     }
+}
+
+/// The span of telling a peer of a removal. None if no span caused the removal, for example if the
+/// source has changed: each peer's would be a trace of its own.
+pub(super) fn remove(inner: &Inner, notice: &Notice, peer: &dyn Peer) -> Span {
+    if Span::current().is_disabled() {
+        return Span::none();
+    }
+    debug_span!(
+        target: SPAN_TARGET,
+        "remove",
+        group = &*inner.name,
+        keys = keys(notice),
+        peer = peer.name(),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        error.type = Empty,
+    )
+}
+
+/// The span of a removal that a peer has told of, if it belongs to a trace.
+pub(super) fn apply(inner: &Inner, notice: &Notice, parent: Option<&TraceParent>) -> Span {
+    if parent.is_none() {
+        return Span::none();
+    }
+    let span = debug_span!(
+        target: SPAN_TARGET,
+        "apply",
+        group = &*inner.name,
+        keys = keys(notice),
+        otel.kind = "server",
+    );
+    go_on(inner, &span, parent);
+    span
+}
+
+/// The number of keys that are removed; `None` for the whole group.
+fn keys(notice: &Notice) -> Option<i64> {
+    match &notice.scope {
+        Scope::Keys(keys) => Some(number(keys.len())),
+        Scope::Group => None,
+    }
+}
+
+/// The span of giving the owner of a key a value, as [`remove`].
+pub(super) fn put(inner: &Inner, key: &[u8], peer: &dyn Peer) -> Span {
+    if Span::current().is_disabled() {
+        return Span::none();
+    }
+    debug_span!(
+        target: SPAN_TARGET,
+        "put",
+        group = &*inner.name,
+        key_len = number(key.len()),
+        peer = peer.name(),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        error.type = Empty,
+    )
+}
+
+/// The span of keeping a value that a peer has given, if it belongs to a trace.
+pub(super) fn accept(inner: &Inner, key: &[u8], parent: Option<&TraceParent>) -> Span {
+    if parent.is_none() {
+        return Span::none();
+    }
+    let span = debug_span!(
+        target: SPAN_TARGET,
+        "accept",
+        group = &*inner.name,
+        key_len = number(key.len()),
+        otel.kind = "server",
+    );
+    go_on(inner, &span, parent);
     span
 }
 

@@ -90,7 +90,7 @@ const MAX_FENCES: usize = 32;
 /// For how long some node may not have been notified of a removal, though its issuer still tries.
 const SETTLED_AFTER: Duration = Duration::from_secs(10);
 /// For how long a missing number is requested. Its issuer has left by then, or would have sent it.
-const GAP_KEPT_FOR: Duration = Duration::from_secs(30);
+pub(crate) const GAP_KEPT_FOR: Duration = Duration::from_secs(30);
 /// A key's handles in the log and in the table of fences, in bytes.
 const KEY_OVERHEAD: usize = 96;
 /// The most removals of one answer to a follower.
@@ -261,6 +261,14 @@ impl Log {
         let take = last.id == id && !last.taken && later.is_none_or(|later| later < last.order);
         last.taken |= take;
         take
+    }
+
+    /// Whether a put has replaced the key's value since the removal was noted for it. The put's own
+    /// removal counts as replaced as well, once the value has been kept.
+    pub(crate) fn is_replaced(&self, key: &Key, id: RemovalId) -> bool {
+        let fences = self.fences.get(key).map(Vec::as_slice).unwrap_or_default();
+        let since = fences.iter().skip_while(|fence| fence.id != id);
+        since.into_iter().any(|fence| fence.taken)
     }
 
     fn add_fence(&mut self, key: Option<&Key>, id: RemovalId, now: Duration) {

@@ -75,7 +75,7 @@ impl LruStore {
         })
     }
 
-    /// What there is of an entry that has so long left until it is of no use.
+    /// The rest of an entry that becomes useless after that time.
     #[inline]
     fn cached(&self, kept: &Kept, left: Option<Duration>) -> Cached {
         match &kept.extras {
@@ -109,8 +109,8 @@ impl LruStore {
 }
 
 impl Extras {
-    /// How long an entry may be served that has so long left until it is of no use, and whether it
-    /// is due.
+    /// How long an entry may be served that becomes useless after that time, and whether it is
+    /// due.
     fn freshness(&self, left: Option<Duration>) -> (Freshness, bool) {
         let Some(left) = left else {
             return (Freshness::default(), false);
@@ -129,7 +129,7 @@ impl Extras {
     }
 }
 
-/// How long an entry is of any use.
+/// How long an entry is useful.
 fn whole_life(freshness: &Freshness) -> Option<Duration> {
     let window = freshness.revalidate_window().max(freshness.error_window());
     freshness.ttl.map(|ttl| ttl.saturating_add(window))

@@ -12,7 +12,7 @@ const GROWTHS: usize = 4;
 const NAMES: usize = 4_096;
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
-/// What else is known of a member that a list lacks.
+/// Further knowledge about a member that a list lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Known {
     /// It answers.
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(node.told(&["a"]), is("ad", Some(10)));
         node.is("d", Known::Down);
         assert_eq!(node.told(&["a"]), is("a", None));
-        // One that left on its own word may come back at once.
+        // A member that announced its leave may come back at once.
         node.is("c", Known::Up);
         assert_eq!(node.told(&["a", "c"]), is("ac", None));
     }

@@ -150,7 +150,7 @@ impl Inner {
                         let address = &*node.address;
                         warn!(
                             node = &*name,
-                            address, "another node goes by this node's name; it is left out"
+                            address, "another node has this node's name; it is left out"
                         );
                     }
                     seats.ambiguous.insert(name);

@@ -11,8 +11,8 @@ const FIRST: u32 = 6;
 /// 64 µs to 67 s.
 const BUCKETS: usize = 20 * PER_OCTAVE;
 
-/// A histogram of durations in logarithmic buckets, which forgets: all counts are halved when
-/// there are many, and when they are old. Fixed size; recording allocates nothing.
+/// A histogram of durations in logarithmic buckets, with decay: all counts are halved when there
+/// are many, and when they are old. It has a fixed size, and recording allocates nothing.
 pub(crate) struct Latencies {
     counts: [u16; BUCKETS],
     total: u32,

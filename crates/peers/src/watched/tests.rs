@@ -63,7 +63,7 @@ async fn a_peer_that_answers_requests_is_up_whatever_its_pings_say() {
     assert!(!watched.is_usable(), "silence on both ends is death");
 }
 
-// Row 2 of the fault matrix: 0.95 s before, as it waited for the next probe.
+// Row 2 of the fault matrix: this took 0.95 s before, because it waited for the next probe.
 #[tokio::test(start_paused = true)]
 async fn a_fetch_that_set_out_just_before_its_peer_was_marked_down_fails_with_the_others() {
     let (_, watched) = watched(false);
@@ -74,7 +74,7 @@ async fn a_fetch_that_set_out_just_before_its_peer_was_marked_down_fails_with_th
         assert!(watched.fetch(fetch).await.is_err());
         began.elapsed()
     };
-    // The monitor's verdict falls while this one is in its first 100 ms.
+    // The monitor decides while this one is in its first 100 ms.
     let last = async {
         sleep(Duration::from_millis(350)).await;
         let began = Instant::now();

@@ -99,7 +99,7 @@ async fn a_member_that_is_stopped_leaves_the_ring_at_once_and_when_killed_soon()
     listed.set(&[1, 2, 3]);
     sleep(SECOND).await;
     assert_eq!(ring(&peers), [1, 2, 3]);
-    // Killed: that it is not listed has it pinged.
+    // Killed: it is pinged because it is not listed.
     world.set(3, |node| node.is_dead = true);
     listed.set(&[1, 2]);
     let gone = until_ring(&peers, &[1, 2]).await;
@@ -123,7 +123,8 @@ async fn a_list_that_lacks_members_for_a_moment_changes_no_ring() {
         sleep(30 * SECOND).await;
         assert_eq!(peers.digest(), before);
     }
-    // Lacked by the last list before the source failed: no evidence that it is still so.
+    // The last list before the source failed lacked it: that is no evidence that lists still lack
+    // it.
     listed.set(&[1, 2, 3]);
     sleep(SECOND).await;
     listed.fail();
@@ -182,7 +183,7 @@ async fn a_member_that_flaps_at_1_hz_does_not_flip_routes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_has_started_again_and_says_so_is_back_at_once() {
+async fn a_member_that_announces_its_restart_is_back_at_once() {
     let world = World::default();
     let (peers, listed) = follow(&world, 3);
     sleep(SECOND).await;

@@ -1,4 +1,4 @@
-//! Peers that do what a test says.
+//! Peers whose behaviour a test sets.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use tokio::time::sleep;
 pub(crate) const ME: &str = "http://10.0.0.1:8001";
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
-/// What a node does.
+/// The behaviour of a node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Does {
     pub(crate) takes: Duration,
@@ -34,10 +34,10 @@ const WELL: Does = Does {
     fails: false,
 };
 
-/// Who was told, and within what time this node is gone.
+/// The peers that were told, and the time until this node is gone.
 type Told = (String, Option<Duration>);
 
-/// All nodes, by number from 1, and what they were asked.
+/// All nodes, by number from 1, and their requests.
 #[derive(Clone, Default)]
 pub(crate) struct World {
     does: Arc<Mutex<BTreeMap<String, Does>>>,
@@ -54,7 +54,7 @@ pub(crate) fn ring_name(number: usize) -> String {
     format!("10.0.0.{number}:8001")
 }
 
-/// The node says so.
+/// The node announces it.
 pub(crate) fn word(number: usize, gone_within: Option<Duration>) -> Word {
     Word::new(ring_name(number), gone_within)
 }
@@ -64,19 +64,19 @@ pub(crate) fn keys(count: usize) -> impl Iterator<Item = String> {
 }
 
 impl World {
-    /// From now on the node does that.
+    /// Sets the behaviour of the node from now on.
     pub(crate) fn set(&self, number: usize, change: impl FnOnce(&mut Does)) {
         let mut does = self.does.lock().unwrap();
         change(does.entry(name(number)).or_insert(WELL));
     }
 
-    /// How many fetches it was sent.
+    /// How many fetches were sent to it.
     pub(crate) fn asked(&self, number: usize) -> u32 {
         let asked = self.asked.lock().unwrap();
         asked.get(&name(number)).copied().unwrap_or(0)
     }
 
-    /// Who was told whether this node stays.
+    /// The peers that were told whether this node stays.
     pub(crate) fn told(&self) -> Vec<Told> {
         std::mem::take(&mut self.told.lock().unwrap())
     }
@@ -194,7 +194,7 @@ pub(crate) fn ring(peers: &Peers) -> Vec<usize> {
     numbers
 }
 
-/// Whether the member is thought to be up.
+/// Whether the member is considered up.
 pub(crate) fn is_up(peers: &Peers, number: usize) -> bool {
     let members = peers.members();
     let member = members
@@ -209,14 +209,14 @@ pub(crate) fn key_of(peers: &Peers, number: usize) -> Key {
     Key::from(key.unwrap())
 }
 
-/// Asks for a key by its route, or by none where that leads to no peer. Says who was asked.
+/// Asks for a key by its route, unless that leads to no peer. Returns the peer that was asked.
 pub(crate) async fn get(peers: &Peers, key: &Key) -> Option<String> {
     let Route::Theirs(peer) = peers.route(key) else {
         return None;
     };
     let asked = address_of(&*peer);
     let fetch = Fetch::new("g", key, 1 << 20, 2 * SECOND);
-    // How it ends is the peer's business.
+    // The result does not matter here.
     let _ = tokio::time::timeout(2 * SECOND, peer.fetch(fetch)).await;
     Some(asked)
 }

@@ -1,4 +1,4 @@
-//! Who is asked before the origin after the ring has changed.
+//! The nodes that are asked before the origin after the ring has changed.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn previous(peers: &Peers, key: &str) -> Option<String> {
     previous.map(|previous| address_of(&*previous.peer))
 }
 
-/// Lets the time pass for which a node is one that has just started.
+/// Lets the time pass during which a node counts as just started.
 async fn grown_up(peers: &Peers) {
     tokio::time::advance(301 * SECOND).await;
     assert!(keys(KEYS).all(|key| previous(peers, &key).is_none()));
@@ -110,7 +110,7 @@ async fn a_member_without_worth_is_left_out_and_the_next_change_asks_it_again() 
     let key = key_of(&peers, 3);
     let key = std::str::from_utf8(&key).unwrap();
     let mine = async || {
-        // Until it is this node's, whoever is next for it.
+        // Until this node is next for it.
         peers.update(Vec::<String>::new()).unwrap();
         peers.previous_owner(key.as_bytes())
     };
@@ -169,8 +169,8 @@ async fn there_is_none_in_a_shared_ring_nor_for_a_node_that_is_no_member_nor_whe
     }
 }
 
-// A hot path's concern: what it costs where nothing has changed is measured in the benches, that
-// it takes no lock here.
+// This is on a hot path. The benches measure its cost when nothing has changed; this test checks
+// that it takes no lock.
 #[tokio::test(start_paused = true)]
 async fn a_member_that_is_down_is_not_asked() {
     let world = World::default();

@@ -1,4 +1,4 @@
-//! Members that say that they leave.
+//! Members that announce that they leave.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn a_member_that_leaves_owns_nothing_and_is_asked_for_what_it_has() {
         .map(|peer| address_of(&**peer))
         .collect();
     assert_eq!(told, [name(2), name(3)], "it is told of removals");
-    // Of its keys those that are this node's now.
+    // Those of its keys that this node owns now.
     let mut asked = 0;
     for key in keys(2_000).filter(|key| peers.owner(key.as_bytes()).is_self) {
         let previous = peers.previous_owner(key.as_bytes());
@@ -103,7 +103,7 @@ async fn a_ring_whose_members_all_leave_stays_as_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_leaves_tells_all_and_asks_the_new_owners() {
+async fn a_node_that_leaves_notifies_all_and_asks_the_new_owners() {
     let world = World::default();
     let peers = world.peers(4);
     let key = key_of(&peers, 1);
@@ -116,7 +116,7 @@ async fn a_node_that_leaves_tells_all_and_asks_the_new_owners() {
     assert_eq!(told.len(), 3);
     assert!(
         told.contains(&(name(9), Some(20 * SECOND))),
-        "front ends, too: {told:?}"
+        "gateways, too: {told:?}"
     );
     assert_eq!(ring(&peers), [2, 3, 4]);
     assert!(matches!(peers.route(&key), Route::Theirs(_)));

@@ -33,7 +33,7 @@ async fn a_hedge_is_measured_by_the_fastest_peer() {
     gets(&peers, 4, 20).await;
     assert_eq!(hedge_after(&peers), Some(150 * MILLI));
 
-    // One slow peer changes nothing for the hedges, an origin that is slow for all does.
+    // One slow peer does not change when hedges are sent; an origin that is slow for all does.
     world.set(2, |node| node.takes = 100 * MILLI);
     gets(&peers, 4, 400).await;
     assert_eq!(hedge_after(&peers), Some(150 * MILLI));
@@ -85,7 +85,7 @@ async fn hedges_are_a_fifth_of_the_other_requests_at_most() {
         get(&peers, &key).await;
         gets += 1;
         if peer.may_hedge() {
-            // Its cost, where it goes to a peer that is as slow.
+            // Its cost if it goes to a peer that is as slow.
             get(&peers, &key).await;
             hedges += 1;
         }
@@ -113,7 +113,7 @@ async fn a_hedge_goes_to_a_live_member_after_the_one_that_is_asked() {
         }
     }
     println!("this node stands in for {mine} of 3 keys");
-    // The owner is down: asked is the first after it, hedged with the second.
+    // The owner is down: the first member after it is asked, and hedged with the second.
     let key = key_of(&peers, 2);
     world.set(2, |node| node.is_dead = true);
     get(&peers, &key).await;
@@ -155,7 +155,7 @@ async fn a_peer_that_answers_pings_and_fails_is_left_out_and_tried_by_one() {
     for trial in 0..8 {
         assert!(!is_up(&peers, 3));
         let asked = world.asked(3);
-        // Many concurrent gets: none is sent there until its time is over, and then one.
+        // Many concurrent gets: none is sent to it until its time is over, and then one.
         while world.asked(3) == asked {
             let mut all = tokio::task::JoinSet::new();
             for _ in 0..5 {
@@ -199,7 +199,7 @@ async fn time_outs_are_failures_and_verdicts_are_none() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_is_slower_by_far_is_left_out_until_it_is_not() {
-    // One that has been there for long, and one that is new and whose pings are slow as well.
+    // A member that has run for a long time, and a new one whose pings are slow as well.
     for (age, ping_takes) in [(31 * SECOND, MILLI), (Duration::ZERO, 250 * MILLI)] {
         let world = World::default();
         let peers = world.peers(4);

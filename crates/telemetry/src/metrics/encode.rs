@@ -1,4 +1,4 @@
-//! The families as prometheus-client takes them.
+//! The families as prometheus-client takes them, for a registry of the program's own.
 
 use std::fmt;
 
@@ -9,28 +9,22 @@ use prometheus_client::metrics::MetricType;
 
 use super::families::{Families, Family, Kind, Number, Sample, Source, Value};
 
-/// What a registry collects from: sources, or families that were collected.
-pub(super) struct Collected<T>(pub(super) T);
+/// What a registry collects from.
+pub(super) struct Collected(pub(super) Vec<Box<dyn Source>>);
 
-impl<T> fmt::Debug for Collected<T> {
+impl fmt::Debug for Collected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Collected").finish_non_exhaustive()
     }
 }
 
-impl Collector for Collected<Vec<Box<dyn Source>>> {
+impl Collector for Collected {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut families = Families::default();
         for source in &self.0 {
             source.collect(&mut families);
         }
         all(&families.into_vec(), encoder)
-    }
-}
-
-impl Collector for Collected<Vec<Family>> {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        all(&self.0, encoder)
     }
 }
 

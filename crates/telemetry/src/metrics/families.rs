@@ -1,6 +1,6 @@
 //! Families of samples, each with its name, its type, its labels and its help.
 
-use gaggle_group::Histogram;
+use gaggle_group::{Exemplar, Histogram};
 
 /// Something that has counts. It keeps them itself, and writes what they are now whenever a page
 /// is made. It must answer at once. A closure `Fn(&mut Families)` is one.
@@ -61,6 +61,8 @@ pub struct Sample {
     pub labels: Vec<String>,
     /// What was measured.
     pub value: Value,
+    /// Of a histogram: examples with their traces, at most one for each bucket.
+    pub exemplars: Vec<Exemplar>,
 }
 
 /// What a [`Sample`] has measured.
@@ -164,7 +166,21 @@ impl Families {
     ) {
         let samples = samples
             .into_iter()
-            .map(|(labels, value)| (labels, Value::Histogram(value)));
+            .map(|(labels, value)| (labels, value, Vec::new()));
+        self.histogram_with_exemplars(name, help, labels, samples);
+    }
+
+    /// The same with exemplars. They are in OpenMetrics only: the older text format has none.
+    pub fn histogram_with_exemplars<'a, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: [&'static str; N],
+        samples: impl IntoIterator<Item = ([&'a str; N], Histogram, Vec<Exemplar>)>,
+    ) {
+        let samples = samples
+            .into_iter()
+            .map(|(labels, value, exemplars)| (labels, Value::Histogram(value), exemplars));
         self.write(name, help, Kind::Histogram, labels, samples);
     }
 
@@ -195,7 +211,7 @@ impl Families {
     ) {
         let samples = samples
             .into_iter()
-            .map(|(labels, value)| (labels, Value::Number(value.into())));
+            .map(|(labels, value)| (labels, Value::Number(value.into()), Vec::new()));
         self.write(name, help, kind, labels, samples);
     }
 
@@ -205,11 +221,12 @@ impl Families {
         help: &str,
         kind: Kind,
         labels: [&'static str; N],
-        samples: impl Iterator<Item = ([&'a str; N], Value)>,
+        samples: impl Iterator<Item = ([&'a str; N], Value, Vec<Exemplar>)>,
     ) {
-        let samples = samples.map(|(labels, value)| Sample {
+        let samples = samples.map(|(labels, value, exemplars)| Sample {
             labels: labels.map(str::to_owned).to_vec(),
             value,
+            exemplars,
         });
         let known = self.all.iter_mut().find(|family| family.name == name);
         match known {

@@ -205,11 +205,14 @@ fn loads(families: &mut Families, groups: &Stated) {
         ["group"],
         per_group(groups, |stats| stats.loads_in_flight as u64),
     );
-    families.histogram(
+    families.histogram_with_exemplars(
         "gaggle_load_seconds",
         "How long loads took, in seconds.",
         ["group", "source"],
-        per_source(groups).map(|(group, source, loads)| ([group, source], loads.seconds.clone())),
+        per_source(groups).map(|(group, source, loads)| {
+            let exemplars = loads.exemplars.clone();
+            ([group, source], loads.seconds.clone(), exemplars)
+        }),
     );
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -40,6 +40,8 @@ pub(super) struct Refused {
     pub(super) reason: String,
     /// Whether the same batch may be taken later.
     pub(super) again: bool,
+    /// How long the collector wants to be left alone.
+    pub(super) after: Option<Duration>,
 }
 
 impl Client {
@@ -83,6 +85,7 @@ impl Client {
         let later = |reason: String| Refused {
             reason,
             again: true,
+            after: None,
         };
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
@@ -105,6 +108,7 @@ impl Client {
                             | StatusCode::SERVICE_UNAVAILABLE
                             | StatusCode::GATEWAY_TIMEOUT
                     ),
+                    after: retry_after(status, answer.headers()),
                 });
             }
             // The batch was taken, whatever becomes of the rest of the answer: it is not sent again
@@ -117,6 +121,18 @@ impl Client {
         };
         asked.await
     }
+}
+
+/// How long a collector that is too busy wants to be left alone. A date is not read: it would
+/// compare two machines' clocks.
+fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+    let is_busy = matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    );
+    let value = headers.get(RETRY_AFTER).filter(|_| is_busy)?;
+    let seconds = value.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// An error with what caused it.
@@ -241,6 +257,26 @@ mod tests {
             assert_eq!(error.field(), "endpoint");
             assert!(!error.to_string().contains("s3cret"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_busy_collector_is_left_alone_for_as_long_as_it_says() {
+        let told = |status, value: &'static str| {
+            let value = HeaderValue::from_static(value);
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, value)]);
+            retry_after(status, &headers)
+        };
+        let (busy, down) = (
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        );
+        assert_eq!(told(busy, "2"), Some(Duration::from_secs(2)));
+        assert_eq!(told(down, "0"), Some(Duration::ZERO));
+        assert_eq!(told(StatusCode::BAD_GATEWAY, "2"), None);
+        for odd in ["", "-1", "1.5", "soon", "Wed, 21 Oct 2015 07:28:00 GMT"] {
+            assert_eq!(told(busy, odd), None, "{odd}");
+        }
+        assert_eq!(retry_after(busy, &HeaderMap::new()), None);
     }
 
     #[test]

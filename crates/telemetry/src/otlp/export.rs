@@ -26,6 +26,10 @@ use super::queue::Queue;
 const ATTEMPTS: u32 = 4;
 /// The wait before the second attempt; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The time that a batch may wait between its attempts: the sum of these pauses.
+const ALL_PAUSES: Duration = Duration::from_millis(3_500);
+/// For how long a collector is left alone at its own word, at most.
+const MOST_ALONE: Duration = Duration::from_secs(60);
 
 /// Sends spans to the collector: a future to be spawned.
 #[must_use = "nothing is exported unless it runs"]
@@ -34,6 +38,7 @@ pub struct Exporter {
     pub(super) client: Client,
     pub(super) service_name: String,
     pub(super) service_version: String,
+    pub(super) resource_attributes: Vec<(String, String)>,
     pub(super) interval: Duration,
     /// Dropped as this ends, which tells that it has.
     pub(super) ended: watch::Sender<()>,
@@ -97,9 +102,15 @@ impl Exporter {
     /// `service.instance.id`; it is asked before each batch, as a node may learn its name late.
     pub async fn run(self, instance: impl Fn() -> Arc<str> + Send) {
         let mut next = Instant::now() + self.interval;
+        // Until then the collector wants to be left alone. Spans wait in the queue.
+        let mut alone = Instant::now();
         // Whether the last batch was given up. Told when it changes.
         let mut down = false;
         loop {
+            if Instant::now() < alone {
+                // An error means that the time is over.
+                let _ = timeout_at(alone, self.closed()).await;
+            }
             let closed = self.queue.is_closed();
             let due = closed || self.queue.has_batch() || Instant::now() >= next;
             if !due {
@@ -126,7 +137,8 @@ impl Exporter {
                         info!("the collector takes spans again");
                     }
                 }
-                Err(Refused { reason, .. }) => {
+                Err(Refused { reason, after, .. }) => {
+                    alone = Instant::now() + after.unwrap_or_default().min(MOST_ALONE);
                     self.queue.failed.fetch_add(count, Relaxed);
                     if !std::mem::replace(&mut down, true) {
                         warn!(error = %reason, "the collector takes no spans; they are dropped");
@@ -143,15 +155,22 @@ impl Exporter {
 
     async fn send(&self, body: Bytes) -> Result<Bytes, Refused> {
         let mut pause = FIRST_PAUSE;
+        let mut left = ALL_PAUSES;
         for _ in 1..ATTEMPTS {
-            match self.client.send(body.clone()).await {
-                Err(refused) if refused.again && !self.queue.is_closed() => {}
+            let refused = match self.client.send(body.clone()).await {
+                Err(refused) if refused.again && !self.queue.is_closed() => refused,
                 sent => return sent,
+            };
+            let wait = wait(pause, refused.after);
+            if wait > left {
+                // Sooner than the collector wants it, or later than the batch may wait.
+                return Err(refused);
             }
             tokio::select! {
-                () = sleep(pause) => {}
+                () = sleep(wait) => {}
                 () = self.closed() => {}
             }
+            left -= wait;
             pause *= 2;
         }
         self.client.send(body).await
@@ -183,9 +202,19 @@ impl Exporter {
         if !instance.is_empty() {
             attributes.push(KeyValue::new("service.instance.id", instance.to_owned()));
         }
+        for (name, value) in &self.resource_attributes {
+            if !attributes.iter().any(|known| known.key.as_str() == name) {
+                attributes.push(KeyValue::new(name.clone(), value.clone()));
+            }
+        }
         let resource = Resource::builder_empty().with_attributes(attributes);
         (&resource.build()).into()
     }
+}
+
+/// The wait before the next attempt: as the collector says, if it says so.
+fn wait(pause: Duration, after: Option<Duration>) -> Duration {
+    after.map_or(pause, |after| after.max(FIRST_PAUSE))
 }
 
 fn encode(spans: Vec<SpanData>, resource: &ResourceAttributesWithSchema) -> Bytes {
@@ -208,4 +237,34 @@ fn rejected(answer: Bytes) -> u64 {
         "the collector has rejected spans"
     );
     u64::try_from(partial.rejected_spans).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The waits of a batch that is never taken.
+    fn waits(after: Option<u64>) -> Vec<u64> {
+        let (mut left, mut waits) = (ALL_PAUSES, Vec::new());
+        for n in 0..ATTEMPTS - 1 {
+            let wait = wait(FIRST_PAUSE * 2_u32.pow(n), after.map(Duration::from_secs));
+            if wait > left {
+                break;
+            }
+            left -= wait;
+            waits.push(u64::try_from(wait.as_millis()).unwrap());
+        }
+        waits
+    }
+
+    #[test]
+    fn what_a_collector_says_takes_the_place_of_a_pause_within_their_sum() {
+        assert_eq!(waits(None), [500, 1_000, 2_000]);
+        assert_eq!(waits(Some(0)), [500, 500, 500]);
+        assert_eq!(waits(Some(1)), [1_000, 1_000, 1_000]);
+        assert_eq!(waits(Some(2)), [2_000]);
+        assert_eq!(waits(Some(3)), [3_000]);
+        assert!(waits(Some(4)).is_empty());
+        assert!(waits(Some(u64::MAX)).is_empty());
+    }
 }

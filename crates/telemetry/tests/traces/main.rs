@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gaggle_group::{
-    Error, Group, Hop, Limits, Load, Loaded, Origin, OriginError, Serve, TraceParent, async_trait,
+    Entry, Error, Group, Hop, Limits, Load, Loaded, Origin, OriginError, Serve, TraceParent,
+    async_trait,
 };
 use gaggle_telemetry::OpenTelemetry;
-use opentelemetry::trace::{SpanId, SpanKind, TraceId};
+use opentelemetry::Value;
+use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId};
 use tokio::sync::watch;
 use tracing::{Instrument, info, info_span};
 
@@ -83,12 +85,86 @@ async fn a_trace_goes_from_the_client_to_the_origin_and_waiters_are_linked() {
     assert!(told.contains("scores"), "the group's name");
     assert!(!told.contains("secret"), "the key");
 
+    // Both nodes have an example of a load in the client's trace.
+    let trace = client.span_context.trace_id().to_bytes();
+    for exemplars in [
+        nodes.asker.stats().peer.exemplars,
+        nodes.owner.stats().origin.exemplars,
+    ] {
+        assert_eq!(exemplars.len(), 1);
+        assert_eq!(exemplars[0].trace_id, trace);
+    }
+
     // A hit has no span.
     assert_eq!(nodes.owner.get("secret").await.unwrap(), "secret");
     let hit = Serve::new(b"secret", Hop::Forwarded);
     let parent = TraceParent::new([1; 16], [1; 8], 1);
     nodes.owner.serve(hit.traced(parent)).await.unwrap();
     assert_eq!(traces.spans().0.len(), names.len());
+}
+
+#[tokio::test]
+async fn a_removal_and_a_put_take_their_trace_to_the_other_node() {
+    let traces = Traces::record();
+    let nodes = Nodes::start(gated(&watch::Sender::new(true))).await;
+    let asker = &nodes.asker;
+    let one = asker.remove("secret").instrument(info_span!("one"));
+    assert!(one.await.missed.is_empty());
+    let many = asker.remove_many(&["secret", "other"]);
+    assert!(many.instrument(info_span!("many")).await.missed.is_empty());
+    let all = asker.remove_group().instrument(info_span!("all"));
+    assert!(all.await.missed.is_empty());
+    let value = Entry::value("630");
+    let put = asker.put("secret", value).instrument(info_span!("given"));
+    assert!(put.await.unwrap().missed.is_empty());
+    // Nothing that is traced has caused it.
+    assert!(asker.remove("alone").await.missed.is_empty());
+
+    let names = [("remove", 3), ("apply", 3), ("put", 1), ("accept", 1)];
+    let spans = traces.ended(&names).await;
+    assert_eq!(spans.0.len(), 8 + 4, "{:#?}", spans.0);
+    for (cause, keys) in [("one", Some(1)), ("many", Some(2)), ("all", None)] {
+        let cause = spans.one(cause);
+        let mut told = spans.all("remove").into_iter();
+        let told = told.find(|told| is_child(told, cause)).unwrap();
+        let applied = spans.all("apply").into_iter();
+        let applied: Vec<_> = applied.filter(|span| is_child(span, told)).collect();
+        assert_eq!(applied.len(), 1);
+        assert!(applied[0].parent_span_is_remote);
+        assert_eq!(
+            [&told.span_kind, &applied[0].span_kind],
+            [&SpanKind::Client, &SpanKind::Server]
+        );
+        for span in [told, applied[0]] {
+            let of_keys = span.attributes.iter().find(|it| it.key.as_str() == "keys");
+            assert_eq!(of_keys.map(|it| it.value.clone()), keys.map(Value::I64));
+        }
+    }
+    let (put, accept) = (spans.one("put"), spans.one("accept"));
+    assert!(is_child(put, spans.one("given")) && is_child(accept, put));
+    assert!(!format!("{:?}", spans.0).contains("secret"), "a key");
+}
+
+#[tokio::test]
+async fn a_peer_that_cannot_be_told_is_a_failure_in_the_trace() {
+    let traces = Traces::record();
+    let nodes = Nodes::start(gated(&watch::Sender::new(true))).await;
+    // It has no such group.
+    let other = Group::builder("other")
+        .origin_fn(|key: Bytes| async move { Ok::<_, io::Error>(Some(key)) })
+        .router(nodes.asker.router())
+        .propagation(Arc::new(OpenTelemetry))
+        .build()
+        .unwrap();
+    let removal = other.remove("secret").instrument(info_span!("client"));
+    assert_eq!(removal.await.missed.len(), 1);
+    let spans = traces.ended(&[("client", 1), ("remove", 1)]).await;
+    let told = spans.one("remove");
+    assert!(matches!(told.status, Status::Error { .. }), "{told:?}");
+    let mut attributes = told.attributes.iter();
+    let kind = attributes.find(|it| it.key.as_str() == "error.type");
+    assert_eq!(kind.unwrap().value, Value::from("refused"));
+    assert!(spans.all("apply").is_empty());
 }
 
 #[tokio::test]

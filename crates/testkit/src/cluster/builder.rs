@@ -15,12 +15,12 @@ type Build = Box<dyn Fn(GroupBuilder) -> GroupBuilder>;
 #[must_use]
 pub struct ClusterBuilder {
     members: usize,
-    front_ends: usize,
+    gateways: usize,
     origin: CountingOrigin,
     plan: Plan,
 }
 
-/// What each node is made by, when the cluster starts and when a node starts again.
+/// Makes each node, when the cluster starts and when a node restarts.
 pub(super) struct Plan {
     /// Their names, and how each is built.
     groups: Vec<(String, Build)>,
@@ -31,7 +31,7 @@ impl ClusterBuilder {
     pub(super) fn new(members: usize) -> Self {
         Self {
             members,
-            front_ends: 0,
+            gateways: 0,
             origin: CountingOrigin::default(),
             plan: Plan {
                 groups: Vec::new(),
@@ -42,8 +42,8 @@ impl ClusterBuilder {
 
     /// Adds that many gateways, which are in no ring: they own no keys and ask the members.
     /// Default none.
-    pub fn front_ends(mut self, front_ends: usize) -> Self {
-        self.front_ends = front_ends;
+    pub fn gateways(mut self, gateways: usize) -> Self {
+        self.gateways = gateways;
         self
     }
 
@@ -88,7 +88,7 @@ impl ClusterBuilder {
             members: self.members,
             plan: self.plan,
         };
-        for at in 0..self.members + self.front_ends {
+        for at in 0..self.members + self.gateways {
             let node = cluster.start(at);
             cluster.nodes.push(node);
         }
@@ -124,7 +124,7 @@ impl fmt::Debug for ClusterBuilder {
         let names = self.plan.groups.iter().map(|(name, _)| name);
         f.debug_struct("ClusterBuilder")
             .field("members", &self.members)
-            .field("front_ends", &self.front_ends)
+            .field("gateways", &self.gateways)
             .field("groups", &names.collect::<Vec<_>>())
             .finish_non_exhaustive()
     }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{Admitted, Fault, Rule};
 
-/// Bytes that are read at once.
+/// The most bytes of one read.
 const CHUNK: usize = 16 << 10;
 
 /// Chunks of one direction that a delay holds back. More are not read.
@@ -223,7 +223,7 @@ impl Direction<'_> {
         Ok(())
     }
 
-    /// How many bytes may be written at once, or how the connection ends.
+    /// How many bytes may be written now, or how the connection ends.
     fn room(&self, sent: &mut Sent, rule: Rule) -> Result<u64, Cut> {
         if sent.under != rule.number {
             *sent = Sent {

@@ -1,9 +1,9 @@
-//! What a cluster promises of removals and of freshness, against random schedules in virtual time.
+//! A cluster's promises on removals and freshness, against random schedules in virtual time.
 //!
 //! Each seed is one schedule: gets, removals of keys and of the whole group, values put, changes
 //! of the origin's values, an origin that fails, partitions, delays, crashes and restarts, member
-//! lists that differ from node to node, on three members and two front ends. A model knows when
-//! each value was loaded, and says how old an answer may be.
+//! lists that differ from node to node, on three members and two gateways. A model knows when each
+//! value was loaded, and computes how old an answer may be.
 //!
 //! `GAGGLE_SEEDS=5000` tries that many; `GAGGLE_SEED=17` tries that one and prints what happened.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
@@ -25,7 +25,7 @@ fn from_env(name: &str) -> Option<u64> {
 
 /// The violation of a seed's schedule, if there is one.
 fn run(seed: u64, mutant: Option<Mutant>, verbose: bool) -> Option<Violation> {
-    // Chance in the nodes: which copies they keep, how far they shorten a ttl.
+    // Random choices of the nodes: which copies they keep, how much they shorten a ttl.
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()

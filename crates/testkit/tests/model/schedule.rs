@@ -1,4 +1,4 @@
-//! A schedule drawn from a seed, and played.
+//! A schedule that is drawn from a seed and executed.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,12 +13,12 @@ use tokio::time::{Instant, sleep};
 use crate::random::Random;
 use crate::world::{MEMBERS, World, hint};
 
-const FRONT_ENDS: usize = 2;
-const NODES: usize = MEMBERS + FRONT_ENDS;
+const GATEWAYS: usize = 2;
+const NODES: usize = MEMBERS + GATEWAYS;
 const STEPS: usize = 120;
 const KEYS: [&str; 6] = ["a1", "a2", "a3", "b1", "b2", "c1"];
 
-/// An answer that should not have been.
+/// A wrong answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Violation {
     pub(crate) node: usize,
@@ -39,7 +39,7 @@ pub(crate) async fn play(seed: u64, mutant: Option<Mutant>, verbose: bool) -> Op
     let random = Random::new(seed);
     let world = World::default();
     let origin = world.clone();
-    let cluster = Cluster::with_front_ends(MEMBERS, FRONT_ENDS, move |builder| {
+    let cluster = Cluster::with_gateways(MEMBERS, GATEWAYS, move |builder| {
         builder
             .origin(origin.clone())
             .hot_copies(Sampled { one_in: 2 })
@@ -79,8 +79,8 @@ impl Play {
         let mut tasks = JoinSet::new();
         for _ in 0..STEPS {
             self.step(&mut tasks);
-            // Mostly at once, so that things happen together; now and then long enough for all to
-            // settle.
+            // Mostly without a pause, so that events coincide; sometimes long enough for
+            // everything to settle.
             let pause = match self.random.below(10) {
                 0..6 => self.random.below(20),
                 6..9 => self.random.below(300),
@@ -91,7 +91,7 @@ impl Play {
                 return;
             }
         }
-        // Whatever was cut off is in contact again; then nothing may be left.
+        // All nodes are in contact again; after that no old value may be left.
         for a in 0..NODES {
             for b in a + 1..NODES {
                 self.link(a, b, Link::Up);
@@ -165,8 +165,7 @@ impl Play {
                     began - play.started
                 )
             });
-            // No answer is no wrong answer: whether there should be one is a matter of other
-            // tests.
+            // A missing answer is not a wrong one: other tests check whether there should be one.
             let Ok(Some(value)) = found else { return };
             let wrong = play.world.facts().judge(key, &value, bound, began);
             if let Some(what) = wrong {
@@ -194,7 +193,7 @@ impl Play {
                 }
             };
             if impatient {
-                // The caller drops the get in the middle: it has no answer, and so no promise.
+                // The caller drops the get before its end: there is no answer, and so no promise.
                 let some = Duration::from_millis(1);
                 let _ = tokio::time::timeout(some, removal).await.map(drop);
                 return;
@@ -229,7 +228,7 @@ impl Play {
         let mut facts = self.world.facts();
         let cluster = self.cluster.borrow();
         let nodes = cluster.nodes().iter().enumerate();
-        // By name, and one that has started again since does not know it.
+        // By name: a node that has restarted since does not know it.
         let mut knowing: BTreeSet<_> = nodes
             .filter(|(_, node)| removal.removed.iter().any(|name| **name == *node.name))
             .map(|(at, _)| facts.incarnation(at))
@@ -258,7 +257,7 @@ impl Play {
         self.world.facts().set_contact(a, b, link == Link::Up);
     }
 
-    /// Gives a node a list of its own: one member is missing, or none.
+    /// Gives a node its own list, which lacks one member or none.
     fn ring(&self, node: usize) {
         let cluster = self.cluster.borrow();
         let missing = self.random.index(MEMBERS + 2);

@@ -1,4 +1,4 @@
-//! What really happened, and so what an answer may be.
+//! The actual events, which determine what an answer may be.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 pub(crate) type Incarnation = (usize, u32);
 
 /// How long a node may take to learn of a removal once it is in contact with one that knows it. A
-/// second is the promise; messages take up to 60 ms there and back on top.
+/// second is the promise; messages take up to 60 ms more for the round trip.
 pub(crate) const CATCH_UP: Duration = Duration::from_millis(1_100);
 
 /// Nodes of lower numbers are members of the ring.
@@ -32,7 +32,7 @@ pub(crate) struct Facts {
     contact: BTreeMap<(usize, usize), Option<Instant>>,
     starts: BTreeMap<usize, (u32, Instant)>,
     pub(crate) failing: bool,
-    /// Draws for loads: how long they take.
+    /// Random durations of loads.
     draws: u64,
 }
 
@@ -73,7 +73,7 @@ impl World {
 }
 
 impl Facts {
-    /// A value made now.
+    /// A value that is made now.
     pub(crate) fn make(&mut self, key: &str) -> Bytes {
         self.loads.push((Instant::now(), key.to_owned()));
         Bytes::from(format!("{}", self.loads.len() - 1))
@@ -89,7 +89,7 @@ impl Facts {
         value
     }
 
-    /// That put has ended.
+    /// Records that a put has ended.
     pub(crate) fn was_put(&mut self, value: &[u8]) {
         let number: usize = std::str::from_utf8(value).unwrap().parse().unwrap();
         self.loads[number].0 = Instant::now();
@@ -157,8 +157,8 @@ impl Facts {
                 let since = self.contact.get(&pair).copied().flatten();
                 self.incarnation(other) == (other, start)
                     && other != node
-                    // Front ends ask members, and each other once a member has told them who is
-                    // there.
+                    // Gateways ask members, and each other once a member has told them of each
+                    // other.
                     && (node < MEMBERS || other < MEMBERS)
                     && since.is_some_and(|since| since.max(removal.answered).elapsed() >= CATCH_UP)
             })

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::future::Future;
 use std::time::Duration;
 
-use gaggle_group::{ByteBudget, Peer, PeerError, Verdict};
+use gaggle_group::{ByteBudget, Peer, PeerError, TraceParent, Verdict};
 use prost::Message;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -14,6 +14,7 @@ use super::GrpcPeer;
 use super::answers::Answers;
 use super::outcome::{Asked, never_sent};
 use crate::deadline::sendable;
+use crate::trace;
 use crate::wire::peers_client::PeersClient;
 use crate::wire::{MAX_REQUEST, RemoveRequest};
 
@@ -127,13 +128,15 @@ impl GrpcPeer {
         &self,
         message: RemoveRequest,
         started: Instant,
+        trace: Option<TraceParent>,
     ) -> Result<bool, PeerError> {
         self.check_size(&message, MAX_REQUEST)?;
         let within = self.options.remove_timeout;
         let within = within.saturating_sub(started.elapsed());
         let answer = self
             .ask(Some(&self.slots), within, |mut client, left| {
-                let request = timed(message.clone(), left);
+                let mut request = timed(message.clone(), left);
+                trace::put(trace, request.metadata_mut());
                 async move { client.remove(request).await }
             })
             .await

@@ -1,4 +1,4 @@
-//! A peer that works: values, keys and verdicts arrive as they were sent.
+//! A healthy peer: values, keys and verdicts arrive as they were sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -23,7 +23,7 @@ fn of_length() -> GroupBuilder {
 
 #[tokio::test]
 async fn values_arrive_exactly_up_to_the_limit() {
-    // More than tonic lets through unless it is told to.
+    // More than tonic's default limit.
     let max_value = 5 << 20;
     let limits = Limits {
         max_value,
@@ -95,7 +95,7 @@ async fn the_time_to_live_travels() {
         Ok(entry) if entry.value.is_some() => entry.freshness.ttl,
         other => panic!("no value: {other:?}"),
     };
-    // As the origin said it, but for chance; and then what is left of it in the cache.
+    // The origin's ttl, shortened at random; and then the time that is left in the cache.
     for _ in 0..2 {
         let left = ttl("mortal").await;
         assert!(
@@ -216,7 +216,7 @@ async fn an_owner_with_too_much_to_do_says_so() {
 }
 
 #[tokio::test]
-async fn a_removed_key_is_loaded_anew() {
+async fn a_removed_key_is_loaded_again() {
     let loads = Arc::new(AtomicUsize::new(0));
     let group = counted(&loads);
     let node = Node::serve([group]).await;
@@ -239,7 +239,7 @@ async fn a_sign_of_life_needs_no_group_and_other_routes_live_on() {
     node.peer().ping().await.unwrap();
 }
 
-/// A group whose value is the number of the load that brought it.
+/// A group whose value is the number of its load.
 fn counted(loads: &Arc<AtomicUsize>) -> Group {
     let loads = Arc::clone(loads);
     Group::builder("g")

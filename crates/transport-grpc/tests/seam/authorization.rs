@@ -27,15 +27,10 @@ fn options(tokens: Option<Tokens>) -> ClientOptions {
     }
 }
 
-/// Every kind of request, with what came of it.
+/// Every kind of request, with its result.
 async fn each_request(peer: &GrpcPeer) -> Vec<(&'static str, Result<(), PeerError>)> {
     let (key, entry, known) = (Key::from("Tom"), Entry::value("630"), Known::default());
-    let put = Put {
-        group: "g",
-        key: &key,
-        entry: &entry,
-        removal: new_id(),
-    };
+    let put = Put::new("g", &key, &entry, new_id());
     let entries = [(key.clone(), entry.clone())];
     let hand_over = HandOver::new("g", &entries, &known);
     let word = Word::new("http://10.0.0.9:1", Some(Duration::from_secs(1)));
@@ -58,7 +53,7 @@ async fn each_request(peer: &GrpcPeer) -> Vec<(&'static str, Result<(), PeerErro
 }
 
 #[tokio::test]
-async fn every_request_shows_the_token_and_the_next_one_what_it_is_by_then() {
+async fn every_request_shows_the_current_token() {
     let require = Require::new("peers").token(tokens(&format!("{NEXT}\n{TOKEN}")));
     let node = guarded(&require).await;
     let ours = tokens(TOKEN);

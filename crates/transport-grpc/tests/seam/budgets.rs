@@ -78,7 +78,7 @@ async fn answers_draw_on_the_servers_budget_until_they_are_written() {
     assert_eq!(value(fetch(&peer, "1000001").await).len(), 1_000_001);
 }
 
-/// What the service says to a request with this body.
+/// The service's answer to a request with this body.
 async fn called(budget: ByteBudget, body: Body) -> String {
     let groups = gaggle_group::Groups::new([sized(budget)]).unwrap();
     let request = Request::post("/gaggle.peer.v1.Peers/Get")
@@ -94,7 +94,7 @@ async fn called(budget: ByteBudget, body: Body) -> String {
     status.unwrap().to_str().unwrap().to_owned()
 }
 
-/// A head that states a mebibyte, and what follows.
+/// A head that states a mebibyte, and the bytes after it.
 fn message(more: impl futures_util::Stream<Item = Bytes> + Send + 'static) -> Body {
     use futures_util::StreamExt;
     let head = Bytes::from_static(&[0, 0, 15, 0, 0]);

@@ -77,7 +77,7 @@ async fn a_peer_that_dies_at_work_is_unavailable() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_never_answers_is_given_up_at_the_deadline() {
-    // Its backlog takes the connection; nobody ever reads from it.
+    // Its backlog takes the connection, from which no program reads.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let soon = Duration::from_millis(20);
@@ -126,7 +126,7 @@ async fn requests_beyond_the_bound_wait_no_longer_than_their_deadline() {
         async move { fetch(&peer, "first").await }
     });
     at_origin.recv().await.unwrap();
-    // Nothing but this deadline has to come: the clock may jump to it.
+    // Only this deadline is pending: the clock may jump to it.
     tokio::time::pause();
     let second = fetch_within(&peer, "second", Duration::from_millis(20)).await;
     tokio::time::resume();
@@ -149,12 +149,8 @@ async fn a_request_that_no_peer_would_read_is_not_sent() {
     let node = Node::serve([echo()]).await;
     let peer = node.peer();
     let key = Bytes::from(vec![0; 1 << 20]);
-    let put = Put {
-        group: "g",
-        key: &key,
-        entry: &Entry::value("v"),
-        removal: new_id(),
-    };
+    let entry = Entry::value("v");
+    let put = Put::new("g", &key, &entry, new_id());
     let refused = [
         fetch(&peer, key.clone()).await.map(|_| ()),
         peer.put(put).await,
@@ -177,7 +173,8 @@ fn a_peer_is_made_outside_of_a_runtime() {
     assert!(error.to_string().contains("https://127.0.0.1:1"), "{error}");
 }
 
-/// As a restarting peer, or a balancer in between, closes what it has just accepted.
+/// As when a restarting peer, or a balancer in between, closes a connection that it has just
+/// accepted.
 #[tokio::test]
 async fn a_connection_closed_before_its_first_request_is_replaced_once() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

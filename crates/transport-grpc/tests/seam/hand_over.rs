@@ -1,4 +1,4 @@
-//! What a node gives to another that is to keep it, what it asks of its memory alone, and that it
+//! Entries that are handed over, requests for memory only, and the announcement that a node
 //! leaves.
 
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ fn fresh(value: impl Into<Bytes>) -> Entry {
 }
 
 #[tokio::test]
-async fn what_is_not_in_memory_is_not_loaded_where_that_alone_is_of_use() {
+async fn a_request_for_memory_only_loads_nothing() {
     let group = echo();
     let node = Node::serve([group.clone()]).await;
     let peer = node.peer();
@@ -33,7 +33,7 @@ async fn what_is_not_in_memory_is_not_loaded_where_that_alone_is_of_use() {
 }
 
 #[tokio::test]
-async fn entries_are_handed_over_but_for_those_of_which_more_is_known() {
+async fn entries_are_handed_over_except_those_with_later_removals() {
     let group = echo();
     let node = Node::serve([group.clone()]).await;
     let peer = node.peer();
@@ -72,7 +72,7 @@ async fn entries_are_handed_over_but_for_those_of_which_more_is_known() {
 
 type Left = Arc<Mutex<Vec<Word>>>;
 
-/// Notes who leaves.
+/// Records which nodes leave.
 struct Noting(LocalOnly, Left);
 
 impl Router for Noting {
@@ -139,7 +139,7 @@ async fn who_leaves_says_so_by_its_name() {
         );
     }
     assert_eq!(*left.lock().unwrap(), words);
-    // And what it says of itself is what its router does.
+    // Its own announcements go to its router.
     let router = group.router();
     let greeted = peer.hello(&router.hello()).await.unwrap();
     assert_eq!(greeted, Greeting::Node(router.hello()));

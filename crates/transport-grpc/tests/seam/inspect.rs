@@ -1,4 +1,4 @@
-//! What an operator asks a node by way of another.
+//! An operator's questions to a node through another one.
 
 use axum::Router;
 use gaggle_group::{About, Groups, HeldIn, Inspect, Inspected, Key, Peer, PeerError};

@@ -13,11 +13,11 @@ use gaggle_transport_grpc::{ClientOptions, GrpcPeer, GrpcTransport, ServerOption
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-/// Long enough never to end a test that goes well.
+/// Long enough never to end a successful test.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
-/// A server with a runtime of its own, so that it can be ended with all of its connections, as a
-/// process is.
+/// A server with its own runtime, so that it can be ended with all its connections, like a
+/// process.
 pub(crate) struct Node {
     pub(crate) addr: SocketAddr,
     runtime: Option<Runtime>,
@@ -106,7 +106,7 @@ pub(crate) async fn fetch_within(
     fetched.map(|fetched| fetched.entry)
 }
 
-/// The first removal of a node that nobody else is.
+/// The first removal by a node with a unique identity.
 pub(crate) fn new_id() -> RemovalId {
     static ISSUED: AtomicU64 = AtomicU64::new(1);
     RemovalId {
@@ -115,7 +115,7 @@ pub(crate) fn new_id() -> RemovalId {
     }
 }
 
-/// A removal of these keys that nobody knows.
+/// A removal of these keys that no node knows.
 pub(crate) fn removal(keys: &[&[u8]]) -> Notice {
     let keys = keys.iter().map(|key| Key::copy_from_slice(key));
     Notice {

@@ -51,12 +51,8 @@ async fn it_tells_no_news_and_takes_no_values() {
         let peer = node.peer();
         let news = peer.news("g", &Known::default(), "http://me").await;
         assert_eq!(news.unwrap(), None);
-        let put = Put {
-            group: "g",
-            key: &Key::from("k"),
-            entry: &Entry::value("v"),
-            removal: new_id(),
-        };
+        let (key, entry) = (Key::from("k"), Entry::value("v"));
+        let put = Put::new("g", &key, &entry, new_id());
         let failure = peer.put(put).await.unwrap_err();
         assert!(matches!(failure, PeerError::Refused { .. }), "{failure:?}");
     }

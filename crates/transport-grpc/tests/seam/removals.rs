@@ -1,4 +1,4 @@
-//! Freshness, metadata, removals, values to keep and news, between two nodes.
+//! Freshness, metadata, removals, values to keep and missed removals, between two nodes.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -59,7 +59,7 @@ async fn freshness_absence_and_metadata_travel() {
     }
 }
 
-/// A group whose value is the number of the load that brought it.
+/// A group whose value is the number of its load.
 fn counted() -> Group {
     let loads = AtomicUsize::new(0);
     Group::builder("g")
@@ -126,13 +126,8 @@ async fn put(
     entry: &Entry,
     removal: RemovalId,
 ) -> Result<(), PeerError> {
-    peer.put(Put {
-        group: "g",
-        key: &Key::from(key.to_owned()),
-        entry,
-        removal,
-    })
-    .await
+    peer.put(Put::new("g", &Key::from(key.to_owned()), entry, removal))
+        .await
 }
 
 #[tokio::test]
@@ -191,7 +186,7 @@ async fn a_value_that_the_group_would_not_keep_is_told_with_a_verdict() {
     assert_eq!(verdict("long", 1).await, Verdict::KeyTooLong { limit: 3 });
 }
 
-/// Notes who follows.
+/// Records which nodes follow.
 struct Followed(LocalOnly, Arc<Mutex<Vec<String>>>);
 
 impl Router for Followed {
@@ -243,7 +238,7 @@ async fn news_are_told_to_those_who_ask_and_their_names_are_noted() {
     assert_eq!(news.notices, [notices[0].clone(), notices[2].clone()]);
     assert!(news.unlisted.is_empty() && !news.more);
 
-    // What is no name of a node is passed over, and the question answered.
+    // A text that is not a node's name is ignored, and the question is answered.
     let long = format!("http://{}", "a".repeat(256));
     for name in ["", "node", "ftp://node", "http://node/path", &long] {
         let news = peer.news("g", &known, name).await.unwrap().unwrap();

@@ -47,8 +47,8 @@ async fn pass(
     }
 }
 
-/// By the real clock, as tonic's connection and the server live in other tasks; nothing depends on
-/// how fast it goes.
+/// By the real clock, as tonic's connection and the server run in other tasks. The result does not
+/// depend on its speed.
 #[tokio::test]
 async fn one_request_or_ping_without_an_answer_is_enough() {
     let node = Node::serve([echo()]).await;
@@ -62,7 +62,7 @@ async fn one_request_or_ping_without_an_answer_is_enough() {
     let peer = peer.unwrap();
     for by_ping in [false, true] {
         assert_eq!(value(fetch(&peer, "before").await), "before");
-        // A connection is given up no sooner.
+        // A connection is not given up earlier.
         sleep(Duration::from_millis(600)).await;
         silent_below.fetch_add(1, SeqCst);
         let silent = if by_ping {

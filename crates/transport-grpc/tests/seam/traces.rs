@@ -1,16 +1,16 @@
-//! The trace that a get belongs to.
+//! The trace that a get, a removal or a put belongs to.
 
 use std::sync::{Arc, Mutex};
 
-use gaggle_group::{Fetch, Groups, Key, Peer, Propagation, TraceParent};
+use gaggle_group::{Entry, Fetch, Groups, Key, Notice, Peer, Propagation, Put, Scope, TraceParent};
 use gaggle_transport_grpc::{ClientOptions, GrpcTransport, ServerOptions, router};
 use tokio::net::TcpListener;
 use tracing::Span;
 use tracing::level_filters::LevelFilter;
 
-use crate::node::LONG;
+use crate::node::{LONG, new_id};
 
-/// Notes which traces come in.
+/// Records the traces that arrive.
 #[derive(Default)]
 struct Noted(Mutex<Vec<TraceParent>>);
 
@@ -25,8 +25,8 @@ impl Propagation for Noted {
 }
 
 #[tokio::test]
-async fn the_trace_of_a_get_arrives() {
-    // Of this thread, which is the server's, too.
+async fn the_trace_of_a_request_arrives() {
+    // For this thread, which is also the server's.
     let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::DEBUG);
     let subscriber = subscriber.with_writer(std::io::sink).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
@@ -51,4 +51,20 @@ async fn the_trace_of_a_get_arrives() {
         assert_eq!(entry.value, Some(key));
     }
     assert_eq!(*noted.0.lock().unwrap(), [trace.unwrap()]);
+
+    let removal_of = |scope| Notice {
+        id: new_id(),
+        scope,
+    };
+    let keys = |keys: &[&'static str]| Scope::Keys(keys.iter().copied().map(Key::from).collect());
+    let (key, entry) = (Key::from("with"), Entry::value("630"));
+    for trace in [trace, None] {
+        for scope in [keys(&["with"]), keys(&["with", "without"]), Scope::Group] {
+            let notice = removal_of(scope);
+            peer.remove_traced("g", &notice, trace).await.unwrap();
+        }
+        let put = Put::new("g", &key, &entry, new_id()).traced(trace);
+        peer.put(put).await.unwrap();
+    }
+    assert_eq!(*noted.0.lock().unwrap(), [trace.unwrap(); 5]);
 }

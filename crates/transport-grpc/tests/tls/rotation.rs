@@ -39,7 +39,7 @@ impl Load {
         }
     }
 
-    /// Until so many more were asked for.
+    /// Waits for that many more requests.
     async fn goes_on(&self) {
         let until = self.asked.load(Relaxed) + 100;
         while self.asked.load(Relaxed) < until {
@@ -90,7 +90,7 @@ async fn certificates_and_cas_change_without_a_failure() {
     }
     load.stop().await;
 
-    // Whoever has the old CA's certificate alone stays outside.
+    // A client with only the old CA's certificate is refused.
     let late = node.peer("a", Certificates::new(&old, "late").options());
     let reason = refusal(&late).await;
     assert!(reason.contains("UnknownIssuer"), "{reason}");

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_stream_of_messages_is_told() {
+    fn what_is_no_stream_of_messages_is_an_error() {
         let next = |bytes: &'static [u8]| {
             let mut frames = Frames::new(9);
             frames.add(Bytes::from_static(bytes));

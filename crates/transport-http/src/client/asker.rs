@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gaggle_group::{Fetch, Fetched, Key, PeerError, RemovalId};
+use gaggle_group::{Fetch, Fetched, Key, PeerError, RemovalId, TraceParent};
 use gaggle_proto::millis;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
@@ -153,6 +153,7 @@ impl Asker {
         group: &str,
         key: &Key,
         id: Option<RemovalId>,
+        trace: Option<TraceParent>,
     ) -> Result<(), PeerError> {
         let request = || {
             let mut request = self.request(Method::DELETE, group, key)?;
@@ -160,6 +161,7 @@ impl Asker {
             if let Some(Ok(id)) = id.map(|id| HeaderValue::try_from(id.to_string())) {
                 request.headers_mut().insert(headers::REMOVAL, id);
             }
+            headers::put_trace(trace, request.headers_mut());
             Ok(request)
         };
         // Err would mean that the semaphore is closed, which never happens.

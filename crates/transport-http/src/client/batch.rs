@@ -168,7 +168,7 @@ impl<'a> Batch<'a> {
                 chunk = response.chunk() => chunk,
                 () = deserted(&mut self.items) => return Ok(()),
                 () = stalled(pause, between) => {
-                    let reason = format!("nothing came for {pause:?} in the middle of an answer");
+                    let reason = format!("nothing arrived for {pause:?} in the middle of an answer");
                     return Err(self.asker.broken(reason, began));
                 }
             };

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use gaggle_group::{
     Greeting, HandOver, Hello, Inspect, Inspected, Key, Known, News, Notice, PeerError, Put, Scope,
-    Word,
+    TraceParent, Word,
 };
 use gaggle_proto::peer::control_request::Request as Kind;
 use gaggle_proto::peer::{
@@ -43,12 +43,17 @@ const OVERHEAD: usize = 1 << 10;
 
 impl Asker {
     /// Sends a removal to the peer: one key in a form that older peers understand as well.
-    pub(super) async fn remove(&self, group: &str, notice: &Notice) -> Result<(), PeerError> {
+    pub(super) async fn remove(
+        &self,
+        group: &str,
+        notice: &Notice,
+        trace: Option<TraceParent>,
+    ) -> Result<(), PeerError> {
         if let Scope::Keys(keys) = &notice.scope
             && let [key] = &keys[..]
             && key.len() <= MAX_URL_KEY
         {
-            return self.delete(group, key, Some(notice.id)).await;
+            return self.delete(group, key, Some(notice.id), trace).await;
         }
         let most = MAX_REQUEST.saturating_sub(OVERHEAD + group.len());
         let message = message(Kind::Remove(RemoveRequest {
@@ -56,23 +61,28 @@ impl Asker {
             key: Bytes::new(),
             notice: Some(notices::put_notice(notice, most)),
         }));
-        let request = || self.control_request(message.clone().into());
+        let request = || self.traced_request(message.clone().into(), trace);
         if let Some(response) = self.control(request).await? {
             return self.done(response).await;
         }
         match &notice.scope {
-            Scope::Keys(keys) => self.delete_each(group, keys).await,
+            Scope::Keys(keys) => self.delete_each(group, keys, trace).await,
             _ => Err(self.refused("it can remove no group")),
         }
     }
 
     /// It is sent without the removal's name: a peer that knew the name would treat the second
     /// key's removal as already applied.
-    async fn delete_each(&self, group: &str, keys: &[Key]) -> Result<(), PeerError> {
+    async fn delete_each(
+        &self,
+        group: &str,
+        keys: &[Key],
+        trace: Option<TraceParent>,
+    ) -> Result<(), PeerError> {
         for some in keys.chunks(DELETES) {
             let mut deletes = Vec::with_capacity(some.len());
             for key in some {
-                deletes.push(self.delete(group, key, None));
+                deletes.push(self.delete(group, key, None, trace));
             }
             try_join_all(deletes).await?;
         }
@@ -82,7 +92,7 @@ impl Asker {
     /// Sends the peer a value to keep.
     pub(super) async fn put(&self, put: Put<'_>) -> Result<(), PeerError> {
         let message = PutMessage::new(&put);
-        let request = || self.control_request(body_of(&message.parts));
+        let request = || self.traced_request(body_of(&message.parts), put.trace);
         match self.control(request).await? {
             Some(response) => self.done(response).await,
             None => Err(self.refused("it takes no values")),
@@ -97,12 +107,16 @@ impl Asker {
     ) -> Result<Option<u64>, PeerError> {
         let count = hand_over.entries.len();
         if count > MAX_HANDED {
-            return Err(self.refused(format!("{count} entries at once, it takes {MAX_HANDED}")));
+            return Err(self.refused(format!(
+                "{count} entries in one request; it takes {MAX_HANDED}"
+            )));
         }
         let message = HandOverMessage::new(hand_over);
         if message.beside_largest > MAX_REQUEST {
             let len = message.beside_largest;
-            return Err(self.refused(format!("{len} bytes at once, it takes {MAX_REQUEST}")));
+            return Err(self.refused(format!(
+                "{len} bytes in one request; it takes {MAX_REQUEST}"
+            )));
         }
         let began = Instant::now();
         let request = || self.control_request(body_of(&message.parts));
@@ -252,6 +266,12 @@ impl Asker {
         headers.insert(headers::CONTROL, headers::ONE);
         headers.insert(CONTENT_TYPE, Encoding::Protobuf.content_type());
         *request.body_mut() = Some(body);
+        Ok(request)
+    }
+
+    fn traced_request(&self, body: Body, trace: Option<TraceParent>) -> Result<Request, PeerError> {
+        let mut request = self.control_request(body)?;
+        headers::put_trace(trace, request.headers_mut());
         Ok(request)
     }
 

@@ -1,4 +1,4 @@
-//! Any answer at all is a value, or a failure of the right kind.
+//! Every answer is a value, or a failure of the right kind.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,10 +25,10 @@ use crate::headers::Reported;
 use crate::hostile::{cases, corpus, nearly};
 use crate::{ClientOptions, Encoding, message, terms};
 
-/// The most bytes of value that are asked for.
+/// The largest value that is requested, in bytes.
 const MAX_VALUE: u64 = 100;
 
-/// The messages in a stream that comes in these chunks, and whether it ends well.
+/// The messages in a stream that arrives in these chunks, and whether it ends without an error.
 fn framed(stream: &[u8], chunks: &[usize]) -> (Vec<Bytes>, bool) {
     let mut frames = Frames::new(1 << 20);
     let (mut messages, mut rest, mut at) = (Vec::new(), stream, 0);
@@ -44,14 +44,14 @@ fn framed(stream: &[u8], chunks: &[usize]) -> (Vec<Bytes>, bool) {
                 Err(_) => return (messages, false),
             }
         }
-        // Room for what has come, and for no more than a little of what is claimed.
+        // Room for the bytes that arrived, and for little more of the claimed length.
         assert!(frames.room() <= (64 << 10).max(2 * stream.len()) + 64);
     }
     let whole = frames.is_between();
     (messages, whole)
 }
 
-/// What a batch of three gets makes of a stream.
+/// The results of a batch of three gets with a stream.
 fn batch(stream: &[u8], chunks: &[usize]) {
     let transport = HttpTransport::new(ClientOptions::default()).unwrap();
     let asker = Arc::new(Asker::new(transport, "peer:80", "http://peer"));

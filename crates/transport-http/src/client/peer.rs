@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gaggle_group::{
     Fetch, Fetched, Greeting, HandOver, Hello, Inspect, Inspected, Known, News, Notice, Peer,
-    PeerError, Put, Word, async_trait,
+    PeerError, Put, TraceParent, Word, async_trait,
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -84,7 +84,16 @@ impl Peer for HttpPeer {
     }
 
     async fn remove(&self, group: &str, notice: &Notice) -> Result<(), PeerError> {
-        self.in_time(self.asker.remove(group, notice)).await
+        self.remove_traced(group, notice, None).await
+    }
+
+    async fn remove_traced(
+        &self,
+        group: &str,
+        notice: &Notice,
+        trace: Option<TraceParent>,
+    ) -> Result<(), PeerError> {
+        self.in_time(self.asker.remove(group, notice, trace)).await
     }
 
     async fn put(&self, put: Put<'_>) -> Result<(), PeerError> {
@@ -174,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn nothing_is_left_of_a_crowd_of_callers_that_come_and_go() {
+    async fn many_callers_that_come_and_go_leave_nothing_behind() {
         let transport = HttpTransport::new(ClientOptions::default()).unwrap();
         let peer = transport.peer(&format!("http://{}", echoing().await));
         let peer = peer.unwrap();

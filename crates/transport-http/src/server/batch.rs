@@ -87,9 +87,9 @@ struct Found {
 /// The body of the answer. It asks the groups as it is read: values in memory are looked up when
 /// there is room to write them, and about one chunk and one value are held at the same time.
 ///
-/// Each load is waited for in a task, which continues even if the client does not read. So a value
-/// larger than [`LARGE`] that the cache has stored is released at once, and any other counts
-/// against the budget from then on, or is shed. A slow key delays no other.
+/// A task waits for each load, and continues even if the client does not read. A value larger than
+/// [`LARGE`] that the cache has stored is therefore released at once, and any other counts against
+/// the budget from then on, or is shed. A slow key delays no other.
 ///
 /// If it is dropped, as when the client has disconnected, it stops waiting; loads continue by
 /// themselves.

@@ -4,7 +4,7 @@
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use gaggle_group::{Entry, Group, Groups, Key};
+use gaggle_group::{Entry, Group, Groups, Key, TraceParent};
 use gaggle_proto::inspect::Unanswered;
 use gaggle_proto::peer::control_request::Request as Kind;
 use gaggle_proto::peer::{
@@ -31,15 +31,16 @@ const REPEATED: [&[u32]; 4] = [&[1, 3, 2], &[3, 2], &[4, 3], &[6, 1, 10]];
 /// The field of the entries of a hand-over.
 const ENTRIES: &[u32] = &[4, 2];
 
-/// The answer to the request in `body`. Whatever its status, its header says that the request was
-/// read as a control request.
+/// The answer to the request in `body`, which may belong to a trace. Whatever its status, its
+/// header says that the request was read as a control request.
 pub(super) async fn answer(
     groups: &Groups,
     body: Body,
     bounds: Bounds<'_>,
     is_ours: bool,
+    trace: Option<TraceParent>,
 ) -> Response {
-    let answered = answered(groups, body, bounds, is_ours).await;
+    let answered = answered(groups, body, bounds, is_ours, trace).await;
     let mut response = answered.unwrap_or_else(Refusal::into_response);
     response
         .headers_mut()
@@ -52,6 +53,7 @@ async fn answered(
     body: Body,
     bounds: Bounds<'_>,
     is_ours: bool,
+    trace: Option<TraceParent>,
 ) -> Result<Response, Refusal> {
     let largest = groups.iter().map(|group| group.limits().max_value).max();
     let largest = usize::try_from(largest.unwrap_or(0)).unwrap_or(usize::MAX);
@@ -77,7 +79,7 @@ async fn answered(
     match message.request {
         Some(Kind::Hello(message)) if !too_long => greet(groups, &message),
         _ if !is_ours => Err(Refusal::OtherCluster),
-        Some(Kind::Put(message)) => put(groups, message, held),
+        Some(Kind::Put(message)) => put(groups, message, held, trace),
         Some(Kind::HandOver(message)) => {
             // For the copies of the values, while the message still exists.
             if let Some(reserved) = &mut reserved {
@@ -87,7 +89,7 @@ async fn answered(
             hand_over(groups, message)
         }
         Some(_) if too_long => Err(Refusal::ControlBody { limit: MAX_REQUEST }),
-        Some(Kind::Remove(message)) => remove(groups, message),
+        Some(Kind::Remove(message)) => remove(groups, message, trace),
         Some(Kind::News(message)) => news(groups, message),
         Some(Kind::Leaving(message)) => leaving(groups, &message),
         Some(Kind::Inspect(message)) => inspect(groups, &message),
@@ -96,15 +98,24 @@ async fn answered(
     }
 }
 
-fn remove(groups: &Groups, message: RemoveRequest) -> Result<Response, Refusal> {
+fn remove(
+    groups: &Groups,
+    message: RemoveRequest,
+    trace: Option<TraceParent>,
+) -> Result<Response, Refusal> {
     let group = group(groups, &message.group)?;
     let notice = message.notice.ok_or(Refusal::Malformed)?;
     let notice = notices::notice(&notice).map_err(Refusal::notice)?;
-    group.apply(&notice);
+    group.apply_traced(&notice, trace);
     Ok(Response::new(Body::empty()))
 }
 
-fn put(groups: &Groups, message: PutRequest, held: usize) -> Result<Response, Refusal> {
+fn put(
+    groups: &Groups,
+    message: PutRequest,
+    held: usize,
+    trace: Option<TraceParent>,
+) -> Result<Response, Refusal> {
     let group = group(groups, &message.group)?;
     let (Some(id), Some(entry)) = (message.id, message.entry) else {
         return Err(Refusal::Malformed);
@@ -115,7 +126,7 @@ fn put(groups: &Groups, message: PutRequest, held: usize) -> Result<Response, Re
     let id = notices::id(id).map_err(Refusal::notice)?;
     let entry = terms::entry(entry, |value| kept(value, held)).map_err(Refusal::terms)?;
     let key = &message.key;
-    if let Err(error) = group.accept(key, &entry, id) {
+    if let Err(error) = group.accept_traced(key, &entry, id, trace) {
         let key = key.to_vec();
         return Err(Refusal::Load { error, key });
     }

@@ -1,4 +1,4 @@
-//! Any request at all has an answer of the right kind.
+//! Every request has an answer of the right kind.
 
 use std::time::Duration;
 
@@ -57,14 +57,14 @@ struct Answered {
     body: Vec<u8>,
 }
 
-/// The answer to a request, read to its end. Whatever it was, nothing stays reserved.
+/// The answer to a request, read to its end. In any case, nothing stays reserved.
 fn answered(
     method: &Method,
     target: &[u8],
     headers: &[(HeaderName, HeaderValue)],
     body: &[u8],
 ) -> Option<Answered> {
-    // What is no target is refused before it comes here.
+    // An invalid target is refused before it reaches this code.
     let uri = Uri::try_from(target).ok()?;
     let mut request = Request::new(Body::from(body.to_vec()));
     *request.method_mut() = method.clone();

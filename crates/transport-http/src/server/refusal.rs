@@ -48,7 +48,7 @@ pub(super) enum Refusal {
     Late,
     /// There is no room for the body of a request, or to write the value.
     NoRoom(OverBudget),
-    /// More entries are handed over at once than a server takes.
+    /// More entries are handed over in one request than a server takes.
     Entries(usize),
     /// The removal in a control request is malformed or out of bounds.
     Notice(BadNotice),

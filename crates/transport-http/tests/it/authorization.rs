@@ -23,7 +23,7 @@ fn tokens(text: &str) -> Tokens {
     Tokens::parse(text).unwrap()
 }
 
-/// A node that requires one of these tokens, and what requires them.
+/// A node that requires one of these tokens, and its check.
 async fn guarded(tokens: Tokens) -> (SocketAddr, Require) {
     let require = Require::new("peers").token(tokens);
     let app = router(Groups::new([echo()]).unwrap(), ServerOptions::default());
@@ -52,16 +52,11 @@ fn asked_with(address: SocketAddr, tokens: Option<Tokens>) -> Arc<HttpPeer> {
     peer_with(address, options)
 }
 
-/// Every kind of request by itself, with what came of it.
+/// Every kind of request by itself, with its result.
 async fn each_request(peer: &HttpPeer) -> Vec<(&'static str, Result<(), PeerError>)> {
     let (key, entry, known) = (Key::from("Tom"), Entry::value("630"), Known::default());
     let fetch = Fetch::new("echo", &key, 99, LONG);
-    let put = Put {
-        group: "echo",
-        key: &key,
-        entry: &entry,
-        removal: new_id(),
-    };
+    let put = Put::new("echo", &key, &entry, new_id());
     let entries = [(key.clone(), entry.clone())];
     let (one, two) = (removal(&[b"a"]), removal(&[b"a", b"b"]));
     let hand_over = HandOver::new("echo", &entries, &known);
@@ -99,7 +94,7 @@ async fn together(peer: &HttpPeer) -> Vec<Result<Fetched, PeerError>> {
 }
 
 #[tokio::test]
-async fn every_request_shows_the_token_and_the_next_one_what_it_is_by_then() {
+async fn every_request_shows_the_current_token() {
     let (address, require) = guarded(tokens(&format!("{NEXT}\n{TOKEN}"))).await;
     let ours = tokens(TOKEN);
     let peer = asked_with(address, Some(ours.clone()));
@@ -136,7 +131,7 @@ async fn a_node_that_is_not_let_in_is_told_so_whatever_it_asks() {
             assert_eq!(reason(&failure), why, "{kind}");
         }
     }
-    // One that was let in, and takes batches, and then has another token.
+    // A peer that accepted requests and takes batches, and then has another token.
     let peer = asked_with(address, Some(tokens(TOKEN)));
     assert!(together(&peer).await.iter().all(Result::is_ok));
     theirs.set(&tokens(NEXT));

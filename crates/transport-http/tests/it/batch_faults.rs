@@ -1,4 +1,4 @@
-//! Peers that answer batches badly, or no more.
+//! Peers whose answers to batches are malformed, or that no longer take batches.
 
 use gaggle_group::{Entry, PeerError};
 use gaggle_transport_http::{Batching, ClientOptions};
@@ -31,8 +31,8 @@ fn answer(index: char) -> String {
     format!("\x09\x08{index}\x12\x05\x0a\x03630")
 }
 
-/// Four gets, the first of which goes alone; what the other three come to with that answer to
-/// their batch.
+/// Four gets, the first of which goes alone. Returns the results of the other three with that
+/// answer to their batch.
 async fn three(batch: &str, then: Then) -> [Result<Entry, PeerError>; 3] {
     let steps = [(TOM, Then::Keep), (TOM, Then::Keep), (batch, then)];
     let mut fake = FakePeer::new(steps).await;
@@ -94,7 +94,7 @@ async fn what_is_no_answer_fails_the_rest_alone() {
         assert_eq!(b.unwrap(), found("630"));
         assert!(refused(&a) && refused(&c), "{bad:?}: {a:?} {c:?}");
     }
-    // A kind of answer that is yet to come is one get's affair.
+    // An unknown kind of answer affects one get only.
     let batch = format!(
         "{HEAD}{}{END}",
         chunk(&(answer('\0') + "\x04\x08\x01\x7a\x00" + &answer('\x02')))
@@ -124,7 +124,7 @@ async fn a_peer_that_hangs_in_the_middle_of_an_answer_is_given_up() {
         let failure = late.as_ref().unwrap_err();
         assert_eq!(
             reason(failure),
-            "nothing came for 700ms in the middle of an answer"
+            "nothing arrived for 700ms in the middle of an answer"
         );
     }
 }
@@ -145,8 +145,8 @@ async fn a_peer_that_takes_no_batches_is_asked_as_ever() {
 
 #[tokio::test]
 async fn a_peer_that_takes_no_more_batches_is_asked_for_each_key_once() {
-    // golang/groupcache answers 400: there is no key in the path. Something in between might
-    // answer 200.
+    // golang/groupcache answers 400: there is no key in the path. A proxy in between might answer
+    // 200.
     for no in [
         "HTTP/1.1 400 Bad Request\r\ncontent-length: 12\r\n\r\nbad request\n",
         PLAIN,
@@ -192,7 +192,7 @@ async fn a_batch_is_sent_again_if_it_meets_a_connection_that_is_just_closed() {
     for answer in together(&peer, &GETS).await {
         assert_eq!(answer.unwrap(), found("630"));
     }
-    // The connection of the batch is good for the next request.
+    // The connection of the batch can be used for the next request.
     fetch(&peer, "scores", b"Tom").await.unwrap();
     let mut connections = Vec::new();
     for _ in 0..5 {

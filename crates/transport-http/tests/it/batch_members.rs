@@ -1,4 +1,4 @@
-//! The keys of one call travel in one request, if their owner is known to take batches.
+//! The keys of one call are sent in one request, if their owner is known to take batches.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ use crate::batches::{batching, counting, one_at_once};
 use crate::fake_peer::{FakePeer, Then};
 use crate::support::{AllTheirs, LONG, echo, found, peer_with};
 
-/// Waits for the members of a batch as long as it takes, so that only those who never come are
+/// Waits for the members of a batch as long as necessary, so that only those that never arrive are
 /// missed.
 pub(crate) fn patient() -> Batching {
     Batching {
@@ -141,7 +141,7 @@ async fn so_they_are_where_several_threads_begin_them() {
 }
 
 #[tokio::test]
-async fn a_slow_key_and_a_failing_one_hold_up_and_fail_nobody_else() {
+async fn a_slow_key_and_a_failing_one_affect_no_other_key() {
     let gated = gated(&["slow"]);
     let (server, asked) = counting([gated.group.clone()]).await;
     let peer = batching(server, patient()).await;
@@ -231,7 +231,7 @@ async fn a_large_call_leaves_while_other_requests_are_under_way_and_a_small_one_
 }
 
 #[tokio::test]
-async fn small_parties_that_wait_leave_together() {
+async fn small_batches_that_wait_are_sent_together() {
     let gated = gated(&["hold"]);
     let (server, asked) = counting([gated.group.clone()]).await;
     let peer = batching(server, one_at_once()).await;
@@ -280,7 +280,7 @@ async fn a_peer_that_takes_no_batches_is_asked_for_each_key_alone() {
         ..ClientOptions::default()
     };
     let asking = asking("scores", peer_with(fake.address, options));
-    // The first time it is not known yet.
+    // The first time, this is not known yet.
     for keys in keys(40).chunks(20) {
         let answers = timeout(LONG, asking.get_many(keys)).await.unwrap();
         assert!(answers.iter().all(Result::is_ok));
@@ -293,7 +293,7 @@ async fn a_peer_that_takes_no_batches_is_asked_for_each_key_alone() {
 }
 
 #[tokio::test]
-async fn too_few_for_a_batch_are_asked_for_like_any_others() {
+async fn too_few_keys_for_a_batch_are_sent_as_single_gets() {
     let (server, asked) = counting([echo()]).await;
     let peer = batching(server, patient()).await;
     asked.take();

@@ -1,4 +1,4 @@
-//! The bytes of a batch, as the server takes and gives them.
+//! The bytes of a batch, as the server reads and writes them.
 
 use gaggle_group::{Clock, Group, Key};
 use gaggle_proto::peer::BatchItem;
@@ -18,7 +18,7 @@ async fn post(address: std::net::SocketAddr, body: &str) -> String {
         .unwrap()
 }
 
-/// A get of a group that nobody has.
+/// A get of a group that no node has.
 const MANY: &str = "\x0a\x00";
 const TOM: &str = "\x0a\x0d\x0a\x06scores\x12\x03Tom";
 
@@ -113,7 +113,7 @@ async fn a_bad_batch_is_refused() {
         "{most}"
     );
 
-    // Stated and not sent: that alone must do.
+    // The length is stated and the body not sent: the stated length must be enough.
     let request = "POST /_groupcache/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
                    gaggle-batch: 1\r\ncontent-length: 1048577\r\n\r\n";
     let too_long = raw(server, request.as_bytes()).await;

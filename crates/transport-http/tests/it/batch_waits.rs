@@ -1,4 +1,4 @@
-//! Gets that wait for company: for whom, how long, and what becomes of those whose callers go
+//! Gets that wait for other gets: for which ones, how long, and what happens if their callers go
 //! away.
 
 use std::collections::HashSet;
@@ -79,7 +79,7 @@ pub(crate) async fn landed(get: tokio::task::JoinHandle<Result<Entry, PeerError>
 }
 
 #[tokio::test]
-async fn a_slow_key_holds_up_none_of_its_batch() {
+async fn a_slow_key_delays_none_of_its_batch() {
     let gated = gated(&["slow"]);
     let (server, asked) = counting([gated.group.clone()]).await;
     let peer = batching(server, one_at_once()).await;
@@ -92,7 +92,7 @@ async fn a_slow_key_holds_up_none_of_its_batch() {
     }
     assert_eq!(asked.take(), (1, 1));
 
-    // Nor does it hold up what comes after.
+    // It does not delay later gets, either.
     assert_eq!(landed(spawn(&peer, "d")).await, found("d"));
     assert!(!slow.is_finished());
     gated.gate.add_permits(1);
@@ -111,16 +111,17 @@ async fn gets_that_come_together_leave_together() {
         }
         asked.take()
     };
-    // The first of all cannot know of the others; from then on it waits for what comes in with it.
+    // The first get cannot know of the others. Later ones wait for gets that arrive at the same
+    // time.
     assert_eq!(crowd(["a", "b", "c"]).await, (1, 1));
     assert_eq!(crowd(["d", "e", "f"]).await, (0, 1));
-    // One that goes away before it leaves is not missed.
+    // A get that is dropped before it is sent is not missed.
     let gone = spawn(&peer, "gone");
     tokio::task::yield_now().await;
     gone.abort();
     landed(spawn(&peer, "g")).await;
     assert_eq!(asked.take(), (1, 0));
-    // And after one without company nobody waits.
+    // After a get that was alone, none waits.
     assert_eq!(crowd(["h", "i", "j"]).await, (1, 1));
     landed(spawn(&peer, "k")).await;
     assert_eq!(asked.take(), (1, 0));
@@ -133,7 +134,7 @@ async fn gets_that_come_together_leave_together() {
 }
 
 #[tokio::test]
-async fn slow_requests_hold_nobody_up_for_longer_than_agreed() {
+async fn slow_requests_delay_no_get_for_longer_than_configured() {
     let gated = gated(&["slow-1", "slow-2"]);
     let (server, asked) = counting([gated.group.clone()]).await;
     let peer = batching(
@@ -154,7 +155,7 @@ async fn slow_requests_hold_nobody_up_for_longer_than_agreed() {
     for key in ["a", "b"] {
         assert_eq!(landed(spawn(&peer, key)).await, found(key));
     }
-    // `a` has waited for its turn. `b` found that the slow ones count no more.
+    // `a` has waited for its turn. `b` found that the slow requests count no more.
     assert_eq!(asked.take(), (3, 1));
     gated.gate.add_permits(2);
     for get in slow {
@@ -287,7 +288,7 @@ async fn too_few_for_a_batch_leave_by_themselves() {
     assert_eq!(landed(c).await, found("c"));
     assert_eq!(asked.take(), (3, 0));
     assert_eq!(*gated.loaded.lock().unwrap(), ["hold", "a", "c"]);
-    // The turns of all of them are over, also of the one whose caller had gone.
+    // The turns of all of them are over, including that of the get whose caller had gone.
     assert_eq!(landed(spawn(&peer, "d")).await, found("d"));
     assert_eq!(asked.take(), (1, 0));
 }

@@ -1,4 +1,4 @@
-//! Concurrent gets of one peer travel together, and none of them fares worse for it.
+//! Concurrent gets of one peer share requests, without harm to any of them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub(crate) async fn batching(address: SocketAddr, batching: Batching) -> Arc<Htt
     peer
 }
 
-/// All gets at once. With [`one_at_once`] the first leaves, if the last one before had no company,
+/// All gets at once. With [`one_at_once`] the first is sent, if the last one before it was alone,
 /// and the others wait for it.
 pub(crate) async fn together(
     peer: &HttpPeer,
@@ -116,7 +116,7 @@ async fn a_crowd_needs_few_requests_and_each_gets_its_own_value() {
         );
         assert!(alone < 100, "{alone} gets, {batches} batches");
     }
-    // Nothing is left over: the next get is alone again, and leaves as such.
+    // No state is left: the next get is alone again, and is sent as a single request.
     fetch(&peer, "echo", b"Tom").await.unwrap();
     assert_eq!(asked.take(), (1, 0));
 }
@@ -262,8 +262,8 @@ async fn a_time_to_live_comes_along() {
 
 #[tokio::test]
 async fn large_values_come_through_from_one_load_each() {
-    // In the first group they are kept, and fetched from there; nothing as large fits into the
-    // second.
+    // The first group keeps them, and they are fetched from its cache. Values as large do not fit
+    // into the second.
     for (capacity, alone) in [(64 << 20, 1 + 3), (1 << 10, 1)] {
         let loads = Arc::new(AtomicUsize::new(0));
         let group = Group::builder("sized")

@@ -86,7 +86,7 @@ async fn a_length_that_is_stated_is_reserved_before_anything_comes() {
 
 #[tokio::test]
 async fn so_does_one_in_a_batch() {
-    // Nothing as large fits into the cache, so that it comes in the batch itself.
+    // A value as large does not fit into the cache, so it is sent in the batch itself.
     let group = sized().capacity(1 << 10).build().unwrap();
     let server = serve([group], ServerOptions::default()).await;
     let peer = batching(server, one_at_once()).await;
@@ -121,7 +121,7 @@ async fn large_in_a_batch() -> (FakePeer, Arc<HttpPeer>) {
 }
 
 #[tokio::test]
-async fn those_of_a_batch_behind_what_has_no_room_are_asked_for_by_themselves() {
+async fn keys_of_a_batch_after_one_without_room_are_asked_for_singly() {
     let (_fake, peer) = large_in_a_batch().await;
     let budget = ByteBudget::new(100_000, SOON);
     let answers = tokio::join!(
@@ -173,7 +173,7 @@ async fn holding(bytes: u64, lens: &[usize], encoding: Encoding) -> (Group, std:
 }
 
 #[tokio::test]
-async fn values_that_nobody_reads_are_bounded_and_others_shed() {
+async fn values_that_no_client_reads_are_bounded_and_others_shed() {
     const LEN: usize = 6_000_000;
     for encoding in [Encoding::Raw, Encoding::Protobuf] {
         let lens = [LEN, LEN + 1, LEN + 2];
@@ -191,7 +191,8 @@ async fn values_that_nobody_reads_are_bounded_and_others_shed() {
             assert_eq!(&first, b"HTTP/1.1 200");
             slow.push(connection);
         }
-        // One value counts once, and both do until they are written, in whatever buffer they are.
+        // A value that is sent twice counts once. Both values count until they are written, in
+        // whichever buffer they are.
         assert_eq!(budget.used(), 2 * LEN as u64 + 1);
         let refused = ask(server, &format!("GET /_groupcache/sized/{}", LEN + 2), "").await;
         assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
@@ -200,7 +201,7 @@ async fn values_that_nobody_reads_are_bounded_and_others_shed() {
             "{refused}"
         );
         assert!(refused.contains("\r\nretry-after: 1\r\n"), "{refused}");
-        // What is small, or a value that counts already, is not.
+        // A small value, or one that counts already, is not shed.
         let small = ask(server, "GET /_groupcache/sized/99", "").await;
         assert!(small.starts_with("HTTP/1.1 200 "), "{small}");
         drop(slow);
@@ -228,7 +229,7 @@ async fn request_bodies_draw_on_the_servers_budget_as_they_come() {
     let budget = group.in_flight();
     let head = "POST /_groupcache/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
                 gaggle-batch: 1\r\ncontent-length: 1000000\r\n\r\n";
-    // States much and sends nothing: takes no room.
+    // States a large length and sends nothing: takes no room.
     let mut silent = TcpStream::connect(server).await.unwrap();
     silent.write_all(head.as_bytes()).await.unwrap();
     // Sends a part.
@@ -237,7 +238,7 @@ async fn request_bodies_draw_on_the_servers_budget_as_they_come() {
     half.write_all(&[0; 100_000]).await.unwrap();
     until(|| budget.used() >= 100_000).await;
     assert!(budget.used() <= 262_144, "{}", budget.used());
-    // Has no room beside that.
+    // Has no room in addition to that.
     let mut whole = head.as_bytes().to_vec();
     whole.resize(head.len() + 1_000_000, 0);
     let mut refused = TcpStream::connect(server).await.unwrap();
@@ -297,7 +298,7 @@ async fn a_batch_of_slow_and_large_keys_holds_no_more_than_is_in_the_budget() {
         .write_all(&[head.as_bytes(), &body].concat())
         .await
         .unwrap();
-    // Nobody reads: the budget fills, and what has no room in time is shed.
+    // No client reads: the budget fills, and what has no room in time is shed.
     until(|| budget.refused() > 0).await;
     assert!(budget.peak() <= 4 << 20);
     gate.add_permits(1);
@@ -311,7 +312,7 @@ async fn a_batch_of_slow_and_large_keys_holds_no_more_than_is_in_the_budget() {
     until(|| budget.used() == 0).await;
 }
 
-/// Waits until it is so.
+/// Waits until the condition holds.
 async fn until(is_so: impl Fn() -> bool) {
     let waited = timeout(LONG, async {
         while !is_so() {

@@ -1,5 +1,5 @@
-//! Peers that claim what is not so, and answers without an end: a failed peer, within bounds of
-//! time and of bytes.
+//! Peers that make false claims, and answers without an end: they count as failed, within bounds
+//! of time and of bytes.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,8 +20,8 @@ fn is_refused(answer: &Result<Entry, PeerError>) -> bool {
     matches!(answer, Err(PeerError::Refused { .. }))
 }
 
-/// A peer that answers every request with this head, and then with this again and again: at once,
-/// or with a pause before each.
+/// A peer that answers every request with this head, and then repeats this text: without or with a
+/// pause before each.
 async fn endless(head: &'static str, again: &'static str, pause: Option<Duration>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -63,8 +63,8 @@ async fn ten_gibibytes_are_a_failed_peer_and_no_value_that_is_too_large() {
 #[tokio::test]
 async fn lengths_that_lie_are_a_failed_peer() {
     for body in [
-        // A value of more bytes than there are; of 2^63; a length without an end; a group that
-        // nobody closes.
+        // A value longer than the message; of 2^63 bytes; a length without an end; a group that is
+        // not closed.
         &b"\x0a\x7f630"[..],
         b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f630",
         b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",

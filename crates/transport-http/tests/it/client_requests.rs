@@ -35,7 +35,7 @@ async fn a_fetch_is_a_get_as_groupcache_sends_it_and_a_few_headers() {
             &*host
         ),
     );
-    // What is left of the deadline, less what the answer's way back may take.
+    // The time left until the deadline, minus what the answer's way back may take.
     let millis: u128 = deadline
         .strip_prefix("gaggle-deadline-ms: ")
         .unwrap()

@@ -1,4 +1,4 @@
-//! What the client makes of each status.
+//! How the client interprets each status.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn status(status: &str, headers: &str, body: &str) -> Result<Entry, PeerEr
 }
 
 #[tokio::test]
-async fn a_200_brings_the_value_whatever_its_type_and_its_time_to_live() {
+async fn a_200_has_the_value_whatever_its_type_and_its_time_to_live() {
     let go = "Content-Type: application/x-protobuf\r\n";
     let geecache = "Content-Type: application/octet-stream\r\n";
     for headers in [go, geecache, ""] {
@@ -156,7 +156,7 @@ async fn a_status_without_a_verdict_is_refused_and_what_the_peer_said_is_not_rep
 }
 
 #[tokio::test]
-async fn a_peer_that_lets_nobody_in_is_said_to() {
+async fn a_peer_that_refuses_authentication_is_reported() {
     for (code, body, expected) in [
         (
             "401 Unauthorized",

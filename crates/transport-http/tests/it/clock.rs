@@ -1,4 +1,4 @@
-//! A clock that a test moves, beside sockets that work as ever.
+//! A clock that a test moves, with real sockets.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use tokio::time::advance;
 
 use crate::support::LONG;
 
-/// Keeps a paused clock from jumping. By itself it goes to the next timer whenever all tasks wait,
-/// also where what they wait for is on its way through a socket.
+/// Keeps a paused clock from jumping. Otherwise it advances to the next timer whenever all tasks
+/// wait, even if bytes for them are on their way through a socket.
 pub(crate) struct StoppedClock {
     _stopped: mpsc::Sender<()>,
 }
@@ -19,14 +19,13 @@ impl StoppedClock {
     /// For a test that is started with a paused clock.
     pub(crate) fn new() -> Self {
         let (stopped, over) = mpsc::channel::<()>();
-        // It does not jump while a blocking task runs. This one ends with the test; and if that
-        // hangs, so that its own timeouts end it.
+        // The clock does not jump while a blocking task runs. This task ends with the test, or
+        // before, so that the timeouts of a test that hangs can end it.
         spawn_blocking(move || over.recv_timeout(LONG));
         Self { _stopped: stopped }
     }
 
-    /// Lets time pass slowly until it is done: what is on its way arrives between two
-    /// milliseconds.
+    /// Lets time pass slowly until it is done: bytes on their way arrive between two milliseconds.
     pub(crate) async fn run<T>(&self, until: impl Future<Output = T>) -> T {
         let mut until = std::pin::pin!(until);
         loop {

@@ -14,12 +14,7 @@ use gaggle_transport_http::ServerOptions;
 use crate::support::{echo, new_id, peer, raw, removal, serve};
 
 fn put<'a>(key: &'a Key, entry: &'a Entry, removal: RemovalId) -> Put<'a> {
-    Put {
-        group: "echo",
-        key,
-        entry,
-        removal,
-    }
+    Put::new("echo", key, entry, removal)
 }
 
 #[tokio::test]
@@ -50,7 +45,7 @@ async fn a_value_is_kept_as_it_was_given() {
     let id = new_id();
     peer.put(put(&key, &gone, id)).await.unwrap();
     assert_eq!(group.cached(&key).unwrap().value, None);
-    // What was put already is not put again.
+    // A put that was applied is not applied again.
     let entry = Entry::value("later");
     peer.put(put(&key, &entry, id)).await.unwrap();
     assert_eq!(group.cached(&key).unwrap().value, None);
@@ -85,15 +80,12 @@ async fn a_value_that_the_group_would_not_keep_is_told_with_a_verdict() {
     assert_eq!(verdict("long", 1).await, Verdict::KeyTooLong { limit: 3 });
 
     let (key, entry) = (Key::from("k"), Entry::value("v"));
-    let elsewhere = Put {
-        group: "nobody",
-        ..put(&key, &entry, new_id())
-    };
+    let elsewhere = Put::new("nobody", &key, &entry, new_id());
     let failure = peer.put(elsewhere).await.unwrap_err();
     assert!(matches!(failure, PeerError::Refused { .. }), "{failure:?}");
 }
 
-/// Notes who follows.
+/// Records which nodes follow.
 struct Followed(LocalOnly, Arc<Mutex<Vec<String>>>);
 
 impl Router for Followed {
@@ -146,7 +138,7 @@ async fn news_are_told_to_those_who_ask_and_their_names_are_noted() {
     assert_eq!(news.notices, [notices[0].clone(), notices[2].clone()]);
     assert!(news.unlisted.is_empty() && !news.more);
 
-    // What is no name of a node is passed over, and the question answered.
+    // A text that is not a node's name is ignored, and the question is answered.
     let long = format!("http://{}", "a".repeat(256));
     for name in ["", "node", "ftp://node", "http://me:pass@node", &long] {
         let news = peer.news("echo", &known, name).await.unwrap().unwrap();
@@ -267,7 +259,8 @@ async fn bad_control_requests_are_refused_and_marked() {
             &bad[..bad.len().min(40)]
         );
     }
-    // Stated and not sent: that alone must do. The largest value is counted in.
+    // The length is stated and the body not sent: the stated length must be enough. It includes
+    // the largest value.
     let too_long = post(server, "content-length: 2098153\r\n", b"").await;
     assert!(too_long.starts_with("HTTP/1.1 413 "), "{too_long}");
     let text = "a control request has at most 2098152 bytes\n";

@@ -1,4 +1,4 @@
-//! Control requests to peers that know no such thing.
+//! Control requests to peers that do not support them.
 
 use gaggle_group::{Entry, Key, Known, Notice, Peer, PeerError, Put, Scope};
 
@@ -34,12 +34,7 @@ async fn they_tell_no_news_and_take_no_values() {
         let (key, small) = (Key::from("Tom"), Entry::value("630"));
         let large = Entry::value(vec![0; 100_000]);
         for entry in [&small, &large] {
-            let put = Put {
-                group: "scores",
-                key: &key,
-                entry,
-                removal: new_id(),
-            };
+            let put = Put::new("scores", &key, entry, new_id());
             let failure = peer.put(put).await.unwrap_err();
             assert!(matches!(failure, PeerError::Refused { .. }), "{failure:?}");
         }
@@ -75,7 +70,7 @@ async fn many_keys_are_removed_from_them_one_by_one() {
             "DELETE /_groupcache/scores/Tom HTTP/1.1"
         ]
     );
-    // golang's server takes the second for a get.
+    // golang's server reads the second as a get.
     let steps = [STRANGE[0], REMOVED, STRANGE[4]].map(|answer| (answer, Then::Keep));
     let fake = FakePeer::new(steps).await;
     let notice = removal(&[b"Tom", b"Sam"]);
@@ -120,12 +115,7 @@ async fn a_value_is_given_again_where_the_peer_had_just_closed_the_connection() 
         let peer = peer(fake.address);
         let (key, entry) = (Key::from("Tom"), Entry::value(vec![0; len]));
         for _ in 0..2 {
-            let put = Put {
-                group: "scores",
-                key: &key,
-                entry: &entry,
-                removal: new_id(),
-            };
+            let put = Put::new("scores", &key, &entry, new_id());
             peer.put(put).await.unwrap();
         }
     }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::support::LONG;
 
-/// What a peer does to a connection once it has sent an answer.
+/// How a peer treats a connection once it has sent an answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Then {
     /// Reads the next request.
@@ -20,7 +20,7 @@ pub(crate) enum Then {
     Close,
     /// Breaks it, as a crash does.
     Reset,
-    /// Says nothing more until the client closes it.
+    /// Sends nothing more until the client closes it.
     Hang,
 }
 
@@ -79,7 +79,7 @@ impl FakePeer {
         }
     }
 
-    /// How many requests came that were not looked at yet.
+    /// How many requests arrived that were not examined yet.
     pub(crate) fn further_requests(&mut self) -> usize {
         let mut requests = 0;
         while let Ok(event) = self.events.try_recv() {
@@ -100,7 +100,7 @@ async fn answer(
         let Some((answer, then)) = script.lock().unwrap().pop_front() else {
             return;
         };
-        // A client may hang up before it has read all: that is what some tests are about.
+        // A client may close the connection before it has read all, as some tests do.
         let _ = connection.write_all(&answer).await;
         match then {
             Then::Keep => {}

@@ -1,4 +1,4 @@
-//! Peers that break: never a value, and the right kind of failure.
+//! Faulty peers: their answers are never values, and the kind of failure is right.
 
 use std::time::Duration;
 
@@ -156,7 +156,7 @@ async fn too_long_a_body_is_not_read_and_its_connection_not_used_again() {
 }
 
 #[tokio::test]
-async fn a_value_one_byte_over_is_told_from_one_that_fits() {
+async fn a_value_one_byte_over_is_distinguished_from_one_that_fits() {
     let fake = FakePeer::new([(TOM, Then::Keep), (TOM, Then::Keep)]).await;
     let peer = peer(fake.address);
     assert_eq!(
@@ -221,7 +221,7 @@ async fn a_body_that_pauses_is_given_up_before_the_deadline() {
     assert!(unavailable(&failure), "{failure:?}");
     assert_eq!(
         reason(&failure),
-        "nothing came for 700ms in the middle of a body"
+        "nothing arrived for 700ms in the middle of a body"
     );
 }
 

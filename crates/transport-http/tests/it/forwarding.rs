@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::support::{AllTheirs, LONG, ask, peer, serve};
 
-/// A group that counts what its origin is asked.
+/// A group that counts the requests to its origin.
 fn counting(loads: &Arc<AtomicUsize>) -> Group {
     let loads = loads.clone();
     Group::builder("scores")

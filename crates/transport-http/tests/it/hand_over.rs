@@ -1,4 +1,4 @@
-//! What a node gives to another that is to keep it, what it asks of its memory alone, and that it
+//! Entries that are handed over, requests for memory only, and the announcement that a node
 //! leaves.
 
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,7 @@ fn fresh(value: impl Into<Bytes>) -> Entry {
 }
 
 #[tokio::test]
-async fn what_is_not_in_memory_is_not_loaded_where_that_alone_is_of_use() {
+async fn a_request_for_memory_only_loads_nothing() {
     let group = scores();
     let server = serve([group.clone()], ServerOptions::default()).await;
     let peer = peer(server);
@@ -66,7 +66,7 @@ async fn the_same_holds_in_a_batch() {
 }
 
 #[tokio::test]
-async fn entries_are_handed_over_but_for_those_of_which_more_is_known() {
+async fn entries_are_handed_over_except_those_with_later_removals() {
     let group = echo();
     let server = serve([group.clone()], ServerOptions::default()).await;
     let peer = peer(server);
@@ -89,13 +89,13 @@ async fn entries_are_handed_over_but_for_those_of_which_more_is_known() {
     let ttl = group.cached("a").unwrap().freshness.ttl.unwrap();
     assert!(ttl <= HOUR && ttl > HOUR / 2, "{ttl:?}");
 
-    // By one who knows of the removal, it is what came afterwards.
+    // From a sender that knows the removal, the entry is newer than the removal.
     let known = Known(vec![removed.id]);
     let hand_over = HandOver::new("echo", &entries, &known);
     assert_eq!(peer.hand_over(hand_over).await.unwrap(), 1);
     assert_eq!(group.cached("removed").unwrap().value.unwrap(), "2");
 
-    // As many small ones as are taken, and one more.
+    // The largest number of entries in one message, and one more.
     entries = (0..1_024)
         .map(|n| (Key::from(format!("key-{n}")), fresh("v")))
         .collect();
@@ -125,7 +125,7 @@ async fn entries_are_handed_over_but_for_those_of_which_more_is_known() {
 
 type Left = Arc<Mutex<Vec<Word>>>;
 
-/// Notes who leaves.
+/// Records which nodes leave.
 struct Noting(LocalOnly, Left);
 
 impl Router for Noting {
@@ -192,7 +192,7 @@ async fn who_leaves_says_so_by_its_name() {
         );
     }
     assert_eq!(*left.lock().unwrap(), words);
-    // And what it says of itself is what its router does.
+    // Its own announcements go to its router.
     let router = group.router();
     let greeted = peer.hello(&router.hello()).await.unwrap();
     assert_eq!(greeted, Greeting::Node(router.hello()));

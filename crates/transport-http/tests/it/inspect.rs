@@ -1,4 +1,4 @@
-//! What an operator asks a node by way of another.
+//! An operator's questions to a node through another one.
 
 use gaggle_group::{About, Group, Groups, HeldIn, Inspect, Inspected, Key, Peer, PeerError};
 use gaggle_proto::inspect::MAX_ANSWER;
@@ -86,7 +86,7 @@ async fn a_node_of_another_cluster_tells_nothing() {
 #[tokio::test]
 async fn nodes_that_know_no_such_question_are_told_from_those_that_are_gone() {
     let control = format!("{CONTROL}\r\n");
-    // An older node, golang/groupcache, and something else.
+    // An older node, golang/groupcache, and another program.
     for (status, headers) in [
         ("400 Bad Request", &*control),
         ("400 Bad Request", ""),
@@ -134,7 +134,7 @@ async fn answers_that_are_too_long_or_none_are_refused() {
     }
 }
 
-/// A request with no question in it, as of a release that knows more of them.
+/// A request without a known question, as from a later release.
 #[tokio::test]
 async fn a_question_that_is_not_known_is_a_bad_request() {
     let server = serve(

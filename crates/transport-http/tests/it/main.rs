@@ -1,5 +1,5 @@
 //! The peer protocol over loopback: Gaggle's client and server with each other, and each with a
-//! stranger that speaks bytes.
+//! peer that sends scripted bytes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod authorization;

@@ -26,7 +26,7 @@ async fn a_member_that_is_gone_is_not_waited_for() {
     let gets: Vec<_> = gets
         .map(|key| fetch_as(&peer, "echo", key, batch.member()))
         .collect();
-    // After the others have come.
+    // After the others have arrived.
     let leave = async {
         yield_now().await;
         drop(batch);
@@ -40,7 +40,7 @@ async fn a_member_that_is_gone_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_member_that_never_comes_is_waited_for_no_longer_than_agreed() {
+async fn a_member_that_never_arrives_is_waited_for_no_longer_than_configured() {
     let (server, asked) = counting([echo()]).await;
     let peer = batching(server, Batching::default()).await;
     asked.take();
@@ -58,7 +58,7 @@ async fn a_member_that_never_comes_is_waited_for_no_longer_than_agreed() {
         assert_eq!(answer.unwrap(), found(key.clone()));
     }
     assert_eq!(asked.take(), (0, 1));
-    // It comes at last, and nothing of its batch is left.
+    // It arrives at last, and nothing of its batch is left.
     drop(batch);
     let late = fetch_as(&peer, "echo", &keys[0], late);
     assert_eq!(timeout(LONG, late).await.unwrap().unwrap(), found("key-0"));
@@ -66,8 +66,8 @@ async fn a_member_that_never_comes_is_waited_for_no_longer_than_agreed() {
 }
 
 #[tokio::test]
-async fn those_whose_callers_are_gone_are_not_sent_and_hold_nobody_up() {
-    // The first to come, who watches over the others, or one of those.
+async fn members_whose_callers_are_gone_are_not_sent_and_delay_none() {
+    // The first to arrive, which watches over the others, or one of the others.
     for gone in [0, 1] {
         let gated = gated(&[]);
         let (server, asked) = counting([gated.group.clone()]).await;
@@ -82,7 +82,7 @@ async fn those_whose_callers_are_gone_are_not_sent_and_hold_nobody_up() {
         gone_get.abort();
         assert!(gone_get.await.unwrap_err().is_cancelled());
         if gone == 0 {
-            // With nobody to watch over them, the others leave.
+            // Without a get that watches over them, the others are sent.
             for (get, key) in gets.into_iter().zip(["b", "c"]) {
                 assert_eq!(landed(get).await, found(key));
             }
@@ -129,7 +129,7 @@ async fn a_member_waits_no_longer_than_its_own_deadline() {
 }
 
 #[tokio::test]
-async fn members_for_whom_there_is_no_place_hold_up_none_of_the_others() {
+async fn members_without_a_place_delay_none_of_the_others() {
     let (server, asked) = counting([echo()]).await;
     let options = Batching {
         max_waiting: 2,

@@ -106,7 +106,7 @@ async fn each_key_of_a_batch_counts_and_has_its_rate() {
     }
 }
 
-/// A node of another kind, which answers everything with these bytes.
+/// A node of another kind, which answers every request with these bytes.
 async fn answering(message: Vec<u8>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! A relay between a client and a server that can let the connections that exist go silent.
+//! A relay between a client and a server that can silence existing connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
-    /// Connections that were made before this number of them was reached pass nothing on.
+    /// Connections with a number below this one forward nothing.
     silent_below: Arc<watch::Sender<usize>>,
     connections: Arc<AtomicUsize>,
 }

@@ -11,7 +11,7 @@ use gaggle_transport_http::{HttpPeer, ServerOptions};
 
 use crate::support::{LONG, ask, fetch, found, new_id, peer, removal, serve};
 
-/// A group whose value is the number of the load that brought it.
+/// A group whose value is the number of its load.
 fn counted() -> Group {
     let loads = AtomicUsize::new(0);
     Group::builder("counted")
@@ -47,7 +47,7 @@ async fn a_get_tells_of_removals() {
 }
 
 #[tokio::test]
-async fn gets_of_a_batch_tell_of_removals_each_of_its_own() {
+async fn each_get_of_a_batch_carries_its_own_removals() {
     let group = counted();
     let (_, peer) = serving(&group).await;
     let keys: Vec<Key> = (0..8).map(|n| Key::from(format!("k{n}"))).collect();
@@ -100,7 +100,7 @@ async fn one_key_is_removed_once_by_its_name() {
     peer.remove("counted", &notice).await.unwrap();
     assert_eq!(fetch(&peer, "counted", b"k").await.unwrap(), found("2"));
     assert_eq!(group.stats().removals, 1, "the second time it was known");
-    // A stranger's has no name, and is never known.
+    // A removal by another program has no name, and is never known.
     for load in ["3", "4"] {
         ask(server, "DELETE /_groupcache/counted/k", "").await;
         assert_eq!(fetch(&peer, "counted", b"k").await.unwrap(), found(load));
@@ -145,7 +145,7 @@ async fn a_removal_too_large_to_be_told_removes_the_group() {
     group.get("other").await.unwrap();
     let large = vec![b'k'; 60_000];
     let keys: Vec<&[u8]> = std::iter::repeat_n(&large[..], 40).collect();
-    // As many as fit are told as they are.
+    // As many as fit are sent as single keys.
     peer.remove("counted", &removal(&keys[..30])).await.unwrap();
     assert!(group.cached("other").is_some());
     peer.remove("counted", &removal(&keys)).await.unwrap();

@@ -1,4 +1,4 @@
-//! The bytes that the server sends, asked by a client that speaks bytes.
+//! The bytes that the server sends, as a client of raw bytes sees them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Each failure of a group: the bytes of its answer, and what the asking node makes of it.
+//! Each failure of a group: the bytes of its answer, and how the asking node interprets it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -197,7 +197,7 @@ async fn the_asker_s_deadline_ends_the_wait_and_arrives_as_a_verdict() {
             "group moody: no answer within 20ms\n",
         ),
     );
-    // Told by the owner, and not by the asker's own clock: a slow origin is no dead peer.
+    // The owner reports it, before the asker's own deadline: a slow origin is not a dead peer.
     let key = Bytes::from_static(b"slow");
     let deadline = Duration::from_secs(1);
     let fetch = Fetch::new("moody", &key, 9, deadline);
@@ -287,7 +287,7 @@ async fn a_get_over_the_bound_is_shed_with_a_time_to_return() {
 }
 
 #[tokio::test]
-async fn a_node_without_the_group_refuses_so_that_the_value_is_had_elsewhere() {
+async fn a_node_without_the_group_refuses_so_that_the_value_comes_from_elsewhere() {
     let server = serve([moody()], ServerOptions::default()).await;
     let failure = fetch(&peer(server), "nobody", b"Tom").await.unwrap_err();
     assert!(matches!(failure, PeerError::Refused { .. }), "{failure:?}");

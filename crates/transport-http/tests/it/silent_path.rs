@@ -15,7 +15,7 @@ use crate::fake_peer::{Event, FakePeer, Then};
 use crate::relay::Relay;
 use crate::support::{echo, fetch, found, peer_with, serve};
 
-/// Longer than a pool lives at the least.
+/// Longer than the shortest life of a pool.
 const A_WHILE: Duration = Duration::from_secs(1);
 
 fn batching_or_not(address: SocketAddr, batching: bool) -> Arc<HttpPeer> {

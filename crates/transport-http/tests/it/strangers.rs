@@ -59,7 +59,7 @@ async fn a_node_of_another_cluster_is_refused_whatever_it_asks() {
         kept.is_some() && group.cached(b"Tom").is_some(),
         "nothing was removed"
     );
-    // But it is told whom it asks.
+    // But it learns which node it asks.
     let greeted = theirs.hello(&Hello::default()).await.unwrap();
     assert!(matches!(greeted, Greeting::Node(_)), "{greeted:?}");
 }
@@ -91,7 +91,7 @@ async fn web_pages_may_not_ask() {
 }
 
 #[tokio::test]
-async fn who_answers_is_told_apart() {
+async fn kinds_of_answering_programs_are_distinguished() {
     let go = "HTTP/1.1 400 Bad Request\r\ncontent-length: 12\r\n\r\nbad request\n";
     let web = "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>";
     let none = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";

@@ -15,10 +15,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-/// Longer than anything here takes; what hangs fails.
+/// Longer than any step here takes, so that a test that hangs fails.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// Tom 630, and an empty value under the key `empty`; nobody else is known.
+/// Tom 630, and an empty value under the key `empty`; all other keys are absent.
 pub(crate) fn scores() -> Group {
     Group::builder("scores")
         .origin_fn(|key: Bytes| async move {
@@ -86,7 +86,7 @@ pub(crate) fn absent() -> Entry {
     Entry::absent().with_freshness(Freshness::for_ttl(Duration::ZERO))
 }
 
-/// The first removal of a node that nobody else is.
+/// The first removal by a node with a unique identity.
 pub(crate) fn new_id() -> RemovalId {
     static ISSUED: AtomicU64 = AtomicU64::new(1);
     RemovalId {
@@ -95,7 +95,7 @@ pub(crate) fn new_id() -> RemovalId {
     }
 }
 
-/// A removal of these keys that nobody knows.
+/// A removal of these keys that no node knows.
 pub(crate) fn removal(keys: &[&[u8]]) -> Notice {
     let keys = keys.iter().map(|key| Key::copy_from_slice(key));
     Notice {
@@ -111,7 +111,7 @@ pub(crate) fn reason(failure: &PeerError) -> &str {
     }
 }
 
-/// A router that takes every key for the other node's.
+/// A router that assigns every key to the other node.
 pub(crate) struct AllTheirs(pub(crate) Arc<dyn Peer>);
 
 impl Router for AllTheirs {

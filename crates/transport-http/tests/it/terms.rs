@@ -1,5 +1,4 @@
-//! How long an answer may be served and what the origin said of it survive the hop, alone and in a
-//! batch.
+//! The freshness of an answer and the origin's metadata survive the hop, alone and in a batch.
 
 use std::time::Duration;
 
@@ -102,10 +101,10 @@ async fn in_a_batch() {
     let group = told();
     let server = serve([group.clone()], ServerOptions::default()).await;
     let peer = peer(server);
-    // The first answer tells that batches are taken.
+    // The first answer says that batches are taken.
     fetch(&peer, "told", b"plain").await.unwrap();
     for _ in 0..2 {
-        // One more goes ahead by itself.
+        // One more is sent first, by itself.
         let keys = [b"ahead".as_slice()].into_iter().chain(KEYS);
         let gets = keys.map(|key| fetch(&peer, "told", key));
         let mut answers = join_all(gets).await;

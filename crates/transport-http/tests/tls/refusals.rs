@@ -1,4 +1,4 @@
-//! Who is not spoken with, and what is said of it.
+//! Peers that are refused, and the reasons that are reported.
 
 use std::sync::Arc;
 use std::time::SystemTime;

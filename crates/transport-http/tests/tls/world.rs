@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// Longer than anything here takes; what hangs fails.
+/// Longer than any step here takes, so that a test that hangs fails.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
@@ -68,7 +68,7 @@ impl Certificates {
         Self { dir, tls }
     }
 
-    /// Puts others in their place.
+    /// Replaces them.
     pub(crate) fn replace(&self, ca: &Ca, name: &str, trusted: &str) {
         write(&self.dir, ca, name, trusted);
         assert!(self.tls.reload().unwrap());
@@ -164,7 +164,7 @@ impl Node {
     }
 }
 
-/// Asks for a key, and is given itself.
+/// Asks for a key, whose value is the key.
 pub(crate) async fn ask(peer: &HttpPeer, key: &str) -> Result<(), PeerError> {
     let key = Key::copy_from_slice(key.as_bytes());
     let fetched = peer.fetch(Fetch::new("echo", &key, 1 << 20, LONG)).await?;

@@ -68,7 +68,7 @@ fn whoever_missed_one_learns_it_from_anyone() {
     let (mut a, mut b, mut c) = (Log::new(1), Log::new(2), Log::new(3));
     let told = issue(&mut a, keys(&["k"]), NOW);
     b.note(&told, NOW);
-    // The issuer has left; c never heard it.
+    // The issuer has left; c never had contact with it.
     assert!(!catch_up(&mut c, &b));
     assert_eq!(c.fences(b"k", NOW).ids, [told.id]);
     assert!(b.news(&c.known()).notices.is_empty(), "and is told once");

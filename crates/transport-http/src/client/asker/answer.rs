@@ -73,7 +73,7 @@ impl Asker {
             }
             BodyError::NoEnd => self.refused("status 200, but a body without a stated end"),
             BodyError::Stalled(pause) => self.broken(
-                format!("nothing came for {pause:?} in the middle of a body"),
+                format!("nothing arrived for {pause:?} in the middle of a body"),
                 sent,
             ),
             BodyError::Broken(error) => {

@@ -195,12 +195,7 @@ mod tests {
                     issuer: 5,
                     number: 6,
                 };
-                let put = PutMessage::new(&Put {
-                    group: "scores",
-                    key: &key,
-                    entry: &entry,
-                    removal,
-                });
+                let put = PutMessage::new(&Put::new("scores", &key, &entry, removal));
                 let whole = put.parts.concat();
                 let Some(Kind::Put(read)) = ControlRequest::decode(&whole[..]).unwrap().request
                 else {
