@@ -153,7 +153,8 @@ impl Batch {
             method: Method::POST,
             headers,
             body: self.body.of(loads.iter().map(|(_, key, _)| *key)),
-            until: time.until,
+            due: time.due(loads.iter().filter_map(|(.., load)| load.deadline).max()),
+            send_timeout: common.send_timeout,
         };
         let answer = self.service.ask(&ask, &self.uris).await?;
         match answer.status() {

@@ -262,7 +262,7 @@ mod tests {
         replace("two");
         assert_eq!(bearer.header().await, "Bearer one", "looked at too soon");
         tokio::time::advance(BETWEEN_LOOKS).await;
-        // All that ask meanwhile have the new one.
+        // All requests during the check get the new token.
         let both = tokio::join!(bearer.header(), bearer.header());
         assert_eq!(
             (&both.0, &both.1),

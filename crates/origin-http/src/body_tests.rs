@@ -63,7 +63,7 @@ impl Body for Promise {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_comes_no_further_is_silent_after_the_patience() {
+async fn a_body_that_stops_is_silent_after_the_read_timeout() {
     for piece in [None, Some(Bytes::from_static(b"half"))] {
         let began = tokio::time::Instant::now();
         let read = read_whole(Promise { len: 8, piece }, bounds(100), || {}).await;
@@ -81,7 +81,7 @@ async fn each_piece_is_heard() {
 }
 
 #[tokio::test]
-async fn what_is_not_promised_is_reserved_as_it_comes() {
+async fn a_body_without_a_length_is_reserved_as_it_arrives() {
     let budget = ByteBudget::new(1 << 20, Duration::ZERO);
     let drawing = Bounds {
         budget: Some(&budget),
@@ -100,7 +100,7 @@ async fn what_is_not_promised_is_reserved_as_it_comes() {
 }
 
 #[tokio::test]
-async fn a_promise_over_the_budget_is_refused_before_it_is_read() {
+async fn an_announced_length_over_the_budget_is_refused_before_it_is_read() {
     let budget = ByteBudget::new(1_000_000, Duration::ZERO);
     let drawing = Bounds {
         budget: Some(&budget),

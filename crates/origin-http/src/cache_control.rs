@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(split("a=\"b,no-store"), ["a=\"b", "no-store"]);
         assert_eq!(split("a=\"b,c=\\\"d,e"), ["a=\"b", "c=\\\"d", "e"]);
         assert_eq!(split("a=\"b,c\\"), ["a=\"b", "c\\"]);
-        // Only behind an equals sign does a quoted string begin.
+        // A quoted string begins only after an equals sign.
         assert_eq!(split("a\"b,no-store\""), ["a\"b", "no-store\""]);
         assert!(parse(&["x=\"", "no-store, y=\"z\""]).no_store);
     }

@@ -1,4 +1,4 @@
-//! Headers, and what they say.
+//! Headers, and their meaning.
 
 use std::time::UNIX_EPOCH;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Ttl, stale-while-revalidate, stale-if-error; `None` where the group decides.
+/// Ttl, stale-while-revalidate, stale-if-error; `None` if the group decides.
 type Said = (Option<u64>, Option<u64>, Option<u64>);
 
 const NOTHING: Said = (None, None, None);
@@ -49,7 +49,7 @@ fn said(headers: &HeaderMap) -> Said {
 }
 
 #[test]
-fn headers_and_what_they_say() {
+fn headers_and_their_meaning() {
     let table: &[(&[&str], Said)] = &[
         // Nothing, and nothing of a lifetime.
         (&[], NOTHING),
@@ -65,7 +65,7 @@ fn headers_and_what_they_say() {
         (&["Cache-Control:"], NOTHING),
         (&["Age: 100"], NOTHING),
         (&["Pragma: no-cache"], NOTHING),
-        // What must not be kept.
+        // Answers that must not be kept.
         (&["Cache-Control: no-store"], NOT_KEPT),
         (&["Cache-Control: max-age=60, NO-STORE"], NOT_KEPT),
         (
@@ -88,7 +88,7 @@ fn headers_and_what_they_say() {
             &["Vary: accept, cookie", "Cache-Control: max-age=60"],
             ttl(60),
         ),
-        // Lifetimes, and which of them counts.
+        // Lifetimes, and which of several counts.
         (&["Cache-Control: max-age=60"], ttl(60)),
         (&["Cache-Control: max-age=\"60\""], ttl(60)),
         (
@@ -117,7 +117,7 @@ fn headers_and_what_they_say() {
             (Some(90), Some(0), Some(0)),
         ),
         (&["Cache-Control: max-age=60, s-maxage=x"], NOT_KEPT),
-        // Expires, by the service's own clock or else by this machine's.
+        // Expires, by the service's own clock or otherwise by this machine's.
         (&[DATE_0, EXPIRES_30], ttl(30)),
         (&[DATE_0, EXPIRES_900, EXPIRES_30], ttl(30)),
         (&["Cache-Control: public", DATE_0, EXPIRES_30], ttl(30)),
@@ -191,12 +191,12 @@ fn headers_and_what_they_say() {
             ],
             (Some(0), None, Some(590)),
         ),
-        // An age takes nothing from a window behind a ttl that the group decides on.
+        // An age does not shorten a window after a ttl that the group decides on.
         (
             &["Cache-Control: stale-if-error=600", "Age: 100"],
             (None, None, Some(600)),
         ),
-        // What forbids to serve it stale.
+        // Directives that forbid serving it stale.
         (
             &["Cache-Control: max-age=60, must-revalidate"],
             (Some(60), Some(0), Some(0)),
@@ -244,7 +244,7 @@ fn bytes_that_are_no_text_hide_no_directive() {
 }
 
 #[test]
-fn a_clock_before_every_date_is_no_matter() {
+fn a_clock_before_every_date_has_no_effect() {
     let map = headers(&[EXPIRES_30]);
     let lifetime = hint(&map, UNIX_EPOCH).ttl.unwrap();
     assert_eq!(lifetime.as_secs(), 784_108_830);
@@ -252,7 +252,7 @@ fn a_clock_before_every_date_is_no_matter() {
 
 proptest! {
     #[test]
-    fn no_headers_panic_and_none_last_for_ever(
+    fn no_headers_panic_and_none_last_without_end(
         lines in prop::collection::vec(
             (
                 prop::sample::select(vec![AGE, CACHE_CONTROL, DATE, EXPIRES, VARY]),

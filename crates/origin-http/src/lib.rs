@@ -68,6 +68,7 @@
 //! | `idle_timeout` | 4 s | how long they are kept |
 //! | `honour_freshness` | on | whether the answer's headers set for how long it is served |
 //! | `send_trace` | on | whether requests have the `traceparent` of their load's trace |
+//! | `send_timeout` | on | whether requests have `Request-Timeout`, the seconds that are left |
 //! | `batch` | none | how several keys are loaded in one request, see [below](#batches) |
 //!
 //! | feature | on by default | what it adds |
@@ -185,13 +186,13 @@
 //! | `no-store`; `private` and `no-cache`, with field names too; `Vary: *` | not kept |
 //! | `s-maxage`, otherwise `max-age`, otherwise `Expires` minus `Date` | the ttl, minus the `Age` |
 //! | `stale-while-revalidate`, `stale-if-error` | the stale windows after the ttl |
-//! | `must-revalidate`, `proxy-revalidate` | no stale windows, whatever else is stated |
+//! | `must-revalidate`, `proxy-revalidate` | no stale windows, even if stated |
 //! | `s-maxage` | only the stale windows that are stated beside it |
 //! | no ttl, or no window | the group decides on it |
 //!
-//! * In RFC 9111 `s-maxage` forbids all stale answers. A window that is stated beside it counts
-//!   here nevertheless, as it does for content delivery networks: the service would not state it
-//!   otherwise.
+//! * In RFC 9111 `s-maxage` forbids all stale answers. A window that is stated beside it still
+//!   counts here, as it does for content delivery networks: otherwise the service would not state
+//!   it.
 //! * A number over 2^31 - 1 is read as 2^31 - 1. One that is missing or no number is read as zero:
 //!   the answer is stale. If a directive appears several times, the smallest number counts.
 //!   Unknown directives are ignored, and so is `Pragma`.
@@ -225,7 +226,7 @@
 //!   retried once immediately, over a new connection and within the same time, even with no
 //!   retries left; it counts as one of them. (The underlying client does so by itself only if
 //!   nothing of the request had been written.) A load whose answer had begun is not retried.
-//! * **The path goes silent**: the packets of established connections are lost, while new
+//! * **The network path goes silent**: the packets of established connections are lost, while new
 //!   connections can be made. Kept connections are dropped, so that the next load makes a new one,
 //!   when a kept one is reset without a byte of an answer; when a body stops for a second and its
 //!   load is dropped; and when a load has waited for a second for the first byte over a kept

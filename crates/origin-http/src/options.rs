@@ -68,6 +68,11 @@ pub struct HttpOptions {
     /// Whether a request has the header `traceparent` of the trace that its load belongs to
     /// ([`Load::trace`](gaggle_group::Load)). On.
     pub send_trace: bool,
+    /// Whether a request has the header `Request-Timeout`: the seconds, such as `4.982`, after
+    /// which no caller waits for its answer. That is what is left of `total_timeout`, or of the
+    /// load's own [`deadline`](gaggle_group::Load), if that is less. A header of that name in
+    /// `headers` has precedence. On.
+    pub send_timeout: bool,
     /// How several keys are loaded in one request. None: each key is a request. Needs the feature
     /// `batch`.
     pub batch: Option<BatchOptions>,
@@ -93,6 +98,7 @@ impl Default for HttpOptions {
             idle_timeout: Duration::from_secs(4),
             honour_freshness: true,
             send_trace: true,
+            send_timeout: true,
             batch: None,
         }
     }
@@ -119,6 +125,7 @@ impl fmt::Debug for HttpOptions {
             .field("idle_timeout", &self.idle_timeout)
             .field("honour_freshness", &self.honour_freshness)
             .field("send_trace", &self.send_trace)
+            .field("send_timeout", &self.send_timeout)
             .field("batch", &self.batch)
             .finish()
     }
@@ -243,9 +250,11 @@ impl HttpOptions {
         let mut map = HeaderMap::new();
         for (name, value) in &self.headers {
             let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+                // No more of it: a whole header that was written as a name ends with a secret.
+                let is_of_names = |c: &char| c.is_ascii_alphanumeric() || "-_".contains(*c);
+                let start: String = name.chars().take_while(is_of_names).take(32).collect();
                 return Err(refused(format!(
-                    "`{}` is not a header's name",
-                    name.escape_debug()
+                    "a name that begins with `{start}` is not a header's name"
                 )));
             };
             if RESERVED.contains(&name) {

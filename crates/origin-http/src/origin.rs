@@ -44,6 +44,8 @@ pub(crate) struct Common {
     pub(crate) honour_freshness: bool,
     /// Whether requests carry their trace.
     pub(crate) send_trace: bool,
+    /// Whether requests carry the time that is left.
+    pub(crate) send_timeout: bool,
 }
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -70,7 +72,8 @@ impl Origin for HttpOrigin {
     async fn load(&self, load: Load<'_>) -> Result<Loaded, OriginError> {
         let inner = &*self.inner;
         let time = Time::of("total_timeout", inner.total_timeout);
-        time.bound(inner.name(), inner.load(load, time.until)).await
+        let due = time.due(load.deadline);
+        time.bound(inner.name(), inner.load(load, due)).await
     }
 
     #[cfg(feature = "batch")]
@@ -99,12 +102,12 @@ impl Inner {
         first.map_or("", |upstream| &upstream.name)
     }
 
-    async fn load(&self, load: Load<'_>, until: Option<Instant>) -> Result<Loaded, OriginError> {
+    async fn load(&self, load: Load<'_>, due: Due) -> Result<Loaded, OriginError> {
         let uris = self.uris(load.key).map_err(|error| {
             let failure = Failure::new(self.name(), "").caused_by(error);
             failure.told(OriginFault::Key)
         })?;
-        let (mut answer, mut conditional) = self.ask(&uris, load.stale, load.trace, until).await?;
+        let (mut answer, mut conditional) = self.ask(&uris, load.stale, load.trace, due).await?;
         if let Some(stale) = load.stale
             && conditional
             && answer.status() == StatusCode::NOT_MODIFIED
@@ -115,7 +118,7 @@ impl Inner {
                     .with_freshness(self.common.freshness(&headers))
                     .with_metadata(renewed(&headers, stale)));
             }
-            (answer, conditional) = self.ask(&uris, None, load.trace, until).await?;
+            (answer, conditional) = self.ask(&uris, None, load.trace, due).await?;
         }
         match answer.status() {
             StatusCode::OK => {
@@ -150,7 +153,7 @@ impl Inner {
         uris: &[Uri],
         stale: Option<&Metadata>,
         trace: Option<TraceParent>,
-        until: Option<Instant>,
+        due: Due,
     ) -> Result<(Answer<'_>, bool), OriginError> {
         let mut headers = self.common.headers(trace).await;
         let conditional = stale.is_some_and(|stale| ask_for_changes(&mut headers, stale));
@@ -158,7 +161,8 @@ impl Inner {
             method: Method::GET,
             headers,
             body: Bytes::new(),
-            until,
+            due,
+            send_timeout: self.common.send_timeout,
         };
         let answer = self.service.ask(&ask, uris).await?;
         Ok((answer, conditional))
@@ -189,13 +193,31 @@ impl Common {
     }
 }
 
+impl Due {
+    /// How long a caller still waits, if that is known.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        let now = Instant::now();
+        self.wanted_until
+            .map(|until| until.saturating_duration_since(now))
+    }
+}
+
 /// A timeout for a whole operation, from now on.
 #[derive(Clone, Copy)]
 pub(crate) struct Time {
     /// The option that sets it.
     field: &'static str,
     limit: Option<Duration>,
+    until: Option<Instant>,
+}
+
+/// When a load must be over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Due {
+    /// By the options: the load fails.
     pub(crate) until: Option<Instant>,
+    /// By the options or the group, whichever is sooner: no caller waits any more.
+    pub(crate) wanted_until: Option<Instant>,
 }
 
 impl Time {
@@ -204,6 +226,18 @@ impl Time {
             field,
             limit,
             until: limit.and_then(|limit| Instant::now().checked_add(limit)),
+        }
+    }
+
+    /// The same, for a load that its group waits for that long from now on.
+    pub(crate) fn due(&self, deadline: Option<Duration>) -> Due {
+        let wanted_until = deadline.and_then(|deadline| Instant::now().checked_add(deadline));
+        Due {
+            until: self.until,
+            wanted_until: match (self.until, wanted_until) {
+                (Some(until), Some(wanted_until)) => Some(until.min(wanted_until)),
+                (until, wanted_until) => until.or(wanted_until),
+            },
         }
     }
 

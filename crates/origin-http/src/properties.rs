@@ -1,5 +1,5 @@
-//! What holds of the decoders whatever they are given: generated input, and the corpus of
-//! hand-picked ones in `corpus/`.
+//! Properties of the decoders for any input: generated input, and the hand-picked corpus in
+//! `corpus/`.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -59,7 +59,7 @@ fn parse(field: &[u8]) -> CacheControl {
     CacheControl::parse([field])
 }
 
-/// What is read can be written, and is then read again as the same.
+/// A parsed field can be written, and parses again to the same.
 fn check_cache_control(field: &[u8]) -> CacheControl {
     let read = parse(field);
     assert_eq!(parse(print(&read).as_bytes()), read, "{field:?}");
@@ -80,7 +80,7 @@ fn the_corpus_of_cache_control() {
     }
 }
 
-/// A well-formed directive of which it is known what it means (RFC 9111, section 5.2).
+/// A well-formed directive with a known meaning (RFC 9111, section 5.2).
 #[derive(Debug, Clone)]
 enum Directive {
     NoStore(&'static str),
@@ -173,7 +173,7 @@ proptest! {
 
 // The headers of an answer.
 
-/// The headers of these lines, those left out that no client would let through.
+/// The headers of these lines, without those that no client would accept.
 fn headers(lines: &[u8]) -> HeaderMap {
     let mut map = HeaderMap::new();
     for line in lines.split(|&byte| byte == b'\n') {
@@ -198,7 +198,7 @@ fn check_headers(headers: &HeaderMap) {
         assert!(all.clone().all(|time| time <= longest), "{headers:?}");
         let told = metadata(headers);
         assert!(told.age().is_none_or(|age| age <= longest), "{headers:?}");
-        // Whoever says that an answer must not be kept is heard, whatever else is said.
+        // A directive that forbids keeping the answer has effect, whatever the other ones say.
         let forbids = |value: &HeaderValue| parse(value.as_bytes()).no_store;
         if headers.get_all("cache-control").iter().any(forbids) {
             assert_eq!(hint, Hint::none(), "{headers:?}");
@@ -255,7 +255,7 @@ fn check_template(template: &str, key: &[u8]) {
     let uri = match parsed.uri(key) {
         Ok(uri) => uri.to_string(),
         Err(Unaskable::DotSegment) => {
-            // Nothing is refused for nothing, and all can be allowed.
+            // Nothing is refused without a reason, and every refusal can be turned off.
             assert!(key.is_empty() || key.iter().any(|byte| b"./\\%;".contains(byte)));
             let parsed = Template::parse(template).unwrap().with_dot_segments();
             assert_ne!(parsed.uri(key), Err(Unaskable::DotSegment));
@@ -304,12 +304,12 @@ fn check_template(template: &str, key: &[u8]) {
     }
 }
 
-/// What the segment of the key begins with.
+/// The start of the key's segment.
 fn segment_before(before: &str) -> &str {
     before.rsplit('/').next().unwrap()
 }
 
-/// What it ends with.
+/// The end of the key's segment.
 fn segment_after(after: &str) -> &str {
     after.split(['/', '?']).next().unwrap()
 }

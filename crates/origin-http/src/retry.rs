@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use httpdate::parse_http_date;
 use hyper::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
-use tokio::time::Instant;
+
+use crate::origin::Due;
 
 /// The parts of one token of the budget.
 const TOKEN: u32 = 10;
@@ -14,7 +15,8 @@ const BURST: u32 = 10;
 /// How long to wait before a retry, in milliseconds: randomised, so that loads that failed
 /// together do not retry together.
 const BACKOFF: std::ops::RangeInclusive<u64> = 25..=100;
-/// The longest wait that a service may ask for if a load has no timeout of its own.
+/// The longest wait that a service may ask for if the options have no timeout for the whole load:
+/// the load keeps its slot meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// The retry budget of an origin: one retry for every ten loads, and at most ten saved up. Retries
@@ -44,14 +46,17 @@ impl RetryBudget {
     }
 }
 
-/// How long to wait before a retry of a load that must be over by `until`; `None` if that is too
-/// long. `asked_for` is the wait that the service has requested.
-pub(crate) fn wait(asked_for: Option<Duration>, until: Option<Instant>) -> Option<Duration> {
+/// How long to wait before a retry of a load that is due then; `None` if that is too long.
+/// `asked_for` is the wait that the service has requested.
+pub(crate) fn wait(asked_for: Option<Duration>, due: Due) -> Option<Duration> {
     let backoff = Duration::from_millis(fastrand::u64(BACKOFF));
     let wait = asked_for.map_or(backoff, |asked_for| asked_for.max(backoff));
-    let room = until.map_or(LONGEST_WAIT, |until| {
-        until.saturating_duration_since(Instant::now())
-    });
+    let room = due.left().unwrap_or(LONGEST_WAIT);
+    let room = if due.until.is_none() {
+        room.min(LONGEST_WAIT)
+    } else {
+        room
+    };
     (wait < room).then_some(wait)
 }
 
@@ -76,6 +81,8 @@ fn date(value: &HeaderValue) -> Option<SystemTime> {
 mod tests {
     use std::time::UNIX_EPOCH;
 
+    use tokio::time::Instant;
+
     use super::*;
 
     #[test]
@@ -93,20 +100,35 @@ mod tests {
         assert_eq!(taken, 10, "no more are saved up");
     }
 
+    fn due(until: Option<Duration>, deadline: Option<Duration>) -> Due {
+        let due = |left: Option<Duration>| left.map(|left| Instant::now() + left);
+        Due {
+            until: due(until),
+            wanted_until: due(deadline).into_iter().chain(due(until)).min(),
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_wait_is_spread_and_fits_into_the_time_that_is_left() {
         let ms = Duration::from_millis;
         for _ in 0..100 {
-            let waited = wait(None, None).unwrap();
+            let waited = wait(None, due(None, None)).unwrap();
             assert!((ms(25)..=ms(100)).contains(&waited));
         }
-        let until = |left| Some(Instant::now() + left);
+        let until = |left| due(Some(left), None);
         assert_eq!(wait(None, until(ms(25))), None);
         assert_eq!(wait(Some(ms(3_000)), until(ms(3_001))), Some(ms(3_000)));
         assert_eq!(wait(Some(ms(3_000)), until(ms(3_000))), None);
-        assert_eq!(wait(Some(ms(1_000)), None), None);
-        assert!(wait(Some(ms(0)), None).unwrap() >= ms(25));
+        assert_eq!(wait(Some(ms(1_000)), due(None, None)), None);
+        assert!(wait(Some(ms(0)), due(None, None)).unwrap() >= ms(25));
         assert_eq!(wait(Some(Duration::MAX), until(ms(10_000))), None);
+        // The group's limit ends a wait as well, and allows none that is longer.
+        let both = |deadline| due(Some(ms(3_001)), Some(deadline));
+        assert_eq!(wait(Some(ms(900)), both(ms(900))), None);
+        assert_eq!(wait(Some(ms(900)), both(ms(901))), Some(ms(900)));
+        let group = |deadline| due(None, Some(deadline));
+        assert_eq!(wait(Some(ms(999)), group(ms(9_000))), Some(ms(999)));
+        assert_eq!(wait(Some(ms(1_000)), group(ms(9_000))), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::Balance;
 use crate::answer::Answer;
+use crate::origin::Due;
 use crate::retry::{RetryBudget, wait};
 use crate::standing::Worth;
 use crate::upstream::{Ask, Outcome, Patience, Then, Tried, Upstream};
@@ -55,7 +56,7 @@ impl Service {
             if twice {
                 progress.retries = progress.retries.saturating_sub(1);
             }
-            let next = self.next(&mut progress, then, ask.until);
+            let next = self.next(&mut progress, then, ask.due);
             let Some((next, wait)) = next else {
                 return match outcome {
                     Outcome::Answer(answer) => Ok(*answer),
@@ -100,13 +101,8 @@ impl Service {
     }
 
     /// Where a load continues, and after which wait.
-    fn next(
-        &self,
-        progress: &mut Progress,
-        then: Then,
-        until: Option<Instant>,
-    ) -> Option<(usize, Duration)> {
-        if until.is_some_and(|until| until <= Instant::now()) {
+    fn next(&self, progress: &mut Progress, then: Then, due: Due) -> Option<(usize, Duration)> {
+        if due.left().is_some_and(|left| left.is_zero()) {
             return None;
         }
         if let Some(other) = self.other(&progress.tried) {
@@ -116,7 +112,7 @@ impl Service {
             return None;
         };
         let left = progress.retries.checked_sub(1)?;
-        let wait = wait(asked_for, until)?;
+        let wait = wait(asked_for, due)?;
         if !self.budget.take() {
             return None;
         }

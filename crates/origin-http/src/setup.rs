@@ -45,6 +45,7 @@ pub(crate) fn origin(options: &HttpOptions, allow: Allow) -> Result<HttpOrigin, 
         bearer: options.token()?,
         honour_freshness: options.honour_freshness,
         send_trace: options.send_trace,
+        send_timeout: options.send_timeout,
     };
     let services = Services {
         options,

@@ -29,7 +29,7 @@ pub(crate) struct Template {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unaskable {
     #[error(
-        "the key has or makes a path segment of dots alone, by which servers find another path"
+        "the key has or makes a path segment of dots alone, which servers resolve to another path"
     )]
     DotSegment,
     #[error("the key would make a URL of {len} bytes, which is too long")]

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use gaggle_group::{OriginError, OriginFault};
 use http_body_util::Full;
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode, Uri};
 use tokio::time::{Instant, timeout};
 
@@ -13,6 +13,7 @@ use crate::answer::Answer;
 use crate::client::Factory;
 use crate::connections::{Connections, Unanswered};
 use crate::error::Failure;
+use crate::origin::Due;
 use crate::retry::retry_after;
 use crate::standing::{Failing, LEFT_FOR, Standing};
 
@@ -20,13 +21,17 @@ use crate::standing::{Failing, LEFT_FOR, Standing};
 /// more about the load than about the service.
 const SILENCE: Duration = Duration::from_millis(250);
 
+const REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("request-timeout");
+
 /// The request, for any of the URLs.
 pub(crate) struct Ask {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     /// When the load must be over.
-    pub(crate) until: Option<Instant>,
+    pub(crate) due: Due,
+    /// Whether the request has the time that is left.
+    pub(crate) send_timeout: bool,
 }
 
 impl Ask {
@@ -34,9 +39,23 @@ impl Ask {
         let mut request = Request::new(Full::new(self.body.clone()));
         request.method_mut().clone_from(&self.method);
         request.uri_mut().clone_from(uri);
-        request.headers_mut().clone_from(&self.headers);
+        let headers = request.headers_mut();
+        headers.clone_from(&self.headers);
+        if self.send_timeout
+            && let Some(left) = self.due.left()
+        {
+            headers.entry(REQUEST_TIMEOUT).or_insert(seconds(left));
+        }
         request
     }
+}
+
+/// A time as a header has it: seconds with three decimals, rounded down, and never none at all.
+fn seconds(left: Duration) -> HeaderValue {
+    let millis = left.as_millis().max(1);
+    let text = format!("{}.{:03}", millis / 1_000, millis % 1_000);
+    // Digits are always a header's value.
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("0.001"))
 }
 
 /// How long one attempt may take.
@@ -99,7 +118,7 @@ impl Upstream {
         uri: &Uri,
         patience: Patience,
     ) -> Result<Answer<'_>, Tried<'_>> {
-        let mut watch = Watch::new(self, ask.until);
+        let mut watch = Watch::new(self, ask.due);
         self.standing.asked(watch.began);
         let sent = self.connections.send(|| ask.request(uri));
         let sent = timeout(patience.head, sent).await;
@@ -183,7 +202,7 @@ impl Upstream {
     fn failed(&self, how: Failing) {
         if self.standing.failed(how, Instant::now()) && !self.alone {
             tracing::warn!(url = %self.name,
-                "a URL of the origin fails, and is left for {LEFT_FOR:?} where another does not");
+                "a URL of the origin fails, and is not used for {LEFT_FOR:?} if another one works");
         }
     }
 }
@@ -208,13 +227,11 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(upstream: &'a Upstream, until: Option<Instant>) -> Self {
-        let began = Instant::now();
-        let room = until.map(|until| until.saturating_duration_since(began));
+    fn new(upstream: &'a Upstream, due: Due) -> Self {
         Self {
             upstream,
-            began,
-            least: room.map_or(SILENCE, |room| SILENCE.min(room / 2)),
+            began: Instant::now(),
+            least: due.left().map_or(SILENCE, |left| SILENCE.min(left / 2)),
             over: false,
         }
     }

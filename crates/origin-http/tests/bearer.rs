@@ -61,7 +61,7 @@ impl MakeWriter<'_> for Log {
     }
 }
 
-/// The log of this process, whichever of its tests writes to it.
+/// The log of this process, shared by its tests.
 fn log() -> &'static Log {
     static LOG: OnceLock<Log> = OnceLock::new();
     LOG.get_or_init(|| {

@@ -13,7 +13,7 @@ use support::{LIMIT, options, origin, settle};
 use tokio::sync::{Barrier, Notify};
 use tokio::task::JoinHandle;
 
-/// How long a test waits for what must happen.
+/// How long a test waits for an expected event.
 const BOUND: Duration = Duration::from_secs(30);
 
 async fn load(origin: &HttpOrigin) -> Result<Content, OriginError> {
@@ -39,7 +39,8 @@ async fn time_passes(time: Duration) {
     settle().await;
 }
 
-/// An origin that keeps two connections, both of which go on like that. Further ones answer.
+/// An origin that keeps two connections, both of which continue with that script. Further ones
+/// answer.
 async fn kept_two(then: Vec<Do>) -> (Scripted, HttpOrigin) {
     let barrier = Arc::new(Barrier::new(2));
     let mut script = vec![Do::AnswerTogether(barrier)];
@@ -126,7 +127,7 @@ async fn a_second_try_has_no_deadline_of_its_own() {
     for _ in 0..3 {
         service.asked().await;
     }
-    // Half of the time was over when the first try failed, as far as this clock can tell.
+    // Half of the time was over when the first try failed, within this clock's resolution.
     tokio::time::pause();
     let text = second.await.unwrap().unwrap_err().to_string();
     assert!(text.contains("no answer within 11s"), "{text}");
@@ -197,7 +198,7 @@ async fn a_load_that_is_slow_while_others_are_answered_costs_no_connection() {
     service.asked().await;
     let slow = start(&origin);
     service.asked().await;
-    // Those who are told have asked in this order.
+    // The requests arrived in this order.
     told.notify_one();
     assert_eq!(other.await.unwrap().unwrap(), value());
     time_passes(Duration::from_millis(1_001)).await;
@@ -253,7 +254,7 @@ async fn a_service_that_is_slow_with_each_answer_keeps_its_connections() {
         told.notify_one();
         assert_eq!(slow.await.unwrap().unwrap(), value());
     }
-    // The first silence was odd, and its connection is not kept. The second connection's first
+    // The first silence was unusual, and its connection is not kept. The second connection's first
     // answer is quick.
     assert_eq!(service.connections(), 2);
 }

@@ -17,9 +17,9 @@ use support::scripted::{Do, Scripted};
 use support::{LIMIT, Seen, closed, open, serve, settle};
 use tokio::task::JoinSet;
 
-/// How long a URL that failed is left.
+/// How long a URL that failed is not used.
 const LEFT_FOR: Duration = Duration::from_secs(3);
-/// How long a test waits for what must happen.
+/// How long a test waits for an expected event.
 const BOUND: Duration = Duration::from_secs(30);
 
 async fn load(origin: &HttpOrigin, key: &str) -> Result<Option<Bytes>, OriginError> {
@@ -36,7 +36,7 @@ fn over(addresses: &[SocketAddr], change: impl FnOnce(&mut HttpOptions)) -> Http
     let mut options = HttpOptions {
         url: urls.next().unwrap(),
         fallbacks: urls.collect(),
-        // What is not asked of another URL fails.
+        // A load that is not sent to another URL fails.
         retries: 0,
         ..HttpOptions::default()
     };
@@ -44,7 +44,7 @@ fn over(addresses: &[SocketAddr], change: impl FnOnce(&mut HttpOptions)) -> Http
     HttpOrigin::new(options).unwrap()
 }
 
-/// A service that answers with its name, and with a status instead while there is one.
+/// A service that answers with its name, or with a status while one is set.
 async fn named(name: &'static str) -> (SocketAddr, Seen, Arc<AtomicU16>) {
     let status = Arc::new(AtomicU16::new(200));
     let answered = Arc::clone(&status);
@@ -82,7 +82,7 @@ async fn a_primary_that_is_down_fails_no_load_and_is_used_again_when_it_is_back(
     }
     assert_eq!(asked(&seen), 100);
 
-    // It is back, and left for a while all the same.
+    // It is back, and still not used for a while.
     open(socket, "primary");
     assert_eq!(load(&origin, "Tom").await.unwrap().unwrap(), "other");
     time_passes(LEFT_FOR).await;

@@ -1,4 +1,4 @@
-//! What the headers of an answer become, and when a service is asked whether a value has changed.
+//! How the headers of an answer are used, and when a service is asked whether a value has changed.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
@@ -142,7 +142,7 @@ async fn what_an_answer_says_of_its_value_is_its_metadata() {
     })
     .await;
     let loaded = load(&origin(address), None).await.unwrap();
-    // As it came: nothing is undone, and nothing was asked for.
+    // As it arrived: nothing is decoded, and no encoding was requested.
     assert_eq!(loaded.content, value("not really gzip"));
     let asked = seen.headers.lock().unwrap().clone();
     assert!(!asked.contains_key(header::ACCEPT_ENCODING), "{asked:?}");

@@ -1,4 +1,4 @@
-//! What a service is asked, what its answers mean, and what it may do without harm.
+//! The requests to a service, the meaning of its answers, and faults that do no harm.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
@@ -6,6 +6,7 @@ mod support;
 use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{StatusCode, header};
@@ -242,7 +243,7 @@ async fn silence_before_or_in_the_middle_of_an_answer_is_a_failure() {
         let origin = origin(service.address);
         let load = tokio::spawn(async move { failure_and_cause(&origin).await });
         service.asked().await;
-        // What was sent is read before time passes: nothing waits for the time alone until then.
+        // All bytes are read before time passes: until then some task can always run.
         settle().await;
         tokio::time::pause();
         let (text, has_cause) = load.await.unwrap();
@@ -252,7 +253,7 @@ async fn silence_before_or_in_the_middle_of_an_answer_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_there_is_a_failure() {
+async fn an_unreachable_service_is_a_failure() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -337,6 +338,47 @@ async fn headers_are_sent_and_their_values_not_shown() {
     );
 }
 
+#[tokio::test]
+async fn a_request_has_the_time_that_is_left() {
+    let (address, seen) = serve(|_| "value".into_response()).await;
+    let key = Key::from("Tom");
+    let ask = async |options: HttpOptions, deadline: Option<u64>| {
+        let origin = HttpOrigin::new(options).unwrap();
+        let mut load = Load::new(&key, LIMIT);
+        load.deadline = deadline.map(Duration::from_secs);
+        origin.load(load).await.unwrap();
+        let headers = seen.headers.lock().unwrap();
+        let left = headers.get("request-timeout");
+        left.map(|left| left.to_str().unwrap().parse::<f64>().unwrap())
+    };
+    let within = |left: Option<f64>, most: f64| {
+        let left = left.expect("a header");
+        assert!(0.0 < left && left <= most, "{left} of {most}");
+        left
+    };
+    let total = |secs| HttpOptions {
+        total_timeout: Some(Duration::from_secs(secs)),
+        ..options(address)
+    };
+    assert_eq!(ask(options(address), None).await, None);
+    within(ask(total(50), None).await, 50.0);
+    // Whichever ends sooner.
+    within(ask(total(50), Some(40)).await, 40.0);
+    within(ask(total(50), Some(3_000)).await, 50.0);
+    let long = within(ask(options(address), Some(3_000)).await, 3_000.0);
+    assert!(long > 50.0, "{long}");
+    let off = HttpOptions {
+        send_timeout: false,
+        ..total(50)
+    };
+    assert_eq!(ask(off, Some(40)).await, None);
+    let own = HttpOptions {
+        headers: vec![("Request-Timeout".to_owned(), "7".to_owned())],
+        ..options(address)
+    };
+    assert_eq!(ask(own, Some(40)).await, Some(7.0));
+}
+
 #[cfg(feature = "tls")]
 #[tokio::test]
 async fn https_speaks_tls_without_certificates_on_the_machine() {
@@ -347,7 +389,7 @@ async fn https_speaks_tls_without_certificates_on_the_machine() {
         ..HttpOptions::default()
     })
     .unwrap();
-    // The server speaks no TLS, and what it says in the clear must not become a value.
+    // The server speaks no TLS, and its plain answer must not become a value.
     failure(&origin).await;
 }
 

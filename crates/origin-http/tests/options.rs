@@ -1,4 +1,4 @@
-//! Which options are refused.
+//! The options that are refused.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -48,6 +48,13 @@ fn an_option_that_cannot_work_is_an_error_that_names_it() {
             "headers",
             HttpOptions {
                 headers: header("a", "secret\n"),
+                ..good()
+            },
+        ),
+        (
+            "headers",
+            HttpOptions {
+                headers: header("Authorization: Bearer secret", ""),
                 ..good()
             },
         ),

@@ -1,5 +1,5 @@
-//! What is not asked for: keys that lead to another path, and addresses that are no service's. And
-//! keys that the service refuses.
+//! Loads that send no request: keys that lead to another path, and addresses that are no
+//! service's. Also keys that the service refuses.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
@@ -91,7 +91,7 @@ async fn an_address_is_refused_by_what_is_connected_to_and_not_by_the_name() {
     }
 }
 
-/// A service that answers a key that is a number by that status.
+/// A service that answers a numeric key with that status.
 fn by_status(request: &Request) -> Response {
     let key = &request.uri().path()[1..];
     match key.parse::<u16>() {
@@ -120,7 +120,7 @@ async fn a_status_that_says_that_the_request_is_at_fault_is_the_keys() {
 async fn keys_that_the_service_refuses_do_not_open_the_breaker() {
     let (address, seen) = serve(|request| by_status(&request)).await;
     let group = || Group::builder("scores").origin(origin(address)).build();
-    // Failures of the service do, once there are enough of them for long enough.
+    // Failures of the service do, once there are enough of them over enough time.
     let failing = group().unwrap();
     let (mut failures, since) = (0, Instant::now());
     while failing.stats().origin_queue.breaker_opened == 0 {

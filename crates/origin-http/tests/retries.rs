@@ -1,4 +1,4 @@
-//! What is tried again, how often, and within which time.
+//! Which loads are tried again, how often, and within which time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -177,7 +177,7 @@ async fn the_total_time_is_that_of_all_tries_and_of_the_body() {
     let origin = with(options(address), |it| {
         it.total_timeout = Some(Duration::from_millis(1));
     });
-    // Either it is over in the middle, or there is no time for a retry.
+    // Either the time ends during the retry, or there is no time for one.
     assert!(load(&origin).await.is_err());
     assert!(asked(&seen) <= 1);
 
@@ -206,7 +206,7 @@ async fn the_total_time_is_that_of_all_tries_and_of_the_body() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_there_is_tried_again_and_told_as_unreachable() {
+async fn an_absent_service_is_tried_again_and_reported_as_unreachable() {
     let (address, socket) = closed();
     let origin = with(options(address), |_| {});
     let error = load(&origin).await.unwrap_err();

@@ -246,10 +246,10 @@ async fn files_that_cannot_be_used_are_errors_that_name_the_field_and_show_no_ke
     }
 }
 
-/// What the test below asks, in a process of its own.
+/// The part of the test below that runs in a separate process.
 const PORT: &str = "GAGGLE_TEST_TLS_PORT";
 
-/// Does nothing, unless it is told a port.
+/// Does nothing unless a port is set.
 #[tokio::test]
 async fn loads_over_the_roots_of_the_machine() {
     let Ok(port) = std::env::var(PORT) else {

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use super::LIMIT;
 
-/// What was asked in batches: the headers and the body of each.
+/// The batch requests: the headers and the body of each.
 pub(crate) type Asked = Arc<Mutex<Vec<(HeaderMap, String)>>>;
 
 /// A service that answers a batch with `answer`, which is given its body, and any other request
@@ -93,7 +93,7 @@ pub(crate) fn value(text: &str) -> Content {
     Content::Value(Bytes::copy_from_slice(text.as_bytes()))
 }
 
-/// The texts of failures that are all the same.
+/// The text of the failures, which must all be the same.
 pub(crate) fn failure(found: &[Result<Loaded, OriginError>]) -> (String, OriginFault) {
     let mut texts: Vec<_> = found
         .iter()

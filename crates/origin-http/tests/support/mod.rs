@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 pub(crate) const LIMIT: u64 = 1 << 20;
 
-/// What a test's server was asked.
+/// The requests to a test's server.
 #[derive(Clone, Default)]
 pub(crate) struct Seen {
     pub(crate) targets: Arc<Mutex<Vec<String>>>,

@@ -1,4 +1,4 @@
-//! A service that does with each request of each connection what the script says.
+//! A service that handles each request of each connection as its script says.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Barrier, Notify, mpsc};
 
-/// How long a test waits for what must happen.
+/// How long a test waits for an expected event.
 const BOUND: Duration = Duration::from_secs(30);
 
-/// What is done with a request.
+/// The handling of a request.
 #[derive(Clone)]
 pub(crate) enum Do {
     /// Answers it.
@@ -31,7 +31,7 @@ pub(crate) enum Do {
     BreakOff,
     /// Sends half of an answer, and then nothing more.
     StopHalfway,
-    /// Does nothing, and leaves the connection open: as where the path to the service has gone
+    /// Does nothing, and leaves the connection open, as if the path to the service had gone
     /// silent.
     Nothing,
 }
@@ -124,7 +124,7 @@ async fn follow(mut stream: TcpStream, script: Vec<Do>, came: mpsc::UnboundedSen
     }
 }
 
-/// Whether there was one.
+/// Returns whether there was one.
 async fn read_request(stream: &mut TcpStream) -> bool {
     let mut request = Vec::new();
     // A body may follow, in the same packet: nothing is done with it.
