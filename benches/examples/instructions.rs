@@ -36,6 +36,8 @@ mod hops;
 #[path = "instructions/store.rs"]
 mod store;
 
+use doors::{Front, Tag};
+
 /// So many operations, and what has to be set up for them.
 type Run = fn(u64) -> Pin<Box<dyn Future<Output = ()>>>;
 
@@ -78,10 +80,39 @@ const CASES: &[Case] = &[
     case("group: get, miss, origin waits once", |n| {
         Box::pin(group::miss(n, true))
     }),
-    case("front: hit", |n| Box::pin(doors::hit(n))),
+    case("front: hit, no tag", |n| {
+        Box::pin(doors::hit(n, Front::PLAIN))
+    }),
+    case("front: hit, no tag, counted", |n| {
+        Box::pin(doors::hit(n, Front::COUNTED))
+    }),
+    case("front: hit", |n| Box::pin(doors::hit(n, Front::DEFAULT))),
+    case("front: hit, counted", |n| {
+        Box::pin(doors::hit(n, Front::FULL))
+    }),
+    case("front: hit, its origin's tag, counted", |n| {
+        let front = Front {
+            tag: Tag::Origin,
+            ..Front::FULL
+        };
+        Box::pin(doors::hit(n, front))
+    }),
+    case("front: hit, with a ttl, counted", |n| {
+        let front = Front {
+            ttl: true,
+            ..Front::FULL
+        };
+        Box::pin(doors::hit(n, front))
+    }),
     case("front: bare axum handler", |n| Box::pin(doors::bare(n))),
+    case("front: hit, no tag, over a connection", |n| {
+        Box::pin(doors::hit_connected(n, Front::PLAIN))
+    }),
     case("front: hit, over a connection", |n| {
-        Box::pin(doors::hit_connected(n))
+        Box::pin(doors::hit_connected(n, Front::DEFAULT))
+    }),
+    case("front: hit, counted, over a connection", |n| {
+        Box::pin(doors::hit_connected(n, Front::FULL))
     }),
     case("front: bare axum handler, over a connection", |n| {
         Box::pin(doors::bare_connected(n))

@@ -2,46 +2,111 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::response::Response;
 use axum::serve::ListenerExt as _;
-use gaggle_api_http::{FrontOptions, front_service};
-use gaggle_group::Groups;
+use gaggle_api_http::{FrontOptions, RequestStats, front_service};
+use gaggle_group::{Field, Group, Groups, Loaded, Metadata};
 use gaggle_serve::{Options, Server};
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tower::{Service, ServiceExt as _};
 
-use crate::group::warm;
-
 const TARGET: &str = "/v1/things/key-000123";
+const KEY: &str = "key-000123";
+const VALUE: Bytes = Bytes::from_static(&[7; 100]);
+const TTL: Duration = Duration::from_secs(3_600);
 
-async fn front() -> impl Service<Request, Response = Response, Error = Infallible, Future: Send>
-+ Clone
-+ Send
-+ Sync
-+ 'static {
-    let (things, _) = warm().await;
-    front_service(
-        Groups::new([things]).expect("one name"),
-        FrontOptions::default(),
-    )
+/// What a front door adds to a hit.
+#[derive(Clone, Copy)]
+pub(crate) struct Front {
+    /// Requests are counted.
+    pub(crate) counted: bool,
+    pub(crate) tag: Tag,
+    /// The value is fresh for a time only, which the answer says.
+    pub(crate) ttl: bool,
+}
+
+/// The `ETag` of an answer.
+#[derive(Clone, Copy)]
+pub(crate) enum Tag {
+    None,
+    Origin,
+    Hash,
+}
+
+impl Front {
+    pub(crate) const PLAIN: Self = Self {
+        counted: false,
+        tag: Tag::None,
+        ttl: false,
+    };
+    pub(crate) const COUNTED: Self = Self {
+        counted: true,
+        ..Self::PLAIN
+    };
+    pub(crate) const DEFAULT: Self = Self {
+        tag: Tag::Hash,
+        ..Self::PLAIN
+    };
+    /// As a node has it.
+    pub(crate) const FULL: Self = Self {
+        tag: Tag::Hash,
+        ..Self::COUNTED
+    };
+
+    fn loaded(self) -> Loaded {
+        let loaded = if self.ttl {
+            Loaded::with_ttl(VALUE, TTL)
+        } else {
+            Loaded::value(VALUE)
+        };
+        match self.tag {
+            Tag::Origin => {
+                loaded.with_metadata(Metadata::default().with(Field::ETag, "\"5f3a-61\""))
+            }
+            Tag::None | Tag::Hash => loaded,
+        }
+    }
+
+    /// With the value in memory.
+    async fn service(
+        self,
+    ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static {
+        let things = Group::builder("things")
+            .capacity(8 << 20)
+            .origin_fn(move |_| async move { Ok::<_, Infallible>(Some(self.loaded())) })
+            .build()
+            .expect("a group");
+        assert!(things.get(KEY).await.is_ok());
+        let mut options = FrontOptions::default();
+        if !matches!(self.tag, Tag::Hash) {
+            options.etag_max = 0;
+        }
+        options.requests = self.counted.then(RequestStats::new);
+        front_service(Groups::new([things]).expect("one name"), options)
+    }
 }
 
 fn constant() -> Router {
-    let value = Bytes::from_static(&[7; 100]);
+    let value = VALUE;
     Router::new().fallback(move || {
         let value = value.clone();
         async move { value }
     })
 }
 
-pub(crate) async fn hit(times: u64) {
-    call(front().await, times).await;
+pub(crate) async fn hit(times: u64, front: Front) {
+    call(front.service().await, times).await;
 }
 
 pub(crate) async fn bare(times: u64) {
@@ -62,12 +127,12 @@ where
     }
 }
 
-pub(crate) async fn hit_connected(times: u64) {
+pub(crate) async fn hit_connected(times: u64, front: Front) {
     let server = Server::bind("127.0.0.1:0", Options::default())
         .await
         .expect("a port");
     let stream = TcpStream::connect(server.local_addr());
-    tokio::spawn(server.serve(front().await, pending()));
+    tokio::spawn(server.serve(front.service().await, pending()));
     exchange(stream.await.expect("a connection"), times).await;
 }
 

@@ -7,7 +7,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, VARY};
+use axum::http::header::{
+    ACCEPT, CONTENT_RANGE, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_UNMODIFIED_SINCE, RETRY_AFTER, VARY,
+};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -253,6 +256,7 @@ impl Admin {
     ) -> Result<Response, Refusal> {
         let (name, key) = match target {
             Target::Group(name) if head.method == Method::DELETE => {
+                unconditional(head)?;
                 return Ok(removal::of_group(named(&self.groups, &name)?).await);
             }
             Target::Group(_) => return Err(Refusal::method("DELETE")),
@@ -260,6 +264,9 @@ impl Admin {
         };
         // Only in a POST: a key of that name is a key as any other.
         let of_many = *key == *b"remove";
+        if matches!(head.method, Method::DELETE | Method::PUT) {
+            unconditional(head)?;
+        }
         match head.method {
             Method::DELETE => removal::of_key(named(&self.groups, &name)?, &key).await,
             Method::PUT => {
@@ -270,6 +277,32 @@ impl Admin {
             _ => Err(Refusal::method("DELETE, PUT")),
         }
     }
+}
+
+/// Refuses a write with a condition or for a part of a value. It would be done as if neither were
+/// there, and a client that asks for either relies on it (RFC 9110, sections 13.1 and 14.5). So
+/// does one that names the key in a query.
+fn unconditional(head: &Parts) -> Result<(), Refusal> {
+    for name in [
+        IF_MATCH,
+        IF_NONE_MATCH,
+        IF_MODIFIED_SINCE,
+        IF_UNMODIFIED_SINCE,
+        CONTENT_RANGE,
+    ] {
+        if head.headers.contains_key(&name) {
+            let line = format!("{} with {name} is not supported", head.method);
+            return Err(Refusal::bad_request(line));
+        }
+    }
+    if head.uri.query().is_some() {
+        let line = format!(
+            "{} takes no query: the key is a part of the path, with ? as %3F",
+            head.method
+        );
+        return Err(Refusal::bad_request(line));
+    }
+    Ok(())
 }
 
 /// A document that is a part of the program.

@@ -9,14 +9,15 @@ use axum::response::Response;
 use gaggle_group::{Group, TraceParent};
 
 use crate::FrontOptions;
-use crate::held::counted;
+use crate::held::{counted, counted_at_once};
+use crate::patience::Patience;
 use crate::reply::{self, Refusal};
 
 mod answers;
 mod asked;
 mod row;
 
-use answers::{Answers, Patience};
+use answers::Answers;
 pub(crate) use asked::Batch;
 
 /// Text that is written before a client gets any, in bytes: an answer of no more is sent in one
@@ -36,7 +37,12 @@ pub(crate) async fn answer(
     let batch = Batch::read(body, group, options).await?;
     let mut answers = Answers::new(group, options, trace, patience, batch);
     let first = poll_fn(|cx| answers.poll_piece(cx, FIRST)).await;
-    let first = counted(group, first).await?;
+    let first = if answers.holds_bytes() {
+        // It may be these that leave no room: only an answer that is written gives it back.
+        counted_at_once(group, first)
+    } else {
+        counted(group, first, patience).await?
+    };
     let body = if answers.is_over() {
         Body::from(first)
     } else {

@@ -15,7 +15,7 @@ pub enum CacheControl {
     /// `stale-while-revalidate` and `stale-if-error` where the value has such windows. Nothing
     /// where it stays fresh without an end, and `no-store` where nobody may keep it.
     Ttl,
-    /// This text. Absences have none.
+    /// This text. Absences have none, and a value that nobody may keep has `no-store`.
     Fixed(HeaderValue),
 }
 
@@ -31,9 +31,15 @@ impl CacheControl {
         }
     }
 
-    /// The header of an answer.
-    pub(crate) fn of(&self, answer: &Answer) -> Option<HeaderValue> {
-        match self {
+    /// The header of an answer, by the rule of its group if there is one. A value that nobody may
+    /// keep, as its origin says, has `no-store` in any case: without a word a cache may keep what
+    /// has a date or a tag (RFC 9111, section 4.2.2).
+    pub(crate) fn of(rule: Option<&Self>, answer: &Answer) -> Option<HeaderValue> {
+        let told = answer.value.is_some() || rule == Some(&Self::Ttl);
+        if told && answer.freshness.is_over() {
+            return Some(HeaderValue::from_static("no-store"));
+        }
+        match rule? {
             Self::Fixed(text) => answer.value.is_some().then(|| text.clone()),
             Self::Ttl => left(answer.freshness, answer.metadata.age()),
         }
@@ -43,9 +49,6 @@ impl CacheControl {
 /// What is left of a freshness. A cache subtracts the `Age` that stands beside it.
 fn left(freshness: Freshness, age: Option<Duration>) -> Option<HeaderValue> {
     let ttl = freshness.ttl?;
-    if freshness.is_over() {
-        return Some(HeaderValue::from_static("no-store"));
-    }
     let age = age.map_or(0, |age| age.as_secs());
     let mut text = format!("max-age={}", ttl.as_secs().saturating_add(age));
     for (name, window) in [
@@ -84,7 +87,6 @@ mod tests {
                 Some(secs(9)),
                 Some("max-age=9, stale-if-error=600"),
             ),
-            (ttl(0), Some(secs(9)), Some("no-store")),
         ] {
             let told = left(freshness, age);
             let told = told.as_ref().map(|told| told.to_str().unwrap());

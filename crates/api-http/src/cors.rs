@@ -8,8 +8,9 @@ use axum::http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
     VARY,
 };
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
+
+use crate::trace::Asked;
 
 /// What a page may read of an answer, beside what every page may.
 const EXPOSED: &str = "accept-ranges, age, allow, cache-status, content-encoding, content-range, \
@@ -45,11 +46,11 @@ impl Cors {
 
     /// Writes into an answer who may read it. `allowed` are the methods of what was asked for:
     /// where the request asks whether it may use one of them, the answer says so.
-    pub(crate) fn apply(&self, head: &Parts, allowed: &'static str, to: &mut HeaderMap) {
+    pub(crate) fn apply(&self, asked: Asked<'_>, allowed: &'static str, to: &mut HeaderMap) {
         if self.is_off() {
             return;
         }
-        let origin = head.headers.get(ORIGIN);
+        let origin = asked.headers.get(ORIGIN);
         if self.any {
             // Also where no origin is named: a shared cache gives that answer to pages, too.
             to.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -65,8 +66,8 @@ impl Cors {
         if !to.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
             return;
         }
-        let asks = head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        if head.method == Method::OPTIONS && asks {
+        let asks = asked.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        if asked.method == Method::OPTIONS && asks {
             let methods = HeaderValue::from_static(allowed);
             to.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
             let accepted = HeaderValue::from_static(ACCEPTED);

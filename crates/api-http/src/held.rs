@@ -1,8 +1,9 @@
 //! What counts as in flight until it is written, or its client is gone.
 
 use bytes::Bytes;
-use gaggle_group::{ByteBudget, Group, Hold};
+use gaggle_group::{ByteBudget, Error, Group, Hold};
 
+use crate::patience::Patience;
 use crate::reply::{self, Refusal};
 
 /// Bytes that own something for as long as they exist. The body that they are sent in does not
@@ -21,16 +22,34 @@ pub(crate) fn owning<H: Send + 'static>(bytes: Bytes, hold: H) -> Bytes {
     Bytes::from_owner(Owning { bytes, _hold: hold })
 }
 
-/// The same bytes, counted until they are written; not a copy. Waits for room as the budget says.
-/// Small ones cost nothing.
-pub(crate) async fn counted(group: &Group, bytes: Bytes) -> Result<Bytes, Refusal> {
+/// The same bytes, counted until they are written; not a copy. Waits for room as the budget says,
+/// or as long as the client waits, if that is less. Small ones cost nothing.
+pub(crate) async fn counted(
+    group: &Group,
+    bytes: Bytes,
+    patience: Option<Patience>,
+) -> Result<Bytes, Refusal> {
     if bytes.len() < ByteBudget::SMALL {
         return Ok(bytes);
     }
-    match group.in_flight().hold(&bytes).await {
+    match hold(group, &bytes, patience).await {
         Ok(hold) => Ok(owning(bytes, hold)),
-        Err(over) => Err(Refusal::failed(&reply::no_room(group, &over))),
+        Err(error) => Err(Refusal::failed(&error)),
     }
+}
+
+/// A hold on a value, which waits in the same way.
+pub(crate) async fn hold(
+    group: &Group,
+    value: &Bytes,
+    patience: Option<Patience>,
+) -> Result<Hold, Error> {
+    let holding = group.in_flight().hold(value);
+    let held = match patience {
+        None => holding.await,
+        Some(patience) => patience.bound(group, holding).await?,
+    };
+    held.map_err(|over| reply::no_room(group, &over))
 }
 
 /// A hold on a value that has just been loaded. It takes memory already and has waited for room

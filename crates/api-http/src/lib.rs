@@ -281,6 +281,7 @@ mod front;
 mod held;
 mod keys;
 mod openapi;
+mod patience;
 mod range;
 mod reply;
 mod requests;

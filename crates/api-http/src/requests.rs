@@ -10,6 +10,8 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use gaggle_group::{HISTOGRAM_BOUNDS, Histogram};
 
+use crate::keys::split_once;
+
 /// What a request asks the front door for, by its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -54,7 +56,7 @@ impl Route {
             "/api" => Self::Api,
             "/openapi.json" => Self::Openapi,
             _ => match path.strip_prefix("/v1/") {
-                Some(rest) if rest.contains('/') => Self::Value,
+                Some(rest) if split_once(rest, b'/').is_some() => Self::Value,
                 Some(_) => Self::Batch,
                 None => Self::Other,
             },
@@ -150,7 +152,9 @@ impl RequestStats {
         let stripe = &self.stripes[stripe() & (self.stripes.len() - 1)];
         let cells = &stripe.0[route as usize];
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS.partition_point(|bound| *bound < nanos);
+        // From the lowest bound on, as a hit is within the first.
+        let bucket = BOUNDS.iter().position(|bound| nanos <= *bound);
+        let bucket = bucket.unwrap_or(BOUNDS.len());
         cells.counts[row_of(status)][bucket].fetch_add(1, Relaxed);
         cells.sum_nanos.fetch_add(nanos, Relaxed);
     }

@@ -1,6 +1,7 @@
 //! The spans of requests, by the names of OpenTelemetry's conventions, and the traces that they
 //! belong to. None has a key.
 
+use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
@@ -16,12 +17,12 @@ const OF_KEY: &str = "/v1/{group}/{key}";
 const OF_QUERY: &str = "/api";
 pub(crate) const OF_GROUP: &str = "/v1/{group}";
 
-/// What a span tells of a request.
+/// The parts of a request's head that spans and answers need.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
-    method: &'a Method,
-    path: &'a str,
-    headers: &'a HeaderMap,
+    pub(crate) method: &'a Method,
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a HeaderMap,
 }
 
 impl<'a> Asked<'a> {
@@ -30,6 +31,14 @@ impl<'a> Asked<'a> {
             method: &head.method,
             path: head.uri.path(),
             headers: &head.headers,
+        }
+    }
+
+    pub(crate) fn of(request: &'a Request) -> Self {
+        Self {
+            method: request.method(),
+            path: request.uri().path(),
+            headers: request.headers(),
         }
     }
 }

@@ -7,7 +7,7 @@ use axum::http::header::{
     ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG,
     LAST_MODIFIED, VARY,
 };
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use gaggle_group::{Answer, ByteBudget, Field, Freshness, Group, Metadata, Source};
 
@@ -15,6 +15,7 @@ use crate::asked::Asked;
 use crate::cache_control::CacheControl;
 use crate::conditions::{self, Verdict};
 use crate::held;
+use crate::patience::Patience;
 use crate::range::{self, Part};
 use crate::reply::{self, Refusal};
 use crate::tag;
@@ -90,14 +91,18 @@ fn part(value: &Bytes, method: &Method, asked: &Asked<'_>, tag: Option<&HeaderVa
 }
 
 /// The same answer, with a value that counts as in flight until it is written.
-pub(crate) async fn counted(group: &Group, mut answer: Answer) -> Result<Answer, Refusal> {
+pub(crate) async fn counted(
+    group: &Group,
+    mut answer: Answer,
+    patience: Option<Patience>,
+) -> Result<Answer, Refusal> {
     let Some(value) = answer.value.take() else {
         return Ok(answer);
     };
     let loaded = !answer.source.is_hit();
     let held = match loaded.then(|| held::of_loaded(group, &value)).flatten() {
         Some(hold) => held::owning(value, hold),
-        None => held::counted(group, value).await?,
+        None => held::counted(group, value, patience).await?,
     };
     answer.value = Some(held);
     Ok(answer)
@@ -113,11 +118,51 @@ pub(crate) fn is_large(answer: &Answer) -> bool {
 pub(crate) fn raw(key: &[u8], answer: Answer) -> Response {
     let cache_status = cache_status(&answer);
     let mut response = match answer.value {
-        Some(value) => whole(value, OCTETS),
+        Some(value) => {
+            let mut response = Response::new(Body::from(value));
+            response.headers_mut().insert(CONTENT_TYPE, OCTETS);
+            response
+        }
         None => Refusal::not_found(key).into_response(),
     };
     response.headers_mut().insert(CACHE_STATUS, cache_status);
     response
+}
+
+/// The headers of a hit whose origin told nothing, without a tag and with one. An answer begins
+/// with a copy of them, which takes half of the time that inserting each of them takes.
+#[derive(Debug)]
+pub(crate) struct Usual {
+    untagged: HeaderMap,
+    tagged: HeaderMap,
+}
+
+impl Usual {
+    pub(crate) fn new() -> Self {
+        let mut untagged = HeaderMap::new();
+        untagged.insert(CONTENT_TYPE, OCTETS);
+        untagged.insert(CACHE_STATUS, MAIN);
+        untagged.insert(ACCEPT_RANGES, BYTES);
+        let mut tagged = untagged.clone();
+        tagged.insert(ETAG, HeaderValue::from_static("\"\""));
+        Self { untagged, tagged }
+    }
+
+    /// An answer with these bytes, shared and not copied. The server sets the content length.
+    fn answer(&self, value: Bytes, tag: Option<HeaderValue>) -> Response {
+        let mut response = Response::new(Body::from(value));
+        let headers = response.headers_mut();
+        match tag {
+            None => headers.clone_from(&self.untagged),
+            Some(tag) => {
+                headers.clone_from(&self.tagged);
+                if let Some(place) = headers.get_mut(ETAG) {
+                    *place = tag;
+                }
+            }
+        }
+        response
+    }
 }
 
 /// The answer to a get or a head, by that plan.
@@ -126,9 +171,10 @@ pub(crate) fn answer(
     answer: Answer,
     plan: Plan,
     cache_control: Option<&CacheControl>,
+    usual: &Usual,
 ) -> Result<Response, Refusal> {
     let status = cache_status(&answer);
-    let told = cache_control.and_then(|rule| rule.of(&answer));
+    let told = CacheControl::of(cache_control, &answer);
     let is_fixed = matches!(cache_control, Some(CacheControl::Fixed(_)));
     let Answer {
         value, metadata, ..
@@ -143,16 +189,15 @@ pub(crate) fn answer(
     let encoding = field(&metadata, Field::ContentEncoding);
     let Plan { tag, sent } = plan;
     let len = value.len();
-    let content_type = || field(&metadata, Field::ContentType).unwrap_or(OCTETS);
     let (mut response, has_bytes) = match sent {
-        Sent::Whole => (whole(value, content_type()), true),
+        Sent::Whole => (usual.answer(value, tag), true),
         Sent::Part(range) => {
             let text = format!(
                 "bytes {}-{}/{len}",
                 range.start,
                 range.end.saturating_sub(1)
             );
-            let mut response = whole(value.slice(range), content_type());
+            let mut response = usual.answer(value.slice(range), tag);
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             // Digits can stand in any header.
             if let Ok(text) = HeaderValue::from_maybe_shared(Bytes::from(text)) {
@@ -160,23 +205,31 @@ pub(crate) fn answer(
             }
             (response, true)
         }
-        Sent::Nothing => (reply::nothing(StatusCode::NOT_MODIFIED), false),
+        Sent::Nothing => {
+            let mut response = reply::nothing(StatusCode::NOT_MODIFIED);
+            if let Some(tag) = tag {
+                response.headers_mut().insert(ETAG, tag);
+            }
+            (response, false)
+        }
         Sent::Refused(why) => {
             return Err(refusal(why, len, encoding.as_ref(), tag).with(CACHE_STATUS, status));
         }
     };
     let headers = response.headers_mut();
-    headers.insert(CACHE_STATUS, status);
+    if !has_bytes || status != MAIN {
+        headers.insert(CACHE_STATUS, status);
+    }
     if let Some(encoding) = encoding {
         headers.insert(VARY, VARIES);
         if has_bytes {
             headers.insert(CONTENT_ENCODING, encoding);
         }
     }
-    if let Some(tag) = tag {
-        headers.insert(ETAG, tag);
-    }
     if !metadata.is_empty() {
+        if has_bytes && let Some(kind) = field(&metadata, Field::ContentType) {
+            headers.insert(CONTENT_TYPE, kind);
+        }
         if let Some(modified) = field(&metadata, Field::LastModified) {
             headers.insert(LAST_MODIFIED, modified);
         }
@@ -188,14 +241,13 @@ pub(crate) fn answer(
     if let Some(told) = told {
         headers.insert(CACHE_CONTROL, told);
     }
-    if has_bytes {
-        headers.insert(ACCEPT_RANGES, BYTES);
-    }
     Ok(response)
 }
 
 const VARIES: HeaderValue = HeaderValue::from_static("accept-encoding");
 const BYTES: HeaderValue = HeaderValue::from_static("bytes");
+/// The `Cache-Status` of most hits.
+const MAIN: HeaderValue = fixed("gaggle; hit; detail=main");
 
 /// Why a value is not sent to a client that asked for it on terms.
 fn refusal(
@@ -234,13 +286,6 @@ fn refusal(
     }
 }
 
-/// A value, shared and not copied. The server sets the content length.
-fn whole(value: Bytes, content_type: HeaderValue) -> Response {
-    let mut response = Response::new(Body::from(value));
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
-    response
-}
-
 /// A field as a header, without a copy. One that can be none, as a peer may send, is left out.
 fn field(metadata: &Metadata, field: Field) -> Option<HeaderValue> {
     let text = metadata.as_bytes().slice_ref(metadata.get(field)?);
@@ -264,7 +309,7 @@ fn cache_status(answer: &Answer) -> HeaderValue {
     status_of(source, collapsed, failed_over, freshness)
 }
 
-/// RFC 9211. What has no time needs no allocation.
+/// RFC 9211. What has no time needs no allocation, what has one needs one.
 fn status_of(
     source: Source,
     collapsed: bool,
@@ -282,7 +327,7 @@ fn status_of(
     let status = match (source, stale, collapsed) {
         _ if failed_over => const { fixed("gaggle; fwd=stale; detail=stale") },
         (Source::Main | Source::Hot, true, _) => const { fixed("gaggle; hit; detail=stale") },
-        (Source::Main, ..) => const { fixed("gaggle; hit; detail=main") },
+        (Source::Main, ..) => MAIN,
         (Source::Hot, ..) => const { fixed("gaggle; hit; detail=hot") },
         (_, true, false) => const { fixed("gaggle; fwd=miss; detail=stale") },
         (_, true, true) => const { fixed("gaggle; fwd=miss; detail=stale; collapsed") },
@@ -294,9 +339,23 @@ fn status_of(
     let Some(ttl) = freshness.ttl else {
         return status;
     };
-    let seconds = ttl.as_secs().to_string();
-    let text = [status.as_bytes(), b"; ttl=", seconds.as_bytes()].concat();
+    let mut room = [0; 20];
+    let seconds = decimal(ttl.as_secs(), &mut room);
+    let text = [status.as_bytes(), b"; ttl=", seconds].concat();
     HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or(status)
+}
+
+/// The digits of a number, without an allocation. The largest number has 20 of them.
+fn decimal(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
+    let mut at = room.len();
+    loop {
+        at -= 1;
+        room[at] = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        if number == 0 {
+            return &room[at..];
+        }
+    }
 }
 
 /// To be called while this is compiled: a letter that cannot be in a header is an error then.
@@ -309,6 +368,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_number_is_written_in_digits() {
+        for number in [0, 9, 10, 1_000, 1_234_567_890, u64::MAX] {
+            let text = number.to_string();
+            assert_eq!(decimal(number, &mut [0; 20]), text.as_bytes());
+        }
+    }
 
     #[test]
     fn cache_status_names_the_source_and_the_time_left() {

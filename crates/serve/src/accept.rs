@@ -12,10 +12,10 @@ use tracing::warn;
 
 use crate::rarely::Rarely;
 
-/// How long accepting pauses when the process or the system is out of something.
+/// How long accepting pauses when the process or the system lacks a resource.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts without end: no error of `accept(2)` is a reason to stop serving.
+/// Accepts connections without end: no error of `accept(2)` is a reason to stop serving.
 #[derive(Default)]
 pub(crate) struct Acceptor {
     paused: Option<Instant>,
@@ -23,9 +23,9 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Calls `accept` until it succeeds. `None` if this side is out of something, of descriptors
-    /// for example: the next call waits a little, unless [`resume`](Self::resume) says that
-    /// something is free. Safe to drop between two polls, if `accept` is.
+    /// Calls `accept` until it succeeds. `None` if this side lacks a resource, such as
+    /// descriptors: the next call waits a little, unless [`resume`](Self::resume) reports that one
+    /// is free. It is cancel-safe, if `accept` is.
     pub(crate) async fn next<T, F>(&mut self, mut accept: impl FnMut() -> F) -> Option<T>
     where
         F: Future<Output = io::Result<T>>,
@@ -50,7 +50,7 @@ impl Acceptor {
         }
     }
 
-    /// Something may be free again.
+    /// A resource may be free again.
     pub(crate) fn resume(&mut self) {
         self.paused = None;
     }
@@ -62,8 +62,8 @@ impl Acceptor {
     }
 }
 
-/// What the kernel has completed and nobody has accepted, at most `most` connections. To close the
-/// listener would reset them.
+/// The connections that the kernel has completed and that are not accepted yet, at most `most`.
+/// Closing the listener would reset them.
 pub(crate) fn backlog(listener: TcpListener, most: usize) -> Vec<(TcpStream, SocketAddr)> {
     let mut accepted = Vec::new();
     let done = listener.into_std().and_then(|listener| {
@@ -86,7 +86,8 @@ pub(crate) fn backlog(listener: TcpListener, most: usize) -> Vec<(TcpStream, Soc
     accepted
 }
 
-/// Whether the error tells of the connection that was to be accepted, and nothing of the next one.
+/// Whether the error is about the connection that was to be accepted, and says nothing about the
+/// next one.
 fn of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

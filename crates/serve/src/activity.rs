@@ -22,10 +22,10 @@ use crate::{Options, allowance::Allowance, later::later, pace::Pace};
 /// How long a connection has to send its first request, or to complete the head of another, before
 /// it may be closed for a newcomer.
 const FAIR_CHANCE: Duration = Duration::from_secs(1);
-/// How long a connection that is no use to its client may take to close, if it is closed for
-/// others or by a shutdown.
+/// How long a connection that its client does not use may take to close, if it is closed to make
+/// room or by a shutdown.
 const LEAVE: Duration = Duration::from_secs(2);
-/// How long, after a shutdown began, a connection may still bring the rest of a request.
+/// How long after the start of a shutdown the rest of a request may still arrive.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// What a connection waits for, and since when. Shared by its IO, its requests, the task that
@@ -45,37 +45,37 @@ struct State {
     /// Requests from the end of their headers to the end of their response; on HTTP/2 also the
     /// parts of responses that are not written yet.
     open: usize,
-    /// Those of `open` which wait for this server and not for the client. Kept on HTTP/2 only.
+    /// The number of these that wait for this server and not for the client. Kept on HTTP/2 only.
     ours: usize,
-    /// When one of the two last changed, or a response moved on.
+    /// When one of the two last changed, or a part of a response was passed on.
     turned: Instant,
-    /// HTTP/2: how fast the client takes what it lets come, of the time when all that is open
-    /// waits for it.
+    /// HTTP/2: how fast the client reads responses, in the time in which all that is open waits
+    /// for it.
     windows: Pace,
     /// HTTP/1.1: the first byte of a head that is not complete.
     head_since: Option<Instant>,
-    /// HTTP/1.1: the last write that moved bytes. On HTTP/2 a client's pings alone cause writes.
+    /// HTTP/1.1: the last write that moved bytes. On HTTP/2 even a client's pings cause writes.
     wrote: Instant,
-    /// When the connection's task was last at work. On HTTP/1.1 all that is noted here is noted in
-    /// the course of that, so that one look at the clock does for a request.
+    /// When the connection's task last ran. On HTTP/1.1 everything is recorded here during such a
+    /// run, so that the clock is read once for a request.
     polled: Instant,
-    /// The socket has refused bytes since.
+    /// Since when the socket has refused bytes.
     blocked_since: Option<Instant>,
-    /// How fast the client takes bytes, of the time when the socket refuses them.
+    /// How fast the client reads bytes, in the time in which the socket refuses them.
     socket: Pace,
     /// HTTP/2: frames that belong to no request.
     allowance: Allowance,
     retired: Option<Instant>,
-    /// Others need its place. Taken back by a request.
+    /// Another connection needs its place. A request clears this.
     asked: bool,
-    /// A shutdown: what has no request by then is closed.
+    /// Set by a shutdown: a connection without a request at that time is closed.
     stop_at: Option<Instant>,
-    /// Whom to tell when no request is open any more.
+    /// Reports to the server once no request is open any more.
     report: Option<Report>,
     waker: Option<Waker>,
 }
 
-/// Tells a server that a connection has become idle.
+/// Reports to a server that a connection has become idle.
 struct Report {
     to: mpsc::UnboundedSender<Id>,
     id: Id,
@@ -84,9 +84,9 @@ struct Report {
 /// What closing a connection would cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Standing {
-    /// It has requests. The server is told when it has none.
+    /// It has requests. The server gets a report when it has none.
     Busy,
-    /// From this moment on it is idle, or has had its chance.
+    /// Since this moment it is idle, or has had enough time for a request.
     Spare(Instant),
     /// It is about to close.
     Leaving,
@@ -161,7 +161,7 @@ impl Activity {
         self.state().http2 = true;
     }
 
-    /// Bytes have come, and with them so many frames of HTTP/2 that belong to no request.
+    /// Bytes have arrived, with that many HTTP/2 frames that belong to no request.
     ///
     /// # Errors
     ///
@@ -193,7 +193,7 @@ impl Activity {
         self.state().blocked_since.get_or_insert_with(Instant::now);
     }
 
-    /// The connection's task begins to work.
+    /// The connection's task begins to run.
     pub(crate) fn polled(&self, now: Instant) {
         self.state().polled = now;
     }
@@ -203,13 +203,13 @@ impl Activity {
         self.state().retired = Some(Instant::now());
     }
 
-    /// The server shuts down. What comes within a short grace is still answered.
+    /// The server shuts down. Requests that arrive within a short grace period are still answered.
     pub(crate) fn stop(&self, now: Instant) {
         self.state().stop_at = Some(now + self.grace);
     }
 
-    /// While the server shuts down: whether the connection can be told to close without the loss
-    /// of a request. One that has none open is told when its grace is over.
+    /// While the server shuts down: whether the connection can be told to close without losing a
+    /// request. A connection without an open request is told when its grace period is over.
     pub(crate) fn may_retire(&self) -> bool {
         let state = self.state();
         state.retired.is_none() && (state.open > 0 || state.http2)
@@ -229,7 +229,7 @@ impl Activity {
         }
         Standing::Spare(
             match (state.served, state.head_since, state.blocked_since) {
-                // The client is still taking its response. It has a clock for that.
+                // The client is still reading its response, for which it has a timeout.
                 (_, _, Some(since)) => later(since, self.stall_timeout),
                 (false, _, _) => state.opened + FAIR_CHANCE,
                 (true, Some(since), _) => since + FAIR_CHANCE,
@@ -238,8 +238,8 @@ impl Activity {
         )
     }
 
-    /// Has the connection close for others, unless a request has come. In that case `id` is sent
-    /// to `report` when the request has ended.
+    /// Makes the connection close to make room, unless a request has arrived. In that case `id` is
+    /// sent to `report` when the request has ended.
     pub(crate) fn ask_to_leave(&self, id: Id, report: mpsc::UnboundedSender<Id>) {
         let mut state = self.state();
         state.asked = state.open == 0;
@@ -250,7 +250,7 @@ impl Activity {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // No foreign code runs under the lock: a poisoned state is a whole one.
+        // No foreign code runs under the lock, so a poisoned state is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -265,22 +265,22 @@ impl State {
         }
     }
 
-    /// Since when nothing was done for a request. A response has ended when the last of it is in
-    /// the connection's buffers. While these empty, it is not idle.
+    /// Since when nothing was done for a request. A response has ended when its last bytes are in
+    /// the connection's buffers. While these empty, the connection is not idle.
     fn quiet(&self) -> Instant {
         self.turned.max(self.wrote)
     }
 
-    /// Charges the client for the time since the last turn, if all waited for it. Whose turn it is
-    /// may change after that.
+    /// Counts the time since the last change against the client, if all open requests waited for
+    /// it. It must be called before that changes.
     fn settle(&mut self) {
         if self.http2 && self.open > 0 && self.ours == 0 {
             self.windows.waited(self.turned.elapsed());
         }
     }
 
-    /// One of those that are open has ended, perhaps on this server's turn. Whom to tell, if it
-    /// was the last.
+    /// An open request or part has ended; `ours` if it waited for this server. Returns the report
+    /// to send if it was the last.
     fn ended(&mut self, ours: bool) -> Option<Report> {
         self.settle();
         self.open -= 1;
@@ -293,9 +293,9 @@ impl State {
         }
     }
 
-    /// HTTP/2 responses live in tasks of their own. If the connection's task looked at the clocks
-    /// before the response took its turn, it saw none to wait for; it has to look again. On
-    /// HTTP/1.1 both are one task.
+    /// HTTP/2 responses live in tasks of their own. If the connection's task checked the clocks
+    /// before a response began to wait for the client, it found none to wait for and has to check
+    /// again. On HTTP/1.1 both are one task.
     fn wake_if_waiting(&self) {
         if self.http2
             && self.ours == 0
@@ -308,7 +308,7 @@ impl State {
 
 impl Report {
     fn send(self) {
-        // A server that is gone needs no room.
+        // A server that was dropped needs no room.
         let _gone = self.to.send(self.id).is_err();
     }
 }

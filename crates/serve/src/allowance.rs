@@ -2,25 +2,26 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Frames that a client may send for nothing, at once. Stacks that order their streams by
-/// `PRIORITY` open with a dozen.
+/// Frames that a client may send in one burst without a request. HTTP/2 stacks that order their
+/// streams by `PRIORITY` begin with a dozen.
 const BURST: i64 = 500;
-/// More of them in each second, up to `BURST`: for pings that keep a connection.
+/// Further frames in each second, up to `BURST`: for pings that keep a connection open.
 const A_SECOND: u32 = 10;
-/// More of them for each request: its cancellation, and pings that measure the round trip.
+/// Further frames for each request: its cancellation, and pings that measure the round trip.
 const A_REQUEST: i64 = 16;
-/// More of them for each part of a response, beside one for each KiB: the client opens its windows
-/// for both the stream and the connection.
+/// Further frames for each part of a response, in addition to one for each KiB: the client opens
+/// its windows for both the stream and the connection.
 const A_PART: i64 = 8;
 
-/// How many frames an HTTP/2 client may still send which belong to no request.
+/// The rate limit of an HTTP/2 client's frames that belong to no request: how many it may still
+/// send.
 ///
-/// Requests and responses earn them, as does time, so that whoever works is never stopped, and
-/// whoever only sends frames is.
+/// Requests, responses and time add to that number. A client that sends requests is therefore
+/// never stopped, and one that only sends frames is.
 #[derive(Debug)]
 pub(crate) struct Allowance {
     left: i64,
-    /// When time was last paid for.
+    /// Up to when time has been added.
     paid: Instant,
 }
 
@@ -32,12 +33,12 @@ impl Allowance {
         }
     }
 
-    /// A request has come.
+    /// A request has arrived.
     pub(crate) fn request(&mut self) {
         self.left = self.left.saturating_add(A_REQUEST);
     }
 
-    /// A part of a response, of so many bytes, is on its way.
+    /// A part of a response, with that many bytes, is being sent.
     pub(crate) fn part(&mut self, bytes: usize) {
         let earned = i64::try_from(bytes / 1_024).unwrap_or(i64::MAX);
         self.left = self.left.saturating_add(earned).saturating_add(A_PART);
@@ -49,7 +50,7 @@ impl Allowance {
         if self.left >= 0 {
             return true;
         }
-        // Time is asked only where it is needed.
+        // The clock is read only if it is needed.
         let now = now();
         let passed = now.duration_since(self.paid).min(Duration::from_secs(60));
         let earned = i64::try_from(passed.as_millis()).unwrap_or(i64::MAX) * i64::from(A_SECOND);
@@ -79,7 +80,7 @@ mod tests {
             now += Duration::from_millis(200);
             assert!(allowance.spend(1, || now));
         }
-        // Ten times as many as time pays for.
+        // Ten times as many as time adds.
         let allowed = (0..10_000).take_while(|_| {
             now += Duration::from_millis(10);
             allowance.spend(1, || now)

@@ -1,4 +1,4 @@
-//! The bodies of requests and responses, with what a connection's clocks want to know of them.
+//! The bodies of requests and responses, which report to their connection's clocks.
 
 mod piece;
 mod request;

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-/// The certificate that the client of a request's connection has shown, and that was found good.
+/// The certificate that the client of a request's connection has presented, after it was verified.
 ///
 /// It is among the [extensions](hyper::Request::extensions) of each request on such a connection,
 /// so that a layer can require one. Cheap to clone.
@@ -10,12 +10,12 @@ pub struct ClientCertificate {
 }
 
 impl ClientCertificate {
-    /// A certificate that was checked elsewhere, or by nobody, as in a test.
+    /// A certificate that was verified elsewhere, or not at all, as in a test.
     pub fn new(der: impl Into<Arc<[u8]>>) -> Self {
         Self { der: der.into() }
     }
 
-    /// The certificate in DER, without those that lead to its CA.
+    /// The certificate in DER, without the intermediate certificates.
     #[must_use]
     pub fn der(&self) -> &[u8] {
         &self.der

@@ -34,7 +34,7 @@ use crate::{
     service::Requests,
 };
 
-/// What all connections of a server share.
+/// The data that all connections of a server share.
 pub(crate) struct Shared<S> {
     pub(crate) http: auto::Builder<TokioExecutor>,
     pub(crate) service: S,
@@ -59,7 +59,7 @@ pub(crate) async fn serve<S>(
     S::Future: Send,
 {
     if let Err(error) = socket.set_nodelay(true) {
-        // It is gone already, or answers will be slower: reading tells.
+        // The connection has ended, which reading will show, or answers will only be slower.
         debug!(%client, %error, "cannot set TCP_NODELAY");
     }
     let socket = Writes::new(socket, Arc::clone(&activity));
@@ -72,7 +72,7 @@ pub(crate) async fn serve<S>(
     http(shared, activity, socket, None, client, stopping).await;
 }
 
-/// Serves HTTP on a stream to its end. `certificate` is for its requests to know of.
+/// Serves HTTP on a stream to its end. Its requests carry `certificate`.
 pub(crate) async fn http<S, T>(
     shared: Arc<Shared<S>>,
     activity: Arc<Activity>,
@@ -113,14 +113,14 @@ pub(crate) async fn http<S, T>(
     }
 }
 
-/// How a connection has ended, or a part of it.
+/// How a connection, or a part of it, has ended.
 pub(crate) enum End<T> {
     Closed(T),
     Cut(Why),
 }
 
-/// Polls `connection` until it ends, or until `activity` condemns it. `retire` has it close in
-/// good order.
+/// Polls `connection` until it ends, or until `activity` decides to cut it. `retire` makes it
+/// close gracefully.
 pub(crate) async fn drive<C: Future>(
     connection: C,
     retire: impl Fn(Pin<&mut C>),
@@ -129,12 +129,12 @@ pub(crate) async fn drive<C: Future>(
 ) -> End<C::Output> {
     let mut connection = pin!(connection);
     let news = stopping.clone();
-    // An error says that the server is gone; that is a reason to stop, too.
+    // An error means that the server was dropped, which is also a reason to stop.
     let mut stop = pin!(async move { stopping.wait_for(|stop| *stop).await.is_ok() });
     let mut stopped = false;
     let mut timer = pin!(sleep(Duration::MAX));
-    // Whether they will wake this task, by the waker that it had then: if so they need not be
-    // polled each time to know that nothing has become of them.
+    // Whether they will wake this task by its present waker. If so, they need not be polled each
+    // time to find that nothing has happened.
     let (mut stop_is_set, mut timer_is_set) = (false, false);
     let mut waker: Option<Waker> = None;
     poll_fn(|cx| {
@@ -146,13 +146,13 @@ pub(crate) async fn drive<C: Future>(
         loop {
             let now = Instant::now();
             activity.polled(now);
-            // First of all, and so before a stop: a request that has arrived by then is answered.
+            // This comes first, before a stop: a request that has arrived by then is answered.
             if let Poll::Ready(end) = connection.as_mut().poll(cx) {
                 return Poll::Ready(End::Closed(end));
             }
             if !stopped && (!stop_is_set || news.has_changed().unwrap_or(true)) {
-                // Without budget the poll has this task polled again and sets nothing; and so with
-                // the timer.
+                // Without budget the poll only makes this task be polled again, and registers no
+                // waker. The same holds for the timer.
                 stop_is_set = has_budget_remaining();
                 if stop.as_mut().poll(cx).is_ready() {
                     stopped = true;
@@ -168,8 +168,8 @@ pub(crate) async fn drive<C: Future>(
                 return Poll::Pending;
             };
             if at > now {
-                // Deadlines move away with each request, and moving a timer costs more than
-                // letting it ring too early.
+                // Each request moves the deadline, and moving a timer costs more than letting it
+                // fire too early.
                 if at < timer.deadline() || timer.is_elapsed() {
                     timer.as_mut().reset(at);
                     timer_is_set = false;

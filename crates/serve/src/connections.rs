@@ -18,8 +18,8 @@ use crate::{
     server::Drained,
 };
 
-/// Connections that are cut get this long to let go; only a handler that blocks its thread needs
-/// more.
+/// How long a connection that is cut may take to end; only a handler that blocks its thread needs
+/// longer.
 const LET_GO: Duration = Duration::from_secs(1);
 /// A connection that is asked to close has this long before the next one is asked as well.
 const ASK_EVERY: Duration = Duration::from_millis(50);
@@ -31,7 +31,7 @@ pub(crate) struct Connections<S> {
     roster: Roster,
     stopping: watch::Receiver<bool>,
     most: usize,
-    /// Not before this is another connection asked to close.
+    /// No other connection is asked to close before this.
     ask_at: Instant,
 }
 
@@ -55,7 +55,7 @@ where
         }
     }
 
-    /// For so many more there is room.
+    /// How many more there is room for.
     pub(crate) fn room(&self) -> usize {
         self.most.saturating_sub(self.tasks.len())
     }
@@ -74,8 +74,8 @@ where
         self.roster.joined(task.id(), activity, Instant::now());
     }
 
-    /// Has an idle connection close, if there is one, unless one was asked to a moment ago. Says
-    /// whether there may be one among those not looked at yet, so that this is worth another call.
+    /// Makes an idle connection close, if there is one, unless one was asked to a moment ago.
+    /// Returns whether there may be one among those not checked yet, so that another call helps.
     #[must_use]
     pub(crate) fn make_room(&mut self) -> bool {
         let now = Instant::now();
@@ -91,7 +91,7 @@ where
     }
 
     /// Waits until a connection has ended, or there may be one to close; if `unfinished`, only
-    /// until others have had their turn. Says whether one has ended. Safe to drop.
+    /// until other tasks have run. Returns whether one has ended. It is cancel-safe.
     pub(crate) async fn changed(&mut self, unfinished: bool) -> bool {
         if self.tasks.is_empty() {
             return std::future::pending().await;
@@ -107,7 +107,7 @@ where
         }
     }
 
-    /// Waits until all have ended, at most for `drain`, and cuts those that are left.
+    /// Waits until all connections have ended, at most for `drain`, and cuts those that are left.
     pub(crate) async fn drain(mut self, drain: Duration) -> Drained {
         self.reap();
         let open = self.tasks.len();

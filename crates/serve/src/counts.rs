@@ -5,49 +5,49 @@ use std::sync::{
 
 use crate::activity::Why;
 
-/// How many parts the count of requests has.
+/// The number of parts of the request counter.
 const STRIPES: usize = 16;
 
-/// What a [`Server`](crate::Server) counts, to be read while it serves: a handle, of which all
-/// clones are one.
+/// The counters of a [`Server`](crate::Server), which can be read while it serves. Clones share
+/// them.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     inner: Arc<Inner>,
 }
 
-/// A snapshot of [`Counts`]. Each counter is exact; the set is not one instant's.
+/// A snapshot of [`Counts`]. Each counter is exact; the set is not of one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counted {
     /// Connections that are served now.
     pub open: usize,
-    /// The most that may be: [`Options::max_connections`](crate::Options::max_connections).
+    /// The limit of `open`: [`Options::max_connections`](crate::Options::max_connections).
     pub limit: usize,
-    /// Connections that were served, with those that are.
+    /// Connections that were served, including those that are open.
     pub accepted: u64,
-    /// Those of them that had to wait, as `limit` was reached.
+    /// The number of these that had to wait because `limit` was reached.
     pub waited: u64,
-    /// Connections that were asked to close as another one needed their place.
+    /// Connections that were asked to close to make room for another one.
     pub made_room: u64,
-    /// Times that no connection could be accepted: out of descriptors, most likely. Accepting goes
-    /// on after a pause.
+    /// Times that no connection could be accepted, most likely for lack of descriptors. Accepting
+    /// continues after a pause.
     pub accept_failures: u64,
-    /// Clients that were refused during the TLS handshake: for their certificate or the lack of
-    /// it, for versions and ciphers, or for plain HTTP. One that just went away is not counted.
+    /// Clients that were refused during the TLS handshake: for an invalid or missing certificate,
+    /// for versions and ciphers, or for plain HTTP. One that only disconnected is not counted.
     pub handshake_failures: u64,
     /// Requests whose headers have arrived.
     pub requests: u64,
-    /// Connections that were cut, by why.
+    /// Connections that were cut, by reason.
     pub cut: Cut,
 }
 
-/// Connections that a clock has ended.
+/// Connections that a timeout has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cut {
     /// A handshake or a request's headers did not arrive in time.
     pub head: u64,
-    /// The client did not take its response, or not fast enough.
+    /// The client did not read its response, or not fast enough.
     pub response: u64,
     /// The client did not let the connection close.
     pub closing: u64,
@@ -59,7 +59,7 @@ pub struct Cut {
 }
 
 impl Cut {
-    /// Each reason in a word, as a metric's label has it, and how many.
+    /// Each reason in one word, as a metric's label has it, and its count.
     #[must_use]
     pub fn by_reason(&self) -> [(&'static str, u64); 5] {
         [
@@ -85,13 +85,13 @@ struct Inner {
     requests: [Stripe; STRIPES],
 }
 
-/// A part of a count, in cache lines of its own: connections on other processors do not wait for
+/// A part of a counter, in cache lines of its own: connections on other processors do not wait for
 /// it.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Stripe(AtomicU64);
 
-/// One connection's way to count its requests.
+/// Counts the requests of one connection.
 #[derive(Clone)]
 pub(crate) struct RequestCount {
     inner: Arc<Inner>,
@@ -105,7 +105,7 @@ impl RequestCount {
 }
 
 impl Counts {
-    /// What has been counted so far.
+    /// The counters so far.
     #[must_use]
     pub fn snapshot(&self) -> Counted {
         let inner = &self.inner;
@@ -173,14 +173,14 @@ impl Counts {
         self.inner.cut[n].fetch_add(1, Relaxed);
     }
 
-    /// Connections that were cut as the drain was over.
+    /// Connections that were cut because the drain was over.
     pub(crate) fn drained(&self, cut: usize) {
         self.inner.cut[4].fetch_add(cut as u64, Relaxed);
     }
 
     /// For the requests of one connection.
     pub(crate) fn requests(&self) -> RequestCount {
-        // As good as any number that differs between connections that are open at one time.
+        // Any number would do that differs between connections which are open at the same time.
         let accepted = self.inner.accepted.load(Relaxed);
         RequestCount {
             inner: Arc::clone(&self.inner),

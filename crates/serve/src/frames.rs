@@ -7,21 +7,21 @@ const HEAD: usize = 9;
 /// part of a request.
 ///
 /// `h2` bounds resets, headers and their continuations, and data in small frames or empty ones. It
-/// answers each `PING` and each `SETTINGS`, and reads over each `PRIORITY`, `WINDOW_UPDATE` and
-/// frame of an unknown type, without end.
+/// answers each `PING` and each `SETTINGS`, and skips each `PRIORITY`, `WINDOW_UPDATE` and frame
+/// of an unknown type, without a limit.
 #[derive(Debug)]
 pub(crate) enum Frames {
-    /// So many bytes of the preface have come.
+    /// That many bytes of the preface have arrived.
     Preface(usize),
     /// Not HTTP/2.
     Other,
     /// In a frame's head, or before one.
     Head { bytes: [u8; HEAD], have: usize },
-    /// So many bytes of a payload are to come.
+    /// That many bytes of a payload have yet to arrive.
     Payload(usize),
 }
 
-/// What some bytes brought.
+/// What some bytes contained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// The connection speaks HTTP/2, of which it has sent the preface.
@@ -94,7 +94,7 @@ impl Frames {
     }
 }
 
-/// All but `DATA`, `HEADERS`, `PUSH_PROMISE` (an error) and `CONTINUATION`.
+/// All types except `DATA`, `HEADERS`, `PUSH_PROMISE` (an error) and `CONTINUATION`.
 fn is_overhead(kind: u8) -> bool {
     !matches!(kind, 0 | 1 | 5 | 9)
 }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn frames_are_counted_however_they_are_cut() {
-        // SETTINGS, HEADERS, DATA, PING, WINDOW_UPDATE, and one of no known type with 2 KiB.
+        // SETTINGS, HEADERS, DATA, PING, WINDOW_UPDATE, and one of an unknown type with 2 KiB.
         let frames = [(4, 0), (1, 300), (0, 16_384), (6, 8), (8, 4), (0xbe, 2_048)];
         let mut sent = PREFACE.to_vec();
         for (kind, length) in frames {

@@ -5,7 +5,7 @@ use hyper::{
     http::uri::Authority,
 };
 
-/// The bytes of names and of addresses of IPv4. Each request pays for this look.
+/// The bytes of names and of IPv4 addresses. This check is on the path of each request.
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte = 0;
@@ -16,8 +16,8 @@ const PLAIN: [bool; 256] = {
     plain
 };
 
-/// Whether a request says for which host it is, as its version of HTTP asks for: RFC 9112, 3.2,
-/// and RFC 9113, 8.3.1.
+/// Whether a request names its host as its version of HTTP requires: RFC 9112, 3.2, and RFC 9113,
+/// 8.3.1.
 ///
 /// # Errors
 ///
@@ -39,8 +39,8 @@ pub(crate) fn check<B>(request: &Request<B>) -> Result<(), &'static str> {
     }
 }
 
-/// What a request that fails the check is answered. On HTTP/1 its connection ends: who errs here
-/// may err about where the next request begins.
+/// The answer to a request that fails the check. On HTTP/1 its connection ends: a client that is
+/// wrong about the host may be wrong about where the next request begins.
 pub(crate) fn refusal(why: &'static str, version: Version) -> Response<Body> {
     let mut response = Response::new(Body::from(format!("{why}\n")));
     *response.status_mut() = StatusCode::BAD_REQUEST;
@@ -53,8 +53,8 @@ pub(crate) fn refusal(why: &'static str, version: Version) -> Response<Body> {
     response
 }
 
-/// `uri-host [ ":" port ]`. An empty one is valid: so says who asks for a target that has no
-/// authority.
+/// `uri-host [ ":" port ]`. An empty one is valid: a request for a target without an authority has
+/// it.
 fn is_valid(host: &[u8]) -> bool {
     let plain = host.iter().take_while(|&&byte| PLAIN[usize::from(byte)]);
     let is_plain = match host.get(plain.count()..) {
@@ -65,7 +65,7 @@ fn is_valid(host: &[u8]) -> bool {
     if is_plain {
         return true;
     }
-    // Addresses of IPv6, and what else is rare. Names in percent-encoding are refused, here as in
+    // IPv6 addresses, and other rare forms. Names in percent-encoding are refused, as they are in
     // a request's target.
     Authority::try_from(host).is_ok_and(|authority| {
         let text = authority.as_str();

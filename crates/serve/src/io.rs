@@ -9,15 +9,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{activity::Activity, frames::Frames};
 
-/// A socket that notes in its [`Activity`] what it takes. With TLS it is below that: what a client
-/// does not take is then known as it is without, and TLS's own messages count.
+/// A socket that records in its [`Activity`] the bytes that it accepts. With TLS it is below TLS:
+/// a client that does not read is detected as without TLS, and TLS's own messages count.
 pub(crate) struct Writes<T> {
     socket: T,
     activity: Arc<Activity>,
 }
 
-/// A stream that notes in its [`Activity`] what comes. With TLS it is above that, where frames and
-/// the heads of requests are to be seen.
+/// A stream that records in its [`Activity`] the bytes that arrive. With TLS it is above TLS,
+/// where frames and the heads of requests are visible.
 pub(crate) struct Reads<T> {
     stream: T,
     activity: Arc<Activity>,

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
-/// A least rate for what a client sends or takes, of the time for which it is waited for.
+/// The least rate at which a client has to send or read, in the time for which the server waits
+/// for it.
 ///
 /// Within each `window` of waiting at least `quota` bytes have to move, or the client is too slow.
-/// For `n` bytes it is waited at most for `window` and `n / rate`. Bytes that move at once pay for
-/// one window at most: what the kernel's buffers swallow earns nobody minutes.
+/// The server waits for `n` bytes for at most `window + n / rate`. Bytes that move together
+/// count for one window at most: a client gains no minutes by what the kernel's buffers accept.
 #[derive(Debug)]
 pub(crate) struct Pace {
     window: Duration,
@@ -14,9 +15,9 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// `rate` is in bytes a second. With 0, any byte pays for a window.
+    /// `rate` is in bytes a second. With 0, one byte suffices for a window.
     pub(crate) fn new(window: Duration, rate: u32) -> Self {
-        // A window of ages asks for a quota beyond all bytes there are: none of it passes.
+        // A window of centuries has a quota of more bytes than there are, and it never passes.
         let quota = u128::from(rate) * window.as_millis() / 1_000;
         Self {
             window,
@@ -26,12 +27,12 @@ impl Pace {
         }
     }
 
-    /// The client was waited for.
+    /// The server has waited for the client.
     pub(crate) fn waited(&mut self, time: Duration) {
         self.waited = self.waited.saturating_add(time);
     }
 
-    /// So many bytes have moved.
+    /// That many bytes have moved.
     pub(crate) fn moved(&mut self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.moved = self.moved.saturating_add(bytes);
@@ -40,7 +41,7 @@ impl Pace {
         }
     }
 
-    /// For how much longer the client may be waited for, if nothing moves.
+    /// How much longer the server may wait for the client, if nothing moves.
     pub(crate) fn left(&self) -> Duration {
         self.window.saturating_sub(self.waited)
     }
@@ -57,7 +58,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// How many times a client can be waited for `pause`, if each time `bytes` move then.
+    /// How many times the server can wait for a client for `pause`, if `bytes` move after each.
     fn rounds(mut pace: Pace, pause: Duration, bytes: usize) -> usize {
         (0..10_000)
             .take_while(|_| {
@@ -75,7 +76,7 @@ mod tests {
         assert_eq!(rounds(pace(), SECOND, 1), 29);
         assert_eq!(rounds(pace(), 5 * SECOND, 1), 5);
         assert_eq!(rounds(pace(), SECOND, 64 * 1024), 10_000);
-        // Nothing for long, and then a lot: so a socket frees its buffer.
+        // Nothing for long, and then a lot: this is how a socket frees its buffer.
         assert_eq!(rounds(pace(), 21 * SECOND, 21 * 64 * 1024), 10_000);
     }
 

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// At most one line in the log in this time.
+/// At most one line is logged in this time.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Keeps a line that anybody can cause out of the log, most of the time.
+/// The rate limit of a log line that any client can cause.
 #[derive(Debug, Default)]
 pub(crate) struct Rarely {
     last: Option<Instant>,
@@ -13,7 +13,7 @@ pub(crate) struct Rarely {
 }
 
 impl Rarely {
-    /// Whether to report now: then how many were not since the last time.
+    /// Whether to log now: `Some` has the number of lines that were left out since the last one.
     pub(crate) fn report(&mut self) -> Option<u64> {
         let now = Instant::now();
         let soon = |at| now.duration_since(at) < EVERY;

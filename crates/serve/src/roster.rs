@@ -7,20 +7,21 @@ use tokio::{sync::mpsc, task::Id, time::Instant};
 
 use crate::activity::{Activity, Standing};
 
-/// Connections looked at in one go.
+/// The most connections that one call checks.
 const LOOKS: usize = 256;
 
 /// Which connection is closed when another one needs its place: the least recently used of those
 /// that are idle.
 ///
-/// A request tells this nothing, so that it costs a request nothing. Each connection that
-/// may be idle has a moment before which it was certainly not, and is looked at when that moment
-/// is the earliest. If it has been used since, its moment moves; if it is busy, it is put aside
-/// and reports when it no longer is. A look that finds no connection to close is paid for by a
-/// request that has come since the last one, and what is found is the least recently used.
+/// Requests do not report here, so that this costs a request nothing. Each connection that may be
+/// idle has a moment before which it was certainly in use, and is checked when that moment is the
+/// earliest. If it has been used since, its moment moves; if it is busy, it is put aside and
+/// reports when it becomes idle. A check that finds no connection to close belongs to a request
+/// that has arrived since the last check, and the connection that is found is the least recently
+/// used.
 pub(crate) struct Roster {
     connections: HashMap<Id, Member>,
-    /// Those that are not put aside, by their moment.
+    /// Connections that are not put aside, by their moment.
     spare: BTreeSet<(Instant, Id)>,
     /// At most one report of each connection is under way.
     reports: mpsc::UnboundedReceiver<Id>,
@@ -33,14 +34,14 @@ struct Member {
     moment: Option<Instant>,
 }
 
-/// What came of looking for a connection to close.
+/// The result of the search for a connection to close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
     /// One was asked to close.
     Asked,
     /// There is none at the moment.
     None,
-    /// There may be some among those not looked at yet.
+    /// There may be one among those that were not checked yet.
     Unknown,
 }
 
@@ -71,9 +72,9 @@ impl Roster {
         }
     }
 
-    /// Waits until a connection that was put aside is idle. Safe to drop.
+    /// Waits until a connection that was put aside is idle. It is cancel-safe.
     pub(crate) async fn idle(&mut self) {
-        // This end has a sender of its own: it is never closed.
+        // The channel is never closed, since the roster has a sender itself.
         if let Some(id) = self.reports.recv().await {
             self.back(id);
         }

@@ -20,17 +20,17 @@ use crate::{
     options::Options,
 };
 
-/// How often a server has the runtime's clock ring, for nobody.
+/// The interval of a timer of the server that no task needs.
 ///
-/// tokio wakes the thread that waits for I/O whenever a timer is set that is to ring before all
-/// others, so that it waits no longer than that: a system call, another thread awake, and work
-/// moved there that had better stayed. Requests that set timers pay that for each of them, and the
-/// more the less there is to do. With this one always near, those of a request are not the first
-/// to ring.
+/// tokio wakes the thread that waits for I/O whenever a timer is set that is due before all
+/// others, so that the thread waits no longer than that. This costs a system call, wakes another
+/// thread, and moves work there that should have stayed. Requests that set timers would pay that
+/// for each of them, and more often the less there is to do. While this timer is always due soon,
+/// the timers of requests are not the earliest.
 const PULSE: Duration = Duration::from_millis(50);
 
-/// A bound socket, listening. Serves nothing before [`serve`](Self::serve); meanwhile the backlog
-/// collects.
+/// A bound socket that listens. It serves nothing before [`serve`](Self::serve); until then
+/// connections wait in the backlog.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -39,14 +39,14 @@ pub struct Server {
     options: Options,
 }
 
-/// How a server's shutdown went.
+/// The result of a server's shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Drained {
-    /// Connections that were open when the shutdown was signalled: also those that were idle, or
-    /// waited in the backlog.
+    /// Connections that were open when the shutdown was signalled, including those that were idle
+    /// or waited in the backlog.
     pub open: usize,
-    /// Those of them which [`Options::drain`] did not suffice for.
+    /// The number of these that were cut when [`Options::drain`] had passed.
     pub cut: usize,
 }
 
@@ -56,9 +56,9 @@ pub enum ServeError {
     /// The address does not resolve, is not this host's, is in use, or needs a privilege.
     #[error("cannot listen on {addr}: {source}")]
     Bind {
-        /// As given to [`Server::bind`].
+        /// The address given to [`Server::bind`].
         addr: String,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -89,12 +89,11 @@ impl Server {
     }
 
     /// Serves on a socket that listens already: one that the program has bound itself, or was
-    /// given by its supervisor. How long its backlog is has been decided; [`Options::backlog`]
-    /// counts for nothing.
+    /// given by its supervisor. Its backlog is already set: [`Options::backlog`] has no effect.
     ///
     /// # Errors
     ///
-    /// [`ServeError::Bind`] if the system does not tell its address.
+    /// [`ServeError::Bind`] if the system does not return its address.
     pub fn on(listener: TcpListener, options: Options) -> Result<Self, ServeError> {
         match listener.local_addr() {
             Ok(local_addr) => Ok(Self {
@@ -110,28 +109,30 @@ impl Server {
         }
     }
 
-    /// The address in use; with the port that the system chose, if 0 was asked for.
+    /// The address in use, with the port that the system chose if it was 0.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// What this server counts, to be read while it serves.
+    /// The counters of this server, which can be read while it serves.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts.clone()
     }
 
     /// Serves `service`, an [`axum::Router`] for example, until `shutdown` completes, then drains:
-    /// what waits in the backlog is accepted and nothing after it, idle connections are closed,
-    /// running requests finish, as do those that arrive within 250 ms on an HTTP/1.1 connection,
-    /// and what is left after [`Options::drain`] is cut.
+    /// connections in the backlog are accepted, and none after that; idle connections are closed;
+    /// running requests finish, as do those that arrive within 250 ms on an HTTP/1.1 connection;
+    /// connections that are left after [`Options::drain`] are cut.
     ///
-    /// Returns when all connections are closed. Dropping the future cuts them at once.
+    /// Returns when all connections are closed. Dropping the future cuts them immediately.
     ///
-    /// A service of another kind spares the router's part of a request. It is cloned for each
-    /// request, so a clone should be cheap; and unlike the router it is called for `HEAD` as it
-    /// is, and has to leave the body away itself.
+    /// A service of another kind saves the router's part of a request. It is cloned for each
+    /// request, so a clone should be cheap. If it is ready, it is called by the task of the
+    /// connection, which other requests of the connection wait for on HTTP/2: what takes time
+    /// belongs into its future. Unlike the router, it gets `HEAD` requests unchanged, and has to
+    /// omit the body itself.
     pub async fn serve<S>(self, service: S, shutdown: impl Future<Output = ()> + Send) -> Drained
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
@@ -159,9 +160,9 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let mut connections = Connections::new(shared, stopping);
         let mut acceptor = Acceptor::default();
-        // The one that waits for room.
+        // The connection that waits for room.
         let mut next = None;
-        // Whether room is needed, and may be found by another look.
+        // Whether room is needed, and another check may find it.
         let mut unfinished = false;
         let mut shutdown = pin!(shutdown);
         let mut pulse = interval(PULSE);
@@ -181,8 +182,8 @@ impl Server {
                         }
                         next = Some(accepted);
                     }
-                    // Out of descriptors, most likely. The system asks for one before it looks for
-                    // a connection, so that one may be freed for nobody.
+                    // Most likely there is no free descriptor. The system takes one before it
+                    // looks for a connection, so one may be freed although none waits.
                     None => {
                         counts.accept_failed();
                         unfinished = true;

@@ -2,7 +2,7 @@ use std::{
     convert::Infallible,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use axum::body::Body;
@@ -37,7 +37,7 @@ where
 {
     type Response = Response<body::Response>;
     type Error = Infallible;
-    type Future = Answering<Oneshot<S, Request<Body>>>;
+    type Future = Answering<S>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let open = Some(self.activity.begin(request.version()));
@@ -48,8 +48,18 @@ where
                 if let Some(certificate) = &self.certificate {
                     request.extensions_mut().insert(certificate.clone());
                 }
-                let answering = self.service.clone().oneshot(request);
-                Answer::Asked { answering }
+                let mut service = self.service.clone();
+                // Most services are always ready. Calling such a service here avoids two moves of
+                // the request: into a future that waits for the service, and out of it. A service
+                // that is not ready is asked again by that future, whose waker it then has.
+                match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(Ok(())) => Answer::Asked {
+                        answering: service.call(request),
+                    },
+                    Poll::Pending => Answer::Waits {
+                        answering: Box::pin(service.oneshot(request)),
+                    },
+                }
             }
             Err(why) => Answer::Refused {
                 response: Some(host::refusal(why, request.version())),
@@ -60,27 +70,33 @@ where
 }
 
 pin_project! {
-    /// A request on its way to a response. Not boxed: hyper keeps it in a place of the
-    /// connection's.
-    pub(crate) struct Answering<F> {
+    /// A request that is being answered. It is not boxed: hyper stores it inside the connection.
+    pub(crate) struct Answering<S>
+    where
+        S: Service<Request<Body>>,
+    {
         #[pin]
-        answering: Answer<F>,
-        // Handed on to the response's body; dropped with this where there is none.
+        answering: Answer<S>,
+        // Passed on to the response's body; dropped with this if there is none.
         open: Option<Open>,
     }
 }
 
 pin_project! {
     #[project = AnswerProjection]
-    enum Answer<F> {
-        Asked { #[pin] answering: F },
+    enum Answer<S>
+    where
+        S: Service<Request<Body>>,
+    {
+        Asked { #[pin] answering: S::Future },
+        Waits { answering: Pin<Box<Oneshot<S, Request<Body>>>> },
         Refused { response: Option<Response<Body>> },
     }
 }
 
-impl<F> Future for Answering<F>
+impl<S> Future for Answering<S>
 where
-    F: Future<Output = Result<Response<Body>, Infallible>>,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
     type Output = Result<Response<body::Response>, Infallible>;
 
@@ -91,14 +107,18 @@ where
                 let Ok(response) = ready!(answering.poll(cx));
                 response
             }
+            AnswerProjection::Waits { answering } => {
+                let Ok(response) = ready!(answering.as_mut().poll(cx));
+                response
+            }
             AnswerProjection::Refused { response } => match response.take() {
                 Some(response) => response,
-                // Polled after its end.
+                // It was polled after its end.
                 None => return Poll::Pending,
             },
         };
         let Some(open) = this.open.take() else {
-            // The same.
+            // As above.
             return Poll::Pending;
         };
         if open.is_last() {

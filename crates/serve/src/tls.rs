@@ -22,7 +22,7 @@ impl Tls {
     /// Each connection is served by what `config` returns as it begins, so that certificates can
     /// be replaced. `config` is called on the runtime's threads, and must neither block nor panic.
     ///
-    /// HTTP/2 is spoken with clients that use it. Those that ask first (ALPN) learn of it if the
+    /// HTTP/2 is spoken with clients that use it. Clients that negotiate (ALPN) get it if the
     /// configuration offers `h2`.
     pub fn new(config: impl Fn() -> Arc<ServerConfig> + Send + Sync + 'static) -> Self {
         Self {
@@ -31,8 +31,8 @@ impl Tls {
         }
     }
 
-    /// Whether plain HTTP is served on the same port, for as long as clients change over.
-    /// Otherwise it is answered 400, in plain HTTP, with a line that says so. Default: no.
+    /// Whether plain HTTP is served on the same port, while clients change over to TLS. Otherwise
+    /// it is answered 400, in plain HTTP, with a line that says so. Default: no.
     #[must_use]
     pub fn accept_plain(mut self, accept: bool) -> Self {
         self.accept_plain = accept;

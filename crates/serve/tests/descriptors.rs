@@ -65,7 +65,7 @@ async fn idle_connections_are_closed_for_new_ones() {
             }
         }
     }
-    // One for the client's end. There is none for the server's.
+    // One descriptor for the client's end. None is left for the server's.
     files.pop();
     let mut newcomer = TcpStream::connect(addr).await.unwrap();
     get_hello(&mut newcomer).await;
@@ -73,8 +73,8 @@ async fn idle_connections_are_closed_for_new_ones() {
     // That of the client which was idle for longest.
     let closed = clients[0].read(&mut [0]).await.unwrap();
     assert_eq!(closed, 0);
-    // The system asks for a descriptor before it looks for a connection: another one may be closed
-    // for nobody, which leaves a descriptor free. No more than that.
+    // The system takes a descriptor before it looks for a connection: one more connection may be
+    // closed without need, which leaves a descriptor free. No more than that.
     for client in clients.iter_mut().skip(2) {
         get_hello(client).await;
     }

@@ -9,6 +9,7 @@ use axum::http::header::{
 };
 use axum::response::Response;
 use gaggle_group::{Entry, Error, Field, Freshness, FreshnessPolicy, Group, Key, Metadata};
+use tracing::Instrument;
 
 use super::removal;
 use crate::body::{self, Bounds};
@@ -37,10 +38,11 @@ pub(super) async fn answer(
     // come after the owner.
     let put = {
         let (group, key) = (group.clone(), Key::copy_from_slice(key));
-        tokio::spawn(async move {
+        let put = async move {
             let _hold = hold;
             group.put(&key, entry).await
-        })
+        };
+        tokio::spawn(put.in_current_span())
     };
     // The error is that it panicked, which is logged, or that the runtime shuts down.
     let put = put.await.map_err(|_| {
@@ -86,7 +88,7 @@ async fn read(group: &Group, headers: &HeaderMap, body: Body) -> Result<body::Re
 /// an origin brings.
 fn freshness(policy: &FreshnessPolicy, headers: &HeaderMap) -> Result<Freshness, Refusal> {
     let bad = |line: &str| Refusal::bad_request(format!("Cache-Control: {line}"));
-    let (mut ttl, mut revalidate, mut if_error) = (None, None, None);
+    let (mut ttl, mut shared, mut revalidate, mut if_error) = (None, None, None, None);
     for line in headers.get_all(CACHE_CONTROL) {
         let line = line.to_str().map_err(|_| bad("it is not plain text"))?;
         for directive in line.split(',') {
@@ -95,10 +97,12 @@ fn freshness(policy: &FreshnessPolicy, headers: &HeaderMap) -> Result<Freshness,
                 None => (directive.trim(), None),
             };
             let is = |known: &str| name.eq_ignore_ascii_case(known);
-            let told = if is("no-store") || is("no-cache") {
+            let told = if is("no-store") || is("no-cache") || is("private") {
                 return Err(bad(&format!("{name}: a value that is put is kept")));
             } else if is("max-age") {
                 &mut ttl
+            } else if is("s-maxage") {
+                &mut shared
             } else if is("stale-while-revalidate") {
                 &mut revalidate
             } else if is("stale-if-error") {
@@ -114,6 +118,8 @@ fn freshness(policy: &FreshnessPolicy, headers: &HeaderMap) -> Result<Freshness,
             }
         }
     }
+    // What is for shared caches has precedence (RFC 9111, section 5.2.2.10).
+    let ttl = shared.or(ttl);
     if ttl.is_some_and(|ttl| ttl.is_zero()) {
         return Err(bad("max-age=0: a value that is put is kept"));
     }
@@ -196,6 +202,8 @@ mod tests {
             (&["max-age=5", "stale-if-error=7"], of(5, 0, 7)),
             (&["stale-while-revalidate=6"], of(300, 6, 30)),
             (&["max-age=99999999999999999999999"], of(1 << 31, 0, 30)),
+            (&["max-age=5, s-maxage=8"], of(8, 0, 30)),
+            (&["s-maxage=8", "max-age=0"], of(8, 0, 30)),
         ] {
             assert_eq!(told(lines), Ok(expected), "{lines:?}");
         }
@@ -208,6 +216,11 @@ mod tests {
             (
                 "max-age=5, No-Cache",
                 "No-Cache: a value that is put is kept",
+            ),
+            ("private", "private: a value that is put is kept"),
+            (
+                "max-age=5, s-maxage=0",
+                "max-age=0: a value that is put is kept",
             ),
             ("max-age=0", "max-age=0: a value that is put is kept"),
             ("max-age", "max-age takes a number of seconds"),

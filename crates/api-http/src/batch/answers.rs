@@ -3,23 +3,23 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use std::vec;
 
 use axum::body::{Bytes, HttpBody};
 use axum::http::Method;
-use gaggle_group::{Answer, Error, Group, Hold, Key, OverBudget, Reservation, TraceParent, Window};
+use gaggle_group::{
+    Answer, ByteBudget, Error, Group, Hold, Key, Metadata, Overload, Reservation, TraceParent,
+    Window,
+};
 use hyper::body::Frame;
-use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
 use super::Batch;
 use super::row::{Found, Rest, Row};
 use crate::FrontOptions;
 use crate::held;
-use crate::reply;
+use crate::patience::Patience;
 use crate::trace;
 
 /// Text that is sent together, in bytes: a write for each row would cost more than the copy.
@@ -61,9 +61,11 @@ pub(super) struct Answers {
     /// The value that is being written.
     value: Option<Rest>,
     /// Waits for bytes for the first row.
-    holding: Option<Asking<Result<Hold, OverBudget>>>,
+    holding: Option<Asking<Result<Hold, Error>>>,
+    /// Asks once more for the key of the first row.
+    repeating: Option<Asking<Outcomes>>,
     /// The last that waited for bytes got none: others do not wait.
-    refused: Option<OverBudget>,
+    refused: Option<Error>,
     /// What is left of the most bytes of values. `None` is a full answer, which stays full.
     room: Option<u64>,
     /// A piece that is ready.
@@ -95,6 +97,7 @@ impl Answers {
             rows: VecDeque::new(),
             value: None,
             holding: None,
+            repeating: None,
             refused: None,
             room: Some(options.max_batch_bytes),
             piece: None,
@@ -110,6 +113,11 @@ impl Answers {
             piece: Some(piece),
             ..self
         }
+    }
+
+    /// Whether rows that are not written hold bytes in flight.
+    pub(super) fn holds_bytes(&self) -> bool {
+        self.value.is_some() || self.rows.iter().any(Row::has_hold)
     }
 
     /// Whether all of it is written.
@@ -167,6 +175,7 @@ impl Answers {
         if self.rows.is_empty() {
             self.advance(cx);
         }
+        ready!(self.poll_again(cx));
         let Some(row) = self.rows.front_mut() else {
             let waits = self.asking.is_some();
             return if waits {
@@ -179,20 +188,20 @@ impl Answers {
             && let Found::Value(value, hold) = &mut row.found
         {
             let holding = self.holding.get_or_insert_with(|| {
-                let (budget, value) = (self.group.in_flight().clone(), value.clone());
-                Box::pin(async move { budget.hold(&value).await })
+                let (group, value, patience) = (self.group.clone(), value.clone(), self.patience);
+                Box::pin(async move { held::hold(&group, &value, patience).await })
             });
             let held = match (holding.as_mut().poll(cx), &self.refused) {
                 (Poll::Ready(held), _) => held,
                 // One wait that brought nothing is enough for a client.
-                (Poll::Pending, Some(over)) => Err(over.clone()),
+                (Poll::Pending, Some(refused)) => Err(refused.clone()),
                 (Poll::Pending, None) => return Poll::Pending,
             };
             self.holding = None;
             self.refused = held.as_ref().err().cloned();
             match held {
                 Ok(held) => *hold = Some(held),
-                Err(over) => row.found = Found::Failed(reply::no_room(&self.group, &over)),
+                Err(error) => row.found = Found::Failed(error),
             }
         }
         Poll::Ready(self.rows.pop_front())
@@ -250,27 +259,33 @@ impl Answers {
         // Whether a row is there whose value got no room: the hits behind it hold none meanwhile.
         let mut lacks_room = self.rows.iter().any(Row::wants_hold);
         for (key, outcome) in outcomes {
-            let mut is_loaded = false;
+            let (mut is_loaded, mut again) = (false, false);
+            let mut metadata = Metadata::default();
             let found = match outcome {
-                Some(Ok(Answer { value, source, .. })) => {
-                    let len = value.as_ref().map_or(0, |value| value.len() as u64);
-                    is_loaded = !source.is_hit();
+                Some(Ok(answer)) => {
+                    is_loaded = !answer.source.is_hit();
                     if is_loaded {
+                        let len = answer.value.as_ref().map_or(0, Bytes::len);
                         loaded += 1;
-                        bytes += len;
+                        bytes += len as u64;
                     }
-                    self.room = self.room.and_then(|room| room.checked_sub(len));
-                    value.map_or(Found::Absent, |value| Found::Value(value, None))
+                    metadata = answer.metadata;
+                    self.found(answer.value)
                 }
-                Some(Err(error)) => Found::Failed(error),
+                Some(Err(error)) => {
+                    again = may_be_our_own(&error);
+                    Found::Failed(error)
+                }
                 None => Found::Full,
             };
-            let found = if self.room.is_none() {
-                Found::Full
-            } else {
-                found
+            // A full answer loads nothing more.
+            let again = again && self.came > 1 && self.room.is_some();
+            let mut row = Row {
+                key,
+                found,
+                again,
+                metadata,
             };
-            let mut row = Row { key, found };
             if row.wants_hold()
                 && (is_loaded || !lacks_room)
                 && let Found::Value(value, hold) = &mut row.found
@@ -281,6 +296,77 @@ impl Answers {
             self.rows.push_back(row);
         }
         self.window.brought(loaded, bytes);
+    }
+
+    /// What a value is in the answer, which may have become too long with it.
+    fn found(&mut self, value: Option<Bytes>) -> Found {
+        let len = value.as_ref().map_or(0, |value| value.len() as u64);
+        self.room = self.room.and_then(|room| room.checked_sub(len));
+        match (self.room, value) {
+            (None, _) => Found::Full,
+            (Some(_), None) => Found::Absent,
+            (Some(_), Some(value)) => Found::Value(value, None),
+        }
+    }
+
+    /// Gives back about as many bytes as a value takes, from the last rows, for the first one. They
+    /// wait for room when it is their turn, like any that got none.
+    fn make_room(&mut self) {
+        let most = self.rows.iter().map(Row::value_len).max().unwrap_or(0);
+        let mut given = 0;
+        for row in self.rows.iter_mut().skip(1).rev() {
+            if given >= most {
+                return;
+            }
+            given += row.give_back();
+        }
+    }
+
+    /// Asks once more for the key of the first row, by itself: the rows before it are written, and
+    /// hold nothing any more.
+    fn poll_again(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(row) = self.rows.front_mut().filter(|row| row.again) else {
+            return Poll::Ready(());
+        };
+        if self.refused.is_some() || self.room.is_none() {
+            // Others have waited for room before it, and got none.
+            row.again = false;
+            return Poll::Ready(());
+        }
+        if self.repeating.is_none() {
+            let (group, outcomes) = (self.group.clone(), vec![(row.key.clone(), None)]);
+            self.make_room();
+            let span = trace::get(&group, &Method::POST, trace::OF_GROUP, self.trace);
+            let loading = load(group, outcomes, self.patience);
+            self.repeating = Some(Box::pin(loading.instrument(span)));
+        }
+        let Some(repeating) = &mut self.repeating else {
+            return Poll::Ready(());
+        };
+        let outcome = ready!(repeating.as_mut().poll(cx)).pop();
+        self.repeating = None;
+        let (found, metadata) = match outcome.and_then(|(_, outcome)| outcome) {
+            Some(Ok(answer)) => {
+                let mut found = self.found(answer.value);
+                if !answer.source.is_hit()
+                    && let Found::Value(value, hold) = &mut found
+                    && value.len() >= ByteBudget::SMALL
+                {
+                    *hold = held::of_loaded(&self.group, value);
+                }
+                (found, answer.metadata)
+            }
+            Some(Err(error)) => {
+                self.refused = may_be_our_own(&error).then(|| error.clone());
+                (Found::Failed(error), Metadata::default())
+            }
+            // One outcome for each key.
+            None => (Found::Full, Metadata::default()),
+        };
+        if let Some(row) = self.rows.front_mut() {
+            (row.again, row.found, row.metadata) = (false, found, metadata);
+        }
+        Poll::Ready(())
     }
 
     /// A hold on a value that has come, if there is room for it at once.
@@ -297,41 +383,13 @@ impl Answers {
     }
 }
 
-/// How long the client of a batch waits for its values.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
-    until: Instant,
-    wait: Duration,
-}
-
-impl Patience {
-    pub(super) fn of(wait: Duration) -> Option<Self> {
-        let until = Instant::now().checked_add(wait)?;
-        Some(Self { until, wait })
-    }
-
-    /// What a call brings in time for these keys. The loads go on.
-    async fn bound(
-        &self,
-        group: &Group,
-        keys: &[&Key],
-        call: impl Future<Output = Vec<Result<Answer, Error>>>,
-    ) -> Vec<Result<Answer, Error>> {
-        // Not begun once the time is over: nobody would wait for it.
-        if Instant::now() < self.until
-            && let Ok(answers) = timeout_at(self.until, call).await
-        {
-            return answers;
-        }
-        // Some of them may have come.
-        let late = |key: &&Key| {
-            group.cached(key).ok_or_else(|| Error::Deadline {
-                group: Arc::clone(group.name()),
-                after: self.wait,
-            })
-        };
-        keys.iter().map(late).collect()
-    }
+/// Whether a key failed for lack of room for its bytes: that may be what the other rows of its
+/// window hold.
+fn may_be_our_own(error: &Error) -> bool {
+    let Error::Shed { why, .. } = error else {
+        return false;
+    };
+    matches!(why, Overload::Bytes { .. } | Overload::Owner { .. })
 }
 
 /// Loads what is missing, in one call.
@@ -341,7 +399,7 @@ async fn load(group: Group, mut outcomes: Outcomes, patience: Option<Patience>) 
     let call = group.get_many(&missing);
     let loaded = match patience {
         None => call.await,
-        Some(patience) => patience.bound(&group, &missing, call).await,
+        Some(patience) => in_time(&group, patience, &missing, call).await,
     };
     let mut loaded = loaded.into_iter();
     for (_, outcome) in &mut outcomes {
@@ -350,6 +408,24 @@ async fn load(group: Group, mut outcomes: Outcomes, patience: Option<Patience>) 
         }
     }
     outcomes
+}
+
+/// What a call brings for these keys while the client waits. The loads go on.
+async fn in_time(
+    group: &Group,
+    patience: Patience,
+    keys: &[&Key],
+    call: impl Future<Output = Vec<Result<Answer, Error>>>,
+) -> Vec<Result<Answer, Error>> {
+    // Not begun once the time is over: nobody would wait for it.
+    if !patience.is_over()
+        && let Ok(answers) = patience.bound(group, call).await
+    {
+        return answers;
+    }
+    // Some of them may have come. They are counted already.
+    let late = |key: &&Key| group.peek(key).ok_or_else(|| patience.late(group));
+    keys.iter().map(late).collect()
 }
 
 impl HttpBody for Answers {

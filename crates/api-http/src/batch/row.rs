@@ -5,7 +5,7 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use base64::{Engine, encoded_len};
 use bytes::Bytes;
-use gaggle_group::{ByteBudget, Error, Hold, Key};
+use gaggle_group::{ByteBudget, Error, Field, Hold, Key, Metadata};
 use serde::Serialize;
 
 use crate::reply;
@@ -21,6 +21,11 @@ const OVERHEAD: usize = 64;
 pub(super) struct Row {
     pub(super) key: Key,
     pub(super) found: Found,
+    /// Whether the key is asked for once more when it is the row's turn: it failed for lack of room
+    /// that other rows of the same answer may have taken.
+    pub(super) again: bool,
+    /// What the origin said of the value.
+    pub(super) metadata: Metadata,
 }
 
 pub(super) enum Found {
@@ -40,6 +45,8 @@ struct Head<'a> {
     key64: Option<&'a [u8]>,
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
+    content_encoding: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
@@ -47,6 +54,26 @@ impl Row {
     /// Whether its value must count as in flight before it is written, and does not yet.
     pub(super) fn wants_hold(&self) -> bool {
         matches!(&self.found, Found::Value(value, None) if value.len() >= ByteBudget::SMALL)
+    }
+
+    /// Whether it holds bytes in flight.
+    pub(super) fn has_hold(&self) -> bool {
+        matches!(&self.found, Found::Value(_, Some(_)))
+    }
+
+    pub(super) fn value_len(&self) -> usize {
+        match &self.found {
+            Found::Value(value, _) => value.len(),
+            _ => 0,
+        }
+    }
+
+    /// Gives up the bytes in flight that it holds, and returns how many.
+    pub(super) fn give_back(&mut self) -> usize {
+        match &mut self.found {
+            Found::Value(value, hold) => hold.take().map_or(0, |_| value.len()),
+            _ => 0,
+        }
     }
 
     /// Its length as text, roughly, where its value is encoded at once.
@@ -74,10 +101,14 @@ impl Row {
         };
         // It came as text, so that it is text.
         let text = String::from_utf8_lossy(if base64 { b"" } else { &self.key });
+        let encoding = self.metadata.get(Field::ContentEncoding);
+        // An origin's field is visible ASCII, or it was dropped.
+        let encoding = encoding.and_then(|encoding| std::str::from_utf8(encoding).ok());
         let head = Head {
             key: (!base64).then_some(&text),
             key64: base64.then_some(&self.key),
             status: status.as_u16(),
+            content_encoding: value.is_some().then_some(encoding).flatten(),
             error,
         };
         // Writing texts and numbers to a Vec cannot fail.

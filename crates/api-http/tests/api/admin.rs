@@ -1,4 +1,4 @@
-//! The admin endpoints that tell of the node.
+//! The admin endpoints that report on the node.
 
 use std::time::Duration;
 

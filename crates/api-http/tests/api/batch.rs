@@ -4,7 +4,7 @@ use gaggle_api_http::FrontOptions;
 use serde_json::{Value, json};
 
 use crate::client::{base64, stuck};
-use crate::door::{client, client_of, echo};
+use crate::support::{client, client_of, echo};
 
 #[tokio::test]
 async fn a_batch_answers_in_order_and_to_the_letter() {

@@ -15,13 +15,13 @@ use crate::client::Client;
 
 pub(crate) const SELF: &str = "http://a:1";
 
-/// A peer that notes what it is told to remove and given to keep, or cannot be reached.
+/// A peer that records removals and values to keep, or cannot be reached.
 pub(crate) struct FakePeer {
     name: &'static str,
     reachable: bool,
     pub(crate) removed: Mutex<Vec<(String, Scope)>>,
     pub(crate) kept: Mutex<Vec<(Key, Entry)>>,
-    /// Where there is one, what it is told waits for it.
+    /// If there is a gate, each message waits for it.
     gate: Option<Arc<Notify>>,
 }
 
@@ -163,7 +163,7 @@ pub(crate) fn client_with(groups: impl IntoIterator<Item = Group>, readiness: Re
     reloading(groups, readiness, Arc::new(NoReload))
 }
 
-/// The same, with what `POST /reload` asks.
+/// The same, with the reloader of `POST /reload`.
 pub(crate) fn reloading(
     groups: impl IntoIterator<Item = Group>,
     readiness: Readiness,

@@ -1,4 +1,4 @@
-//! The admin endpoints that the page and the tools for operators read.
+//! The admin endpoints that the page and operators' tools read.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::cluster::{SELF, client, group, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The admin port of a node, and what has to run beside it.
+/// The admin port of a node, and the tasks that have to run with it.
 fn admin_of(node: &Node) -> (Client, Console) {
     let console = Console::new(node.groups.clone());
     let client = Client(admin(Admin {
@@ -64,11 +64,11 @@ async fn status_is_what_its_schema_says_and_nothing_else() {
     let schema = Schema::of(served.text());
     let status = client.get("/status").await.json();
     assert_eq!(schema.check(&status), Ok(()));
-    // One of a node without groups, too.
+    // The status of a node without groups, too.
     let empty = crate::cluster::client([]).get("/status").await.json();
     assert_eq!(schema.check(&empty), Ok(()));
 
-    // It is strict: each field is needed, and no other is there.
+    // The schema is strict: each field is required, and no other is allowed.
     let top = status.as_object().unwrap();
     for name in top.keys() {
         let mut less = top.clone();
@@ -146,7 +146,7 @@ async fn status_tells_settings_origins_and_who_asks() {
 
 #[tokio::test(start_paused = true)]
 async fn every_node_of_the_cluster_is_asked_how_it_is() {
-    let cluster = Cluster::with_front_ends(3, 1, |group| group);
+    let cluster = Cluster::with_gateways(3, 1, |group| group);
     let nodes = cluster.nodes();
     nodes[1].group.get("Tom").await.unwrap();
     let lost = &nodes[2].name;
@@ -220,7 +220,7 @@ async fn nodes_that_know_no_such_question_are_reached_and_say_so() {
     );
     let error = other["error"].as_str().unwrap();
     assert!(error.contains("it knows no such request"), "{error}");
-    // And a node that shares with nobody.
+    // The same for a node that shares with no other.
     let alone = Group::builder("alone").origin(CountingOrigin::default());
     let answer = client([alone.build().unwrap()])
         .get("/cluster")
@@ -266,7 +266,7 @@ async fn each_node_is_asked_what_it_holds_of_a_key() {
     let mut third = third.filter(|node| node.name != owner.name && node.name != asker.name);
     let third = &third.next().unwrap().name;
     assert_eq!(of(&answer, third), json!(null));
-    // It was no get, and the key may be in base64, of any bytes.
+    // This did not count as a get. The key may be any bytes, in base64.
     assert_eq!(owner.group.stats().gets + asker.group.stats().gets, 2);
     let target = format!("/held?key64={}", base64(b"a b"));
     assert_eq!(client.get(&target).await.json(), answer);
@@ -403,7 +403,7 @@ async fn what_the_admin_port_answers_is_described() {
     let client = client([group("scores", &[])]);
     let described = client.get("/openapi.json").await.json();
     let paths = described["paths"].as_object().unwrap();
-    // Each path is there, and what is there is answered.
+    // Each path is described, and each described path is answered.
     for path in paths.keys() {
         let target = path.replace("{group}", "scores").replace("{key}", "Tom");
         let query = match path.as_str() {

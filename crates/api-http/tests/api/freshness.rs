@@ -1,4 +1,4 @@
-//! `Cache-Status` where values age.
+//! `Cache-Status` of values that age.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -9,8 +9,8 @@ use gaggle_api_http::FrontOptions;
 use gaggle_group::{Clock, Entry, Freshness, FreshnessPolicy, Group};
 
 use crate::client::Client;
-use crate::door::client_of;
 use crate::owners::{Owner, owned_by};
+use crate::support::client_of;
 
 /// A value is fresh for 300 s, served 60 s more while it is loaded again, and 600 s more if that
 /// fails; an absence is kept for 30 s. The origin works as long as the switch is on.

@@ -14,7 +14,7 @@ use tower::Service as _;
 
 use crate::client::base64;
 use crate::cluster::until;
-use crate::door::{client, client_of, echo};
+use crate::support::{client, client_of, echo};
 
 fn nasty_keys() -> Vec<Vec<u8>> {
     let mut keys: Vec<Vec<u8>> = [
@@ -112,7 +112,7 @@ async fn the_service_answers_as_the_router_does() {
 #[tokio::test]
 async fn nasty_keys_reach_the_origin_as_themselves_through_every_door() {
     for key in nasty_keys() {
-        // A client of its own for each door: none may be answered from what another has cached.
+        // A separate client for each endpoint: none may be answered from another one's cache.
         let path = client().get(&format!("/v1/scores/{}", percent(&key))).await;
         assert_eq!(
             (path.status, &path.body[..]),

@@ -1,5 +1,5 @@
-//! Any request at all has an answer, and what is refused is told in one line: generated input, and
-//! the corpus of hand-picked ones in `corpus/`.
+//! Every request has an answer, and a refusal is one line: generated input, and the hand-picked
+//! corpus in `corpus/`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,8 +28,8 @@ const TAG: &str = "\"v1\"";
 const MAX_KEYS: usize = 8;
 const MAX_KEY: usize = 10_000;
 
-/// As many cases as `PROPTEST_CASES` says. What fails belongs into the corpus, so nothing else is
-/// kept of it.
+/// As many cases as `PROPTEST_CASES` says. Failures belong into the corpus, so no other record of
+/// them is kept.
 fn cases() -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,
@@ -105,7 +105,7 @@ impl Node {
     }
 
     /// The answer of a router, which must be a value or a refusal of one line. `None` is a target
-    /// that no server lets through.
+    /// that no server accepts.
     fn ask(
         &self,
         router: &Router,
@@ -141,13 +141,14 @@ impl Node {
         self.ask(&self.front, Method::GET, target, &[], b"")
     }
 
-    /// Asks the front door for a batch, and has the admin endpoints remove one.
+    /// Asks the front door for a batch, and the admin endpoints to remove one.
     fn batch(&self, body: &[u8]) -> Answered {
         let (front, admin) = (&self.front, &self.admin);
         let removed = self.ask(admin, Method::POST, b"/v1/g/remove", &[], body);
         let batch = self.ask(front, Method::POST, b"/v1/g", &[], body).unwrap();
         if batch.status == 200 {
-            // A key that is too long fails alone in a batch, but has nothing removed.
+            // In a batch a key that is too long fails alone. In a removal it makes the whole
+            // request fail.
             assert!([200, 414].contains(&removed.unwrap().status));
             check_rows(body, &batch.body);
         }
@@ -169,7 +170,7 @@ impl Node {
 
 // Paths and queries.
 
-/// The key that escapes stand for, by the book; `None` where one is cut off.
+/// The key that the escapes decode to, by the specification; `None` if one is cut off.
 fn decoded(text: &[u8], plus_is_space: bool) -> Option<Vec<u8>> {
     let mut key = Vec::new();
     let mut at = 0;
@@ -279,7 +280,7 @@ fn any_text_for_a_key_is_decoded_by_the_book_or_refused() {
 
 // Batches.
 
-/// The rows of an answer are those of the keys in a request, which is JSON that says nothing else.
+/// The rows of an answer match the keys of a request, which is JSON with nothing else.
 fn check_rows(asked: &[u8], answer: &[u8]) {
     let asked: Value = serde_json::from_slice(asked).unwrap();
     let fields = asked.as_object().unwrap();
@@ -382,7 +383,7 @@ fn nothing_nests_too_deep() {
             let body = begin.repeat(depth / begin.len() + 1) + &end.repeat(depth / begin.len() + 1);
             assert_eq!(node.batch(body.as_bytes()).status, 400);
         }
-        // Beyond the most keys nothing is looked at but its end.
+        // Beyond the largest number of keys, only the end of the body is examined.
         let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let body = format!("{{\"keys\":[{}{deep}]}}", "\"a\",".repeat(MAX_KEYS));
         assert_eq!(node.batch(body.as_bytes()).status, 400);
@@ -450,7 +451,7 @@ fn a_list_of_tags_is_unchanged_where_it_names_the_one() {
         }
         let mut lines = vec![(IF_NONE_MATCH, HeaderValue::from_str(&list).unwrap())];
         if date {
-            // Which is not looked at.
+            // `If-None-Match` takes precedence over it.
             lines.push((IF_MODIFIED_SINCE, HeaderValue::from_static(MODIFIED)));
         }
         let named = tags.iter().any(|(_, tag, _)| tag == "v1");

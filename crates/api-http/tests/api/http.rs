@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tower::ServiceExt as _;
 
 use crate::client::Client;
-use crate::door::{client_of, echo};
+use crate::support::{client_of, echo};
 
 const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 /// The tag of `630` by its hash.
@@ -60,7 +60,7 @@ fn client() -> Client {
     client_of([pages()], FrontOptions::default())
 }
 
-/// All that an answer has, as text: the status, the headers in the order of their names, the body.
+/// A whole answer as text: the status, the headers in the order of their names, the body.
 async fn told(client: &Client, method: &str, target: &str, asked: &[(&str, &str)]) -> String {
     let mut request = Request::builder().method(method).uri(target);
     for (name, value) in asked {
@@ -204,7 +204,7 @@ async fn one_range_is_a_part_of_the_value() {
             assert_eq!(answer.header("content-range"), None);
         }
     }
-    // A range is a matter of GET alone.
+    // Only GET has ranges.
     let head = client.send_with("HEAD", path, &[range], "").await;
     assert_eq!(
         (head.status, head.header("content-length")),
@@ -278,7 +278,7 @@ async fn a_condition_that_fails_is_412_and_says_which_value_there_is() {
     ] {
         let answer = client.get_with("/v1/pages/page", &[condition]).await;
         assert_eq!(answer.status, 200, "{condition:?}");
-        // Nothing is judged of what is not there.
+        // No condition is evaluated for an absent key.
         let absent = client.get_with("/v1/pages/Nobody", &[condition]).await;
         assert_eq!(absent.status, 404, "{condition:?}");
     }
@@ -325,7 +325,7 @@ async fn an_encoded_value_is_sent_to_who_takes_it() {
             "304\nage: 7\n{HIT}etag: \"v1\"\nlast-modified: {MODIFIED}\nvary: accept-encoding\n\n"
         )
     );
-    // What is not encoded is for everybody who does not exclude it.
+    // A value that is not encoded suits every client that does not exclude it.
     for (list, status) in [
         ("gzip, br", 200),
         ("", 200),
@@ -368,6 +368,13 @@ async fn other_caches_are_told_what_is_configured() {
             with("public, max-age=5"),
             "/v1/pages/plain",
             Some("public, max-age=5"),
+        ),
+        // Nobody may keep it, whatever is configured.
+        (client(), "/v1/pages/never", Some("no-store")),
+        (
+            with("public, max-age=5"),
+            "/v1/pages/never",
+            Some("no-store"),
         ),
         (with("public, max-age=5"), "/v1/pages/Nobody", None),
         (
@@ -438,7 +445,7 @@ async fn head_is_no_get_and_loads_what_is_not_in_memory() {
     assert_eq!(group.stats().gets, 1);
 }
 
-/// A group whose loads wait until they are let go.
+/// A group whose loads wait until they are released.
 fn slow() -> (Group, Arc<Notify>) {
     let go = Arc::new(Notify::new());
     let waits = Arc::clone(&go);
@@ -474,7 +481,7 @@ async fn a_request_waits_no_longer_than_it_says() {
         1,
         "the load belongs to no caller"
     );
-    // It goes on, and its value is kept for the next one.
+    // The load continues, and its value is kept for the next request.
     go.notify_one();
     let found = client
         .get_with("/v1/scores/slow", &[("request-timeout", "60")])
@@ -491,7 +498,7 @@ async fn a_request_waits_no_longer_than_it_says() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_answers_by_its_timeout_with_what_has_come() {
     let (group, _go) = slow();
-    let client = client_of([group], FrontOptions::default());
+    let client = client_of([group.clone()], FrontOptions::default());
     let body = r#"{"keys":["quick","slow"]}"#;
     let wait = [("request-timeout", "2")];
     let answer = client.send_with("POST", "/v1/scores", &wait, body).await;
@@ -501,6 +508,12 @@ async fn a_batch_answers_by_its_timeout_with_what_has_come() {
     assert_eq!(
         (&rows[1]["status"], &rows[1]["error"]),
         (&504.into(), &"group scores: no answer within 2s".into())
+    );
+    let stats = group.stats();
+    assert_eq!(
+        (stats.gets, stats.clients.hits),
+        (2, 0),
+        "each key is one get"
     );
     let bad = [("request-timeout", "2, 3")];
     assert_eq!(

@@ -137,6 +137,65 @@ async fn without_room_a_value_waits_and_then_is_shed_with_a_line() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_of_more_than_fits_waits_for_nothing_that_it_holds_itself() {
+    // Small values first, after which a window is large.
+    let of = sized(4 << 20);
+    let router = router(&of, FrontOptions::default());
+    let keys =
+        |len: usize, count: usize| -> Vec<_> { (0..count).map(|n| format!("{len}-{n}")).collect() };
+    for (len, count) in [(10, 1000), (100_000, 100), (4_000_000, 3)] {
+        let body = json!({ "keys": keys(len, count) }).to_string();
+        let answer = ask(&router, "POST", "/v1/scores", body).await;
+        assert_eq!(answer.status(), 200, "{count} of {len}");
+        // Dropped as it is read: what is collected counts.
+        let (mut body, mut text) = (answer.into_body(), Vec::new());
+        while let Some(frame) = body.frame().await {
+            text.extend_from_slice(&frame.unwrap().into_data().unwrap());
+        }
+        let answer: Value = serde_json::from_slice(&text).unwrap();
+        let rows = answer["results"].as_array().unwrap();
+        assert_eq!(rows.len(), count);
+        for (row, key) in rows.iter().zip(keys(len, count)) {
+            assert_eq!(
+                (&row["key"], &row["status"]),
+                (&json!(key), &json!(200)),
+                "{row}"
+            );
+            assert_eq!(row["value"], base64(&value(len)), "{key}");
+        }
+        drop(body);
+        assert_eq!(of.budget.used(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_room_longer_than_the_client_does() {
+    let of = sized(60_000);
+    let router = router(&of, FrontOptions::default());
+    of.group.get_many(&["50000-a", "50000-b"]).await;
+    let first = ask(&router, "GET", "/v1/scores/50000-a", String::new()).await;
+    let client = client(&of);
+    let wait = [("request-timeout", "0.25")];
+    let began = tokio::time::Instant::now();
+    let late = client.get_with("/v1/scores/50000-b", &wait).await;
+    let error = "group scores: no answer within 250ms";
+    assert_eq!((late.status, late.text()), (504, error));
+    let body = r#"{"keys":["50000-b"]}"#;
+    let late = client.send_with("POST", "/v1/scores", &wait, body).await;
+    let rows = &late.json()["results"];
+    assert_eq!(
+        (&rows[0]["status"], &rows[0]["error"]),
+        (&504.into(), &error.into())
+    );
+    // The clock is a test's: this is no measurement.
+    assert_eq!(began.elapsed(), Duration::from_millis(500));
+    assert_eq!(of.budget.waiting(), 0);
+    drop(first);
+    let found = client.get_with("/v1/scores/50000-b", &wait).await;
+    assert_eq!((found.status, found.body.len()), (200, 50_000));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_value_that_has_just_been_loaded_waits_for_room_only_beyond_the_budget() {
     let of = sized(60_000);
     let router = router(&of, FrontOptions::default());
@@ -159,7 +218,7 @@ fn names(len: usize, count: usize) -> Vec<String> {
     (0..count).map(|n| format!("{len}-{n}")).collect()
 }
 
-/// The document as a client would have made it.
+/// The document as a client would write it.
 fn expected(names: &[String]) -> Value {
     let row = |name: &String| {
         let len = name.split('-').next().unwrap().parse().unwrap();
@@ -179,7 +238,7 @@ async fn a_batch_of_128_values_of_4_mib_holds_a_few_of_them() {
     let body = json!({"keys": keys}).to_string();
     let answer = ask(&router(&of, options), "POST", "/v1/scores", body).await;
     assert_eq!(answer.status(), 200);
-    // As a connection: what has been taken is written, and gone.
+    // Like a connection: what was taken is written, and released.
     let mut body = answer.into_body();
     let (mut taken, mut longest) = (0, 0);
     while let Some(frame) = body.frame().await {
@@ -215,7 +274,7 @@ async fn a_client_that_reads_slowly_holds_no_more_and_one_that_is_gone_nothing()
     for _ in 0..10 {
         body.frame().await.unwrap().unwrap();
     }
-    // It reads no more. Whatever could go on without it goes on now.
+    // It reads no more. All work that does not depend on it continues now.
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
@@ -309,7 +368,7 @@ async fn a_batch_that_waits_for_room_keeps_none_from_another() {
     let began = tokio::time::Instant::now();
     let asked = batches.clone().map(|keys| {
         let client = client(&of);
-        // What is answered counts until it is dropped.
+        // An answer counts until it is dropped.
         tokio::spawn(async move {
             client
                 .post("/v1/scores", &json!({"keys": keys}))

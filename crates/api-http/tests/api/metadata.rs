@@ -1,4 +1,4 @@
-//! What the front door says of a value besides its bytes, and conditional requests.
+//! The metadata of a value at the front door, and conditional requests.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use gaggle_group::{Field, Group, Groups, Loaded, Metadata};
 use tower::Service as _;
 
 use crate::client::{Client, Reply};
-use crate::door::client_of;
+use crate::support::client_of;
 
 const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const HEADERS: [&str; 6] = [
@@ -22,7 +22,7 @@ const HEADERS: [&str; 6] = [
     "content-length",
 ];
 
-/// `page` has all that can be known of a value, `plain` nothing; others are absent.
+/// `page` has all metadata, `plain` has none; other keys are absent.
 fn group() -> Group {
     Group::builder("pages")
         .origin_fn(|key: Bytes| async move {
@@ -63,7 +63,7 @@ async fn what_the_origin_said_is_passed_on() {
     ];
     let octets = Some("application/octet-stream");
     let none = [octets, None, None, None, None, Some("3")];
-    // Of the value, as the origin gave it none.
+    // A hash of the value, as the origin gave it no tag.
     let tag = Some("\"7771fae3242e7b75017d7b547b79cb67\"");
     let hashed = [octets, None, tag, None, None, Some("3")];
     for (method, body) in [("GET", "<p>"), ("HEAD", "")] {

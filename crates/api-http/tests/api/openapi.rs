@@ -1,11 +1,11 @@
-//! The description of the front door says what the front door does.
+//! The description of the front door matches its behaviour.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use crate::client::{Client, Reply};
-use crate::door::client;
+use crate::support::client;
 
 const DOCUMENT: &str = include_str!("../../openapi/front.json");
 
@@ -13,7 +13,7 @@ fn document() -> Value {
     serde_json::from_str(DOCUMENT).unwrap()
 }
 
-/// What a reference within the document points at.
+/// The target of a reference within the document.
 fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value.get("$ref") {
         None => value,
@@ -30,7 +30,7 @@ fn operation<'a>(document: &'a Value, path: &str, method: &str) -> &'a Value {
     operation
 }
 
-/// What is not described, of an answer: its status, its headers, its content type.
+/// The parts of an answer that are not described: its status, its headers, its content type.
 fn undescribed(document: &Value, path: &str, method: &str, answer: &Reply) -> Vec<String> {
     let operation = operation(document, path, method);
     let status = answer.status.to_string();
@@ -207,7 +207,7 @@ async fn each_route_with_its_methods_statuses_and_headers_is_in_it() {
             "{method} {target} {headers:?}: {missing:?}"
         );
     }
-    // And no method that is described is refused, nor the other way round.
+    // Every described method is accepted, and every other one is refused.
     for (path, of) in document["paths"].as_object().unwrap() {
         let target = path.replace("{group}", "scores").replace("{key}", "Tom");
         let described: BTreeSet<_> = of.as_object().unwrap().keys().collect();

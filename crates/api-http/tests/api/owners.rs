@@ -14,11 +14,11 @@ use serde_json::json;
 
 use crate::client::Client;
 
-/// The owner of every key, which counts the requests that it could be asked by.
+/// The owner of every key, which counts the requests that could carry its fetches.
 #[derive(Default)]
 pub(crate) struct Owner {
     requests: AtomicUsize,
-    /// What it has of every key; the key itself where nothing is said.
+    /// Its value of each key; by default the key itself.
     entry: Option<Entry>,
 }
 
@@ -90,7 +90,7 @@ impl Router for AllTheirs {
     }
 }
 
-/// A group of which every key is that node's.
+/// A group all of whose keys that node owns.
 pub(crate) fn owned_by(owner: &Arc<Owner>) -> Group {
     Group::builder("scores")
         .origin_fn(|_: Bytes| async { Err::<Option<Bytes>, _>("every key is the owner's") })

@@ -58,7 +58,7 @@ async fn a_link_on_another_site_opens_the_page_and_nothing_else() {
     assert_eq!(client.get_with("/", &link).await.status, 200);
     assert_eq!(client.get_with("/status", &link).await.status, 403);
     assert_eq!(client.send_with("POST", "/", &link, "").await.status, 403);
-    // By a name that a page may have taken, its requests would be those of this site.
+    // Under a name that a page may control, its requests would be same-site.
     let rebound = [("host", "evil.example")];
     assert_eq!(client.get_with("/", &rebound).await.status, 421);
 }

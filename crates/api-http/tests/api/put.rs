@@ -30,8 +30,8 @@ async fn a_value_that_was_put_is_what_the_front_door_has_with_all_that_was_said_
     assert_eq!((put.status, put.text()), (200, all));
     assert_eq!(b.removed.lock().unwrap().len(), 1);
     let groups = Groups::new([scores]).unwrap();
-    let door = Client(front_door(groups, FrontOptions::default()));
-    let got = door.get(target).await;
+    let reader = Client(front_door(groups, FrontOptions::default()));
+    let got = reader.get(target).await;
     assert_eq!((got.status, got.text()), (200, "631"));
     for (name, value) in &headers[1..5] {
         assert_eq!(got.header(name), Some(*value));
@@ -176,11 +176,47 @@ async fn a_put_goes_on_when_its_client_hangs_up() {
     scores.get("b").await.unwrap();
     let client = client([scores.clone()]);
     let request = tokio::spawn(async move { client.send("PUT", "/v1/scores/b", "631").await });
-    until(|| scores.cached("b").is_none()).await;
+    until(|| scores.stats().issued.puts == 1).await;
     request.abort();
     assert!(request.await.is_err_and(|error| error.is_cancelled()));
     assert!(b.kept.lock().unwrap().is_empty());
     gate.notify_one();
     until(|| !c.removed.lock().unwrap().is_empty()).await;
     assert_eq!(b.kept.lock().unwrap().len(), 1);
+    assert!(scores.cached("b").is_none());
+}
+
+#[tokio::test]
+async fn a_write_that_depends_on_a_condition_is_refused_and_not_done() {
+    let scores = group("scores", &[]);
+    scores.get("Tom").await.unwrap();
+    let client = client([scores.clone()]);
+    for method in ["PUT", "DELETE"] {
+        for (name, value) in [
+            ("if-match", "\"a\""),
+            ("if-none-match", "*"),
+            ("if-modified-since", "Sat, 05 Nov 1994 08:49:37 GMT"),
+            ("if-unmodified-since", "Sat, 05 Nov 1994 08:49:37 GMT"),
+            ("content-range", "bytes 0-1/100"),
+        ] {
+            let headers = [(name, value)];
+            let answer = client
+                .send_with(method, "/v1/scores/Tom", &headers, "1")
+                .await;
+            let line = format!("{method} with {name} is not supported");
+            assert_eq!((answer.status, answer.text()), (400, &*line));
+        }
+    }
+    // A query is no key: this would remove the whole group.
+    for (method, target) in [
+        ("DELETE", "/v1/scores?key=Tom"),
+        ("DELETE", "/v1/scores/Tom?"),
+        ("PUT", "/v1/scores/Tom?ttl=5"),
+    ] {
+        let answer = client.send(method, target, "1").await;
+        let line = format!("{method} takes no query: the key is a part of the path, with ? as %3F");
+        assert_eq!((answer.status, answer.text()), (400, &*line), "{target}");
+    }
+    let kept = scores.cached("Tom").unwrap();
+    assert_eq!(kept.value.as_deref(), Some(&b"Tom"[..]));
 }

@@ -4,7 +4,7 @@ use gaggle_api_http::FrontOptions;
 
 use crate::client::Client;
 use crate::cluster::client as admin_of;
-use crate::door::{client_of, echo};
+use crate::support::{client_of, echo};
 
 const METHODS: [&str; 14] = [
     "GET",
@@ -142,7 +142,7 @@ async fn a_path_that_names_nothing_is_said_to() {
     let admin = admin_of([scores.clone()]);
     let check = async |client: &Client, method: &str, path, status| {
         let answer = client.send(method, path, "").await;
-        // Under /v1/ a group alone takes another method than a key.
+        // Under /v1/ a group and a key take different methods.
         let is_expected = answer.status == status || answer.status == 405;
         assert!(is_expected, "{method} {path}: {}", answer.status);
     };

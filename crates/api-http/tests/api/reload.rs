@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::client::Client;
 use crate::cluster::{client, group, reloading};
 
-/// Answers as it is told, and counts what it took over.
+/// Gives the configured answer, and counts the reloads that it applied.
 struct Fake {
     refuses: Option<ReloadError>,
     generation: AtomicU64,

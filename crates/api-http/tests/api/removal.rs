@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::client::base64;
 use crate::cluster::{FakePeer, client, gated_peer, group, peer, until};
 
-/// The answer where nobody was missed.
+/// The answer if no node was missed.
 const ALL: &str = r#"{"removed":["http://a:1","http://b:1","http://c:1"],"missed":[]}"#;
 
 /// What a peer was told to remove, in order.

@@ -1,4 +1,4 @@
-//! What a browser is made to send by a page of another site, to the admin endpoints.
+//! Requests to the admin endpoints that a page of another site makes a browser send.
 
 use gaggle_group::Group;
 
@@ -123,7 +123,7 @@ async fn a_page_of_another_site_is_refused_and_one_of_this_port_is_not() {
         assert_eq!(client.get_with("/status", &headers).await.status, 403);
         assert_eq!(client.get_with("/livez", &headers).await.status, 200);
     }
-    // Where there is no host, no page can be of it.
+    // Without a host, no page can be of the same origin.
     let lone = delete(&client, &[("origin", "http://localhost:9990")]).await;
     assert_eq!(lone.status, 403);
     assert!(has(&scores));

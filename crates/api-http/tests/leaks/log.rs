@@ -10,7 +10,7 @@ use tracing::subscriber::DefaultGuard;
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Takes what this thread logs from now on, on which everything runs here.
+    /// Captures what this thread logs from now on. Everything runs on this thread.
     pub(crate) fn take(&self) -> DefaultGuard {
         let writer = self.clone();
         let subscriber = tracing_subscriber::fmt()

@@ -1,13 +1,12 @@
-//! What an origin says when it fails, and where it is, leaves the node by no port, and is in its
-//! log.
+//! The text of an origin's failure and its address leave the node by no port, and are in its log.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod doors;
 mod log;
+mod node;
 mod origins;
 
-use crate::doors::Node;
 use crate::log::Log;
+use crate::node::Node;
 use crate::origins::{Failing, OTHER, every_origin};
 
 /// The key whose value each origin here fails to bring. No log above `debug` has it.
@@ -29,22 +28,22 @@ async fn no_answer_says_where_an_origin_is_and_the_log_says_it_all() {
         let node = Node::serve(group).await;
         let answers = node.every_answer(KEY).await;
         assert_eq!(answers.len(), 13);
-        for (door, answer) in answers {
+        for (endpoint, answer) in answers {
             for secret in &secrets {
                 assert!(
                     !answer.contains(secret),
-                    "{name}: {door} tells {secret}: {answer}"
+                    "{name}: {endpoint} tells {secret}: {answer}"
                 );
             }
-            if door.starts_with("front") || door.starts_with("batch") {
+            if endpoint.starts_with("front") || endpoint.starts_with("batch") {
                 let said = match fault {
                     // Another node makes a failure of the owner's origin of it.
-                    "the load panicked" if !door.contains("asked over") => {
+                    "the load panicked" if !endpoint.contains("asked over") => {
                         "group scores: the load panicked".to_owned()
                     }
                     fault => format!("group scores: the origin failed: {fault}"),
                 };
-                assert!(answer.contains(&said), "{name}: {door}: {answer}");
+                assert!(answer.contains(&said), "{name}: {endpoint}: {answer}");
             }
         }
         let text = log.text();
@@ -60,14 +59,14 @@ async fn no_answer_says_where_an_origin_is_and_the_log_says_it_all() {
 async fn what_another_kind_of_node_says_of_its_origin_goes_no_further() {
     let secret = "mysql://root:hunter2@db.internal";
     let node = Node::asking_one_that_says(secret);
-    for (door, answer) in node.front_answers(KEY).await {
+    for (endpoint, answer) in node.front_answers(KEY).await {
         let said = format!("group scores: the origin failed: {OTHER}");
         assert!(
-            door == "head: /v1" || answer.contains(&said),
-            "{door}: {answer}"
+            endpoint == "head: /v1" || answer.contains(&said),
+            "{endpoint}: {answer}"
         );
         for part in ["hunter2", "db.internal", "http://owner"] {
-            assert!(!answer.contains(part), "{door}: {answer}");
+            assert!(!answer.contains(part), "{endpoint}: {answer}");
         }
     }
 }

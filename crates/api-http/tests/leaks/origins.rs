@@ -1,4 +1,4 @@
-//! Origins that fail, each in every way that it has.
+//! Origins that fail, each in every possible way.
 
 use std::any::Any;
 use std::net::SocketAddr;
@@ -15,12 +15,12 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use crate::KEY;
 
-/// What is told where nothing else may be.
+/// The only text that clients may get.
 pub(crate) const OTHER: &str = "the reason is in the log of the node that asked it";
 
 const DSN: &str = "postgres://root:hunter2@db.internal/scores";
 
-/// A group whose origin fails, and what is known of that.
+/// A group whose origin fails, and the expected texts.
 pub(crate) struct Failing {
     pub(crate) name: &'static str,
     pub(crate) group: Group,
@@ -30,7 +30,7 @@ pub(crate) struct Failing {
     pub(crate) fault: &'static str,
     /// What the log has.
     pub(crate) logged: Vec<String>,
-    /// What has to live as long.
+    /// Resources that must live as long.
     pub(crate) _kept: Box<dyn Any>,
 }
 
@@ -46,7 +46,8 @@ pub(crate) async fn every_origin() -> Vec<Failing> {
     all
 }
 
-/// A service that answers each request with these bytes, and hangs up unless it is to go on.
+/// A service that answers each request with these bytes, and then closes the connection unless it
+/// should stay open.
 async fn service(answer: &'static str, go_on: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -105,7 +106,7 @@ async fn http_origins() -> Vec<Failing> {
             read_timeout: Duration::from_millis(50),
             ..HttpOptions::default()
         });
-        // The log has the place, and of the path nothing: a path may hold a secret.
+        // The log has the host and port, and nothing of the path: a path may hold a secret.
         let place = format!("http://{address}/");
         Failing {
             name,

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{Activity, FAIR_CHANCE, LEAVE, State};
 use crate::later::later;
 
-/// What is to be done with a connection, and when, if nothing changes before.
+/// What has to be done with a connection, and when, if nothing changes before that.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Due {
     pub(crate) at: Instant,
@@ -14,7 +14,7 @@ pub(crate) struct Due {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Verdict {
-    /// Close in good order: it is idle.
+    /// Close gracefully: it is idle.
     Retire,
     Cut(Why),
 }
@@ -29,7 +29,8 @@ pub(crate) enum Why {
 }
 
 impl Activity {
-    /// `waker` is woken if a request's end in another task, or the server, brings this forward.
+    /// `waker` is woken if the end of a request in another task, or the server, makes this due
+    /// earlier.
     pub(crate) fn due(&self, waker: &Waker) -> Option<Due> {
         let mut state = self.state();
         match &mut state.waker {
@@ -49,8 +50,8 @@ impl Activity {
 
     fn turn(&self, state: &State) -> Option<Due> {
         if state.open > 0 {
-            // On HTTP/1.1 the socket shows whether the client reads. On HTTP/2 a client may take
-            // frames and refuse, by its windows, those of the responses.
+            // On HTTP/1.1 the socket shows whether the client reads. On HTTP/2 a client may read
+            // frames while its windows stop those of the responses.
             return (state.http2 && state.ours == 0)
                 .then(|| Due::cut(state.turned, state.windows.left(), Why::Response));
         }

@@ -4,8 +4,8 @@ use tokio::time::Instant;
 
 use super::{Activity, Unwritten};
 
-/// One request of the connection. Dropped with its response's body. On HTTP/2 what the connection
-/// has not written by then is open as well, by its [`Unwritten`].
+/// One request of the connection. Dropped with its response's body. On HTTP/2 the part that the
+/// connection has not written by then still counts as open, by its [`Unwritten`].
 pub(crate) struct Open {
     activity: Arc<Activity>,
     http2: bool,
@@ -14,7 +14,7 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    /// A request that this side is to answer; `last` if the connection is to end with it.
+    /// A request that this side has to answer; `last` if the connection has to end after it.
     pub(super) fn new(activity: Arc<Activity>, http2: bool, last: bool) -> Self {
         Self {
             activity,
@@ -28,7 +28,7 @@ impl Open {
         self.http2
     }
 
-    /// Whether the answer has to say that the connection ends with it.
+    /// Whether the answer has to announce that the connection ends after it.
     pub(crate) fn is_last(&self) -> bool {
         self.last
     }
@@ -44,8 +44,8 @@ impl Open {
         }
     }
 
-    /// A part of the response is handed over, of so many bytes; the next is asked for when the
-    /// client has taken it. On HTTP/2 the bytes are to own what is returned.
+    /// A part of the response with that many bytes is passed on; the next part is requested when
+    /// the client has taken it. On HTTP/2 the bytes must own what is returned.
     pub(crate) fn clients_turn(&mut self, bytes: usize) -> Option<Unwritten> {
         if !self.http2 {
             return None;

@@ -22,7 +22,7 @@ fn due(activity: &Activity) -> Option<Due> {
     activity.due(Waker::noop())
 }
 
-/// Time passes, and then the connection's task is at work.
+/// Time passes, and then the connection's task runs.
 async fn pass(activity: &Activity, time: Duration) {
     advance(time).await;
     activity.polled(Instant::now());
@@ -134,7 +134,7 @@ async fn an_http2_response_waits_for_its_client_only_while_no_handler_works() {
     pass(&activity, STALL / 2).await;
     stalled.our_turn();
     assert_eq!(due(&activity), None);
-    // What is handed over is not taken yet.
+    // The client has not taken the part that was passed on.
     let _more = stalled.clients_turn(1 << 20);
     assert_eq!(due(&activity), cut(STALL / 2, Why::Response));
     unwritten.written(1 << 20);
@@ -215,7 +215,7 @@ async fn a_client_that_takes_its_response_in_drops_is_cut() {
 async fn a_slow_link_takes_all_of_a_response() {
     let activity = opened();
     let _open = activity.begin(Version::HTTP_11);
-    // 64 KiB a second, of which the socket tells when a third of its buffer is free.
+    // 64 KiB a second, which the socket reports once a third of its buffer is free.
     for _ in 0..100 {
         activity.is_blocked();
         pass(&activity, 20 * SECOND).await;
@@ -276,7 +276,7 @@ async fn a_head_that_begins_before_its_connection_is_asked_to_leave_has_a_second
     kept.has_read(0).unwrap();
     kept.ask_to_leave(id, report.clone());
     assert_eq!(due(&kept), cut(FAIR_CHANCE, Why::Room));
-    // A shutdown waits less.
+    // At a shutdown the wait is shorter.
     kept.stop(Instant::now());
     assert_eq!(due(&kept), cut(GRACE, Why::Shutdown));
     let _open = kept.begin(Version::HTTP_11);

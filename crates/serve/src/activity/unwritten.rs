@@ -4,11 +4,11 @@ use tokio::time::Instant;
 
 use super::Activity;
 
-/// A part of an HTTP/2 response that the connection has yet to write.
+/// A part of an HTTP/2 response that the connection has not written yet.
 ///
-/// hyper hands `h2` the whole part as soon as the client's windows let one byte of it come, and
-/// drops the body after the last one. `h2` writes the rest when the windows open. Until then the
-/// request is not done, and the client is waited for.
+/// hyper passes the whole part to `h2` as soon as the client's windows admit one byte of it, and
+/// drops the body after the last part. `h2` writes the rest when the windows open. Until then the
+/// request is not complete, and the server waits for the client.
 pub(crate) struct Unwritten {
     activity: Arc<Activity>,
 }
@@ -19,7 +19,7 @@ impl Unwritten {
         Self { activity }
     }
 
-    /// The connection has written so many bytes of it.
+    /// The connection has written that many bytes of it.
     pub(crate) fn written(&self, bytes: usize) {
         let mut state = self.activity.state();
         state.settle();
@@ -30,9 +30,9 @@ impl Unwritten {
 
 impl Drop for Unwritten {
     fn drop(&mut self) {
-        // Nobody has to be woken: it is the connection's task that drops what it has written, and
-        // looks at the clocks then. What hyper holds back is dropped before the body is, and that
-        // wakes.
+        // No task has to be woken: the connection's task drops what it has written, and then
+        // checks the clocks. What hyper holds back is dropped before the body is, and dropping the
+        // body wakes the task.
         let report = self.activity.state().ended(false);
         if let Some(report) = report {
             report.send();

@@ -4,8 +4,8 @@ use hyper::body::{Buf, Bytes};
 
 use crate::activity::Unwritten;
 
-/// Bytes of a response, which tell their connection how much of them is written, and that they are
-/// dropped. On HTTP/1.1 they are bytes and no more.
+/// Bytes of a response, which report to their connection how much of them is written, and that
+/// they are dropped. On HTTP/1.1 they are plain bytes.
 pub(crate) struct Piece {
     bytes: Bytes,
     unwritten: Option<Unwritten>,

@@ -24,9 +24,9 @@ pub struct BodyStalled {
 #[error("the client sent the request's body at less than {min_rate} bytes a second for {} ms", .after.as_millis())]
 #[non_exhaustive]
 pub struct BodyTooSlow {
-    /// How long the handler waited, in all, since the rate was last kept.
+    /// How long the handler waited in total since the rate was last high enough.
     pub after: Duration,
-    /// In bytes a second, what would have sufficed.
+    /// The required rate, in bytes a second.
     pub min_rate: u32,
 }
 
@@ -38,8 +38,8 @@ pub(crate) struct Limits {
     min_rate: u32,
 }
 
-/// A request's body. Only a reader starts its clocks: a handler that does something else first
-/// costs the client nothing.
+/// A request's body. Only a reader starts its clocks: the time of a handler that does something
+/// else first does not count against the client.
 struct Request {
     body: Incoming,
     limits: Limits,
@@ -47,7 +47,7 @@ struct Request {
     waiting: Option<Waiting>,
 }
 
-/// For bytes that have not come.
+/// For bytes that have not arrived.
 struct Waiting {
     since: Instant,
     timer: Pin<Box<Sleep>>,

@@ -9,11 +9,11 @@ use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 use super::piece::Piece;
 use crate::activity::Open;
 
-/// On HTTP/2 a response is handed over in pieces of this size, in bytes, each when the client has
-/// taken the one before. The protocol's own frames are smaller (16 KiB).
+/// On HTTP/2 a response is passed on in pieces of this size, in bytes, each when the client has
+/// taken the previous one. The protocol's own frames are smaller (16 KiB).
 const PIECE: usize = 64 * 1024;
 
-/// A response's body, which tells its request whose turn it is.
+/// A response's body, which reports to its request whether the server or the client has to act.
 pub(crate) struct Response {
     body: Body,
     rest: Bytes,

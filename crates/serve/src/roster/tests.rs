@@ -60,7 +60,7 @@ impl Crowd {
         (0..self.ids.len()).filter(is_asked).collect()
     }
 
-    /// How often room was asked for before it was certain that there is none.
+    /// How often room was requested before it was certain that there is none.
     fn calls_until_none(&mut self) -> usize {
         let calls = (0..1_000).take_while(|_| self.room() == Room::Unknown);
         calls.count()
@@ -126,7 +126,7 @@ async fn ten_thousand_busy_connections_are_looked_at_once() {
     assert!(calls <= SIZE / LOOKS + 1, "{calls} calls");
     assert_eq!(crowd.calls_until_none(), 0);
     assert!(crowd.roster.spare.is_empty());
-    // Each look at one of them is paid for by a request.
+    // Each check of one of them belongs to a request.
     open.pop();
     assert_eq!(crowd.room(), Room::Asked);
     assert_eq!(crowd.asked(), [SIZE - 1]);

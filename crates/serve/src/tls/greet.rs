@@ -14,9 +14,9 @@ use crate::{counts::Counts, io::Writes};
 /// The first byte of a client that speaks TLS: a record of the handshake (RFC 8446, 5.1). No
 /// method of HTTP, nor the preface of HTTP/2, begins with it.
 const HANDSHAKE: u8 = 0x16;
-/// How long a client that is refused has to read why, and to close.
+/// How long a client that is refused has to read the reason, and to close.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// What it may send meanwhile.
+/// The most bytes that it may send meanwhile.
 const UNREAD: usize = 64 << 10;
 
 const SPEAKS_TLS: &str = "HTTP/1.1 400 Bad Request\r\n\
@@ -30,11 +30,11 @@ const SPEAKS_TLS: &str = "HTTP/1.1 400 Bad Request\r\n\
 pub(super) enum Greeted {
     Tls(Box<TlsStream<Writes<TcpStream>>>),
     Plain(Writes<TcpStream>),
-    /// It is over.
+    /// The connection has ended.
     Closed,
 }
 
-/// Finds out what the client speaks, and shakes hands if that is TLS.
+/// Detects whether the client speaks TLS, and then makes the handshake.
 pub(super) async fn greet(
     tls: &Tls,
     socket: Writes<TcpStream>,
@@ -79,8 +79,8 @@ async fn refuse_plain(mut socket: Writes<TcpStream>, client: SocketAddr) {
     }
 }
 
-/// Closes once the client has read what was sent. If bytes of its were left unread, the kernel
-/// would reset the connection, and the client would learn of nothing else.
+/// Closes once the client has read what was sent. If bytes of the client were left unread, the
+/// kernel would reset the connection, and the client would see nothing but that.
 async fn leave(mut socket: Writes<TcpStream>, client: SocketAddr) {
     let left = timeout(LAST_WORDS, async {
         socket.shutdown().await?;

@@ -10,15 +10,15 @@ use tracing::{debug, warn};
 
 use crate::rarely::Rarely;
 
-/// Tells of handshakes that failed, seldom.
+/// Logs failed handshakes, with a rate limit.
 #[derive(Default)]
 pub(crate) struct Refusals(Mutex<Rarely>);
 
 impl Refusals {
-    /// Says whether the handshake was refused; otherwise the client has just gone.
+    /// Returns whether the handshake was refused; otherwise the client has disconnected.
     pub(super) fn report(&self, client: SocketAddr, error: &io::Error) -> bool {
         let Some(error) = error.get_ref().and_then(|e| e.downcast_ref::<Error>()) else {
-            // The client has gone, as port scans and checks of mere connections do.
+            // The client has disconnected, as port scans and connection checks do.
             let kind = error.kind();
             debug!(%client, ?kind, "the client left during the handshake");
             return false;
@@ -37,7 +37,7 @@ impl Refusals {
     }
 }
 
-/// In words for an operator.
+/// The error in words for an operator.
 fn reason(error: &Error) -> Cow<'static, str> {
     use CertificateError::{
         Expired, ExpiredContext, NotValidYet, NotValidYetContext, UnknownIssuer,

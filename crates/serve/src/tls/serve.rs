@@ -20,8 +20,8 @@ use crate::{
 
 /// Serves one connection to a port that speaks TLS, to its end.
 ///
-/// Until the handshake is complete the connection is one that has sent no request: the clock for
-/// the first head runs, and it gives room to others as any of these does.
+/// Until the handshake is complete the connection counts as one that has sent no request: the
+/// timeout for the first head runs, and it may be closed to make room.
 pub(crate) async fn serve<S>(
     shared: Arc<Shared<S>>,
     tls: Tls,
@@ -53,7 +53,8 @@ pub(crate) async fn serve<S>(
     }
 }
 
-/// What the client has shown, if anything. That it was found good is what let the handshake end.
+/// The certificate that the client has presented, if any. It is verified, as otherwise the
+/// handshake would have failed.
 fn certificate(connection: &ServerConnection) -> Option<ClientCertificate> {
     let [shown, ..] = connection.peer_certificates()? else {
         return None;

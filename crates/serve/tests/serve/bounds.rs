@@ -48,7 +48,7 @@ async fn half_open_connections_are_closed() {
         let _ = soon(client.read_to_end(&mut rest)).await;
         assert!(!rest.starts_with(b"HTTP"), "{sent:?} was answered");
     }
-    // On a connection that has served already, too.
+    // The same on a connection that has already served a request.
     let mut client = running.connect().await;
     send(&mut client, GET).await;
     read_hello(&mut client).await;

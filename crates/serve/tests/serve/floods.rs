@@ -17,7 +17,7 @@ use crate::support::*;
 /// Frames written before a flood that is not cut ends by itself.
 const MANY: usize = 50_000;
 
-/// An HTTP/2 client that sends frames as they are, and answers none.
+/// An HTTP/2 client that sends raw frames, and answers none.
 pub(crate) struct Raw {
     read: OwnedReadHalf,
     write: OwnedWriteHalf,
@@ -60,8 +60,7 @@ impl Raw {
         soon(self.write.write_all(frames)).await
     }
 
-    /// Reads frames until one is of the kind that is waited for, or the connection ends. Counts
-    /// those read.
+    /// Reads frames until one has the expected kind, or the connection ends. Counts those read.
     pub(crate) async fn read_until(&mut self, is_awaited: impl Fn(u8) -> bool) -> usize {
         read_until(&mut self.read, is_awaited).await
     }
@@ -92,8 +91,8 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Sends a frame again and again. How many frames were answered before the connection ended;
-/// `None` if it did not.
+/// Sends a frame repeatedly. Returns how many frames were answered before the connection ended;
+/// `None` if it did not end.
 async fn flood(mut raw: Raw, frame: &[u8]) -> Option<usize> {
     let mut read = raw.read;
     let answers = tokio::spawn(async move { read_until(&mut read, |_| false).await });

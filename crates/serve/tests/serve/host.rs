@@ -4,7 +4,7 @@ use http_body_util::Full;
 
 use crate::support::*;
 
-/// The status of what is answered, and whether the connection was kept.
+/// The status of the answer, and whether the connection was kept.
 async fn ask(running: &Running, request: &str) -> (String, bool) {
     let mut client = running.connect().await;
     send(&mut client, request).await;

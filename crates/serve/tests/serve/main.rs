@@ -1,7 +1,7 @@
 //! A server on loopback and clients that behave, and that do not.
 //!
-//! The sockets are real and time is paused where a test has to do with clocks: it goes on when
-//! nobody has anything to do, to the moment for which somebody waits.
+//! The sockets are real. In tests that involve clocks, time is paused: when no task can run, it
+//! advances to the next timer.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bounds;

@@ -90,7 +90,7 @@ async fn a_busy_connection_is_not_closed_and_the_next_one_waits() {
     let mut busy = running.connect().await;
     send(&mut busy, GET).await;
     assert_eq!(soon(told.recv()).await, Some("entered"));
-    let mut second = running.connect().await; // the kernel's doing
+    let mut second = running.connect().await; // by the kernel
     send(&mut second, GET).await;
     sleep(LONG).await;
     assert!(is_silent(&second) && is_silent(&busy));
@@ -105,8 +105,9 @@ async fn a_busy_connection_is_not_closed_and_the_next_one_waits() {
     assert!(idle.elapsed() < SECOND, "{:?}", idle.elapsed());
 }
 
-/// More connections are busy than are looked at in one go, so the server means to look again. One
-/// of them ends first. Which of the two the server sees first is random in each round.
+/// More connections are busy than are checked in one pass, so the server schedules another check.
+/// One of them ends before that. Which of the two events the server sees first is random in each
+/// round.
 #[tokio::test(start_paused = true)]
 async fn a_server_that_has_found_room_rests() {
     const BUSY: usize = 300;
@@ -118,7 +119,8 @@ async fn a_server_that_has_found_room_rests() {
         let addr = server.local_addr();
         let passes = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&passes);
-        // Polled in each pass of the server's loop. Time would not go on beside one that spins.
+        // Polled in each pass of the server's loop. Time would not advance beside a loop that
+        // spins.
         let shutdown = poll_fn(move |_| {
             if counted.fetch_add(1, Ordering::Relaxed) < SPINNING {
                 Poll::Pending

@@ -1,6 +1,24 @@
-use axum::{Router, body::Bytes, extract::Request, http::StatusCode, routing::get};
+use std::{
+    convert::Infallible,
+    future::{Ready, pending, ready},
+    task::{Context, Poll, Waker},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::Request,
+    http::StatusCode,
+    response::Response,
+    routing::get,
+};
 use gaggle_serve::{Drained, Options, ServeError, Server};
 use http_body_util::{BodyExt, Full};
+use tokio::{
+    net::TcpStream,
+    sync::{mpsc, watch},
+};
+use tower::Service;
 
 use crate::support::*;
 
@@ -135,5 +153,58 @@ async fn a_bind_error_names_the_address_and_the_cause() {
             .to_string()
             .starts_with("cannot listen on 127.0.0.1: "),
         "{error}"
+    );
+}
+
+/// A service that is not ready before it is told to be.
+#[derive(Clone)]
+struct Reluctant {
+    ready: watch::Receiver<bool>,
+    asked: mpsc::UnboundedSender<Waker>,
+}
+
+impl Service<Request> for Reluctant {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Ready<Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        if *self.ready.borrow() {
+            return Poll::Ready(Ok(()));
+        }
+        self.asked.send(cx.waker().clone()).unwrap();
+        Poll::Pending
+    }
+
+    fn call(&mut self, _: Request) -> Self::Future {
+        assert!(*self.ready.borrow(), "called before it was ready");
+        ready(Ok(Response::new(Body::from("hello"))))
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_ready_is_waited_for() {
+    let (become_ready, ready) = watch::channel(false);
+    let (asked, mut wakers) = mpsc::unbounded_channel();
+    let server = Server::bind("127.0.0.1:0", Options::default())
+        .await
+        .unwrap();
+    let addr = server.local_addr();
+    tokio::spawn(server.serve(Reluctant { ready, asked }, pending()));
+    let mut client = TcpStream::connect(addr).await.unwrap();
+    send(&mut client, GET).await;
+    // The first look may be one that nobody can be woken by.
+    let waker = loop {
+        let waker = soon(wakers.recv()).await.unwrap();
+        if !waker.will_wake(Waker::noop()) {
+            break waker;
+        }
+    };
+    become_ready.send(true).unwrap();
+    waker.wake();
+    assert!(
+        read_hello(&mut client)
+            .await
+            .starts_with("HTTP/1.1 200 OK\r\n")
     );
 }

@@ -28,7 +28,7 @@ async fn running_requests_finish_and_new_connections_are_refused() {
     let Running { stop, serving, .. } = running;
     drop(stop);
 
-    // The idle one is closed after a grace: so the signal has arrived.
+    // The idle one is closed after a grace, which shows that the signal has arrived.
     assert_eq!(read_to_close(&mut idle).await, "");
     refused(addr).await;
     assert!(!serving.is_finished());

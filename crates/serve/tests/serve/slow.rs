@@ -28,7 +28,7 @@ fn usual() -> Options {
     }
 }
 
-/// `POST /` reads the body and says how that went.
+/// `POST /` reads the body and reports the result.
 fn reader() -> Router {
     let handler = async |body: Body| match body.collect().await {
         Ok(body) => body.to_bytes().len().to_string(),
@@ -46,7 +46,8 @@ fn reader() -> Router {
     Router::new().route("/", post(handler))
 }
 
-/// Sends a body in equal pieces, with a pause before each. What is answered, and after what time.
+/// Sends a body in equal pieces, with a pause before each. Returns the answer, and the time until
+/// it.
 async fn upload(
     options: Options,
     piece: usize,
@@ -205,8 +206,8 @@ async fn a_shutdown_waits_for_a_client_that_takes_the_last_of_its_response() {
     soon(connection).await.unwrap().unwrap();
 }
 
-/// Takes a value by HTTP/2, with a pause after each frame. How much of it came, and after what
-/// time.
+/// Takes a value by HTTP/2, with a pause after each frame. Returns how much of it arrived, and in
+/// what time.
 async fn download(router: Router, pause: Duration) -> (usize, Duration) {
     let running = Running::start(usual(), router).await;
     let io = TokioIo::new(running.connect().await);

@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-/// Far beyond what a test takes, on its own clock: a bound for a test that would hang.
+/// Far above what a test takes, on its own clock: a bound for a test that would hang.
 pub(crate) const HANG: Duration = Duration::from_secs(60 * 60);
 /// Longer than any clock that is not said to be longer. An hour of a server's time costs seconds
 /// of a test's.
@@ -21,7 +21,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(10 * 60);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const GET: &str = "GET / HTTP/1.1\r\nhost: t\r\n\r\n";
 
-/// No clock runs but those that a test sets, so that a test whose time is paused meets no other.
+/// Only timeouts that a test sets are active, so that a test under paused time meets no other.
 pub(crate) fn patient() -> Options {
     Options {
         header_read_timeout: Duration::MAX,
@@ -108,8 +108,8 @@ pub(crate) async fn read_hello(client: &mut (impl AsyncRead + Unpin)) -> String 
     String::from_utf8(answer).unwrap()
 }
 
-/// What comes until the server closes. A reset is an end, too: so the kernel tells of bytes that
-/// nobody has read.
+/// What arrives until the server closes. A reset counts as an end, too: the kernel sends one if
+/// bytes were not read.
 pub(crate) async fn read_to_close(client: &mut (impl AsyncRead + Unpin)) -> String {
     let mut answer = Vec::new();
     let _ = soon(client.read_to_end(&mut answer)).await;
@@ -121,7 +121,7 @@ pub(crate) fn http2_get(running: &Running) -> Request<Full<Bytes>> {
     Request::get(uri).body(Full::default()).unwrap()
 }
 
-/// Tells when it is dropped: when its handler or body is.
+/// Signals when it is dropped, with its handler or body.
 pub(crate) struct Tell(pub(crate) mpsc::UnboundedSender<&'static str>);
 
 impl Drop for Tell {
@@ -130,7 +130,7 @@ impl Drop for Tell {
     }
 }
 
-/// `GET /` says "entered" and answers when it is let.
+/// `GET /` signals "entered", and answers when it is released.
 pub(crate) fn gated() -> (Router, Arc<Notify>, mpsc::UnboundedReceiver<&'static str>) {
     let (tell, told) = mpsc::unbounded_channel();
     let gate = Arc::new(Notify::new());

@@ -20,7 +20,7 @@ use tokio::{
 use crate::{plain::client_hello, support::*, tls::*};
 
 #[tokio::test(start_paused = true)]
-async fn half_a_handshake_is_closed_in_time_and_holds_up_nobody() {
+async fn half_a_handshake_is_closed_in_time_and_delays_no_client() {
     let ca = Ca::new("CA");
     let options = Options {
         header_read_timeout: 10 * SECOND,
@@ -106,7 +106,7 @@ async fn a_shutdown_does_not_wait_for_half_a_handshake() {
     assert_eq!(drained.cut, 0);
 }
 
-/// A body without end, which tells when it is dropped.
+/// A body without end, which signals when it is dropped.
 fn endless() -> (Router, mpsc::UnboundedReceiver<&'static str>) {
     let (tell, told) = mpsc::unbounded_channel();
     let handler = async move || {

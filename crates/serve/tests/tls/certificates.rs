@@ -39,7 +39,7 @@ fn listen() -> (Log, tracing::subscriber::DefaultGuard) {
     (log, tracing::subscriber::set_default(subscriber))
 }
 
-/// What a client hears that tries a request.
+/// What a client that tries a request gets.
 async fn heard(running: &Running, config: rustls::ClientConfig) -> String {
     let tried = async {
         // With TLS 1.3 the client's handshake is over before the server has seen its certificate.

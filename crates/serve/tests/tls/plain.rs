@@ -20,7 +20,7 @@ async fn plain_http_to_a_port_that_speaks_tls_is_told_so() {
     let ca = Ca::new("CA");
     let tls = always(ca.server(Clients::Shown));
     let running = Running::start(with(tls, Options::default()), hello()).await;
-    // More than is read before the answer must not have it lost.
+    // The answer must arrive even if the request is longer than what was read before it.
     let long = format!("POST / HTTP/1.1\r\nhost: t\r\n\r\n{}", "x".repeat(40 << 10));
     for sent in [GET, "G", &long, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
         let mut client = running.connect().await;

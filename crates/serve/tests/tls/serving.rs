@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{support::*, tls::*};
 
-/// Says what a request knows of its client's certificate.
+/// Answers with what a request knows about its client's certificate.
 fn who() -> Router {
     Router::new().route(
         "/",
@@ -128,7 +128,7 @@ async fn requests_know_the_certificate_that_their_client_has_shown() {
                 .await
                 .unwrap();
         let connection = tokio::spawn(connection);
-        // The second is as good as the first.
+        // The second is valid like the first.
         for _ in 0..2 {
             let request = Request::get("https://localhost/").body(Full::default());
             let answer = soon(sender.send_request(request.unwrap())).await.unwrap();

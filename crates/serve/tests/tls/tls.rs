@@ -55,7 +55,7 @@ impl Ca {
         roots
     }
 
-    /// A server that shows a certificate, and asks for those of clients, or requires them.
+    /// A server that presents a certificate, and requests or requires those of clients.
     pub(crate) fn server(&self, clients: Clients) -> ServerConfig {
         let (cert, key) = self.issue();
         let builder = ServerConfig::builder_with_provider(provider())
@@ -105,7 +105,7 @@ pub(crate) fn always(config: ServerConfig) -> Tls {
     Tls::new(move || Arc::clone(&config))
 }
 
-/// One that the test replaces.
+/// A configuration that the test replaces.
 pub(crate) fn replaceable(config: ServerConfig) -> (Tls, Arc<Mutex<Arc<ServerConfig>>>) {
     let current = Arc::new(Mutex::new(Arc::new(config)));
     let source = Arc::clone(&current);

@@ -22,7 +22,7 @@ use tower::ServiceExt as _;
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// What was asked, and all that came back: status, headers and body.
+/// The request, and the whole answer: status, headers and body.
 type Answers = Vec<(&'static str, String)>;
 
 /// A node with one group, and two others that ask it by each transport.
@@ -74,7 +74,7 @@ impl Node {
         }
     }
 
-    /// A node whose keys are all of an owner that is of another kind, and tells all that it knows.
+    /// A node whose keys all belong to an owner of another kind, which reports all that it knows.
     pub(crate) fn asking_one_that_says(text: &'static str) -> Self {
         let group = asking(Arc::new(Talkative(text)));
         let groups = Groups::new([group]).unwrap();
@@ -90,25 +90,25 @@ impl Node {
     pub(crate) async fn every_answer(&self, key: &str) -> Answers {
         let mut answers = self.front_answers(key).await;
         let path = format!("/_groupcache/scores/{key}");
-        for (door, router, method, path) in [
+        for (endpoint, router, method, path) in [
             ("peers: a get", &self.peers, "GET", &*path),
             ("peers: a head", &self.peers, "HEAD", &*path),
             ("admin: status", &self.admin, "GET", "/status"),
         ] {
             let forwarded = ("gaggle-forwarded", "1");
-            answers.push((door, ask(router, method, path, forwarded, "").await));
+            answers.push((endpoint, ask(router, method, path, forwarded, "").await));
         }
         for (transport, peer) in &self.transports {
             let asked = Key::from(key.to_owned());
             let failure = peer
                 .fetch(Fetch::new("scores", &asked, 1 << 20, LONG))
                 .await;
-            // With all that is in it, whatever of that is shown.
+            // With all its parts, whichever of them are shown.
             answers.push(("what a peer is told", format!("{failure:?}")));
             let other = asking(Arc::clone(peer));
             let front = front_door(Groups::new([other]).unwrap(), FrontOptions::default());
             let path = format!("/v1/scores/{key}");
-            let door = match *transport {
+            let endpoint = match *transport {
                 "http" => "front door of a node that asked over HTTP",
                 _ => "front door of a node that asked over gRPC",
             };
@@ -118,9 +118,9 @@ impl Node {
             let peer = peer.name().strip_prefix("http://").unwrap();
             assert!(
                 !answer.contains(peer),
-                "{door} tells the owner's address: {answer}"
+                "{endpoint} tells the owner's address: {answer}"
             );
-            answers.push((door, answer));
+            answers.push((endpoint, answer));
         }
         answers.push(("peers: another group", {
             let path = format!("/_groupcache/nobody/{key}");
@@ -138,14 +138,14 @@ impl Node {
         let (query, path) = (format!("/api?key={key}"), format!("/v1/scores/{key}"));
         let batch = batch(key);
         let mut answers = Vec::new();
-        for (door, method, path, body) in [
+        for (endpoint, method, path, body) in [
             ("front: /api", "GET", &*query, ""),
             ("front: /v1", "GET", &*path, ""),
             ("head: /v1", "HEAD", &*path, ""),
             ("batch", "POST", "/v1/scores", &*batch),
         ] {
             let answer = ask(&self.front, method, path, ("accept", "*/*"), body).await;
-            answers.push((door, answer));
+            answers.push((endpoint, answer));
         }
         answers
     }
@@ -182,7 +182,7 @@ async fn ask(
     )
 }
 
-/// A group whose keys are all that peer's.
+/// A group all of whose keys that peer owns.
 fn asking(peer: Arc<dyn Peer>) -> Group {
     Group::builder("scores")
         .origin_fn(|_: Key| async { Ok::<Option<Key>, std::io::Error>(None) })
@@ -221,7 +221,7 @@ impl Router for AllTheirs {
     }
 }
 
-/// A peer that tells the whole of its origin's failure, as earlier releases did.
+/// A peer that reports its origin's failure in full, as earlier releases did.
 struct Talkative(&'static str);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! What the tests of the front door share: a group, and a client of a door to it.
+//! What the tests of the front door share: a group, and a client of its front door.
 
 use bytes::Bytes;
 use gaggle_api_http::{FrontOptions, front_door};
@@ -6,7 +6,7 @@ use gaggle_group::{Group, Groups, Limits};
 
 use crate::client::Client;
 
-/// A group whose values are its keys, but for some keys with a meaning of their own.
+/// A group whose values are its keys, except for some special keys.
 pub(crate) fn echo(name: &str) -> Group {
     let mut limits = Limits::default();
     limits.max_key = 64;
