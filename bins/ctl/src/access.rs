@@ -1,5 +1,5 @@
-//! What this program shows a node, and what it wants to be shown: the cluster's token, a client
-//! certificate, and the authority that the nodes' certificates are by.
+//! How this program authenticates to nodes, and they to it: the cluster's token, a client
+//! certificate, and the authority that signs the nodes' certificates.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -19,7 +19,7 @@ use crate::output::shown;
 /// read command lines.
 const TOKEN: &str = "GAGGLECTL_TOKEN";
 
-/// The most that is read of a file with tokens, in bytes.
+/// The most bytes that are read from a file with tokens.
 const MAX_TOKEN_FILE: u64 = 4 << 10;
 
 /// The value of `Authorization`, if there is a token: the file's first line, or the environment's.
@@ -39,7 +39,7 @@ pub(crate) fn token(args: &AccessArgs) -> Result<Option<HeaderValue>, Failure> {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // Looked at before it is opened: to open a pipe could wait for good.
+    // Checked before it is opened, because opening a pipe could block without end.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
@@ -50,7 +50,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Of the first line that is not empty: the others of a file are for nodes, which accept them.
+/// The first line that is not empty. The other lines of a file are tokens that nodes accept.
 fn header(text: &[u8]) -> Option<HeaderValue> {
     let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let token = lines.find(|line| !line.is_empty())?;
@@ -82,7 +82,7 @@ pub(crate) fn tls(args: &AccessArgs) -> Result<Arc<ClientConfig>, Failure> {
             let config = config.with_client_auth_cert(chain, secret);
             config.map_err(|error| unusable(cert, &error))?
         }
-        // The command line takes both or none.
+        // The command line accepts both or none.
         _ => config.with_no_client_auth(),
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

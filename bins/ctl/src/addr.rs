@@ -7,7 +7,7 @@ use std::str::FromStr;
 use hyper::http::uri::Authority;
 use rustls::pki_types::ServerName;
 
-/// A node's `HOST:PORT`, over TLS where `https://` stands before it.
+/// A node's `HOST:PORT`, over TLS if it begins with `https://`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Addr {
     is_https: bool,
@@ -28,7 +28,7 @@ impl FromStr for Addr {
             Some(_) => return Err(EXPECTED),
             None => (false, text),
         };
-        // What a URL takes for anything but host and port would move the request elsewhere.
+        // Anything that a URL reads as more than host and port would send the request elsewhere.
         if text.contains(['/', '\\', '@', '?', '#']) || text.contains(char::is_whitespace) {
             return Err(EXPECTED);
         }
@@ -73,8 +73,8 @@ impl Addr {
         &self.authority
     }
 
-    /// Whether nobody on a network can read what is sent there: it goes over TLS, or stays on this
-    /// machine. A name is taken for another machine's, but for `localhost`.
+    /// Whether what is sent there cannot be read on a network: it goes over TLS, or stays on this
+    /// machine. A name counts as another machine's, except `localhost`.
     pub(crate) fn is_private(&self) -> bool {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let name = host.strip_suffix('.').unwrap_or(host);

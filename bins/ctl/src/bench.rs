@@ -1,8 +1,8 @@
 //! `gagglectl bench`: puts load on the front doors and measures it.
 //!
 //! A [`schedule`] says when each request is due, [`caller`]s send them over their [`connection`]s
-//! and [`recorder`]s keep how they ended. The warm-up is a schedule of its own, with the same
-//! callers and a recorder that is not read.
+//! and [`recorder`]s keep their results. The warm-up is a separate schedule, with the same callers
+//! and a recorder that is not read.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::output;
 use self::caller::{Caller, Plan};
 use self::cluster::Before;
 use self::connection::FrontDoor;
-use self::hdr::HdrFile;
+use self::hdr::{HdrFile, HdrLog};
 use self::keys::Keys;
 use self::origin::Origin;
 use self::plot::PlotFile;
@@ -38,7 +38,7 @@ mod report;
 mod schedule;
 mod value;
 
-/// The largest value that a group takes unless told otherwise.
+/// The largest value that a group takes by default.
 const MAX_VALUE: u64 = 64 << 20;
 
 /// The results of one schedule.
@@ -46,6 +46,8 @@ struct Phase {
     callers: Vec<Caller>,
     recorder: Recorder,
     elapsed: Duration,
+    /// Whether the log of histograms was written.
+    logged: Result<(), Failure>,
 }
 
 pub(crate) async fn run(
@@ -85,7 +87,10 @@ pub(crate) async fn run(
     let loads_before = origin.as_ref().map_or(0, Origin::loads);
     let length = (args.load.requests).map_or(Length::Time(args.load.duration), Length::Requests);
     let Phase {
-        recorder, elapsed, ..
+        recorder,
+        elapsed,
+        logged,
+        ..
     } = phase("load", length, &args.load, callers, hdr).await?;
     let cluster = match before {
         Some(before) => Some(before.compare(client, args.group.as_deref()).await?),
@@ -99,17 +104,21 @@ pub(crate) async fn run(
 
     let missed = cluster.iter().flat_map(|cluster| &cluster.missed);
     let missed = missed.inspect(|missed| output::note(&missed.error)).count();
-    let outcome = if recorder.errors() > 0 {
+    let report = Report::new(args, &recorder, elapsed, cluster, origin);
+    let plotted = plot.map_or(Ok(()), |file| file.write(&report.title(), &recorder));
+    let unwritten: Vec<Failure> = [logged, plotted]
+        .into_iter()
+        .filter_map(Result::err)
+        .collect();
+    let outcome = if !unwritten.is_empty() {
+        Outcome::Unwritten
+    } else if recorder.errors() > 0 {
         Outcome::Errors
     } else if missed > 0 {
         Outcome::Missed
     } else {
         Outcome::Complete
     };
-    let report = Report::new(args, &recorder, elapsed, cluster, origin);
-    if let Some(file) = plot {
-        file.write(&report.title(), &recorder)?;
-    }
     let text = if args.json {
         report
             .json()
@@ -117,11 +126,16 @@ pub(crate) async fn run(
     } else {
         report.lines()
     };
-    output::answer(text.as_bytes())?;
+    // First, since a file that cannot be written must not cost the report.
+    let printed = output::answer(text.as_bytes());
+    for failure in unwritten {
+        output::note(&failure.to_string());
+    }
+    printed?;
     Ok(outcome)
 }
 
-/// The origin, if one is asked for. Prints its address: the port may be any that is free.
+/// The origin, if one is requested. Prints its address, because the port may be any free one.
 fn serve(args: &OriginArgs) -> Result<Option<Origin>, Failure> {
     let Some(addr) = args.serve_origin else {
         return Ok(None);
@@ -133,7 +147,7 @@ fn serve(args: &OriginArgs) -> Result<Option<Origin>, Failure> {
         )));
     }
     let origin = Origin::serve(addr, size)
-        .map_err(|error| Failure::Failed(format!("no origin at {addr}: {error}")))?;
+        .map_err(|error| Failure::Usage(format!("--serve-origin {addr}: {error}")))?;
     output::note(&format!("values at http://{}/{{key}}", origin.addr));
     Ok(Some(origin))
 }
@@ -161,17 +175,16 @@ async fn phase(
     let progress = Progress::start(name, length, start, &recorders);
     let callers = caller::run(callers, &schedule, &recorders).await?;
     let elapsed = match length {
-        // The last request may be answered before the end of the time that its rate is of.
+        // The last request may be answered before the measured time ends.
         Length::Time(time) => start.elapsed().max(time),
         Length::Requests(_) => start.elapsed(),
     };
     drop(progress);
-    if let Some(log) = hdr {
-        log.finish()?;
-    }
+    let logged = hdr.map_or(Ok(()), HdrLog::finish);
     Ok(Phase {
         callers,
         recorder: recorders.sum().map_err(failed)?,
         elapsed,
+        logged,
     })
 }

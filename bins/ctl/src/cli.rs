@@ -60,7 +60,7 @@ pub(crate) struct AccessArgs {
     /// in place of the public authorities
     #[arg(long, global = true, value_name = "PATH", env = "GAGGLECTL_CA")]
     pub(crate) ca: Option<PathBuf>,
-    /// The client certificate (PEM) to show
+    /// The client certificate (PEM) to present
     #[arg(
         long,
         global = true,
@@ -87,9 +87,9 @@ pub(crate) enum Command {
     Get(GetArgs),
     /// Prints the base URL of the node that owns a key
     Owner(OwnerArgs),
-    /// Prints what the groups of each node count, and the sums
+    /// Prints the statistics of each node's groups, and the sums
     Stats(StatsArgs),
-    /// Finds every node of the cluster from one, and prints how each of them is
+    /// Finds every node of the cluster from one of them, and prints their state
     Cluster(ClusterArgs),
     /// Shows the cluster live on the terminal: traffic, loads, memory and the hottest keys
     Top(TopArgs),
@@ -191,7 +191,7 @@ pub(crate) struct KeyArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum KeyEncoding {
-    /// As it stands
+    /// As it is
     Text,
     /// The standard alphabet, with or without padding
     Base64,

@@ -24,11 +24,11 @@ use crate::output::{self, shown};
 /// thousand members has some MiB.
 pub(crate) const MAX_DOCUMENT: usize = 16 << 20;
 
-/// A connection that takes longer is taken for a node that is down.
+/// A connection that takes longer counts as a node that is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks nodes, each by a connection of its own: it reads no proxy variables and follows no
-/// redirects.
+/// Asks nodes, with a separate connection for each request. It reads no proxy variables and
+/// follows no redirects.
 #[derive(Clone)]
 pub(crate) struct Client {
     timeout: Duration,
@@ -103,8 +103,8 @@ impl Client {
         }
     }
 
-    /// The same with a token in each request. Only the admin endpoints ask for one, and only they
-    /// are shown it; without TLS, unless it may go in `plain`, only those of this machine.
+    /// The same with a token in each request. Only the admin endpoints require one, and only they
+    /// get it. Without TLS, unless `plain` allows it, only those of this machine do.
     pub(crate) fn with_token(self, token: Option<HeaderValue>, plain: bool) -> Self {
         Self {
             token,
@@ -128,7 +128,7 @@ impl Client {
         self.send(Ask::new(method, target), addr, limit).await
     }
 
-    /// The same with headers and a body, where the request needs them.
+    /// The same with headers and a body, if the request needs them.
     pub(crate) async fn send(&self, ask: Ask, addr: &Addr, limit: usize) -> Result<Reply, Failure> {
         if self.token.is_some() && !self.plain && !addr.is_private() {
             return Err(Failure::Usage(format!(
@@ -179,7 +179,7 @@ impl Client {
     }
 }
 
-/// A reason in words, without what was asked for: that holds the key.
+/// A reason as text, without the request, which contains the key.
 enum Told {
     /// Another node may answer.
     Unreachable(String),
@@ -199,7 +199,7 @@ impl Lost {
             Self::Unreachable(error) => {
                 Told::Unreachable(format!("cannot be reached: {}", cause(&error)))
             }
-            Self::Unwritable(error) => Told::Failed(format!("it cannot be asked that: {error}")),
+            Self::Unwritable(error) => Told::Failed(format!("the request cannot be made: {error}")),
             Self::Broken(error) => {
                 Told::Unreachable(format!("the connection broke: {}", cause(&error)))
             }
@@ -216,7 +216,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The answer of the first node that can be reached. Says which could not.
+/// The answer of the first node that can be reached. Reports those that could not.
 pub(crate) async fn first_of<T>(
     addrs: &[Addr],
     ask: impl AsyncFn(&Addr) -> Result<T, Failure>,
@@ -249,7 +249,7 @@ async fn read(mut incoming: Incoming, limit: usize) -> Result<Option<Vec<u8>>, h
     Ok(Some(body))
 }
 
-/// The innermost cause: what the system said, without the layers that passed it on.
+/// The innermost cause: the system's message, without the layers around it.
 fn cause(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
@@ -259,7 +259,7 @@ fn cause(error: &(dyn Error + 'static)) -> String {
 }
 
 impl Reply {
-    /// The answer if it is 200, else what the node says.
+    /// The answer if it is 200, otherwise the node's error.
     pub(crate) fn ok(self) -> Result<Self, Failure> {
         if self.status == StatusCode::OK {
             Ok(self)
@@ -283,8 +283,9 @@ impl Reply {
         } = self;
         let line = shown(body);
         match status.as_u16() {
-            // Only the node's own words: 404 from a server that is no Gaggle node says nothing of
-            // the key. They are read from the body, for a long key is cut off in the line.
+            // Only the node's own words count: a 404 from a server that is not a Gaggle node says
+            // nothing about the key. They are read from the body, because a long key is cut off in
+            // the line.
             404 if body.trim_ascii_end().ends_with(b" not found") => {
                 Failure::NotFound(format!("{addr}: {line}"))
             }

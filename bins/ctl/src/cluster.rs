@@ -50,7 +50,7 @@ pub(crate) async fn run(client: &Client, args: &ClusterArgs) -> Result<Outcome, 
     })
 }
 
-/// What one node knows of all of them.
+/// What one node knows about all of them.
 pub(crate) async fn ask(client: &Client, addr: &Addr) -> Result<Reply, Failure> {
     page(client, addr, "/cluster").await
 }
@@ -62,12 +62,12 @@ pub(crate) async fn page(client: &Client, addr: &Addr, target: &str) -> Result<R
         version: String,
     }
     let reply = client.ask(Method::GET, addr, target, MAX_DOCUMENT).await?;
-    // A 404 is also the answer to an unknown group, which has words of its own.
+    // A 404 is also the answer to an unknown group, which has its own text.
     if reply.status != 404 || reply.body.starts_with(b"no such group: ") {
         return reply.ok();
     }
     let path = target.split('?').next().unwrap_or(target);
-    // Which release it is helps; that it cannot be asked is nothing new.
+    // The release helps the reader. That it cannot be asked was already reported.
     let status = crate::status::ask(client, addr).await;
     let version = status.and_then(|status| status.json::<Version>());
     let version = version.map_or(String::new(), |Version { version }| {

@@ -54,7 +54,7 @@ where
 {
     let spoken = http1::handshake(TokioIo::new(stream)).await;
     let (sender, connection) = spoken.map_err(io::Error::other)?;
-    // It ends with the sender and the last answer; what fails is seen there.
+    // It ends with the sender and the last answer, where failures are seen.
     tokio::spawn(connection);
     Ok(sender)
 }

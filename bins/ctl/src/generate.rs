@@ -1,5 +1,5 @@
-//! `gagglectl completions` and `gagglectl man`: what a shell and `man` need, made of the command
-//! line itself, so that neither can differ from it.
+//! `gagglectl completions` and `gagglectl man`: what a shell and `man` need, generated from the
+//! command line's definition, so that neither can differ from it.
 
 use std::fs;
 use std::io;

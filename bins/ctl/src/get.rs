@@ -12,9 +12,10 @@ use crate::output::{self, shown};
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// Asks by `/api?key=`, which unlike a path carries every key, and picks the only group by itself.
+/// Asks by `/api?key=`, which unlike a path can contain every key, and chooses the only group by
+/// itself.
 ///
-/// The value is held until it is whole: a script is never given half of one.
+/// The value is held until it is complete: a script never gets half of one.
 pub(crate) async fn run(
     client: &Client,
     args: &GetArgs,

@@ -42,7 +42,7 @@ impl KeyArgs {
 }
 
 impl KeyEncoding {
-    /// The bytes of a key that is written so.
+    /// The bytes of a key in this encoding.
     pub(crate) fn decode(self, key: &OsStr) -> Result<Vec<u8>, Failure> {
         // On Unix an argument's bytes as they were given; elsewhere UTF-8.
         let raw = key.as_encoded_bytes();
@@ -77,7 +77,7 @@ pub(crate) fn path(group: &str, key: &[u8]) -> Result<String, Failure> {
 /// Whether a name can be written as part of a path.
 ///
 /// One that is all of `.` or `..` cannot: URLs (RFC 3986, section 5.2.4, and WHATWG's for their
-/// escapes too) take it for a step up the tree, and the request would name another key or none.
+/// escapes too) read it as a step up the tree, and the request would name another key or none.
 pub(crate) fn has_path(name: &[u8]) -> bool {
     !matches!(name, b"." | b"..")
 }
@@ -89,7 +89,7 @@ fn no_path(what: &str, name: &[u8]) -> Failure {
     ))
 }
 
-/// Keys as a node takes a list of them: base64 with padding.
+/// Keys as a node accepts a list of them: base64 with padding.
 pub(crate) fn base64(key: &[u8]) -> String {
     BASE64.encode(key)
 }

@@ -1,10 +1,10 @@
 //! `gagglectl`: asks a running Gaggle cluster for values, owners and statistics, shows it live,
 //! puts values and removes keys, and measures it under load.
 //!
-//! A client of the node's front door and admin endpoints, and of nothing else: it shares no code
-//! with the node. Each command is a module; what they share is the [`client`], which bounds every
-//! request in time and bytes, [`access`], which authenticates, the [`key`], which is bytes, and
-//! [`outcome`], which decides the exit code.
+//! A client of the node's front door and admin endpoints only: it shares no code with the node.
+//! Each command is a module. They share the [`client`], which bounds every request in time and
+//! bytes, [`access`], which authenticates, the [`key`], which is bytes, and [`outcome`], which
+//! decides the exit code.
 
 use std::process::ExitCode;
 
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<Outcome, Failure> {
     let access = &cli.shared.access;
     let token = match cli.command {
-        // Front doors require none, and these two ask no node.
+        // Front doors require no token, and these two commands ask no node.
         Command::Get(_) | Command::Completions { .. } | Command::Man(_) => None,
         _ => access::token(access)?,
     };

@@ -7,7 +7,7 @@ const INCOMPLETE: u8 = 1;
 const USAGE: u8 = 2;
 const NO_ANSWER: u8 = 3;
 
-/// A run that printed what it was asked for.
+/// A run that printed what was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// All of it.
@@ -16,6 +16,8 @@ pub(crate) enum Outcome {
     Missed,
     /// Some requests of a bench failed; the run has printed how many.
     Errors,
+    /// A file that the command line names was not written; the run has printed which.
+    Unwritten,
 }
 
 /// A run that failed. Each message is one line and names the address that was asked.
@@ -24,13 +26,14 @@ pub(crate) enum Failure {
     /// The key is unknown.
     #[error("{0}")]
     NotFound(String),
-    /// The command line cannot be used, or a node refused what it asks for.
+    /// The command line cannot be used, or a file or a port of this machine that it names, or a
+    /// node refused what it asks for.
     #[error("{0}")]
     Usage(String),
     /// No answer. Another node may answer.
     #[error("{0}")]
     Unreachable(String),
-    /// A node answered that it failed, or with what cannot be understood.
+    /// A node answered that it failed, or with something that cannot be understood.
     #[error("{0}")]
     Failed(String),
     /// Standard output does not take the answer.
@@ -43,6 +46,7 @@ impl Outcome {
         match self {
             Self::Complete => ExitCode::SUCCESS,
             Self::Missed | Self::Errors => ExitCode::from(INCOMPLETE),
+            Self::Unwritten => ExitCode::from(USAGE),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is written where: answers on stdout, everything else on stderr.
+//! Output: answers on stdout, everything else on stderr.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -25,7 +25,7 @@ pub(crate) fn aside(line: &str) {
 }
 
 /// Text that came over the network, as part of one line: bounded, and without characters that
-/// steer a terminal.
+/// control a terminal.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim_end();

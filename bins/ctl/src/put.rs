@@ -16,8 +16,8 @@ use crate::output::shown;
 use crate::removal::Removal;
 use crate::status;
 
-/// Has one node give the value to the owner. Where that node cannot be reached the next is asked:
-/// to put the same value twice does no harm.
+/// Makes one node give the value to the owner. If that node cannot be reached, the next is asked:
+/// putting the same value twice does no harm.
 pub(crate) async fn run(client: &Client, args: &PutArgs) -> Result<Outcome, Failure> {
     let key = args.key.bytes()?;
     // Read once, whichever node takes it.
@@ -74,7 +74,7 @@ fn read(args: &ValueArgs) -> Result<Bytes, Failure> {
         })
 }
 
-/// All that there is, or `None` if it is over the limit.
+/// All the input, or `None` if it is over the limit.
 fn read_most(source: impl Read, limit: u64) -> io::Result<Option<Bytes>> {
     let mut value = Vec::new();
     source

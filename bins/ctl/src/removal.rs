@@ -23,7 +23,7 @@ struct Missed {
 }
 
 impl Removal {
-    /// What an answer says.
+    /// The result in an answer.
     pub(crate) fn of(reply: &Reply) -> Result<Self, Failure> {
         // 502 is also what a node answers that missed others.
         if !matches!(reply.status, StatusCode::OK | StatusCode::BAD_GATEWAY) {
@@ -35,7 +35,7 @@ impl Removal {
         }
     }
 
-    /// Both as one: a node that was missed once was missed.
+    /// Combines both: a node that was missed once was missed.
     pub(crate) fn and(mut self, other: Self) -> Self {
         for node in other.removed {
             if !self.removed.contains(&node) {

@@ -22,8 +22,8 @@ struct List {
     keys64: Vec<String>,
 }
 
-/// Has one node remove them everywhere. Where that node cannot be reached the next is asked, from
-/// the first key on: to remove twice does no harm.
+/// Makes one node remove them everywhere. If that node cannot be reached, the next is asked, from
+/// the first key on: removing a key twice does no harm.
 pub(crate) async fn run(client: &Client, args: &RemoveArgs) -> Result<Outcome, Failure> {
     let keys = args.keys.iter().map(|key| args.key_encoding.decode(key));
     let keys = keys.collect::<Result<Vec<_>, _>>()?;
@@ -65,7 +65,7 @@ async fn remove_keys(
         let (these, rest) = keys.split_at(one_request(keys));
         let request = match these {
             [key] if key::has_path(key) => Ask::new(Method::DELETE, key::path(group, key)?),
-            // A list carries every key.
+            // A list can contain every key.
             these => {
                 let target = format!("{}/remove", key::group_path(group)?);
                 let keys64 = these.iter().map(|key| key::base64(key)).collect();
@@ -82,7 +82,7 @@ async fn remove_keys(
     Ok(removal)
 }
 
-/// How many keys, from the first on, go into one request: one at least.
+/// How many keys, from the first on, fit into one request: one at least.
 fn one_request(keys: &[Vec<u8>]) -> usize {
     let mut list = r#"{"keys64":[]}"#.len();
     let fits = |key: &&Vec<u8>| {

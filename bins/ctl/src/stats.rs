@@ -22,7 +22,7 @@ const AT_ONCE: usize = 32;
 pub(crate) struct Node {
     pub(crate) addr: Addr,
     pub(crate) status: Status,
-    /// All that it said.
+    /// Its whole answer.
     document: Value,
 }
 
@@ -106,8 +106,8 @@ fn note_missed(missed: &[(Addr, Failure)]) {
     }
 }
 
-/// Asks each node once, and some at a time: those that are down must not make the others wait. In
-/// the order given.
+/// Asks each node once, several at a time, so that nodes that are down do not make the others
+/// wait. The results are in the given order.
 pub(crate) async fn ask_all(
     client: &Client,
     addrs: &[Addr],

@@ -1,5 +1,5 @@
-//! `/status`: what a node says of itself and its groups. Fields that no command needs are left
-//! out.
+//! `/status`: what a node reports about itself and its groups. Fields that no command needs are
+//! left out.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -35,7 +35,7 @@ pub(crate) struct Counters {
 pub(crate) struct PerCache {
     pub(crate) main: u64,
     pub(crate) hot: u64,
-    /// Of the keys known to be absent. A node of an earlier release does not tell.
+    /// Of the keys known to be absent. A node of an earlier release does not report it.
     #[serde(default)]
     pub(crate) absent: u64,
 }
@@ -104,7 +104,7 @@ impl Ends {
     }
 }
 
-// Sums saturate: what a node sends must not make this program panic.
+// Sums saturate: a node's numbers must not make this program panic.
 
 impl AddAssign<&Self> for Counters {
     fn add_assign(&mut self, other: &Self) {

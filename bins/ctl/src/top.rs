@@ -1,8 +1,8 @@
 //! `gagglectl top`: the cluster, live on the terminal.
 //!
 //! Two sources feed one channel: a thread with the [`keys`] that are pressed, and a task with the
-//! [`poll`]ed samples. The [`model`] takes both in and [`draw`] shows it. Nothing is asked of a
-//! node but by the poller, at its interval or when a key changes what is to be asked.
+//! [`poll`]ed samples. The [`model`] takes both in and [`draw`] shows it. Only the poller asks
+//! nodes, at its interval or when a key changes the request.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub(crate) async fn run(client: &Client, args: &TopArgs) -> Result<Outcome, Fail
                 .to_owned(),
         ));
     }
-    // Before the screen is taken over, so that a failure is an ordinary error.
+    // This happens before the screen is taken over, so that a failure is an ordinary error.
     let first = poll::first(client, args).await?;
     let mut model = Model::new(args, has_colours());
     model.take(first);
@@ -95,7 +95,7 @@ async fn show(
     }
 }
 
-/// Ends the picture when the process is told to end, so that the terminal is left as it was.
+/// Ends the display when the process is told to end, so that the terminal is left as it was.
 #[cfg(unix)]
 fn end_by_signal(events: &mpsc::Sender<Event>) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -1,4 +1,4 @@
-//! The page of the manual's reference on `gagglectl` is what the program says of itself.
+//! The reference page on `gagglectl` in the manual equals the program's own help.
 //!
 //! `GAGGLE_WRITE=1 cargo test -p gagglectl --test manual` writes it again.
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[error("{}: {flaw}", path.display())]
 #[non_exhaustive]
 pub struct SnapshotError {
-    /// The file.
+    /// The file: the snapshot, the file next to it that is written first, or a link's target.
     pub path: PathBuf,
     /// What is wrong with it. It is a part of the text, and therefore no source.
     pub flaw: Flaw,

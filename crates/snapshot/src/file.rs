@@ -1,6 +1,6 @@
 //! Snapshot files. All functions block.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,14 +10,15 @@ use bytes::Bytes;
 use gaggle_group::{Cursor, Group, Key};
 
 use crate::format::{MAX_LEN, Reader, Size, Writer};
-use crate::{Flaw, Written};
+use crate::partial::Partial;
+use crate::{Flaw, SnapshotError, Written};
 
 /// How many keys of a group are read in one step.
 const PART_KEYS: usize = 1_024;
 const PART_BYTES: u64 = 4 << 20;
 
-/// The suffix of a file that is being written. No snapshot may have such a name.
-pub(crate) const SUFFIX: &str = ".gaggle-partial";
+/// How many links are followed one after another, as on Linux.
+const MAX_LINKS: usize = 40;
 
 /// How many keys are read at a time.
 const READ_KEYS: usize = 1_024;
@@ -90,40 +91,54 @@ fn open(path: &Path) -> Result<Option<File>, Flaw> {
 }
 
 /// Writes the keys of a group until the deadline. An existing file stays if there are no keys, or
-/// fewer than `at_least`, or fewer than `complete_before` because the time was over.
+/// fewer than `at_least`, or fewer than `complete_before` because the time was over. If there is a
+/// link at the path, the file that it leads to is replaced, and the link stays.
 pub(crate) fn write(
     path: &Path,
     group: &Group,
     until: &Deadline,
     at_least: u64,
     complete_before: u64,
-) -> Result<Written, Flaw> {
-    leave_to_others(path, group.name())?;
+) -> Result<Written, SnapshotError> {
+    let path = &followed(path).map_err(|failure| Flaw::Io(failure).at(path))?;
+    leave_to_others(path, group.name()).map_err(|flaw| flaw.at(path))?;
     let (first, next) = first_part(group);
     if first.is_empty() {
         return Ok(Written::default());
     }
-    let beside = beside(path);
-    // Only a file that this crate wrote for this group is removed to make room, or a link, which
-    // is not followed.
-    if !beside.is_symlink() {
-        leave_to_others(&beside, group.name())?;
-    }
-    let written = write_beside(&beside, group, first, next, until).and_then(|mut written| {
-        let is_worth_less = !written.complete && written.keys < complete_before;
-        written.replaced = written.keys >= at_least && !is_worth_less;
-        if written.replaced {
-            fs::rename(&beside, path)?;
-        } else {
-            fs::remove_file(&beside)?;
-        }
-        Ok(written)
-    });
+    let partial = Partial::beside(path)?;
+    let written = write_to(partial.file(), group, first, next, until)
+        .map_err(|failure| partial.failed(failure))
+        .and_then(|mut written| {
+            let is_worth_less = !written.complete && written.keys < complete_before;
+            written.replaced = written.keys >= at_least && !is_worth_less;
+            if written.replaced {
+                partial.replace(path)?;
+            } else {
+                partial.remove()?;
+            }
+            Ok(written)
+        });
     if written.is_err() {
         // The partial file is useless; a failure to remove it matters less than the reported one.
-        let _ = fs::remove_file(&beside);
+        let _ = partial.remove();
     }
-    Ok(written?)
+    written
+}
+
+/// The path of the file itself, which need not exist, where links lead to it.
+fn followed(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        if !path.is_symlink() {
+            return Ok(path);
+        }
+        let target = fs::read_link(&path)?;
+        // A relative target begins at the link's directory.
+        path.pop();
+        path.push(target);
+    }
+    Err(io::Error::other("too many links lead from one to another"))
 }
 
 /// When a write has to end. Clones are one deadline.
@@ -172,14 +187,15 @@ fn first_part(group: &Group) -> (Vec<Key>, Option<Cursor>) {
     (Vec::new(), None)
 }
 
-fn write_beside(
-    path: &Path,
+/// Writes to a new file, and to its disk.
+fn write_to(
+    file: &File,
     group: &Group,
     first: Vec<Key>,
     mut next: Option<Cursor>,
     until: &Deadline,
 ) -> io::Result<Written> {
-    let mut writer = Writer::begin(BufWriter::new(create(path)?), group.name(), MAX_LEN)?;
+    let mut writer = Writer::begin(BufWriter::new(file), group.name(), MAX_LEN)?;
     let mut part = first;
     let complete = loop {
         for key in &part {
@@ -199,33 +215,14 @@ fn write_beside(
     };
     let (mut buffer, Size { keys, len }) = writer.end()?;
     buffer.flush()?;
-    buffer.get_ref().sync_data()?;
+    // Before the file is renamed: after a power loss, the path has all of one snapshot.
+    file.sync_data()?;
     Ok(Written {
         keys,
         bytes: len,
         complete,
         replaced: false,
     })
-}
-
-/// A fixed name, so that a file left by a killed process is replaced.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(SUFFIX);
-    name.into()
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(failure) if failure.kind() != ErrorKind::NotFound => return Err(failure),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    // A new file: no link is followed, and the permissions are these.
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 #[cfg(test)]

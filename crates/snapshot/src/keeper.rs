@@ -210,9 +210,13 @@ impl Keeping {
                 replaced,
                 ..
             }) => debug!(%group, %path, keys, bytes, complete, replaced, "snapshot written"),
-            Err(SnapshotError { flaw, .. }) => {
-                warn!(%group, %path, reason = %flaw, "the snapshot cannot be written");
-            }
+            // The path may be that of the file beside it.
+            Err(SnapshotError { path, flaw }) => warn!(
+                %group,
+                path = %path.display(),
+                reason = %flaw,
+                "the snapshot cannot be written"
+            ),
         }
     }
 }

@@ -44,7 +44,10 @@
 //!
 //! Numbers are little-endian. A file has at most 256 MiB; the least valuable keys beyond that are
 //! left out. It is written next to its final path, with the suffix `.gaggle-partial`, synchronised
-//! and renamed. On Unix only its owner can read it, as keys may be confidential.
+//! and renamed. A regular file with that name is removed first, whatever it holds: a run that was
+//! killed, or a power loss, can leave one. If the path is a symbolic link, the file that it leads
+//! to is replaced, and written next to that. On Unix only its owner can read it, as keys may be
+//! confidential.
 //!
 //! A more valuable snapshot is not replaced by a less valuable one: a write that times out
 //! replaces none with more keys, and for an hour after a warm start that could not load all keys,
@@ -64,12 +67,15 @@
 //!   while it is written may be missing.
 //! * Until warming has ended, the file of the previous run stays: it is more complete than a cache
 //!   that is half full. A group that holds nothing leaves its file as it is, too.
-//! * Two processes must not share a file.
+//! * Two processes must not share a file. If one begins to write while the other is writing, its
+//!   write fails, where the file system has locks. If they write at different times, and their
+//!   groups have one name, that is not noticed.
 
 mod error;
 mod file;
 mod format;
 mod keeper;
+mod partial;
 mod snapshot;
 
 pub use error::{Flaw, SnapshotError};

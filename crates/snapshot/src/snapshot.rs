@@ -104,8 +104,9 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// If the file cannot be written, or an existing file is no snapshot of this group. An earlier
-    /// snapshot is unchanged.
+    /// If the file cannot be written, another process is writing it, or an existing file is no
+    /// snapshot of this group. An earlier snapshot is unchanged. The error's path may be that of
+    /// the file next to it, which is written first, or that of a link's target.
     pub async fn write(&self, group: &Group, within: Duration) -> Result<Written, SnapshotError> {
         let options = WriteOptions {
             within,
@@ -133,10 +134,9 @@ impl Snapshot {
         let (alone, deadline) = (Arc::clone(&self.writing), until.clone());
         let keys = Arc::clone(&self.keys);
         let mut writing = spawn_blocking(move || {
-            // Both would use one temporary file, and the first would rename the second's
-            // incomplete file.
+            // Both would use one temporary file.
             let Ok(_alone) = alone.try_lock() else {
-                return Err(Flaw::Io(ErrorKind::ResourceBusy.into()));
+                return Err(Flaw::Io(ErrorKind::ResourceBusy.into()).at(&path));
             };
             let written = file::write(&path, &group, &deadline, at_least, keys.load(Relaxed))?;
             if written.replaced {
@@ -147,12 +147,13 @@ impl Snapshot {
         let mut over = pin!(sleep(within + TO_DISK));
         let mut hurry = pin!(hurry);
         let mut is_hurried = false;
-        let written = loop {
+        let failed = |failure| Flaw::Io(failure).at(&self.path);
+        loop {
             tokio::select! {
                 written = &mut writing => {
-                    break written.unwrap_or_else(|lost| Err(Flaw::Io(lost_thread(lost))));
+                    break written.unwrap_or_else(|lost| Err(failed(lost_thread(lost))));
                 }
-                () = &mut over => break Err(Flaw::Io(ErrorKind::TimedOut.into())),
+                () = &mut over => break Err(failed(ErrorKind::TimedOut.into())),
                 left = &mut hurry, if !is_hurried => {
                     is_hurried = true;
                     let left = left.min(LONGEST);
@@ -162,8 +163,7 @@ impl Snapshot {
                     over.as_mut().reset(at);
                 }
             }
-        };
-        written.map_err(|flaw| flaw.at(&self.path))
+        }
     }
 
     /// Makes the group load the keys of the snapshot: [`Group::warm`]. `None` if there is no file.

@@ -15,11 +15,11 @@ use super::schedule::{Schedule, Slot};
 use super::value::Value;
 use crate::outcome::Failure;
 
-/// In a closed loop, the wait after a connection that could not be made: to fail is quick, and
+/// In a closed loop, the wait after a connection that could not be made: failures are quick, and
 /// would be most of the load.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What all callers have in common.
+/// The shared state of all callers.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) doors: Vec<Arc<FrontDoor>>,
@@ -32,7 +32,7 @@ pub(super) struct Plan {
 pub(super) struct Caller {
     number: usize,
     plan: Arc<Plan>,
-    /// One for each door, opened when it is needed.
+    /// One for each front door, opened when it is needed.
     connections: Vec<Connection>,
     keys: Keys,
 }
@@ -48,7 +48,7 @@ impl Caller {
         }
     }
 
-    /// As many as there are connections to each door.
+    /// As many as there are connections to each front door.
     pub(super) fn many(count: u16, plan: &Arc<Plan>, keys: &mut Keys) -> Vec<Self> {
         (0..count.into())
             .map(|number| Self::new(number, plan, keys.fork()))
@@ -78,7 +78,7 @@ impl Caller {
         let key = self.keys.key(number);
         let value = verify.map(|size| Value::of(key.as_bytes(), size));
         let target = self.keys.target(number);
-        // By the request's number, not the caller's: a node that stalls is still sent its share.
+        // By the request's number, not the caller's: a node that stalls still gets its share.
         let door = slot.number % self.connections.len() as u64;
         let Some(connection) = usize::try_from(door)
             .ok()
@@ -90,7 +90,7 @@ impl Caller {
     }
 }
 
-/// Has the callers do all that is scheduled. They and their connections are there for the next
+/// Makes the callers send all that is scheduled. They and their connections stay for the next
 /// schedule.
 pub(super) async fn run(
     callers: Vec<Caller>,

@@ -13,7 +13,7 @@ use crate::status::Counters;
 #[derive(Debug)]
 pub(super) struct Before(Vec<(Addr, Counters)>);
 
-/// What was added to the nodes' counters. A get that one node passes on to another counts on both.
+/// The increase of the nodes' counters. A get that one node forwards to another counts on both.
 #[derive(Debug, Default, Clone, PartialEq, Serialize)]
 pub(super) struct Cluster {
     pub(super) gets: u64,
@@ -55,7 +55,7 @@ impl Before {
     ) -> Result<Cluster, Failure> {
         let Self(before) = self;
         let addrs: Vec<Addr> = before.iter().map(|(addr, _)| addr.clone()).collect();
-        // In the order of the addresses, of which none is there twice.
+        // In the order of the addresses, without duplicates.
         let answers = stats::ask_all(client, &addrs).await?;
         let mut cluster = Cluster::default();
         for ((_, before), (addr, answer)) in before.iter().zip(answers) {
@@ -78,7 +78,7 @@ impl Before {
 }
 
 impl Cluster {
-    /// Adds what one node counted in between, all of it or, where a counter went back, nothing.
+    /// Adds what one node counted in between, all of it or, if a counter went back, nothing.
     fn add(&mut self, before: &Counters, after: &Counters) -> Option<()> {
         let added = |counter: fn(&Counters) -> u64| counter(after).checked_sub(counter(before));
         let gets = added(|counters| counters.gets_total)?;
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_counted_in_between_is_told() {
+    fn only_what_was_counted_in_between_is_reported() {
         let mut cluster = Cluster::default();
         let added = cluster.add(&counters(100, 50, 5), &counters(300, 230, 9));
         assert_eq!(added, Some(()));

@@ -44,8 +44,8 @@ pub(super) struct Connection {
 }
 
 impl FrontDoor {
-    /// Resolves the address, and connects to it once: a bench of a node that is not there says so
-    /// and ends.
+    /// Resolves the address, and connects to it once: a bench of an absent node reports that and
+    /// ends.
     pub(super) async fn find(
         addr: &Addr,
         tls: &Arc<ClientConfig>,
@@ -79,8 +79,8 @@ impl Connection {
         Self { door, sender: None }
     }
 
-    /// Asks, reads the answer to its end and, given the value, compares it. The connection is
-    /// opened first if need be.
+    /// Sends the request, reads the answer to its end and, given the value, compares it. Opens the
+    /// connection first if necessary.
     pub(super) async fn get(
         &mut self,
         target: &str,
@@ -88,8 +88,8 @@ impl Connection {
         value: Option<Value>,
         timeout: Duration,
     ) -> End {
-        // The sender comes back with a whole answer only: to drop it closes a connection on which
-        // one is outstanding.
+        // The sender is returned with a whole answer only: dropping it closes a connection whose
+        // answer is outstanding.
         let kept = self.sender.take();
         let mut stage = Stage::Connecting;
         let asked = time::timeout(timeout, async {
@@ -126,7 +126,7 @@ async fn ask(
         *stage = Stage::Asking;
         match sender.try_send_request(request).await {
             Ok(response) => return Ok((sender, response)),
-            // The node closed the idle connection before the request was written: that is no
+            // The node closed the idle connection before the request was written: that is not an
             // error.
             Err(mut error) => match error.take_message() {
                 Some(unsent) => request = unsent,
@@ -141,7 +141,7 @@ async fn ask(
     Ok((sender, response.map_err(|error| lost(&error))?))
 }
 
-/// What became of a connection that broke.
+/// The kind of failure of a connection that broke.
 fn lost(error: &hyper::Error) -> End {
     let mut source = error.source();
     let mut kind = None;
@@ -157,7 +157,7 @@ fn lost(error: &hyper::Error) -> End {
     })
 }
 
-/// Reads the body, which is counted and not kept but for the first words of an error.
+/// Reads the body. It is counted, and only the first words of an error are kept.
 async fn read(response: Response<Incoming>, key: &str, value: Option<Value>) -> Result<End, End> {
     let status = response.status();
     let mut body = response.into_body();

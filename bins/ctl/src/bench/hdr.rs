@@ -39,14 +39,14 @@ pub(super) struct HdrLog {
 
 impl HdrFile {
     pub(super) fn create(path: &Path) -> Result<Self, Failure> {
-        let name = shown(path.as_os_str().as_encoded_bytes());
+        let name = format!("--hdr {}", shown(path.as_os_str().as_encoded_bytes()));
         let file = File::create(path);
         let file = file.map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
         Ok(Self { file, name })
     }
 
-    /// Begins to write what the recorders see, on a thread of its own: to compress histograms must
-    /// not hold up the callers.
+    /// Begins to write what the recorders see, on a separate thread: compressing histograms must
+    /// not delay the callers.
     pub(super) fn start(self, recorders: &Arc<Recorders>) -> Result<HdrLog, Failure> {
         let Self { file, name } = self;
         let failed = |error| Failure::Failed(format!("{name}: no thread to write it: {error}"));
@@ -61,13 +61,13 @@ impl HdrFile {
 }
 
 impl HdrLog {
-    /// Writes the last interval and closes the file.
+    /// Writes the last interval and closes the file. A disk may have been full since the start.
     pub(super) fn finish(self) -> Result<(), Failure> {
         let Self { name, end, writing } = self;
         drop(end);
         let written = writing.join();
         let written = written.unwrap_or_else(|_| Err("the thread ended early".to_owned()));
-        written.map_err(|error| Failure::Failed(format!("{name}: {error}")))
+        written.map_err(|error| Failure::Usage(format!("{name}: {error}")))
     }
 }
 
@@ -81,7 +81,7 @@ fn write(file: File, recorders: &Recorders, ended: &mpsc::Receiver<()>) -> Resul
         .add_comment("[Latencies in microseconds, from the instant that a request was due]")
         .with_start_time(now)
         .with_base_time(now)
-        // The column of maxima is in milliseconds, as other writers have it.
+        // The column of maxima is in milliseconds, as in other writers' logs.
         .with_max_value_divisor(1e3)
         .begin_log_with(&mut file, &mut serializer)
         .map_err(|error| told(&error))?;
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_written_is_told_before_the_load() {
+    fn a_file_that_cannot_be_written_is_reported_before_the_load() {
         let dir = tempfile::tempdir().unwrap();
         let failure = HdrFile::create(&dir.path().join("nowhere/run.hlog")).unwrap_err();
         assert!(matches!(failure, Failure::Usage(_)), "{failure}");

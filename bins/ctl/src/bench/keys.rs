@@ -1,4 +1,4 @@
-//! Which key is asked for next.
+//! The choice of the next key.
 
 use rand::distr::{Distribution as _, Uniform};
 use rand::rngs::SmallRng;
@@ -9,14 +9,14 @@ use crate::cli::BenchKeyArgs;
 use crate::key::escaped;
 use crate::outcome::Failure;
 
-/// A node takes no longer keys either.
+/// Nodes do not accept longer keys either.
 const MAX_PREFIX: usize = 16 << 10;
 
 /// The keys `{prefix}0` to `{prefix}{count - 1}`, and how often each is asked for.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
     prefix: String,
-    /// What stands before and behind a key's number in the request.
+    /// The parts of the request before and after a key's number.
     head: String,
     tail: String,
     popularity: Popularity,
@@ -54,7 +54,7 @@ impl Keys {
         })
     }
 
-    /// The same keys as often, in an order of their own.
+    /// The same keys with the same frequencies, in a separate order.
     pub(super) fn fork(&mut self) -> Self {
         Self {
             rng: SmallRng::seed_from_u64(self.rng.next_u64()),

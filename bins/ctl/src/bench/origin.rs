@@ -36,8 +36,8 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Serves values of `size` bytes, on a thread of its own: the callers' latencies are not to
-    /// wait for it.
+    /// Serves values of `size` bytes, on a separate thread, so that it does not add to the
+    /// callers' latencies.
     pub(super) fn serve(addr: SocketAddr, size: u64) -> io::Result<Self> {
         let listener = TcpListener::bind(addr)?;
         listener.set_nonblocking(true)?;
@@ -77,7 +77,7 @@ async fn accept(listener: TcpListener, size: u64, loads: Arc<AtomicU64>) {
             async move { Ok::<_, Infallible>(answer) }
         });
         tokio::spawn(async move {
-            // A node that hangs up asks again.
+            // A node that closes the connection asks again.
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;

@@ -1,7 +1,7 @@
 //! `--plot`: the latencies by percentile, as a picture (SVG).
 //!
-//! The percentiles are drawn by the number of nines, and the latencies by their logarithm: what
-//! happens to one request of ten thousand has as much room as what happens to one of ten.
+//! The percentiles are drawn by the number of nines, and the latencies by their logarithm: one
+//! request of ten thousand has as much room as one of ten.
 
 use std::fmt;
 use std::fs::File;
@@ -36,7 +36,7 @@ pub(super) struct PlotFile {
 
 impl PlotFile {
     pub(super) fn create(path: &Path) -> Result<Self, Failure> {
-        let name = shown(path.as_os_str().as_encoded_bytes());
+        let name = format!("--plot {}", shown(path.as_os_str().as_encoded_bytes()));
         let file = File::create(path);
         let file = file.map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
         Ok(Self { file, name })
@@ -44,7 +44,7 @@ impl PlotFile {
 
     pub(super) fn write(mut self, title: &str, recorder: &Recorder) -> Result<(), Failure> {
         let written = self.file.write_all(picture(title, recorder).as_bytes());
-        written.map_err(|error| Failure::Failed(format!("{}: {error}", self.name)))
+        written.map_err(|error| Failure::Usage(format!("{}: {error}", self.name)))
     }
 }
 
@@ -163,7 +163,7 @@ fn curve(
     )
 }
 
-/// As many nines as there are requests for: of 1000, the slowest is the 99.9th percentile.
+/// As many nines as the number of requests allows: of 1000, the slowest is the 99.9th percentile.
 fn nines_of(requests: u64) -> u32 {
     requests.max(1).ilog10().clamp(1, MAX_NINES)
 }
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_have_a_line_apart_and_no_requests_none() {
+    fn failures_have_a_separate_line_and_no_requests_none() {
         let svg = picture("t", &recorder(10, true));
         assert_eq!(svg.matches("<polyline").count(), 2);
         assert!(svg.contains("answered with 200 (5)"));

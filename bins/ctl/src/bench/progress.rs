@@ -13,7 +13,7 @@ use super::schedule::Length;
 
 const EVERY: Duration = Duration::from_millis(200);
 
-/// A bar that moves by itself until it is dropped, and is gone then.
+/// A bar that moves by itself and disappears when it is dropped.
 #[derive(Debug)]
 pub(super) struct Progress(Option<(ProgressBar, JoinHandle<()>)>);
 

@@ -12,7 +12,7 @@ use crate::output::shown;
 /// memory.
 const MAX_CLASSES: usize = 32;
 
-/// The most characters of a body that tell its class.
+/// The most characters of a body that determine its class.
 const MAX_TEXT: usize = 120;
 
 /// How often each class occurred.
@@ -42,7 +42,7 @@ pub(super) struct Met {
 }
 
 impl Reasons {
-    /// Counts an end that is a failure.
+    /// Counts a result that is a failure.
     pub(super) fn count(&mut self, end: &End) {
         if let Some(class) = Class::of(end) {
             self.add(class, 1);

@@ -1,4 +1,4 @@
-//! How requests ended, and after how long.
+//! The results of requests, and their latencies.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::reason::Reasons;
 
-/// Longer latencies count as this long: a day, in microseconds. Nothing outlives its timeout twice
-/// over.
+/// Longer latencies count as this long: a day, in microseconds. No request lasts longer than twice
+/// its timeout.
 const MAX_MICROS: u64 = 24 * 3600 * 1_000_000;
 
 /// Three digits of each latency.
@@ -20,7 +20,7 @@ const DIGITS: u8 = 3;
 /// How one request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
-    /// 200, whole, and if values are verified the right one.
+    /// 200 with a whole body and, if values are verified, the right one.
     Ok { bytes: u64 },
     /// Any other status, and the class of what the body says.
     Status {
@@ -47,13 +47,13 @@ pub(super) enum Lost {
     Closed,
     /// The body ended before its length.
     Short,
-    /// What came is no HTTP.
+    /// The answer is not HTTP.
     Garbled,
     /// Never sent: no caller was free for it in time.
     Late,
 }
 
-/// How far a request had come.
+/// How far a request had progressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     Connecting,
@@ -71,13 +71,13 @@ pub(super) struct Kinds {
     pub(super) wrong: u64,
 }
 
-/// What some callers, or all, have seen.
+/// The results of some callers, or of all.
 #[derive(Debug, Clone)]
 pub(super) struct Recorder {
-    /// Of every request, in microseconds from the instant it was due to its end, whatever that
-    /// was.
+    /// Of every request, in microseconds from the instant it was due to its end, whatever the
+    /// result.
     pub(super) all: Histogram<u64>,
-    /// Of those that ended well.
+    /// Of those that succeeded.
     pub(super) ok: Histogram<u64>,
     /// By status, other than 200.
     pub(super) statuses: BTreeMap<u16, u64>,
@@ -85,7 +85,7 @@ pub(super) struct Recorder {
     pub(super) reasons: Reasons,
     /// Of the bodies.
     pub(super) bytes: u64,
-    /// As `all`, since it was last taken; only where a log is written.
+    /// Like `all`, since the last call of `take_interval`; only if a log is written.
     interval: Option<Histogram<u64>>,
 }
 
@@ -241,8 +241,8 @@ mod tests {
     fn a_stall_is_seen_by_all_that_was_due_meanwhile() {
         let start = Instant::now();
         let mut recorder = Recorder::new().unwrap();
-        // 1000 a second; each takes 1 ms, but for a stall from 500 ms to 700 ms: what is due then
-        // ends with it.
+        // 1000 a second. Each takes 1 ms, except during a stall from 500 ms to 700 ms: requests
+        // that are due then end with it.
         for number in 0..1000 {
             let due = start + MS * number;
             let ended = if (500..700).contains(&number) {

@@ -1,4 +1,4 @@
-//! What a bench found, for machines and for people.
+//! The result of a bench, for machines and for people.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -30,7 +30,7 @@ pub(super) struct Report {
     elapsed_seconds: f64,
     requests: u64,
     requests_per_second: f64,
-    /// Answered with 200 and, where values are verified, the right one.
+    /// Answered with 200 and, if values are verified, the right value.
     ok: u64,
     ok_per_second: f64,
     errors: u64,
@@ -54,7 +54,7 @@ pub(super) struct Report {
 struct KeysReport {
     count: u32,
     prefix: String,
-    /// `null`: all are asked for alike.
+    /// `null`: all keys are equally likely.
     zipf: Option<f64>,
     seed: u64,
 }
@@ -121,7 +121,7 @@ impl Report {
         }
     }
 
-    /// What was measured, in a line.
+    /// A summary of the measurement, in one line.
     pub(super) fn title(&self) -> String {
         let Self {
             mode,

@@ -1,11 +1,11 @@
 //! When each request is due.
 //!
 //! An open loop has requests due at a constant rate, whatever the answers, as load from many
-//! people is. A caller that is busy when a request is due does not delay the next one: what is due
-//! waits, as a number and not in a queue, and each request's latency runs from the instant that it
-//! was due. A server that stalls for a second is then seen by all the requests of that second, and
-//! not by one for each caller ("coordinated omission": Gil Tene, "How NOT to Measure Latency",
-//! 2013).
+//! people is. A caller that is busy when a request is due does not delay the next one. Requests
+//! that are due wait, as a number and not in a queue, and each request's latency is measured from
+//! the instant at which it was due. A server that stalls for a second then delays all the requests
+//! of that second, and not only one for each caller ("coordinated omission": Gil Tene, "How NOT to
+//! Measure Latency", 2013).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 const NANOS: u128 = 1_000_000_000;
 
-/// The pacer sleeps at least so long: it must leave the processors to the nodes.
+/// The pacer sleeps at least this long: it must leave the processors to the nodes.
 const TICK: Duration = Duration::from_micros(100);
 
 /// The requests of one phase. Each is taken by one caller.
@@ -24,7 +24,7 @@ pub(super) struct Schedule {
     start: Instant,
     /// How many there are, at most.
     total: u64,
-    /// The number of the next that no caller has taken.
+    /// The number of the next request that no caller has taken.
     next: AtomicU64,
     pace: Pace,
 }
@@ -120,7 +120,8 @@ impl Schedule {
         Some(Slot { number, due })
     }
 
-    /// Makes due what is due at `now`; says how long it is until the next, or `None` when all are.
+    /// Releases the requests that are due at `now`. Returns the time until the next one, or `None`
+    /// when all are due.
     ///
     /// For one pacer: two that release at the same time would release twice.
     fn release(&self, now: Instant) -> Option<Duration> {
@@ -148,9 +149,9 @@ impl Schedule {
         Some(nanos(next.saturating_sub(elapsed)))
     }
 
-    /// Releases each request when it is due, and returns with the last one. It blocks: it is for a
-    /// thread of its own, since tokio's timers are of a millisecond, which is more than a hit
-    /// takes.
+    /// Releases each request when it is due, and returns with the last one. It blocks, and so
+    /// needs a separate thread: tokio's timers have a resolution of a millisecond, which is more
+    /// than a hit takes.
     pub(super) fn pace(&self) {
         while let Some(wait) = self.release(Instant::now()) {
             thread::sleep(wait.max(TICK));
@@ -235,7 +236,7 @@ mod tests {
     async fn busy_callers_do_not_move_what_is_due_and_every_caller_sees_the_end() {
         let start = Instant::now();
         let schedule = Schedule::open(start, Length::Requests(4), 1000, 2);
-        // The callers come late, long after all was due.
+        // The callers start long after all requests were due.
         assert_eq!(schedule.release(start + Duration::from_secs(9)), None);
         for number in 0..4 {
             let due = start + Duration::from_millis(number);

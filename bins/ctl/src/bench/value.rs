@@ -31,7 +31,7 @@ impl Value {
         bytes.into()
     }
 
-    /// Whether the value goes on with `chunk` behind its first `at` bytes.
+    /// Whether the value has `chunk` after its first `at` bytes.
     pub(super) fn has(self, at: u64, chunk: &[u8]) -> bool {
         if chunk.len() as u64 > self.size.saturating_sub(at) {
             return false;

@@ -64,7 +64,7 @@ pub(crate) struct LoadArgs {
     /// How many requests to measure, in place of a duration
     #[arg(long, value_name = "N", conflicts_with = "duration", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) requests: Option<u64>,
-    /// The same load before, which is not measured
+    /// How long to warm up first, which is not measured
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration_or_none)]
     pub(crate) warmup: Duration,
     /// How many threads the callers share
@@ -84,7 +84,7 @@ pub(crate) struct BenchKeyArgs {
     /// Zipf's exponent: key N is asked for in proportion to (N+1)^-S; without it all keys alike
     #[arg(long, value_name = "S", value_parser = exponent)]
     pub(crate) zipf: Option<f64>,
-    /// Another seed draws other keys
+    /// The seed of the random keys
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) seed: u64,
 }

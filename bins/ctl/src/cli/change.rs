@@ -43,7 +43,7 @@ pub(crate) struct PutArgs {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("source").required(true))]
 pub(crate) struct ValueArgs {
-    /// The value as it stands; - takes it from standard input
+    /// The value as it is; - takes it from standard input
     #[arg(value_name = "VALUE", group = "source")]
     pub(crate) value: Option<OsString>,
     /// Takes the value from a file

@@ -25,7 +25,7 @@ pub(crate) struct ClusterArgs {
 pub(crate) struct TopArgs {
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
-    /// The group to begin with; without it the sums of all
+    /// The group to show first; without it the sums of all
     #[arg(long, value_name = "GROUP")]
     pub(crate) group: Option<String>,
     /// How often the node is asked, from 500ms to 1m

@@ -79,7 +79,7 @@ impl Cluster {
             .collect()
     }
 
-    /// The names of the members that a node takes for down.
+    /// The names of the members that a node considers down.
     pub(crate) fn down_for(status: &NodeStatus) -> impl Iterator<Item = &str> {
         let down = status.ring.members.iter().filter(|member| !member.up);
         down.map(|member| member.name.as_str())
@@ -100,7 +100,7 @@ impl NodeStatus {
 }
 
 impl GroupCounters {
-    /// Sums saturate: what a node sends must not make this program panic.
+    /// Sums saturate: a node's numbers must not make this program panic.
     pub(crate) fn plus(self, other: &Self) -> Self {
         Self {
             gets: self.gets.saturating_add(other.gets),

@@ -68,7 +68,7 @@ fn row(node: &Node) -> [String; COLUMNS] {
     ]
 }
 
-/// The state that the node reports, and the members that it takes for down.
+/// The state that the node reports, and the members that it considers down.
 fn state(status: &super::NodeStatus) -> String {
     let state = shown(status.state.as_bytes());
     let down: Vec<String> = Cluster::down_for(status)

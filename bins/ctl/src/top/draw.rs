@@ -1,5 +1,5 @@
-//! The screen: a line on top, the plots, what the nodes, the memory and the keys are like, and a
-//! line of help. It fits into 80 columns of 24 lines, and uses more where there are more.
+//! The screen: a line at the top, the plots, the nodes, the memory and the keys, and a line of
+//! help. It fits into 80 columns of 24 lines, and uses more where there are more.
 
 use bytesize::ByteSize;
 use ratatui::Frame;
@@ -13,7 +13,7 @@ use super::plots::{self, coloured, short};
 use crate::cluster::{GroupCounters, Node};
 use crate::output::shown;
 
-/// Below that, nothing can be read.
+/// A smaller screen cannot be read.
 const MIN_WIDTH: u16 = 60;
 const MIN_HEIGHT: u16 = 16;
 
@@ -27,7 +27,7 @@ const NODE_NUMBERS: u16 = 6 + 6 + 5 + 5 + 4;
 const OWNER: u16 = 10;
 
 const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
-/// Stands out without a colour, too.
+/// Is visible without a colour, too.
 const ALARM: Style = Style::new().add_modifier(Modifier::REVERSED);
 
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) {
@@ -158,7 +158,7 @@ fn fitted(name: &str, room: usize) -> String {
     std::iter::once('…').chain(end).collect()
 }
 
-/// What each group holds on all nodes together, and a bar of it.
+/// The memory of each group on all nodes together, with a bar.
 fn memory(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let width = usize::from(area.width);
     let mut lines = Vec::new();

@@ -13,7 +13,7 @@ use super::Event;
 /// How soon the thread notices that the screen is closed.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What a key asks for.
+/// The action of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Input {
     Quit,
@@ -27,7 +27,7 @@ pub(super) enum Input {
     Resize,
 }
 
-/// Sends the keys that are pressed until the receiver is gone. It has a thread of its own, since
+/// Sends the keys that are pressed until the receiver is gone. It needs a separate thread, since
 /// waiting for a key blocks.
 pub(super) fn listen(events: Sender<Event>) -> io::Result<()> {
     thread::Builder::new()
@@ -64,7 +64,7 @@ fn next() -> io::Result<Option<Input>> {
 }
 
 fn meaning(key: KeyEvent) -> Option<Input> {
-    // In raw mode the terminal makes no signal of it.
+    // In raw mode the terminal sends no signal for it.
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
     Some(match key.code {
         KeyCode::Char('c' | 'd') if control => Input::Quit,

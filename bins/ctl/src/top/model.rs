@@ -1,4 +1,4 @@
-//! What is on the screen: the last samples, and what the keys chose of them.
+//! The state of the screen: the last samples, and what the keys chose.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,9 +40,9 @@ pub(super) struct Model {
     pub(super) hot: Option<(String, HotKeys)>,
     /// Gets in a second since the sample before, by node.
     pub(super) rates: BTreeMap<String, Rates>,
-    /// What the rates are counted from.
+    /// The sample from which the rates are computed.
     baseline: Option<(Instant, Cluster)>,
-    /// Why the last sample is not whole.
+    /// Why the last sample is not complete.
     pub(super) error: Option<String>,
 }
 
@@ -54,11 +54,11 @@ pub(super) struct Rates {
     pub(super) hit_percent: Option<f64>,
 }
 
-/// What follows from a key.
+/// The consequence of a key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Draw,
-    /// Something else is to be asked.
+    /// The request to the nodes has changed.
     Ask,
     Quit,
 }
@@ -116,7 +116,7 @@ impl Model {
         groups.take(MAX_CHOICES).map(str::to_owned).collect()
     }
 
-    /// Takes a sample in. Parts that failed keep their last state, and the reason is shown.
+    /// Takes in a sample. Parts that failed keep their last state, and the reason is shown.
     pub(super) fn take(&mut self, sample: Sample) {
         if self.paused {
             return;

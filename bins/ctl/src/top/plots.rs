@@ -133,7 +133,7 @@ fn one(frame: &mut Frame<'_>, model: &Model, plot: &Plot<'_>, interval: f64, are
     frame.render_widget(chart, area);
 }
 
-/// What is plotted, and the newest number of each line.
+/// The plot's title, and the newest number of each line.
 fn title<'a>(model: &Model, plot: &Plot<'_>) -> Line<'a> {
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let mut spans = vec![Span::styled(plot.title, bold)];
@@ -171,7 +171,7 @@ impl Unit {
     }
 }
 
-/// Three digits, and what they are multiplied by.
+/// Three digits, and their unit prefix.
 pub(super) fn short(value: f64) -> String {
     let digits = |value: f64, unit: &str| match value {
         value if value >= 100.0 || value.fract() == 0.0 => format!("{value:.0}{unit}"),
@@ -186,7 +186,7 @@ pub(super) fn short(value: f64) -> String {
     }
 }
 
-/// The next of 1, 2 and 5 times a power of ten: a scale that moves seldom.
+/// The next of 1, 2 and 5 times a power of ten: a scale that seldom changes.
 fn round_up(most: f64) -> f64 {
     if !most.is_finite() || most <= 0.0 {
         return 1.0;

@@ -1,4 +1,4 @@
-//! What is asked of a node, at an interval.
+//! The requests to nodes, at an interval.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::key::escaped;
 use crate::outcome::Failure;
 use crate::output::shown;
 
-/// What is to be asked, as the keys chose it.
+/// What to ask, as the keys chose it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Wish {
     /// The nodes to ask about the cluster: the first that can be reached is.
@@ -60,7 +60,7 @@ pub(super) struct HotKey {
     pub(super) owner_name: String,
 }
 
-/// The first round. An error where no node can be asked.
+/// The first round. An error if no node can be asked.
 pub(super) async fn first(client: &Client, args: &TopArgs) -> Result<Sample, Failure> {
     let (entry, cluster) = entry(client, &args.admin.addrs).await?;
     if let Some(group) = &args.group
@@ -78,7 +78,8 @@ pub(super) async fn first(client: &Client, args: &TopArgs) -> Result<Sample, Fai
     Ok(rest(client, &wish, Some(entry), Ok(cluster)).await)
 }
 
-/// Asks at the interval, and at once when the wish changes, until nobody receives the answers.
+/// Asks at the interval, and at once when the request changes, until the receiver of the answers
+/// is gone.
 pub(super) async fn run(
     client: Client,
     every: Duration,
@@ -112,7 +113,7 @@ async fn round(client: &Client, wish: &Wish) -> Sample {
     rest(client, wish, entry, cluster).await
 }
 
-/// What is asked of the nodes once it is known who can be asked.
+/// The requests to the nodes once it is known which can be asked.
 async fn rest(
     client: &Client,
     wish: &Wish,
@@ -153,7 +154,7 @@ async fn json<T: serde::de::DeserializeOwned>(
         .map_err(|failure| failure.to_string())
 }
 
-/// The first node that can be reached, and its view of the cluster. Notes which cannot.
+/// The first node that can be reached, and its view of the cluster. Prints which cannot.
 async fn entry(client: &Client, addrs: &[Addr]) -> Result<(Addr, Cluster), Failure> {
     first_of(addrs, async |addr| view(client, addr).await).await
 }

@@ -1,4 +1,4 @@
-//! Tokens and TLS: what is shown to whom, and what is said where it does not do.
+//! Tokens and TLS: which credentials each node gets, and the errors when they are not accepted.
 
 use std::convert::Infallible;
 use std::fs;
@@ -83,8 +83,9 @@ async fn the_token_comes_from_a_file_or_the_environment() {
 }
 
 #[tokio::test]
-async fn another_machine_is_shown_the_token_over_tls_only_or_where_that_is_said() {
-    // For documentation: no machine has it. Nothing is sent, so nothing is waited for.
+async fn another_machine_gets_the_token_over_tls_only_or_with_plain() {
+    // An address for documentation, which no machine has. Nothing is sent, so the test does not
+    // wait.
     for args in [
         &["owner", "Tom"][..],
         &["stats"],
@@ -100,7 +101,7 @@ async fn another_machine_is_shown_the_token_over_tls_only_or_where_that_is_said(
         }
         assert!(!refused.stderr.contains(TOKEN), "{}", refused.stderr);
     }
-    // Tried, and so the failure is another one.
+    // The request is sent, so the failure is another one.
     let ask = |addr: &str| {
         let mut ask = command(["owner", "--timeout", "10ms", "--admin-addr", addr, "Tom"]);
         ask.env("GAGGLECTL_TOKEN", TOKEN);
@@ -119,7 +120,7 @@ async fn another_machine_is_shown_the_token_over_tls_only_or_where_that_is_said(
 }
 
 #[tokio::test]
-async fn a_front_door_is_not_shown_the_token() {
+async fn a_front_door_does_not_get_the_token() {
     let node = node().await;
     let args = ["get", "--api-addr", &node, "Tom"];
     let get = run(command(args).env("GAGGLECTL_TOKEN", TOKEN)).await;
@@ -278,7 +279,7 @@ async fn a_node_at_an_https_address_is_asked_over_tls() {
         .env("GAGGLECTL_CA", &ca);
     assert_eq!(run(&mut by_env).await.text(), "630");
 
-    // Not by the public authorities, and not by another one.
+    // The public authorities did not issue it, and neither did another one.
     let unknown = get(&node, &[]).await;
     unknown.assert_fails(3, &[&node, "cannot be reached: ", "UnknownIssuer"]);
     let other = Authority::new();
@@ -328,7 +329,7 @@ async fn the_bench_speaks_tls_too() {
 }
 
 #[tokio::test]
-async fn tls_and_plain_http_do_not_meet() {
+async fn tls_and_plain_http_do_not_mix() {
     let plain = node().await;
     let tls = get(&format!("https://{plain}"), &[]).await;
     tls.assert_fails(3, &["cannot be reached: "]);

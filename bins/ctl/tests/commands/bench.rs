@@ -1,4 +1,4 @@
-//! `bench`: how many requests reach which node, and what is said of how they ended.
+//! `bench`: how many requests reach which node, and how it reports their results.
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -219,7 +219,7 @@ async fn the_hit_ratio_is_of_what_was_measured_and_not_of_the_warm_up() {
     let load = ["--warmup", "20ms", "--rate", "1000", "--requests", "100"];
     let bench = run(command(["bench"]).args(args).args(load)).await;
     assert_eq!((bench.code, bench.stderr.as_str()), (0, ""));
-    // The node says of every request but each fourth that it was a hit.
+    // The node reports a hit for three of every four requests.
     assert_eq!(node.requests(), 120, "with the warm-up");
     let cluster = &bench.json()["cluster"];
     assert_eq!((count(cluster, "gets"), count(cluster, "hits")), (100, 75));
@@ -236,15 +236,15 @@ async fn the_hit_ratio_is_of_what_was_measured_and_not_of_the_warm_up() {
 }
 
 #[tokio::test]
-async fn a_node_that_goes_away_is_told_by_the_systems_own_words() {
+async fn a_node_that_goes_away_is_reported_in_the_systems_own_words() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap().to_string();
-    // It takes the connection that the bench begins with, and is gone then.
+    // It accepts the first connection of the bench, and then ends.
     tokio::spawn(async move { listener.accept().await.map(drop) });
     let bench = bench(&addr, &["--requests", "5", "--connections", "1"]).await;
     let report = bench.json();
     let kind = |kind| count(&report["errors_by_kind"], kind);
-    // The first request may have come before the end, and is reset then.
+    // If the first request arrived before the end, it is reset.
     assert!(kind("connect") >= 4, "{report}");
     assert_eq!(kind("connect") + kind("broken"), 5);
     let failure = json!({"count": kind("connect"), "kind": "connect", "status": null,
@@ -290,8 +290,27 @@ async fn a_bench_writes_a_log_of_histograms_and_a_plot() {
         let nowhere = ["bench", "--api-addr", &node.addr, flag, "/nowhere/at/all"];
         let asked = node.requests();
         let bench = ctl(&nowhere).await;
-        bench.assert_fails(2, &["/nowhere/at/all: "]);
+        bench.assert_fails(2, &[&format!("{flag} /nowhere/at/all: ")]);
         assert_eq!(node.requests(), asked, "{flag} fails before the load");
+    }
+}
+
+/// A disk that is full from the start. It can be opened.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_that_cannot_be_written_does_not_cost_the_report() {
+    let node = BenchNode::play().await;
+    for flags in [&["--hdr"][..], &["--plot"], &["--hdr", "--plot"]] {
+        let files = flags.iter().flat_map(|flag| [*flag, "/dev/full"]);
+        let args: Vec<&str> = ["--requests", "20"].into_iter().chain(files).collect();
+        let bench = bench(&node.addr, &args).await;
+        assert_eq!((bench.code, &bench.json()["ok"]), (2, &json!(20)));
+        let lines: Vec<&str> = bench.stderr.lines().collect();
+        assert_eq!(lines.len(), flags.len(), "{lines:?}");
+        for (line, flag) in lines.iter().zip(flags) {
+            let begins = format!("gagglectl: {flag} /dev/full: ");
+            assert!(line.starts_with(&begins), "{line}");
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A node under load: it counts what it is asked, and may take its values from an origin.
+//! A node under load: it counts its requests, and may take its values from an origin.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ struct Shared {
     statuses: Mutex<HashMap<String, u16>>,
     /// Keys whose values have another first byte than the origin's.
     damaged: Mutex<HashSet<String>>,
-    /// Where the values are; until it is known, requests wait for it.
+    /// The origin's address. Requests wait until it is known.
     origin: Option<watch::Sender<Option<String>>>,
     values: tokio::sync::Mutex<HashMap<String, Bytes>>,
 }
@@ -55,7 +55,7 @@ impl BenchNode {
         Self { addr, shared }
     }
 
-    /// From now on the target is answered with this status.
+    /// From now on the answer to the target has this status.
     pub(crate) fn answer(&self, target: &str, status: u16) {
         let mut statuses = self.shared.statuses.lock().unwrap();
         statuses.insert(target.to_owned(), status);
@@ -111,7 +111,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     response.body(value.into()).unwrap()
 }
 
-/// Of each four gets three are hits, and one is loaded.
+/// Three of every four gets are hits, and one is loaded.
 fn status(gets: usize) -> String {
     let none = json!({"ok": 0, "not_found": 0, "error": 0});
     let counters = json!({

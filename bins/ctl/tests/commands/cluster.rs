@@ -33,7 +33,7 @@ fn members(is_up: bool) -> Value {
 }
 
 #[tokio::test]
-async fn one_node_tells_of_all() {
+async fn one_node_reports_all() {
     let ring = "0123456789abcdef";
     let nodes = json!([
         node("gaggle-0", true, ring, &members(true)),
@@ -56,7 +56,7 @@ gaggle-1   http://gaggle-1:8001  serving  0.1.0    01234567   1h02m  1.5 ms   20
 }
 
 #[tokio::test]
-async fn a_node_that_is_down_and_rings_that_differ_are_told() {
+async fn a_node_that_is_down_and_rings_that_differ_are_reported() {
     let nodes = json!([
         node("gaggle-0", true, "aaaaaaaaaaaa", &members(false)),
         down("gaggle-1"),
@@ -87,7 +87,7 @@ async fn a_node_that_is_down_and_rings_that_differ_are_told() {
 }
 
 #[tokio::test]
-async fn a_node_of_an_earlier_release_is_told_apart_from_one_that_fails() {
+async fn a_node_of_an_earlier_release_is_distinguished_from_one_that_fails() {
     let status = json!({"node": "http://a:1", "version": "0.0.9", "groups": {}});
     let node = Script::default()
         .on("GET /cluster", 404, "no such path")

@@ -1,4 +1,4 @@
-//! `completions` and `man`: made of the command line itself.
+//! `completions` and `man`: generated from the command line's definition.
 
 use std::process::Stdio;
 
@@ -41,7 +41,7 @@ async fn completions_know_every_command_and_flag_in_every_shell() {
 #[tokio::test]
 async fn bash_takes_its_completions_and_completes_by_them() {
     let script = ctl(&["completions", "bash"]).await;
-    // Sourced, and asked for what follows `gagglectl st`.
+    // Bash sources the script, and completes `gagglectl st`.
     let ask = "\nCOMP_WORDS=(gagglectl st); COMP_CWORD=1\n\
                registered=$(complete -p gagglectl); function=${registered#*-F }\n\
                ${function%% *} gagglectl st gagglectl\n\

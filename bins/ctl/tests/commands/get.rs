@@ -1,4 +1,4 @@
-//! `get`: exact bytes, and what is no value.
+//! `get`: exact bytes, and answers that are not values.
 
 use std::ffi::OsStr;
 
@@ -70,7 +70,7 @@ async fn keys_of_any_bytes_reach_the_node_as_they_are() {
 }
 
 #[tokio::test]
-async fn what_is_said_of_the_answer_stays_off_stdout() {
+async fn metadata_of_the_answer_stays_off_stdout() {
     let headers = [
         ("cache-status", "gaggle; hit; detail=main"),
         ("x-other", "1"),
@@ -94,7 +94,7 @@ async fn what_is_said_of_the_answer_stays_off_stdout() {
 }
 
 #[tokio::test]
-async fn unknown_keys_refused_requests_and_failures_are_told_apart() {
+async fn unknown_keys_refused_requests_and_failures_have_different_exit_codes() {
     let long = "k".repeat(1024);
     let node = Script::default()
         .on("GET /api?key=Nobody", 404, "Nobody not found")

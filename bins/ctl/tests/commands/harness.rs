@@ -13,9 +13,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
 
-/// What a node answers: by request, a status, headers and a body. A request is written as its
-/// method and raw target, and where it has them its `Cache-Control` and its `Authorization` in
-/// brackets and its body, with blanks between them.
+/// What a node answers to each request: a status, headers and a body. A request is written as its
+/// method and raw target, followed by its `Cache-Control` and its `Authorization` in brackets and
+/// its body if it has them, with blanks between them.
 #[derive(Default, Clone)]
 pub(crate) struct Script(HashMap<String, Answer>);
 
@@ -42,7 +42,7 @@ impl Script {
         self.on(request, status, document.to_string())
     }
 
-    /// Plays it, for as long as the test's runtime lives.
+    /// Serves the script, for as long as the test's runtime lives.
     pub(crate) async fn play(self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap().to_string();
@@ -120,7 +120,7 @@ pub(crate) fn command(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Comm
     ] {
         command.env_remove(format!("GAGGLECTL_{name}"));
     }
-    // Nodes are asked themselves, whatever proxy the machine has.
+    // Requests go to the nodes directly, whatever proxy the machine has.
     command
         .env("http_proxy", "http://127.0.0.1:1")
         .env("no_proxy", "");
@@ -148,7 +148,8 @@ pub(crate) fn refusing() -> (TcpSocket, String) {
     (socket, addr)
 }
 
-/// A node that takes connections and answers with these bytes; then it hangs up, or hangs.
+/// A node that accepts connections and answers with these bytes; then it closes the connection, or
+/// hangs.
 pub(crate) async fn raw(bytes: &'static [u8], hang_up: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap().to_string();

@@ -1,5 +1,5 @@
-//! The real binary against nodes that answer by a script: exact requests in, exact bytes and exit
-//! codes out.
+//! The real binary against nodes that answer by a script. The tests compare requests, output and
+//! exit codes exactly.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use serde_json::json;
@@ -64,11 +64,11 @@ async fn addresses_come_from_the_environment_unless_given() {
     assert_eq!((get.code, get.text()), (0, "630"));
     let mut over = command(["get", "--api-addr", &node, "Tom"]);
     assert_eq!(run(over.env("GAGGLECTL_API_ADDR", &refused)).await.code, 0);
-    // A node's own variables, which may be set beside, say where it listens: they are none of this
-    // program's.
+    // A node's own variables may be set in the same environment and say where it listens. This
+    // program ignores them.
     let mut beside = command(["get", "--api-addr", &node, "Tom"]);
     assert_eq!(run(beside.env("GAGGLE_API_ADDR", "x")).await.code, 0);
-    // As a node may listen: on all addresses.
+    // A node may listen on all addresses.
     let any = node.replace("127.0.0.1", "0.0.0.0");
     let owner = run(command(["owner", "Tom"]).env("GAGGLECTL_ADMIN_ADDR", &any)).await;
     assert_eq!(
@@ -80,7 +80,7 @@ async fn addresses_come_from_the_environment_unless_given() {
 }
 
 #[tokio::test]
-async fn a_command_line_that_cannot_be_used_exits_with_2() {
+async fn an_unusable_command_line_exits_with_2() {
     let lines: [&[&str]; 12] = [
         &[],
         &["get"],

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{Script, ctl, refusing};
 
 #[tokio::test]
-async fn owner_prints_the_owner_and_asks_the_next_node_where_one_is_down() {
+async fn owner_prints_the_owner_and_asks_the_next_node_if_one_is_down() {
     let document = json!({"owner": "http://10.0.0.2:8001", "self": false});
     let node = Script::default()
         .json("GET /owner?key=a%2Fb&group=scores", 200, &document)

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::harness::{Run, Script, command, ctl, refusing, run};
 
-/// Runs a command with that on its standard input.
+/// Runs a command with these bytes on its standard input.
 async fn fed(args: &[&str], input: &[u8]) -> Run {
     let mut command = command(args);
     command
@@ -77,7 +77,7 @@ async fn put_finds_the_only_group_and_a_node_that_answers() {
 }
 
 #[tokio::test]
-async fn refusals_and_failures_are_told_apart() {
+async fn refusals_and_failures_have_different_exit_codes() {
     let node = Script::default()
         .on(
             "PUT /v1/scores/large 631",

@@ -1,4 +1,4 @@
-//! `remove`: one node has all of them remove.
+//! `remove`: one node makes all nodes remove the keys.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

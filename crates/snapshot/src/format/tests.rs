@@ -24,7 +24,7 @@ fn read(bytes: &[u8], group: &str) -> Result<Vec<Vec<u8>>, Flaw> {
     Ok(keys)
 }
 
-/// Among them what could be taken for a mark, for text that ends, and for nothing.
+/// Among them keys that look like a mark, like terminated text, and like nothing.
 fn odd_keys() -> Vec<Vec<u8>> {
     let mut keys: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
     keys.push(Vec::new());
@@ -83,7 +83,7 @@ fn no_bit_can_change_unnoticed() {
 }
 
 #[test]
-fn others_are_told_apart() {
+fn other_files_are_distinguished() {
     let of_another = written("scores", &[b"Tom"]);
     assert!(matches!(
         read(&of_another, "score"),
@@ -121,7 +121,7 @@ fn it_stays_within_its_bytes_and_leaves_out_the_last_keys() {
     let (bytes, size) = writer.end().unwrap();
     assert_eq!((size.keys, size.len), (2, whole));
     assert_eq!(read(&bytes, "scores").unwrap(), [&b"Tom"[..], b"Jack"]);
-    // One that is longer than any is no reason to stop.
+    // A key longer than allowed is no reason to stop.
     let mut writer = Writer::begin(Vec::new(), "scores", MAX_LEN).unwrap();
     assert!(writer.key(&vec![0; MAX_KEY + 1]).unwrap());
     assert_eq!(writer.end().unwrap().1.keys, 0);

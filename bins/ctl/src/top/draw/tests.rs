@@ -210,7 +210,7 @@ fn keys_choose_what_is_shown_and_what_is_asked() {
 }
 
 #[test]
-fn a_pause_keeps_the_picture_and_a_failure_is_told_beside_it() {
+fn a_pause_keeps_the_picture_and_a_failure_is_shown_with_it() {
     let mut model = model(true);
     assert_eq!(model.press(Input::Pause), Step::Ask);
     assert!(model.wish().paused);
