@@ -1,4 +1,7 @@
 # The recipes that CI calls; `just` alone lists them.
+#
+# Recipes that need what `just test` has built name their targets with `--workspace --test`, and not with `-p`: cargo then
+# chooses the same features of all dependencies, and compiles none of them again.
 
 default:
     @just --list
@@ -7,13 +10,9 @@ default:
 test:
     cargo test --workspace --no-fail-fast
 
-# Tests that need features which are off by default
+# Tests that need features which no package of the workspace turns on (what the node turns on is on in `just test`)
 features:
-    cargo test -p gaggle-telemetry --all-features --test traces --test otlp
-    cargo test -p gaggle-origin-http --all-features --test batch
-    cargo test -p gaggle-origin-object --all-features
-    cargo test -p gaggle-typed --all-features
-    cargo test -p gaggle --all-features
+    cargo test -p gaggle-typed -p gaggle --all-features
 
 fmt:
     cargo fmt --all -- --check
@@ -45,7 +44,7 @@ alone:
 
 # Each bench once, without measuring
 bench-smoke:
-    cargo test -p gaggle-benches --benches
+    cargo test --workspace --bench '*'
 
 # Every bench: layers, comparisons, memory, and the cluster
 bench: bench-cluster
@@ -69,18 +68,15 @@ book:
 
 # The manual's links, commands, Rust and reference (GAGGLE_WRITE=1 writes the reference again)
 manual:
-    cargo build -p gaggle-node -p gagglectl
-    cargo test -p gaggle-node --bin gaggle-node metrics
-    cargo test -p gaggle-node --test manual -- --include-ignored
-    cargo test -p gagglectl --test manual
-    cargo test -p gaggle --doc manual
-    cargo test -p gaggle-testkit --doc manual
+    cargo test --workspace --bin gaggle-node metrics
+    cargo test --workspace --test manual -- --include-ignored
+    cargo test --workspace --doc manual
 
 # The front door against its own description: generated requests, so many for each operation (needs Python with venv; schemathesis comes from PyPI; takes the demo's ports)
-schemathesis EXAMPLES="50":
+schemathesis EXAMPLES="50" SECONDS="600":
     #!/usr/bin/env bash
     set -euo pipefail
-    cargo build -p gaggle-node
+    cargo test --workspace --test manual --no-run # builds the node
     bin=target/schemathesis/bin
     test -x "$bin/schemathesis" || { python3 -m venv target/schemathesis && "$bin/pip" install --quiet schemathesis==4.32.5; }
     target/debug/gaggle-node demo > target/schemathesis/node.log 2>&1 &
@@ -93,35 +89,35 @@ schemathesis EXAMPLES="50":
         sleep 0.1
     done
     test "$ready" = yes || { cat target/schemathesis/node.log >&2; exit 1; }
-    timeout 900 "$bin/schemathesis" --config-file crates/api-http/openapi/schemathesis.toml run http://127.0.0.1:9999/openapi.json \
-        --max-examples {{EXAMPLES}} --max-time 600 --generation-deterministic --request-timeout 10 --no-color
+    timeout "$(({{SECONDS}} + 300))" "$bin/schemathesis" --config-file crates/api-http/openapi/schemathesis.toml run http://127.0.0.1:9999/openapi.json \
+        --max-examples {{EXAMPLES}} --max-time {{SECONDS}} --generation-deterministic --request-timeout 10 --no-color
 
 # The examples, each run to its end
 examples:
-    cargo run -q -p gaggle --example one_group
-    cargo run -q -p gaggle --example three_nodes
-    cargo run -q -p gaggle --example army_roles -- --once
-    cargo run -q -p gaggle --example embedded
-    cargo run -q -p gaggle-benches --example simulate -- 2000
+    cargo build --workspace --examples
+    target/debug/examples/one_group
+    target/debug/examples/three_nodes
+    target/debug/examples/army_roles --once
+    target/debug/examples/embedded
+    target/debug/examples/simulate 2000
 
 # One ring with golang/groupcache itself (needs Go: interop/install, on Debian or Ubuntu)
 interop:
-    cargo test -p gaggle-node --test interop -- --ignored --nocapture --test-threads=1
+    cargo test --workspace --test interop -- --ignored --nocapture --test-threads=1
 
 # Origins and followers on PostgreSQL and MariaDB, which the tests start (needs the servers: deploy/databases/install, on Debian)
 databases:
-    cargo test -p gaggle-testservers -- --ignored
-    cargo test -p gaggle-origin-sql --all-features -- --ignored
-    cargo test -p gaggle-follow-postgres -- --ignored
-    cargo test -p gaggle-node --test databases -- --ignored --nocapture --test-threads=1
+    cargo test --workspace --test servers --test mysql --test mysql_faults --test postgres --test postgres_faults -- --ignored
+    cargo test --workspace --test measure --test notify --test rows --test setup --test standing --test stream -- --ignored
+    cargo test --workspace --test databases -- --ignored --nocapture --test-threads=1
 
 # The admin port's page in a browser, in front of a cluster; screenshots in target/page (needs Chromium: deploy/browser/install, on Debian)
 page:
-    cargo test -p gaggle-node --test page -- --ignored --test-threads=1
+    cargo test --workspace --test page -- --ignored --test-threads=1
 
 # The metrics page of a node and the alert rules, as Prometheus' own tool reads them (needs promtool: deploy/prometheus/install)
 promtool:
-    cargo test -p gaggle-node --test promtool -- --ignored
+    cargo test --workspace --test promtool -- --ignored
 
 # The Kubernetes manifests, the base and each component, as kustomize renders them
 kubernetes:
@@ -131,12 +127,11 @@ kubernetes:
         echo "SKIPPED: kubectl is not installed, so the manifests were NOT rendered (https://kubernetes.io/docs/tasks/tools)" >&2
         exit 0
     fi
-    cargo test -p gaggle-node --test deploy -- --ignored
+    cargo test --workspace --test deploy -- --ignored
 
 # The port for Redis' clients beside Redis itself, and with its tools and redis-py (needs them: deploy/redis/install, on Debian)
 resp:
-    cargo test -p gaggle-api-resp -- --ignored
-    cargo test -p gaggle-node --test resp -- --ignored --nocapture
+    cargo test --workspace --test beside_redis --test resp -- --ignored --nocapture
 
 # Gets a second of that port beside Redis, and the memory of idle connections (needs Redis: deploy/redis/install, on Debian)
 bench-resp ROUNDS="15":
@@ -145,7 +140,7 @@ bench-resp ROUNDS="15":
 
 # The image and the Compose cluster, on a Docker engine (needs root and debootstrap: deploy/images/install, on Debian)
 containers:
-    cargo test -p gaggle-node --test containers -- --ignored --nocapture --test-threads=1
+    cargo test --workspace --test containers -- --ignored --nocapture --test-threads=1
 
 # Licences, advisories, duplicates (needs cargo-deny and its advisory database)
 deny:
