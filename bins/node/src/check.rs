@@ -9,8 +9,8 @@ use crate::cli::CheckArgs;
 use crate::config::{self, Loaded};
 use crate::node::trial;
 
-/// Checks and prints. With `--offline` what reading the configuration can tell, else all that a
-/// start would find.
+/// Checks and prints. With `--offline` it checks what reading the configuration can show,
+/// otherwise all that a start would find.
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let loaded = config::load(&args.serve)?;
     if args.offline {

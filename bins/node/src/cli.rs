@@ -96,7 +96,7 @@ pub(crate) struct Overrides {
     /// Where Redis' clients reach this node [default: nowhere]
     #[arg(long, value_name = "HOST:PORT", env = "GAGGLE_RESP_ADDR")]
     pub(crate) resp_addr: Option<String>,
-    /// The addresses of the cluster's nodes, with commas between them: base URLs, or HOST:PORT
+    /// The addresses of the cluster's nodes, separated by commas: base URLs, or HOST:PORT
     #[arg(
         long,
         value_name = "URL,URL",
@@ -118,7 +118,7 @@ pub(crate) struct Overrides {
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct HealthArgs {
-    /// The configuration file of the node to ask, which tells its admin address and TLS
+    /// The configuration file of the node to ask, which has its admin address and TLS
     #[arg(long, value_name = "FILE", env = "GAGGLE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// The admin address of the node to ask [default: that of the configuration, 127.0.0.1:9990
@@ -128,7 +128,7 @@ pub(crate) struct HealthArgs {
 }
 
 impl HealthArgs {
-    /// The same as a node would be told.
+    /// The same as a node's arguments.
     pub(crate) fn serve(&self) -> ServeArgs {
         ServeArgs {
             config: self.config.clone(),

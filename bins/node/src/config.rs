@@ -21,6 +21,7 @@ mod environment;
 mod error;
 mod example;
 mod follow;
+mod found;
 mod group;
 mod loads;
 mod log_level;
@@ -89,7 +90,7 @@ pub(crate) fn load(args: &ServeArgs) -> Result<Loaded, ConfigError> {
     read(&given(args)?)
 }
 
-/// What there is to read: the one place that opens the file and looks at the environment.
+/// The input: the one place that opens the file and reads the environment.
 fn given(args: &ServeArgs) -> Result<Given, ConfigError> {
     let file = match &args.config {
         Some(path) => {
@@ -102,7 +103,8 @@ fn given(args: &ServeArgs) -> Result<Given, ConfigError> {
     };
     let mut environment = Vec::new();
     for (name, value) in std::env::vars_os() {
-        let Some(name) = name.to_str().filter(|name| environment::is_meant(name)) else {
+        let is_meant = |name: &&str| environment::is_meant(name) || tracing::is_meant(name);
+        let Some(name) = name.to_str().filter(is_meant) else {
             continue;
         };
         // Not its text: it may be a secret.
@@ -129,8 +131,8 @@ pub(crate) fn read(given: &Given) -> Result<Loaded, ConfigError> {
     }
 }
 
-/// What is needed to ask a node that runs with this configuration, which need not be good in all
-/// else: where its admin port is, and what it asks of those who come there.
+/// What is needed to ask a node that runs with this configuration: where its admin port is, and
+/// what that port requires. The rest of the configuration may be invalid.
 pub(crate) fn load_for_asking(args: &ServeArgs) -> Result<Config, ConfigError> {
     let layers = sources::Layers::of(&given(args)?)?;
     layers.read_for_asking()

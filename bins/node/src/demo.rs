@@ -1,5 +1,5 @@
-//! `gaggle-node demo`: a cluster of three nodes in one process, on an embedded database. What the
-//! README starts with.
+//! `gaggle-node demo`: a cluster of three nodes in one process, on an embedded database. The
+//! README starts with it.
 
 use std::io;
 
@@ -31,7 +31,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
 fn run_all(configs: &[Config], database: &std::path::Path, log: &Log) -> anyhow::Result<()> {
     let (stop, mut hangups) = signals::listen(configs[0].node.drain().whole(), log.clone())?;
     crate::to_the_end(async {
-        let Some(nodes) = stop.before(start_all(configs, database, log)).await else {
+        // Boxed: it holds the configurations of all nodes.
+        let starting = Box::pin(start_all(configs, database, log));
+        let Some(nodes) = stop.before(starting).await else {
             return Ok(());
         };
         let nodes = nodes?;
@@ -85,7 +87,7 @@ async fn start_all(
     Ok(nodes)
 }
 
-/// Node `n` of the demo. Only the first has its front door where a reader looks for it.
+/// Node `n` of the demo. Only the first has its front door at the default address.
 fn config(n: u16, database: &std::path::Path) -> Result<Config, config::ConfigError> {
     let peers = (8001..8004)
         .map(|port| format!("http://127.0.0.1:{port}"))
@@ -94,9 +96,9 @@ fn config(n: u16, database: &std::path::Path) -> Result<Config, config::ConfigEr
     config.node.peer_addr = format!("127.0.0.1:{}", 8001 + n);
     config.node.api_addr = format!("127.0.0.1:{}", if n == 0 { 9999 } else { 0 });
     config.node.admin_addr = format!("127.0.0.1:{}", 9990 + n);
-    // At `debug` a group tells of each key: which peer it picked, what it asked the origin.
+    // At `debug` a group logs each key: the peer that it picked, and its requests to the origin.
     config.node.log_level = "info,gaggle_group=debug".into();
-    // All three go at once: there is nobody to give anything to.
+    // All three end at once: no node remains to hand anything over to.
     config.node.drain_delay = Some(std::time::Duration::ZERO.into());
     config.cluster.peers = peers;
     let group = config::Group {

@@ -3,10 +3,10 @@
 
 use std::io;
 
-/// More are of no use: the kernel and the runtime keep tables of them.
+/// More are useless: the kernel and the runtime keep tables of them.
 const MOST: u64 = 1 << 20;
-/// For what is not a connection to a port of this node: connections to peers and origins, files,
-/// the runtime's own.
+/// Descriptors for other uses than connections to this node's ports: connections to peers and
+/// origins, files, the runtime's own.
 const OTHERS: u64 = 1_024;
 
 /// How many connections each port may have open.
@@ -29,7 +29,7 @@ pub(crate) fn limit() -> u64 {
 ///
 /// # Errors
 ///
-/// What the system says. The [`limit`] is then as it was.
+/// The system's error. The [`limit`] is then as it was.
 #[cfg(unix)]
 pub(crate) fn raise() -> io::Result<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -61,12 +61,13 @@ pub(crate) fn raise() -> io::Result<u64> {
     Ok(limit())
 }
 
-/// What of `wanted` fits into `available` descriptors, beside those for connections to peers and
-/// origins and for files: a quarter of them, at most 1,024.
+/// The part of `wanted` that fits into `available` descriptors, besides those for connections to
+/// peers and origins and for files: a quarter of them, at most 1,024.
 ///
-/// The front door gives first, down to a quarter of what there is for ports: its clients can ask
-/// another node. A cluster without its peers' port, or a node that cannot be looked into, cannot
-/// be helped. The admin port is sure of an eighth. No port gets less than one.
+/// The front door is reduced first, down to a quarter of the descriptors for ports: its clients
+/// can ask another node. A cluster cannot work without its peers' ports, and a node without an
+/// admin port cannot be examined. An eighth is reserved for the admin port. No port gets less than
+/// one.
 pub(crate) fn caps(available: u64, wanted: Caps) -> Caps {
     let ports = available - (available / 4).min(OTHERS);
     let ports = usize::try_from(ports).unwrap_or(usize::MAX);
@@ -74,7 +75,7 @@ pub(crate) fn caps(available: u64, wanted: Caps) -> Caps {
     let admin = wanted.admin.min(ports / 8);
     let peers = wanted.peers.min(ports - least - admin);
     let front_door = wanted.front_door.min(ports - admin - peers);
-    // Beyond what it is sure of, it has what nobody wanted.
+    // In addition to its reserve, it gets what the other ports did not want.
     let admin = wanted.admin.min(ports - peers - front_door);
     Caps {
         front_door: front_door.max(1),
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_front_door_gives_first() {
+    fn the_front_door_is_reduced_first() {
         assert_eq!(
             caps(16_384, USUAL),
             Caps {

@@ -1,5 +1,5 @@
-//! `gaggle-node completions` and `gaggle-node man`: what a shell and `man` need, made of the command
-//! line itself, so that neither can differ from it.
+//! `gaggle-node completions` and `gaggle-node man`: what a shell and `man` need, generated from
+//! the command line's definition, so that neither can differ from it.
 
 use std::fs;
 use std::io::{self, Write as _};

@@ -64,7 +64,7 @@ fn own_address(admin_addr: &str) -> String {
 
 /// Connections over TLS, where the admin port speaks that. They are made as by any other node: the
 /// certificate may be for the address that is dialled, the one that peers use, the node's name, or
-/// the one that all nodes have in common.
+/// the one that all nodes share.
 fn tls_connector(config: &Config) -> anyhow::Result<Option<HttpsConnector<HttpConnector>>> {
     if config.security.tls_of(Port::Admin).is_none() {
         return Ok(None);

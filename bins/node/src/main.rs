@@ -1,7 +1,7 @@
 //! `gaggle-node`: one node of a Gaggle cluster, or a demo cluster in one process.
 //!
-//! Reads top to bottom: command line, configuration, logging, runtime, start, run, drain. What a
-//! node is made of is in [`node`]; everything that answers requests is in the library crates.
+//! Reads top to bottom: command line, configuration, logging, runtime, start, run, drain. The
+//! parts of a node are in [`node`]; everything that answers requests is in the library crates.
 
 use std::io;
 use std::process::ExitCode;
@@ -69,7 +69,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<()> {
     result.map_err(|failure| explained(failure, &sources))
 }
 
-/// The failure of a start, with where the value came from that it is about.
+/// The failure of a start, with the source of the value that it is about.
 fn explained(failure: anyhow::Error, sources: &Sources) -> anyhow::Error {
     match failure.downcast::<ConfigError>() {
         Ok(failure) => sources.explain(failure).into(),
@@ -81,7 +81,7 @@ fn explained(failure: anyhow::Error, sources: &Sources) -> anyhow::Error {
 const LAST_SPANS: Duration = Duration::from_secs(1);
 
 fn run(config: &Config, load: Load, log: &Log, exporter: Option<Exporter>) -> anyhow::Result<()> {
-    // Before anything listens: a signal that comes early must stop the node and not kill it.
+    // Before any port listens: an early signal must stop the node and not kill it.
     let (stop, hangups) = signals::listen(config.node.drain().whole(), log.clone())?;
     let systemd = Systemd::from_env();
     to_the_end(async {
@@ -115,7 +115,7 @@ fn run(config: &Config, load: Load, log: &Log, exporter: Option<Exporter>) -> an
     })
 }
 
-/// The log, and what exports traces, if anything does.
+/// The log, and the exporter of traces, if there is one.
 fn start_telemetry(config: &Config) -> Result<(Log, Option<Exporter>), ConfigError> {
     let Some(options) = config.tracing.options() else {
         return Ok((start_log(config)?, None));
@@ -132,8 +132,8 @@ fn start_log(config: &Config) -> Result<Log, ConfigError> {
         .map_err(|failure| ConfigError::new("node.log-level", failure))
 }
 
-/// Runs it on a runtime of its own, and does not wait for what it leaves behind: a thread that
-/// blocks, as a database or a disk can make it, must not hold up the exit.
+/// Runs it on a separate runtime, and does not wait for tasks that remain: a thread that a
+/// database or a disk blocks must not delay the exit.
 fn to_the_end<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = runtime()?;
     let result = runtime.block_on(work);
@@ -148,8 +148,8 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("the runtime could not be started")
 }
 
-/// What was asked of the command line itself (`--help`), or what is wrong with it: one line, as
-/// of the file.
+/// The output for a request such as `--help`, or the error of the command line: one line, like an
+/// error of the file.
 fn unparsed(answer: &clap::Error) -> ExitCode {
     if !answer.use_stderr() {
         answer.exit();
@@ -167,25 +167,25 @@ fn unparsed(answer: &clap::Error) -> ExitCode {
     ExitCode::from(BAD_CONFIG)
 }
 
-/// How long a program waits until a person or a script is told something. Nobody may be reading.
+/// How long the program waits for its output to be written. Its reader may have gone.
 const TELLING: Duration = Duration::from_millis(250);
 
 /// The last line of a program that fails.
 fn complain(line: &str) {
     let line = config::one_line(line);
-    // There is nobody left who could be told that this fails.
+    // A failure of this cannot be reported anywhere.
     let _ = tell(io::stderr(), format!("gaggle-node: {line}\n"));
 }
 
-/// Writes it, and waits for that no longer than [`TELLING`]. `println!` panics where standard
-/// output is closed.
+/// Writes it, and waits no longer than [`TELLING`]. `println!` would panic if standard output is
+/// closed.
 fn tell(mut to: impl io::Write + Send + 'static, text: String) -> io::Result<()> {
     let (told, result) = mpsc::sync_channel(1);
     thread::Builder::new()
         .name("gaggle-tell".into())
         .spawn(move || {
             let written = to.write_all(text.as_bytes()).and_then(|()| to.flush());
-            // An error means that nobody waits for it any more.
+            // An error means that the caller no longer waits for it.
             let _ = told.send(written);
         })?;
     result
@@ -209,14 +209,14 @@ mod tests {
                 let (began, beginning) = oneshot::channel();
                 spawn_blocking(move || {
                     let _ = began.send(());
-                    // Until the test lets go of it.
+                    // Until the test releases it.
                     let _ = blocked.recv();
                 });
                 Ok(beginning.await?)
             });
             ended.send(result.is_ok())
         });
-        // Far beyond what it takes, so that it only ends a test that would hang.
+        // Far above what it takes, so that it only ends a test that would hang.
         let ended = end.recv_timeout(Duration::from_secs(60));
         assert_eq!(ended, Ok(true));
         drop(go_on);

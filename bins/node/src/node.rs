@@ -1,4 +1,4 @@
-//! A node: what it is made of, and how it starts and stops.
+//! A node: its parts, and how it starts and stops.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -63,21 +63,21 @@ pub(crate) struct Node {
     drain: Drain,
     config: Arc<Config>,
     running: Running,
-    reload: (reload::Door, reload::Asked),
+    reload: (reload::ReloadHandle, reload::Asked),
 }
 
-/// What a node has to do with the process that it runs in.
+/// The node's connections to the process that it runs in.
 #[derive(Default)]
 pub(crate) struct Surroundings {
-    /// Who is told how the node is.
+    /// The receiver of the node's state.
     pub(crate) systemd: Systemd,
     /// Where its configuration comes from, if it can be read again.
     pub(crate) source: Option<Source>,
 }
 
 impl Node {
-    /// Binds the ports, opens the origins and makes the ring. Everything that the configuration
-    /// can get wrong shows here, before the first request.
+    /// Binds the ports, opens the origins and makes the ring. Every error in the configuration is
+    /// reported here, before the first request.
     pub(crate) async fn start(
         config: &Config,
         log: &Log,
@@ -104,7 +104,7 @@ impl Node {
         let resp = resp.map(|server| server.groups(&groups)).transpose();
         let resp = resp.map_err(|failure| ConfigError::new("node.resp-group", failure))?;
 
-        let (readiness, reload) = (Readiness::new(), reload::door());
+        let (readiness, reload) = (Readiness::new(), reload::channel());
         let requests = RequestStats::new();
         let version = env!("CARGO_PKG_VERSION");
         let metrics = metrics::Parts {
@@ -179,17 +179,17 @@ impl Node {
         self.peers.me()
     }
 
-    /// The same, for somebody who asks again later.
+    /// The same as a handle, for later calls.
     pub(crate) fn named(&self) -> impl Fn() -> Arc<str> + Send + Sync + use<> {
         let peers = self.peers.clone();
         move || peers.me()
     }
 
-    /// Answers, calls itself ready once the membership has come to rest, and goes on until `stop`.
-    /// Then it drains: calls itself not ready, tells the other nodes that it leaves, gives them
-    /// what it holds and writes its snapshots while it stays open for the drain delay, closes the
-    /// front door and the peers' port as their requests end, and the admin port last, so that it
-    /// can be watched. Meanwhile it follows its tokens and certificates, and reads its
+    /// Answers, reports that it is ready once the membership has settled, and runs until `stop`.
+    /// Then it drains: it reports that it is not ready, tells the other nodes that it leaves,
+    /// gives them what it holds and writes its snapshots while it stays open for the drain delay,
+    /// closes the front door and the peers' port as their requests end, and the admin port last,
+    /// so that it can be watched. Meanwhile it follows its tokens and certificates, and reads its
     /// configuration again when it is asked to.
     ///
     /// # Errors
@@ -212,6 +212,7 @@ impl Node {
             info!(
                 descriptors,
                 front_door = caps.front_door,
+                resp = self.resp.as_ref().map(|_| caps.front_door),
                 peers = caps.peers,
                 admin = caps.admin,
                 "fewer connections than node.max-connections, as there are no more descriptors"
@@ -254,13 +255,13 @@ impl Node {
                 following.spawn(tls.watch(Tls::WATCH_EVERY));
             }
         }
-        let (door, asked) = self.reload;
+        let (handle, asked) = self.reload;
         let config = Arc::clone(&self.config);
         let (load, mut hangups) = source.map(|source| (source.load, source.hangups)).unzip();
         let reloading = load.map(|load| {
             let reloader = Reloader {
                 asked,
-                door: door.clone(),
+                handle: handle.clone(),
                 load,
                 running: self.running,
                 readiness: self.readiness.clone(),
@@ -286,23 +287,22 @@ impl Node {
             systemd.status("waiting for the other members");
             self.members.settle(&self.peers, self.settle).await?;
             self.members.ready().await;
-            // Who follows is a question of the ring.
+            // The ring determines which node follows.
             let started = Followers::start(feeds, &followed);
             *followers.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
-            // And so is which keys are this node's to load.
+            // The ring also determines which keys this node loads.
             let started = Snapshots::start(&config, &followed);
             *snapshots.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
             let (node, members) = (self.peers.me(), self.peers.members().len());
             info!(%node, members, ring = %self.peers.digest(), "the node is ready");
             self.readiness.set_ready(true);
-            systemd.ready(&format!("serving; configuration {}", door.generation()));
+            systemd.ready(&format!("serving; configuration {}", handle.generation()));
             Ok(())
         };
-        // Once the node is ready: systemd takes no reload before that, and one that comes early
-        // waits.
+        // Once the node is ready: systemd allows no reload before that, and an early one waits.
         let heeding = async {
             match &mut hangups {
-                Some(hangups) => door.at_each(hangups).await,
+                Some(hangups) => handle.at_each(hangups).await,
                 None => std::future::pending().await,
             }
         };
@@ -370,8 +370,8 @@ impl Node {
     }
 }
 
-/// Tells the other nodes that this one is here to stay. More than once: word of an earlier process
-/// of this name, that it leaves, may still be on its way.
+/// Tells the other nodes that this one stays. More than once: an announcement by an earlier
+/// process of this name, that it leaves, may still be on its way.
 async fn arrive(peers: &Peers) {
     for pause in [0, 1, 4] {
         tokio::time::sleep(Duration::from_secs(pause)).await;
@@ -379,7 +379,7 @@ async fn arrive(peers: &Peers) {
     }
 }
 
-/// Tells the other nodes that this one goes, and gives them what it holds until the node closes.
+/// Tells the other nodes that this one leaves, and gives them what it holds until the node closes.
 async fn leave(peers: &Peers, groups: &Groups, gone_within: Duration, closing: Instant) {
     let told = peers.leave(gone_within).await;
     for group in groups.iter() {
@@ -396,7 +396,7 @@ async fn leave(peers: &Peers, groups: &Groups, gone_within: Duration, closing: I
     }
 }
 
-/// How far a node's end has come.
+/// The progress of a node's shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Open,

@@ -17,34 +17,34 @@ use tracing::{error, info, warn};
 /// less than a second.
 pub(crate) const LAST_LINES: Duration = Duration::from_millis(250);
 
-/// How far past its time an orderly stop may be before it is given up.
+/// How late an orderly stop may be before it is given up.
 const GRACE: Duration = Duration::from_millis(400);
 
-/// And how far before the process ends without its runtime's help: whatever blocks that must not
-/// keep the process.
+/// How late it may be before the process ends without its runtime: a blocked runtime must not keep
+/// the process alive.
 const LAST_GRACE: Duration = Duration::from_millis(700);
 
 /// The exit code of a process that had to be ended while it was stopping.
 const NOT_IN_TIME: i32 = 1;
 
-/// Tells that the process was asked to stop.
+/// Signals that the process was asked to stop.
 #[derive(Clone)]
 pub(crate) struct Stop {
     asked: watch::Receiver<bool>,
     limit: Duration,
 }
 
-/// Tells of each SIGHUP.
+/// Signals each SIGHUP.
 pub(crate) struct Hangups {
     /// How many there were.
     count: watch::Receiver<u64>,
 }
 
-/// Catches the signals from now on, in a thread of its own that nothing else can hold up. `limit`
+/// Catches the signals from now on, in a separate thread that nothing else can delay. `limit`
 /// is how long an orderly stop may take: the process ends within one second after that in any
 /// case, with exit code 1 if the runtime is blocked. A second signal ends it at once, with 128
-/// and the signal's number: 130 for SIGINT, 143 for SIGTERM. SIGHUP ends nothing, whether or not
-/// somebody waits for it.
+/// and the signal's number: 130 for SIGINT, 143 for SIGTERM. SIGHUP does not end the process,
+/// whether or not a task waits for it.
 pub(crate) fn listen(limit: Duration, log: Log) -> anyhow::Result<(Stop, Hangups)> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
@@ -82,9 +82,9 @@ pub(crate) fn listen(limit: Duration, log: Log) -> anyhow::Result<(Stop, Hangups
 }
 
 impl Hangups {
-    /// Waits for a SIGHUP, or for several that come before this is called again.
+    /// Waits for a SIGHUP, or for several that arrive before the next call.
     pub(crate) async fn next(&mut self) {
-        // An error means that nobody listens for signals any more; then none is received.
+        // An error means that no task listens for signals any more; then none is received.
         if self.count.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -94,7 +94,7 @@ impl Hangups {
 impl Stop {
     /// Waits for the first signal.
     pub(crate) async fn received(&self) {
-        // An error means that nobody listens for signals any more; then none is received.
+        // An error means that no task listens for signals any more; then none is received.
         if self.asked.clone().wait_for(|asked| *asked).await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -111,8 +111,8 @@ impl Stop {
         }
     }
 
-    /// Waits for `running`, which is told of the first signal by other means, but not much longer
-    /// than it may take to stop.
+    /// Waits for `running`, which learns of the first signal by other means, but not much longer
+    /// than stopping may take.
     pub(crate) async fn bound<T>(&self, running: impl Future<Output = T>) -> Option<T> {
         let late = async {
             self.received().await;
@@ -121,7 +121,7 @@ impl Stop {
         tokio::select! {
             ended = running => Some(ended),
             () = late => {
-                warn!("stopping takes too long: what is under way is cut");
+                warn!("stopping takes too long: requests under way are cut");
                 None
             }
         }
@@ -145,7 +145,7 @@ impl Signals {
         })
     }
 
-    /// The next one that asks for an end. Those that do not are counted meanwhile.
+    /// The next signal that asks for an end. Other signals are counted meanwhile.
     async fn stop(&mut self, hangups: &watch::Sender<u64>) -> SignalKind {
         loop {
             tokio::select! {

@@ -1,10 +1,10 @@
-//! What systemd, or a service manager that speaks its protocol, is told: that the node is ready,
-//! that it reloads its configuration, that it stops, and that it is alive.
+//! Messages to systemd, or to a service manager with its protocol: that the node is ready, that it
+//! reloads its configuration, that it stops, and that it is alive.
 //!
 //! The protocol is that of sd_notify(3): a datagram of `NAME=value` lines to the socket that the
-//! environment names. Where it names none, nobody is told anything. It is small enough to need no
-//! library, and the usual ones do not reach sockets in the abstract namespace, which containers
-//! are often given.
+//! environment names. If it names none, nothing is sent. The protocol is small enough to need no
+//! library, and the usual libraries do not reach sockets in the abstract namespace, which
+//! containers often get.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -24,11 +24,11 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// Longer status lines are cut.
 const MAX_STATUS: usize = 256;
 
-/// The service manager that has started this process, if one wants to hear of it. A cheap-clone
+/// The service manager that has started this process, if it expects messages. A cheap-clone
 /// handle.
 ///
-/// What cannot be told is logged, and is no failure of the node. Sending takes a quarter of a
-/// second at most.
+/// A message that cannot be sent is logged, and is not a failure of the node. Sending takes a
+/// quarter of a second at most.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Systemd {
     manager: Option<Arc<Manager>>,
@@ -37,12 +37,12 @@ pub(crate) struct Systemd {
 #[derive(Debug)]
 struct Manager {
     socket: SocketAddr,
-    /// It wants to hear at least so often that this process is alive.
+    /// The longest interval at which it expects a sign of life.
     watchdog: Option<Duration>,
 }
 
 impl Systemd {
-    /// What the environment of this process says.
+    /// Reads the environment of this process.
     pub(crate) fn from_env() -> Self {
         Self::from_vars(|name| std::env::var_os(name), process::id())
     }
@@ -59,7 +59,7 @@ impl Systemd {
             }
         };
         let number = |name| var(name)?.to_str()?.parse::<u64>().ok();
-        // Without it, the watchdog is for whoever has the variable.
+        // Without it, the watchdog is for any process with the variable.
         let is_ours = var("WATCHDOG_PID").is_none()
             || number("WATCHDOG_PID").is_some_and(|pid| pid == u64::from(own_pid));
         let watchdog = number("WATCHDOG_USEC").filter(|micros| is_ours && *micros > 0);
@@ -71,7 +71,7 @@ impl Systemd {
         }
     }
 
-    /// Starting, or reloading, has ended: the node serves, with these words for its status.
+    /// Starting, or reloading, has ended: the node serves, with this text as its status.
     pub(crate) fn ready(&self, status: &str) {
         self.tell(|message| {
             message.push_str("READY=1\n");
@@ -79,11 +79,11 @@ impl Systemd {
         });
     }
 
-    /// The configuration is being read again. [`ready`](Self::ready) is to follow, whatever comes
-    /// of it.
+    /// The configuration is being read again. [`ready`](Self::ready) must follow, whatever the
+    /// result.
     pub(crate) fn reloading(&self) {
         self.tell(|message| {
-            // Tells this reload's end from that of one before.
+            // Distinguishes this reload's end from that of an earlier one.
             let now = clock_gettime(ClockId::Monotonic);
             let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec / 1_000);
             message.push_str(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n"));
@@ -91,7 +91,7 @@ impl Systemd {
         });
     }
 
-    /// The node stops, in an orderly way.
+    /// The node stops in an orderly way.
     pub(crate) fn stopping(&self) {
         self.tell(|message| {
             message.push_str("STOPPING=1\n");
@@ -99,15 +99,14 @@ impl Systemd {
         });
     }
 
-    /// Other words for the status, on one line.
+    /// Another text for the status, on one line.
     pub(crate) fn status(&self, status: &str) {
         self.tell(|message| push_status(message, status));
     }
 
-    /// Says twice as often as the manager asks for that this process is alive, from now on and
-    /// without end. To be run by the executor that does the work: where that is stuck, the manager
-    /// is told nothing any more, and starts the node again. Where no manager asks for it, it ends
-    /// at once.
+    /// Sends signs of life twice as often as the manager requires, from now on and without end.
+    /// Run it on the executor that does the work: if that is stuck, the manager gets no more
+    /// messages, and starts the node again. If no manager requires it, it ends at once.
     pub(crate) async fn keep_alive(self) {
         let Some(every) = self.watchdog() else {
             return;
@@ -138,7 +137,7 @@ impl Systemd {
 }
 
 impl Manager {
-    /// Over a socket of its own each time: the manager's may be another one since.
+    /// Over a new socket each time: the manager's may have changed since.
     fn send(&self, message: &[u8]) -> io::Result<()> {
         let socket = UnixDatagram::unbound()?;
         socket.set_write_timeout(Some(PATIENCE))?;
@@ -173,7 +172,7 @@ fn abstract_address(_name: &[u8]) -> io::Result<SocketAddr> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// One line, whatever the words.
+/// One line, whatever the text.
 fn push_status(message: &mut String, status: &str) {
     message.push_str("STATUS=");
     let words = status.chars().take(MAX_STATUS);
@@ -287,13 +286,13 @@ mod tests {
     }
 
     #[test]
-    fn a_manager_that_has_started_anew_is_told_too() {
+    fn a_manager_that_has_restarted_is_told_too() {
         let Listener { _dir, socket, path } = Listener::new();
         let systemd = with(&path, &[]);
         systemd.status("one");
         assert_eq!(heard(&socket), "STATUS=one\n");
         std::fs::remove_file(&path).unwrap();
-        // Nobody is there: that is logged, and no more.
+        // No manager is there: that is only logged.
         systemd.status("two");
         let socket = patient(UnixDatagram::bind(&path).unwrap());
         systemd.status("three");
@@ -301,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_socket_nobody_is_told_anything() {
+    fn without_a_socket_nothing_is_sent() {
         let nobody = Systemd::from_vars(|_| None, 4711);
         assert!(nobody.manager.is_none());
         nobody.ready("unheard");
@@ -337,7 +336,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_watchdog_hears_again_and_again() {
+    async fn a_watchdog_gets_repeated_signs_of_life() {
         let listener = Listener::new();
         let systemd = listener.systemd(&[("WATCHDOG_USEC", "20000")]);
         let telling = tokio::spawn(systemd.keep_alive());
@@ -349,7 +348,7 @@ mod tests {
         hearing.await.unwrap();
         assert!(!telling.is_finished());
         telling.abort();
-        // Where nobody asks for it, it ends.
+        // If no manager requires it, it ends.
         Systemd::default().keep_alive().await;
     }
 }

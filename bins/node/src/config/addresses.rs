@@ -1,4 +1,4 @@
-//! Addresses as they stand in a configuration: to listen at, and to be reached at.
+//! Addresses in a configuration: to listen at, and to be reached at.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
@@ -6,8 +6,8 @@ use url::{Host, Url};
 
 use super::ConfigError;
 
-/// A host and a port that others reach, so spelled that equal ones are equal: lower case, IPv6 in
-/// its short form, the port always there.
+/// A host and a port that other nodes reach, in a normal form: lower case, IPv6 in its short form,
+/// the port always present.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) host: Host,
@@ -26,7 +26,7 @@ impl Place {
         ip_of(&self.host)
     }
 
-    /// Whether it is on this machine for whoever reads it.
+    /// Whether it means the reader's own machine.
     pub(crate) fn is_loopback(&self) -> bool {
         host_is_loopback(&self.host)
     }
@@ -92,7 +92,7 @@ fn host_and_port(text: &str) -> Option<Place> {
 fn host_of(text: &str) -> Option<Host> {
     let host = Host::parse(text).ok()?;
     match &host {
-        // An underscore is no letter of a host name, but Compose has it in those of services.
+        // A host name may not contain an underscore, but Compose uses it in names of services.
         Host::Domain(name) => {
             let letters = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             (name.chars().all(letters) && !name.starts_with('.') && name.len() <= 253)
@@ -113,13 +113,13 @@ pub(super) fn host_name(field: &str, text: &str) -> Result<(), ConfigError> {
     }
 }
 
-/// Whether only this machine can reach what listens there. A name is taken to be reached from
-/// elsewhere, since that is for others to say, but for `localhost`.
+/// Whether only this machine can reach a listener there. A name counts as reachable from
+/// elsewhere, since name servers decide that, except `localhost`.
 pub(super) fn is_loopback(listening: &str) -> bool {
     host_and_port(listening).is_some_and(|place| place.is_loopback())
 }
 
-/// A base URL of a node: what it says, and whether over TLS.
+/// A base URL of a node: its text, and whether it is over TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BaseUrl {
     pub(crate) https: bool,
@@ -141,7 +141,7 @@ pub(super) fn base_url(field: &str, text: &str) -> Result<BaseUrl, ConfigError> 
         let place = Place { host, port };
         plain.then_some(BaseUrl { https, place })
     };
-    // The parser forgives a slash too few or too many, and a space around.
+    // The parser accepts a missing or an extra slash, and spaces around the URL.
     let strict = text.split_once("://").is_some_and(|(_, rest)| {
         !rest.contains(|c: char| "/\\@".contains(c) || c.is_whitespace() || c.is_control())
     });
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_reach_is_no_peer() {
+    fn an_unreachable_address_is_no_peer() {
         for text in [
             "",
             "http://",
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_this_machine_reaches_is_told_from_the_rest() {
+    fn what_only_this_machine_reaches_is_distinguished_from_the_rest() {
         for own in [
             "127.0.0.1:1",
             "127.9.9.9:1",
@@ -285,7 +285,7 @@ mod tests {
     fn an_address_of_this_machine_can_be_bound() {
         assert!(is_own(Ipv4Addr::LOCALHOST.into()));
         assert!(!is_own(Ipv4Addr::UNSPECIFIED.into()));
-        // Kept for documentation: no machine has it.
+        // Reserved for documentation: no machine has it.
         assert!(!is_own(Ipv4Addr::new(192, 0, 2, 1).into()));
     }
 }

@@ -1,21 +1,24 @@
-//! Bounds that many fields have in common. Each refuses by the field's name.
+//! Bounds that many fields share. Each error names the field.
 
 use std::time::Duration;
 
 use super::ConfigError;
 use super::units::{Size, Span};
 
-/// What nobody waits for.
+/// The longest wait that makes sense.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How seldom something may be looked at that has to be followed.
+/// The shortest period of what is done again and again. A shorter one would keep a core busy.
+const OFTEN: Duration = Duration::from_millis(1);
+
+/// The longest interval at which something that must be followed may be checked.
 const SELDOM: Duration = Duration::from_secs(60 * 60);
 
 fn nothing(field: &str) -> ConfigError {
     ConfigError::new(field, "expected more than 0")
 }
 
-/// A number of something that there must be some of.
+/// A number that must be above zero.
 pub(super) fn some(field: &str, count: impl TryInto<u64>) -> Result<(), ConfigError> {
     match count.try_into() {
         Ok(0) => Err(nothing(field)),
@@ -42,7 +45,7 @@ pub(super) fn at_most_a_day(field: &str, span: Span) -> Result<(), ConfigError> 
         return Err(ConfigError::new(
             field,
             format!(
-                "{} is more than anybody waits for; expected at most 1day",
+                "{} is too long to wait; expected at most 1day",
                 humantime::format_duration(span.0)
             ),
         ));
@@ -56,9 +59,35 @@ pub(super) fn timeout(field: &str, span: Span) -> Result<(), ConfigError> {
     at_most_a_day(field, span)
 }
 
-/// How often something is looked at.
+/// The time between one and the next of what is done again and again.
+pub(super) fn period(field: &str, span: Span) -> Result<(), ConfigError> {
+    at_least(field, span, OFTEN)?;
+    at_most_a_day(field, span)
+}
+
+/// A period that has a shortest one of its own.
+pub(super) fn at_least(field: &str, span: Span, least: Duration) -> Result<(), ConfigError> {
+    if span.0 >= least {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        field,
+        format!(
+            "{} is too short for what is done again and again; expected at least {}",
+            humantime::format_duration(span.0),
+            humantime::format_duration(least)
+        ),
+    ))
+}
+
+/// An interval between checks.
 pub(super) fn interval(field: &str, span: Span) -> Result<(), ConfigError> {
-    more_than_zero(field, span)?;
+    period(field, span)?;
+    at_most_an_hour(field, span)
+}
+
+/// A time that does not exceed the longest interval.
+pub(super) fn at_most_an_hour(field: &str, span: Span) -> Result<(), ConfigError> {
     if span.0 > SELDOM {
         return Err(ConfigError::new(field, "expected at most 1h"));
     }

@@ -1,4 +1,4 @@
-//! The `client` table of the cluster: how this node asks the others.
+//! The `client` table of the cluster: how this node asks other nodes.
 
 use std::time::Duration;
 
@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cluster, ConfigError, Transport, units::Span};
 
-/// What is not given is as the transport has it; the two differ in some. `ClientOptions` of
-/// [`gaggle_transport_http`] and [`gaggle_transport_grpc`] have what each field means.
+/// Fields that are not given have the transport's defaults, which differ in some fields.
+/// `ClientOptions` of [`gaggle_transport_http`] and [`gaggle_transport_grpc`] have what each field
+/// means.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Client {
@@ -19,7 +20,7 @@ pub(crate) struct Client {
     pub(crate) remove_timeout: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_requests_per_peer: Option<usize>,
-    /// With `http` only, as all up to `max_waiting`.
+    /// With `http` only, like all fields up to `max_waiting`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) read_timeout: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +40,7 @@ pub(crate) struct Client {
     pub(crate) longest_batch_wait: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_waiting: Option<usize>,
-    /// With `grpc` only, as the next.
+    /// With `grpc` only, like the next field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) keep_alive_interval: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,7 +48,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Refuses what the transport does not have: it would be without an effect.
+    /// Refuses fields that the transport does not have: they would have no effect.
     pub(super) fn fits(&self, transport: Transport) -> Result<(), ConfigError> {
         let http = [
             ("read-timeout", self.read_timeout.is_some()),
@@ -87,7 +88,7 @@ fn span(given: Option<Span>, default: Duration) -> Duration {
 }
 
 impl Cluster {
-    /// How this node asks the others over HTTP.
+    /// How this node asks other nodes over HTTP.
     ///
     /// # Errors
     ///
@@ -124,7 +125,7 @@ impl Cluster {
         })
     }
 
-    /// How this node asks the others over gRPC.
+    /// How this node asks other nodes over gRPC.
     pub(crate) fn grpc_client_options(&self) -> GrpcOptions {
         let client = &self.client;
         let defaults = GrpcOptions::default();
@@ -142,8 +143,8 @@ impl Cluster {
         }
     }
 
-    /// What a transport grants a ping: as much more than the health check does as by default, so
-    /// that it is the health check that gives up.
+    /// The transport's timeout for a ping. It exceeds the health check's as much as by default, so
+    /// that the health check gives up first.
     fn ping_timeout(&self, transport: Duration) -> Duration {
         let checked = gaggle_peers::Options::default().ping_timeout;
         let more = transport.saturating_sub(checked);

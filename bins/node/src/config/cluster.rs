@@ -1,4 +1,4 @@
-//! The `cluster` table: who the other nodes are, and how this one speaks with them.
+//! The `cluster` table: the other nodes, and how this one communicates with them.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,27 +12,27 @@ use super::units::Span;
 pub(crate) struct Cluster {
     /// Nodes of a cluster with another name are refused.
     pub(crate) name: String,
-    /// The members, where the list does not change.
+    /// The members, if the list does not change.
     pub(crate) peers: Vec<String>,
     pub(crate) profile: Profile,
     pub(crate) transport: Transport,
     pub(crate) base_path: String,
     pub(crate) encoding: Encoding,
-    /// Whether this node is in the ring, and so owns keys. One that is not is a front door for
-    /// those that are.
+    /// Whether this node is in the ring, and so owns keys. A node that is not in the ring is a
+    /// gateway for those that are.
     pub(crate) member: bool,
-    /// How often the ring follows a list of members that changes again and again.
+    /// How often the ring follows a list of members that changes repeatedly.
     pub(crate) damping: Span,
-    /// The longest that a node which starts waits for the membership to come to rest before it
-    /// calls itself ready.
+    /// The longest that a node which starts waits for the membership to settle before it reports
+    /// that it is ready.
     pub(crate) settle: Span,
-    /// For how long the list of members has to be the same to have come to rest.
+    /// How long the list of members must stay the same to have settled.
     pub(crate) quiet: Span,
     /// How long the body of another node's request may take to arrive.
     pub(crate) body_timeout: Span,
     pub(crate) health: Health,
     pub(crate) client: Client,
-    /// Where the members come from, where the list changes.
+    /// The source of the members, if the list changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) discovery: Option<Discovery>,
 }
@@ -64,7 +64,7 @@ impl Config {
     pub(crate) fn peers_options(&self) -> gaggle_peers::Options {
         let cluster = &self.cluster;
         let health = &cluster.health;
-        // Copies that other nodes have made live for so long.
+        // Copies on other nodes live this long.
         let hot_ttls = self.groups.values().map(|group| group.hot_ttl);
         let remember_for = hot_ttls.fold(health.remember_for, Span::max);
         gaggle_peers::Options {

@@ -1,4 +1,4 @@
-//! What the `security` table names, read from its files.
+//! The files that the `security` table names, as they were read.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use gaggle_token::Tokens;
 use super::ConfigError;
 use super::security::{PUBLIC, Port, Security, Tls};
 
-/// By what this node knows others, and what it shows them. Each can be read again while the node
-/// runs.
+/// How this node authenticates other programs, and itself to them. Each can be read again while
+/// the node runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Credentials {
     /// Required at the peers' and the admin port, and sent to peers.
@@ -56,7 +56,7 @@ impl Security {
         self.token_in_place()
     }
 
-    /// The token that stands in the configuration itself.
+    /// The token that is in the configuration itself.
     pub(super) fn token_in_place(&self) -> Result<Option<Tokens>, ConfigError> {
         let tokens = self
             .token

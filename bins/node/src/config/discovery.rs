@@ -17,7 +17,7 @@ use super::{ConfigError, units::Span};
 pub(crate) enum Discovery {
     /// Every address of a DNS name is a member.
     Dns(Dns),
-    /// The nodes find each other, by way of a few that are known.
+    /// The nodes find each other, starting from a few known ones.
     Gossip(Gossip),
     /// Every line of a file is a member.
     File(FileList),
@@ -53,7 +53,7 @@ impl Default for Dns {
 }
 
 impl Dns {
-    /// What to ask, for a node whose own port for peers is this one, and speaks TLS or does not.
+    /// The query, for a node with this port for peers, with or without TLS.
     pub(crate) fn options(&self, own_port: u16, https: bool) -> DnsOptions {
         DnsOptions {
             name: self.name.clone(),
@@ -89,7 +89,7 @@ pub(crate) struct Gossip {
     /// address from which packets to the seeds come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) advertise: Option<SocketAddr>,
-    /// Where to find the first other nodes. None is for the first node.
+    /// Where to find the first other nodes. The first node needs none.
     pub(crate) seeds: Vec<String>,
     /// How often a node gossips. The same on each node.
     pub(crate) interval: Span,
@@ -131,7 +131,7 @@ impl Gossip {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct FileList {
     pub(crate) path: PathBuf,
-    /// How often to look whether it has changed.
+    /// How often to check whether it has changed.
     pub(crate) every: Span,
 }
 
@@ -157,6 +157,8 @@ impl FileList {
         if self.path.as_os_str().is_empty() {
             return Err(missing("cluster.discovery.path"));
         }
+        super::bounds::at_least("cluster.discovery.every", self.every, SHORTEST_EVERY)?;
+        super::bounds::interval("cluster.discovery.every", self.every)?;
         // Reads nothing.
         FileDiscovery::new(self.options())
             .map(drop)
@@ -174,6 +176,9 @@ impl Discovery {
     }
 }
 
+/// The bound of [`gaggle_discovery_file`].
+const SHORTEST_EVERY: Duration = Duration::from_millis(10);
+
 fn missing(field: &str) -> ConfigError {
     ConfigError::new(field, "missing")
 }
@@ -184,12 +189,13 @@ impl Dns {
             return Err(missing("cluster.discovery.name"));
         }
         super::bounds::interval("cluster.discovery.every", self.every)?;
-        super::bounds::interval("cluster.discovery.timeout", self.timeout)?;
-        // Any name server but the system's, which would be looked up in a file; nothing is asked.
+        super::bounds::timeout("cluster.discovery.timeout", self.timeout)?;
+        super::bounds::at_most_an_hour("cluster.discovery.timeout", self.timeout)?;
+        // Any name server except the system's, which would be read from a file. No query is sent.
         let nameserver = self.nameserver.or(Some(([127, 0, 0, 1], 53).into()));
         let options = DnsOptions {
             nameserver,
-            // Port 0 of this node's own is a port of its own once it listens.
+            // Port 0 of this node becomes an actual port once it listens.
             ..self.options(DnsOptions::default().port, false)
         };
         DnsDiscovery::new(options)
@@ -202,7 +208,7 @@ impl Dns {
 const MAX_SEEDS: usize = 64;
 
 impl Gossip {
-    /// What [`gaggle_discovery_gossip`] takes, which it says only when it starts.
+    /// The bounds of [`gaggle_discovery_gossip`], which it checks only when it starts.
     fn validate(&self) -> Result<(), ConfigError> {
         let field = |name: &str| format!("cluster.discovery.{name}");
         if let Some(advertise) = self.advertise {

@@ -2,29 +2,31 @@
 //! `GAGGLE_NODE__PEER_ADDR`, `GAGGLE_GROUPS__SCORES__TTL` or
 //! `GAGGLE_GROUPS__SCORES__ORIGIN__HEADERS__AUTHORIZATION`.
 //!
-//! Two underscores stand between the names of tables and fields, one stands for a `-`, and the
-//! case of letters does not matter. A value is of the type that its field has:
-//! `GAGGLE_CLUSTER__NAME=12` is a text. Lists are separated by commas, or written as in TOML.
+//! Two underscores separate the names of tables and fields, one replaces a `-`, and the case of
+//! letters does not matter. A value has the type of its field: `GAGGLE_CLUSTER__NAME=12` is a
+//! text. Lists are separated by commas, or written as in TOML.
 //!
 //! The name of a group, or of a header, is looked up among those of the file: letter by letter, or
-//! else without regard to case and with `_` for whatever is neither letter nor digit. If there is
-//! none, the variable makes one: a group is named as the variable spells it, in lower case if that
-//! has capitals only; a header in lower case and with `-` for `_`. A group with two underscores in
-//! a row in its name has no variables.
+//! otherwise without regard to case and with `_` for each character that is neither letter nor
+//! digit. If there is none, the variable creates one. A group gets the name in the variable, in
+//! lower case if that has capitals only; a header its name in lower case and with `-` for `_`. A
+//! group with two underscores in a row in its name has no variables.
 //!
-//! A variable that begins with the name of a table and has too few underscores would be without an
-//! effect, and a node without its token: it is an error.
+//! A variable that begins with the name of a table and has too few underscores would have no
+//! effect, and could leave a node without its token: it is an error.
 
 use std::fmt::Display;
+use std::net::Ipv6Addr;
 
+use toml::de::DeTable;
 use toml::{Table, Value};
 
 use super::ConfigError;
 use super::example;
-use super::sources::{Layers, Path, Source};
+use super::sources::{Layers, OUT_OF_RANGE, Path, Source};
 
 const PREFIX: &str = "GAGGLE_";
-/// What stands between the names of tables and fields.
+/// The separator between the names of tables and fields.
 const BETWEEN: &str = "__";
 
 /// Lays the variables over the file.
@@ -36,7 +38,7 @@ pub(super) fn lay(layers: &mut Layers, variables: &[(String, String)]) -> Result
     if named.is_empty() {
         return Ok(());
     }
-    // In whatever order the system has them, the same comes of it.
+    // The result does not depend on the system's order.
     named.sort();
     let fields = example::fields()?;
     if let Some((variable, _)) = named.iter().find(|(name, _)| !names_a_field(name)) {
@@ -48,12 +50,12 @@ pub(super) fn lay(layers: &mut Layers, variables: &[(String, String)]) -> Result
         let value = value(text, like)
             .map_err(|problem| ConfigError::new(path.join("."), problem).set_by(variable))?;
         if let Some(other) = other_place(&path) {
-            // Empty, as an environment says "none".
+            // Empty, which means "none" in an environment.
             if path == TOKEN_FILE && text.is_empty() {
                 layers.unset(&path);
                 continue;
             }
-            // That of the environment is in place of the file's, whichever kind each is.
+            // The environment's secret replaces the file's, whichever kind each is.
             layers.unset_in_file(&other);
         }
         layers.set(&path, value, Source::Environment(variable.clone()));
@@ -63,8 +65,8 @@ pub(super) fn lay(layers: &mut Layers, variables: &[(String, String)]) -> Result
 
 const TOKEN_FILE: [&str; 2] = ["security", "token-file"];
 
-/// Where else a secret may come from, for the fields that say it: `x` may be in a file that
-/// `x-file` names.
+/// The other source of a secret, for the fields that have one: `x` may be in a file that `x-file`
+/// names.
 fn other_place(path: &[String]) -> Option<Path> {
     let (last, tables) = path.split_last()?;
     let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
@@ -88,8 +90,8 @@ pub(super) fn is_meant(variable: &str) -> bool {
     names_a_field(variable) || nearly_names_a_field(variable)
 }
 
-/// Whether a variable looks like a field's but for its underscores, or the case of `GAGGLE_`. Not
-/// those that Kubernetes sets for a service that is named like a table, such as
+/// Whether a variable looks like a field's except for its underscores, or the case of `GAGGLE_`.
+/// Not those that Kubernetes sets for a service that is named like a table, such as
 /// `GAGGLE_NODE_PORT_8001_TCP_ADDR`.
 fn nearly_names_a_field(variable: &str) -> bool {
     let variable = variable.to_ascii_uppercase();
@@ -175,7 +177,7 @@ fn field<'f>(variable: &str, fields: &'f Table, file: &Table) -> Result<(Path, &
     Err(unknown())
 }
 
-/// The tables whose names are up to whoever configures.
+/// The tables whose names the configuration chooses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Free {
     Groups,
@@ -200,7 +202,7 @@ fn is_free(path: &[String]) -> Option<Free> {
     }
 }
 
-/// The name that a part of a variable stands for.
+/// The name that a part of a variable means.
 fn chosen(segment: &str, file: Option<&Table>, free: Free) -> Result<String, String> {
     let given: Vec<&String> = file.into_iter().flat_map(Table::keys).collect();
     if let Some(same) = given.iter().find(|name| **name == segment) {
@@ -222,8 +224,8 @@ fn plain(name: &str) -> String {
     name.chars().map(spell).collect::<String>().to_lowercase()
 }
 
-/// The value that a text is, for a field with values like that one. Where it is none, the text:
-/// what reads the field then says what it expected.
+/// The value of a text, for a field with values like that one. If it is not such a value, the text
+/// itself: the parser of the field then reports what it expected.
 fn value(text: &str, like: &Value) -> Result<Value, String> {
     let text_itself = || Value::String(text.to_owned());
     let trimmed = text.trim();
@@ -235,15 +237,7 @@ fn value(text: &str, like: &Value) -> Result<Value, String> {
         Value::Boolean(_) => trimmed
             .parse()
             .map_or_else(|_| text_itself(), Value::Boolean),
-        Value::Array(_) if trimmed.starts_with('[') => {
-            let list: Result<Table, _> = toml::from_str(&format!("list = {trimmed}"));
-            let no_list = |failure: &dyn Display| format!("is no list: {failure}");
-            let mut list = list.map_err(|failure| no_list(&failure.message()))?;
-            match list.remove("list") {
-                Some(list) if list.is_array() && list_ends(trimmed) => list,
-                _ => return Err(no_list(&"expected one such as [\"a\", \"b\"] or a,b")),
-            }
-        }
+        Value::Array(_) if is_bracketed(trimmed) => bracketed(trimmed)?,
         Value::Array(_) => {
             let members = trimmed.split(',').map(str::trim);
             let members = members.filter(|member| !member.is_empty());
@@ -251,6 +245,41 @@ fn value(text: &str, like: &Value) -> Result<Value, String> {
         }
         _ => text_itself(),
     })
+}
+
+/// The list, which may be written as in TOML where a flag or a variable of it separates its
+/// members at each comma. Other values stay as they are.
+pub(super) fn listed(value: Value) -> Result<Value, String> {
+    let Value::Array(members) = &value else {
+        return Ok(value);
+    };
+    let texts: Vec<&str> = members.iter().filter_map(Value::as_str).collect();
+    let text = texts.join(",");
+    if is_bracketed(&text) {
+        bracketed(&text)
+    } else {
+        Ok(value)
+    }
+}
+
+/// Whether a list is written as in TOML. The brackets may also be those of an IPv6 address.
+fn is_bracketed(text: &str) -> bool {
+    text.strip_prefix('[').is_some_and(|rest| {
+        let address = rest.split_once(']').map(|(address, _)| address);
+        address.is_none_or(|address| address.parse::<Ipv6Addr>().is_err())
+    })
+}
+
+/// A list that is written as in TOML.
+fn bracketed(text: &str) -> Result<Value, String> {
+    let no_list = |failure: &dyn Display| format!("is no list: {failure}");
+    let field = format!("list = {text}");
+    DeTable::parse(&field).map_err(|failure| no_list(&failure.message()))?;
+    let mut list: Table = toml::from_str(&field).map_err(|_| no_list(&OUT_OF_RANGE))?;
+    match list.remove("list") {
+        Some(list) if list.is_array() && list_ends(text) => Ok(list),
+        _ => Err(no_list(&"expected one such as [\"a\", \"b\"] or a,b")),
+    }
 }
 
 /// Whether nothing follows the list, such as a line of another field.

@@ -21,7 +21,7 @@ impl ConfigError {
         }
     }
 
-    /// The same, of something that cannot be reached now.
+    /// The same, for something that cannot be reached now.
     pub(crate) fn transient(self) -> Self {
         Self {
             is_transient: true,
@@ -39,7 +39,7 @@ impl ConfigError {
 }
 
 /// A library's message may run over several lines, and a name may hold anything; a script that
-/// greps a log wants one line, and a terminal none of a name's own commands.
+/// greps a log needs one line, and a terminal must not get control characters from a name.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for word in text.split_whitespace() {
@@ -58,7 +58,7 @@ pub(crate) fn one_line(text: &str) -> String {
     line
 }
 
-/// Characters that change the order of others or take no room.
+/// Characters that change the order of other characters or have no width.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

@@ -1,6 +1,6 @@
-//! A configuration in which every field is set: what the types of the fields are found by, without
-//! a list of their own that could be out of step. The literals name each field, so that one that
-//! is added is missing here.
+//! A configuration in which every field is set. It gives the types of the fields, without a
+//! separate list that could be out of date. The literals name each field, so that the compiler
+//! reports a field that is added and missing here.
 
 use std::path::PathBuf;
 
@@ -31,7 +31,7 @@ pub(super) fn fields() -> Result<Table, ConfigError> {
     Ok(all)
 }
 
-/// Adds what is not there.
+/// Adds what is missing.
 fn merge(all: &mut Table, more: Table) {
     for (name, value) in more {
         match (all.get_mut(&name), value) {
@@ -141,7 +141,7 @@ fn notify() -> Notify {
     }
 }
 
-/// Each kind of all of them, in whatever company.
+/// Each kind of each table, in any combination.
 pub(super) fn kinds() -> [(Origin, Discovery, Follow); 6] {
     let sqlite = Sqlite {
         path: "file".into(),
@@ -259,7 +259,7 @@ pub(super) fn choose(config: &mut Config, files: bool) {
     }
 }
 
-/// Not valid: it has both of what excludes each other.
+/// Not valid: it has both of two fields that exclude each other.
 pub(super) fn config(origin: Origin, discovery: Discovery, follow: Follow) -> Config {
     Config {
         node: node(),
@@ -364,6 +364,7 @@ fn tracing() -> Tracing {
         endpoint: Some("http://127.0.0.1:4318".into()),
         headers_file: file(),
         ca: file(),
+        resource_attributes: Some("team=a,tier=1".into()),
         ..Tracing::default()
     }
 }

@@ -1,7 +1,8 @@
-//! What tells that a group's source has changed, by `kind`.
+//! The sources of a group's changes, by `kind`.
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gaggle_follow_postgres::{NotifyOptions, ReplicationOptions, TableMap};
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,9 @@ use super::origin::check_credentials;
 use super::secret::{Secret, read_file};
 use super::units::Size;
 use super::{ConfigError, Origin, Span, bounds, mask};
+
+/// The bound of [`gaggle_follow_postgres`], which it checks only when it starts.
+const SHORTEST_STATUS_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The `follow` table of a group. `kind` chooses the variant, and each variant refuses the fields
 /// of the others.
@@ -34,7 +38,7 @@ pub(crate) struct Server {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Replication {
-    /// Of a user who may replicate. By default the origin's, where that is PostgreSQL.
+    /// The URL of a user who may replicate. By default the origin's, if that is PostgreSQL.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +49,7 @@ pub(crate) struct Replication {
     pub(crate) password_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ca: Option<PathBuf>,
-    /// By default named as the slot is by default.
+    /// By default the default name of the slot.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) publication: String,
     /// By default `gaggle_` and the group's name.
@@ -53,7 +57,7 @@ pub(crate) struct Replication {
     pub(crate) slot: String,
     pub(crate) tables: Vec<Table>,
     pub(crate) create_slot: bool,
-    /// The most changes that are taken at once.
+    /// The most changes that are taken at a time.
     pub(crate) max_batch: usize,
     /// The longest change of a row that is read.
     pub(crate) max_row: Size,
@@ -147,7 +151,7 @@ pub(crate) struct Watch {
     /// By default the origin's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) root: Option<PathBuf>,
-    /// Whether each node watches a tree of its own, instead of one node a tree that all share.
+    /// Whether each node watches its own tree, instead of one node a tree that all share.
     pub(crate) everywhere: bool,
 }
 
@@ -253,7 +257,7 @@ fn revealed(secret: &Secret) -> String {
     secret.reveal().to_owned()
 }
 
-/// What both kinds of PostgreSQL have.
+/// The fields that both kinds of PostgreSQL have.
 struct Given<'a> {
     url: &'a String,
     url_file: &'a Option<PathBuf>,
@@ -291,7 +295,7 @@ impl Given<'_> {
             None => self.url.clone(),
         };
         if let Some(path) = self.password_file {
-            // It is read at each connection; here to see that it can be.
+            // It is read at each connection. It is read here to check that it can be.
             read_file(&field("password-file"), path)?;
         }
         let has_password = self.password.is_some() || self.password_file.is_some();
@@ -330,7 +334,7 @@ impl Given<'_> {
 }
 
 impl Follow {
-    /// What can be said of it without asking anybody. `table` is where it stands.
+    /// Checks that need no connection. `table` is its place in the configuration.
     pub(super) fn validate(&self, table: &str, origin: Option<&Origin>) -> Result<(), ConfigError> {
         let field = |field: &str| format!("{table}.{field}");
         match self {
@@ -345,6 +349,11 @@ impl Follow {
                 given.validate(origin, field)?;
                 check_tables(&replication.tables, field)?;
                 bounds::some(&field("max-batch"), replication.max_batch)?;
+                bounds::at_least(
+                    &field("status-interval"),
+                    replication.status_interval,
+                    SHORTEST_STATUS_INTERVAL,
+                )?;
                 bounds::timeout(&field("status-interval"), replication.status_interval)?;
                 bounds::timeout(&field("silence-timeout"), replication.silence_timeout)?;
                 bounds::timeout(&field("connect-timeout"), replication.connect_timeout)
@@ -363,7 +372,7 @@ impl Follow {
                     return Err(ConfigError::new(field("tables"), problem));
                 }
                 bounds::some(&field("max-batch"), notify.max_batch)?;
-                bounds::timeout(&field("check-interval"), notify.check_interval)?;
+                bounds::period(&field("check-interval"), notify.check_interval)?;
                 bounds::timeout(&field("check-timeout"), notify.check_timeout)?;
                 bounds::timeout(&field("connect-timeout"), notify.connect_timeout)
             }
@@ -377,7 +386,7 @@ impl Follow {
         }
     }
 
-    /// Hides what should not be printed.
+    /// Masks what must not be printed.
     pub(super) fn mask(&mut self) {
         let (url, password) = match self {
             Self::Postgres(replication) => (&mut replication.url, &mut replication.password),

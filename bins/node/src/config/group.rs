@@ -21,15 +21,15 @@ pub(crate) struct Group {
     /// How long a load may wait for that; by default a fifth of `load-timeout`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_wait: Option<Span>,
-    /// For how long after `load-timeout` an origin that has not answered is taken to be at work on
+    /// How long after `load-timeout` an origin that has not answered is assumed to be working on
     /// the load; by default one and a half times `load-timeout`, but between one second and five.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) origin_grace: Option<Span>,
-    /// Whether an origin that fails again and again is left alone for a moment.
+    /// Whether the circuit breaker stops asking an origin that fails repeatedly, for a moment.
     pub(crate) circuit_breaker: bool,
     /// Loads that may be under way, from the origin and from peers; gets beyond them are shed.
     pub(crate) max_loads: usize,
-    /// What a caller that is shed is told to wait.
+    /// The `Retry-After` of a caller that is shed.
     pub(crate) retry_after: Span,
     pub(crate) hot_copies: HotCopies,
     /// The longest that a copy of another node's key is kept.
@@ -43,27 +43,27 @@ pub(crate) struct Group {
     pub(crate) removal_timeout: Span,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ttl: Option<Span>,
-    /// By which share of it a ttl is shortened by chance, at most.
+    /// The largest share by which a ttl is shortened at random.
     pub(crate) ttl_jitter: f64,
     pub(crate) stale_while_revalidate: Span,
     pub(crate) stale_if_error: Span,
     /// How long an absent key is known to be absent; by default each get asks the origin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) negative_ttl: Option<Span>,
-    /// The last share of a ttl in which a hit has the value loaded again.
+    /// The last share of a ttl in which a hit starts a load.
     pub(crate) refresh_ahead: f64,
     pub(crate) freshness: Freshness,
-    /// What the front door tells other caches of a value: `ttl`, or a text; by default nothing.
+    /// The `Cache-Control` of a value at the front door: `ttl`, or a text; by default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cache_control: Option<String>,
-    /// The file by which a start loads the keys that the run before held.
+    /// The file from which a start loads the keys that the previous run held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) snapshot: Option<PathBuf>,
     /// The time between one snapshot and the next; zero writes one at the end alone.
     pub(crate) snapshot_interval: Span,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) origin: Option<Origin>,
-    /// What tells that the origin's source has changed.
+    /// The source of changes of the origin's data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) follow: Option<Follow>,
 }
@@ -140,7 +140,7 @@ impl Group {
     }
 
     /// How many loads may ask the origin at one time: what is configured, and no more than the
-    /// connections that a database has. What waits for one of those would wait outside of the
+    /// connections that a database has. Loads that wait for a connection would wait outside of the
     /// group's queue.
     fn most_loads(&self) -> usize {
         let most = self.max_origin_loads.most;
@@ -153,18 +153,18 @@ impl Group {
     }
 }
 
-/// Whose word on freshness goes first.
+/// Which freshness takes precedence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Freshness {
-    /// The origin's, where it gives one.
+    /// The origin's, if it gives one.
     #[default]
     Origin,
     /// The group's, whatever the origin says.
     Group,
 }
 
-/// What the group keeps its values in.
+/// The store of the group's values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Store {

@@ -2,8 +2,8 @@
 
 use super::ConfigError;
 
-/// Whether the log takes that level. Directives without a level (`foo=`) are taken for the lowest
-/// one by the filter, which nobody means.
+/// Whether the log accepts that level. The filter reads directives without a level (`foo=`) as the
+/// lowest level, which is not intended.
 pub(super) fn check(level: &str) -> Result<(), ConfigError> {
     let refused =
         |problem: &dyn std::fmt::Display| Err(ConfigError::new("node.log-level", problem));

@@ -6,15 +6,15 @@ use super::secret::MASKED;
 const PLACE: &str = "{key}";
 
 /// The URL without what may be secret in it: shown are its scheme, host and port, the names of
-/// parameters, and the place of the key. A secret can stand anywhere else, as the path of a
-/// webhook shows. Works on any text, so that nothing is shown only because it is no URL.
+/// parameters, and the place of the key. A secret can be anywhere else, such as in the path of a
+/// webhook. It works on any text, so that nothing is shown only because it is not a URL.
 pub(crate) fn url(text: &str) -> String {
     let (scheme, rest) = split_scheme(text);
     let (user, rest) = match rest.rsplit_once('@') {
         None => ("", rest),
         Some((user, host)) if !user.contains(['/', '\\', '?', '#']) => ("MASKED@", host),
-        // A password may hold these characters, or a query the `@`: there is no telling what is
-        // what.
+        // A password may contain these characters, or a query the `@`: the two cannot be
+        // distinguished.
         Some(_) if text.contains(PLACE) => return format!("{scheme}{MASKED}/{PLACE}"),
         Some(_) => return format!("{scheme}{MASKED}"),
     };
@@ -28,7 +28,7 @@ pub(crate) fn url(text: &str) -> String {
     format!("{scheme}{user}{host}{path}{query}{fragment}")
 }
 
-/// Of which it is known that no name or password is in them.
+/// Schemes whose URLs contain no name or password.
 const SCHEMES: [&str; 10] = [
     "https:",
     "http:",
@@ -42,7 +42,7 @@ const SCHEMES: [&str; 10] = [
     "file:",
 ];
 
-/// The scheme of a URL, with the slashes behind it, however many there are: a parser forgives a
+/// The scheme of a URL, with the slashes after it, however many there are: a parser accepts a
 /// wrong number.
 fn split_scheme(text: &str) -> (&str, &str) {
     for scheme in SCHEMES {
@@ -55,18 +55,19 @@ fn split_scheme(text: &str) -> (&str, &str) {
         }
     }
     match text.find("://") {
-        // Of whatever is no URL of the web, what stands before that may be a name and a password.
+        // In a text that is not a URL of the web, the part before that may be a name and a
+        // password.
         Some(at) if !text.contains('@') => text.split_at(at + "://".len()),
         _ => ("", text),
     }
 }
 
-/// What stands before the first of the characters, and the rest, which begins with it.
+/// The part before the first of the characters, and the rest, which begins with it.
 fn split_at<'t>(text: &'t str, at: &[char]) -> (&'t str, &'t str) {
     text.split_at(text.find(at).unwrap_or(text.len()))
 }
 
-/// `NAME=VALUE`, or what stands in its place; the first has the question mark.
+/// `NAME=VALUE`, or the text in its place; the first has the question mark.
 fn masked_parameter(parameter: &str) -> String {
     let (mark, parameter) = match parameter.strip_prefix('?') {
         Some(parameter) => ("?", parameter),
@@ -136,7 +137,7 @@ mod tests {
             ("http://user:p#w@h/{key}", "http://MASKED/{key}"),
             ("http://user:p\\w@h/{key}", "http://MASKED/{key}"),
             ("http://user:12/w@h", "http://MASKED"),
-            // What stands behind it may be of a query.
+            // The text after it may be part of a query.
             ("http://h/?a=x@y&sig=s3&k={key}", "http://MASKED/{key}"),
             ("http:/user:pw@h/{key}", "http:/MASKED@h/{key}"),
             ("HTTP:\\\\user:pw@h/{key}", "HTTP:\\\\MASKED@h/{key}"),

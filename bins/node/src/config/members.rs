@@ -1,4 +1,4 @@
-//! What this node and the others are called, and whether this one is among them.
+//! The names of this node and the members, and whether this node is one of them.
 
 use std::collections::HashSet;
 
@@ -11,14 +11,14 @@ use super::{Config, ConfigError, Discovery, Profile};
 /// The longest name of a group, a node or a cluster.
 pub(super) const MAX_NAME: usize = 128;
 
-/// What is expected of an address where the peers' port speaks nothing but TLS. This node would
-/// send its token there, and take values from there, without a certificate.
+/// The expected form of an address if the peers' port speaks only TLS. Otherwise this node would
+/// send its token there, and accept values from there, without a certificate.
 pub(crate) const HTTPS: &str = "https, as the peers' port speaks TLS, or security.tls.accept-plain = true while the cluster changes over";
 
 impl Config {
-    /// The scheme by which peers are reached whose address has none, and this node by them: that
-    /// of `node.advertise`; by default that of this node's own port for peers, and as long as this
-    /// takes plain HTTP as well, that.
+    /// The scheme of peers whose address has none, and of this node's own address: that of
+    /// `node.advertise`; by default that of this node's port for peers, or plain HTTP as long as
+    /// that port accepts it.
     pub(crate) fn peers_scheme(&self) -> &'static str {
         let advertise = self.node.advertise.as_deref();
         let told = advertise.and_then(|url| url.split_once("://"));
@@ -29,8 +29,7 @@ impl Config {
         if is_https { "https" } else { "http" }
     }
 
-    /// Names by which the admin port may be asked: those that are configured, and those that this
-    /// node is known by.
+    /// Names by which the admin port may be asked: the configured ones, and this node's own.
     pub(crate) fn admin_hosts(&self) -> Vec<String> {
         let mut hosts = self.node.admin_hosts.clone();
         for known in [&self.node.advertise, &self.node.name]
@@ -43,7 +42,7 @@ impl Config {
         hosts
     }
 
-    /// What this node and the others are called.
+    /// The names of this node and the members.
     pub(super) fn validate_names(&self) -> Result<(), ConfigError> {
         let scheme = self.peers_scheme();
         let mut urls = Vec::new();
@@ -90,8 +89,8 @@ impl Config {
             if self.node.advertise.is_none() && unspecified && gossip.seeds.is_empty() {
                 return Err(ConfigError::new(
                     "node.advertise",
-                    "missing: node.peer-addr is an unspecified address, and there is no seed to tell by \
-                     which of them others reach it; expected the base URL that they use",
+                    "missing: node.peer-addr is an unspecified address, and there is no seed to find out \
+                     by which address others reach it; expected the base URL that they use",
                 ));
             }
         }
@@ -127,9 +126,9 @@ impl Config {
             .collect()
     }
 
-    /// Whether this node is in the list of members, where it is told its own address or name and
-    /// there is a list. `is_own` says whether an address is one of this machine, so far as that is
-    /// known.
+    /// Whether this node is in the list of members, if its own address or name is configured and
+    /// there is a list. `is_own` returns whether an address is one of this machine, as far as that
+    /// is known.
     pub(crate) fn find_self(
         &self,
         listed: &[Place],
@@ -165,7 +164,7 @@ impl Config {
             let here = || place.is_loopback() || is_own(place);
             spelled(place) || (own_ports.contains(&place.port) && here())
         });
-        // A node that is told its name only, and listens on every address, may have any of the
+        // A node with only a configured name, which listens on every address, may have any of the
         // addresses.
         let may_be_any =
             advertised.is_none() && listening.ip().is_none_or(|ip| ip.is_unspecified());
@@ -191,7 +190,7 @@ impl Config {
     }
 }
 
-/// What goes into a header of each request.
+/// A text for a header of each request.
 pub(super) fn visible(field: &str, name: &str) -> Result<(), ConfigError> {
     let good = !name.is_empty()
         && name.len() <= MAX_NAME

@@ -28,15 +28,15 @@ pub(crate) struct Node {
     /// The group of their keys that name none; by default the only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) resp_group: Option<String>,
-    /// Names by which the admin port may be asked, beside addresses and names that nobody on the
-    /// web can have.
+    /// Names by which the admin port may be asked, in addition to addresses and names that no site
+    /// on the web can have.
     pub(crate) admin_hosts: Vec<String>,
-    /// How long a node that was told to stop stays open after it has called itself not ready; by
-    /// default 2 s, or half of the drain timeout where that is shorter.
+    /// How long a node that stops stays open after it has reported that it is not ready; by
+    /// default 2 s, or half of the drain timeout if that is shorter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) drain_delay: Option<Span>,
-    /// How long a node that was told to stop has in all, the drain delay included, until it has
-    /// ended. Running requests have half of it in any case.
+    /// How long a node that stops may take in total. The drain delay is a part of it, and running
+    /// requests have the rest.
     pub(crate) drain_timeout: Span,
     /// Connections that each of the three listeners serves at one time.
     pub(crate) max_connections: usize,
@@ -78,8 +78,8 @@ impl Default for Node {
 }
 
 impl Node {
-    /// The bounds of a port that serves so many connections, and whose requests have so long once
-    /// it closes.
+    /// The bounds of a port with that many connections, whose requests have that long once it
+    /// closes.
     pub(crate) fn port_options(
         &self,
         max_connections: usize,
@@ -116,7 +116,7 @@ impl Node {
 }
 
 impl Config {
-    /// What bounds the front door, and what it tells.
+    /// The bounds of the front door, and its headers.
     pub(crate) fn front_options(&self) -> FrontOptions {
         let front = &self.node.front_door;
         let rule = |(name, group): (&String, &Group)| {
@@ -174,7 +174,7 @@ impl Default for PortLimits {
     }
 }
 
-/// The `front-door` table of the node: what one batch may cost, and what clients are told beside
+/// The `front-door` table of the node: what one batch may cost, and which headers clients get with
 /// values. [`FrontOptions`] has what each field means.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]

@@ -30,7 +30,10 @@ pub(crate) enum Origin {
     Files(Files),
 }
 
-/// As what a key is bound in the query.
+/// The values of `kind`.
+const KINDS: [&str; 6] = ["sqlite", "postgres", "mysql", "http", "object", "files"];
+
+/// The type as which a key is bound in the query.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum KeyType {
@@ -55,7 +58,14 @@ pub(crate) struct Files {
 }
 
 impl Origin {
-    /// What can be said of it without opening it. `table` is where it stands.
+    /// The kinds that there are, as text for a message.
+    pub(super) fn kinds() -> String {
+        let [others @ .., last] = KINDS;
+        let others: Vec<_> = others.iter().map(|kind| format!("{kind:?}")).collect();
+        format!("{} or {last:?}", others.join(", "))
+    }
+
+    /// Checks that need no connection. `table` is its place in the configuration.
     pub(super) fn validate(&self, table: &str) -> Result<(), ConfigError> {
         let field = |field: &str| format!("{table}.{field}");
         match self {
@@ -70,7 +80,7 @@ impl Origin {
         }
     }
 
-    /// Hides what should not be printed.
+    /// Masks what must not be printed.
     pub(super) fn mask(&mut self) {
         match self {
             Self::Postgres(server) | Self::Mysql(server) => server.mask(),

@@ -54,14 +54,14 @@ impl Config {
         self
     }
 
-    /// The configuration as a file that would bring it about, secrets masked.
+    /// The configuration as a file that would produce it, secrets masked.
     pub(crate) fn masked(&self) -> Result<String, ConfigError> {
         toml::to_string(&self.spelled_out()?.without_secrets())
             .map_err(|failure| ConfigError::new("the configuration", failure))
     }
 
-    /// [`masked`](Self::masked), with a comment behind each value that is not as by default: where
-    /// it was set.
+    /// [`masked`](Self::masked), with a comment after each value that differs from its default:
+    /// where it was set.
     pub(crate) fn annotated(&self, sources: &Sources) -> Result<String, ConfigError> {
         let text = self.masked()?;
         let parsed = DeTable::parse(&text)
@@ -88,7 +88,7 @@ impl Config {
     }
 }
 
-/// The values of a table that are no tables, each with the offset of its end.
+/// The values of a table that are not tables, each with the offset of its end.
 fn ends_of(table: &DeTable<'_>, path: &mut Path, ends: &mut Vec<(Path, usize)>) {
     for (name, value) in table {
         path.push(name.get_ref().to_string());

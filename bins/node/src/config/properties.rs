@@ -1,5 +1,4 @@
-//! Whatever stands in a configuration, reading it ends in a configuration or in one line that
-//! names what is wrong.
+//! For any text, reading it results in a configuration or in one line that names what is wrong.
 
 use gaggle_token::PLACEHOLDER;
 use proptest::prelude::*;
@@ -49,7 +48,7 @@ url = "http://127.0.0.1:7000/{key}?sig=x"
 headers = { Authorization = "Bearer x" }
 "#;
 
-/// Inputs that were thought up by hand, and those that once were read wrongly.
+/// Hand-written inputs, and those that were once read wrongly.
 const CORPUS: [&str; 18] = [
     "",
     "\u{feff}",
@@ -89,7 +88,7 @@ fn checked(read: Result<Loaded, ConfigError>, from: &dyn std::fmt::Debug) {
             let masked = config.spelled_out().unwrap().without_secrets();
             let annotated = config.annotated(&sources).unwrap();
             for printed in [printed, annotated] {
-                // What stands for a token is refused as one.
+                // The mask of a token is refused as a token.
                 let printed = printed.replace(PLACEHOLDER, "0123456789abcdef");
                 let again = parse(&printed).unwrap().config;
                 assert_eq!(again.without_secrets(), masked, "{from:?}");

@@ -6,13 +6,13 @@ use super::bounds::{room, some, timeout};
 use super::units::{Size, Span};
 use super::{Config, ConfigError};
 
-/// [`gaggle_api_resp::Options`] has what each field means. What this table does not have is as on
-/// the other ports: `max-connections`, and of the `limits` table `backlog`, `stall-timeout` and
+/// [`gaggle_api_resp::Options`] has what each field means. Other bounds are the same as on the
+/// other ports: `max-connections`, and of the `limits` table `backlog`, `stall-timeout` and
 /// `min-rate`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Resp {
-    /// Whether clients may get values alone, whatever they prove.
+    /// Whether clients may only get values, whatever their credentials.
     pub(crate) read_only: bool,
     pub(crate) max_arguments: usize,
     pub(crate) max_request: Size,

@@ -1,4 +1,4 @@
-//! Text that is never printed, and what takes its place.
+//! Text that is never printed, and its mask.
 
 use std::fmt;
 use std::fs::File;
@@ -10,11 +10,11 @@ use serde::{Serialize, Serializer};
 
 use super::ConfigError;
 
-/// What stands where a secret stood.
+/// The mask of a secret.
 pub(super) const MASKED: &str = "MASKED";
 
 /// A secret. `Debug` does not show it, and neither does the error about a value of another type.
-/// It is serialised as it is: whoever prints a configuration masks it first.
+/// It is serialised as it is: code that prints a configuration masks it first.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
 
@@ -23,14 +23,14 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for whoever has to send it.
+    /// The text itself, for code that has to send it.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Something that stands for it in what is printed, and is read as one again.
+    /// A mask for printed configurations, which can be read as a secret again.
     pub(super) fn masked() -> Self {
-        // As long as a token, and refused where one is read.
+        // As long as a token, and refused when one is read.
         Self(gaggle_token::PLACEHOLDER.to_owned())
     }
 }
@@ -38,8 +38,8 @@ impl Secret {
 /// The longest secret that is read from a file.
 const LONGEST: u64 = 64 << 10;
 
-/// What a file holds, without the space around it. Blocks for as long as reading it takes. The
-/// error shows nothing of it.
+/// The content of a file, without the space around it. Blocks for as long as reading it takes. The
+/// error shows nothing of the content.
 pub(super) fn read_file(field: &str, path: &Path) -> Result<String, ConfigError> {
     let refused = |problem: String| {
         let problem = format!("{}: {problem}", path.display());
@@ -55,7 +55,7 @@ pub(super) fn read_file(field: &str, path: &Path) -> Result<String, ConfigError>
     }
 }
 
-/// A secret that is given as it is, or in a file.
+/// A secret that is given as text, or in a file.
 pub(super) fn one_of(
     field: &str,
     given: Option<&Secret>,

@@ -1,4 +1,4 @@
-//! The `security` table: who may speak to this node's ports, and by what it knows the others.
+//! The `security` table: authentication at this node's ports, and of other nodes.
 
 use std::path::PathBuf;
 
@@ -17,32 +17,31 @@ pub(crate) struct Security {
     /// The token itself, for the environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<Secret>,
-    /// Whether the peers' and the admin port may be open to other machines without a proof of who
-    /// asks.
+    /// Whether the peers' and the admin port may be open to other machines without authentication.
     pub(crate) insecure: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<Tls>,
 }
 
-/// How a token is given.
+/// The ways to set a token.
 const TOKEN: &str = "security.token-file or GAGGLE_SECURITY__TOKEN";
 
-/// What `ca` is where peers' certificates are by a public authority.
+/// The value of `ca` if a public authority signs the peers' certificates.
 pub(super) const PUBLIC: &str = "public";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Tls {
-    /// This node's certificate and what it is signed by, in PEM.
+    /// This node's certificate and those of its issuers, in PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cert: Option<PathBuf>,
     /// The certificate's private key, in PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<PathBuf>,
-    /// By what the certificates of clients of the peers' and the admin port are signed.
+    /// The authority of client certificates at the peers' and the admin port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client_ca: Option<PathBuf>,
-    /// By what the peers' certificates are signed; by default `client_ca`. [`PUBLIC`] is no file.
+    /// The authority of the peers' certificates; by default `client_ca`. [`PUBLIC`] is not a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ca: Option<PathBuf>,
     /// A name that each node's certificate may have instead of its address.
@@ -50,7 +49,7 @@ pub(crate) struct Tls {
     pub(crate) peer_name: Option<String>,
     /// The ports that speak TLS.
     pub(crate) ports: Vec<Port>,
-    /// By what the certificates of the front door's clients are signed.
+    /// The authority of client certificates at the front door.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) front_door_client_ca: Option<PathBuf>,
     /// Whether these ports take plain HTTP as well, while a cluster changes over.
@@ -105,7 +104,7 @@ impl Port {
 }
 
 impl Security {
-    /// What the port's TLS is made of, if it speaks TLS.
+    /// The parts of the port's TLS, if it speaks TLS.
     pub(crate) fn tls_of(&self, port: Port) -> Option<&Tls> {
         self.tls.as_ref().filter(|tls| tls.ports.contains(&port))
     }
@@ -115,9 +114,9 @@ impl Security {
         self.token.is_some() || self.token_file.is_some()
     }
 
-    /// Whether that port takes plain HTTP beside TLS, or instead of it. The front door does not
-    /// where its clients have to show a certificate: by plain HTTP nobody would need one, and
-    /// there is no token in its stead.
+    /// Whether that port accepts plain HTTP in addition to TLS, or instead of it. The front door
+    /// does not if its clients have to show a certificate: over plain HTTP no client would need
+    /// one, and there is no token in its place.
     pub(crate) fn takes_plain(&self, port: Port) -> bool {
         self.tls_of(port).is_none_or(|tls| {
             let checked = port == Port::FrontDoor && tls.front_door_client_ca.is_some();
@@ -125,8 +124,8 @@ impl Security {
         })
     }
 
-    /// Whether whoever asks at that port has to prove who it is. A certificate that a plain
-    /// request need not have proves nothing.
+    /// Whether that port requires authentication. A certificate that a plain request does not need
+    /// is not authentication.
     fn is_proven(&self, port: Port) -> bool {
         let mutual = |tls: &Tls| tls.client_ca.is_some() && !tls.accept_plain;
         self.has_token() || self.tls_of(port).is_some_and(mutual)
@@ -200,21 +199,21 @@ impl Tls {
         {
             return Err(ConfigError::new(
                 field("client-ca"),
-                "neither the peers', the admin nor the resp port is in security.tls.ports, so that nobody is asked for a certificate",
+                "neither the peers', the admin nor the resp port is in security.tls.ports, so that no client is asked for a certificate",
             ));
         }
         if self.front_door_client_ca.is_some() && !speaks(Port::FrontDoor) {
             return Err(ConfigError::new(
                 field("front-door-client-ca"),
-                "the front door is not in security.tls.ports, so that nobody is asked for a certificate",
+                "the front door is not in security.tls.ports, so that no client is asked for a certificate",
             ));
         }
         if speaks(Port::Peers) && self.ca.is_none() && self.client_ca.is_none() {
             return Err(ConfigError::new(
                 field("ca"),
                 format!(
-                    "missing: without security.tls.client-ca nothing says by whom the peers' certificates are; expected \
-                     the PEM file of their authority, or {PUBLIC:?} where any public one does"
+                    "missing: without security.tls.client-ca the authority of the peers' certificates is not set; expected \
+                     its PEM file, or {PUBLIC:?} if any public authority may sign them"
                 ),
             ));
         }
@@ -226,7 +225,8 @@ impl Tls {
 }
 
 impl Config {
-    /// Refuses ports that anybody on another machine could ask, unless that is said to be meant.
+    /// Refuses ports that any other machine could use without authentication, unless `insecure` is
+    /// set.
     pub(super) fn validate_exposure(&self) -> Result<(), ConfigError> {
         if self.security.insecure {
             return Ok(());
@@ -242,14 +242,14 @@ impl Config {
             }
             let plain = match self.security.tls_of(port) {
                 Some(tls) if tls.client_ca.is_some() => {
-                    " (with security.tls.accept-plain nobody needs a certificate)"
+                    " (with security.tls.accept-plain no client needs a certificate)"
                 }
                 _ => "",
             };
             return Err(ConfigError::new(
                 port.field(),
                 format!(
-                    "{address:?} can be reached from other machines, and whoever does can read and remove what is \
+                    "{address:?} can be reached from other machines, which can then read and remove what is \
                      cached{plain}; expected a token ({TOKEN}), or mutual TLS (security.tls with client-ca and {:?} among \
                      its ports), or, where the network is private, security.insecure = true",
                     port.name()
@@ -259,7 +259,7 @@ impl Config {
         let Some(Discovery::Gossip(gossip)) = &self.cluster.discovery else {
             return Ok(());
         };
-        // Datagrams, of which no certificate says who sends them.
+        // Datagrams, whose sender no certificate identifies.
         let listen = gossip.listen.to_string();
         if addresses::is_loopback(&listen) || self.security.has_token() {
             return Ok(());
@@ -267,8 +267,8 @@ impl Config {
         Err(ConfigError::new(
             "cluster.discovery.listen",
             format!(
-                "{listen:?} can be reached from other machines, and whoever does can say who is in the cluster; expected a \
-                 token ({TOKEN}), by which gossip is signed, as security.tls.client-ca is no proof for it, or, where the \
+                "{listen:?} can be reached from other machines, which can then announce members of the cluster; expected a \
+                 token ({TOKEN}), which signs gossip, since security.tls.client-ca does not protect it, or, where the \
                  network is private, security.insecure = true"
             ),
         ))

@@ -1,18 +1,21 @@
-//! Where each value comes from: the file, then the environment, then the flags, each laid over
-//! what came before.
+//! Where each value comes from: the file, then the environment, then the flags, each of which
+//! overrides the ones before.
 //!
 //! All three end in one TOML table, which is then read as a [`Config`]. Not with figment: it keeps
 //! no lines of a file, guesses the type of a variable from its text (a cluster named `12` would be
-//! a number) instead of asking the field's, and takes `_` and `-` in the name of a group for
+//! a number) instead of using the field's type, and treats `_` and `-` in the name of a group as
 //! different characters.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
-use super::{Config, ConfigError, discovery, environment, follow, origin};
+use super::found::Found;
+use super::{Config, ConfigError, discovery, environment, follow, origin, tracing};
 use crate::cli::Overrides;
 
 /// The names of a field and of the tables around it, outermost first.
@@ -38,17 +41,17 @@ impl fmt::Display for Source {
     }
 }
 
-/// What a configuration is read from. Reading it opens nothing.
+/// The sources of a configuration. Reading them opens nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Given {
     /// The file's name, for messages, and its text.
     pub(crate) file: Option<(String, String)>,
-    /// The environment's variables, of which those matter that name a field.
+    /// The environment's variables. Only those that name a field matter.
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) flags: Overrides,
 }
 
-/// Where the values of a configuration were set. What is not in it is as by default.
+/// Where the values of a configuration were set. Values that are not in it are defaults.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
     set: BTreeMap<Path, Source>,
@@ -59,7 +62,7 @@ impl Sources {
         self.set.get(path)
     }
 
-    /// The error, with where the value came from that it is about.
+    /// The error, with the source of the value that it is about.
     pub(crate) fn explain(&self, failure: ConfigError) -> ConfigError {
         match self.of_field(&failure.field) {
             Some(source) => failure.set_by(source),
@@ -77,14 +80,14 @@ impl Sources {
                 path.strip_prefix(field)
                     .is_some_and(|rest| rest.starts_with('.'))
             });
-            // Of several it may be any.
+            // If there are several, it may be any of them.
             below.next().filter(|_| below.next().is_none())
         };
         exact.or_else(below).map(|(_, source)| source)
     }
 }
 
-/// The values laid over each other, and where each was set.
+/// The combined values, and where each was set.
 #[derive(Default)]
 pub(super) struct Layers {
     pub(super) table: Table,
@@ -102,14 +105,19 @@ impl Layers {
         }
         environment::lay(&mut layers, &given.environment)?;
         for flag in given.flags.given() {
-            layers.set(&flag.path, flag.value, flag.source);
+            let value = environment::listed(flag.value).map_err(|problem| {
+                let field = flag.path.join(".");
+                ConfigError::new(field, problem).set_by(&flag.source)
+            })?;
+            layers.set(&flag.path, value, flag.source);
         }
+        tracing::lay_below(&mut layers, &given.environment)?;
         Ok(layers)
     }
 
     fn lay_file(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
-        self.table = toml::from_str(text).map_err(|failure| syntax_error(text, &failure))?;
         let spanned = DeTable::parse(text).map_err(|failure| syntax_error(text, &failure))?;
+        self.table = toml::from_str(text).map_err(|failure| no_values(text, &failure))?;
         let mut found = Vec::new();
         leaves(spanned.get_ref(), &mut Vec::new(), &mut found);
         for (path, at) in found {
@@ -120,8 +128,8 @@ impl Layers {
         Ok(())
     }
 
-    /// Sets a value over what there is. A table on the way that is none is replaced, so that the
-    /// error is about its field.
+    /// Sets a value, replacing an earlier one. A value in the place of a table is replaced, so
+    /// that the error is about its field.
     pub(super) fn set(&mut self, path: &[String], value: Value, source: Source) {
         let Some((last, tables)) = path.split_last() else {
             return;
@@ -142,7 +150,7 @@ impl Layers {
         self.sources.set.insert(path.to_vec(), source);
     }
 
-    /// Has a field be as by default, whatever set it.
+    /// Resets a field to its default, whichever source set it.
     pub(super) fn unset(&mut self, path: &[impl AsRef<str>]) {
         let Some((last, tables)) = path.split_last() else {
             return;
@@ -159,7 +167,7 @@ impl Layers {
         self.sources.set.retain(|set, _| !set.starts_with(&path));
     }
 
-    /// The same, if it is the file that has set it.
+    /// The same, if the file has set it.
     pub(super) fn unset_in_file(&mut self, path: &[String]) {
         let of_file =
             |(set, source): (&Path, &Source)| set == path && matches!(source, Source::File { .. });
@@ -170,22 +178,18 @@ impl Layers {
 
     /// The configuration that the layers make, not validated.
     pub(super) fn read(&self) -> Result<Config, ConfigError> {
-        let table = Value::Table(self.table.clone());
-        serde_path_to_error::deserialize(table).map_err(|failure| {
-            let field = failure.path().to_string();
-            let inner = self.inside(&field);
-            let (field, problem) = inner.unwrap_or_else(|| (field, message(failure.inner())));
-            let field = if field == "." {
-                "the file".into()
-            } else {
-                field
+        read_at(&[], self.table.clone()).map_err(|failure| {
+            let Problem { path, told } = self.inside(&failure.path).unwrap_or(failure);
+            let field = match field_of(&path) {
+                field if field.is_empty() => "the file".to_owned(),
+                field => field,
             };
-            self.sources.explain(ConfigError::new(field, problem))
+            self.sources.explain(ConfigError::new(field, told))
         })
     }
 
-    /// As [`read`](Self::read), but of the fields only that whoever asks the node needs, so that
-    /// others may be wrong.
+    /// Like [`read`](Self::read), but only for the fields that are needed to ask the node, so that
+    /// other fields may be invalid.
     pub(super) fn read_for_asking(&self) -> Result<Config, ConfigError> {
         let mut needed = Table::new();
         if let Some(security) = self.table.get("security") {
@@ -205,44 +209,62 @@ impl Layers {
         needed.read()
     }
 
-    /// What is wrong inside of a table whose `kind` decides on its fields: the path ends at such a
-    /// one.
-    fn inside(&self, field: &str) -> Option<(String, String)> {
+    /// The error within a table whose `kind` determines its fields: the path ends at such a table.
+    fn inside(&self, path: &[String]) -> Option<Problem> {
         let mut table = &self.table;
-        for name in field.split('.') {
+        for name in path {
             table = table.get(name)?.as_table()?;
         }
         let mut fields = table.clone();
         let kind = fields.remove("kind")?;
-        let problem = match (field.rsplit('.').next()?, kind.as_str()?) {
-            ("origin", "http") => problem_of::<origin::Http>(fields),
-            ("origin", "sqlite") => problem_of::<origin::Sqlite>(fields),
-            ("origin", "postgres" | "mysql") => problem_of::<origin::Server>(fields),
-            ("origin", "object") => problem_of::<origin::Object>(fields),
-            ("origin", "files") => problem_of::<origin::Files>(fields),
-            ("follow", "postgres") => problem_of::<follow::Replication>(fields),
-            ("follow", "postgres-notify") => problem_of::<follow::Notify>(fields),
-            ("follow", "files") => problem_of::<follow::Watch>(fields),
-            ("discovery", "dns") => problem_of::<discovery::Dns>(fields),
-            ("discovery", "gossip") => problem_of::<discovery::Gossip>(fields),
-            ("discovery", "file") => problem_of::<discovery::FileList>(fields),
+        match (path.last()?.as_str(), kind.as_str()?) {
+            ("origin", "http") => problem_of::<origin::Http>(path, fields),
+            ("origin", "sqlite") => problem_of::<origin::Sqlite>(path, fields),
+            ("origin", "postgres" | "mysql") => problem_of::<origin::Server>(path, fields),
+            ("origin", "object") => problem_of::<origin::Object>(path, fields),
+            ("origin", "files") => problem_of::<origin::Files>(path, fields),
+            ("follow", "postgres") => problem_of::<follow::Replication>(path, fields),
+            ("follow", "postgres-notify") => problem_of::<follow::Notify>(path, fields),
+            ("follow", "files") => problem_of::<follow::Watch>(path, fields),
+            ("discovery", "dns") => problem_of::<discovery::Dns>(path, fields),
+            ("discovery", "gossip") => problem_of::<discovery::Gossip>(path, fields),
+            ("discovery", "file") => problem_of::<discovery::FileList>(path, fields),
             _ => None,
-        };
-        problem.map(|(inner, problem)| (format!("{field}.{inner}"), problem))
+        }
     }
 }
 
-fn problem_of<T: serde::de::DeserializeOwned>(fields: Table) -> Option<(String, String)> {
-    let read: Result<T, _> = serde_path_to_error::deserialize(Value::Table(fields));
-    let failure = read.err()?;
-    Some((failure.path().to_string(), message(failure.inner())))
+/// What is wrong with a value, and where it is.
+struct Problem {
+    path: Path,
+    told: String,
 }
 
-fn message(failure: &toml::de::Error) -> String {
-    failure.message().to_owned()
+fn problem_of<T: DeserializeOwned>(path: &[String], fields: Table) -> Option<Problem> {
+    read_at::<T>(path, fields).err()
 }
 
-/// The values of a table that are no tables, each with the offset of its name.
+/// Reads the table at that path.
+fn read_at<T: DeserializeOwned>(path: &[String], fields: Table) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(Found(Value::Table(fields))).map_err(|failure| {
+        let inner = failure.path().iter().filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(format!("[{index}]")),
+            Segment::Map { key } => Some(key.clone()),
+            Segment::Enum { variant } => Some(variant.clone()),
+            Segment::Unknown => None,
+        });
+        let path: Path = path.iter().cloned().chain(inner).collect();
+        let told = failure.into_inner().message(&path);
+        Problem { path, told }
+    })
+}
+
+/// The name of a field, such as `groups.a.origin.fallbacks[0]`.
+fn field_of(path: &[String]) -> String {
+    path.join(".").replace(".[", "[")
+}
+
+/// The values of a table that are not tables, each with the offset of its name.
 fn leaves(table: &DeTable<'_>, path: &mut Path, found: &mut Vec<(Path, usize)>) {
     for (name, value) in table {
         path.push(name.get_ref().to_string());
@@ -260,8 +282,17 @@ pub(super) fn line_of(text: &str, offset: usize) -> usize {
     1 + before.matches('\n').count()
 }
 
-/// A file that is no TOML has no field yet: the line must do. (Two tables of one name end here,
-/// too.)
+/// What is wrong with a value of a text that is TOML otherwise. The parser's own message quotes
+/// the value.
+pub(super) const OUT_OF_RANGE: &str = "a number is out of range; expected one of 64 bits";
+
+fn no_values(text: &str, failure: &toml::de::Error) -> ConfigError {
+    let line = failure.span().map_or(1, |span| line_of(text, span.start));
+    ConfigError::new(format!("line {line}"), OUT_OF_RANGE)
+}
+
+/// A file that is not TOML has no fields yet, so the error has only the line. (Two tables of one
+/// name end here, too.)
 fn syntax_error(text: &str, failure: &toml::de::Error) -> ConfigError {
     let line = failure.span().map_or(1, |span| line_of(text, span.start));
     // Only a name is quoted: a value may be a secret.

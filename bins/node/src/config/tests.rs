@@ -7,6 +7,7 @@ use super::*;
 use crate::cli::Overrides;
 
 mod environment;
+mod found;
 mod nonsense;
 mod options;
 mod printed;
@@ -26,7 +27,7 @@ fn parse(text: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
     Ok(read(&given)?.config)
 }
 
-/// What it is once all is spelled out and masked.
+/// The configuration in full, with masked secrets.
 fn as_printed(config: &Config) -> Config {
     config.spelled_out().unwrap().without_secrets()
 }
@@ -35,7 +36,7 @@ fn parsed(text: &str) -> Result<Config, ConfigError> {
     parse(&format!("{text}\n{SCORES}"), &Overrides::default())
 }
 
-/// What a bad file is told, in one line.
+/// The error of a bad file, in one line.
 fn complaint(text: &str) -> String {
     let line = parsed(text).unwrap_err().to_string();
     assert!(!line.contains('\n'), "{line:?}");
@@ -176,7 +177,7 @@ fn overrides_win_over_the_file() {
 }
 
 #[test]
-fn hot_copies_can_go_by_worth() {
+fn hot_copies_can_be_kept_by_worth() {
     let config = parsed("[groups.scores]\nhot-copies = \"worth\"").unwrap();
     assert_eq!(config.groups["scores"].hot_copies, HotCopies::Worth);
 }
@@ -193,12 +194,12 @@ fn a_bad_field_is_named_with_what_was_expected() {
         (
             "[groups.scores]\ncapacity = \"64XB\"",
             "groups.scores.capacity",
-            "\"64XB\" is not a size; expected one such as \"64MiB\"",
+            "invalid value: string \"64XB\", expected a size such as \"64MiB\"",
         ),
         (
             "[groups.scores]\nload-timeout = \"5\"",
             "groups.scores.load-timeout",
-            "\"5\" is not a time; expected one such as \"5s\"",
+            "invalid value: string \"5\", expected a time such as \"5s\"",
         ),
         (
             "[groups.scores]\nload-timeout = \"0s\"",
@@ -258,12 +259,12 @@ fn a_bad_field_is_named_with_what_was_expected() {
         (
             "[groups.empty]",
             "groups.empty.origin",
-            "missing; expected a table with kind",
+            "missing; expected a table with kind = \"sqlite\", \"postgres\", \"mysql\", \"http\", \"object\" or \"files\"",
         ),
         (
             "[groups.a.origin]\nkind = \"redis\"",
             "groups.a.origin.kind",
-            "unknown variant `redis`",
+            "unknown variant, expected one of `sqlite`, `postgres`",
         ),
         (
             "[groups.a.origin]\nkind = \"files\"\nroot = \"r\"\nurl = \"u\"",
@@ -279,7 +280,7 @@ fn a_bad_field_is_named_with_what_was_expected() {
 }
 
 #[test]
-fn a_file_that_is_no_toml_is_told_its_line() {
+fn a_file_that_is_no_toml_is_an_error_with_its_line() {
     let twice = complaint(
         "[groups.a.origin]\nkind = \"files\"\nroot = \"r\"\n[groups.a.origin]\nkind = \"files\"",
     );

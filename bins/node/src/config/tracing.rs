@@ -1,13 +1,20 @@
 //! The `tracing` table: where traces are sent, and which.
+//!
+//! The variables that OpenTelemetry names for all programs stand in for fields that nothing else
+//! sets (`variables.rs`).
 
 use std::path::PathBuf;
 
-use gaggle_telemetry::{OtlpError, OtlpOptions};
+use gaggle_telemetry::{OtlpError, OtlpOptions, otlp};
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 use super::bounds::{interval, timeout};
 use super::units::Span;
+
+mod variables;
+
+pub(super) use variables::{is_meant, lay_below};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -19,8 +26,7 @@ pub(crate) struct Tracing {
     /// A file with headers for the collector, such as credentials: one a line, `name: value`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) headers_file: Option<PathBuf>,
-    /// By what the collector's certificate is signed; by default by an authority that this machine
-    /// trusts.
+    /// The authority of the collector's certificate; by default those that this machine trusts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ca: Option<PathBuf>,
     /// The part of traces that is recorded.
@@ -28,9 +34,12 @@ pub(crate) struct Tracing {
     /// Whether the decision of clients, whether a trace is recorded, is followed.
     pub(crate) follow_parents: bool,
     pub(crate) service_name: String,
+    /// Other attributes of the resource, in the form of `OTEL_RESOURCE_ATTRIBUTES`: `team=a,tier=1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) resource_attributes: Option<String>,
     /// How long a request to the collector may take.
     pub(crate) timeout: Span,
-    /// How often spans are sent that fill no batch.
+    /// How often spans are sent that do not fill a batch.
     pub(crate) interval: Span,
     /// Spans that wait, at most.
     pub(crate) max_queue: usize,
@@ -38,7 +47,7 @@ pub(crate) struct Tracing {
     pub(crate) max_batch: usize,
 }
 
-/// How a collector is spoken to.
+/// The protocol of a collector.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Protocol {
     /// OTLP over HTTP.
@@ -47,7 +56,7 @@ pub(crate) enum Protocol {
     HttpProtobuf,
 }
 
-/// Spans that may be made to wait. More would take more memory than a cache has to spare.
+/// The most spans that may be configured to wait. More would take too much memory from the cache.
 const MOST_SPANS: usize = 1 << 16;
 
 impl Default for Tracing {
@@ -61,6 +70,7 @@ impl Default for Tracing {
             sample: options.sample,
             follow_parents: options.follow_parents,
             service_name: options.service_name,
+            resource_attributes: None,
             timeout: Span(options.timeout),
             interval: Span(options.interval),
             max_queue: options.max_queue,
@@ -70,7 +80,7 @@ impl Default for Tracing {
 }
 
 impl Tracing {
-    /// What traces are exported with, if they are.
+    /// The options of the exporter, if traces are exported.
     pub(crate) fn options(&self) -> Option<OtlpOptions> {
         let endpoint = self.endpoint.clone()?;
         Some(OtlpOptions {
@@ -81,11 +91,18 @@ impl Tracing {
             follow_parents: self.follow_parents,
             service_name: self.service_name.clone(),
             service_version: env!("CARGO_PKG_VERSION").to_owned(),
+            // Checked when the configuration is read.
+            resource_attributes: self.attributes().unwrap_or_default(),
             timeout: self.timeout.0,
             interval: self.interval.0,
             max_queue: self.max_queue,
             max_batch: self.max_batch,
         })
+    }
+
+    fn attributes(&self) -> Result<Vec<(String, String)>, OtlpError> {
+        let text = self.resource_attributes.as_deref();
+        otlp::resource_attributes(text.unwrap_or_default())
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
@@ -98,8 +115,9 @@ impl Tracing {
             let problem = format!("expected at most {MOST_SPANS}");
             return Err(ConfigError::new("tracing.max-queue", problem));
         }
-        // Without an endpoint the other fields must be usable all the same: one that is wrong is
-        // told before it is needed.
+        self.attributes().map_err(|failure| refused(&failure))?;
+        // Even without an endpoint the other fields must be valid: an invalid one is reported
+        // before it is needed.
         let options = self.options().unwrap_or_else(|| {
             let endpoint = Some("http://127.0.0.1:4318".to_owned());
             let with = Self {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use serde::de::Error as _;
+use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The largest size that is taken: no machine has more, so that more is a slip.
+/// The largest size that is accepted: no machine has more, so more is a mistake.
 const MOST: u64 = 1 << 50;
 
-/// The longest span that is taken, ten years: more is a slip, and what shall never end has a way
-/// of its own to say so.
+/// The longest span that is accepted, ten years: more is a mistake, and there are other ways to
+/// configure something without an end.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// A number of bytes.
@@ -32,16 +32,13 @@ impl From<usize> for Size {
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        let size: bytesize::ByteSize = text.parse().map_err(|_| {
-            D::Error::custom(format!(
-                "{text:?} is not a size; expected one such as \"64MiB\""
-            ))
-        })?;
-        // A larger one than fits has become the largest that does.
+        let refused = |expected: &str| D::Error::invalid_value(Unexpected::Str(&text), &expected);
+        let size: bytesize::ByteSize = text
+            .parse()
+            .map_err(|_| refused("a size such as \"64MiB\""))?;
+        // A value that does not fit becomes the largest that does.
         if size.as_u64() > MOST {
-            return Err(D::Error::custom(format!(
-                "{text:?} is more than any machine has; expected at most \"1PiB\""
-            )));
+            return Err(refused("at most \"1PiB\", as no machine has more"));
         }
         Ok(Self(size.as_u64()))
     }
@@ -80,15 +77,11 @@ impl Span {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        let span = humantime::parse_duration(&text).map_err(|_| {
-            D::Error::custom(format!(
-                "{text:?} is not a time; expected one such as \"5s\" or \"250ms\""
-            ))
-        })?;
+        let refused = |expected: &str| D::Error::invalid_value(Unexpected::Str(&text), &expected);
+        let span = humantime::parse_duration(&text)
+            .map_err(|_| refused("a time such as \"5s\" or \"250ms\""))?;
         if span > LONGEST {
-            return Err(D::Error::custom(format!(
-                "{text:?} is more than ten years; expected a time such as \"5s\""
-            )));
+            return Err(refused("a time of at most ten years, such as \"5s\""));
         }
         Ok(Self(span))
     }

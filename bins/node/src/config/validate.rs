@@ -1,25 +1,30 @@
-//! What the types cannot say. Pure: no file is opened, no name is looked up and no port is tried.
+//! The rules that types cannot express. Pure: no file is opened, no name is looked up and no port
+//! is tried.
 
 use std::path::Path;
 use std::time::Duration;
 
 use gaggle_api_http::CacheControl;
+use url::Url;
 
 use super::addresses::{self, Place};
-use super::bounds::{at_most_a_day, interval, more_than_zero, room, some, timeout};
+use super::bounds::{at_most_a_day, interval, more_than_zero, period, room, some, timeout};
 use super::members::{MAX_NAME, visible};
 use super::security::Port;
 use super::units::Size;
-use super::{Cluster, Config, ConfigError, Group, Node, Store};
+use super::{Cluster, Config, ConfigError, Group, Node, Origin, Store, mask};
 
 /// The longest key that may be allowed: percent-encoded it must fit into a request line with room
 /// to spare.
 const MAX_KEY: u64 = 16 << 10;
 
-/// More often, a node would do little else.
+/// With a shorter interval, a node would do little else.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the server takes of a request's head in any case.
+/// The `cache-control` that tells what is left of a value's time.
+const TTL: &str = "ttl";
+
+/// The part of a request's head that the server always accepts.
 const LEAST_HEADER: u64 = 8 << 10;
 
 impl Config {
@@ -100,10 +105,7 @@ impl Node {
         }
         some("node.max-connections", self.max_connections as u64)?;
         room("node.max-in-flight", self.max_in_flight)?;
-        timeout("node.drain-timeout", self.drain_timeout)?;
-        if let Some(delay) = self.drain_delay {
-            at_most_a_day("node.drain-delay", delay)?;
-        }
+        self.validate_drain()?;
         super::log_level::check(&self.log_level)?;
         at_most_a_day("node.log-interval", self.log_interval)?;
         self.validate_limits()?;
@@ -120,11 +122,11 @@ impl Node {
             ("idle-timeout", limits.idle_timeout),
             ("stall-timeout", limits.stall_timeout),
             ("body-timeout", limits.body_timeout),
-            ("http2-ping-interval", limits.http2_ping_interval),
             ("http2-ping-timeout", limits.http2_ping_timeout),
         ] {
             timeout(&field(name), span)?;
         }
+        period(&field("http2-ping-interval"), limits.http2_ping_interval)?;
         let u32s = u64::from(u32::MAX);
         if limits.min_rate.0 > u32s {
             return Err(ConfigError::new(
@@ -149,36 +151,41 @@ impl Node {
         room(&field("max-body"), front.max_body)?;
         room(&field("max-batch"), front.max_batch)?;
         timeout(&field("body-timeout"), front.body_timeout)?;
-        for origin in &front.cors_origins {
-            if !is_origin(origin) {
-                return Err(ConfigError::new(
-                    field("cors-origins"),
-                    format!(
-                        "{origin:?} is no origin; expected one such as https://app.example.com, without a path, or *"
-                    ),
-                ));
-            }
+        for text in &front.cors_origins {
+            origin(text).map_err(|problem| ConfigError::new(field("cors-origins"), problem))?;
         }
         at_most_a_day(&field("cors-max-age"), front.cors_max_age)
     }
 }
 
-/// Whether a browser can name this origin in a request: scheme, host and port in lower case, and
-/// nothing behind them.
-fn is_origin(text: &str) -> bool {
-    let host = || {
-        let secure = text.strip_prefix("https://");
-        secure.or_else(|| text.strip_prefix("http://"))
-    };
-    let is_host = |host: &str| {
-        let fits =
-            |b: u8| b.is_ascii_graphic() && !b.is_ascii_uppercase() && !b"/?#@,".contains(&b);
-        !host.is_empty() && host.bytes().all(fits)
-    };
-    text == "*" || host().is_some_and(is_host)
+/// Refuses what no browser sends as the origin of a request: it sends scheme, host and port in
+/// their normal form, without a port that is the scheme's own.
+fn origin(text: &str) -> Result<(), String> {
+    if text == "*" {
+        return Ok(());
+    }
+    let shown = mask::url(text);
+    if text.contains('*') {
+        return Err(format!(
+            "{shown:?} is compared as it is, and no browser sends a *; expected each origin by itself, such as \
+             \"https://app.example.com\", or \"*\" for every one"
+        ));
+    }
+    let url = Url::parse(text).ok();
+    let url = url.filter(|url| ["http", "https"].contains(&url.scheme()));
+    let sent = url.map(|url| url.origin().ascii_serialization());
+    match sent {
+        Some(sent) if sent == text => Ok(()),
+        Some(sent) => Err(format!(
+            "{shown:?} is not as a browser sends it; expected {sent:?}"
+        )),
+        None => Err(format!(
+            "{shown:?} is no origin; expected one such as \"https://app.example.com\", without a path, or \"*\""
+        )),
+    }
 }
 
-/// Whether two ports cannot be listened at together. Port 0 is another each time.
+/// Whether one process cannot listen at both ports. Port 0 is a different one each time.
 fn collide(one: &Place, other: &Place) -> bool {
     let every = |place: &Place| place.ip().is_some_and(|ip| ip.is_unspecified());
     let family = |place: &Place| place.ip().map(|ip| ip.is_ipv4());
@@ -208,7 +215,8 @@ impl Cluster {
         }
         timeout("cluster.body-timeout", self.body_timeout)?;
         let health = &self.health;
-        timeout("cluster.health.suspect-after", health.suspect_after)?;
+        // A peer is pinged this long after each request that it has not answered.
+        period("cluster.health.suspect-after", health.suspect_after)?;
         timeout("cluster.health.ping-timeout", health.ping_timeout)?;
         interval("cluster.health.greet-every", health.greet_every)?;
         interval("cluster.health.probe-every", health.probe_every)?;
@@ -229,10 +237,12 @@ impl Cluster {
             ("remove-timeout", client.remove_timeout),
             ("read-timeout", client.read_timeout),
             ("unacknowledged-timeout", client.unacknowledged_timeout),
-            ("keep-alive-interval", client.keep_alive_interval),
             ("keep-alive-timeout", client.keep_alive_timeout),
         ] {
             span.map_or(Ok(()), |span| timeout(&field(name), span))?;
+        }
+        if let Some(span) = client.keep_alive_interval {
+            period(&field("keep-alive-interval"), span)?;
         }
         for (name, span) in [
             ("idle-timeout", client.idle_timeout),
@@ -252,7 +262,7 @@ impl Cluster {
     }
 }
 
-/// As the group itself has it: the name is part of a URL's path.
+/// The group's own rule: the name is part of a URL's path.
 fn group_name(name: &str) -> Result<(), ConfigError> {
     let good = !name.is_empty()
         && name.len() <= MAX_NAME
@@ -276,7 +286,7 @@ impl Group {
         let Some(origin) = &self.origin else {
             return Err(ConfigError::new(
                 field("origin"),
-                "missing; expected a table with kind = \"sqlite\", \"http\" or \"files\"",
+                format!("missing; expected a table with kind = {}", Origin::kinds()),
             ));
         };
         room(&field("capacity"), self.capacity)?;
@@ -319,6 +329,14 @@ impl Group {
             ));
         }
         if let Some(text) = &self.cache_control
+            && text != TTL
+            && text.trim().eq_ignore_ascii_case(TTL)
+        {
+            // As a header it would mean nothing to another cache.
+            let problem = format!("{text:?} is no directive; expected {TTL:?}");
+            return Err(ConfigError::new(field("cache-control"), problem));
+        }
+        if let Some(text) = &self.cache_control
             && CacheControl::parse(text).is_none()
         {
             return Err(ConfigError::new(
@@ -349,7 +367,7 @@ impl Group {
                 .as_encoded_bytes()
                 .ends_with(b".gaggle-partial")
         {
-            let problem = format!("{path:?} ends as the files do that are being written");
+            let problem = format!("{path:?} has the suffix of files that are being written");
             return Err(ConfigError::new(field("snapshot"), problem));
         }
         if self.snapshot.is_some() && self.store == Store::Lru {

@@ -1,6 +1,6 @@
-//! Authentication at the ports, and what this node shows at the ports of others: the credentials,
-//! as the parts that check and send them take them. All of them use the new credentials when these
-//! are read again.
+//! Authentication at this node's ports, and of this node at other nodes: the credentials, in the
+//! form for the parts that check and send them. All parts use the new credentials when these are
+//! read again.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use gaggle_token::Require;
 
 use crate::config::{Config, ConfigError, Credentials, Port, Security};
 
-/// TLS of a port, if it speaks that.
+/// TLS of a port, if it speaks TLS.
 pub(super) fn served(
     security: &Security,
     credentials: &Credentials,
@@ -24,7 +24,7 @@ pub(super) fn served(
     Ok(tls.map(of))
 }
 
-/// The certificates of a port that speaks TLS, and whether it takes clients without TLS, too.
+/// The certificates of a port that speaks TLS, and whether it accepts clients without TLS, too.
 pub(super) fn server_tls(
     security: &Security,
     credentials: &Credentials,
@@ -43,7 +43,7 @@ pub(super) fn server_tls(
             (&credentials.front_door, certs)
         }
         Port::Peers | Port::Resp => (&credentials.tls, needed(config.client_ca.is_some())),
-        // Anybody may ask there whether the node is ready; `required` sees to the rest.
+        // `/readyz` needs no authentication there; `required` checks all other requests.
         Port::Admin if config.client_ca.is_some() => (&credentials.tls, ClientCerts::Optional),
         Port::Admin => (&credentials.tls, ClientCerts::None),
     };
@@ -56,13 +56,13 @@ pub(super) fn server_tls(
     Ok(Some((server, security.takes_plain(port))))
 }
 
-/// What requests need at the peers' and the admin port.
+/// The credentials that the peers' and the admin port require.
 pub(super) fn required(security: &Security, credentials: &Credentials, port: Port) -> Require {
     let mut require = Require::new(port.name());
     if let Some(tokens) = &credentials.tokens {
         require = require.token(tokens.clone());
     }
-    // Where plain HTTP is taken, whoever comes by that has none.
+    // A client over plain HTTP, where that is accepted, has no certificate.
     let needs_certificate = security
         .tls_of(port)
         .is_some_and(|tls| tls.client_ca.is_some() && !security.takes_plain(port));
@@ -70,21 +70,21 @@ pub(super) fn required(security: &Security, credentials: &Credentials, port: Por
         require = require.certificate(|head| head.extensions.get::<ClientCertificate>().is_some());
     }
     match port {
-        // The page holds nothing of the node: it is the same on each one, and asks whoever opens it
-        // for the token. A browser that opens an address can send none.
+        // The page contains no data of the node: it is the same on each one, and asks its user for
+        // the token. A browser that opens an address cannot send one.
         Port::Admin => require.exempt(["/livez", "/readyz", "/"]),
         _ => require,
     }
 }
 
-/// By what peers' certificates are checked. Where the peers' port has no TLS there is nothing that
-/// says it, and an `https` address from a list is refused.
+/// The check of peers' certificates. If the peers' port has no TLS, none is configured, and an
+/// `https` address from a list is refused.
 fn peers_tls<'c>(config: &Config, credentials: &'c Credentials) -> Option<&'c gaggle_tls::Tls> {
     let tls = credentials.tls.as_ref();
     tls.filter(|_| config.security.tls_of(Port::Peers).is_some())
 }
 
-/// How this node asks the others over HTTP.
+/// How this node asks other nodes over HTTP.
 pub(super) fn http_client(
     config: &Config,
     credentials: &Credentials,
@@ -106,7 +106,7 @@ pub(super) fn http_client(
     })
 }
 
-/// How this node asks the others over gRPC.
+/// How this node asks other nodes over gRPC.
 pub(super) fn grpc_client(
     config: &Config,
     credentials: &Credentials,
@@ -128,7 +128,7 @@ pub(super) fn grpc_client(
     }
 }
 
-/// By what gossip is signed, if there is a token.
+/// The keys that sign gossip, if there is a token.
 pub(super) fn gossip_keys(credentials: &Credentials) -> Option<Keys> {
     let tokens = credentials.tokens.clone()?;
     Some(Arc::new(move || {

@@ -1,5 +1,5 @@
-//! What the node tells operators of itself, on its own admin port and, in short, by way of every
-//! other node's.
+//! What the node reports to operators, on its own admin port and, in short, through every other
+//! node's.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,14 +12,14 @@ use gaggle_peers::Peers;
 use tokio::time::Instant;
 use url::{Host, Url};
 
-use super::reload::Door;
+use super::reload::ReloadHandle;
 use crate::config::{Config, Origin, Port};
 
-/// What goes into each report of the node.
+/// The parts of each report of the node.
 pub(super) struct Parts {
     pub(super) version: &'static str,
     pub(super) readiness: Readiness,
-    pub(super) reload: Door,
+    pub(super) reload: ReloadHandle,
     pub(super) peers: Peers,
     /// Where the admin port listens.
     pub(super) admin: SocketAddr,
@@ -38,7 +38,7 @@ pub(super) fn of(groups: &Groups, config: &Config, parts: Parts) -> Console {
         Some(_) => "https",
         None => "http",
     };
-    // Not the console's: that holds the groups, which would hold it.
+    // Without a reference to the console: it holds the groups, which would hold it in turn.
     let began = Instant::now();
     groups.set_about(move || {
         let mut about = About::default();
@@ -52,7 +52,7 @@ pub(super) fn of(groups: &Groups, config: &Config, parts: Parts) -> Console {
     Console::new(groups.clone())
 }
 
-/// What kind of thing each group loads from, as the configuration names it.
+/// The kind of each group's origin, as the configuration names it.
 pub(super) fn origins(config: &Config) -> BTreeMap<String, String> {
     let kind = |origin: &Origin| match origin {
         Origin::Sqlite(_) => "sqlite",
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_admin_port_is_told_where_others_can_reach_it() {
+    fn the_admin_port_is_reported_if_others_can_reach_it() {
         let url = |address, admin: &str| admin_url("http", address, admin.parse().unwrap());
         for (address, admin, expected) in [
             (

@@ -1,4 +1,4 @@
-//! What follows the changes of the groups' sources: the one place that knows the kinds.
+//! The followers of the groups' sources: the one place that knows the kinds.
 
 use futures_util::future::join_all;
 use gaggle_follow::{Follower, Options};
@@ -8,7 +8,7 @@ use gaggle_group::{Group, Groups};
 
 use crate::config::{Cluster, Config, ConfigError, Follow, Origin, Profile};
 
-/// A feed that was made and has asked nobody yet.
+/// A feed that was made and has not connected yet.
 pub(super) enum Feed {
     Replication(Box<ReplicationFeed>),
     Notify(Box<NotifyFeed>),
@@ -38,14 +38,13 @@ pub(super) fn prepare(config: &Config) -> Result<Feeds, ConfigError> {
     }
     if !feeds.is_empty() && config.cluster.profile == Profile::Groupcache {
         tracing::warn!(
-            "nodes of golang/groupcache in the ring keep what they have of a key that is removed, so a followed group is right on the nodes of Gaggle alone"
+            "nodes of golang/groupcache in the ring keep their copies of removed keys, so a followed group is up to date on Gaggle nodes only"
         );
     }
     Ok(feeds)
 }
 
-/// By what a group's slot or channel is named unless the configuration names it. Two clusters may
-/// have one database.
+/// The default name of a group's slot or channel. Two clusters may share one database.
 pub(crate) fn name_at_source(config: &Config, group: &str) -> String {
     let cluster = &config.cluster.name;
     if *cluster == Cluster::default().name {
@@ -100,13 +99,13 @@ fn feed(
 pub(super) struct Followers(Vec<Follower>);
 
 impl Followers {
-    /// Has each feed followed, by whichever node it falls to.
+    /// Starts following each feed, on whichever node leads.
     pub(super) fn start(feeds: Feeds, groups: &Groups) -> Self {
         let start = |(name, feed): (String, Feed)| Some(feed.start(groups.get(&name)?.clone()));
         Self(feeds.into_iter().filter_map(start).collect())
     }
 
-    /// Lets go of the sources, so that other nodes can follow them. Takes a few seconds at most.
+    /// Releases the sources, so that other nodes can follow them. Takes a few seconds at most.
     pub(super) async fn stop(self) {
         join_all(self.0.into_iter().map(Follower::stop)).await;
     }

@@ -1,4 +1,4 @@
-//! The groups, as the configuration has them: when they are made, and when they are changed.
+//! The groups of the configuration: how they are made, and how they are changed.
 
 use std::sync::Arc;
 

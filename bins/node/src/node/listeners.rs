@@ -10,8 +10,10 @@ use super::{access, resp};
 use crate::config::{Config, ConfigError, Credentials, Node, Port};
 use crate::descriptors::{self, Caps};
 
-/// How long requests of the admin port have, after those of the others have ended.
+/// How long requests of the admin port have, after those of the other ports have ended.
 const ADMIN_DRAIN: Duration = Duration::from_millis(250);
+/// How long a client of the admin port may neither send nor read anything.
+const ADMIN_STALL: Duration = Duration::from_secs(5);
 
 pub(super) struct Listeners {
     pub(super) peer: Server,
@@ -19,8 +21,8 @@ pub(super) struct Listeners {
     pub(super) admin: Server,
     /// For Redis' clients, if there is one.
     pub(super) resp: Option<RespServer>,
-    /// How many descriptors there are, and how many connections they are enough for, if those are
-    /// fewer than configured.
+    /// The number of descriptors, and of connections that each port may have with them, if those
+    /// are fewer than configured. A port for Redis' clients may have as many as the front door.
     pub(super) fewer: Option<(u64, Caps)>,
 }
 
@@ -38,8 +40,8 @@ fn caps(config: &Node, available: u64) -> (Caps, Caps) {
     (wanted, descriptors::caps(available, wanted))
 }
 
-/// The ports of clients, which share what there is for the front door: with that of Redis' clients
-/// they are two.
+/// The ports of clients, which share the descriptors of the front door: two, if there is a port
+/// for Redis' clients.
 fn clients_ports(config: &Node) -> usize {
     1 + usize::from(config.resp_addr.is_some())
 }
@@ -61,18 +63,27 @@ impl Listeners {
         let bind = async |port: Port, addr: &str, max_connections: usize, drain: Duration| {
             let mut options = config.port_options(max_connections, drain);
             options.tls = access::served(security, credentials, port)?;
+            if port == Port::Admin {
+                // Probes share its few connections with clients that have no token.
+                options.stall_timeout = options.stall_timeout.min(ADMIN_STALL);
+                options.body_timeout = options.body_timeout.min(ADMIN_STALL);
+            }
             Server::bind(addr, options)
                 .await
                 .map_err(|failure| ConfigError::new(port.field(), failure))
         };
         let of_clients = (caps.front_door / clients_ports(config)).max(1);
+        let each = Caps {
+            front_door: of_clients,
+            ..caps
+        };
         let listeners = Self {
             peer: bind(Port::Peers, &config.peer_addr, caps.peers, drain).await?,
             api: bind(Port::FrontDoor, &config.api_addr, of_clients, drain).await?,
-            // It closes when the others have, and answers at once.
+            // It closes after the other ports, and answers at once.
             admin: bind(Port::Admin, &config.admin_addr, caps.admin, ADMIN_DRAIN).await?,
             resp: resp::bind(whole, credentials, of_clients, drain).await?,
-            fewer: (caps != wanted).then_some((available, caps)),
+            fewer: (caps != wanted).then_some((available, each)),
         };
         if let Err(failure) = raised {
             warn!(error = %failure, "the limit of descriptors cannot be raised");

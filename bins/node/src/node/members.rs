@@ -1,5 +1,5 @@
-//! Where the list of members comes from, and by which address this node is reached: the one place
-//! that knows the discoveries.
+//! The source of the list of members, and the address of this node: the one place that knows the
+//! discoveries.
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -16,10 +16,10 @@ use tracing::{info, warn};
 use super::access;
 use crate::config::{self, Config, ConfigError, Credentials};
 
-/// How long the way to a seed may take to be found.
+/// How long finding a route to a seed may take.
 const LOOKUP: Duration = Duration::from_secs(5);
 
-/// How long others may take to hear that this node leaves, by gossip.
+/// How long the announcement that this node leaves may take, by gossip.
 const LEAVES: Duration = Duration::from_secs(2);
 
 /// Where the members come from.
@@ -33,7 +33,7 @@ pub(super) enum Members {
 
 impl Members {
     /// Opens the source, and finds the base URL by which other nodes reach this one, whose port
-    /// for peers is at `addr`. That is empty where this node listens on every address and has to
+    /// for peers is at `addr`. The URL is empty if this node listens on every address and has to
     /// find itself in a list.
     pub(super) async fn open(
         config: &Config,
@@ -78,12 +78,12 @@ impl Members {
         }
     }
 
-    /// Whether somebody is asked for the list, again and again.
+    /// Whether the list is requested repeatedly from a source.
     pub(super) fn are_asked_for(&self) -> bool {
         self.discovery().is_some()
     }
 
-    /// Keeps the ring in step with the list. Never ends.
+    /// Keeps the ring up to date with the list. Never ends.
     pub(super) async fn follow(&self, peers: &Peers) {
         match self.discovery() {
             Some(discovery) => peers.follow(discovery).await,
@@ -91,12 +91,12 @@ impl Members {
         }
     }
 
-    /// Waits until the membership has come to rest, for `within` at most: nodes that start
-    /// together would each be a ring of their own.
+    /// Waits until the membership has settled, for `within` at most: otherwise nodes that start
+    /// together would each form a separate ring.
     ///
     /// # Errors
     ///
-    /// If this node has not found out by which address the others reach it.
+    /// If this node has not found out by which address the other nodes reach it.
     pub(super) async fn settle(&self, peers: &Peers, within: Duration) -> Result<(), ConfigError> {
         match peers.settle(self.discovery(), within).await {
             Settled::Yes => {}
@@ -113,30 +113,30 @@ impl Members {
             }
             _ => warn!(
                 within = ?within,
-                "not all nodes of the list have been heard, or it still changes; this node calls itself ready all the same"
+                "not all listed nodes have answered, or the list still changes; this node reports that it is ready nevertheless"
             ),
         }
         Ok(())
     }
 
-    /// Says to those who gossip that this node answers.
+    /// Announces by gossip that this node answers.
     pub(super) async fn ready(&self) {
         if let Self::Gossip(gossip) = self {
             gossip.set_state(State::Ready).await;
         }
     }
 
-    /// Says to those who gossip that this node leaves.
+    /// Announces by gossip that this node leaves.
     pub(super) async fn leave(&self) {
         if let Self::Gossip(gossip) = self {
             let all_know = gossip.leave(LEAVES).await;
-            info!(all_know, "told by gossip that this node leaves");
+            info!(all_know, "announced by gossip that this node leaves");
         }
     }
 }
 
-/// The base URL by which other nodes reach this one, whose port for peers is at `addr`. Empty
-/// where this node listens on every address and has to find itself in a list.
+/// The base URL by which other nodes reach this one, whose port for peers is at `addr`. Empty if
+/// this node listens on every address and has to find itself in a list.
 pub(super) async fn own_address(config: &Config, addr: SocketAddr) -> Result<String, ConfigError> {
     let scheme = config.peers_scheme();
     if let Some(advertise) = &config.node.advertise {
@@ -163,9 +163,9 @@ pub(super) async fn own_address(config: &Config, addr: SocketAddr) -> Result<Str
     }
 }
 
-/// The address that packets to the seeds come from. Sends nothing. A host's own name may stand for
-/// a loopback address there, where no other host reaches it: such an address is taken only if all
-/// seeds are written as one.
+/// The source address of packets to the seeds. Sends nothing. A host's own name may resolve to a
+/// loopback address, where no other host reaches it: such an address is used only if all seeds are
+/// written as one.
 async fn way_to(seeds: &[String]) -> Result<IpAddr, ConfigError> {
     let failed = |problem: String| {
         ConfigError::new(
@@ -181,7 +181,7 @@ async fn way_to(seeds: &[String]) -> Result<IpAddr, ConfigError> {
         address.is_ok_and(|address| address.ip().is_loopback()) || seed.starts_with("localhost:")
     };
     let all_local = seeds.iter().all(is_local);
-    let mut problem = "there is no seed to tell by".to_owned();
+    let mut problem = "there is no seed from which to find it".to_owned();
     for seed in seeds {
         let found = match timeout(LOOKUP, lookup_host(seed)).await {
             Ok(Ok(found)) => found,
@@ -198,14 +198,16 @@ async fn way_to(seeds: &[String]) -> Result<IpAddr, ConfigError> {
             match from(to).await {
                 Ok(ip) if all_local || !ip.is_loopback() => return Ok(ip),
                 Ok(_) => problem = format!("the seed {seed:?} is this machine itself"),
-                Err(failure) => problem = format!("no way leads to the seed {seed:?}: {failure}"),
+                Err(failure) => {
+                    problem = format!("there is no route to the seed {seed:?}: {failure}");
+                }
             }
         }
     }
     Err(failed(problem))
 }
 
-/// The address that packets to another come from.
+/// The source address of packets to another address.
 async fn from(to: SocketAddr) -> std::io::Result<IpAddr> {
     let any: SocketAddr = match to {
         SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),

@@ -1,4 +1,4 @@
-//! The metrics page of a node: its groups, and all else that counts.
+//! The metrics page of a node: its groups, and all other parts with counters.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use gaggle_transport_http::{BatchStats, HttpTransport};
 
 use super::listeners::Listeners;
 
-/// What a node's page is made of.
+/// The sources of a node's page.
 pub(super) struct Parts {
     pub(super) version: &'static str,
     pub(super) groups: Groups,
@@ -22,9 +22,9 @@ pub(super) struct Parts {
     pub(super) readiness: Readiness,
     pub(super) requests: RequestStats,
     pub(super) discovery: Discovered,
-    /// What asks the peers, if that is HTTP.
+    /// The transport to the peers, if that is HTTP.
     pub(super) transport: Option<HttpTransport>,
-    /// What sends spans, if there is such.
+    /// The exporter of spans, if there is one.
     pub(super) traces: Option<Traces>,
 }
 
@@ -94,25 +94,25 @@ impl Source for Ports {
         );
         families.counter(
             "gaggle_connections_accepted",
-            "Connections that were served, with those that are open.",
+            "Connections that were served, including those that are open.",
             ["port"],
             each(|counted| counted.accepted),
         );
         families.counter(
             "gaggle_connections_waited",
-            "Those of them that had to wait, as the limit was reached.",
+            "Those of them that had to wait because the limit was reached.",
             ["port"],
             each(|counted| counted.waited),
         );
         families.counter(
             "gaggle_connections_made_room",
-            "Idle connections that were closed as others needed their place.",
+            "Idle connections that were closed to make room for others.",
             ["port"],
             each(|counted| counted.made_room),
         );
         families.counter(
             "gaggle_connections_cut",
-            "Connections that were cut: headers that did not arrive (head), a response that was not taken (response), a client that did not let go (closing), no request while others waited (room), a shutdown (shutdown).",
+            "Connections that were cut: headers that did not arrive (head), a response that was not taken (response), a client that did not close (closing), no request while others waited (room), a shutdown (shutdown).",
             ["port", "reason"],
             counted.iter().flat_map(|(port, counted)| {
                 let reasons = counted.cut.by_reason();
@@ -121,7 +121,7 @@ impl Source for Ports {
         );
         families.counter(
             "gaggle_accept_failures",
-            "Times that no connection could be accepted, for want of descriptors most likely.",
+            "Times that no connection could be accepted, most likely for lack of descriptors.",
             ["port"],
             each(|counted| counted.accept_failures),
         );
@@ -146,7 +146,7 @@ impl Source for Ready {
     fn collect(&self, families: &mut Families) {
         families.gauge(
             "gaggle_ready",
-            "Whether the node wants traffic: 1, or 0 while it starts or stops.",
+            "Whether the node is ready for traffic: 1, or 0 while it starts or stops.",
             [],
             [([], u64::from(self.0.is_ready()))],
         );
@@ -186,11 +186,12 @@ impl Source for FrontDoor {
     }
 }
 
-/// Asks what has come of asking for the list of members. `None` where the list does not change.
+/// Returns the statistics of the requests for the list of members. `None` if the list does not
+/// change.
 pub(super) struct Discovered(Option<Box<dyn Fn() -> DiscoveryStats + Send + Sync>>);
 
 impl Discovered {
-    /// Of those peers; nothing if nobody is asked for a list.
+    /// The metrics of the discovery; nothing if the list is static.
     pub(super) fn of(peers: &Peers, is_asked: bool) -> Self {
         let peers = peers.clone();
         Self(is_asked.then(|| Box::new(move || peers.discovery_stats()) as _))
@@ -202,7 +203,7 @@ impl Source for Discovered {
         let stats = self.0.as_ref().map(|ask| ask());
         families.counter(
             "gaggle_discovery_lists",
-            "Times that the list of members was obtained, by whatever cluster.discovery says.",
+            "Times that the list of members was obtained, as cluster.discovery says.",
             [],
             stats.map(|stats| ([], stats.lists)),
         );
@@ -214,7 +215,7 @@ impl Source for Discovered {
         );
         families.gauge(
             "gaggle_discovery_nodes",
-            "Nodes on the last list, with this one if it is listed.",
+            "Nodes on the last list, including this one if it is listed.",
             [],
             stats.map(|stats| ([], stats.nodes)),
         );

@@ -1,5 +1,4 @@
-//! The ring, and the transport that its members are asked over: the one place that knows the
-//! transports.
+//! The ring, and the transport to its members: the one place that knows the transports.
 
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ type Handles = Arc<dyn Fn(&str, &str) -> Result<Arc<dyn Peer>, BoxError> + Send 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The ring of the configured members, and of this node, which is reached at that base URL; and
-/// what asks the peers, if that is HTTP.
+/// the transport to the peers, if that is HTTP.
 pub(super) fn ring(
     config: &Config,
     credentials: &Credentials,
@@ -31,9 +30,8 @@ pub(super) fn ring(
     Ok((peers, http))
 }
 
-/// The ring of this node alone, and for each of the members, each with the field that lists it,
-/// whether it could be asked. Nobody is asked: the others would hear of a node that does not
-/// start.
+/// The ring of this node alone, and for each member, with the field that lists it, whether it
+/// could be asked. No member is asked: it would learn of a node that does not start.
 pub(super) fn tried(
     config: &Config,
     credentials: &Credentials,
@@ -86,9 +84,9 @@ fn alone(config: &Config, address: &str, handles: Handles) -> Result<Peers, Conf
         .map_err(|failure| ConfigError::new("node.advertise", failure))
 }
 
-/// Refuses an address without TLS, from whatever list, gossip or greeting, unless this node takes
-/// `plain` HTTP itself: whoever can write such an address there would be sent the token, and
-/// believed without a certificate.
+/// Refuses an address without TLS, whether it is from a list, gossip or a greeting, unless this
+/// node accepts `plain` HTTP itself: an attacker who can insert such an address would get the
+/// token, and would be trusted without a certificate.
 fn over_tls(plain: bool, url: &str) -> Result<(), String> {
     let is_https = || {
         let scheme = url.split_once("://");
@@ -100,8 +98,8 @@ fn over_tls(plain: bool, url: &str) -> Result<(), String> {
     Err(format!("it is not reached over TLS; expected {HTTPS}"))
 }
 
-/// What the peers' port answers: the HTTP protocol always, so that a node can be looked into with
-/// curl and a cluster can change its transport node by node, and gRPC where that is the transport.
+/// The protocols of the peers' port: always HTTP, so that a node can be examined with curl and a
+/// cluster can change its transport node by node, and gRPC if that is the transport.
 pub(super) fn routes(config: &Cluster, groups: Groups) -> Result<axum::Router, ConfigError> {
     let http = gaggle_transport_http::router(groups.clone(), config.http_server_options()?);
     Ok(match config.transport {

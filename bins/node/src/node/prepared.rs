@@ -1,5 +1,5 @@
-//! What a node needs before it takes part in anything: its ports, its credentials and its origins.
-//! A start makes it, and `gaggle-node check` makes it to see whether a start would.
+//! What a node needs before it joins the cluster: its ports, its credentials and its origins. A
+//! start makes it, and `gaggle-node check` makes it to find out whether a start would succeed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,8 +15,7 @@ use super::listeners::Listeners;
 use super::{origins, snapshots};
 use crate::config::{Config, ConfigError, Credentials, Place, is_own};
 
-/// How long names may take to be looked up. A start does not wait longer for a name server that is
-/// out of order.
+/// How long look-ups of names may take. A start does not wait longer for a name server that fails.
 const LOOKUP: Duration = Duration::from_secs(5);
 
 pub(super) struct Prepared {
@@ -51,7 +50,7 @@ impl Prepared {
     }
 }
 
-/// Whether this node is in its own list of members, by whatever name or address it stands there.
+/// Whether this node is in its own list of members, under any name or address.
 pub(super) async fn is_listed(config: &Config) -> Result<(), ConfigError> {
     let listed = config.listed()?;
     let by_itself = |place: &Place| place.ip().is_some_and(is_own);
@@ -64,7 +63,7 @@ pub(super) async fn is_listed(config: &Config) -> Result<(), ConfigError> {
         .cloned()
         .collect();
     for (place, found) in look_up(&listed).await {
-        // What is not found now may be this node; the ring will tell.
+        // A name that is not found now may be this node; the ring finds out later.
         if found.is_none_or(|found| found.into_iter().any(is_own)) {
             own.insert(place);
         }
@@ -72,7 +71,7 @@ pub(super) async fn is_listed(config: &Config) -> Result<(), ConfigError> {
     config.find_self(&listed, |place| own.contains(place))
 }
 
-/// The addresses of each of the names among the places; `None` if there is no answer.
+/// The addresses of each of the given names; `None` if there is no answer.
 pub(super) async fn look_up(places: &[Place]) -> Vec<(Place, Option<Vec<std::net::IpAddr>>)> {
     let mut lookups = JoinSet::new();
     for place in places.iter().filter(|place| place.ip().is_none()) {

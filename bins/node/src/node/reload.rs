@@ -1,12 +1,12 @@
-//! Reading the configuration of a running node again, as SIGHUP and `POST /reload` ask for.
+//! Reading the configuration of a running node again, on SIGHUP and `POST /reload`.
 //!
 //! All of the new configuration is checked before anything changes: whether a node could be
 //! started with it, whether it differs only in what can change in place ([`changes`]), and whether
-//! the token and the certificates that it names can be read. Then it is [taken over](running),
-//! with warm caches. Otherwise the node goes on as it was.
+//! the token and the certificates that it names can be read. Then it is [applied](running), with
+//! warm caches. Otherwise the node runs on as it was.
 //!
-//! One task does that, a reload after the other, so that none is left half-way by a client that
-//! goes away.
+//! One task does that, one reload after the other, so that a client that goes away does not leave
+//! one incomplete.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -31,7 +31,7 @@ pub(super) use running::Running;
 /// Reads the configuration. Blocks for as long as that takes.
 pub(crate) type Load = Arc<dyn Fn() -> Result<Loaded, ConfigError> + Send + Sync>;
 
-/// Where a node's configuration comes from, and who says that it has changed.
+/// The source of a node's configuration, and the trigger of reloads.
 pub(crate) struct Source {
     pub(crate) load: Load,
     pub(crate) hangups: Hangups,
@@ -39,42 +39,42 @@ pub(crate) struct Source {
 
 type Outcome = Result<Reloaded, ReloadError>;
 
-/// Who wants to know what becomes of a reload.
+/// The receiver of a reload's result.
 type Ask = oneshot::Sender<Outcome>;
 
 /// How many reloads may wait at one time.
 const WAITING: usize = 8;
 
-/// Where reloads are asked for. A cheap-clone handle.
+/// Requests reloads. A cheap-clone handle.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(super) struct ReloadHandle {
     generation: Arc<AtomicU64>,
     asks: mpsc::Sender<Ask>,
 }
 
-/// What is asked for at a [`Door`].
+/// The requests of all clones of a [`ReloadHandle`].
 pub(super) struct Asked(mpsc::Receiver<Ask>);
 
-pub(super) fn door() -> (Door, Asked) {
+pub(super) fn channel() -> (ReloadHandle, Asked) {
     let (asks, asked) = mpsc::channel(WAITING);
     let generation = Arc::new(AtomicU64::new(1));
-    (Door { generation, asks }, Asked(asked))
+    (ReloadHandle { generation, asks }, Asked(asked))
 }
 
-impl Door {
-    /// Asks for a reload at each SIGHUP. Never ends.
+impl ReloadHandle {
+    /// Requests a reload at each SIGHUP. Never ends.
     pub(super) async fn at_each(&self, hangups: &mut Hangups) {
         loop {
             hangups.next().await;
             if let Err(ReloadError::Unavailable(line)) = self.reload().await {
-                warn!(error = %line, "SIGHUP is not heeded");
+                warn!(error = %line, "SIGHUP has no effect");
             }
         }
     }
 }
 
 #[async_trait]
-impl Reload for Door {
+impl Reload for ReloadHandle {
     fn generation(&self) -> u64 {
         self.generation.load(Relaxed)
     }
@@ -92,10 +92,10 @@ impl Reload for Door {
     }
 }
 
-/// What reads again and takes over.
+/// The task that reads and applies configurations.
 pub(super) struct Reloader {
     pub(super) asked: Asked,
-    pub(super) door: Door,
+    pub(super) handle: ReloadHandle,
     pub(super) load: Load,
     pub(super) running: Running,
     pub(super) readiness: Readiness,
@@ -107,10 +107,10 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// Ends when nobody can ask any more.
+    /// Ends when all handles are gone.
     pub(super) async fn run(mut self) {
         while let Some(ask) = self.asked.0.recv().await {
-            // While it starts or stops, systemd waits for another word.
+            // While it starts or stops, systemd waits for another message.
             let is_told = self.readiness.is_ready();
             if is_told {
                 self.systemd.reloading();
@@ -126,7 +126,7 @@ impl Reloader {
                     format!("serving; configuration {generation}")
                 }
                 Err(refused) => {
-                    let generation = self.door.generation();
+                    let generation = self.handle.generation();
                     warn!(generation, error = %refused, "the configuration stays as it is");
                     format!("serving; configuration {generation}; another was refused: {refused}")
                 }
@@ -134,7 +134,7 @@ impl Reloader {
             if is_told && self.readiness.is_ready() {
                 self.systemd.ready(&status);
             }
-            // Err: whoever asked has gone away.
+            // Err: the caller has gone away.
             let _ = ask.send(outcome);
         }
     }
@@ -165,7 +165,7 @@ impl Reloader {
             }
         }
         self.current = config;
-        let generation = self.door.generation.fetch_add(1, Relaxed) + 1;
+        let generation = self.handle.generation.fetch_add(1, Relaxed) + 1;
         Ok(Reloaded {
             generation,
             changed,
@@ -177,13 +177,13 @@ fn told(refused: ConfigError, sources: &Sources) -> String {
     sources.explain(refused).to_string()
 }
 
-/// Does it on a thread that may block. It goes on there though this future is dropped.
+/// Does it on a thread that may block. It continues there even if this future is dropped.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ReloadError> {
     // It panicked, or the runtime ends.
     spawn_blocking(work).await.map_err(|failure| {
-        ReloadError::Unavailable(format!("the reload was broken off: {failure}"))
+        ReloadError::Unavailable(format!("the reload was interrupted: {failure}"))
     })
 }
 
@@ -191,8 +191,8 @@ async fn blocking<T: Send + 'static>(
 mod tests {
     use super::*;
 
-    async fn refused(door: &Door) -> String {
-        match door.reload().await {
+    async fn refused(handle: &ReloadHandle) -> String {
+        match handle.reload().await {
             Err(ReloadError::Unavailable(line)) => line,
             other => panic!("{other:?}"),
         }
@@ -200,24 +200,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_node_that_reads_nothing_again_says_so() {
-        let (door, asked) = door();
+        let (handle, asked) = channel();
         drop(asked);
-        assert!(refused(&door).await.starts_with("nothing is read again"));
-        assert_eq!(door.generation(), 1);
+        assert!(refused(&handle).await.starts_with("nothing is read again"));
+        assert_eq!(handle.generation(), 1);
     }
 
     #[tokio::test]
     async fn few_reloads_wait_and_all_of_them_hear_of_a_stop() {
-        let (door, asked) = door();
+        let (handle, asked) = channel();
         let mut waiting = tokio::task::JoinSet::new();
         for _ in 0..WAITING {
-            let door = door.clone();
-            waiting.spawn(async move { refused(&door).await });
+            let handle = handle.clone();
+            waiting.spawn(async move { refused(&handle).await });
         }
         while asked.0.len() < WAITING {
             tokio::task::yield_now().await;
         }
-        assert_eq!(refused(&door).await, "too many reloads wait already");
+        assert_eq!(refused(&handle).await, "too many reloads wait already");
         drop(asked);
         for line in waiting.join_all().await {
             assert!(line.starts_with("nothing is read again"), "{line}");

@@ -1,4 +1,4 @@
-//! The files by which groups start warm.
+//! The files from which groups start warm.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use rustix::fs::{Access, access};
 
 use crate::config::{Config, ConfigError, Drain, Group};
 
-/// How long the last snapshots may take, unless the whole end is shorter. What has not been
-/// written then is left out.
+/// How long the last snapshots may take, unless the whole end is shorter. Keys that were not
+/// written by then are left out.
 const LAST: Duration = Duration::from_secs(1);
 
 /// Whether a snapshot could be written where each group has its own. Writes nothing.
@@ -42,12 +42,12 @@ fn check_place(path: &Path) -> Result<(), String> {
         .map_err(|failure| format!("no file can be written in {dir:?}: {failure}"))
 }
 
-/// Those who keep them.
+/// The keepers of the files.
 pub(super) struct Snapshots(Vec<Keeper>);
 
 impl Snapshots {
-    /// Has each group that has a file load what it held and this node owns, and writes the file
-    /// from then on.
+    /// Makes each group with a file load the keys that it held and this node owns, and writes the
+    /// file from then on.
     pub(super) fn start(config: &Config, groups: &Groups) -> Self {
         let start = |(name, config): (&String, &Group)| {
             let (snapshot, group) = (config.snapshot.as_ref()?, groups.get(name)?);
@@ -94,7 +94,7 @@ mod tests {
 
         let dir = tempfile::tempdir().unwrap();
         set_permissions(dir.path(), Permissions::from_mode(0o555)).unwrap();
-        // Root may all the same.
+        // Root may write nevertheless.
         let may = write(dir.path().join("probe"), "").is_ok();
         let checked = check_place(&dir.path().join("scores.keys"));
         assert_eq!(checked.is_ok(), may, "{checked:?}");

@@ -1,5 +1,4 @@
-//! A start that is tried and given up: what `gaggle-node check` does beyond reading the
-//! configuration.
+//! A trial start: what `gaggle-node check` does beyond reading the configuration.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -17,12 +16,12 @@ use super::{groups, members, peers};
 use crate::config::{Config, ConfigError, Discovery, tracing_refused};
 
 /// Makes all that a start makes before the node takes part in the cluster, looks up the names by
-/// which it would find the other nodes, and lets go of it again. Nobody is asked but name servers.
+/// which it would find the other nodes, and releases it again. Only name servers are asked.
 ///
 /// # Errors
 ///
-/// The line with which a start would end, or a name that stands for nothing. A start goes on
-/// without that.
+/// The line with which a start would end, or a name that does not resolve. A start would continue
+/// without the latter.
 pub(crate) async fn run(config: &Config) -> Result<(), ConfigError> {
     let Prepared {
         listeners,
@@ -52,7 +51,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// The groups, and what the peers' port answers of them.
+/// The groups, and their routes at the peers' port.
 fn try_groups(
     config: &Config,
     origins: Vec<Arc<dyn Origin>>,

@@ -21,8 +21,8 @@ pub(crate) fn checkout() -> PathBuf {
         .unwrap()
 }
 
-/// Runs a command in the checkout to its end; what it wrote to standard output, or all that it
-/// wrote if it failed.
+/// Runs a command in the checkout to its end. Returns its standard output, or all its output if it
+/// failed.
 pub(crate) async fn attempt(words: &[&str], within: Duration) -> Result<String, String> {
     let mut command = Command::new(words[0]);
     command
@@ -46,7 +46,7 @@ pub(crate) async fn attempt(words: &[&str], within: Duration) -> Result<String, 
     ))
 }
 
-/// As [`attempt`], of a command that must succeed.
+/// Like [`attempt`], for a command that must succeed.
 pub(crate) async fn run(words: &[&str]) -> String {
     attempt(words, crate::PATIENCE)
         .await
@@ -74,14 +74,13 @@ pub(crate) async fn spellings() -> Vec<Vec<&'static str>> {
     present
 }
 
-/// Builds the image once for all tests, from the Dockerfile and by way of docker-compose.yml,
-/// after providing base images. With `GAGGLE_IMAGE_BUILT` set, the image that is there is taken as
-/// it is.
+/// Builds the image once for all tests, from the Dockerfile through docker-compose.yml, after
+/// providing base images. With `GAGGLE_IMAGE_BUILT` set, it uses the existing image.
 pub(crate) async fn built() {
     static BUILT: OnceCell<Result<(), String>> = OnceCell::const_new();
     let built = BUILT.get_or_init(build).await;
     if let Err(failure) = built {
-        // Said again by each test, rather than tried again.
+        // Each test reports the failure; none tries again.
         panic!("{failure}");
     }
 }

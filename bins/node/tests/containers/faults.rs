@@ -1,5 +1,5 @@
-//! Nodes that die, that a network swallows, that a network parts: what clients see, and what the
-//! origin.
+//! Nodes that die, that a network blackholes, that a partition separates: what clients see, and
+//! what the origin sees.
 
 use std::time::{Duration, Instant};
 
@@ -8,17 +8,17 @@ use tokio::time::sleep;
 use crate::engine::run;
 use crate::load::Load;
 use crate::node::Node;
-use crate::stack::{DOOR, Stack, key};
+use crate::stack::{GATEWAY, Stack, key};
 use crate::{FOLLOWS, PATIENCE, until};
 
 const KEYS: usize = 300;
 
-/// How long a fault lasts once it is seen. Nothing is asserted of it: it only lets the load do its
-/// worst.
+/// How long a fault lasts once it is noticed. No assertion depends on it: the load runs on
+/// meanwhile.
 const LASTS: Duration = Duration::from_secs(5);
 
-/// Waits until `seeing` takes each of the others for up or for down. Both sides are asked for keys
-/// meanwhile: of a peer that nobody asks nothing is known.
+/// Waits until `seeing` considers each of the other nodes up or down. Both sides are asked for
+/// keys meanwhile: the state of a peer that no node asks is unknown.
 async fn until_seen(seeing: &[&Node], others: &[&Node], up: bool) -> Duration {
     let what = format!("peers to be seen {}", if up { "up" } else { "down" });
     until(&what, PATIENCE, async || {
@@ -38,12 +38,12 @@ async fn until_seen(seeing: &[&Node], others: &[&Node], up: bool) -> Duration {
 #[ignore = "needs a Docker engine: just containers"]
 async fn a_node_is_killed() {
     let stack = Stack::with_keys(KEYS).await;
-    let steady = Load::start(vec![DOOR.into()], KEYS);
+    let steady = Load::start(vec![GATEWAY.into()], KEYS);
     sleep(LASTS).await;
     steady.end().await.assert_unharmed("before");
 
     let victim = stack.nodes().await.remove(0);
-    let load = Load::start(vec![DOOR.into()], KEYS);
+    let load = Load::start(vec![GATEWAY.into()], KEYS);
     sleep(Duration::from_secs(1)).await;
     run(&["docker", "kill", &victim.id]).await;
     let ring = stack.until_ring(2, FOLLOWS).await;
@@ -51,7 +51,7 @@ async fn a_node_is_killed() {
     sleep(LASTS).await;
     load.end().await.assert_unharmed("a node was killed");
 
-    let load = Load::start(vec![DOOR.into()], KEYS);
+    let load = Load::start(vec![GATEWAY.into()], KEYS);
     run(&["docker", "start", &victim.id]).await;
     let ring = stack.until_ring(3, FOLLOWS).await;
     println!("a ring of three {ring:.1?} after its start");
@@ -65,13 +65,14 @@ async fn a_node_is_blackholed() {
     let nodes = stack.nodes().await;
     let (victim, others) = nodes.split_first().unwrap();
     let others: Vec<_> = others.iter().collect();
-    // Straight to the other nodes, too: the door would hide what a peer's disappearance costs.
+    // The load goes to the other nodes directly as well: the gateway would hide what a peer's
+    // disappearance costs.
     let direct = others
         .iter()
         .map(|node| format!("http://{}:9999", node.ip))
         .collect();
-    let (door, direct) = (
-        Load::start(vec![DOOR.into()], KEYS),
+    let (gateway, direct) = (
+        Load::start(vec![GATEWAY.into()], KEYS),
         Load::start(direct, KEYS),
     );
     sleep(Duration::from_secs(1)).await;
@@ -83,12 +84,12 @@ async fn a_node_is_blackholed() {
     let healed = until_seen(&others, &[victim], true).await;
     println!("and used it again {healed:.1?} after they were gone");
     sleep(LASTS).await;
-    door.end().await.assert_unharmed("at the door");
+    gateway.end().await.assert_unharmed("at the gateway");
     direct.end().await.assert_unharmed("at the other two nodes");
 }
 
-/// Loads from the origin that it takes to ask each of the nodes for these keys. Panics at an
-/// answer that is not the value.
+/// The number of loads from the origin when each of the nodes is asked for these keys. Panics at
+/// an answer that is not the value.
 async fn loads_for(nodes: &[Node], keys: std::ops::Range<usize>) -> u64 {
     let total = async || {
         let mut sum = 0;
@@ -116,7 +117,8 @@ async fn loads_for(nodes: &[Node], keys: std::ops::Range<usize>) -> u64 {
 async fn the_network_splits_and_heals() {
     const WHOLE: usize = 50;
     const SPLIT: usize = 100;
-    // Asked for in small lots after the healing, until a lot is loaded once again.
+    // These are asked for in small lots after the healing, until each key of a lot is loaded once
+    // again.
     const LOT: usize = 20;
     const FRESH: usize = 400;
     let stack = Stack::with_keys(KEYS + WHOLE + SPLIT + FRESH).await;
@@ -134,23 +136,23 @@ async fn the_network_splits_and_heals() {
             .collect(),
         KEYS,
     );
-    let door = Load::start(vec![DOOR.into()], KEYS);
+    let gateway = Load::start(vec![GATEWAY.into()], KEYS);
     sleep(Duration::from_secs(1)).await;
     for other in &two {
         one.drop_packets(Some(&other.ip)).await;
     }
     let seen = until_seen(&two, &[one], false).await + until_seen(&[one], &two, false).await;
-    // The load has keys of its own, all of them in the caches by the time at which they are lost
-    // to the other side or soon after; what it still loads would count here.
+    // The load has keys of its own. All of them are in the caches when the other side loses them,
+    // or soon after; any later load would be counted here.
     load.end()
         .await
         .assert_unharmed("at the nodes, whole and split");
     let first = KEYS + WHOLE;
-    let door_report = door.end().await;
+    let gateway_report = gateway.end().await;
     let loads = loads_for(&nodes, first..first + SPLIT).await;
     println!("split, as all saw {seen:.1?} later: {loads} loads for {SPLIT} keys on two sides");
     assert!(loads <= 2 * SPLIT as u64, "{loads}");
-    door_report.assert_unharmed("at the door, whole and split");
+    gateway_report.assert_unharmed("at the gateway, whole and split");
 
     let load = Load::start(
         nodes

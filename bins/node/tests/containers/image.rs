@@ -70,7 +70,7 @@ async fn it_adds_what_runs_and_nothing_else() {
         "usr/local/bin/gagglectl",
         "usr/local/bin/gaggle-node",
     ];
-    // `usr/local/bin` itself is in some bases and not in others.
+    // Only some base images have `usr/local/bin` itself.
     let own: BTreeSet<_> = own
         .into_iter()
         .filter(|path| !["usr/local/", "usr/local/bin/"].contains(path))

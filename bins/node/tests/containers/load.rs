@@ -1,5 +1,5 @@
-//! Clients that ask all the time, at a fixed rate, whatever the answers: an open loop sees what a
-//! client that waits for each answer would not ask for.
+//! Clients that ask at a fixed rate, whatever the answers: an open loop sends the requests that a
+//! client which waits for each answer would not send.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,11 +18,11 @@ const EVERY: Duration = Duration::from_millis(5);
 /// The longest that any load runs.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// What came of the requests.
+/// The results of the requests.
 #[derive(Default)]
 pub(crate) struct Report {
     latencies: Vec<Duration>,
-    /// Requests that did not bring the value, by what they brought.
+    /// Requests that did not get the value, by what they got.
     pub(crate) failures: BTreeMap<String, usize>,
 }
 
@@ -47,7 +47,7 @@ impl Load {
 }
 
 async fn ask(bases: Vec<String>, keys: usize, ended: Arc<AtomicBool>) -> Report {
-    // The patience of a client that is not to see the fault at all would be far shorter: this
+    // A client that must not see the fault at all would have a far shorter timeout. This one
     // counts what is lost, and the report says what was slow.
     let client = reqwest::Client::builder()
         .no_proxy()
@@ -101,7 +101,7 @@ async fn outcome(request: reqwest::RequestBuilder, value: &str) -> Result<(), St
 }
 
 impl Report {
-    /// Prints the figures and fails if a single request has.
+    /// Prints the figures, and fails if a single request has failed.
     pub(crate) fn assert_unharmed(&self, what: &str) {
         println!("{what}: {self}");
         assert!(self.failures.is_empty(), "{what}: {:#?}", self.failures);

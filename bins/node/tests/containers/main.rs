@@ -3,13 +3,12 @@
 //! of the faults that only a network of containers has.
 //!
 //! Those that need an engine do not run by default. `just containers` runs them one after another:
-//! they share the engine, the name of the image and port 9999. Base images that cannot be pulled
-//! are made by `deploy/images/stand-ins`, which asks for root, as do the faults (`nsenter`,
-//! `iptables`). Figures are printed; what is asserted is counts, and the ten seconds in which a
-//! cluster follows a change.
+//! they share the engine, the name of the image and port 9999. `deploy/images/stand-ins` makes
+//! base images that cannot be pulled. It needs root, as do the faults (`nsenter`, `iptables`).
+//! Figures are printed. The tests assert counts, and the ten seconds in which a cluster follows a
+//! change.
 //!
-//! `GAGGLE_IMAGE_BUILT=1` takes the image `gaggle-node` as it is, for work on the tests
-//! themselves.
+//! `GAGGLE_IMAGE_BUILT=1` uses the existing image `gaggle-node`, for work on the tests themselves.
 
 #![allow(
     clippy::unwrap_used,
@@ -42,13 +41,13 @@ mod faults;
 
 use std::time::{Duration, Instant};
 
-/// How long anything may take that is not asserted on, such as the start of a container.
+/// How long a step without an assertion may take, such as the start of a container.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// In this time the ring follows the cluster, and a healed network is used again.
 const FOLLOWS: Duration = Duration::from_secs(10);
 
-/// Asks again and again until the answer is yes; how long that took.
+/// Asks repeatedly until the answer is yes. Returns how long that took.
 async fn until(what: &str, within: Duration, mut asked: impl AsyncFnMut() -> bool) -> Duration {
     let begun = Instant::now();
     let mut tick = tokio::time::interval(Duration::from_millis(100));

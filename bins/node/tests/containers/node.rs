@@ -11,7 +11,7 @@ use crate::engine::{attempt, inspect, run};
 pub(crate) struct Node {
     pub(crate) id: String,
     pub(crate) ip: String,
-    /// Of the node's process, seen from this machine.
+    /// The id of the node's process, as this machine sees it.
     pub(crate) pid: String,
     client: reqwest::Client,
 }
@@ -57,7 +57,7 @@ impl Node {
         peers.iter().find(|peer| peer["name"] == name.as_str())?["up"].as_bool()
     }
 
-    /// Loads from the origin that brought a value, since the node's start.
+    /// Loads from the origin that returned a value, since the node's start.
     pub(crate) async fn origin_loads(&self) -> u64 {
         let status = self.status().await.unwrap();
         status["groups"]["scores"]["loads_total"]["origin"]["ok"]
@@ -95,7 +95,7 @@ impl Node {
             ];
             match address {
                 Some(address) => words.extend([end, address]),
-                // Without the loopback: Docker's DNS and the container's health check are there.
+                // The loopback is excluded: Docker's DNS and the container's health check use it.
                 None => words.extend(["!", interface, "lo"]),
             }
             words.extend(["-j", "DROP"]);

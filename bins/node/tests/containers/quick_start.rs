@@ -25,7 +25,7 @@ async fn three_nodes_answer_at_the_front_door() {
             .map(|node| node.id)
             .collect();
         assert_eq!(containers.len(), 3);
-        containers.push(stack.door().await);
+        containers.push(stack.gateway().await);
         for container in containers {
             let took = until("a healthy container", PATIENCE, async || {
                 inspect(&container, "{{.State.Health.Status}}").await == "healthy"
@@ -33,7 +33,7 @@ async fn three_nodes_answer_at_the_front_door() {
             took.await;
         }
         println!(
-            "{}: three healthy nodes and a healthy door",
+            "{}: three healthy nodes and a healthy gateway",
             spelling.join(" ")
         );
     }

@@ -1,13 +1,13 @@
-//! A removal in the shipped cluster: the door, whose port is the only one published, holds a copy
-//! and is told.
+//! A removal in the shipped cluster: the gateway, whose port is the only one published, holds a
+//! copy and is notified.
 
 use crate::engine::run;
-use crate::stack::{DOOR, Stack, key};
+use crate::stack::{GATEWAY, Stack, key};
 use crate::{PATIENCE, until};
 
-/// The value at the door, and how it was obtained.
+/// The gateway's value, and how it was obtained.
 async fn ask(client: &reqwest::Client) -> (String, String) {
-    let url = format!("{DOOR}/v1/scores/{}", key(0));
+    let url = format!("{GATEWAY}/v1/scores/{}", key(0));
     let answer = client.get(url).send().await.unwrap();
     let status = answer.headers()["cache-status"]
         .to_str()
@@ -22,10 +22,11 @@ async fn a_removal_reaches_the_door_and_from_the_door_the_nodes() {
     let stack = Stack::with_keys(1).await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let node = stack.nodes().await.remove(0).id;
-    let door = stack.door().await;
-    // By a node, which has to tell the door; and by the door, which has to tell the nodes.
-    for (n, container) in [&node, &door].into_iter().enumerate() {
-        let copied = until("a copy at the door", PATIENCE, async || {
+    let gateway = stack.gateway().await;
+    // The removal comes from a node, which has to tell the gateway, and from the gateway, which
+    // has to tell the nodes.
+    for (n, container) in [&node, &gateway].into_iter().enumerate() {
+        let copied = until("a copy at the gateway", PATIENCE, async || {
             ask(&client).await.1.contains("detail=hot")
         });
         copied.await;

@@ -3,7 +3,7 @@
 use crate::FOLLOWS;
 use crate::engine::run;
 use crate::load::Load;
-use crate::stack::{DOOR, Stack};
+use crate::stack::{GATEWAY, Stack};
 
 const KEYS: usize = 200;
 
@@ -19,7 +19,7 @@ async fn origin_loads(stack: &Stack) -> u64 {
 #[ignore = "needs a Docker engine: just containers"]
 async fn to_five_and_back_to_two_no_request_fails() {
     let stack = Stack::with_keys(KEYS).await;
-    let load = Load::start(vec![DOOR.into()], KEYS);
+    let load = Load::start(vec![GATEWAY.into()], KEYS);
     stack.scale(5).await;
     println!(
         "loads from the origin: {} for {KEYS} keys",
@@ -39,7 +39,7 @@ async fn to_five_and_back_to_two_no_request_fails() {
 #[ignore = "needs a Docker engine: just containers"]
 async fn a_rolling_restart_fails_no_request() {
     let stack = Stack::with_keys(KEYS).await;
-    let load = Load::start(vec![DOOR.into()], KEYS);
+    let load = Load::start(vec![GATEWAY.into()], KEYS);
     for (n, node) in stack.nodes().await.into_iter().enumerate() {
         let begun = std::time::Instant::now();
         run(&["docker", "restart", "--time", "20", &node.id]).await;
@@ -47,7 +47,7 @@ async fn a_rolling_restart_fails_no_request() {
         let ring = stack.until_ring(3, FOLLOWS).await;
         println!("node {n} restarted in {restarted:.1?}, a ring of three again {ring:.1?} later");
     }
-    // Each was emptied once, and its counts began again.
+    // Each node was emptied once, and its counters restarted.
     println!(
         "loads from the origin since the restarts: {} for {KEYS} keys",
         origin_loads(&stack).await

@@ -1,9 +1,9 @@
-//! What a container of the cluster may not do, as the engine and as the kernel have it.
+//! What a container of the cluster may not do, according to the engine and to the kernel.
 
 use crate::PATIENCE;
 use crate::engine::{attempt, inspect};
 use crate::load::Load;
-use crate::stack::{DOOR, Stack};
+use crate::stack::{GATEWAY, Stack};
 
 #[tokio::test]
 #[ignore = "needs a Docker engine: just containers"]
@@ -11,7 +11,7 @@ async fn containers_have_no_rights_and_bounds_for_everything() {
     let stack = Stack::with_keys(1).await;
     let nodes = stack.nodes().await;
     let mut containers: Vec<_> = nodes.iter().map(|node| node.id.clone()).collect();
-    containers.push(stack.door().await);
+    containers.push(stack.gateway().await);
     for id in &containers {
         let host =
             async |field: &str| inspect(id, &format!("{{{{json .HostConfig.{field}}}}}")).await;
@@ -62,9 +62,9 @@ async fn nothing_but_the_front_door_is_reached_from_outside() {
         assert_eq!(networks.split_whitespace().count(), 1, "{networks}");
         assert_eq!(inspect(&networks, "{{.Internal}}").await, "true");
     }
-    let door = stack.door().await;
+    let gateway = stack.gateway().await;
     let addresses = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
-    let addresses = inspect(&door, addresses).await;
+    let addresses = inspect(&gateway, addresses).await;
     assert_eq!(addresses.split_whitespace().count(), 2, "{addresses}");
     for address in addresses.split_whitespace() {
         let url = format!("http://{address}:9990/livez");
@@ -78,7 +78,7 @@ async fn nothing_but_the_front_door_is_reached_from_outside() {
             &url,
         ];
         let asked = attempt(&curl, PATIENCE).await;
-        assert!(asked.is_err(), "the door's admin port answers at {url}");
+        assert!(asked.is_err(), "the gateway's admin port answers at {url}");
     }
 }
 
@@ -86,7 +86,7 @@ async fn nothing_but_the_front_door_is_reached_from_outside() {
 #[ignore = "needs a Docker engine: just containers"]
 async fn a_node_that_is_told_to_stop_drains_and_exits_with_0() {
     let stack = Stack::with_keys(30).await;
-    let load = Load::start(vec![DOOR.into()], 30);
+    let load = Load::start(vec![GATEWAY.into()], 30);
     let node = stack.nodes().await.remove(0);
     let begun = std::time::Instant::now();
     crate::engine::run(&["docker", "stop", "--time", "20", &node.id]).await;

@@ -14,8 +14,8 @@ fn read(file: &str) -> String {
 /// The node's configuration in the manifests.
 const KUBERNETES: &str = "deploy/kubernetes/gaggle.toml";
 
-/// Neither the directories nor the names and secrets that these are made for are on the machine
-/// that runs the tests.
+/// The machine that runs the tests has neither the directories nor the names and secrets that
+/// these configurations need.
 async fn check_offline(file: &Path) {
     let check = [
         env!("CARGO_BIN_EXE_gaggle-node"),
@@ -34,16 +34,17 @@ async fn the_shipped_configurations_are_accepted() {
     for file in [
         "deploy/images/gaggle.toml",
         "deploy/compose/gaggle.toml",
-        "deploy/compose/door.toml",
+        "deploy/compose/gateway.toml",
         KUBERNETES,
     ] {
         check_offline(&checkout().join(file)).await;
     }
 }
 
-/// `security.insecure` is for a network that nobody else is on, which is what Compose makes.
+/// `security.insecure` is for a network without other machines, such as the one that Compose
+/// makes.
 #[test]
-fn only_the_network_without_a_way_in_goes_without_a_token() {
+fn only_the_network_without_outside_access_has_no_token() {
     let compose = read("docker-compose.yml");
     let published: Vec<&str> = compose
         .lines()
@@ -54,11 +55,11 @@ fn only_the_network_without_a_way_in_goes_without_a_token() {
     assert!(compose.contains("\n  cluster:\n    internal: true\n"));
 
     let says = |text: &str, line: &str| text.lines().any(|of| of.trim() == line);
-    for file in ["deploy/compose/gaggle.toml", "deploy/compose/door.toml"] {
+    for file in ["deploy/compose/gaggle.toml", "deploy/compose/gateway.toml"] {
         assert!(says(&read(file), "insecure = true"), "{file}");
     }
-    let door = read("deploy/compose/door.toml");
-    assert!(says(&door, r#"admin-addr = "127.0.0.1:9990""#));
+    let gateway = read("deploy/compose/gateway.toml");
+    assert!(says(&gateway, r#"admin-addr = "127.0.0.1:9990""#));
 
     let image = read("deploy/images/gaggle.toml");
     assert!(!says(&image, "insecure = true"), "deploy/images");

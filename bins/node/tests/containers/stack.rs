@@ -10,11 +10,11 @@ use crate::engine::{built, checkout, run, spellings};
 use crate::node::Node;
 use crate::{FOLLOWS, PATIENCE, until};
 
-/// Compose's name for the cluster: no cluster of the user's own is touched.
+/// Compose's name for the cluster, so that the user's own clusters stay as they are.
 const PROJECT: &str = "gaggle-containers-test";
 
 /// The front door, as published on this machine.
-pub(crate) const DOOR: &str = "http://localhost:9999";
+pub(crate) const GATEWAY: &str = "http://localhost:9999";
 
 /// The engine and the published port belong to one test at a time.
 pub(crate) async fn alone() -> MutexGuard<'static, ()> {
@@ -29,20 +29,20 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// The cluster of the checkout, started by that spelling of Compose.
+    /// The cluster of the checkout, started with this spelling of Compose.
     pub(crate) async fn quick_start(spelling: &[&str]) -> Self {
         Self::start(spelling, None).await
     }
 
     /// The same cluster on an origin of `keys` files, `key-0` to the last, each holding its own
-    /// name. Compose resolves the paths of the file against a directory in which only the scores
-    /// are others.
+    /// name. Compose resolves the paths of the file against a directory that differs only in the
+    /// scores.
     pub(crate) async fn with_keys(keys: usize) -> Self {
         let spelling = spellings().await.remove(0);
         let project = TempDir::new().unwrap();
         let compose = project.path().join("deploy/compose");
         fs::create_dir_all(compose.join("scores")).unwrap();
-        for file in ["gaggle.toml", "door.toml"] {
+        for file in ["gaggle.toml", "gateway.toml"] {
             fs::copy(
                 checkout().join("deploy/compose").join(file),
                 compose.join(file),
@@ -87,7 +87,7 @@ impl Stack {
             scores: project,
             _alone: guard,
         };
-        // What an earlier run was not allowed to take down.
+        // What an interrupted run left.
         stack.compose(&["down", "--volumes"]).await;
         stack.compose(&["up", "--detach", "--no-build"]).await;
         stack.until_ring(3, PATIENCE).await;
@@ -124,21 +124,22 @@ impl Stack {
         ids.lines().map(Into::into).collect()
     }
 
-    pub(crate) async fn door(&self) -> String {
-        self.containers("door").await.remove(0)
+    pub(crate) async fn gateway(&self) -> String {
+        self.containers("gateway").await.remove(0)
     }
 
     /// The nodes that run.
     pub(crate) async fn nodes(&self) -> Vec<Node> {
         let mut nodes = Vec::new();
         for id in self.containers("node").await {
-            // One that stops meanwhile has no address any more.
+            // A node that stops meanwhile has no address any more.
             nodes.extend(Node::of(id).await);
         }
         nodes
     }
 
-    /// Waits until that many nodes run, are ready, and have each other in the ring and for up.
+    /// Waits until that many nodes run, are ready, have each other in the ring, and consider each
+    /// other up.
     pub(crate) async fn until_ring(
         &self,
         size: usize,
@@ -165,17 +166,20 @@ impl Stack {
         .await
     }
 
-    /// Waits until the door hands requests on.
+    /// Waits until the gateway forwards requests.
     async fn until_door_open(&self) {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        until("the door", PATIENCE, async || {
-            let answer = client.get(format!("{DOOR}/v1/scores/Nobody")).send().await;
+        until("the gateway", PATIENCE, async || {
+            let answer = client
+                .get(format!("{GATEWAY}/v1/scores/Nobody"))
+                .send()
+                .await;
             answer.is_ok_and(|answer| answer.status().as_u16() == 404)
         })
         .await;
     }
 
-    /// Scales the nodes, and waits for the ring to follow; both times.
+    /// Scales the nodes, waits for the ring to follow, and prints both durations.
     pub(crate) async fn scale(&self, size: usize) {
         let begun = std::time::Instant::now();
         self.compose(&[
@@ -199,7 +203,7 @@ pub(crate) fn key(n: usize) -> String {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // Not async, for there is no time left; and no assertion, for a test may be failing
+        // Not async, because a drop cannot wait; and no assertion, because a test may be failing
         // already.
         let compose = |words: &[&str]| {
             std::process::Command::new(&self.compose[0])

@@ -19,8 +19,7 @@ impl Ages {
         self.0.len()
     }
 
-    /// The smallest one that such a share of them is not above, in milliseconds; zero where there
-    /// are none.
+    /// The percentile of this share, in milliseconds; zero if there are no durations.
     pub(crate) fn quantile(&mut self, share: f64) -> f64 {
         self.0.sort_unstable();
         let last = self.0.len().saturating_sub(1);

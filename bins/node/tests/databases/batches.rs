@@ -1,4 +1,4 @@
-//! What keys that are asked for together save.
+//! What it saves to ask for several keys together.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ const KEYS: usize = 10_000;
 const CONNECTIONS: usize = 8;
 const TOGETHER: usize = 128;
 
-/// Asks for all keys on so many connections: how many have a value, and how long it took.
+/// Asks for all keys on so many connections. Returns how many have a value, and how long it took.
 async fn ask(world: &World, keys: &[String], together: usize) -> (usize, Duration) {
     let share = keys.len().div_ceil(CONNECTIONS);
     let nodes = &world.cluster.nodes;
@@ -40,8 +40,8 @@ async fn keys_that_are_asked_for_together_are_looked_up_together() {
          | keys in a request | `max-value` | statements | keys in a statement | time |\n|---|---|---|---|---|",
         build()
     );
-    // How many keys a node loads before it knows how long values are depends on how long they may
-    // be.
+    // The number of keys that a node loads before it knows the length of values depends on their
+    // limit.
     measure("8MiB", &[TOGETHER]).await;
     let measured = measure("64KiB", &[1, TOGETHER, 1_000]).await;
     let [(single, slow), (batched, fast), (many, _)] = measured[..] else {
@@ -52,7 +52,7 @@ async fn keys_that_are_asked_for_together_are_looked_up_together() {
         single as f64 / batched as f64,
         slow.as_secs_f64() / fast.as_secs_f64()
     );
-    // Those of the connections that come to a node at the same time may share a statement even so.
+    // Requests that reach a node at the same time may share a statement even so.
     assert!(single > KEYS as i64 / 2, "{single} statements one by one");
     // At best one statement of each owner for each window of 128 keys.
     for (together, statements) in [(TOGETHER, batched), (1_000, many)] {
@@ -73,7 +73,7 @@ async fn measure(max_value: &str, together: &[usize]) -> Vec<(i64, Duration)> {
     })
     .await;
     let keys = keys(KEYS);
-    // Connections between the nodes, and to the server, as there are after a while.
+    // Connections between the nodes and to the server exist by now, as after some time in use.
     ask(&world, &keys, TOGETHER).await;
     let mut measured = Vec::new();
     for &together in together {

@@ -10,7 +10,7 @@ use crate::traffic::{Traffic, seed};
 use crate::world::{Plan, World, keys};
 
 const KEYS: usize = 500;
-/// How long a node is paused: twenty seconds more than its peers need to take it for down.
+/// How long a node is paused: twenty seconds more than its peers need to consider it down.
 const PAUSED: Duration = Duration::from_secs(21);
 
 /// A world in which rows change, and every node is asked for every key all the time.

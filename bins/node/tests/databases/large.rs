@@ -8,7 +8,7 @@ use crate::traffic::{Traffic, seed};
 use crate::world::{Plan, World, keys};
 
 const ROWS: usize = 100_000;
-/// What the node that follows may need more of memory meanwhile.
+/// How much more memory the node that follows may need meanwhile.
 const GROWS_BY: u64 = 128 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -28,8 +28,8 @@ async fn a_hundred_thousand_rows_in_one_transaction_take_little_memory_and_stop_
     }
     let others: Vec<String> = (0..100).map(|n| format!("other{n}")).collect();
     world.warm(&others).await;
-    let doors: Vec<_> = world.cluster.nodes.iter().map(|node| node.api).collect();
-    let readers = Traffic::readers(&doors, &others, seed, Duration::from_millis(2));
+    let front_doors: Vec<_> = world.cluster.nodes.iter().map(|node| node.api).collect();
+    let readers = Traffic::readers(&front_doors, &others, seed, Duration::from_millis(2));
     readers.goes_on(100).await;
 
     let follower = world.followed().await;

@@ -19,8 +19,8 @@ const ROWS: usize = 3_000;
 const SAMPLED: usize = 100;
 const LASTS: Duration = Duration::from_secs(10);
 
-/// Changes 1,000 rows a second, but those that are sampled: half of them in transactions of their
-/// own, half five in one.
+/// Changes 1,000 rows a second, none of which is sampled: half of them in single transactions,
+/// half in transactions of five.
 async fn change(pool: PgPool, seed: u64, stop: Arc<AtomicBool>, changed: Arc<AtomicU64>) {
     let mut random = fastrand::Rng::with_seed(seed);
     // Two of these tasks do ten rows each, every 20 ms.
@@ -42,7 +42,7 @@ async fn change(pool: PgPool, seed: u64, stop: Arc<AtomicBool>, changed: Arc<Ato
     }
 }
 
-/// Asks until the answer is the new value, and says when that came.
+/// Asks until the answer is the new value, and returns when it arrived.
 async fn until_new(reader: &mut Reader, key: &str, value: &str) -> Instant {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -111,7 +111,7 @@ async fn sample(world: &World, keys: &[String], meanwhile: &str, lasts: Duration
         if began.elapsed() > lasts {
             break;
         }
-        // It is held by every node: kept since the start, or again since its last change.
+        // Every node holds it, since the start or since its last change.
         world.warm(std::slice::from_ref(key)).await;
         let value = format!("sample {n} with {meanwhile}");
         world.write(key, &value).await;

@@ -1,14 +1,14 @@
 //! Real nodes in front of real databases: what `[groups.X.follow]` and the SQL origins promise,
 //! end to end.
 //!
-//! Ignored by default, for it needs PostgreSQL and MariaDB, which `deploy/databases/install`
-//! installs. All of it takes some minutes:
+//! Ignored by default, because it needs PostgreSQL and MariaDB, which `deploy/databases/install`
+//! installs. All tests take some minutes:
 //!
 //! ```text
 //! cargo test -p gaggle-node --test databases -- --ignored --nocapture --test-threads=1
 //! ```
 //!
-//! The tests print what they measure. They assert no times of it, as the machine may be busy.
+//! The tests print what they measure. They assert no times, since the machine may be busy.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,7 +20,7 @@
     reason = "helpers of tests are tests"
 )]
 
-/// What the end-to-end tests are made of; these need not use all of it.
+/// The parts of the end-to-end tests; these tests do not use all of them.
 #[path = "../e2e"]
 #[allow(dead_code, unused_imports)]
 mod e2e {

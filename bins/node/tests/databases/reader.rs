@@ -1,5 +1,5 @@
-//! One connection to a front door: less work for the machine than a whole client, so that it
-//! measures the node.
+//! One connection to a front door. It needs less work than a whole client, so that it measures the
+//! node.
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::support::PATIENCE;
 use crate::support::client::escape;
 
-/// Asks one thing after another, and connects again after an error.
+/// Sends one request after another, and connects again after an error.
 pub(crate) struct Reader {
     addr: SocketAddr,
     patience: Duration,
@@ -33,7 +33,7 @@ impl Read {
         (self.status, self.value.as_str()) == (200, value)
     }
 
-    /// What the node says the row holds; `None` where there is no such row.
+    /// The row's value as the node returns it; `None` if there is no such row.
     pub(crate) fn row(&self) -> Option<&str> {
         match self.status {
             200 => Some(&self.value),
@@ -52,7 +52,7 @@ impl Reader {
         }
     }
 
-    /// Gives an answer up after that time.
+    /// Gives up an answer after that time.
     pub(crate) fn within(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -71,8 +71,8 @@ impl Reader {
         .await
     }
 
-    /// Keys of `scores` in one request. The answer is not looked at, beside its status and how
-    /// many keys have a value.
+    /// Keys of `scores` in one request. Only the status of the answer and the number of keys with
+    /// a value are read.
     pub(crate) async fn batch(&mut self, keys: &[String]) -> Result<usize> {
         let body = serde_json::json!({ "keys": keys }).to_string();
         let head = "POST /v1/scores HTTP/1.1\r\nHost: gaggle\r\nContent-Length:";

@@ -1,4 +1,4 @@
-//! That no password is shown, by whichever command.
+//! No command shows a password.
 
 use gaggle_testservers::PASSWORD;
 
@@ -26,7 +26,7 @@ impl World {
 async fn no_command_prints_a_password() {
     let world = World::start(&Plan::following(1)).await;
     let mut file = std::fs::read_to_string(&world.config).unwrap();
-    // Ports that `check` can bind, as the nodes have the others.
+    // Ports that `check` can bind, since the nodes use the others.
     file = file.replace("127.0.0.1:1\"", "127.0.0.1:0\"");
     let file = file.replace("[cluster]\npeers = [\"http://127.0.0.1:0\"]", "[cluster]\n");
     let [store, token] = MORE;
@@ -59,7 +59,7 @@ async fn no_command_prints_a_password() {
     }
     assert!(!sql.contains("profiles"), "{sql}");
 
-    // An origin that cannot log in is told of without the password that it has tried.
+    // The report of an origin that cannot log in does not contain the password that it tried.
     let wrong = std::fs::read_to_string(&config).unwrap();
     let wrong = wrong.replace(PASSWORD, "wrong-password");
     std::fs::write(&config, wrong).unwrap();

@@ -4,7 +4,7 @@ use crate::reader::Reader;
 use crate::support::until;
 use crate::world::{Plan, World, keys};
 
-/// Waits until every node answers so.
+/// Waits until every node gives this answer.
 async fn all_say(world: &World, key: &str, expected: Option<&str>) {
     let mut readers: Vec<Reader> = world.readers();
     for (n, reader) in readers.iter_mut().enumerate() {
@@ -20,7 +20,7 @@ async fn all_say(world: &World, key: &str, expected: Option<&str>) {
 #[ignore = "needs PostgreSQL: deploy/databases/install"]
 async fn every_change_of_a_row_is_seen_through_every_node() {
     let mut plan = Plan::following(20);
-    // What is known to be absent is removed as well.
+    // A known absence is removed as well.
     plan.group.push_str("\nnegative-ttl = \"10m\"");
     let world = World::start(&plan).await;
     let keys = keys(20);

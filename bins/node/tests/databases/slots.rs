@@ -9,11 +9,11 @@ use crate::support::until;
 use crate::traffic::{Traffic, seed};
 use crate::world::{Plan, World, keys};
 
-/// What the log says when the group is removed whole.
+/// What the log says when the whole group is removed.
 const REMOVED_WHOLE: &str = "changes may have been missed; all keys of the group are removed";
 
 impl World {
-    /// Drops the slot of `scores`, which the server may take to be in use for a moment yet.
+    /// Drops the slot of `scores`, which may still be in use by the server's account for a moment.
     async fn drop_slot(&self) {
         until("the end of the slot", async || {
             let drop = "SELECT pg_drop_replication_slot('gaggle_scores')";
@@ -31,7 +31,7 @@ async fn a_lost_slot_removes_the_group_and_the_log_says_so() {
     world.warm(&keys).await;
     world.confirmed().await;
 
-    // Nodes that go on, and cannot follow meanwhile.
+    // Nodes that run on, and cannot follow meanwhile.
     let before = world.followed_so_far("scores", "group_removals").await;
     world.proxy.set(Scope::All, Fault::Refuse).await.unwrap();
     world.drop_slot().await;
@@ -103,7 +103,7 @@ async fn a_node_that_stops_hands_the_slot_over_and_clients_see_no_error() {
         took.as_secs_f64(),
         build()
     );
-    // A slot that is not let go of is held for a minute: `wal_sender_timeout`.
+    // The server holds a slot that was not released for a minute: `wal_sender_timeout`.
     assert!(took < Duration::from_secs(20), "{took:?}");
     let status = world.cluster.nodes[leaves].process.ended().await;
     assert!(status.success(), "{status}");

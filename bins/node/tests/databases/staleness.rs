@@ -19,7 +19,7 @@ const READS_PER_SECOND: u64 = 2_000;
 const WRITES_PER_SECOND: u64 = 50;
 const LASTS: Duration = Duration::from_secs(18);
 
-/// Keys by how often they are asked for: the n-th one 1/n as often as the first.
+/// Keys by popularity: the n-th is asked for 1/n as often as the first.
 struct Zipf(Vec<f64>);
 
 impl Zipf {
@@ -41,7 +41,7 @@ impl Zipf {
     }
 }
 
-/// What was committed: of each row its latest version, and when each version was.
+/// What was committed: the latest version of each row, and when each version was committed.
 struct Ledger {
     latest: Vec<AtomicU64>,
     when: Vec<Mutex<Vec<Instant>>>,
@@ -64,7 +64,7 @@ impl Ledger {
         self.latest[key].store(version, SeqCst);
     }
 
-    /// For how long that version had been an old one at that moment.
+    /// How long that version had been outdated at that moment.
     fn age(&self, key: usize, version: u64, at: Instant) -> Duration {
         let when = self.when[key].lock().unwrap();
         at.saturating_duration_since(when[version as usize + 1])
@@ -121,7 +121,7 @@ async fn write(pool: PgPool, ledger: Arc<Ledger>, zipf: Arc<Zipf>, seed: u64) ->
 /// Prints a row of the table, and says which share of the reads was stale.
 async fn measure(name: &str, plan: &Plan, seed: u64) -> f64 {
     let world = World::start(plan).await;
-    // As after a while: every key has been asked for.
+    // The caches are warm: every key has been asked for.
     let all = keys(KEYS);
     for reader in &mut world.readers() {
         reader.batch(&all[..1_000]).await.unwrap();

@@ -1,4 +1,4 @@
-//! Writers and readers that go on while something else happens.
+//! Writers and readers that run while something else happens.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::reader::Reader;
 
-/// Seeds the random numbers of a test: `GAGGLE_TEST_SEED`, or one by chance. It is printed.
+/// The seed of a test's random numbers: `GAGGLE_TEST_SEED`, or a random one. It is printed.
 pub(crate) fn seed() -> u64 {
     let given = std::env::var("GAGGLE_TEST_SEED").ok();
     let seed = given.map_or_else(|| fastrand::u64(..), |seed| seed.parse().unwrap());
@@ -20,7 +20,7 @@ pub(crate) fn seed() -> u64 {
     seed
 }
 
-/// Something that goes on in the background until it is stopped.
+/// A task that runs in the background until it is stopped.
 pub(crate) struct Traffic {
     stop: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<()>>,
@@ -71,16 +71,16 @@ impl Traffic {
 
     /// Readers of random keys, as fast as they are answered and paused for `pause` in between.
     pub(crate) fn readers(
-        doors: &[SocketAddr],
+        front_doors: &[SocketAddr],
         keys: &[String],
         seed: u64,
         pause: Duration,
     ) -> Self {
         let mut traffic = Self::new();
-        for (n, door) in doors.iter().enumerate() {
+        for (n, front_door) in front_doors.iter().enumerate() {
             traffic.spawn(KeyReader {
                 // A node that is paused or gone is asked again.
-                reader: Reader::new(*door).within(Duration::from_secs(2)),
+                reader: Reader::new(*front_door).within(Duration::from_secs(2)),
                 keys: keys.into(),
                 random: fastrand::Rng::with_seed(seed.wrapping_add(n as u64 + 1)),
                 pause,
@@ -89,13 +89,13 @@ impl Traffic {
         traffic
     }
 
-    /// Waits until it has done something that often more.
+    /// Waits until it has done something that many more times.
     pub(crate) async fn goes_on(&self, times: u64) {
         let end = self.done.load(Relaxed) + times;
         crate::support::until("traffic", async || self.done.load(Relaxed) >= end).await;
     }
 
-    /// Stops it, and says how often it has done something and what went wrong.
+    /// Stops it, and returns how often it has done something and what went wrong.
     pub(crate) async fn stop(mut self) -> (u64, BTreeMap<String, u64>) {
         self.stop.store(true, Relaxed);
         for task in std::mem::take(&mut self.tasks) {
@@ -114,7 +114,7 @@ impl Drop for Traffic {
     }
 }
 
-/// What traffic is made of.
+/// The parts of the traffic.
 trait AsyncWork: Send + 'static {
     fn once(&mut self) -> impl Future<Output = Result<(), String>> + Send;
 }

@@ -25,7 +25,7 @@ pub(crate) enum Follow {
     Notify,
 }
 
-/// What a world is made of.
+/// The parameters of a world.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) follow: Follow,
@@ -53,7 +53,7 @@ pub(crate) struct World {
     pub(crate) cluster: Cluster,
     pub(crate) client: Client,
     pub(crate) pool: PgPool,
-    /// The way from the nodes to the server for following, and for nothing else.
+    /// The network path from the nodes to the server that followers use, and nothing else.
     pub(crate) proxy: Proxy,
     pub(crate) db: Postgres,
     /// The configuration of a node, for the other commands.
@@ -64,7 +64,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn start(plan: &Plan) -> Self {
         let mut settings = vec![
-            // What is not flushed is not decoded: a change is to come at once.
+            // Only what is flushed is decoded, and a change must arrive at once.
             ("synchronous_commit", "on"),
             ("shared_preload_libraries", "pg_stat_statements"),
         ];
@@ -127,14 +127,14 @@ impl World {
         nodes.map(|node| Reader::new(node.api)).collect()
     }
 
-    /// What a node tells of the group's following.
+    /// What a node reports about the group's follower.
     async fn follow(&self, n: usize, group: &str) -> serde_json::Value {
         let node = &self.cluster.nodes[n];
         let status = self.client.get(node.admin, "/status").await.json();
         status["groups"][group]["follow"].clone()
     }
 
-    /// The node that follows `scores`, of those that these are the indices of.
+    /// The node that follows `scores`, among the nodes with these indices.
     pub(crate) async fn follower_of(&self, nodes: &[usize]) -> Option<usize> {
         for &n in nodes {
             if self.follow(n, "scores").await["state"] == "following" {
@@ -144,7 +144,7 @@ impl World {
         None
     }
 
-    /// Waits until one of those nodes follows, and says which.
+    /// Waits until one of those nodes follows, and returns its index.
     pub(crate) async fn followed_by(&self, nodes: &[usize]) -> usize {
         let mut follower = None;
         until("a node that follows", async || {
@@ -176,13 +176,11 @@ impl World {
         assert_eq!(done.unwrap().rows_affected(), 1, "{key}");
     }
 
-    /// Waits until every change so far is confirmed: every node has then dropped what it had of
-    /// them.
+    /// Waits until every change so far is confirmed: every node has then dropped the old values.
     pub(crate) async fn confirmed(&self) {
         let end = "SELECT pg_current_wal_insert_lsn()::text";
         let end: String = sqlx::query_scalar(end).fetch_one(&self.pool).await.unwrap();
-        // Something has to come behind it, or the log of an idle server need not be flushed so
-        // far.
+        // Another change has to follow it; otherwise an idle server need not flush its log so far.
         let marker = "SELECT pg_logical_emit_message(false, 'end', '')::text";
         sqlx::query(marker).execute(&self.pool).await.unwrap();
         until("the confirmation of all changes", async || {
@@ -194,8 +192,8 @@ impl World {
         .await;
     }
 
-    /// Has every node hold every one of these keys: a node that does not own a key keeps one in
-    /// ten that it fetches.
+    /// Makes every node hold each of these keys: a node that does not own a key keeps one in ten
+    /// that it fetches.
     pub(crate) async fn warm(&self, keys: &[String]) {
         let warm = async |mut reader: Reader| {
             for key in keys {
@@ -212,7 +210,7 @@ impl World {
         futures_util::future::join_all(self.readers().into_iter().map(warm)).await;
     }
 
-    /// Compares what each node answers with the rows, key by key, once each. Says how many answers
+    /// Compares each node's answers with the rows, once for each key. Returns how many answers
     /// came from a node's own memory.
     pub(crate) async fn compare(&self, keys: &[String], when: &str) -> usize {
         let rows: Vec<(String, String)> = sqlx::query_as("SELECT key, value FROM scores")
@@ -235,7 +233,7 @@ impl World {
         hits
     }
 
-    /// Has every node drop the group.
+    /// Makes every node drop the group.
     pub(crate) async fn drop_all(&self) {
         let admin = self.cluster.nodes[0].admin;
         let removed = self
@@ -247,7 +245,7 @@ impl World {
     /// How many statements the server has run for loads of `scores` since the last
     /// [`forget`](Self::forget).
     pub(crate) async fn loads(&self) -> i64 {
-        // Whether one key is looked up or many: the writers of the tests do not select.
+        // It counts single and batched look-ups: the writers of the tests do not select.
         let calls = "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements \
                      WHERE query LIKE '%SELECT value FROM scores%' AND query NOT LIKE '%pg_stat%'";
         sqlx::query_scalar(calls)

@@ -1,4 +1,4 @@
-//! `completions` and `man`: made of the command line itself.
+//! `completions` and `man`: generated from the command line's definition.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

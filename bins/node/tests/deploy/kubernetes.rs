@@ -1,5 +1,5 @@
-//! The manifests for Kubernetes, component by component. What the base says in several places is
-//! compared by a test of `gaggle-discovery-dns`.
+//! The manifests for Kubernetes, component by component. A test of `gaggle-discovery-dns` compares
+//! the settings that the base repeats.
 
 use std::collections::BTreeMap;
 
@@ -150,7 +150,7 @@ fn prometheus_finds_the_admin_port_and_knows_the_job_by_its_name() {
     for (label, value) in selector {
         assert_eq!(labels.get(label), Some(value), "{label}");
     }
-    // The other Services must not be found by it: each pod would be scraped twice.
+    // It must not select the other Services: each pod would be scraped twice.
     for other in ["service.yaml", "service-headless.yaml"] {
         let other = document(other);
         let labels = at(&other, "/metadata/labels");

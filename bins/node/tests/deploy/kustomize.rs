@@ -81,7 +81,7 @@ fn volumes(objects: &[Value]) -> Vec<String> {
     volumes
 }
 
-/// The name that the pods know the configuration by, which a ConfigMap has.
+/// The name of the configuration in the pods, which a ConfigMap has.
 fn config_name(objects: &[Value]) -> String {
     let volumes = at(pod(objects), "/volumes").as_array().unwrap();
     let volume = volumes.iter().find(|volume| volume["name"] == "config");
@@ -102,7 +102,8 @@ fn the_base_renders_and_its_configuration_names_itself_by_its_content() {
     );
     let plain = config_name(&objects);
     assert!(plain.starts_with("gaggle-config-"), "{plain}");
-    // Another content is another name, and so another template of the pods: a rolling restart.
+    // Another content has another name. That changes the pods' template and causes a rolling
+    // restart.
     assert_ne!(plain, config_name(&render(&["database"])));
     assert_eq!(plain, config_name(&render(&["tls"])));
 }

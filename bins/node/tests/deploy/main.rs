@@ -1,5 +1,5 @@
-//! What `deploy/` ships for a node fits the binary: its configurations are accepted, its manifests
-//! agree with one another, and shells and `man` take what the binary makes for them.
+//! The files in `deploy/` fit the binary: it accepts the configurations, the manifests agree with
+//! each other, and shells and `man` accept what the binary generates.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ fn deploy(path: &str) -> PathBuf {
         .join(path)
 }
 
-/// The binary with nothing in its environment but this, run to its end.
+/// Runs the binary to its end with only these variables in its environment.
 fn node(args: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut node = Command::new(env!("CARGO_BIN_EXE_gaggle-node"));
     node.env_clear()
@@ -27,7 +27,7 @@ fn node(args: &[&str], environment: &[(&str, &str)]) -> Output {
     node.output().unwrap()
 }
 
-/// What a run that succeeds prints.
+/// The output of a run, which must succeed.
 fn printed(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!((output.status.code(), stderr.as_ref()), (Some(0), ""));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{deploy, node, printed};
 
-/// The settings of a unit's section; of those that stand there several times, all values.
+/// The settings of a unit's section, with all values of those that are repeated.
 fn section(name: &str) -> BTreeMap<String, Vec<String>> {
     let text = std::fs::read_to_string(deploy("systemd/gaggle-node.service")).unwrap();
     let mut settings: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -42,7 +42,7 @@ fn check(environment: &[(&str, &str)]) -> String {
 #[test]
 fn the_unit_gives_the_node_time_to_drain_and_a_place_for_snapshots() {
     let service = section("Service");
-    // As a node has it unless it is told otherwise.
+    // The node's default.
     let defaults = check(&[]);
     let drain = "drain-timeout = \"10s\"";
     assert!(defaults.lines().any(|line| line == drain), "{defaults}");

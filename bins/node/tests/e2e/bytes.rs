@@ -17,18 +17,19 @@ use crate::support::{Client, Cluster, Node, Origin, Setup, busy};
 const MIB: u64 = 1 << 20;
 const CAPACITY: u64 = 16 * MIB;
 const IN_FLIGHT: u64 = 64 * MIB;
-/// What the process takes besides: its program, its threads, and what the allocator keeps.
+/// What the process needs in addition: its program, its threads, and what the allocator keeps.
 const BESIDES: u64 = 40 * MIB;
-/// Values on their way from a load to whoever waits for it count neither for the one nor for the
-/// other.
+/// Values on their way from a load to its waiters count neither for the capacity nor for the bytes
+/// in flight.
 const ON_THEIR_WAY: u64 = 2 * 8 * MIB;
-/// What the allocator keeps differs from run to run. With this the bound is about half of the
-/// 320 MiB that the values of the 40 slow readers take: it proves that most of those are not in
-/// memory together, and that a batch of 1 GiB is not either. It does not prove the sum to the MiB.
+/// What the allocator keeps differs from run to run. With this margin the bound is about half of
+/// the 320 MiB that the values of the 40 slow readers take. It proves that most of those values
+/// are not in memory together, and that a batch of 1 GiB is not either. It does not prove the sum
+/// to the MiB.
 const SLACK: u64 = 24 * MIB;
 const HALF_SENT: u64 = 500;
-/// What a connection takes beside what its body has reserved, with what is read of a body that
-/// waits for room.
+/// What a connection takes in addition to its body's reservation, including the part of a body
+/// that was read while it waits for room.
 const READ_AHEAD: u64 = 256 << 10;
 const LARGE: usize = 8 << 20;
 
@@ -49,8 +50,8 @@ fn peak(node: &Node) -> u64 {
     kib.unwrap().parse::<u64>().unwrap() << 10
 }
 
-/// Runs `trouble` while keys with small values are asked for, each twice. Prints what was resident
-/// at most so far.
+/// Runs `trouble` while keys with small values are asked for, each twice. Prints the peak of
+/// resident memory so far.
 async fn with_small_gets<T>(
     what: &str,
     node: &Node,
@@ -99,7 +100,7 @@ async fn batch(node: &Node, client: &Client) -> Option<[usize; 3]> {
         return None;
     }
     assert_eq!(answer.status, 200);
-    // To parse it would take a debug build longer than all the rest.
+    // Parsing it would take a debug build longer than all the rest.
     let text = answer.text();
     let count = |status: u16| text.matches(&format!("\"status\":{status}")).count();
     let counts = [count(200), count(413), count(503)];

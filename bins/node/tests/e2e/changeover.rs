@@ -1,4 +1,4 @@
-//! A cluster that changes what it asks for, while programs go on asking it.
+//! A cluster that changes what it requires of clients, while programs continue to use it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,36 +19,36 @@ const OLD: &str = "the-old-token-of-the-cluster";
 /// Programs ask for these again and again.
 const KEYS: usize = 400;
 
-/// The front doors that a load balancer knows to be ready, and how they are asked.
+/// The front doors that a load balancer considers ready, and how they are asked.
 #[derive(Clone, Default)]
-struct Doors(Arc<Mutex<Vec<Option<Door>>>>);
+struct FrontDoors(Arc<Mutex<Vec<Option<FrontDoor>>>>);
 
-type Door = (SocketAddr, Caller);
+type FrontDoor = (SocketAddr, Caller);
 
-impl Doors {
+impl FrontDoors {
     fn open(&self, n: usize, api: SocketAddr, caller: &Caller) {
-        let mut doors = self.0.lock().unwrap();
-        if doors.len() <= n {
-            doors.resize(n + 1, None);
+        let mut front_doors = self.0.lock().unwrap();
+        if front_doors.len() <= n {
+            front_doors.resize(n + 1, None);
         }
-        doors[n] = Some((api, caller.clone()));
+        front_doors[n] = Some((api, caller.clone()));
     }
 
     fn close(&self, n: usize) {
         self.0.lock().unwrap()[n] = None;
     }
 
-    fn pick(&self, n: usize) -> Door {
-        let doors = self.0.lock().unwrap();
-        let ready: Vec<_> = doors.iter().flatten().collect();
+    fn pick(&self, n: usize) -> FrontDoor {
+        let front_doors = self.0.lock().unwrap();
+        let ready: Vec<_> = front_doors.iter().flatten().collect();
         ready[n % ready.len()].clone()
     }
 
-    /// Two programs that ask these doors in turn.
+    /// Two programs that ask these front doors in turn.
     fn load(&self) -> Steady {
-        let doors = self.clone();
+        let front_doors = self.clone();
         Steady::start(2, move |n| {
-            let (api, caller) = doors.pick(n);
+            let (api, caller) = front_doors.pick(n);
             async move {
                 let key = format!("key-{}", n % KEYS);
                 let answer = caller.get(api, &format!("/v1/scores/{key}")).await;
@@ -66,7 +66,7 @@ struct Scene {
     nodes: Vec<Node>,
     ports: Vec<SocketAddr>,
     callers: Vec<Caller>,
-    doors: Doors,
+    front_doors: FrontDoors,
     origin: Origin,
     dir: PathBuf,
 }
@@ -81,7 +81,7 @@ impl Scene {
             nodes: Vec::new(),
             ports: free_ports(3),
             callers: vec![caller.clone(); 3],
-            doors: Doors::default(),
+            front_doors: FrontDoors::default(),
             origin: Origin::of_everything().await,
             dir: dir.into(),
         };
@@ -113,7 +113,8 @@ impl Scene {
             self.callers[n].status(admin, "GET", "/readyz").await == 200
         })
         .await;
-        self.doors.open(n, self.nodes[n].api, &self.callers[n]);
+        self.front_doors
+            .open(n, self.nodes[n].api, &self.callers[n]);
     }
 
     /// The one ring of all three.
@@ -149,8 +150,8 @@ impl Scene {
         owners
     }
 
-    /// As an update does it: the node is told to stop, the load balancer sees that, and takes it
-    /// back when it is ready.
+    /// Like an update: the node is told to stop, the load balancer notices, and uses the node
+    /// again when it is ready.
     async fn restart(&mut self, n: usize, lines: &Lines) {
         let (old, caller) = (&self.nodes[n], &self.callers[n]);
         old.process.signal("TERM");
@@ -158,7 +159,7 @@ impl Scene {
             caller.status(old.admin, "GET", "/readyz").await == 503
         })
         .await;
-        self.doors.close(n);
+        self.front_doors.close(n);
         assert!(self.nodes[n].process.ended().await.success());
         self.nobody_was_refused(n);
         self.nodes[n] = self.start_node(n, lines).await;
@@ -177,7 +178,7 @@ impl Scene {
         }
     }
 
-    /// What the nodes have asked of each other, by how it ended.
+    /// Requests between the nodes, by result.
     async fn peer_requests(&self, how: &str) -> u64 {
         let mut sum = 0;
         for n in 0..3 {

@@ -55,7 +55,8 @@ fn check_prints_everything_and_what_it_prints_is_a_configuration() {
         );
     }
     assert!(!printed.contains("hunter2"), "{printed}");
-    // Said again by a file, it is the same, once that has a token: what stands for it is none.
+    // The output, read as a file, gives the same output, once it has a token: the masked text is
+    // not one.
     let line = complaint(&run(
         &[
             "check",
@@ -164,7 +165,7 @@ fn a_listed_address_without_tls_is_refused_where_peers_speak_tls() {
     for good in [check(https, ""), check(plain, "accept-plain = true")] {
         assert_eq!(good.status.code(), Some(0), "{good:?}");
     }
-    // Without TLS at the peers' port nothing says by whom a certificate may be.
+    // Without TLS at the peers' port, no authority for a certificate is set.
     let line = complaint(&check(https, "ports = [\"admin\"]"));
     assert!(
         line.starts_with("gaggle-node: cluster.discovery.path: \"https://10.0.0.2:8001\""),
@@ -184,7 +185,7 @@ fn offline_too_a_node_has_to_be_in_its_own_list() {
     };
     let line = complaint(&check("198.51.100.2:8001"));
     assert!(line.starts_with("gaggle-node: node.advertise: "), "{line}");
-    // Whatever that is a name of.
+    // Whatever address that name stands for.
     for listed in ["198.51.100.1:8001", "node-1:8001"] {
         assert_eq!(check(listed).status.code(), Some(0), "{listed}");
     }

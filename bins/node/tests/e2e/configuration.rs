@@ -177,7 +177,7 @@ fn what_only_a_start_can_find_is_named_too() {
             ),
             "security.tls",
         ),
-        // What gossip itself refuses.
+        // Options that gossip itself refuses.
         (
             format!(
                 "{}[cluster.discovery]\nkind = \"gossip\"\nlisten = \"{ip}:0\"\nadvertise = \"[2001:db8::1]:7946\"",
@@ -206,7 +206,7 @@ fn what_only_a_start_can_find_is_named_too() {
         );
         assert_eq!(complaint(&run(&["check", "--config", &config], &[])), line);
     }
-    // The file is not made by looking for it.
+    // Looking for the file does not create it.
     assert!(!absent.exists());
 }
 
@@ -258,7 +258,7 @@ fn a_database_that_cannot_be_reached_is_no_bad_configuration() {
 }
 
 #[test]
-fn a_bad_command_line_is_told_what_is_wrong_with_it() {
+fn a_bad_command_line_is_an_error_that_says_why() {
     for (args, named) in [
         (&["serve", "--confg", "x"][..], "--confg"),
         (&["serve", "--log-format", "xml"], "--log-format"),
@@ -333,7 +333,7 @@ fn flags_override_the_environment_which_overrides_the_file() {
     }
     assert!(printed.contains("http://env:1") && printed.contains("http://env:2"));
     assert!(!printed.contains("http://file:1"), "{printed}");
-    // And an error of the environment is told as one of its field.
+    // An error in the environment is reported as an error of its field.
     for (variable, value, field) in [
         ("GAGGLE_API_ADDR", "x", "node.api-addr"),
         ("GAGGLE_GROUPS__SCORES__TTL", "soon", "groups.scores.ttl"),

@@ -1,4 +1,4 @@
-//! The demo. Its ports are fixed, for its text tells a reader what to type: this test takes
+//! The demo. Its ports are fixed, because its text says what to type: this test takes
 //! 127.0.0.1:8001 to 8003, 9999 and 9990 to 9992, and is skipped where one of them is in use.
 
 use std::net::TcpListener;

@@ -17,7 +17,7 @@ fn dialect(base_path: &str, encoding: &str) -> String {
     format!("profile = \"groupcache\"\nbase-path = {base_path:?}\nencoding = {encoding:?}")
 }
 
-/// What a lone node of that dialect answers on its peers' port.
+/// The answer of a single node of that dialect on its peers' port.
 async fn answers(base_path: &str, encoding: &str, targets: &[&str]) -> Vec<Answer> {
     let origin = scores().await;
     let setup = Setup::of(&origin).cluster(&dialect(base_path, encoding));

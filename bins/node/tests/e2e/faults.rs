@@ -1,4 +1,4 @@
-//! Owners that die or hang: clients of the other nodes see none of it, and the owner is used again
+//! Owners that die or hang: clients of the other nodes notice nothing, and the owner is used again
 //! when it is back.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -12,7 +12,7 @@ const REQUESTS: usize = 6_000;
 const CALLERS: usize = 8;
 const KEYS: usize = 300;
 
-/// The node that is hurt. Clients ask the other two.
+/// The node with the fault. Clients ask the other two.
 const VICTIM: usize = 2;
 
 /// Three nodes without hot copies: what another node owns is asked for each time.
@@ -20,8 +20,8 @@ async fn cluster(origin: &Origin) -> Cluster {
     Cluster::start(3, &Setup::of(origin).group("hot-copies = \"off\"")).await
 }
 
-/// Callers at the front doors of the two other nodes ask for keys that all three own. A third of
-/// the way in, `fault` happens. Panics at the first answer that is not the value.
+/// Callers at the front doors of the two other nodes ask for keys that all three own. `fault`
+/// happens after a third of the load. Panics at the first answer that is not the value.
 async fn load_while(cluster: &Cluster, fault: impl FnOnce()) {
     let client = Client::new();
     let keys: Vec<_> = (0..KEYS).map(|n| format!("key-{n}").into_bytes()).collect();
@@ -67,7 +67,7 @@ async fn load_while(cluster: &Cluster, fault: impl FnOnce()) {
     );
 }
 
-/// Asks the first node for ever new keys of the victim until the victim is asked for one.
+/// Asks the first node for new keys of the victim until the victim is asked for one.
 async fn used_again(cluster: &Cluster) {
     let client = Client::new();
     let victim = &cluster.nodes[VICTIM];
@@ -96,7 +96,7 @@ async fn a_killed_owner_costs_no_client_an_error_and_is_used_again_after_its_res
     let _busy = busy().await;
     let origin = Origin::of_everything().await;
     let mut cluster = cluster(&origin).await;
-    // By hand, since the node is borrowed while the load runs.
+    // Not by the node's own method, since the node is borrowed while the load runs.
     load_while(&cluster, || cluster.nodes[VICTIM].process.signal("KILL")).await;
     cluster.nodes[VICTIM].restart().await;
     used_again(&cluster).await;

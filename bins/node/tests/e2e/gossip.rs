@@ -50,7 +50,7 @@ async fn members(caller: &Caller, node: &Node) -> Vec<String> {
     members
 }
 
-/// Waits until each of them has a ring of exactly these.
+/// Waits until the ring of each node has exactly these members.
 async fn ring_of(caller: &Caller, nodes: &[&Node], names: &[&str]) -> Value {
     until("one ring everywhere", async || {
         for node in nodes {
@@ -119,7 +119,8 @@ async fn nodes_join_die_and_return_under_another_port() {
         let of_c = peers.iter().find(|peer| peer["name"] == "c").unwrap();
         assert_eq!(of_c["address"], format!("http://{}", peer[4]));
     }
-    // What it owns is asked of it, there; other keys than before, which some have kept for it.
+    // Keys that it owns are requested from it at the new address. They are not the earlier keys,
+    // which other nodes may have kept.
     let mut owned = Vec::new();
     for n in 0..60 {
         let key = format!("later-{n}").into_bytes();
@@ -140,7 +141,7 @@ async fn nodes_join_die_and_return_under_another_port() {
         owned.len()
     );
 
-    // One that is told to stop says so.
+    // A node that is told to stop announces it.
     let mut b = b;
     b.process.signal("TERM");
     ring_of(&caller, &[&a, &c, &d], &["a", "c", "d"]).await;
@@ -187,7 +188,7 @@ async fn who_does_not_belong_does_not_get_in() {
         ),
         (&foreign, caller.clone(), "foreign"),
     ];
-    // The node that they take for their seed has heard each of them, and dropped what they said.
+    // The node that is their seed has received datagrams from each of them, and dropped them.
     for what in [
         "gossip: received a message without a valid signature",
         "gossip: received a message of another cluster",

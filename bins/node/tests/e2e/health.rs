@@ -51,7 +51,7 @@ async fn a_node_is_found_by_its_configuration() {
     assert_eq!(code(&[], &[("GAGGLE_CONFIG", file)]), Some(0));
     assert_eq!(code(&[], &[("GAGGLE_NODE__ADMIN_ADDR", &admin)]), Some(0));
     assert_eq!(code(&["--admin-addr", &admin], &[]), Some(0));
-    // What is wrong elsewhere in the file does not make a node that runs an unhealthy one.
+    // A fault elsewhere in the file does not make a running node unhealthy.
     std::fs::write(&config, format!("{text}\n[groups.scores.x]\n")).unwrap();
     assert_eq!(code(&["--config", file], &[]), Some(0));
     drop(node);
@@ -106,7 +106,7 @@ async fn over_tls_a_node_is_known_by_its_name_and_asked_with_its_own_certificate
         ..TlsFiles::default()
     })
     .unwrap();
-    // Stricter than a node, which lets anybody ask whether it is ready.
+    // This server is stricter than a node, which answers `/readyz` without authentication.
     let server = tls.server(ClientCerts::Required).unwrap();
     let options = Options {
         tls: Some(gaggle_serve::Tls::new(move || server.config())),

@@ -1,4 +1,4 @@
-//! Who is who: names and addresses of real nodes.
+//! Identity: names and addresses of real nodes.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -133,7 +133,7 @@ async fn a_node_that_is_not_in_its_list_does_not_start() {
     let list = peers(&listed);
     let ip = others[0].ip();
     let ports = format!("api-addr = \"{ip}:0\"\nadmin-addr = \"{ip}:0\"\n");
-    // What it is told is not there, which shows at once, and in `check`.
+    // The configured address is not in the list, which is known at once, and by `check`.
     for told in [
         "advertise = \"http://10.9.8.7:8001\"".to_owned(),
         format!("advertise = \"http://{ip}:1\""),
@@ -150,8 +150,8 @@ async fn a_node_that_is_not_in_its_list_does_not_start() {
             );
         }
     }
-    // It listens on every address, and none of the list answers as this node, which shows once it
-    // has asked.
+    // It listens on every address, and no listed address answers as this node, which is known once
+    // it has asked.
     let text = format!(
         "[node]\npeer-addr = \"0.0.0.0:{own}\"\n{ports}[cluster]\nsettle = \"500ms\"\nquiet = \"100ms\"\n{list}\
          [security]\ninsecure = true\n{GOOD}"
@@ -237,7 +237,7 @@ async fn a_named_node_that_returns_under_another_address_owns_what_it_owned() {
         .await;
         assert_eq!(owners(node).await, before);
     }
-    // And is asked there: what it owns is loaded by it alone.
+    // The other nodes ask it there: it alone loads what it owns.
     let client = Client::new();
     for node in &nodes {
         for key in &keys {
@@ -265,7 +265,7 @@ async fn two_nodes_of_one_name_are_told_apart_in_the_log() {
     }
     let caller = Caller::plain();
     for (own, other) in [(1, 2), (2, 1)] {
-        let message = "another node goes by this node's name; it is left out";
+        let message = "another node has this node's name; it is left out";
         let line = nodes[own].process.logged(message).await;
         assert_eq!(line["node"], "twin");
         let address = line["address"].as_str().unwrap();
@@ -274,7 +274,7 @@ async fn two_nodes_of_one_name_are_told_apart_in_the_log() {
             ports[other].to_string()
         );
     }
-    // The third takes the one that was started last.
+    // The third uses the one that was started last.
     until("the last of the name to have it", async || {
         let ring = ring(&caller, &nodes[0]).await;
         let peers = ring["peers"].as_array().unwrap();
@@ -296,7 +296,7 @@ async fn two_nodes_of_one_name_are_told_apart_in_the_log() {
 }
 
 #[tokio::test]
-async fn a_listed_web_server_is_told_once_and_owns_nothing() {
+async fn a_listed_web_server_is_reported_once_and_owns_nothing() {
     let origin = Origin::of_everything().await;
     let dir = tempfile::tempdir().unwrap();
     let (me, asked) = (
@@ -358,7 +358,7 @@ async fn nodes_that_start_together_are_ready_when_they_have_found_each_other() {
     let members = dir.path().join("members");
     let udp: Vec<SocketAddr> = free_ports(3);
     for source in ["file", "gossip"] {
-        // The list has each of them as it is started, as a name service has.
+        // The list has each node from its start, like a name service.
         list(&members, &ports[..1]);
         let start = async |n: usize| {
             let discovery = match source {
@@ -385,7 +385,7 @@ async fn nodes_that_start_together_are_ready_when_they_have_found_each_other() {
         let (a, b, c, ()) = tokio::join!(start(0), start(1), start(2), grows);
         let nodes = [a, b, c];
         let caller = Caller::plain();
-        // Asked all the while; the log has the very moment.
+        // It is asked repeatedly; the log has the exact moment.
         until("all to be ready", async || {
             let mut all = true;
             for node in &nodes {

@@ -1,4 +1,4 @@
-//! Keys are bytes: each comes back as itself, by every way in and over both transports.
+//! Keys are bytes: each arrives unchanged, through every endpoint and over both transports.
 
 use serde_json::json;
 
@@ -90,7 +90,7 @@ fn nasty() -> Vec<Vec<u8>> {
     keys
 }
 
-/// The value of a key: its bytes in hexadecimal, behind a letter so that it is never empty.
+/// The value of a key: its bytes in hexadecimal, after a letter so that it is never empty.
 fn named(key: &[u8]) -> Vec<u8> {
     let mut value = b"k".to_vec();
     value.extend(
@@ -126,7 +126,7 @@ async fn keys_come_back_as_themselves(cluster_lines: &str) {
     let origin = Origin::serve(|key| Some(named(key))).await;
     let setup = Setup::of(&origin)
         .cluster(cluster_lines)
-        // Nothing is answered from a copy that could be taken without a hop.
+        // There are no copies, so that each get of another node's key is forwarded.
         .group("hot-copies = \"off\"\nmax-key = \"1KiB\"");
     let cluster = Cluster::start(3, &setup).await;
     let client = Client::new();

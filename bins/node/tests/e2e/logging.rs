@@ -1,4 +1,4 @@
-//! The log under a flood of failures, and where nobody takes it: standard error that is closed,
+//! The log under a flood of failures, and when no process reads it: standard error that is closed,
 //! or a pipe that is full.
 
 use std::fs::File;
@@ -19,7 +19,7 @@ use crate::support::{Client, Origin, Setup, busy, command, loopback, until};
 const CALLERS: usize = 32;
 
 /// A node whose standard error belongs to the test. Its ports are chosen here, as its log may not
-/// be there to tell them.
+/// be readable.
 struct Node {
     child: Child,
     api: SocketAddr,
@@ -88,7 +88,7 @@ impl Node {
         asked.into_inner()
     }
 
-    /// SIGTERM; returns how long the end took.
+    /// Sends SIGTERM; returns how long the node took to end.
     async fn terminate(&mut self) -> Duration {
         let began = Instant::now();
         let pid = self.child.id().to_string();
@@ -115,7 +115,7 @@ impl Drop for Node {
     }
 }
 
-/// What must go on whatever becomes of the log: gets, the admin endpoints, and the end.
+/// What must work whatever happens to the log: gets, the admin endpoints, and the shutdown.
 async fn goes_on(origin: &Origin, mut node: Node, client: &Client) {
     const GETS: usize = 4000;
     origin.set(Mode::Failing);
@@ -143,8 +143,8 @@ fn setup(origin: &Origin, level: &str) -> Setup {
     let setup = Setup::of(origin);
     Setup {
         node: format!("log-level = \"{level}\"\ndrain-timeout = \"2s\""),
-        // Otherwise most gets would be refused, and an origin that is not asked gives nothing to
-        // log.
+        // Otherwise most gets would be refused, and an origin that is not asked causes no log
+        // line.
         group: format!("{}\ncircuit-breaker = false", setup.group),
         ..setup
     }
@@ -160,11 +160,11 @@ async fn a_node_whose_standard_error_is_closed_goes_on() {
     goes_on(&origin, node, &client).await;
 }
 
-/// The end of a pipe that nobody reads, and which is kept full.
+/// The end of a pipe that no process reads, and which is kept full.
 fn full_pipe() -> (PipeReader, Stdio) {
     let (reader, writer) = std::io::pipe().unwrap();
     let mut filling = writer.try_clone().unwrap();
-    // Ends as the reader is dropped.
+    // Ends when the reader is dropped.
     std::thread::spawn(move || while filling.write_all(&[b'\n'; 4096]).is_ok() {});
     (reader, writer.into())
 }
@@ -230,7 +230,7 @@ async fn three_seconds_of_a_failing_origin_are_a_few_lines_whose_counts_add_up()
     assert!(left_out > 0);
     assert_eq!(told, left_out, "{text}");
     assert!(!text.contains("key-"), "a key is in the log");
-    // One a second of each kind, the first, and the summary.
+    // One line a second of each kind, the first one, and the summary.
     let of_the_origin = failures.filter(|line| {
         let message = line["message"].as_str().unwrap();
         message.ends_with("the origin failed")

@@ -1,8 +1,8 @@
-//! Rows of the fault matrix (docs/src/promises.md), with real processes. Each prints its promise
-//! and what was seen.
+//! Rows of the fault matrix (docs/src/promises.md), with real processes. Each test prints its
+//! promise and its observation.
 //!
-//! Times are of debug builds: where one must be judged, the bound has slack, and where other
-//! programs took much of the machine meanwhile, it is not judged (`support::calm`).
+//! Times are of debug builds. The bounds on times have slack, and a time is not judged if other
+//! programs used much of the machine meanwhile (`support::calm`).
 #![allow(
     clippy::cast_possible_truncation,
     reason = "counts of a test are small"

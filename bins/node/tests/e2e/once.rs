@@ -24,7 +24,7 @@ fn keys(count: usize) -> Vec<Vec<u8>> {
 }
 
 /// Asks all nodes at the same time for all keys: the first `singles` one by one, the rest in
-/// batches. Panics unless each comes back byte for byte.
+/// batches. Panics unless each value is exact.
 async fn ask_every_node(
     cluster: &Cluster,
     keys: &[Vec<u8>],
@@ -55,12 +55,12 @@ async fn ask_every_node(
     .await;
 }
 
-/// Runs a scenario on a cluster of its own, and again, twice at most, where a node lost sight of a
-/// peer that was there.
+/// Runs a scenario on a separate cluster, and again, twice at most, if a node lost contact with a
+/// peer that was up.
 ///
-/// "Once" holds while the nodes see each other. A machine that leaves a node without a processor
-/// for half a second, as one that builds other things at the same time may, makes others load in
-/// its place. That is what they are meant to do, and not what is looked at here.
+/// "Once" holds while the nodes see each other. A busy machine may leave a node without a
+/// processor for half a second, and then other nodes load in its place. They are meant to do so,
+/// and this test does not examine it.
 async fn undisturbed<T>(scenario: impl AsyncFn() -> (Cluster, T)) -> (Cluster, T) {
     for _ in 0..3 {
         let (cluster, seen) = scenario().await;
@@ -104,8 +104,7 @@ async fn a_cluster_over_grpc_loads_each_key_once() {
     each_key_is_loaded_once(5_000, "transport = \"grpc\"").await;
 }
 
-/// 100,000 rows, each value made of its key's number: `n * 7919` and as many `x` as `n` is over a
-/// multiple of 50.
+/// 100,000 rows, each value made of its key's number: `n * 7919`, and `n` modulo 50 letters `x`.
 const FILL: &str = "
     CREATE TABLE scores (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99999)
@@ -149,12 +148,11 @@ async fn three_nodes_load_each_row_of_a_database_once() {
     assert_eq!(loaded, ROWS as u64);
 }
 
-/// How many of a herd come at once: 3000 connections at one instant would be a test of the
-/// listeners' backlogs.
+/// How many callers of a herd arrive at the same time: 3000 connections at one instant would test
+/// the listeners' backlogs.
 const WAVE: usize = 150;
 
-/// Sockets that this process may open. A herd takes one for each of its heads, here and in the
-/// nodes.
+/// Sockets that this process may open. A herd needs one for each caller, here and in the nodes.
 fn descriptors() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits

@@ -24,7 +24,7 @@ async fn every_node_answers(status: u16, mode: Mode, transport: &str) -> Origin 
             assert!(!line.contains("key-"), "{line:?}");
         }
     }
-    // What is held is still served, and failures are not kept.
+    // Cached values are still served, and failures are not kept.
     let owner = cluster.owner(&client, b"before").await;
     assert_eq!(
         client.key(&cluster.nodes[owner], b"before").await.body,
@@ -41,7 +41,7 @@ async fn every_node_answers(status: u16, mode: Mode, transport: &str) -> Origin 
 #[tokio::test]
 async fn an_origin_that_fails_is_502() {
     let origin = every_node_answers(502, Mode::Failing, "transport = \"http\"").await;
-    // An owner's word for it is believed: nobody asked the failing origin a second time for one
+    // The owner's verdict is accepted: no node asked the failing origin a second time for one
     // request.
     assert_eq!(origin.asked_for(b"key-1"), 2);
 }

@@ -1,4 +1,4 @@
-//! Removals and freshness as an operator and a client see them: front ends, nodes that were away,
+//! Removals and freshness as an operator and a client see them: gateways, nodes that were away,
 //! whole groups, values put, stale values.
 
 use std::sync::Arc;
@@ -28,7 +28,7 @@ async fn admin(client: &Client, node: &Node, method: Method, path: &str, body: &
         .unwrap()
 }
 
-/// A node that is in no ring, in front of those nodes.
+/// A gateway, in front of those nodes.
 async fn front_end(cluster: &Cluster, setup: &Setup, dir: &std::path::Path) -> Node {
     let me = std::net::SocketAddr::from((loopback(), 0));
     let peers: Vec<_> = cluster.nodes.iter().map(|node| node.peer).collect();
@@ -52,7 +52,7 @@ async fn copied(client: &Client, node: &Node, key: &[u8]) {
     .await;
 }
 
-/// Whether the members know that the front end follows them.
+/// Whether the members know that the gateway follows them.
 async fn is_followed(client: &Client, cluster: &Cluster, front: &Node) -> bool {
     for node in &cluster.nodes {
         let status = client.get(node.admin, "/status").await.json();
@@ -70,14 +70,14 @@ async fn is_followed(client: &Client, cluster: &Cluster, front: &Node) -> bool {
 }
 
 #[tokio::test]
-async fn a_front_end_is_told_of_removals_and_named_when_it_cannot_be() {
+async fn a_gateway_is_told_of_removals_and_named_when_it_cannot_be() {
     let (origin, version) = versioned().await;
     let setup = Setup::of(&origin);
     let cluster = Cluster::start(3, &setup).await;
     let dir = tempfile::tempdir().unwrap();
     let mut front = front_end(&cluster, &setup, dir.path()).await;
     let client = Client::new();
-    until("the front end to be known", async || {
+    until("the gateway to be known", async || {
         is_followed(&client, &cluster, &front).await
     })
     .await;
@@ -95,7 +95,7 @@ async fn a_front_end_is_told_of_removals_and_named_when_it_cannot_be() {
     );
     assert_eq!(client.key(&front, b"Tom").await.text(), "2");
 
-    // Removed at the front end itself, too.
+    // A removal at the gateway itself works, too.
     copied(&client, &front, b"Tom").await;
     version.store(3, Relaxed);
     let answer = admin(&client, &front, Method::DELETE, path, "").await;
@@ -136,7 +136,7 @@ async fn a_node_that_was_paused_does_not_bring_removed_values_back() {
     let told = answer.json();
     assert_eq!(told["missed"].as_array().unwrap().len(), 1, "{told}");
     assert_eq!(told["missed"][0]["node"], paused.ring_name());
-    // The others are told, and load from the origin what the paused one owns.
+    // The other nodes are told, and load from the origin what the paused one owns.
     for key in &keys {
         assert_eq!(client.key(&cluster.nodes[0], key).await.text(), "2");
     }
@@ -198,7 +198,7 @@ async fn stale_values_are_served_while_the_origin_fails() {
     let node = &cluster.nodes[owner];
     let answer = client.key(node, b"Tom").await;
     assert_eq!(answer.text(), "1");
-    // An absence is known by its owner, and told with its ttl to the others.
+    // The owner knows the absence, and tells it to the other nodes with its ttl.
     for node in &cluster.nodes {
         assert_eq!(client.key(node, b"absent").await.status, 404);
         assert_eq!(client.key(node, b"absent").await.status, 404);

@@ -15,7 +15,7 @@ use crate::support::{Client, Node, Origin, Setup, command, until};
 mod credentials;
 mod systemd;
 
-/// A node whose file is written again and again.
+/// A node whose file is rewritten repeatedly.
 struct Scene {
     node: Node,
     client: Client,
@@ -77,7 +77,7 @@ impl Scene {
         self.status().await["generation"].clone()
     }
 
-    /// Sends SIGHUP and waits until that has become this generation.
+    /// Sends SIGHUP and waits until the configuration has this generation.
     async fn hang_up(&self, generation: u64) {
         self.node.process.signal("HUP");
         until("the configuration to be read again", async || {
@@ -145,11 +145,11 @@ async fn what_can_change_does_and_the_cache_stays_warm() {
     assert_eq!(scene.limit().await, 32 << 20);
     scene.ask_for(&keys).await;
     origin.assert_asked_once(&keys);
-    // The other level holds.
+    // The new level applies.
     scene.ask_for(&[b"one more".to_vec()]).await;
     scene.node.process.logged("asking the origin").await;
 
-    // Less is enough for what there is, so that all of it stays.
+    // The lower capacity is enough for the present values, so that all of them stay.
     let group = "capacity = \"8MiB\"\nhot-copies = \"off\"\nmax-key = \"64B\"\nmax-wait = \"3s\"";
     let fewer = with_node(&setup, "max-in-flight = \"32MiB\"").group(group);
     scene.write(&fewer);
@@ -162,7 +162,7 @@ async fn what_can_change_does_and_the_cache_stays_warm() {
     let asked: Vec<_> = keys.iter().map(|key| origin.asked_for(key)).collect();
     assert!(asked.iter().all(|times| *times == 1), "{asked:?}");
 
-    // What has no end from before gets one.
+    // Earlier values without an end get one.
     scene.write(&fewer.clone().group(&format!("{group}\nttl = \"100ms\"")));
     assert_eq!(scene.changed().await, json!(["groups.scores.ttl"]));
     until("a value to be loaded again", async || {
@@ -170,7 +170,7 @@ async fn what_can_change_does_and_the_cache_stays_warm() {
         origin.asked_for(&keys[0]) > 1
     })
     .await;
-    // Nothing new is a reload as well.
+    // A reload without changes counts as well.
     assert_eq!(scene.changed().await, json!([]));
     assert_eq!(scene.generation().await, 5);
 }
@@ -194,7 +194,7 @@ async fn a_node_joins_by_the_list_of_the_others() {
         one["hash"] == other["hash"] && one["members"].as_array().unwrap().len() == 2
     })
     .await;
-    // What it has loaded it still has, whoever owns it now.
+    // It still has what it has loaded, whichever node owns it now.
     first.ask_for(&keys).await;
     origin.assert_asked_once(&keys);
     let others: Vec<_> = (0..100).map(|n| format!("new-{n}").into_bytes()).collect();
@@ -206,7 +206,7 @@ async fn a_node_joins_by_the_list_of_the_others() {
     let fetched = fetched.await;
     assert!((1..100).contains(&fetched), "{fetched}");
 
-    // A list that this node cannot be in is refused.
+    // A list that cannot contain this node is refused.
     std::fs::write(&first.file, setup.file(both[0], &both[1..])).unwrap();
     let answer = first.post().await;
     assert_eq!(answer.status, 422);
@@ -240,7 +240,7 @@ async fn what_cannot_change_is_one_line_and_nothing_changes() {
         assert_eq!(scene.limit().await, 16 << 20);
         text
     };
-    // The capacity could change, but only with all the rest.
+    // The capacity could change, but only together with all other fields.
     let wanted = "capacity = \"32MiB\"\nttl = \"1h\"";
     let elsewhere = Setup {
         node: "max-connections = 7\ndrain-timeout = \"3s\"".into(),
@@ -284,7 +284,7 @@ async fn what_cannot_change_is_one_line_and_nothing_changes() {
     };
     let line = "security.token: whether there is a token cannot change while the node runs";
     refused(&open.group(wanted), 409, line).await;
-    // Nor what no node could be started with.
+    // A configuration with which no node could start is refused, too.
     let nonsense = setup.clone().group("capacity = \"32MiB\"\nttl = \"0s\"");
     refused(&nonsense, 422, "groups.scores.ttl: ").await;
     refused(&setup.clone().group("capacity = 32MiB"), 422, "line ").await;
@@ -292,7 +292,7 @@ async fn what_cannot_change_is_one_line_and_nothing_changes() {
     let answer = scene.post().await;
     assert_eq!(answer.status, 422);
     assert!(answer.text().starts_with("--config: "), "{}", answer.text());
-    // All is as it was, and can still be changed.
+    // The configuration is as it was, and can still be changed.
     scene.ask_for(&keys(1)).await;
     origin.assert_asked_once(&keys(1));
     scene.write(&setup.clone().group(wanted));

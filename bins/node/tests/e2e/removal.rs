@@ -1,4 +1,4 @@
-//! `DELETE` on the admin port removes a key everywhere, and says where it could not.
+//! `DELETE` on the admin port removes a key on every node, and names the nodes that were missed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -20,7 +20,7 @@ async fn removed_everywhere(transport: &str) {
     let version = Arc::new(AtomicU32::new(1));
     let current = Arc::clone(&version);
     let origin = Origin::serve(move |_| Some(current.load(Relaxed).to_string().into_bytes())).await;
-    // With this rule it is no chance whether a node keeps a hot copy.
+    // With this rule, whether a node keeps a hot copy is not random.
     let setup = Setup::of(&origin)
         .cluster(transport)
         .group("hot-copies = \"rate\"");

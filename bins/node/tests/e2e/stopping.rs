@@ -7,7 +7,7 @@ use crate::support::{Client, Cluster, Origin, Setup, command, until};
 async fn health(admin: std::net::SocketAddr) -> Option<i32> {
     let mut health = command();
     health.args(["health", "--admin-addr", &admin.to_string()]);
-    // On a thread of its own: the answer may depend on this one.
+    // On a separate thread: the answer may depend on this one.
     let ended = tokio::task::spawn_blocking(move || health.output().unwrap())
         .await
         .unwrap();
@@ -61,7 +61,7 @@ async fn sigint_lets_running_requests_finish() {
 #[tokio::test]
 async fn an_idle_node_with_open_connections_ends_at_once() {
     let origin = Origin::of_everything().await;
-    // A drain that waited for idle connections would outlast this test's patience.
+    // A drain that waited for idle connections would outlast this test's timeout.
     let setup = Setup {
         node: "drain-timeout = \"10m\"".into(),
         ..Setup::of(&origin)

@@ -1,4 +1,4 @@
-//! What the tests are made of: processes, clusters of them, origins that count or have few slots,
+//! The parts of the tests: processes, clusters of them, origins that count or have few slots,
 //! clients, and a load.
 
 use std::fmt::Display;
@@ -31,14 +31,14 @@ pub(crate) use steady::Steady;
 pub(crate) use tls::Ca;
 pub(crate) use wait::{PATIENCE, until};
 
-/// Tells of a row of the fault matrix (docs/src/promises.md) what is promised and what was seen.
+/// Prints a row of the fault matrix (docs/src/promises.md): the promise and the observation.
 pub(crate) fn row(number: u32, promise: &str, seen: impl Display) {
     println!("row {number}: promise {promise}; seen {seen}");
 }
 
-/// Held by the tests that keep both cores busy. Two at a time would starve each other's nodes of
-/// the 250 ms that a peer has to show a sign of life, and a peer that is thought dead is no longer
-/// the one place where a key is loaded.
+/// Held by the tests that keep both cores busy. Two at a time would delay each other's nodes for
+/// more than the 250 ms in which a peer must show a sign of life, and the keys of a peer that is
+/// considered dead are loaded elsewhere.
 pub(crate) async fn busy() -> MutexGuard<'static, ()> {
     static BUSY: Mutex<()> = Mutex::const_new(());
     BUSY.lock().await

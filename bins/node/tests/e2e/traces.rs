@@ -15,7 +15,7 @@ use prost::Message as _;
 use reqwest::Method;
 use tokio::net::TcpListener;
 
-use crate::support::{Client, Cluster, Setup, loopback, until};
+use crate::support::{Client, Cluster, Node, Setup, loopback, until};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CLIENT: &str = "00f067aa0ba902b7";
@@ -117,6 +117,18 @@ impl Collector {
         })
         .await;
         found.unwrap()
+    }
+
+    /// The same for so many spans.
+    async fn children(&self, name: &str, parent: &str, count: usize) -> Vec<Sent> {
+        let mut found = Vec::new();
+        until(name, async || {
+            found = self.of_the_client();
+            found.retain(|sent| sent.span.name == name && hex(&sent.span.parent_span_id) == parent);
+            found.len() == count
+        })
+        .await;
+        found
     }
 }
 
@@ -237,6 +249,16 @@ async fn one_trace(transport: &str) {
     // The origin sees the same trace, with the span of its own work as the parent.
     let seen = origin.trace_of(&key);
     assert_eq!(seen, format!("00-{TRACE}-{}-01", id(&at_origin)));
+    // The pages of both nodes have the load as an example.
+    for (node, source) in [(asked, "peer"), (owner, "origin")] {
+        let exemplar = format!("source=\"{source}\"}} 1 # {{trace_id=\"{TRACE}\"}} ");
+        let page = client.get(node.admin, "/metrics").await.text();
+        let mut lines = page.lines();
+        let of_it = |line: &str| {
+            line.starts_with("gaggle_load_seconds_bucket{") && line.contains(&exemplar)
+        };
+        assert!(lines.any(of_it), "{page}");
+    }
 
     // A hit makes no span, and neither does a client that does not want one.
     send(Method::GET, owner.api, &path, &traceparent(true), "").await;
@@ -274,6 +296,84 @@ async fn one_trace_goes_from_the_client_by_way_of_two_nodes_to_the_origin() {
 #[tokio::test]
 async fn one_trace_goes_on_over_grpc_as_well() {
     one_trace("grpc").await;
+}
+
+async fn a_removal_in_one_trace(transport: &str) {
+    let (collector, origin) = (Collector::start().await, Origin::start().await);
+    let tracing = "follow-parents = true\nsample = 0.0\ninterval = \"20ms\"";
+    let setup = setup(&origin, collector.table(tracing));
+    let setup = setup.cluster(&format!("transport = \"{transport}\""));
+    let cluster = Cluster::start(3, &setup).await;
+    let client = Client::new();
+    for node in &cluster.nodes {
+        node.process.logged("the node is ready").await;
+    }
+    let (key, owner) = key_of_another(&cluster, &client).await;
+    let (asked, owner) = (&cluster.nodes[0], &cluster.nodes[owner]);
+    let (of_key, sampled) = (format!("/v1/scores/{key}"), traceparent(true));
+    let put = send(Method::PUT, asked.admin, &of_key, &sampled, "630").await;
+    assert_eq!(put, 200);
+    let put = collector.child("PUT /v1/{group}/{key}", CLIENT).await;
+    let given = collector.child("put", &id(&put)).await;
+    let accepted = collector.child("accept", &id(&given)).await;
+    assert_eq!(given.attribute("peer"), owner.ring_name());
+    assert_eq!(accepted.node, owner.ring_name());
+
+    let keys = format!("{{\"keys\":[\"{key}\",\"secret\"]}}");
+    let several = "/v1/scores/remove".to_owned();
+    let mut traced = vec![put];
+    for (method, path, body, name) in [
+        (
+            Method::DELETE,
+            of_key,
+            String::new(),
+            "DELETE /v1/{group}/{key}",
+        ),
+        (Method::POST, several, keys, "POST /v1/{group}/remove"),
+        (
+            Method::DELETE,
+            "/v1/scores".to_owned(),
+            String::new(),
+            "DELETE /v1/{group}",
+        ),
+    ] {
+        let removed = send(method, asked.admin, &path, &sampled, &body).await;
+        assert_eq!(removed, 200, "{name}");
+        traced.push(collector.child(name, CLIENT).await);
+    }
+    for write in &traced {
+        let mut expected: Vec<_> = cluster.nodes.iter().map(Node::ring_name).collect();
+        // The node that was asked removes without a request, and so does the owner of a value
+        // that was put.
+        let is_put = write.span.name == "PUT /v1/{group}/{key}";
+        expected
+            .retain(|name| *name != asked.ring_name() && !(is_put && *name == owner.ring_name()));
+        expected.sort();
+        let told = collector
+            .children("remove", &id(write), expected.len())
+            .await;
+        let mut applied = Vec::new();
+        for told in told {
+            assert_eq!(told.node, asked.ring_name());
+            let apply = collector.child("apply", &id(&told)).await;
+            assert_eq!(apply.node, told.attribute("peer"));
+            applied.push(apply.node);
+        }
+        applied.sort();
+        assert_eq!(applied, expected, "{}", write.span.name);
+    }
+    let told = format!("{:?}", collector.spans());
+    assert!(!told.contains("secret"), "a key: {told}");
+}
+
+#[tokio::test]
+async fn one_trace_shows_a_removal_reach_every_node() {
+    a_removal_in_one_trace("http").await;
+}
+
+#[tokio::test]
+async fn one_trace_shows_a_removal_reach_every_node_over_grpc() {
+    a_removal_in_one_trace("grpc").await;
 }
 
 #[tokio::test]
@@ -379,7 +479,7 @@ async fn a_collector_that_is_down_or_hangs_costs_spans_and_no_more() {
         let process = &mut cluster.nodes[0].process;
         process.signal("TERM");
         assert!(process.ended().await.success());
-        assert!(!process.has_logged("stopping takes too long: what is under way is cut"));
+        assert!(!process.has_logged("stopping takes too long: requests under way are cut"));
         assert!(process.lines_with("key1") == 0, "a key is in the log");
     }
 }

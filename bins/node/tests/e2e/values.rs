@@ -1,4 +1,4 @@
-//! Values of every size: exact, or refused without harm to what is held.
+//! Values of every size: exact, or refused without any effect on cached values.
 
 use crate::support::{Client, Cluster, Origin, Setup, row};
 

@@ -1,4 +1,4 @@
-//! Warm starts: what a node with a snapshot has loaded before anybody asks.
+//! Warm starts: what a node with a snapshot has loaded before the first get.
 
 use std::path::Path;
 
@@ -76,7 +76,7 @@ async fn a_node_loads_what_it_held_before_anybody_asks() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_cut_off_is_told_of_and_replaced() {
+async fn a_truncated_file_is_reported_and_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("scores.keys");
     let origin = Origin::of_everything().await;
@@ -105,7 +105,7 @@ async fn a_file_that_was_cut_off_is_told_of_and_replaced() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_snapshot_is_told_of_and_stays() {
+async fn a_file_that_is_no_snapshot_is_reported_and_stays() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("precious");
     std::fs::write(&path, "precious").unwrap();
@@ -120,7 +120,7 @@ async fn a_file_that_is_no_snapshot_is_told_of_and_stays() {
 }
 
 #[test]
-fn check_tells_where_no_snapshot_can_be() {
+fn check_reports_where_no_snapshot_can_be() {
     let dir = tempfile::tempdir().unwrap();
     let ports = "[node]\npeer-addr = \"127.0.0.1:0\"\napi-addr = \"127.0.0.1:0\"\nadmin-addr = \"127.0.0.1:0\"\n";
     let group = |name: &str, snapshot: &str| {

@@ -17,13 +17,13 @@ async fn four_nodes_of_two_kinds_are_one_cache() {
     let client = Client::new();
     let keys = keys::mixed(KEYS);
 
-    // All four at once, so that the owner has to see that it is one load.
+    // All four at the same time, so that the owner has to join them into one load.
     let asked = stream::iter(&keys).map(async |key| {
         let target = api(key);
         let answers = mixed
-            .doors()
+            .front_doors()
             .into_iter()
-            .map(|door| client.get(door, &target));
+            .map(|front_door| client.get(front_door, &target));
         for answer in join_all(answers).await {
             assert_eq!(answer.status, 200, "{}", answer.text());
             assert!(

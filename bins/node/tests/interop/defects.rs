@@ -30,7 +30,7 @@ async fn a_space_is_a_plus_where_go_asks_and_a_space_where_gaggle_asks() {
             .map(|byte| if *byte == b' ' { b'+' } else { *byte })
             .collect();
         for (asked, member) in mixed.members.iter().enumerate() {
-            let answer = client.get(member.door(), &api(&spaced)).await;
+            let answer = client.get(member.front_door(), &api(&spaced)).await;
             assert_eq!(answer.status, 200);
             let mistaken = member.is_go() && asked != owner;
             let expected = if mistaken { &plus } else { &spaced };
@@ -74,7 +74,7 @@ async fn a_path_that_go_would_clean_costs_a_load_where_go_owns_it_and_nothing_wh
     for key in &keys {
         let owner = mixed.owner(key);
         for (asked, member) in mixed.members.iter().enumerate() {
-            let answer = client.get(member.door(), &api(key)).await;
+            let answer = client.get(member.front_door(), &api(key)).await;
             assert!(answer.status == 200 && answer.body == value(key), "{key:?}");
             if KINDS[owner] == Go && asked != owner {
                 errors[asked] += 1;
@@ -109,8 +109,11 @@ async fn a_missing_key_is_missing_everywhere_and_only_gaggle_takes_a_peers_word_
         let key = owned_by(&mixed, owner, |n| format!("nobody-{n}"));
         let mut loads = 0;
         for (asked, member) in mixed.members.iter().enumerate() {
-            assert_eq!(client.get(member.door(), &api(&key)).await.status, 404);
-            // The owner asks the origin, and so does whoever does not understand its answer.
+            assert_eq!(
+                client.get(member.front_door(), &api(&key)).await.status,
+                404
+            );
+            // The owner asks the origin, and so does a node that does not understand its answer.
             loads += 1;
             if asked != owner && (*owned == Go || KINDS[asked] == Go) {
                 loads += 1;

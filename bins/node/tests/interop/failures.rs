@@ -1,5 +1,5 @@
-//! A Go node dies, comes back, hangs, and goes on; the Gaggle nodes of its ring are asked all the
-//! while.
+//! A Go node dies, comes back, hangs, and continues. Meanwhile the Gaggle nodes of its ring are
+//! asked continually.
 
 use crate::keys;
 use crate::load::Load;
@@ -23,7 +23,7 @@ async fn gaggle_answers_while_a_go_node_is_dead_or_hangs() {
     let load = Load::start(
         &client,
         &keys,
-        vec![mixed.members[1].door(), mixed.members[3].door()],
+        vec![mixed.members[1].front_door(), mixed.members[3].front_door()],
     );
 
     mixed.members[FAILING].process().kill();

@@ -14,7 +14,7 @@ async fn a_gaggle_node_joins_go_nodes_and_only_the_keys_that_it_takes_are_loaded
     let mut mixed = Mixed::start(&[Go, Go], &origin).await;
     let client = Client::new();
     let keys = keys::plain(2_000);
-    let load = Load::start(&client, &keys, mixed.doors());
+    let load = Load::start(&client, &keys, mixed.front_doors());
     sweep(&client, &mixed, &keys).await;
     origin.assert_asked_once(&keys);
     let before = origin.asked();
@@ -24,7 +24,7 @@ async fn a_gaggle_node_joins_go_nodes_and_only_the_keys_that_it_takes_are_loaded
     load.round().await;
     mixed.tell(&client, 1).await;
     load.round().await;
-    load.only(mixed.doors()).await;
+    load.only(mixed.front_doors()).await;
     load.round().await;
     sweep(&client, &mixed, &keys).await;
 

@@ -2,7 +2,7 @@
 
 use crate::support::{Origin, origin::value_of};
 
-/// Around the lengths where protobuf's varint grows, and where buffers do.
+/// Around the lengths at which protobuf's varint and the buffers grow.
 const LENGTHS: [usize; 12] = [
     0,
     1,
@@ -60,11 +60,11 @@ pub(crate) fn mixed(count: usize) -> Vec<Vec<u8>> {
     keys
 }
 
-/// Whether a key gets through groupcache unharmed: no space, which its client sends as `+`, and no
-/// path that Go's `ServeMux` would rather see written otherwise.
+/// Whether a key passes through groupcache unchanged: no space, which its client sends as `+`, and
+/// no path that Go's `ServeMux` redirects to another spelling.
 fn is_plain_to_go(key: &[u8]) -> bool {
     let mut parts = key.rsplit(|byte| *byte == b'/');
-    // A slash at the end may stay.
+    // A slash at the end is allowed.
     let last = parts.next().unwrap_or_default();
     !key.contains(&b' ')
         && !matches!(last, b"." | b"..")

@@ -16,7 +16,7 @@ use crate::support::{Client, PATIENCE};
 
 /// Requests under way at one time.
 const WORKERS: usize = 6;
-/// The end of a load that nobody ends.
+/// The bound on a load that no test ends.
 const MOST: usize = 1_000_000;
 
 pub(crate) struct Load {
@@ -27,9 +27,9 @@ pub(crate) struct Load {
 struct Shared {
     client: Client,
     keys: Vec<Vec<u8>>,
-    /// Held for reading while one of them is asked, so that whoever changes them waits for what is
-    /// under way.
-    doors: RwLock<Vec<SocketAddr>>,
+    /// Held for reading while one of them is asked, so that a change of the list waits for
+    /// requests under way.
+    front_doors: RwLock<Vec<SocketAddr>>,
     /// Requests begun.
     begun: Mutex<usize>,
     /// Requests answered.
@@ -39,7 +39,7 @@ struct Shared {
     over: AtomicBool,
 }
 
-/// What a load has seen.
+/// The results of a load.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) requests: usize,
@@ -48,12 +48,12 @@ pub(crate) struct Seen {
 }
 
 impl Load {
-    /// Asks those doors for those keys in turn until told to stop.
-    pub(crate) fn start(client: &Client, keys: &[Vec<u8>], doors: Vec<SocketAddr>) -> Self {
+    /// Asks those front doors for those keys in turn until told to stop.
+    pub(crate) fn start(client: &Client, keys: &[Vec<u8>], front_doors: Vec<SocketAddr>) -> Self {
         let shared = Arc::new(Shared {
             client: client.clone(),
             keys: keys.to_vec(),
-            doors: RwLock::new(doors),
+            front_doors: RwLock::new(front_doors),
             begun: Mutex::default(),
             answered: watch::channel(0).0,
             errors: Mutex::default(),
@@ -67,9 +67,9 @@ impl Load {
         Self { shared, workers }
     }
 
-    /// Sends requests to these doors only from now on; none to another is under way any more.
-    pub(crate) async fn only(&self, doors: Vec<SocketAddr>) {
-        *self.shared.doors.write().await = doors;
+    /// Sends requests to these front doors only from now on; none to another is under way any more.
+    pub(crate) async fn only(&self, front_doors: Vec<SocketAddr>) {
+        *self.shared.front_doors.write().await = front_doors;
     }
 
     /// Waits for as many answers as there are keys. A slow one may be overtaken: not every key
@@ -104,16 +104,16 @@ impl Shared {
                 *begun
             };
             assert!(n < MOST, "the load has no end");
-            let doors = self.doors.read().await;
+            let front_doors = self.front_doors.read().await;
             let each = self.keys.len();
             let key = &self.keys[n % each];
-            // Another door for a key in each round.
-            let door = doors[(n + n / each) % doors.len()];
+            // Another front door for a key in each round.
+            let front_door = front_doors[(n + n / each) % front_doors.len()];
             let began = Instant::now();
-            if let Some(error) = self.ask(door, key).await {
+            if let Some(error) = self.ask(front_door, key).await {
                 self.errors.lock().unwrap().push(error);
             }
-            drop(doors);
+            drop(front_doors);
             let took = began.elapsed();
             let mut slowest = self.slowest.lock().unwrap();
             *slowest = took.max(*slowest);
@@ -122,17 +122,17 @@ impl Shared {
         }
     }
 
-    async fn ask(&self, door: SocketAddr, key: &[u8]) -> Option<String> {
+    async fn ask(&self, front_door: SocketAddr, key: &[u8]) -> Option<String> {
         let target = api(key);
         match self
             .client
-            .send(Method::GET, door, &target, String::new())
+            .send(Method::GET, front_door, &target, String::new())
             .await
         {
             Ok(answer) if answer.status == 200 && answer.body == value(key) => None,
-            Ok(answer) if answer.status == 200 => Some(format!("{door}: another value")),
-            Ok(answer) => Some(format!("{door}: {} {}", answer.status, answer.text())),
-            Err(error) => Some(format!("{door}: {error:?}")),
+            Ok(answer) if answer.status == 200 => Some(format!("{front_door}: another value")),
+            Ok(answer) => Some(format!("{front_door}: {} {}", answer.status, answer.text())),
+            Err(error) => Some(format!("{front_door}: {error:?}")),
         }
     }
 }

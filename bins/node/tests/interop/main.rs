@@ -1,7 +1,7 @@
 //! gaggle-node in one ring with golang/groupcache itself: the library that Debian packages, behind
-//! the small program in `interop/go-node`. Nobody here wrote what these nodes talk to.
+//! the small program in `interop/go-node`. This project wrote no part of that library.
 //!
-//! Ignored by default, for it needs Go: `just interop` runs it, after `interop/install`.
+//! Ignored by default, because it needs Go: `just interop` runs it, after `interop/install`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,7 +10,7 @@
     reason = "helpers of tests are tests"
 )]
 
-/// What the end-to-end tests are made of; these need not use all of it.
+/// The parts of the end-to-end tests; these tests do not use all of them.
 #[path = "../e2e"]
 #[allow(dead_code, unused_imports)]
 mod e2e {

@@ -22,10 +22,10 @@ pub(crate) enum Member {
     Gaggle(Node),
 }
 
-/// The ring: its addresses stay, what answers on them may change.
+/// The ring: its addresses stay, and the nodes that answer on them may change.
 pub(crate) struct Mixed {
     pub(crate) members: Vec<Member>,
-    /// What all of them should agree on.
+    /// What all members should agree on.
     pub(crate) ring: Ring,
     peers: Vec<SocketAddr>,
     setup: Setup,
@@ -36,11 +36,11 @@ pub(crate) struct Mixed {
 /// What a member has counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Loads from the origin that brought a value.
+    /// Loads from the origin that returned a value.
     pub(crate) loads: u64,
     /// Values that came from peers.
     pub(crate) from_peers: u64,
-    /// Requests to peers that brought neither a value nor the news that there is none.
+    /// Requests to peers that returned neither a value nor "not found".
     pub(crate) peer_errors: u64,
 }
 
@@ -50,7 +50,7 @@ impl Member {
     }
 
     /// Where `/api` is.
-    pub(crate) fn door(&self) -> SocketAddr {
+    pub(crate) fn front_door(&self) -> SocketAddr {
         match self {
             Self::Go(node) => node.api,
             Self::Gaggle(node) => node.api,
@@ -162,8 +162,8 @@ impl Mixed {
         self.members[at] = self.launch(at, kind).await;
     }
 
-    /// A node on an address of its own that takes itself to be in the ring; the others do not know
-    /// yet.
+    /// A node on another address that considers itself a member of the ring; the other members do
+    /// not know it yet.
     pub(crate) async fn add(&mut self, kind: Kind) {
         let port = TcpListener::bind((self.peers[0].ip(), 0)).unwrap();
         let me = port.local_addr().unwrap();
@@ -180,7 +180,7 @@ impl Mixed {
         let told = client
             .send(
                 Method::POST,
-                self.members[at].door(),
+                self.members[at].front_door(),
                 "/peers",
                 names.join(","),
             )
@@ -194,8 +194,8 @@ impl Mixed {
         format!("http://{}", self.peers[at])
     }
 
-    pub(crate) fn doors(&self) -> Vec<SocketAddr> {
-        self.members.iter().map(Member::door).collect()
+    pub(crate) fn front_doors(&self) -> Vec<SocketAddr> {
+        self.members.iter().map(Member::front_door).collect()
     }
 
     /// The place of the node that owns a key, up or down.

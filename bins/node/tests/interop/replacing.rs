@@ -17,14 +17,14 @@ async fn go_nodes_are_replaced_one_by_one_under_load() {
     let mut mixed = Mixed::start(&[Go, Go, Go], &origin).await;
     let client = Client::new();
     let keys = keys::plain(2_000);
-    let load = Load::start(&client, &keys, mixed.doors());
+    let load = Load::start(&client, &keys, mixed.front_doors());
     sweep(&client, &mixed, &keys).await;
     origin.assert_asked_once(&keys);
 
     // The last step goes back.
     for (at, kind) in [(0, Gaggle), (1, Gaggle), (2, Gaggle), (0, Go)] {
         let before = origin.asked();
-        let mut others = mixed.doors();
+        let mut others = mixed.front_doors();
         others.remove(at);
         load.only(others).await;
         mixed.members[at].process().kill();
@@ -33,7 +33,7 @@ async fn go_nodes_are_replaced_one_by_one_under_load() {
 
         mixed.put(at, kind).await;
         mixed.until_seen(&client, at, true).await;
-        load.only(mixed.doors()).await;
+        load.only(mixed.front_doors()).await;
         load.round().await;
         sweep(&client, &mixed, &keys).await;
 
@@ -81,8 +81,8 @@ async fn go_nodes_are_replaced_one_by_one_under_load() {
 /// Every node has every key, with the right value.
 pub(crate) async fn sweep(client: &Client, mixed: &Mixed, keys: &[Vec<u8>]) {
     let asked = stream::iter(keys).map(async |key| {
-        for door in mixed.doors() {
-            let answer = client.get(door, &api(key)).await;
+        for front_door in mixed.front_doors() {
+            let answer = client.get(front_door, &api(key)).await;
             assert!(
                 answer.status == 200 && answer.body == value(key),
                 "{}",

@@ -1,5 +1,5 @@
-//! The reference of the configuration: the annotated file, which a unit test holds to the fields
-//! that there are, and the defaults as a node prints them.
+//! The reference of the configuration: the annotated file, whose fields a unit test compares with
+//! the code, and the defaults as a node prints them.
 
 use std::fs;
 use std::process::{Command, Stdio};

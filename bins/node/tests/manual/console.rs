@@ -1,11 +1,11 @@
 //! The commands that the README and chapters of the manual show are run, and what they print is
 //! compared with what is shown.
 //!
-//! A chapter says so by a comment, `<!-- console: demo -->` (three nodes as in the demo run
+//! A comment in a chapter requests this: `<!-- console: demo -->` (three nodes as in the demo run
 //! already) or `<!-- console: shell -->` (nothing runs yet). All its blocks of the language
 //! `console` are one session of a shell: a line that begins with `$ ` is a command, and the lines
-//! behind it are its output. A line `...` stands for any lines, and `...` in a line for any text.
-//! A block of TOML whose first line is `# NAME.toml` is written to that file first.
+//! after it are its output. A line `...` stands for any lines, and `...` in a line for any text. A
+//! block of TOML whose first line is `# NAME.toml` is written to that file first.
 //!
 //! Every session has a loopback address of its own in place of `localhost` and 127.0.0.1, so that
 //! the ports that the manual names are free.
@@ -102,14 +102,14 @@ async fn check(name: &str, scene: Scene, programs: &Path) {
     }
 }
 
-/// Where the programs are that the tests were built with.
+/// The directory of the programs that the tests were built with.
 fn programs() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_gaggle-node"))
         .parent()
         .unwrap()
 }
 
-/// The chapters that say that their commands are run, with what they need.
+/// The chapters whose commands are run, with what they need.
 fn marked() -> Vec<(String, String)> {
     let src = root().join("docs/src");
     let mut marked = Vec::new();

@@ -131,7 +131,7 @@ fn fault(file: &Path, target: &str) -> Option<String> {
         file.to_owned()
     } else {
         let to = file.parent().unwrap().join(path);
-        // The book is published by itself: what lies outside of it is not there.
+        // The book is published alone, without the files outside of it.
         if file.starts_with(&book) && to.canonicalize().is_ok_and(|to| !to.starts_with(&book)) {
             return Some("leads out of the book: link to the repository's page instead".into());
         }

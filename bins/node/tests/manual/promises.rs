@@ -1,4 +1,4 @@
-//! The tests that the chapter on promises names exist.
+//! The tests that the chapter on promises names must exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -36,6 +36,10 @@ fn the_words_of_the_field_are_found() {
         "health check",
         "rolling restart",
         "time to live",
+        "replica",
+        "failover",
+        "load shedding",
+        "rate limit",
     ] {
         assert!(
             chapters.iter().any(|(_, text)| text.contains(word)),

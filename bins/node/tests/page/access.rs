@@ -1,4 +1,4 @@
-//! For whoever sees little, nothing, or only a narrow screen.
+//! Accessibility: for users with low vision, with a screen reader, or with a narrow screen.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ return (r + g + b) / 765;
 
 const TOO_WIDE: &str = include_str!("width.js");
 
-/// What the markup lacks, in words.
+/// What the markup lacks, as text.
 const FAULTS: &str = include_str!("faults.js");
 
 async fn list(scene: &Scene, script: &str) -> Vec<Value> {
@@ -33,7 +33,7 @@ async fn the_page_fits_any_width_and_both_schemes_can_be_read() {
     scene.client.get(scene.node().api, &long).await;
     scene.many_gets(scene.node(), b"Tom").await;
     browser.says("#groups-table tbody", "of 64.0 MiB").await;
-    // Every part is there while it is measured: an answer to the form, an alarm, and the question.
+    // Every part is shown while it is measured: an answer to the form, an alarm, and the question.
     let fill = "document.getElementById('lookup-key').value = 'long-key-'.repeat(80);
         document.getElementById('lookup-form').requestSubmit();
         document.querySelectorAll('details').forEach((one) => { one.open = true; })";
@@ -72,7 +72,7 @@ async fn a_screen_reader_is_told_what_everything_is() {
     let scene = Scene::start().await;
     let browser = &scene.browser;
     scene.many_gets(scene.node(), b"Tom").await;
-    // Some of these are this node's own to load.
+    // This node owns and loads some of these.
     let keys: Vec<_> = (0..50).map(|n| format!("user {n}").into_bytes()).collect();
     scene.client.batch(scene.node(), &keys).await;
     browser.says("#origins-table tbody", "healthy").await;
@@ -84,7 +84,7 @@ async fn a_screen_reader_is_told_what_everything_is() {
     let faults = list(&scene, FAULTS).await;
     assert!(faults.is_empty(), "{faults:#?}");
 
-    // The names as the browser computes them for a screen reader.
+    // The names that the browser computes for a screen reader.
     browser.devtools("Accessibility.enable", &json!({})).await;
     let tree = browser
         .devtools("Accessibility.getFullAXTree", &json!({}))

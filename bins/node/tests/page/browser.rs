@@ -1,5 +1,5 @@
-//! Headless Chromium, by the WebDriver protocol. That is HTTP and JSON, so the client that the
-//! other tests have is enough; no crate is needed for it.
+//! Headless Chromium, by the WebDriver protocol. That is HTTP and JSON, so the client of the other
+//! tests is enough, without another crate.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support::config::localhost_ports;
 use crate::support::{PATIENCE, Process, until};
 
-/// Keys that have no letter, as WebDriver writes them.
+/// Keys without a letter, as WebDriver writes them.
 pub(crate) const TAB: char = '\u{E004}';
 pub(crate) const ENTER: char = '\u{E007}';
 pub(crate) const ESCAPE: char = '\u{E00C}';
@@ -22,7 +22,7 @@ pub(crate) const ESCAPE: char = '\u{E00C}';
 pub(crate) struct Browser {
     client: reqwest::Client,
     session: String,
-    // Dropped in this order: the profile is in use until the browser has ended.
+    // Fields are dropped in this order: the profile is in use until the browser has ended.
     _driver: Process,
     _chromium: Process,
     _profile: TempDir,
@@ -144,7 +144,7 @@ impl Browser {
         texts.map(|text| text.as_str().unwrap().into()).collect()
     }
 
-    /// Waits for an element to have that in its text.
+    /// Waits until an element's text contains this.
     pub(crate) async fn says(&self, selector: &str, part: &str) {
         let what = format!("{selector} says {part:?}");
         until(&what, async || self.text(selector).await.contains(part)).await;
@@ -175,13 +175,13 @@ impl Browser {
         self.devtools(command, &metrics).await;
     }
 
-    /// What the system is set to: such as `prefers-color-scheme` and `dark`.
+    /// Sets a preference of the system, such as `prefers-color-scheme` to `dark`.
     pub(crate) async fn prefer(&self, feature: &str, value: &str) {
         let features = json!({ "features": [{ "name": feature, "value": value }] });
         self.devtools("Emulation.setEmulatedMedia", &features).await;
     }
 
-    /// What the console has been told since the last call: exceptions, violations of the content
+    /// The messages of the console since the last call: exceptions, violations of the content
     /// security policy, requests that failed.
     pub(crate) async fn console(&self) -> Vec<String> {
         let entries = self.post("se/log", &json!({ "type": "browser" })).await;

@@ -1,4 +1,4 @@
-//! The form, by the keyboard alone.
+//! The form, by keyboard alone.
 
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ async fn a_key_is_found_and_removed_from_all_nodes_with_the_keyboard_alone() {
     let before = held.iter().filter(|held| !held.is_null()).count();
     assert_eq!(scene.origin.asked_for(b"user 1/profile"), 1);
 
-    // The first stop leads past the header.
+    // The first stop is the link that skips the header.
     browser.press([TAB]).await;
     let first = "return document.activeElement.getAttribute('href')";
     assert_eq!(browser.run(first, json!([])).await, "#main");
@@ -109,7 +109,7 @@ async fn a_key_is_found_and_removed_from_all_nodes_with_the_keyboard_alone() {
 
     let held = scene.held(b"user 1/profile").await;
     assert_eq!(held, [Value::Null, Value::Null, Value::Null]);
-    // Whoever asks now, the origin is asked again.
+    // Whichever node gets the next request, the origin is asked again.
     let answer = scene
         .client
         .key(&scene.cluster.nodes[1], b"user 1/profile")
@@ -127,7 +127,7 @@ async fn a_key_of_any_bytes_is_found_and_removed() {
     let ask = "document.querySelector(`input[value=${arguments[1]}]`).checked = true;
         document.getElementById('lookup-key').value = arguments[0];
         document.getElementById(arguments[2]).click()";
-    // Dots that a browser takes out of paths, and bytes that are no text.
+    // Dots that a browser removes from paths, and bytes that are not text.
     let keys: [(&str, &str, &[u8]); 5] = [
         ("..", "text", b".."),
         ("/v1/%2e%2e?a=b&c#d", "text", b"/v1/%2e%2e?a=b&c#d"),

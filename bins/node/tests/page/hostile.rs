@@ -1,4 +1,4 @@
-//! Keys that somebody chose in order to get markup onto the page.
+//! Keys that an attacker chose in order to inject markup into the page.
 
 use serde_json::json;
 
@@ -37,7 +37,8 @@ async fn keys_are_text_whatever_is_in_them() {
     assert_eq!(told[0], 0);
     assert!(!told[1].as_str().unwrap().contains("owned"));
 
-    // A key of the table gets into the form, whatever it is, and what is said of it is text, too.
+    // Any key of the table can be copied into the form, and the answer about it is shown as text,
+    // too.
     for (at, shown) in [
         (MARKUP, std::str::from_utf8(MARKUP).unwrap()),
         (keys[1].0, keys[1].1),
@@ -56,7 +57,7 @@ async fn keys_are_text_whatever_is_in_them() {
     assert_eq!(browser.run(count, json!([])).await, 0);
     scene.console_is_silent("").await;
 
-    // If a future change made markup or code of text, the policy would still refuse it.
+    // If a future change inserted text as markup or code, the policy would still refuse it.
     for script in [
         "document.body.innerHTML = '<b>x</b>'",
         "document.createElement('img').setAttribute('onerror', 'document.title = 1')",

@@ -1,4 +1,4 @@
-//! A node that is killed, and what a removal then says.
+//! A node that is killed, and the answer to a removal then.
 
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ async fn the_row_of_a_killed_node_turns_red_and_a_removal_names_it() {
     browser.says("#events-table tbody", "down").await;
     let script = "return document.title.startsWith('!!')";
     assert_eq!(browser.run(script, json!([])).await, true);
-    // It is said once to those who do not see it.
+    // A screen reader announces it once.
     browser.says("#announce", "2 of 3 nodes up").await;
     browser.picture("killed-1400").await;
     scene.console_is_silent("").await;

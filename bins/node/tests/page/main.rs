@@ -1,6 +1,6 @@
 //! The page of the admin port, in a browser, in front of a cluster of processes.
 //!
-//! Ignored by default, for it needs Chromium and its WebDriver server, which
+//! Ignored by default, because it needs Chromium and its WebDriver server, which
 //! `deploy/browser/install` installs:
 //!
 //! ```text
@@ -19,7 +19,7 @@
     reason = "helpers of tests are tests"
 )]
 
-/// What the end-to-end tests are made of; these need not use all of it.
+/// The parts of the end-to-end tests; these tests do not use all of them.
 #[path = "../e2e"]
 #[allow(dead_code, unused_imports)]
 mod e2e {

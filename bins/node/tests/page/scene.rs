@@ -22,7 +22,7 @@ impl Scene {
         scene
     }
 
-    /// As far as the page has not been opened. `tables` are more tables of the configuration.
+    /// The same, without opening the page. `tables` are more tables of the configuration.
     pub(crate) async fn with(tables: &str) -> Self {
         let origin = Origin::of_everything().await;
         let mut setup = Setup::of(&origin).group("ttl = \"1h\"\nhot-copies = \"rate\"");
@@ -72,7 +72,7 @@ impl Scene {
         (class, std::iter::from_fn(next).collect())
     }
 
-    /// Fails if the console has been told of anything but what is expected.
+    /// Fails if the console has any message that is not expected.
     pub(crate) async fn console_is_silent(&self, expected: &str) {
         let mut told = self.browser.console().await;
         told.retain(|line| expected.is_empty() || !line.contains(expected));

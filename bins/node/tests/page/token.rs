@@ -1,4 +1,4 @@
-//! A port that is protected by a token: the page asks for it.
+//! A port that requires a token: the page asks for it.
 
 use serde_json::json;
 
@@ -19,7 +19,7 @@ async fn the_page_asks_for_the_token_and_keeps_it_in_its_tab() {
         .holds("the token is asked for", script, json!([]))
         .await;
     browser.picture("token").await;
-    // Nothing of the node is shown to whoever has no token, its name included.
+    // Without a token nothing of the node is shown, not even its name.
     let text = browser.text("body").await;
     assert!(!text.contains(scene.node().ring_name()), "{text}");
 
@@ -29,7 +29,7 @@ async fn the_page_asks_for_the_token_and_keeps_it_in_its_tab() {
     browser.says("#access-why", "did not take this token").await;
     browser.press(format!("{TOKEN}\u{E007}").chars()).await;
     browser.says("#verdict", "3 of 3 nodes up").await;
-    // It is in no place that outlives the tab, and in no URL.
+    // The token is stored nowhere that outlives the tab, and in no URL.
     let script = "return [localStorage.length, document.cookie, location.href, document.getElementById('token').value]";
     let told = browser.run(script, json!([])).await;
     let url = format!("http://{}/", scene.node().admin);

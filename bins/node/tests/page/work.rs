@@ -1,4 +1,4 @@
-//! A cluster at work: what the page shows, and that it goes on showing it.
+//! A cluster at work: what the page shows, and that it continues to show it.
 
 use serde_json::json;
 
@@ -89,7 +89,7 @@ async fn the_page_says_so_when_its_own_node_ends_and_when_it_is_paused() {
     let click = "document.getElementById(arguments[0]).click()";
     scene.browser.run(click, json!(["pause"])).await;
     scene.browser.says("#updated", "Paused").await;
-    // What was asked before is not shown any more, either: no request is under way.
+    // Answers to earlier requests are not shown any more, either: no request is under way.
     let pressed = "return document.getElementById('pause').getAttribute('aria-pressed')";
     assert_eq!(scene.browser.run(pressed, json!([])).await, "true");
     scene.browser.run(click, json!(["pause"])).await;

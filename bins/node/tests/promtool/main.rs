@@ -1,7 +1,7 @@
 //! The metrics page of a running node, and the rules in deploy/prometheus, as Prometheus' own tool
 //! reads them.
 //!
-//! Ignored by default, for they need `promtool`, which is in Debian's package `prometheus`:
+//! Ignored by default, because they need `promtool`, which is in Debian's package `prometheus`:
 //!
 //! ```text
 //! cargo test -p gaggle-node --test promtool -- --ignored
@@ -17,7 +17,7 @@
     reason = "helpers of tests are tests"
 )]
 
-/// What the end-to-end tests are made of; these need not use all of it.
+/// The parts of the end-to-end tests; these tests do not use all of them.
 #[path = "../e2e"]
 #[allow(dead_code, unused_imports)]
 mod e2e {
@@ -31,7 +31,7 @@ use std::process::{Command, Stdio};
 
 use support::{Client, Cluster, Origin, Setup};
 
-/// Runs `promtool`, fails unless it is content, and returns what it says.
+/// Runs `promtool`, fails if it reports an error, and returns its output.
 fn promtool(arguments: &[&str], input: &str) -> String {
     let mut child = Command::new("promtool")
         .args(arguments)
@@ -63,7 +63,7 @@ async fn the_page_of_a_node_is_one_that_promtool_finds_no_fault_with() {
     }
     client.get(node.api, "/nowhere").await;
 
-    // This client does not say what it accepts.
+    // This client sends no `Accept`.
     let open = client.get(node.admin, "/metrics").await;
     assert!(
         open.header("content-type")
@@ -104,7 +104,7 @@ async fn the_page_of_a_node_is_one_that_promtool_finds_no_fault_with() {
     ] {
         assert!(plain.contains(sample), "{sample} in {plain}");
     }
-    // It would tell of each name and type that breaks a convention.
+    // It would report each name and type that breaks a convention.
     let said = promtool(&["check", "metrics"], &plain);
     assert_eq!(said, "");
     // And does so.

@@ -1,4 +1,4 @@
-//! The run: rounds of faults, and what is watched meanwhile.
+//! The run: rounds of faults, and what is checked meanwhile.
 
 use std::io::{IsTerminal as _, stderr};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::traffic::{Promise, Seen, Traffic, WINDOW};
 /// Within which goodput must be normal again.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(10);
 
-/// How often is looked at processes, memory and goodput.
+/// How often processes, memory and goodput are checked.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// A node's memory beyond what it takes when it is empty: 1.2 times its capacity and what may be
@@ -32,7 +32,7 @@ struct Run {
     began: Instant,
     lasts: Duration,
     bar: ProgressBar,
-    /// The most that each node's memory has grown by.
+    /// The largest growth of each node's memory.
     peak: Vec<u64>,
     was_seen_dead: Vec<bool>,
 }
@@ -41,7 +41,7 @@ struct Run {
 pub(crate) async fn run(lasts: Duration, seed: u64) -> bool {
     let ledger = Arc::new(Ledger::new());
     let scene = Scene::set(&ledger).await;
-    let traffic = Traffic::new(scene.doors.clone(), ledger);
+    let traffic = Traffic::new(scene.front_doors.clone(), ledger);
     traffic.fill().await;
     // Ended as this ends.
     let mut loading = JoinSet::new();
@@ -140,7 +140,8 @@ impl Run {
         }
     }
 
-    /// Settles the complaints of a round. The share of the machine that others took meanwhile.
+    /// Settles the complaints of a round. Returns the share of the machine that other programs
+    /// took meanwhile.
     fn settle(&self, used: &mut Used) -> f64 {
         let others = used.others_since();
         *used = Used::now();
@@ -161,7 +162,7 @@ impl Run {
         None
     }
 
-    /// Lets time pass, and looks at the processes.
+    /// Lets time pass, and checks the processes.
     async fn watch(&mut self, time: Duration) {
         let until = Instant::now() + time;
         loop {
@@ -176,7 +177,7 @@ impl Run {
 
     fn look(&mut self) {
         for at in 0..NODES {
-            if !self.scene.doors.is_open(at) {
+            if !self.scene.front_doors.is_open(at) {
                 continue;
             }
             if !self.scene.nodes[at].process.is_running() {

@@ -1,4 +1,4 @@
-//! The faults that befall the cluster.
+//! The faults of the cluster.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::scene::{NODES, Scene};
 use crate::support::Trouble;
 use crate::traffic::Burst;
 
-/// What befalls whom.
+/// A fault and its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Befalls {
     Node(usize, Blow),
@@ -33,7 +33,7 @@ pub(crate) enum Blow {
     Term,
 }
 
-/// Connections that never get to the end of a request.
+/// Connections that never complete a request.
 const SLOW_CLIENTS: usize = 200;
 
 /// A node that was told to end has this long: its drain timeout of 10 s, and a second.
@@ -91,7 +91,7 @@ impl Befalls {
         }
     }
 
-    /// Whether both can happen at one time: not two to one node, and not two to the origin.
+    /// Whether both can happen at one time: not two for one node, and not two for the origin.
     pub(crate) fn goes_with(self, other: Self) -> bool {
         match (self, other) {
             (Self::Node(..) | Self::Way(..), Self::Node(..) | Self::Way(..)) => false,
@@ -107,7 +107,7 @@ pub(crate) struct Begun {
     _clients: Vec<TcpStream>,
 }
 
-/// Brings a fault about.
+/// Starts a fault.
 pub(crate) async fn begin(what: Befalls, scene: &Scene, burst: &Burst) -> Begun {
     let mut clients = Vec::new();
     match what {
@@ -123,8 +123,8 @@ pub(crate) async fn begin(what: Befalls, scene: &Scene, burst: &Burst) -> Begun 
         Befalls::Origin(trouble) => scene.origin.set(trouble).await,
         Befalls::Overload => burst.set(true),
         Befalls::SlowClients => {
-            if let Some(door) = scene.doors.any(0) {
-                clients = slow_clients(door.api).await;
+            if let Some(front_door) = scene.front_doors.any(0) {
+                clients = slow_clients(front_door.api).await;
             }
         }
     }

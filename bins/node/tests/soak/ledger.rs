@@ -6,20 +6,20 @@ use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
-/// Keys that are written to, and asked for again and again.
+/// Keys that are written, and asked for repeatedly.
 pub(crate) const HOT: usize = 1_000;
 
 /// Other keys, which are asked for now and then.
 pub(crate) const COLD: usize = 100_000;
 
-/// How a value came to be: put by a client, or loaded from the origin.
+/// The source of a value: put by a client, or loaded from the origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     Load,
     Put,
 }
 
-/// What a get's value turns out to be.
+/// The verdict on a get's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Judgement {
     Right,
@@ -60,12 +60,12 @@ impl Drop for Writing<'_> {
 }
 
 impl Writing<'_> {
-    /// A get that begins from now on is owed this version.
+    /// A get that begins from now on must return this version or a later one.
     pub(crate) fn acknowledged(self) {
         self.ledger.keys[self.key].floor.store(self.version, SeqCst);
     }
 
-    /// Nobody knows whether this put has been or will be applied.
+    /// It is unknown whether this put has been or will be applied.
     pub(crate) fn put_in_doubt(self) {
         let mut doubtful = self.ledger.unacknowledged.lock().unwrap();
         doubtful.insert((self.key, self.version));
@@ -104,12 +104,12 @@ impl Ledger {
         })
     }
 
-    /// What a get that begins now may return at the oldest.
+    /// The oldest version that a get which begins now may return.
     pub(crate) fn floor(&self, key: &str) -> u64 {
         hot(key).map_or(0, |at| self.keys[at].floor.load(SeqCst))
     }
 
-    /// Judges a value by the floor of when its get began.
+    /// Judges a value by the oldest version that was allowed when its get began.
     pub(crate) fn judge(&self, key: &str, value: &[u8], floor: u64) -> Judgement {
         let Some((version, by)) = parse(key, value) else {
             return Judgement::Wrong;
@@ -141,7 +141,7 @@ fn hot(key: &str) -> Option<usize> {
     key.strip_prefix("hot-")?.parse().ok()
 }
 
-/// A value that tells its key, version and kind, and whose length and filling follow from them.
+/// A value that contains its key, version and kind, which determine its length and filling.
 pub(crate) fn render(key: &str, version: u64, by: By) -> Vec<u8> {
     let mut value = String::new();
     let kind = match by {

@@ -6,8 +6,8 @@
 //! GAGGLE_SEED=7 cargo test -p gaggle-node --test soak -- 1
 //! ```
 //!
-//! Without a number it does nothing, so that it is compiled with all other tests and takes no time
-//! among them. It uses the release binary where that is not older than the debug one.
+//! Without a number it does nothing, so that it is compiled with all other tests and takes no
+//! time. It uses the release binary unless that is missing or older than the debug one.
 //!
 //! Faults come one or two at a time, by a seed that is printed, and each round waits until the
 //! cluster serves as before. It fails if a promise is broken: a wrong value, a value older than an
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
             _ = told_to_end.recv() => interrupted(),
         }
     });
-    // The processes are gone: they are killed where they are dropped.
+    // The processes are gone: dropping them kills them.
     runtime.shutdown_timeout(Duration::from_secs(1));
     if held {
         ExitCode::SUCCESS

@@ -33,7 +33,7 @@ pub(crate) struct Scene {
     pub(crate) nodes: Vec<Node>,
     pub(crate) proxies: Vec<Proxy>,
     pub(crate) origin: Backend,
-    pub(crate) doors: Doors,
+    pub(crate) front_doors: FrontDoors,
     /// Resident memory of each node when it was empty.
     pub(crate) empty: Vec<u64>,
     configs: Vec<PathBuf>,
@@ -43,32 +43,35 @@ pub(crate) struct Scene {
 
 /// A node as a client reaches it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Door {
+pub(crate) struct FrontDoor {
     pub(crate) node: usize,
     pub(crate) api: SocketAddr,
     pub(crate) admin: SocketAddr,
-    /// Whether the node is whole: not stopped, killed or told to end.
+    /// Whether the node is running normally: not stopped, killed or told to end.
     pub(crate) is_open: bool,
-    /// Grows with each change of `is_open`.
+    /// Increases with each change of `is_open`.
     pub(crate) changes: u32,
 }
 
-/// The doors, as a balancer with perfect sight would know them.
+/// The front doors, as a balancer with perfect knowledge would list them.
 #[derive(Clone)]
-pub(crate) struct Doors(Arc<Mutex<Vec<Door>>>);
+pub(crate) struct FrontDoors(Arc<Mutex<Vec<FrontDoor>>>);
 
-impl Doors {
-    /// One of the open doors.
-    pub(crate) fn any(&self, random: u64) -> Option<Door> {
-        let doors = self.0.lock().unwrap();
-        let open: Vec<_> = doors.iter().filter(|door| door.is_open).collect();
+impl FrontDoors {
+    /// One of the open front doors.
+    pub(crate) fn any(&self, random: u64) -> Option<FrontDoor> {
+        let front_doors = self.0.lock().unwrap();
+        let open: Vec<_> = front_doors
+            .iter()
+            .filter(|front_door| front_door.is_open)
+            .collect();
         let at = random.checked_rem(open.len() as u64)?;
-        open.get(at as usize).map(|door| **door)
+        open.get(at as usize).map(|front_door| **front_door)
     }
 
-    /// Whether the node has been whole ever since the door was chosen.
-    pub(crate) fn was_whole(&self, door: Door) -> bool {
-        self.0.lock().unwrap()[door.node].changes == door.changes
+    /// Whether the node has been running normally since the front door was chosen.
+    pub(crate) fn was_whole(&self, front_door: FrontDoor) -> bool {
+        self.0.lock().unwrap()[front_door.node].changes == front_door.changes
     }
 
     pub(crate) fn is_open(&self, node: usize) -> bool {
@@ -76,9 +79,9 @@ impl Doors {
     }
 
     fn set(&self, node: usize, is_open: bool) {
-        let door = &mut self.0.lock().unwrap()[node];
-        door.is_open = is_open;
-        door.changes += 1;
+        let front_door = &mut self.0.lock().unwrap()[node];
+        front_door.is_open = is_open;
+        front_door.changes += 1;
     }
 }
 
@@ -130,7 +133,7 @@ impl Scene {
             nodes: Vec::new(),
             proxies,
             origin,
-            doors: Doors(Arc::default()),
+            front_doors: FrontDoors(Arc::default()),
             empty: Vec::new(),
             configs,
             binary: binary(),
@@ -140,7 +143,7 @@ impl Scene {
         for at in 0..NODES {
             let node = scene.start(at).await;
             scene.empty.push(node.process.resident());
-            scene.doors.0.lock().unwrap().push(Door {
+            scene.front_doors.0.lock().unwrap().push(FrontDoor {
                 node: at,
                 api: node.api,
                 admin: node.admin,
@@ -158,14 +161,14 @@ impl Scene {
         Node::start_by(program, &self.configs[at]).await
     }
 
-    /// No client is sent to that node any more.
+    /// From now on no client is sent to that node.
     pub(crate) fn close(&self, at: usize) {
-        self.doors.set(at, false);
+        self.front_doors.set(at, false);
     }
 
     /// Clients are sent to it again.
     pub(crate) fn open(&self, at: usize) {
-        self.doors.set(at, true);
+        self.front_doors.set(at, true);
     }
 
     /// Starts a node that has ended, and lets clients in when it says that it is ready.
@@ -179,9 +182,9 @@ impl Scene {
         })
         .await;
         {
-            let mut doors = self.doors.0.lock().unwrap();
-            doors[at].api = node.api;
-            doors[at].admin = node.admin;
+            let mut front_doors = self.front_doors.0.lock().unwrap();
+            front_doors[at].api = node.api;
+            front_doors[at].admin = node.admin;
         }
         self.open(at);
     }

@@ -45,7 +45,7 @@ impl Display for Round {
 pub(crate) struct Summary {
     pub(crate) lasted: Duration,
     pub(crate) rounds: Vec<Round>,
-    /// By which each node's memory has grown at most, in bytes.
+    /// The largest growth of each node's memory, in bytes.
     pub(crate) peak: Vec<u64>,
     /// Loads by key.
     pub(crate) asked: HashMap<Vec<u8>, u32>,

@@ -1,4 +1,4 @@
-//! What the end-to-end tests are made of, as far as it is of use here.
+//! The parts of the end-to-end tests that are used here.
 #![allow(dead_code, unused_imports, reason = "shared with the other tests")]
 
 #[path = "../e2e/support/backend.rs"]

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::ledger::{By, COLD, HOT, Judgement, Ledger, cold_key, hot_key, render};
-use crate::scene::{DEADLINE, Door, Doors, POWER};
+use crate::scene::{DEADLINE, FrontDoor, FrontDoors, POWER};
 use crate::support::Client;
 use crate::support::client::escape;
 
@@ -28,8 +28,8 @@ const WRITES: f64 = 4.0;
 /// Requests under way at one time.
 const IN_FLIGHT: usize = 8_192;
 
-/// A second after its deadline a get must have been answered. Debug builds on a busy machine have
-/// another one.
+/// A get must be answered within one second after its deadline. Debug builds on a busy machine
+/// have one more second.
 pub(crate) const ANSWERED_WITHIN: Duration =
     Duration::from_secs(DEADLINE.as_secs() + if cfg!(debug_assertions) { 2 } else { 1 });
 
@@ -52,11 +52,11 @@ pub(crate) enum Part {
     Hot,
     Cold,
     Burst,
-    /// What fills the caches in the beginning.
+    /// The gets that fill the caches at the start.
     Fill,
 }
 
-/// What has been seen so far.
+/// The observations so far.
 pub(crate) struct Seen {
     /// Gets by part and outcome.
     pub(crate) outcomes: BTreeMap<(Part, String), u64>,
@@ -65,11 +65,11 @@ pub(crate) struct Seen {
     pub(crate) writes: BTreeMap<&'static str, u64>,
     /// Values of puts that were never acknowledged, after a later removal.
     pub(crate) late_puts: u64,
-    /// What must not be, since it was last settled.
+    /// Broken promises, since they were last settled.
     unsettled: BTreeMap<Promise, (u64, Vec<String>)>,
-    /// As `broken`, of times while others took much of the machine.
+    /// Like `broken`, for times while other programs took much of the machine.
     pub(crate) set_aside: BTreeMap<Promise, u64>,
-    /// What must not be: how often each kind was seen, and some of the cases.
+    /// Broken promises: how often each kind was seen, and some of the cases.
     pub(crate) broken: BTreeMap<Promise, (u64, Vec<String>)>,
     /// Gets that ended within the last window, by part, and whether they were right.
     recent: VecDeque<(Instant, Part, bool)>,
@@ -87,7 +87,7 @@ pub(crate) enum Promise {
     MemoryWithinItsBound,
 }
 
-/// Cases of each broken promise that are kept in words; the rest adds nothing.
+/// Cases of each broken promise that are kept as text; more would add nothing.
 const KEPT: usize = 5;
 
 impl Promise {
@@ -124,7 +124,7 @@ impl Seen {
         }
     }
 
-    /// Decides what the complaints since the last call are worth.
+    /// Decides which complaints since the last call count.
     pub(crate) fn settle(&mut self, disturbed: bool) {
         for (promise, (times, cases)) in std::mem::take(&mut self.unsettled) {
             if disturbed && promise.is_of_time() {
@@ -187,21 +187,21 @@ impl Seen {
     }
 }
 
-/// What the tasks of the load share.
+/// The shared state of the load's tasks.
 #[derive(Clone)]
 pub(crate) struct Traffic {
     client: Client,
-    doors: Doors,
+    front_doors: FrontDoors,
     ledger: Arc<Ledger>,
     pub(crate) burst: Burst,
     pub(crate) seen: Arc<Mutex<Seen>>,
 }
 
 impl Traffic {
-    pub(crate) fn new(doors: Doors, ledger: Arc<Ledger>) -> Self {
+    pub(crate) fn new(front_doors: FrontDoors, ledger: Arc<Ledger>) -> Self {
         Self {
             client: Client::new(),
-            doors,
+            front_doors,
             ledger,
             burst: Burst::default(),
             seen: Arc::new(Mutex::new(Seen::new())),
@@ -217,15 +217,15 @@ impl Traffic {
                 if at >= HOT {
                     return;
                 }
-                if let Some(door) = self.doors.any(at as u64) {
-                    self.clone().get(door, Part::Fill, hot_key(at)).await;
+                if let Some(front_door) = self.front_doors.any(at as u64) {
+                    self.clone().get(front_door, Part::Fill, hot_key(at)).await;
                 }
             }
         });
         futures_util::future::join_all(callers).await;
     }
 
-    /// Goes on until it is dropped, which ends the requests under way as well.
+    /// Runs until it is dropped, which ends the requests under way as well.
     pub(crate) async fn run(self, seed: u64) {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut under_way = JoinSet::new();
@@ -257,9 +257,9 @@ impl Traffic {
             }
             while writes >= 1.0 {
                 writes -= 1.0;
-                if let Some(door) = self.doors.any(random.u64(..)) {
+                if let Some(front_door) = self.front_doors.any(random.u64(..)) {
                     let (this, key, put) = (self.clone(), random.usize(..HOT), random.u8(..4) == 0);
-                    under_way.spawn(async move { this.write(door, key, put).await });
+                    under_way.spawn(async move { this.write(front_door, key, put).await });
                 }
             }
             while let Some(ended) = under_way.try_join_next() {
@@ -273,11 +273,11 @@ impl Traffic {
             Part::Hot => hot_key(random.usize(..HOT)),
             Part::Cold | Part::Burst | Part::Fill => cold_key(random.usize(..COLD)),
         };
-        let door = self.doors.any(random.u64(..));
-        match door {
-            Some(door) if under_way.len() < IN_FLIGHT => {
+        let front_door = self.front_doors.any(random.u64(..));
+        match front_door {
+            Some(front_door) if under_way.len() < IN_FLIGHT => {
                 let this = self.clone();
-                under_way.spawn(async move { this.get(door, part, key).await });
+                under_way.spawn(async move { this.get(front_door, part, key).await });
             }
             _ => {
                 let outcomes = &mut self.seen.lock().unwrap().outcomes;
@@ -286,16 +286,16 @@ impl Traffic {
         }
     }
 
-    async fn get(self, door: Door, part: Part, key: String) {
+    async fn get(self, front_door: FrontDoor, part: Part, key: String) {
         let floor = self.ledger.floor(&key);
         let began = Instant::now();
         let target = format!("/v1/scores/{}", escape(key.as_bytes()));
         let asking = self
             .client
-            .send(Method::GET, door.api, &target, String::new());
+            .send(Method::GET, front_door.api, &target, String::new());
         let answer = timeout(ANSWERED_WITHIN, asking).await;
         let took = began.elapsed();
-        let whole = self.doors.was_whole(door);
+        let whole = self.front_doors.was_whole(front_door);
         let mut broken = None;
         let mut late_put = false;
         let outcome = match &answer {
@@ -304,7 +304,7 @@ impl Traffic {
                     Promise::AnAnswerASecondAfterTheDeadline,
                     format!(
                         "{key} at node {}: none after {ANSWERED_WITHIN:?}",
-                        door.node
+                        front_door.node
                     ),
                 ));
                 "no answer".to_owned()
@@ -325,7 +325,8 @@ impl Traffic {
                         let head =
                             String::from_utf8_lossy(&answer.body[..answer.body.len().min(24)])
                                 .replace('\n', " ");
-                        let case = format!("{head:?} at node {}, not before {floor}", door.node);
+                        let case =
+                            format!("{head:?} at node {}, not before {floor}", front_door.node);
                         broken = Some((promise, case));
                     }
                 }
@@ -350,7 +351,7 @@ impl Traffic {
 
     /// Changes a key at the origin, and then removes it from the cluster or puts the new value
     /// there.
-    async fn write(self, door: Door, key: usize, put: bool) {
+    async fn write(self, front_door: FrontDoor, key: usize, put: bool) {
         let Some(writing) = self.ledger.write(key) else {
             return;
         };
@@ -362,7 +363,7 @@ impl Traffic {
         } else {
             (Method::DELETE, String::new())
         };
-        let sending = self.client.send(method, door.admin, &target, body);
+        let sending = self.client.send(method, front_door.admin, &target, body);
         let done = timeout(Duration::from_secs(5), sending).await;
         let told_all = matches!(&done, Ok(Ok(answer)) if answer.status == 200);
         let what = match (put, told_all) {

@@ -19,21 +19,23 @@ pub(crate) struct Http {
     pub(crate) connect_timeout: Span,
     pub(crate) read_timeout: Span,
     pub(crate) max_idle_connections: usize,
-    /// How long a connection is kept open while idle; `0s` keeps none. Best below what the
-    /// service does.
+    /// How long a connection is kept open while idle; `0s` keeps none. It should be below the
+    /// service's own.
     pub(crate) idle_timeout: Span,
     /// Whether the answers' own freshness counts.
     pub(crate) honour_freshness: bool,
-    /// Whether requests tell the trace that they belong to.
+    /// Whether requests carry the trace that they belong to.
     pub(crate) send_trace: bool,
-    /// Whether keys that come to `.` or `..` in the path are asked for.
+    /// Whether requests tell how long their answer is waited for.
+    pub(crate) send_timeout: bool,
+    /// Whether keys that become `.` or `..` in the path are requested.
     pub(crate) allow_dot_segments: bool,
     /// Whether link-local addresses and those of clouds' metadata services are connected to.
     pub(crate) allow_link_local: bool,
     /// Other URLs for the same values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) fallbacks: Vec<String>,
-    /// Which of them a load asks first.
+    /// Which URL a load asks first.
     pub(crate) balance: Balance,
     /// The longest that a load may take with all of its tries.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,6 +168,7 @@ impl Default for Http {
             idle_timeout: Span(options.idle_timeout),
             honour_freshness: options.honour_freshness,
             send_trace: options.send_trace,
+            send_timeout: options.send_timeout,
             allow_dot_segments: allow.dot_segments,
             allow_link_local: allow.link_local,
             fallbacks: options.fallbacks,
@@ -207,6 +210,7 @@ impl Http {
             idle_timeout: self.idle_timeout.0,
             honour_freshness: self.honour_freshness,
             send_trace: self.send_trace,
+            send_timeout: self.send_timeout,
             fallbacks: self.fallbacks.clone(),
             balance: match self.balance {
                 Balance::First => gaggle_origin_http::Balance::First,
@@ -234,7 +238,7 @@ impl Http {
         }
     }
 
-    /// What can be said of it without reading its files.
+    /// Checks that do not read its files.
     pub(super) fn validate(&self, field: impl Fn(&str) -> String) -> Result<(), ConfigError> {
         if self.url.is_empty() {
             return Err(ConfigError::new(field("url"), "missing"));
@@ -249,7 +253,8 @@ impl Http {
             let problem = "expected one of token and token-file, not both";
             return Err(ConfigError::new(field("token-file"), problem));
         }
-        // Asks nobody: it checks the templates and the headers. The files are read at a start.
+        // Sends no request: it checks the templates and the headers. The files are read at a
+        // start.
         let without_files = HttpOptions {
             bearer: None,
             ca: None,
@@ -266,7 +271,7 @@ impl Http {
         self.url = mask::url(&self.url);
         let batch = self.batch.iter_mut();
         let more = batch.flat_map(|batch| {
-            // It may have a secret beside the keys.
+            // It may contain a secret in addition to the keys.
             batch.body = "{\"MASKED\":{keys}}".to_owned();
             std::iter::once(&mut batch.url).chain(&mut batch.fallbacks)
         });
@@ -288,7 +293,7 @@ impl Http {
     }
 }
 
-/// What the origin says of an option, under the option's name here.
+/// The origin's error about an option, under the option's name here.
 pub(crate) fn refused(failure: &OptionsError, field: impl Fn(&str) -> String) -> ConfigError {
     let name = match failure.field {
         "bearer" => "token".to_owned(),

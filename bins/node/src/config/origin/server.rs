@@ -16,7 +16,7 @@ use crate::config::{ConfigError, Group, Span, bounds, mask};
 pub(crate) struct Server {
     /// With the user, and the password unless that comes from elsewhere.
     pub(crate) url: String,
-    /// A file that holds the URL, in its place.
+    /// A file that holds the URL, in place of `url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) url_file: Option<PathBuf>,
     /// In place of the URL's.
@@ -123,7 +123,7 @@ impl Server {
         }
     }
 
-    /// More are of no use than loads may ask at one time.
+    /// More connections than loads may ask at one time are useless.
     pub(crate) fn connections(&self, group: &Group) -> u32 {
         let most = u32::try_from(group.max_origin_loads.most).unwrap_or(u32::MAX);
         most.min(self.max_connections)
@@ -135,14 +135,14 @@ impl Server {
         self.max_connections.saturating_mul(servers)
     }
 
-    /// As long as a load may wait for its turn: it is one more queue for the same.
+    /// As long as a load may wait for its turn: this is one more queue for the same load.
     pub(crate) fn acquire_timeout(&self, group: &Group) -> Duration {
         let turn = group.limits().wait_for_origin();
         self.acquire_timeout
             .map_or(turn.max(Duration::from_secs(1)), |timeout| timeout.0)
     }
 
-    /// What nobody waits for any more, the server need not go on with.
+    /// The server need not continue a statement whose load has ended.
     pub(crate) fn statement_timeout(&self, group: &Group) -> Duration {
         self.statement_timeout
             .map_or(group.load_timeout.0, |timeout| timeout.0)
@@ -187,7 +187,7 @@ impl Server {
     }
 }
 
-/// That there is one URL, and not two passwords.
+/// Checks that there is one URL, and not two passwords.
 pub(in crate::config) fn check_credentials(
     field: impl Fn(&str) -> String,
     url: &str,

@@ -49,7 +49,7 @@ impl Sqlite {
             query: self.query.clone(),
             key_type: self.key_type.into(),
             read_only: self.read_only,
-            // More are of no use than loads may ask at one time.
+            // More connections than loads may ask at one time are useless.
             max_connections: u32::try_from(group.max_origin_loads.most)
                 .unwrap_or(u32::MAX)
                 .min(self.max_connections),
@@ -58,8 +58,8 @@ impl Sqlite {
         }
     }
 
-    /// As long as a load may wait for its turn: it is one more queue for the same. But opening one
-    /// takes its time.
+    /// As long as a load may wait for its turn: this is one more queue for the same load. At least
+    /// a second, since opening a connection takes time.
     fn acquire_timeout(&self, group: &Group) -> Duration {
         let turn = group.limits().wait_for_origin();
         self.acquire_timeout

@@ -41,6 +41,21 @@ fn what_is_printed_is_read_back() {
 }
 
 #[test]
+fn a_message_names_all_kinds() {
+    let kinds = crate::config::example::kinds().into_iter();
+    let mut named: Vec<_> = kinds
+        .map(|(origin, ..)| {
+            let table = toml::Table::try_from(origin).unwrap();
+            table["kind"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    named.sort();
+    let mut known = KINDS.to_vec();
+    known.sort_unstable();
+    assert_eq!(named, known);
+}
+
+#[test]
 fn a_database_waits_as_long_as_the_group_does() {
     let sqlite = Sqlite::default();
     let group = Group::default();

@@ -83,7 +83,7 @@ fn every_field_has_a_variable() {
     {
         let mut config = example::config(origin, discovery, follow);
         example::choose(&mut config, files);
-        // What excludes each other.
+        // Fields that exclude each other.
         config.cluster.peers.clear();
         config.security.token = None;
         config.cluster.client = Default::default();
@@ -255,7 +255,8 @@ fn a_variable_with_an_underscore_too_few_is_an_error_that_says_how_it_is_written
         assert!(!line.contains("hunter2"), "{line}");
         assert!(is_meant(variable), "{variable}");
     }
-    // As Kubernetes has them in each pod, for services named gaggle-node and gaggle-cluster-peers.
+    // As Kubernetes sets them in each pod, for services named gaggle-node and
+    // gaggle-cluster-peers.
     for other in [
         "GAGGLE_NODE_SERVICE_HOST",
         "GAGGLE_NODE_SERVICE_PORT",
@@ -299,7 +300,7 @@ fn the_token_of_the_environment_is_in_place_of_the_files() {
     assert_eq!(sources(in_file, &[by_text, none]).unwrap(), (text(), None));
     let kept = Some("fedcba9876543210".to_owned());
     assert_eq!(sources(in_place, &[none]).unwrap(), (kept, None));
-    // Two of one place are still one too many, and a token that is none is no way to say "none".
+    // Two from one source are still one too many, and an invalid token does not mean "none".
     let line = sources("", &[by_text, by_path]).unwrap_err();
     assert_eq!(line.field, "security.token");
     let line = sources(in_file, &[("GAGGLE_SECURITY__TOKEN", "")]).unwrap_err();
@@ -348,4 +349,40 @@ fn a_secret_of_the_environment_is_in_place_of_the_file_s_wherever_that_is_kept()
         ("GAGGLE_GROUPS__A__ORIGIN__PASSWORD_FILE", "p"),
     ];
     assert!(with(file, &both).is_err());
+}
+
+#[test]
+fn members_are_separated_by_commas_or_written_as_in_toml() {
+    let given = |flag: bool, text: &str| {
+        let split = text.split(',').map(str::to_owned).collect();
+        let flags = Overrides {
+            peers: flag.then_some(split),
+            ..Overrides::default()
+        };
+        let variable = ("GAGGLE_CLUSTER__PEERS".to_owned(), text.to_owned());
+        let given = Given {
+            file: Some(("gaggle.toml".into(), SCORES.into())),
+            environment: if flag { vec![] } else { vec![variable] },
+            flags,
+        };
+        Ok::<_, ConfigError>(read(&given)?.config.cluster.peers)
+    };
+    for flag in [true, false] {
+        for (text, peers) in [
+            ("http://a:1,b:1", &["http://a:1", "b:1"][..]),
+            (r#"["http://a:1", "b:1"]"#, &["http://a:1", "b:1"]),
+            (r#" [ 'http://a:1' ] "#, &["http://a:1"]),
+            ("[]", &[]),
+            ("", &[]),
+            ("[::1]:8001,[::2]:8001", &["[::1]:8001", "[::2]:8001"]),
+            (r#"["[::1]:8001","b:1",]"#, &["[::1]:8001", "b:1"]),
+        ] {
+            assert_eq!(given(flag, text).unwrap(), peers, "{flag} {text}");
+        }
+        for text in ["[a:1]", "[\"a:1\"", "[\"a:1\"], b:1", "[5]", "[[\"a:1\"]]"] {
+            let line = given(flag, text).unwrap_err().to_string();
+            assert!(line.starts_with("cluster.peers"), "{flag} {text}: {line}");
+            assert!(line.contains("PEERS)"), "{flag} {text}: {line}");
+        }
+    }
 }

@@ -36,6 +36,11 @@ fn nonsense_is_refused_by_name() {
             "groups.scores.max-wait",
         ),
         ("[node]\ndrain-delay = \"25h\"", "node.drain-delay"),
+        ("[node]\ndrain-delay = \"10s\"", "node.drain-delay"),
+        (
+            "[node]\ndrain-delay = \"1s\"\ndrain-timeout = \"1s\"",
+            "node.drain-delay",
+        ),
         ("[node]\ndrain-timeout = \"0s\"", "node.drain-timeout"),
         ("[node]\nlog-level = \"info,foo=\"", "node.log-level"),
         ("[node]\nlog-level = \"info,=debug\"", "node.log-level"),
@@ -175,6 +180,22 @@ fn nonsense_is_refused_by_name() {
             "node.front-door.cors-origins",
         ),
         (
+            "[node.front-door]\ncors-origins = [\"https://app.example.com:443\"]",
+            "node.front-door.cors-origins",
+        ),
+        (
+            "[node.front-door]\ncors-origins = [\"https://*.example.com\"]",
+            "node.front-door.cors-origins",
+        ),
+        (
+            "[groups.scores]\ncache-control = \"TTL\"",
+            "groups.scores.cache-control",
+        ),
+        (
+            "[groups.scores]\ncache-control = \"ttl \"",
+            "groups.scores.cache-control",
+        ),
+        (
             "[node.front-door]\ncors-max-age = \"2d\"",
             "node.front-door.cors-max-age",
         ),
@@ -263,4 +284,100 @@ fn a_ring_has_a_largest_number_of_members() {
     list(most).unwrap();
     let line = list(most + 1).unwrap_err().to_string();
     assert!(line.starts_with("cluster.peers: "), "{line}");
+}
+
+#[test]
+fn a_period_has_a_shortest_one() {
+    let gossip = "[cluster.discovery]\nkind = \"gossip\"\nlisten = \"127.0.0.1:1\"\n";
+    let postgres =
+        "[groups.a.origin]\nkind = \"postgres\"\nurl = \"postgres://h/d\"\nquery = \"SELECT $1\"\n";
+    let tables = "tables = [{ table = \"t\", key = \"{id}\" }]\n";
+    for (table, field, least) in [
+        ("[node.limits]\n", "node.limits.http2-ping-interval", "1ms"),
+        ("[tracing]\n", "tracing.interval", "1ms"),
+        ("[cluster.health]\n", "cluster.health.suspect-after", "1ms"),
+        ("[cluster.health]\n", "cluster.health.greet-every", "1ms"),
+        ("[cluster.health]\n", "cluster.health.probe-every", "1ms"),
+        (
+            "[cluster]\ntransport = \"grpc\"\n[cluster.client]\n",
+            "cluster.client.keep-alive-interval",
+            "1ms",
+        ),
+        (
+            "[cluster.discovery]\nkind = \"dns\"\nname = \"a\"\n",
+            "cluster.discovery.every",
+            "1ms",
+        ),
+        (
+            "[cluster.discovery]\nkind = \"file\"\npath = \"p\"\n",
+            "cluster.discovery.every",
+            "10ms",
+        ),
+        (gossip, "cluster.discovery.interval", "20ms"),
+        (
+            &format!("{postgres}[groups.a.follow]\nkind = \"postgres\"\n{tables}"),
+            "groups.a.follow.status-interval",
+            "10ms",
+        ),
+        (
+            &format!("{postgres}[groups.a.follow]\nkind = \"postgres-notify\"\n{tables}"),
+            "groups.a.follow.check-interval",
+            "1ms",
+        ),
+        ("[groups.scores]\n", "groups.scores.snapshot-interval", "1s"),
+    ] {
+        let name = field.rsplit('.').next().unwrap();
+        let line = complaint(&format!("{table}{name} = \"1ns\""));
+        assert!(
+            line.starts_with(&format!("{field}: ")) && line.contains(least),
+            "{line}"
+        );
+        if field != "cluster.discovery.interval" {
+            parsed(&format!("{table}{name} = \"{least}\"")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_origin_of_pages_is_as_browsers_send_it() {
+    let of = |text: &str| parsed(&format!("[node.front-door]\ncors-origins = [{text:?}]"));
+    for good in [
+        "*",
+        "http://localhost",
+        "http://localhost:3000",
+        "https://app.example.com",
+        "https://app.example.com:80",
+        "http://[::1]:8080",
+        "https://xn--bcher-kva.example",
+    ] {
+        of(good).unwrap();
+    }
+    for (bad, expected) in [
+        ("https://a.example:443", "expected \"https://a.example\""),
+        ("http://a.example:80", "expected \"http://a.example\""),
+        ("https://a.example/", "expected \"https://a.example\""),
+        ("https://A.example", "expected \"https://a.example\""),
+        (
+            "https://a.example:08443",
+            "expected \"https://a.example:8443\"",
+        ),
+        (
+            "https://b\u{fc}cher.example",
+            "expected \"https://xn--bcher-kva.example\"",
+        ),
+        (
+            "https://u:hunter2@a.example",
+            "expected \"https://a.example\"",
+        ),
+        ("https://*.example.com", "expected each origin by itself"),
+        ("**", "expected each origin by itself"),
+        ("a.example", "expected one such as"),
+        ("ftp://a.example", "expected one such as"),
+        ("null", "expected one such as"),
+        ("", "expected one such as"),
+    ] {
+        let line = of(bad).unwrap_err().to_string();
+        assert!(line.contains(expected), "{bad}: {line}");
+        assert!(!line.contains("hunter2"), "{line}");
+    }
 }

@@ -1,4 +1,4 @@
-//! What is configured reaches the crates, and what is not is as they have it.
+//! Configured values reach the crates, and other ones are the crates' defaults.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The README's configuration is one, and names every field.
+//! The README's configuration is valid, and names every field.
 
 use toml::Value;
 
@@ -15,7 +15,7 @@ fn reference() -> &'static str {
 #[test]
 fn the_reference_is_a_configuration() {
     let config = parse(reference(), &Overrides::default()).unwrap();
-    // What it shows as defaults are the defaults.
+    // The defaults that it shows are right.
     let defaults = Config::default();
     assert_eq!(config.node.limits, defaults.node.limits);
     assert_eq!(config.node.front_door, defaults.node.front_door);
@@ -48,7 +48,7 @@ fn every_field_is_in_the_reference() {
     fn missing<'f>(table: &'f toml::Table, found: &mut Vec<&'f str>) {
         for (name, value) in table {
             match value {
-                // These have any names in them.
+                // The names in these tables are free.
                 Value::Table(inner) if name != "headers" && name != "options" => {
                     missing(inner, found);
                 }

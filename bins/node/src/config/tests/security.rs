@@ -229,7 +229,7 @@ fn peers_without_a_scheme_are_reached_as_this_node_is() {
 }
 
 #[test]
-fn a_node_that_is_told_its_name_is_in_its_list() {
+fn a_node_with_a_configured_name_is_in_its_list() {
     let found = |node: &str, peers: &str, own: &[&str]| {
         let config = of(
             node,
@@ -279,7 +279,7 @@ fn a_node_that_is_told_its_name_is_in_its_list() {
     let named = "peer-addr = \"10.0.0.9:8001\"\nname = \"gaggle-0\"";
     assert_eq!(missing(named, two, &[]), "node.name");
     found(named, "peers = [\"10.0.0.9:8001\"]", &[]).unwrap();
-    // Not told, in no list, or in no ring.
+    // Not configured, in no list, or in no ring.
     found("peer-addr = \"10.0.0.9:8001\"", two, &[]).unwrap();
     found(&advertise("http://10.0.0.3:8001"), "", &[]).unwrap();
     found(
@@ -291,7 +291,7 @@ fn a_node_that_is_told_its_name_is_in_its_list() {
 }
 
 #[test]
-fn what_stands_for_a_token_in_print_is_none() {
+fn the_mask_of_a_token_is_no_token() {
     let config = of("", "[security]\ntoken = \"0123456789abcdef\"").unwrap();
     config.security.open().unwrap();
     let printed = config.masked().unwrap();
@@ -326,7 +326,7 @@ fn peers_certificates_are_by_the_authority_that_is_named() {
     assert_eq!(given(both), (None, ca(), true));
     let file = "ca = \"./public\"";
     assert_eq!(given(file), (Some("./public".into()), None, false));
-    // Nobody is asked over TLS.
+    // No peer is asked over TLS.
     for ports in ["\"front-door\"", "\"admin\"", "\"front-door\", \"admin\""] {
         given(&format!("ports = [{ports}]"));
     }

@@ -1,5 +1,4 @@
-//! What is written about metrics elsewhere names metrics that exist: the rules, the dashboard, the
-//! runbooks and the reference.
+//! The rules, the dashboard, the runbooks and the reference name only metrics that exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -40,7 +39,7 @@ async fn everything() -> Metrics {
     .with(resp::Counted(resp))
 }
 
-/// Of an exporter that sends nothing, as nothing is traced.
+/// The metrics of an exporter that sends nothing, as nothing is traced.
 fn traces() -> Traces {
     let options = OtlpOptions {
         endpoint: "http://127.0.0.1:4318".into(),
@@ -119,7 +118,7 @@ async fn rules_dashboard_and_runbooks_name_metrics_that_exist() {
     );
 }
 
-/// The names of crates, as targets of log lines have them.
+/// The names of crates, as in the targets of log lines.
 fn crates() -> Vec<String> {
     let names = std::fs::read_dir(root().join("crates")).unwrap();
     let names = names.map(|name| name.unwrap().file_name().into_string().unwrap());
@@ -272,7 +271,7 @@ async fn the_reference_is_up_to_date() {
 }
 
 #[tokio::test]
-async fn a_node_tells_of_its_ports_its_discovery_and_its_front_door() {
+async fn a_node_reports_its_ports_its_discovery_and_its_front_door() {
     let metrics = everything().await;
     let metrics = metrics.with(Discovered(Some(Box::new(|| {
         let mut stats = DiscoveryStats::default();

@@ -1,7 +1,7 @@
-//! In what two configurations differ, and what of that can change while a node runs.
+//! The differences of two configurations, and which of them can change while a node runs.
 //!
-//! They are compared as they are written, field by field. Whatever is not listed here cannot
-//! change: so a field that is added is refused, and not ignored, until it is listed.
+//! They are compared as they are written, field by field. A field that is not listed here cannot
+//! change: so a new field is refused, and not ignored, until it is listed.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,10 @@ const CAN_CHANGE: [&str; 28] = [
     "node.log-level",
     "node.max-in-flight",
     "cluster.peers",
-    // Which token, and not whether there is one.
+    // The token may change, but not whether there is one.
     "security.token",
     "security.token-file",
-    // It counts for the check alone.
+    // Only the check of the configuration uses it.
     "security.insecure",
     "groups.*.capacity",
     "groups.*.load-timeout",
@@ -70,8 +70,8 @@ impl Changes {
         self.0.iter().map(|path| path.join(".")).collect()
     }
 
-    /// The first field that cannot change in a node that was `started` so, and how many more there
-    /// are.
+    /// The first field that cannot change in a node that was `started` with this configuration,
+    /// and how many more there are.
     pub(super) fn refused(&self, started: &Config, new: &Config) -> Option<ConfigError> {
         let refused = |path: &Path| Some((path.join("."), obstacle(path, started, new)?));
         let mut refused = self.0.iter().filter_map(refused);
@@ -88,7 +88,7 @@ impl Changes {
 fn compare(old: &Table, new: &Table, path: &mut Path, found: &mut Vec<Path>) {
     let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
     let is_other = |name: &str| old.get(name) != new.get(name);
-    // Of another kind all else is other, too.
+    // With another kind all other fields differ, too.
     let kind = names.iter().find(|name| **name == "kind" && is_other(name));
     for name in kind.map_or(names.clone(), |kind| [*kind].into()) {
         path.push(name.clone());
@@ -112,7 +112,7 @@ fn obstacle(path: &Path, started: &Config, new: &Config) -> Option<String> {
     let names: Vec<_> = path.iter().map(String::as_str).collect();
     match names[..] {
         ["groups", _] => Some("no group comes or goes while the node runs".into()),
-        // What requires it is a part of the ports.
+        // The check for it is a part of the ports.
         ["security", "token" | "token-file"]
             if !(started.security.has_token() && new.security.has_token()) =>
         {
@@ -127,8 +127,8 @@ fn obstacle(path: &Path, started: &Config, new: &Config) -> Option<String> {
     }
 }
 
-/// Copies must not outlive what their owner remembers of the nodes that may have some: these would
-/// not be told of a removal.
+/// Copies must not live longer than their owner remembers the nodes that may have some: these
+/// would not be notified of a removal.
 fn longer_copies(started: &Config, new: &Group) -> Option<String> {
     let most = started.peers_options().remember_for;
     let is_longer = new.hot_ttl.0 > most;

@@ -1,4 +1,4 @@
-//! What of a running node a configuration changes.
+//! The parts of a running node that a configuration changes.
 
 use gaggle_group::{ByteBudget, Groups};
 use gaggle_peers::Peers;
@@ -19,13 +19,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Makes `new` hold in place of `old`, which differ in nothing but what can change. `fresh` is
-    /// what the new one names, just read. Returns the fields whose files have changed. Blocks: a
-    /// group that shrinks may take seconds. Needs a tokio runtime.
+    /// Applies `new` in place of `old`, which differ only in fields that can change. `fresh` are
+    /// the files that the new one names, just read. Returns the fields whose files have changed.
+    /// Blocks: a group that shrinks may take seconds. Needs a tokio runtime.
     ///
     /// # Errors
     ///
-    /// If a part refuses what the configuration allows. All is then as it was, but for
+    /// If a part refuses what the configuration allows. All is then as it was, except
     /// certificates, which follow their files in any case.
     pub(super) fn take_over(
         &self,
@@ -34,7 +34,7 @@ impl Running {
         fresh: &Credentials,
     ) -> Result<Vec<&'static str>, ConfigError> {
         let mut read = Vec::new();
-        // Both, even if the first has news.
+        // Both, even if the first has changed.
         let of_ports = self.read_again(self.credentials.tls.as_ref())?;
         let of_front_door = self.read_again(self.credentials.front_door.as_ref())?;
         if of_ports || of_front_door {
@@ -42,7 +42,7 @@ impl Running {
         }
         if let Err(failure) = self.put(old, new) {
             if let Err(failure) = self.put(new, old) {
-                error!(error = %failure, "what a reload had changed cannot be changed back");
+                error!(error = %failure, "the changes of a failed reload cannot be undone");
             }
             return Err(failure);
         }
@@ -54,7 +54,7 @@ impl Running {
                     None => "security.token",
                 });
             }
-            // The file that is watched may be another one, though the same is in it.
+            // The watched file may be another one with the same content.
             tokens.set(fresh);
         }
         Ok(read)
@@ -134,8 +134,8 @@ mod tests {
         }
     }
 
-    /// What the configuration's own check lets through can hardly be refused later. If it is all
-    /// the same:
+    /// What the configuration's own check accepts can hardly be refused later. If it is refused
+    /// nevertheless:
     #[tokio::test]
     async fn what_had_changed_before_a_part_refuses_is_changed_back() {
         let (_dispatch, log) = logging::queued(&LogOptions::default(), std::io::sink()).unwrap();

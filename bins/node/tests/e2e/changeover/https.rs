@@ -46,16 +46,16 @@ async fn from_http_to_https_no_request_fails_and_no_key_moves() {
         .collect();
     let https = Caller::over_tls(client(&[&ca], Some(&of_all))).token(OLD);
     let (ring, owners) = (scene.ring().await, scene.owners().await);
-    let load = scene.doors.load();
+    let load = scene.front_doors.load();
     load.more(KEYS).await;
     for (number, accept_plain, scheme) in
         [(1, true, "http"), (2, true, "https"), (3, false, "https")]
     {
         if number == 2 {
-            // All nodes take both: programs change over.
+            // All nodes accept both: programs change over.
             for n in 0..3 {
                 scene.callers[n] = https.clone();
-                scene.doors.open(n, scene.nodes[n].api, &https);
+                scene.front_doors.open(n, scene.nodes[n].api, &https);
             }
             load.more(50).await;
         }
@@ -65,7 +65,7 @@ async fn from_http_to_https_no_request_fails_and_no_key_moves() {
             assert_eq!(scene.ring().await, ring, "step {number}, node {n}");
             let status = scene.status(n).await;
             assert_eq!(status["address"], format!("{scheme}://{}", ports[n]));
-            // All others were there, and by that scheme.
+            // Each node found all others, by that scheme.
             let silent = "a peer does not answer yet";
             assert_eq!(
                 scene.nodes[n].process.lines_with(silent),

@@ -42,7 +42,7 @@ async fn a_token_is_rotated_by_its_files_alone() {
         .iter()
         .map(|node| node.process.lines_with("the ring has changed"))
         .collect();
-    let load = scene.doors.load();
+    let load = scene.front_doors.load();
     load.more(100).await;
     let steps = [
         (format!("{OLD}\n{NEW}\n"), OLD),
@@ -121,10 +121,10 @@ async fn certificates_and_their_authority_are_rotated_by_their_files_alone() {
     let mut scene = Scene::start(dir.path(), &first, lines).await;
     let files = files.into_inner().unwrap();
     let ring = scene.ring().await;
-    let load = scene.doors.load();
+    let load = scene.front_doors.load();
     load.more(100).await;
 
-    // 1. Both authorities are believed.
+    // 1. Both authorities are trusted.
     for of_node in &files {
         of_node.trust(&[&old, &new]);
     }
@@ -139,7 +139,7 @@ async fn certificates_and_their_authority_are_rotated_by_their_files_alone() {
     takes(&scene, &newest).await;
     scene.callers = vec![newest.clone(); 3];
     load.more(100).await;
-    // 3. The old one is believed no more.
+    // 3. The old one is no longer trusted.
     for of_node in &files {
         of_node.trust(&[&new]);
     }
@@ -159,7 +159,7 @@ async fn certificates_and_their_authority_are_rotated_by_their_files_alone() {
         assert!(!scene.nodes[n].process.has_logged("a peer is down"));
     }
 
-    // Connections that nodes had before are still in use. New ones are made as well.
+    // Earlier connections of the nodes are still in use, and new ones are made as well.
     scene.nodes[0].process.kill();
     let config = dir.path().join("node-0.toml");
     scene.nodes[0] = Node::start(&config).await;
@@ -188,7 +188,7 @@ async fn certificates_and_their_authority_are_rotated_by_their_files_alone() {
     }
 }
 
-/// Waits until each port of each node is content with that caller, and it with them.
+/// Waits until each port of each node accepts that caller, and the caller accepts them.
 async fn takes(scene: &Scene, caller: &Caller) {
     for node in &scene.nodes {
         for (addr, target) in [

@@ -1,4 +1,4 @@
-//! A peer hangs: it is stopped, its kernel still accepts.
+//! A peer hangs: the process is stopped, and the kernel still accepts connections.
 
 use std::time::Duration;
 

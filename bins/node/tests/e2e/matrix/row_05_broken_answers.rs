@@ -13,7 +13,7 @@ use crate::support::{Client, Cluster, Node, Origin, Setup, busy, row};
 
 const KEYS: usize = 40;
 
-/// 8 KiB that tell the key.
+/// 8 KiB that contain the key.
 fn long(key: &[u8]) -> Vec<u8> {
     key.iter().copied().cycle().take(8 << 10).collect()
 }
@@ -46,7 +46,7 @@ async fn answers_break_off() {
             assert_eq!((answer.status, answer.body), (200, long(key)), "{what}");
         }
         proxies[1].pass().await.unwrap();
-        // What is served from now on is what was cached meanwhile, here or there.
+        // From now on, values that were cached meanwhile are served, on either node.
         for key in &theirs {
             for node in &cluster.nodes {
                 assert_eq!(client.key(node, key).await.body, long(key), "{what}");
@@ -60,18 +60,18 @@ async fn answers_break_off() {
                 "{what} in the middle of a body: {KEYS} keys right; loads of a key {most:?} at most"
             ),
         );
-        // The owner's, the fallback's, and the owner's again if it was taken for dead before it
-        // was asked.
+        // The owner's load, the fallback's, and the owner's again if it was considered dead before
+        // it was asked.
         assert!(most <= Some(2), "{most:?}");
     }
 }
 
-/// A peer that answers everything with bytes that are no message.
+/// A peer that answers every request with bytes that are not a message.
 async fn babbling() -> (std::net::SocketAddr, JoinHandle<()>) {
     let addr = free_ports(1)[0];
     let listener = tokio::net::TcpListener::bind(addr).await.unwrap();
     let app = Router::new().fallback(|method: Method| async move {
-        // Asked who it is, it answers as golang/groupcache does.
+        // It answers a greeting as golang/groupcache does.
         if method == Method::POST {
             return StatusCode::BAD_REQUEST.into_response();
         }

@@ -56,7 +56,7 @@ async fn scenario() -> Result<(), String> {
     let (seen, (descriptors, under_way)) = tokio::join!(loading, watching);
     let slowest = seen.quantile(1.0);
     assert_eq!(seen.right(), 0, "{seen}");
-    // The client's own connections are no leak.
+    // The client's own connections are not a leak.
     drop(client);
     backend.set(Trouble::None).await;
     until("loads and descriptors to return", async || {

@@ -40,9 +40,8 @@ async fn loads_in_flight_stay_within_the_cap() {
                 backend.asked().len()
             ),
         );
-        // The origin may see the end of a request that was cut on the wire after the next one has
-        // come. Where it never ends what it has begun, the node believes so after a grace, and
-        // probes.
+        // The origin may notice that a request was cut only after the next one has arrived. If it
+        // never ends what it has begun, the node assumes after a grace that it has, and probes.
         assert!(most <= 2 * CAP, "{most}");
     }
 }

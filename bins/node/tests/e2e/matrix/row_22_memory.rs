@@ -30,7 +30,7 @@ fn sized(key: &[u8]) -> Option<Vec<u8>> {
 /// Values of 64.5 KiB on average: twice the capacity.
 const KEYS: u64 = 2 * CAPACITY / (129 << 9);
 
-/// Every key is asked for once, and then again and again for `GAGGLE_LONG` seconds.
+/// Every key is asked for once, and then repeatedly for `GAGGLE_LONG` seconds.
 #[tokio::test]
 async fn twice_the_working_set() {
     let _busy = busy().await;

@@ -28,8 +28,8 @@ async fn overloaded(times: f64) -> Result<(), String> {
     let cluster = Cluster::start(1, &setup.group(group)).await;
     let api = cluster.nodes[0].api;
     let client = Client::new();
-    // What the origin gives through this node on this machine: closed loop, as many callers as it
-    // has slots.
+    // The origin's throughput through this node on this machine: a closed loop with as many
+    // callers as the origin has slots.
     let mut best = 0.0_f64;
     for round in 0..3 {
         let began = tokio::time::Instant::now();

@@ -11,8 +11,8 @@ use crate::support::{Client, Node, Origin, Setup, busy, calm, command, promised,
 
 const LIMIT: usize = 128;
 
-/// Connections to the front door that are let in with so few: the rest is for peers, the admin
-/// port, origins and files.
+/// Connections that the front door accepts with so few descriptors: the rest is for peers, the
+/// admin port, origins and files.
 const LET_IN: usize = LIMIT / 8;
 
 /// The binary with few descriptors.
@@ -44,7 +44,7 @@ async fn scenario() -> Result<(), String> {
 
     let mut crowd = Vec::new();
     for _ in 0..3 * LIMIT {
-        // The kernel accepts for the node.
+        // The kernel completes connections before the node accepts them.
         crowd.push(TcpStream::connect(node.api).await.unwrap());
     }
     until("the crowd to be let in as far as it goes", async || {

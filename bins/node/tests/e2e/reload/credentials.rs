@@ -49,7 +49,7 @@ impl Requests {
         Self { end, done, asking }
     }
 
-    /// Waits for so many more.
+    /// Waits for so many more requests.
     async fn more(&self, count: usize) {
         let goal = self.done.load(Relaxed) + count;
         until("requests to go on", async || {
@@ -137,7 +137,7 @@ async fn a_token_is_replaced_under_load() {
     }
     requests.end_without_a_failure().await;
     for scene in &scenes {
-        // Until now each request had a token that was accepted, those between the nodes, too.
+        // Until now each request had a token that was accepted, including those between the nodes.
         assert!(!scene.node.process.has_logged("a request was refused"));
         assert_eq!(status_with(scene, FIRST).await, 401);
         assert_eq!(status_with(scene, SECOND).await, 200);
@@ -185,7 +185,7 @@ impl Ca {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Puts a certificate for that name, and its key, in the place of those that are there.
+    /// Replaces the certificate and its key by ones for that name.
     fn issue(&self, dir: &Path, name: &str) {
         let params = CertificateParams::new([name.to_owned()]).unwrap();
         let key = KeyPair::generate().unwrap();

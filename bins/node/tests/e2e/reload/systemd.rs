@@ -18,7 +18,7 @@ impl Manager {
         String::from_utf8(buffer[..len].to_vec()).unwrap()
     }
 
-    /// The next message that is no sign of life and no mere status.
+    /// The next message that is neither a sign of life nor a mere status.
     async fn hears_of_a_change(&self) -> String {
         loop {
             let message = self.hears().await;
@@ -60,10 +60,10 @@ async fn systemd_hears_when_a_node_is_ready_reloads_and_stops() {
     scene.write(&setup.clone().group("ttl = \"1h\""));
     scene.node.process.signal("HUP");
     assert_eq!(reloads().await, format!("{ready} 2\n"));
-    // By whatever way it is asked to.
+    // By the signal or by a request.
     assert_eq!(scene.post().await.status, 200);
     assert_eq!(reloads().await, format!("{ready} 3\n"));
-    // And whatever comes of it.
+    // Whatever the result is.
     std::fs::write(&scene.file, "[node\n").unwrap();
     scene.node.process.signal("HUP");
     let refused = reloads().await;

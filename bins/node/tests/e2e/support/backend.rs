@@ -1,4 +1,4 @@
-//! An origin with few slots, and the troubles that origins have.
+//! An origin with few slots, and the faults that origins have.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,10 +17,10 @@ use tokio::time::sleep;
 
 use super::{client, loopback};
 
-/// What there is under a key.
+/// The value of a key.
 type Values = dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync;
 
-/// What is wrong with it at present.
+/// Its present fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
     None,
@@ -34,14 +34,14 @@ pub(crate) enum Trouble {
     Refusing,
 }
 
-/// How much it can do.
+/// Its capacity.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Power {
     /// Pieces of work at one time; others wait in the order in which they came.
     pub(crate) slots: usize,
     /// How long one takes.
     pub(crate) takes: Duration,
-    /// Whether work goes on when nobody waits for its answer any more.
+    /// Whether work continues when no client waits for its answer any more.
     pub(crate) finishes_abandoned: bool,
 }
 
@@ -122,7 +122,7 @@ impl Backend {
         self.shared.asked.lock().unwrap().clone()
     }
 
-    /// The most requests that were waiting or worked on at one time since this was last called.
+    /// The most requests that were waiting or in work at one time since the last call.
     pub(crate) fn most_open(&self) -> usize {
         self.shared
             .most_open
@@ -136,7 +136,7 @@ impl Drop for Backend {
     }
 }
 
-/// One request, from when it comes until its work has ended or was dropped.
+/// One request, from its arrival until its work has ended or was dropped.
 struct Open(Arc<Shared>);
 
 impl Open {
@@ -160,8 +160,7 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
     let finishes = shared.power.finishes_abandoned;
     let work = work(shared, key, open);
     if finishes {
-        // The server drops what it was asked for by a client that went away; a task of its own
-        // goes on.
+        // The server drops the request of a client that went away; a separate task continues.
         tokio::spawn(work).await.unwrap()
     } else {
         work.await

@@ -1,4 +1,4 @@
-//! Somebody at a port: with a token or a certificate, over TLS or not, with a request written by
+//! A client of a port: with a token or a certificate, over TLS or not, with a request written by
 //! hand.
 
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use super::client::{Answer, escape};
 use super::{PATIENCE, raw};
 
-/// Makes a connection for each request. Without anything it speaks plain HTTP and shows nothing.
+/// Makes a connection for each request. By default it speaks plain HTTP and has no credentials.
 #[derive(Clone, Default)]
 pub(crate) struct Caller {
     tls: Option<Arc<ClientConfig>>,
@@ -49,7 +49,7 @@ impl Caller {
         self.send(addr, "GET", target, "").await
     }
 
-    /// The error is what this side knows of it: an alert of TLS, or why there is no connection.
+    /// The error is what this side sees: an alert of TLS, or why there is no connection.
     pub(crate) async fn send(
         &self,
         addr: SocketAddr,
@@ -115,7 +115,7 @@ async fn told<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     request: &[u8],
 ) -> Result<Vec<u8>, String> {
-    // What the server has to say comes before what it does not read.
+    // The server answers before it has read everything.
     let sent = async {
         stream.write_all(request).await?;
         stream.flush().await

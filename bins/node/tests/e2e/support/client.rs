@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use super::{Node, PATIENCE};
 
-/// Keeps connections, uses no proxy, follows nothing.
+/// Keeps connections, uses no proxy, and follows no redirects.
 #[derive(Clone)]
 pub(crate) struct Client(reqwest::Client);
 
@@ -138,7 +138,7 @@ pub(crate) fn escape(key: &[u8]) -> String {
     escaped
 }
 
-/// Undoes the escapes of a strict sender.
+/// Decodes the escapes of a strict sender.
 pub(crate) fn unescape(text: &str) -> Vec<u8> {
     let mut parts = text.split('%');
     let mut bytes = parts.next().unwrap().as_bytes().to_vec();

@@ -23,7 +23,7 @@ pub(crate) fn loopback() -> Ipv4Addr {
     )
 }
 
-/// What the nodes of a cluster are configured with, as lines of TOML.
+/// The configuration of a cluster's nodes, as lines of TOML.
 #[derive(Default, Clone)]
 pub(crate) struct Setup {
     pub(crate) node: String,
@@ -35,7 +35,7 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// A group `scores` that loads from that origin, and all else by default.
+    /// A group `scores` that loads from that origin, with defaults for all else.
     pub(crate) fn of(origin: &Origin) -> Self {
         Self {
             origin: origin.table(),
@@ -85,7 +85,7 @@ pub(crate) fn free_ports(count: usize) -> Vec<SocketAddr> {
     held.iter().map(|port| port.local_addr().unwrap()).collect()
 }
 
-/// Nodes that know of each other.
+/// Nodes that know each other.
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     /// Holds the configuration files, which a restart reads again.

@@ -9,7 +9,7 @@ use super::{Node, Origin};
 /// The configuration of one node with a group `scores`, as lines of TOML.
 #[derive(Default, Clone)]
 pub(crate) struct Lines {
-    /// Of `[node]`, beside the addresses.
+    /// Of `[node]`, in addition to the addresses.
     pub(crate) node: String,
     /// Of `[cluster]`, and tables in it.
     pub(crate) cluster: String,
@@ -67,8 +67,8 @@ pub(crate) fn localhost_ports(count: usize) -> Vec<u16> {
     ports.filter(free).take(count).collect()
 }
 
-/// Behind all else of `[cluster]`, where a test counts loads: a busy machine may hold a node up
-/// for longer than a peer has to show a sign of life, and then others load what it owns.
+/// The last lines of `[cluster]`, for a test that counts loads: a busy machine may delay a node
+/// for longer than a peer has to show a sign of life, and then other nodes load what it owns.
 pub(crate) const PATIENT: &str = "[cluster.health]\nping-timeout = \"10s\"\n";
 
 /// How nodes list each other.

@@ -1,5 +1,5 @@
-//! A load that does not wait for answers: requests leave at their time, however slow the answers
-//! are.
+//! A load that does not wait for answers: each request is sent at its time, however slow the
+//! answers are.
 #![allow(
     clippy::cast_possible_truncation,
     reason = "counts of a test are small"
@@ -17,13 +17,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::client::{Client, escape};
 
-/// Requests under way at one time. Those beyond are not sent, and counted.
+/// Requests under way at one time. Further ones are counted and not sent.
 const IN_FLIGHT: usize = 4096;
 
 /// The longest wait for one answer.
 const GIVE_UP: Duration = Duration::from_secs(20);
 
-/// What a value must be for its key.
+/// The right value for a key.
 pub(crate) type Right = dyn Fn(&[u8], &[u8]) -> bool + Send + Sync;
 
 /// Requests at a steady rate, for a while.
@@ -34,7 +34,7 @@ pub(crate) struct Load {
     pub(crate) lasts: Duration,
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
     /// 200 with the value.
@@ -53,13 +53,13 @@ pub(crate) enum Outcome {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
-    /// When it left, from the start of the load.
+    /// When it was sent, from the start of the load.
     pub(crate) at: Duration,
     pub(crate) took: Duration,
     pub(crate) outcome: Outcome,
 }
 
-/// All that became of a load.
+/// The results of a load.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) samples: Vec<Sample>,
@@ -67,7 +67,7 @@ pub(crate) struct Seen {
 
 impl Load {
     /// Asks for the keys that `next` names, by the number of the request. Ends when the last
-    /// answer has come.
+    /// answer has arrived.
     pub(crate) async fn run(
         self,
         client: &Client,
@@ -131,7 +131,7 @@ async fn ask(client: &Client, addr: SocketAddr, key: &[u8], right: &Right) -> Ou
 }
 
 impl Seen {
-    /// Those that left within that time.
+    /// Those that were sent within that time.
     pub(crate) fn between(&self, time: Range<Duration>) -> Self {
         self.only(|sample| time.contains(&sample.at))
     }
@@ -158,7 +158,7 @@ impl Seen {
         self.count(|outcome| outcome == Outcome::Right)
     }
 
-    /// Right answers that came within that time, per second.
+    /// Right answers that arrived within that time, per second.
     pub(crate) fn goodput(&self, time: Range<Duration>) -> f64 {
         let came = self.only(|sample| {
             sample.outcome == Outcome::Right && time.contains(&(sample.at + sample.took))

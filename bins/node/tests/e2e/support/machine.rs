@@ -2,10 +2,10 @@
 
 use std::fs;
 
-/// How often a scenario is run that others disturbed.
+/// How often a scenario is run if other programs disturb it.
 const ATTEMPTS: u32 = 3;
 
-/// The share of the machine's processor time beyond which others disturb a measurement.
+/// The share of the machine's processor time beyond which other programs disturb a measurement.
 pub(crate) const DISTURBED: f64 = 0.15;
 
 /// Processor time since the machine's start, in ticks.
@@ -38,7 +38,7 @@ impl Used {
         }
     }
 
-    /// The share that others took of the machine.
+    /// The share of the machine that other programs took.
     pub(crate) fn others_since(&self) -> f64 {
         let now = Self::now();
         let all = now.all - self.all;
@@ -70,10 +70,9 @@ fn ticks_of(id: u32, me: u32) -> Option<u64> {
 /// Runs a scenario whose times are judged, and fails with its complaint if they are not as
 /// promised.
 ///
-/// A complaint is set aside where other programs took so much of the machine meanwhile that it
-/// tells nothing. The scenario is run again then, and after three such runs it is not judged,
-/// which is printed. What holds on any machine, however slow, is for the scenario itself to
-/// assert.
+/// A complaint is set aside if other programs took so much of the machine meanwhile that it proves
+/// nothing. The scenario is then run again, and after three such runs it is not judged, which is
+/// printed. The scenario itself asserts what holds on any machine, however slow.
 pub(crate) async fn calm(scenario: impl AsyncFn() -> Result<(), String>) {
     for _ in 0..ATTEMPTS {
         let before = Used::now();

@@ -1,4 +1,4 @@
-//! An origin in the test's own process: a web server that counts what it is asked for.
+//! An origin in the test's own process: a web server that counts its requests.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::{client, loopback};
 
-/// What there is under a key.
+/// The value of a key.
 type Values = dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync;
 
 /// How it answers at present.
@@ -61,7 +61,7 @@ impl Origin {
         }
     }
 
-    /// Every key has a value, and the value tells the key: [`value_of`].
+    /// Every key has a value, which is made from the key: [`value_of`].
     pub(crate) async fn of_everything() -> Self {
         Self::serve(|key| Some(value_of(key))).await
     }

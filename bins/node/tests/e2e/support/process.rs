@@ -14,8 +14,8 @@ use super::{PATIENCE, until};
 /// Lines of a process's log that are kept.
 const LINES: usize = 40_000;
 
-/// The binary, with an empty environment: the machine's own settings (proxies, `GAGGLE_*`) are
-/// none of the tests'.
+/// The binary, with an empty environment: the machine's own settings (proxies, `GAGGLE_*`) must
+/// not affect the tests.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gaggle-node"));
     command.env_clear().stdin(Stdio::null());
@@ -39,7 +39,7 @@ impl Process {
             for line in stderr.lines().map_while(Result::ok) {
                 lines.send_modify(|lines| {
                     if lines.len() >= LINES {
-                        // The start tells the ports, and the end what went wrong.
+                        // The first lines have the ports, and the last ones what went wrong.
                         lines.drain(LINES / 4..LINES / 2);
                     }
                     lines.push(line);
@@ -72,14 +72,14 @@ impl Process {
         self.log.borrow().iter().any(|line| line.contains(&message))
     }
 
-    /// How many lines of the log so far have that in them.
+    /// How many lines of the log so far contain that.
     pub(crate) fn lines_with(&self, text: &str) -> usize {
         let log = self.log.borrow();
         log.iter().filter(|line| line.contains(text)).count()
     }
 
-    /// Sends a signal, by its name without SIG. Through the shell's own `kill`: without it, it
-    /// would take unsafe code.
+    /// Sends a signal, by its name without SIG, through the shell's own `kill`: any other way
+    /// would need unsafe code.
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("sh")
@@ -100,7 +100,7 @@ impl Process {
         status.unwrap()
     }
 
-    /// Its id, for what the kernel tells of it.
+    /// Its id, to find it in the kernel's files.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -124,7 +124,7 @@ impl Process {
         kib.unwrap().parse::<u64>().unwrap() << 10
     }
 
-    /// SIGKILL, and not before it is gone does this return.
+    /// Sends SIGKILL, and returns once the process is gone.
     pub(crate) fn kill(&mut self) {
         // An error means that it has ended already.
         let _ = self.child.kill();
@@ -162,12 +162,12 @@ impl Node {
         self.name.trim_start_matches("http://")
     }
 
-    /// Starts a node and waits until it listens. Its log must be JSON, for that tells the ports.
+    /// Starts a node and waits until it listens. Its log must be JSON, since it has the ports.
     pub(crate) async fn start(config: &Path) -> Self {
         Self::start_by(command(), config).await
     }
 
-    /// As [`start`](Self::start), by a command that the arguments are added to.
+    /// Like [`start`](Self::start), with a command to which the arguments are added.
     pub(crate) async fn start_by(mut serve: Command, config: &Path) -> Self {
         serve.arg("serve").arg("--config").arg(config);
         let process = Process::spawn(&config.display().to_string(), serve);

@@ -30,7 +30,8 @@ pub(crate) async fn get(addr: SocketAddr, target: &str) -> Answer {
     answer
 }
 
-/// What came until the connection was closed, as an answer; `None` where it is none.
+/// The bytes that arrived until the connection was closed, as an answer; `None` if they are not
+/// one.
 pub(crate) fn read(answer: &[u8]) -> Option<Answer> {
     let end = answer.windows(4).position(|at| at == b"\r\n\r\n")?;
     let mut head = std::str::from_utf8(&answer[..end]).ok()?.split("\r\n");

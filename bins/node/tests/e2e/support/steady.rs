@@ -1,4 +1,4 @@
-//! Programs that ask on and on while a cluster changes.
+//! Programs that ask continually while a cluster changes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::until;
 
-/// How often each program asks, at most: the machine has more to do than that.
+/// How often each program asks, at most, so that the machine has time for other work.
 const PACE: Duration = Duration::from_millis(4);
 
 /// Programs that ask one thing after the other, until they are told to end.
@@ -21,7 +21,7 @@ pub(crate) struct Steady {
 }
 
 impl Steady {
-    /// So many programs. `ask` is given the number of the request, and says what went wrong.
+    /// Starts so many programs. `ask` gets the number of the request, and returns what went wrong.
     pub(crate) fn start<F>(
         programs: usize,
         ask: impl Fn(usize) -> F + Clone + Send + 'static,
@@ -62,7 +62,7 @@ impl Steady {
         .await;
     }
 
-    /// Ends them; panics if anything went wrong. How often they asked.
+    /// Ends them; panics if anything went wrong. Returns how often they asked.
     pub(crate) async fn end_without_a_failure(self) -> usize {
         self.end.store(true, Relaxed);
         let failures = self.asking.join_all().await.concat();

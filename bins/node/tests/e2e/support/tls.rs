@@ -39,7 +39,7 @@ impl Ca {
         self.issue_until(names, SystemTime::now() + DAY)
     }
 
-    /// One that was good until yesterday.
+    /// One that was valid until yesterday.
     pub(crate) fn expired(&self, names: &[&str]) -> Pair {
         self.issue_until(names, SystemTime::now() - DAY)
     }
@@ -88,7 +88,7 @@ impl Pair {
     }
 }
 
-/// Puts a file in the place of another in one step, as docs/src/security.md says.
+/// Replaces a file in one step, as docs/src/security.md says.
 pub(crate) fn replace(path: &Path, text: &str) {
     let beside = path.with_extension("new");
     std::fs::write(&beside, text).unwrap();
@@ -114,8 +114,8 @@ impl Files {
         files
     }
 
-    /// The key first: until both are there, they do not belong together, and the node keeps what
-    /// it had.
+    /// The key first: until both are replaced, they do not belong together, and the node keeps
+    /// what it had.
     pub(crate) fn put(&self, pair: &Pair) {
         replace(&self.key, &pair.key.serialize_pem());
         replace(&self.cert, &pair.cert.pem());

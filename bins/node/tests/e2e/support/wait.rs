@@ -1,14 +1,14 @@
-//! Waits that have an end.
+//! Waits with a bound.
 
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// The end of every wait. Far beyond what any of them takes, so that it only ends tests that would
-/// hang.
+/// The bound of every wait. It is far above what any of them takes, so that it only ends tests
+/// that would hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Asks again and again until the answer is yes.
+/// Asks repeatedly until the answer is yes.
 pub(crate) async fn until(what: &str, mut asked: impl AsyncFnMut() -> bool) {
     let mut tick = interval(Duration::from_millis(20));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,4 +1,4 @@
-//! A shell that commands are given to, one after the other.
+//! A shell that runs commands, one after the other.
 
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
@@ -22,7 +22,7 @@ const END: &str = "\u{1e}end of the output";
 pub(crate) fn loopback() -> Ipv4Addr {
     static COUNT: AtomicU8 = AtomicU8::new(0);
     let [_, _, high, low] = std::process::id().to_be_bytes();
-    // Not those that the other tests of this package take.
+    // The other tests of this package use other ones.
     Ipv4Addr::new(
         127,
         high % 254 + 1,
@@ -53,7 +53,8 @@ impl Session {
             .env_clear()
             .env("PATH", path)
             .env("HOME", directory)
-            // What the manual leaves to the defaults, on the address of this session.
+            // The settings that the manual leaves at their defaults, on the address of this
+            // session.
             .env("GAGGLE_PEER_ADDR", format!("{ip}:8001"))
             .env("GAGGLE_API_ADDR", format!("{ip}:9999"))
             .env("GAGGLE_ADMIN_ADDR", format!("{ip}:9990"))
@@ -76,7 +77,7 @@ impl Session {
         }
     }
 
-    /// Runs a command, and tells what it has printed to standard output.
+    /// Runs a command, and returns its standard output.
     pub(crate) async fn run(&mut self, command: &str) -> String {
         // A command that ends without a line end gets one, which is no part of what is compared.
         // Its own input is empty: it must not read the commands that follow.

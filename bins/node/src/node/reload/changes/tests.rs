@@ -2,7 +2,7 @@ use super::super::super::groups;
 use super::*;
 
 /// Every field that may be left out is given here; the others are there by default. Not valid: it
-/// has both of what excludes each other.
+/// has both of two fields that exclude each other.
 const EXAMPLE: &str = r#"
 [node]
 name = "name"
@@ -41,6 +41,7 @@ front-door-client-ca = "file"
 endpoint = "http://127.0.0.1:4318"
 headers-file = "file"
 ca = "file"
+resource-attributes = "team=a"
 [groups.example]
 max-wait = "1s"
 origin-grace = "1s"
@@ -172,7 +173,7 @@ fn the_examples_leave_no_field_out() {
     }
 }
 
-/// An example with every field set, and the same with one field that is another.
+/// An example with every field set, and the same with one changed field.
 struct Case {
     path: Path,
     before: Config,
@@ -188,7 +189,7 @@ fn cases() -> Vec<Case> {
         compare(&Table::new(), &table, &mut Path::new(), &mut paths);
         let paths = paths.iter().flat_map(|path| leaves(path, &table));
         for path in paths {
-            // What is of another kind has other fields.
+            // Another kind has other fields.
             if path.last().unwrap() == "kind" {
                 continue;
             }
@@ -298,7 +299,7 @@ fn each_field_can_change_or_is_refused() {
         let is_there = cases.iter().any(|case| is_like(&case.path, like));
         assert!(is_there, "there is no field {like}");
     }
-    // Far more than can change: an example that were empty would prove nothing.
+    // Far more than can change: an empty example would prove nothing.
     assert!(cases.len() > 150, "{}", cases.len());
 }
 

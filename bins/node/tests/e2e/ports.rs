@@ -1,4 +1,4 @@
-//! Each port, tried from outside as an attacker would.
+//! Each port, as an attacker would try it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ const SECOND: &str = "the-other-token-of-the-cluster";
 /// What the node's own port for peers answers to a get of `Tom`.
 const TOM: &str = "/_groupcache/scores/Tom";
 
-/// Nodes that require one of two tokens, and what they ask.
+/// Nodes that require one of two tokens, and the origin that they ask.
 struct Scene {
     nodes: Vec<Node>,
     origin: Origin,
@@ -59,7 +59,7 @@ impl Scene {
         }
     }
 
-    /// Has a node keep the value of `Tom`.
+    /// Makes a node keep the value of `Tom`.
     async fn warm(&self) {
         assert_eq!(get_tom(self.nodes[0].api).await, value_of(b"Tom"));
         assert_eq!(self.origin.asked_for(b"Tom"), 1);
@@ -79,7 +79,7 @@ async fn get_tom(api: SocketAddr) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn without_a_token_of_the_cluster_nobody_is_answered() {
+async fn without_a_token_of_the_cluster_every_request_is_refused() {
     let scene = Scene::start(1, "").await;
     let node = &scene.nodes[0];
     scene.warm().await;
@@ -139,7 +139,8 @@ async fn without_a_token_of_the_cluster_nobody_is_answered() {
                     ("PUT", "/v1/scores/Tom"),
                     ("POST", "/v1/scores/remove"),
                     ("POST", "/reload"),
-                    // Beside the page at `/` only those two need no authentication, and only so spelt.
+                    // Apart from the page at `/`, only these two need no authentication, and only
+                    // in this spelling.
                     ("GET", "/livez/"),
                     ("GET", "//livez"),
                     ("GET", "/livez/../status"),
@@ -154,7 +155,7 @@ async fn without_a_token_of_the_cluster_nobody_is_answered() {
                 let text = answer.text();
                 assert_eq!(answer.status, 401, "{what}: {method} {target}: {text}");
                 assert_eq!(answer.header("www-authenticate"), "Bearer");
-                // The same whether or not there is such a thing.
+                // The answer is the same whether or not the path exists.
                 let expected = [
                     "a token is required: Authorization: Bearer TOKEN",
                     "the token is not one of this cluster's",
@@ -191,7 +192,7 @@ async fn without_a_token_of_the_cluster_nobody_is_answered() {
         let answer = caller.get(node.peer, TOM).await.unwrap();
         assert_eq!(answer.status, 200);
     }
-    // The proof works on what it guards.
+    // The token gives access to what it protects.
     let caller = Caller::plain().token(SECOND);
     assert_eq!(caller.status(node.peer, "DELETE", TOM).await, 200);
     get_tom(node.api).await;
@@ -199,8 +200,8 @@ async fn without_a_token_of_the_cluster_nobody_is_answered() {
 }
 
 #[tokio::test]
-async fn the_token_is_told_nowhere() {
-    // Everything but what libraries say.
+async fn the_token_is_shown_nowhere() {
+    // Everything except the output of libraries.
     let level = "log-level = \"info,gaggle=trace,gaggle_node=trace,gaggle_group=trace,gaggle_peers=trace,\
                  gaggle_transport_http=trace,gaggle_api_http=trace,gaggle_serve=trace,gaggle_token=trace,hyper=trace,\
                  hyper_util=trace,reqwest=trace\"\nlog-interval = \"0s\"";
@@ -231,7 +232,7 @@ async fn the_token_is_told_nowhere() {
         .iter()
         .map(|page| page.matches("gaggle_peer_requests_total").count());
     assert!(peers.sum::<usize>() > 0, "{pages:?}");
-    // A file that is no good is not quoted, either.
+    // The content of an invalid file is not quoted either.
     std::fs::write(&scene.token, format!("{FIRST} {SECOND}\n")).unwrap();
     let reload = own.send(scene.nodes[0].admin, "POST", "/reload", "");
     let reload = reload.await.unwrap();
@@ -255,7 +256,7 @@ async fn the_token_is_told_nowhere() {
             assert_eq!(node.process.lines_with(secret), 0, "a line has {secret}");
         }
     }
-    // The log was there to be looked at, and said that there were guesses.
+    // The log was readable, and reported the guesses.
     until("refusals in the log", async || {
         scene
             .nodes
@@ -304,7 +305,7 @@ async fn the_front_door_only_reads() {
                 let is_a_batch = method == "POST" && target == "/v1/scores";
                 let expected = match method {
                     "POST" if is_a_batch => &[400][..],
-                    // It says which methods there are.
+                    // It lists the methods that exist.
                     "OPTIONS" => &[204, 404, 405],
                     _ => &[404, 405],
                 };
@@ -324,7 +325,7 @@ async fn the_front_door_only_reads() {
             (200, value_of(b"Tom")),
             "{name}"
         );
-        // What the other ports have is not here.
+        // The paths of the other ports do not exist here.
         for page in [
             "/status",
             "/metrics",

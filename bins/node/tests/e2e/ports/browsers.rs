@@ -1,4 +1,4 @@
-//! Requests that a page of another site has a browser send.
+//! Requests that a page of another site makes a browser send.
 
 use super::{FIRST, Scene, TOM};
 use crate::support::Caller;
@@ -45,18 +45,18 @@ async fn a_page_of_another_site_is_refused_with_the_token_and_without() {
             let page = own.clone().header(name, value);
             let answer = page.send(node.admin, method, target, "").await.unwrap();
             assert_eq!(answer.status, 403, "{name}: {value}: {method} {target}");
-            // A browser is told of no right to read it, either.
+            // The answer gives a browser no right to read it, either.
             let allowed = answer
                 .headers
                 .keys()
                 .any(|header| header.as_str().starts_with("access-control-"));
             assert!(!allowed);
-            // Without the token nobody learns even that.
+            // Without the token, not even that is shown.
             let page = Caller::plain().header(name, value);
             assert_eq!(page.status(node.admin, method, target).await, 401);
         }
     }
-    // Nor by what a proxy would be asked.
+    // The form of a request to a proxy is refused as well.
     for target in [
         "http://evil.example/status",
         "http://evil.example:9990/livez/../status",
@@ -66,7 +66,7 @@ async fn a_page_of_another_site_is_refused_with_the_token_and_without() {
         let both = own.clone().header("Host", "evil.example");
         assert_eq!(both.status(node.admin, "GET", target).await, 421);
     }
-    // A browser that asks first is told nothing that lets it go on.
+    // The answer to a preflight request does not allow the browser to continue.
     let asks = own.clone().header("Origin", "https://evil.example");
     let asks = asks.header("Access-Control-Request-Method", "DELETE");
     let answer = asks.send(node.admin, "OPTIONS", "/v1/scores/Tom", "").await;
@@ -87,7 +87,7 @@ async fn a_page_of_another_site_is_refused_with_the_token_and_without() {
     }
     scene.is_still_warm().await;
 
-    // Names that nobody on the web can have, and this very port.
+    // Names that no site on the web can have, and this very port.
     for host in [
         "localhost",
         "gaggle-0:9990",

@@ -49,7 +49,7 @@ async fn a_node_of_another_cluster_is_left_out_and_refused() {
         let counted = client.metric(node, "gaggle_ring_disagreements", &[]).await;
         assert_eq!(counted, told.len() as u64);
     }
-    // What means another cluster is refused, and what is asked for by none is not.
+    // A request that names another cluster is refused; a request that names none is not.
     let east = caller.clone().header("Gaggle-Cluster", "east");
     for (method, target) in [
         ("GET", "/_groupcache/scores/Tom"),
@@ -60,7 +60,7 @@ async fn a_node_of_another_cluster_is_left_out_and_refused() {
         assert_eq!(answer.text(), "this node is of another cluster\n");
         assert_eq!(east.status(nodes[0].peer, method, target).await, 200);
     }
-    // Nobody takes keys to it, and it takes none elsewhere: each ring loads for itself.
+    // No node asks it for keys, and it asks no other node: each ring loads for itself.
     let keys: Vec<_> = (0..100).map(|n| format!("key-{n}").into_bytes()).collect();
     let client = Client::new();
     for node in &nodes[..2] {
@@ -76,7 +76,7 @@ async fn a_node_of_another_cluster_is_left_out_and_refused() {
         assert_eq!(client.key(&nodes[2], key).await.status, 200);
     }
     assert!(keys.iter().all(|key| asked(key) == 2));
-    // None of this was a failure to be retried.
+    // None of this counted as a failure to be retried.
     for node in &nodes {
         assert!(
             !node

@@ -14,7 +14,7 @@ use super::TOM;
 
 const TOKEN: &str = "the-token-of-the-cluster";
 
-/// What each of the ports is asked for, to see whether it answers.
+/// The request that shows whether each port answers.
 fn doors(node: &Node) -> [(&'static str, SocketAddr, &'static str); 3] {
     [
         ("peers", node.peer, TOM),
@@ -86,12 +86,12 @@ async fn each_certificate_that_is_no_good_is_refused_with_the_reason() {
                 assert!(refused.contains("CertificateRequired"), "{door}: {refused}");
             }
         }
-        // Who does not know the authority does not take the node for itself.
+        // A client that does not trust the authority does not accept the node's certificate.
         let careful = Caller::over_tls(client(&[&foreign], Some(good)));
         let refused = careful.get(addr, target).await.unwrap_err();
         assert!(refused.contains("UnknownIssuer"), "{door}: {refused}");
     }
-    // The log has the reasons, too, if not each time.
+    // The log has the reasons too, though not each time.
     until("reasons in the log", async || {
         node.process.lines_with("a TLS handshake failed") > 0
     })
@@ -209,7 +209,7 @@ async fn while_a_cluster_changes_over_plain_http_is_no_way_around() {
         let shown = plain.clone().token(TOKEN);
         assert_eq!(shown.status(addr, "GET", target).await, 200);
     }
-    // There is no token there, so that a certificate is needed as ever.
+    // There is no token on that port, so a certificate is still required.
     let target = "/v1/scores/Tom";
     assert_eq!(plain.status(node.api, "GET", target).await, 400);
     assert_eq!(tls.status(node.api, "GET", target).await, 200);
@@ -241,7 +241,7 @@ async fn a_node_with_a_certificate_for_another_name_is_refused_by_its_peers() {
     let ca = Ca::new("cluster");
     let nodes = pair(dir.path(), &ca, "other.internal", "", &origin).await;
     let caller = Caller::over_tls(client(&[&ca], Some(&ca.issue(&["operator"]))));
-    // It says so whether or not it is asked for anything.
+    // It reports that whether or not there are requests.
     let other = nodes[1]
         .ring_name()
         .trim_start_matches("https://")
@@ -251,7 +251,7 @@ async fn a_node_with_a_certificate_for_another_name_is_refused_by_its_peers() {
     })
     .await;
     assert!(nodes[0].process.has_logged("a peer does not answer yet"));
-    // Asked for keys of its own and of the other, it loads those itself.
+    // It loads both its own keys and those of the other node itself.
     for n in 0..40 {
         let key = format!("key-{n}");
         let answer = caller.get(nodes[0].api, &format!("/v1/scores/{key}")).await;
@@ -273,7 +273,7 @@ async fn a_node_with_a_certificate_for_another_name_is_refused_by_its_peers() {
     let of_other = peers.iter().find(|peer| peer["self"] == false).unwrap();
     assert_eq!(of_other["requests"]["ok"], 0, "{of_other}");
     assert_eq!(of_other["up"], false, "{of_other}");
-    // The other one hears of it, too.
+    // The other node learns of it, too.
     let heard = nodes[1].process.logged("a TLS handshake failed").await;
     assert!(
         heard["reason"].as_str().unwrap().contains("refused"),
@@ -288,7 +288,7 @@ async fn a_common_name_is_enough_where_addresses_change() {
     let ca = Ca::new("cluster");
     let peer_name = "peer-name = \"gaggle.internal\"\n";
     let nodes = pair(dir.path(), &ca, "gaggle.internal", peer_name, &origin).await;
-    // Whoever asks the second by its address has to know that, too.
+    // A client that asks the second node by its address has to expect that name, too.
     let operator = ca.issue(&["operator"]);
     let caller = Caller::over_tls(client(&[&ca], Some(&operator)));
     for n in 0..40 {
@@ -347,11 +347,11 @@ async fn over_grpc_the_same_is_required() {
             assert_eq!((answer.status, answer.body), (200, value_of(key)));
         }
     }
-    // A first connection over TLS takes its time, so that a hedge may have loaded a key as well.
-    // Each for itself, the nodes would have asked 200 times.
+    // A first connection over TLS is slow, so a hedge may have loaded a key as well.
+    // If each node loaded for itself, there would be 200 loads.
     let asked: u32 = origin.asked().values().sum();
     assert!(asked < 120, "{asked}");
-    // HTTP/1.1 is answered there as well, and asked for the same.
+    // That port answers HTTP/1.1 as well, and requires the same.
     for node in &nodes {
         assert_eq!(caller.status(node.peer, "GET", TOM).await, 401);
         assert_eq!(operator.status(node.peer, "GET", TOM).await, 200);

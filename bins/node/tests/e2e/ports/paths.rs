@@ -1,4 +1,4 @@
-//! Ways out of a path, into another one.
+//! Spellings of a path that could lead to another one.
 
 use crate::support::client::unescape;
 use crate::support::cluster::free_ports;
@@ -92,7 +92,8 @@ async fn no_path_leads_out_of_its_place() {
             "/..%2fstatus",
             "//status",
         ] {
-            // The port that has the page answers to its own spelling alone; the others have none.
+            // The port that has the path answers only its exact spelling; the other ports do not
+            // have it.
             for addr in [node.api, node.peer, node.admin] {
                 targets.push((addr, format!("{pages}{out}")));
             }
@@ -112,14 +113,14 @@ async fn no_path_leads_out_of_its_place() {
         let asked = unescape(target);
         let asked = String::from_utf8_lossy(&asked);
         for told in [SECRET, passwd, root, "ring"] {
-            // What was asked for may be said again.
+            // The answer may repeat the request.
             assert!(
                 !text.contains(told) || asked.contains(told),
                 "{addr} {target:?} tells {told:?}: {text}"
             );
         }
     }
-    // By another spelling of the admin port's paths nothing is removed.
+    // Other spellings of the admin port's paths remove nothing.
     for target in [
         "//v1/scores/Tom",
         "/v1//scores/Tom",

@@ -1,4 +1,4 @@
-//! A port that other machines can reach is refused without a proof of who asks.
+//! A port that other machines can reach is refused without authentication.
 
 use std::path::Path;
 
@@ -62,7 +62,7 @@ fn an_open_port_is_refused_with_a_line_that_says_both_ways() {
         ),
     ] {
         let open = match field {
-            // Such a node has to say by which address others reach it.
+            // Such a node must set the address by which other nodes reach it.
             "node.peer-addr" => format!("{open}advertise = \"http://10.0.0.1:8001\"\n"),
             _ => open,
         };
@@ -84,8 +84,8 @@ fn an_open_port_is_refused_with_a_line_that_says_both_ways() {
         }
         accepted(dir, &format!("{open}[security]\ninsecure = true"));
         accepted(dir, &format!("{open}{token}"));
-        // TLS by itself keeps nobody out, and neither does a certificate that a plain request need
-        // not have.
+        // TLS alone is no authentication, and neither is a certificate that a plain request does
+        // not need.
         let https = open.replace("http://", "https://");
         let line = refused(dir, &format!("{https}{one_way}"));
         assert!(
@@ -100,7 +100,7 @@ fn an_open_port_is_refused_with_a_line_that_says_both_ways() {
         if let Some(port) = port {
             assert!(line.contains("accept-plain"), "{line}");
             accepted(dir, &format!("{https}{mutual}"));
-            // On the other port it is no proof for this one.
+            // Authentication on the other port does not protect this one.
             let other = if port == "peers" { "admin" } else { "peers" };
             let line = refused(dir, &format!("{open}{mutual}ports = [{other:?}]\n"));
             assert!(
@@ -108,7 +108,7 @@ fn an_open_port_is_refused_with_a_line_that_says_both_ways() {
                 "{line}"
             );
         } else {
-            // Datagrams show no certificate.
+            // Datagrams carry no certificate.
             let line = refused(dir, &format!("{https}{mutual}"));
             assert!(
                 line.starts_with(&format!("gaggle-node: {field}: ")),
