@@ -10,7 +10,7 @@ use crate::events::Watcher;
 use crate::history::{INTERVAL, Sampler};
 use crate::{Event, History};
 
-/// How often a node is looked at for events.
+/// How often a node is checked for events.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The last hour of a node. A cheap-clone handle; all clones are one.
@@ -34,8 +34,8 @@ struct Kept {
 }
 
 impl Console {
-    /// One of the node that serves these groups and starts now. Nothing is sampled until it
-    /// [runs](Self::run).
+    /// The console of the node that serves these groups and starts now. Nothing is sampled until
+    /// it [runs](Self::run).
     #[must_use]
     pub fn new(groups: Groups) -> Self {
         let began = Instant::now();
@@ -57,7 +57,7 @@ impl Console {
     /// Samples for as long as it is polled. One task is enough for all clones.
     pub async fn run(&self) {
         let mut looks = interval(LOOK_EVERY);
-        // After a pause one look tells as much as many.
+        // After a pause, one check finds as much as many.
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             looks.tick().await;
@@ -82,19 +82,19 @@ impl Console {
         self.inner.started
     }
 
-    /// For how long it has run.
+    /// How long it has run.
     #[must_use]
     pub fn uptime(&self) -> Duration {
         self.inner.began.elapsed()
     }
 
-    /// The last hour: of all groups together and of each, or of the groups one alone.
+    /// The last hour of all groups together and of each group, or of only one of the groups.
     #[must_use]
     pub fn history(&self, only: Option<&str>) -> History {
         self.kept().sampler.history(unix_time(), only)
     }
 
-    /// The last events, the newest first: at most so many, and never more than 200.
+    /// The last events, the newest first: at most that many, and never more than 200.
     #[must_use]
     pub fn events(&self, most: usize) -> Vec<Event> {
         self.kept().watcher.events(most)

@@ -1,4 +1,4 @@
-//! What happened lately: the differences between one look at a node and the next.
+//! Recent events: the differences between one check of a node and the next.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ const MAX_TEXT: usize = 300;
 pub struct Event {
     /// When it was seen, in seconds of Unix time.
     pub at: f64,
-    /// What kind of thing it is.
+    /// The kind of event.
     pub kind: EventKind,
     /// The node that it is about, by its name in the ring.
     pub node: Option<Arc<str>>,
@@ -27,7 +27,7 @@ pub struct Event {
     pub text: String,
 }
 
-/// What kind of thing happened.
+/// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
@@ -39,7 +39,7 @@ pub enum EventKind {
     Down,
     /// A member is up again.
     Up,
-    /// The ring is another one.
+    /// The ring has changed.
     Ring,
     /// A group's circuit breaker opened: its origin fails.
     BreakerOpened,
@@ -47,18 +47,18 @@ pub enum EventKind {
     BreakerClosed,
     /// All keys of a group were removed.
     GroupRemoved,
-    /// The node runs with another configuration.
+    /// The configuration of the node has changed.
     Reloaded,
     /// The node became ready, or is no longer.
     Ready,
-    /// What follows the changes of a group's source is in another state.
+    /// The state of a group's follower has changed.
     Follow,
-    /// A node sees another cluster than this one, or no longer does.
+    /// A node disagrees with this one about the cluster, or no longer does.
     Disagreement,
 }
 
 impl EventKind {
-    /// The kind in a word.
+    /// The kind as one word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -78,7 +78,7 @@ impl EventKind {
     }
 }
 
-/// A node at one moment, as far as events are about it.
+/// The state of a node at one moment, as far as events depend on it.
 #[derive(Debug, Default)]
 struct Seen {
     /// Whether each member is up.
@@ -136,7 +136,7 @@ impl Seen {
     }
 }
 
-/// Looks again and again, and keeps what has changed.
+/// Checks repeatedly, and keeps the changes.
 pub(crate) struct Watcher {
     seen: Seen,
     /// The oldest first.
@@ -151,12 +151,12 @@ impl Watcher {
         }
     }
 
-    /// The newest first, at most so many.
+    /// The newest first, at most that many.
     pub(crate) fn events(&self, most: usize) -> Vec<Event> {
         self.events.iter().rev().take(most).cloned().collect()
     }
 
-    /// Looks at the node, and notes what is otherwise than it was.
+    /// Checks the node, and records what has changed.
     pub(crate) fn look(&mut self, groups: &Groups, at: f64) {
         let now = Seen::of(groups);
         let then = std::mem::take(&mut self.seen);
@@ -225,7 +225,7 @@ impl Watcher {
     fn group(&mut self, name: &Arc<str>, was: &SeenGroup, is: &SeenGroup, at: f64) {
         let opened = is.breaker_opened > was.breaker_opened;
         if opened || (is.breaker_open && !was.breaker_open) {
-            let text = format!("the origin of {name} fails: it is asked next to nothing");
+            let text = format!("the origin of {name} fails: its circuit breaker is open");
             self.note(at, EventKind::BreakerOpened, None, Some(name), text);
         }
         if !is.breaker_open && (was.breaker_open || opened) {
@@ -245,7 +245,7 @@ impl Watcher {
         if let Some(follow) = is.follow
             && was.follow != is.follow
         {
-            let text = format!("what follows the source of {name} is {}", follow.as_str());
+            let text = format!("the follower of {name} is {}", follow.as_str());
             self.note(at, EventKind::Follow, None, Some(name), text);
         }
     }

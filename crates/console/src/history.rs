@@ -1,4 +1,4 @@
-//! How a node's groups did over the last hour.
+//! The statistics of a node's groups over the last hour.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 pub const MOST_GROUPS: usize = 64;
 
 /// The points of each series by its name, the oldest first. Rates are per second, percentiles in
-/// seconds. `None` stands for an interval in which there was nothing to sample: the node did not
-/// run yet, or nothing was loaded.
+/// seconds. `None` is an interval in which there was nothing to sample: the node did not run yet,
+/// or nothing was loaded.
 pub type Series = BTreeMap<&'static str, Vec<Option<f32>>>;
 
 /// The last hour of a node.
@@ -54,7 +54,7 @@ const OTHERS: [&str; 3] = ["bytes", "load_p50", "load_p99"];
 
 const SERIES: usize = RATES.len() + OTHERS.len();
 
-/// What is read of the statistics, at one moment.
+/// The statistics that are read, at one moment.
 #[derive(Debug, Clone, Default)]
 struct Counts {
     counters: [u64; RATES.len()],
@@ -141,7 +141,7 @@ impl Kept {
     }
 }
 
-/// Takes samples, and keeps what they tell of the last hour.
+/// Takes samples, and keeps those of the last hour.
 pub(crate) struct Sampler {
     total: Kept,
     groups: BTreeMap<Arc<str>, Kept>,
@@ -166,7 +166,7 @@ impl Sampler {
         }
     }
 
-    /// Takes a sample, so long after the last one. Intervals in which none was taken stay empty.
+    /// Takes a sample, that long after the last one. Intervals without a sample stay empty.
     pub(crate) fn sample(&mut self, groups: &Groups, passed: Duration) {
         let seconds = passed.as_secs_f64().max(0.001);
         let missed = (passed.as_millis() / INTERVAL.as_millis()).saturating_sub(1);
@@ -197,7 +197,7 @@ impl Sampler {
         std::iter::once(&mut self.total).chain(self.groups.values_mut())
     }
 
-    /// All that is kept, or of the groups one alone.
+    /// All groups, or only one of them.
     pub(crate) fn history(&self, now: f64, only: Option<&str>) -> History {
         let wanted = |name: &&Arc<str>| only.is_none_or(|only| only == &***name);
         let groups = self.groups.iter().filter(|(name, _)| wanted(name));

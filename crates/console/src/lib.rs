@@ -1,11 +1,11 @@
-//! What an operator wants to know of a node beyond this moment: how its groups did over the last
-//! hour, and what happened lately.
+//! The recent past of a node, for its operator: the statistics of its groups over the last hour,
+//! and what happened lately.
 //!
 //! A [`Console`] samples the statistics of the groups that a node serves. Its [history](Console::history)
 //! has one point for each ten seconds of the last hour; its [events](Console::events) are the
 //! differences between samples that it takes once a second: members that joined, left, went down
 //! and came back, another ring, breakers that opened and closed, removals of whole groups, another
-//! configuration. It knows no HTTP: whoever serves an admin port shows what it keeps.
+//! configuration. It knows no HTTP: the program that serves an admin port shows what it keeps.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -37,11 +37,11 @@
 //!
 //! # Trade-offs
 //!
-//! * What happens and is over between two samples leaves no event, but for what a counter tells: a
+//! * What happens and is over between two samples leaves no event, unless a counter shows it: a
 //!   breaker that opened, and removals of a whole group.
 //! * Percentiles are estimated within the buckets of a histogram: an estimate lies in the same
 //!   bucket as the true value, and for what is above the last bound it is that bound.
-//! * All is lost when the process ends. For longer spans there are the metrics.
+//! * All is lost when the process ends. The metrics cover longer spans.
 
 mod console;
 mod events;

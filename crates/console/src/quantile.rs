@@ -1,10 +1,9 @@
-//! Percentiles of what a histogram has counted.
+//! Percentiles of a histogram's counts.
 
 use gaggle_group::{HISTOGRAM_BOUNDS, Histogram};
 
 /// The value, in seconds, that a share of the observations does not exceed; `None` where there is
-/// none. It is estimated by a line through the bucket that it lies in, and is the last bound for
-/// what is above that.
+/// none. It is estimated linearly within its bucket. Above the last bound, it is that bound.
 #[must_use]
 pub fn quantile(histogram: &Histogram, share: f64) -> Option<f64> {
     of_buckets(&histogram.buckets, share)

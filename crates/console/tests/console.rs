@@ -1,4 +1,4 @@
-//! A console beside a cluster in memory, under paused time.
+//! A console of a node in a cluster in memory, under paused time.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -95,7 +95,7 @@ async fn an_hour_is_kept_and_no_more_and_gaps_stay_empty() {
     let console = run(Groups::new([scores.clone()]).unwrap());
     scores.get("k").await.unwrap();
     sleep(10 * SECOND + SECOND / 2).await;
-    // As where the runtime stands still: the task does not run for 35 s.
+    // As if the runtime were blocked: the task does not run for 35 s.
     tokio::time::advance(35 * SECOND).await;
     sleep(SECOND).await;
     let gets = console.0.history(None).total["client_gets"].clone();

@@ -16,7 +16,7 @@
 //! for node in discovery.members().await? {
 //!     println!("{}", node.address); // http://10.1.0.7:8001
 //! }
-//! // The name of this very node in the ring: one of the above, once the name service lists it.
+//! // The name of this node in the ring: one of the above, once the name service lists it.
 //! let me = discovery.url_of(discovery.own_address().await?.ip);
 //! # Ok(()) }
 //! ```

@@ -46,7 +46,7 @@ impl Default for DnsOptions {
     }
 }
 
-/// Which addresses make members. Never both kinds at once: a node that has one of each would be
+/// Which addresses make members. Never both kinds together: a node that has one of each would be
 /// two members.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Family {

@@ -1,4 +1,4 @@
-//! The manifests for Kubernetes say the same thing in several places; here they are held to it.
+//! The manifests for Kubernetes repeat some settings; these tests check that they agree.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -18,7 +18,7 @@ pub enum FileError {
     #[error("it has more than {MAX_BYTES} bytes")]
     TooLarge,
     /// It was different each time that it was read.
-    #[error("it is being written, and has not come to rest")]
+    #[error("it is being written, and still changes")]
     Changing,
     /// A line is invalid.
     #[error("line {line}: {what}")]

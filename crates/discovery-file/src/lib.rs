@@ -52,13 +52,13 @@
 //! # When a change counts
 //!
 //! The file is read every [`FileOptions::every`], and compared with the file of the last list:
-//! device and inode, modification time, length, and a hash of the bytes. So it notices a file that
-//! is renamed over the old one, the swap of Kubernetes' `..data` link, and a file that is written
-//! in place, even within the resolution of the modification time.
+//! device and inode, modification time, length, and a hash of the bytes. It therefore notices a
+//! file that is renamed over the old one, the swap of Kubernetes' `..data` link, and a file that
+//! is written in place, even within the resolution of the modification time.
 //!
 //! A file that was written less than `every` ago may be half-written. It is read again after
 //! `every`, at most 1 s, until two reads in sequence are equal; after five attempts that is an
-//! error. So a change is known within twice `every`. Renaming a new file over the old one is
+//! error. A change is thus known within twice `every`. Renaming a new file over the old one is
 //! always safe; a program that writes in place must not pause for longer than `every`.
 //!
 //! # Errors

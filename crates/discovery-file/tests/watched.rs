@@ -1,4 +1,4 @@
-//! A file that others write, in each of the ways in which files are written.
+//! A file that other programs write, in each way in which files are written.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
 const EVERY: Duration = Duration::from_secs(1);
-/// Longer than anything takes that happens at all.
+/// Longer than any expected event takes.
 const LONG: Duration = Duration::from_secs(60);
 
 struct Fixture {
@@ -63,7 +63,7 @@ fn list(ports: impl IntoIterator<Item = u16>) -> String {
         .collect()
 }
 
-/// As one that was written a while ago.
+/// Like a file that was written a while ago.
 fn rest(path: &Path) {
     let earlier = SystemTime::now() - Duration::from_secs(3600);
     File::options()
@@ -99,7 +99,7 @@ async fn a_replacement_is_noticed() {
     let fixture = Fixture::new();
     fs::write(fixture.path(), list([1])).unwrap();
     assert_eq!(fixture.ports().await.unwrap(), [1]);
-    // Of the same length, and as old as the first.
+    // With the same length and modification time as the first.
     let new = fixture.folder.path().join("new");
     fs::write(&new, list([2])).unwrap();
     let modified = fs::metadata(fixture.path()).unwrap().modified().unwrap();
@@ -168,7 +168,7 @@ async fn a_file_that_is_being_written_is_not_taken_half() {
     let whole = list([1, 2, 3]);
     let (first, second) = whole.split_at(whole.len() / 2 + 4);
     let mut file = File::create(fixture.path()).unwrap();
-    // Half of it is a list, too.
+    // Half of the file is a valid list, too.
     let first = &first[..=first.rfind('\n').unwrap()];
     let second = format!(
         "{}{second}",
@@ -198,13 +198,13 @@ async fn a_file_that_does_not_come_to_rest_is_an_error_that_passes() {
         () = write => unreachable!(),
         ports = fixture.ports() => ports.unwrap_err(),
     };
-    assert!(failure.contains("has not come to rest"), "{failure}");
+    assert!(failure.contains("still changes"), "{failure}");
     fixture.changed().await;
     fixture.ports().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_list_is_an_error_that_names_the_file_and_is_told_once() {
+async fn what_is_no_list_is_an_error_that_names_the_file_and_is_reported_once() {
     let fixture = Fixture::new();
     let path = format!("{:?}", fixture.path());
     let missing = fixture.ports().await.unwrap_err();

@@ -215,7 +215,7 @@ impl Gossip {
         fastrand::shuffle(&mut others);
         for address in others.into_iter().take(TELL) {
             if self.0.handle.gossip(address).is_err() {
-                return; // it has ended, which `members` tells
+                return; // it has ended, which `members` reports
             }
         }
     }

@@ -72,10 +72,7 @@ pub(crate) async fn observe(
                 Err(failure) => format!("{failure:#}"),
             },
         };
-        tracing::error!(
-            end,
-            "gossip has ended: this node learns of no change any more"
-        );
+        tracing::error!(end, "gossip has ended: this node learns of no more changes");
         seen.send_modify(|seen| seen.ended = Some(Ended(end.into())));
         return;
     }

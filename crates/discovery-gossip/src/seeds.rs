@@ -11,7 +11,8 @@ use tokio::net::lookup_host;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// The most addresses that a seed's name may have, and how many seeds are written to at once.
+/// The most addresses that a seed's name may have, and how many seeds get a message in one
+/// interval.
 const MAX_ADDRESSES: usize = 64;
 const AT_ONCE: usize = 8;
 

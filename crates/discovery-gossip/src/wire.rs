@@ -2,8 +2,8 @@
 //!
 //! A datagram may come from anyone. chitchat's own decoder accepts any number of nodes, any length
 //! of keys and values, and blocks that grow three thousand times when they are unpacked; and an
-//! accepted message can stop it (it asserts that the versions of a delta agree). So each message
-//! is parsed here first and encoded again from the parsed form. The format is version 0 of
+//! accepted message can stop it (it asserts that the versions of a delta agree). Each message is
+//! therefore parsed here first and encoded again from the parsed form. The format is version 0 of
 //! chitchat's, which is stable between its releases.
 
 mod read;

@@ -28,7 +28,7 @@ pub(crate) enum Error {
     Watch(#[source] notify::Error),
     #[error("the feed is not open")]
     Closed,
-    #[error("looking at changed files failed: {0}")]
+    #[error("checking changed files failed: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
 

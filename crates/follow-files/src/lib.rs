@@ -24,7 +24,7 @@
 //! std::fs::write(root.path().join("motd"), "good evening")?;
 //! # let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
 //! while pages.get("motd").await? != "good evening" {
-//!     // The change is told within milliseconds.
+//!     // The change is reported within milliseconds.
 //!     tokio::task::yield_now().await;
 //! #   assert!(std::time::Instant::now() < until);
 //! }
@@ -54,7 +54,7 @@
 //!
 //! * **One directory that all nodes share**, on one machine or on a file system that reports
 //!   changes: one node follows, as with any source.
-//! * **A directory of each node's own**, as in an image or on a local disk: every node has to
+//! * **A separate directory for each node**, as in an image or on a local disk: every node has to
 //!   follow its own, with [`Options::everywhere`](gaggle_follow::Options::everywhere). Each
 //!   removes its changes from all nodes, since any node may have copies of its values. A node that
 //!   starts removes the group.

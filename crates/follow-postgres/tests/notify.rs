@@ -28,7 +28,7 @@ async fn told(feed: &mut NotifyFeed, count: usize) -> Vec<Change> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: deploy/databases/install"]
-async fn the_printed_triggers_tell_each_change() {
+async fn the_printed_triggers_report_each_change() {
     let db = Database::new(
         r#"CREATE SCHEMA "App";
          CREATE TYPE kind AS ENUM ('user', 'bot');
@@ -49,7 +49,7 @@ async fn the_printed_triggers_tell_each_change() {
     let mut feed = NotifyFeed::new(options, "scores").unwrap();
     assert!(matches!(open(&mut feed).await, Opened::Missed(_)));
 
-    // Whatever the writer's session prints times like.
+    // Whatever format of times the writer's session has.
     db.psql(
         r#"SET DateStyle = 'German'; SET TimeZone = 'Asia/Tokyo';
          INSERT INTO "App"."It's ""all""" VALUES (1, 'bot', '2026-01-02 03:04:05+00', 'ab')"#,
@@ -77,7 +77,7 @@ async fn the_printed_triggers_tell_each_change() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: deploy/databases/install"]
-async fn many_notices_come_in_parts() {
+async fn many_notices_arrive_in_parts() {
     let db = Database::new("CREATE TABLE plain (id int)");
     let options = options(db.url(), &[table("plain", "{id}")]);
     db.psql(&notify_sql(&options, "scores").unwrap());

@@ -13,7 +13,7 @@ const PLAYERS: &str = "CREATE TABLE players (id int PRIMARY KEY, name text, scor
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: deploy/databases/install"]
-async fn each_change_of_a_row_tells_its_key() {
+async fn each_change_of_a_row_reports_its_key() {
     let db = Database::new(PLAYERS);
     let mut feed = db.feed(&[table("players", "player:{id}")]);
     assert!(matches!(open(&mut feed).await, Opened::Missed(why) if why.contains("is new")));
@@ -108,7 +108,7 @@ async fn a_key_is_made_of_columns_in_their_text_form() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: deploy/databases/install"]
-async fn partitions_come_under_their_table() {
+async fn changes_of_partitions_are_reported_for_their_table() {
     let db = Database::new(
         "CREATE TABLE events (id int, day int, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
          CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (0) TO (10);
@@ -226,7 +226,7 @@ async fn a_value_is_what_a_query_reads() {
         let mut feed = db.feed(&[table("t", "{id}").with_payload("value")]);
         open(&mut feed).await;
         db.psql(&format!("INSERT INTO t VALUES (1, '{value}')"));
-        // Without psql's own reading of blanks.
+        // Without psql's own handling of blanks.
         let read = db.psql("SET TimeZone = 'UTC'; SELECT '<' || value::text || '>' FROM t");
         let read = read.strip_prefix('<').and_then(|r| r.strip_suffix('>'));
         assert_eq!(

@@ -15,7 +15,7 @@ async fn refused(db: &Database, tables: &[TableMap]) -> String {
     open_error(&mut db.feed(tables)).await.to_string()
 }
 
-/// Runs what stands behind "Run: ", as an operator would.
+/// Runs the statements after "Run: ", as an operator would.
 fn advice(error: &str) -> &str {
     let advice = error.split_once("Run: ").expect(error).1;
     &advice[..=advice.find(';').unwrap()]
@@ -113,7 +113,7 @@ async fn a_slot_of_something_else_is_left_alone() {
     let error = open_error(&mut feed).await.to_string();
     assert!(error.contains("there is no slot"), "{error}");
     db.psql(advice(&error));
-    // It knows that there was none.
+    // It knows that there was no slot.
     assert!(matches!(open(&mut feed).await, Opened::Missed(_)));
     feed.close().await;
 

@@ -78,7 +78,7 @@ async fn a_feed_is_no_synchronous_standby() {
     set(&server, "synchronous_standby_names", "").await;
     let mut feed = {
         let options = ReplicationOptions {
-            // No look at it by the clock.
+            // No periodic check.
             status_interval: Duration::from_secs(20),
             ..options(server.url(), &[table("players", "{id}")])
         };
@@ -296,7 +296,7 @@ async fn another_table_by_the_name_is_noticed_at_the_next_opening() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: deploy/databases/install"]
-async fn a_slot_that_is_being_created_is_told_apart() {
+async fn a_slot_that_is_being_created_is_distinguished() {
     let db = Database::new(PLAYERS);
     let url = db.url();
     // The server waits for this transaction before the slot is there.
@@ -340,7 +340,7 @@ async fn a_slot_that_is_being_created_is_told_apart() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: deploy/databases/install"]
-async fn whoever_holds_the_slot_is_named() {
+async fn the_holder_of_the_slot_is_named() {
     let db = Database::new(PLAYERS);
     let mut one = db.feed(&[table("players", "{id}")]);
     begin(&mut one).await;

@@ -278,7 +278,7 @@ async fn a_slot_that_was_lost_is_made_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: deploy/databases/install"]
-async fn what_was_missed_is_told_until_somebody_goes_on() {
+async fn missed_changes_are_reported_until_a_position_is_confirmed() {
     let db = Database::new(PLAYERS);
     let mut feed = db.feed(&[table("players", "{id}")]);
     let is_new = |opened| matches!(opened, Opened::Missed(why) if why.contains("is new"));
@@ -357,7 +357,7 @@ async fn a_server_that_is_gone_without_a_word_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: deploy/databases/install"]
-async fn a_change_is_told_once_it_can_be_seen() {
+async fn a_change_is_reported_once_it_is_visible() {
     let server = logical(&[]);
     server.psql(PLAYERS);
     server.psql("INSERT INTO players VALUES (1, 10)");

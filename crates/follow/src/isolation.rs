@@ -9,9 +9,9 @@ use tokio::time::Instant;
 /// partition.
 const LEFT_FOR: Duration = Duration::from_secs(5);
 
-/// A node that loses all others at once is either cut off or the last one. If it is cut off, the
-/// nodes on the other side cannot follow while it holds the source, and its removals do not reach
-/// them. So it releases the source once, for a moment.
+/// A node that loses all others at the same time is either cut off or the last one. If it is cut
+/// off, the nodes on the other side cannot follow while it holds the source, and its removals do
+/// not reach them. The node therefore releases the source once, for a moment.
 #[derive(Default)]
 pub(crate) struct Isolation {
     /// Whether any other node has been reachable since this one was last cut off.

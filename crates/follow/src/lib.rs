@@ -16,11 +16,11 @@
 //! #[async_trait]
 //! impl Feed for Told {
 //!     async fn open(&mut self) -> Result<Opened, FeedError> {
-//!         Ok(Opened::Missed("what changed before was told to nobody".into()))
+//!         Ok(Opened::Missed("earlier changes were not reported".into()))
 //!     }
 //!
 //!     async fn next(&mut self) -> Result<Batch, FeedError> {
-//!         let key = self.0.recv().await.ok_or_else(|| FeedError::new("nobody tells any more"))?;
+//!         let key = self.0.recv().await.ok_or_else(|| FeedError::new("the sender is gone"))?;
 //!         Ok(Batch { changes: vec![Change::Key(key)], ..Batch::default() })
 //!     }
 //!
@@ -53,9 +53,9 @@
 //! The node for which [`Router::leads`](gaggle_group::Router::leads) holds for `follow:{group}`;
 //! it is asked every 250 ms. For a moment two nodes may both follow: the source itself has to
 //! admit one at a time, and the feed of the other returns [`FeedError::held_elsewhere`]. A node
-//! that loses all others at once closes its feed for five seconds, so that a node on the other
-//! side of a partition can follow. With [`Options::everywhere`] each node follows a source of its
-//! own.
+//! that loses all others at the same time closes its feed for five seconds, so that a node on the
+//! other side of a partition can follow. With [`Options::everywhere`] each node follows a source
+//! of its own.
 //!
 //! # What is promised
 //!

@@ -21,8 +21,8 @@ const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
 /// The keys of values that were put in the last seconds.
 ///
 /// Removals can be applied twice and late. Values cannot: node A is about to put value 1 and loses
-/// the source without noticing; B follows, and puts 1 and 2; then A's 1 arrives. So a node that
-/// has lost the source removes the keys that it put last.
+/// the source without noticing; B follows, and puts 1 and 2; then A's 1 arrives. A node that has
+/// lost the source therefore removes the keys that it put last.
 #[derive(Default)]
 pub(crate) struct RecentPuts {
     batches: VecDeque<(Instant, Arc<[Key]>)>,

@@ -112,11 +112,11 @@ pub use cluster::{Cluster, ClusterBuilder, ClusterError, Embedded};
 
 pub use gaggle_group::{
     Answer, BadTraceParent, Batch, BatchHandle, BuildError, ByWorth, ByteBudget, CacheStats,
-    Candidate, Clock, Contact, Content, Cursor, DuplicateGroup, Entry, Error, Fetch, Fetched,
-    Field, FollowState, FollowStats, Freshness, FreshnessPolicy, GetStats, Group, GroupBuilder,
-    Groups, HandedOver, Hint, Histogram, Hop, HotCopies, Key, Known, Limits, Load, LoadStats,
-    Loaded, LocalOnly, LruStore, Member, Metadata, Missed, News, NoHotCopies, Notice, Origin,
-    OriginError, OriginFailure, OriginFault, OriginFn, OriginQueue, OverBudget, Overload,
+    Candidate, Clock, Contact, Content, Cursor, DuplicateGroup, Entry, Error, Exemplar, Fetch,
+    Fetched, Field, FollowState, FollowStats, Freshness, FreshnessPolicy, GetStats, Group,
+    GroupBuilder, Groups, HandedOver, Hint, Histogram, Hop, HotCopies, Key, Known, Limits, Load,
+    LoadStats, Loaded, LocalOnly, LruStore, Member, Metadata, Missed, News, NoHotCopies, Notice,
+    Origin, OriginError, OriginFailure, OriginFault, OriginFn, OriginQueue, OverBudget, Overload,
     PagedStore, Peer, PeerError, PeerRequests, Propagation, Public, Put, ReconfigureError, Removal,
     RemovalId, RemovalStats, RequestRate, Route, Router, SPAN_TARGET, Sampled, Scope, Serve,
     Served, Settings, Source, Stats, Store, StoreStats, Terms, TraceParent, Verdict, WarmEnd,

@@ -1,5 +1,5 @@
-//! The root names every type that a program meets at a group, so that it need not depend on other
-//! crates to name one.
+//! The root exports every type that a group's interface uses, so that a program need not depend on
+//! other crates to name one.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

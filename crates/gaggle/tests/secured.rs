@@ -104,7 +104,7 @@ async fn members_share_over_tls_with_a_token_and_strangers_are_let_in_nowhere() 
     let url = format!("http://{}/_groupcache/echo/1", clusters[0].addr());
     let answer = client.get(&url).bearer_auth(TOKEN).send().await.unwrap();
     assert_eq!(answer.status(), 400);
-    // And an address without TLS is asked nothing.
+    // No request goes to an address without TLS.
     let plain = format!("http://{}", clusters[1].addr());
     let refused = clusters[0].peers().update([plain]).unwrap_err();
     assert!(refused.to_string().contains("over TLS"), "{refused}");
@@ -132,7 +132,7 @@ async fn without_the_token_a_request_is_refused() {
     let answer = client.get(&url).bearer_auth(TOKEN).send().await.unwrap();
     assert_eq!(answer.status(), 200);
 
-    // A member's part in a server of the program's own requires it as well.
+    // A member's routes in the program's own server require it as well.
     let none: [&str; 0] = [];
     let embedded = Cluster::join(none)
         .token(tokens)

@@ -31,7 +31,7 @@
 //!         let score = permit.run(Duration::from_secs(5), ask_the_database(), Result::is_err).await?;
 //!         assert_eq!(score, Ok(630));
 //!     }
-//!     // To be told to whoever asked, with the time after which another try makes sense.
+//!     // Tell the caller after which time another try makes sense.
 //!     Err(Refused::Busy { retry_after, .. } | Refused::Open { retry_after, .. }) => drop(retry_after),
 //!     Err(_) => {}
 //! }
@@ -84,8 +84,8 @@
 //!   whole backlog late, once newer callers arrive; here the backlog keeps its place and new
 //!   callers are refused instead, immediately. As many are served, and no refusal took 50 ms in
 //!   simulated overload.
-//! - The limiter does not know what the work is about. Where nearly all outcomes are those of a
-//!   few things that always fail, the breaker takes that for an outage: give such failures a
+//! - The limiter does not know what the work is about. If nearly all outcomes are those of a few
+//!   requests that always fail, the breaker regards that as an outage: give such failures a
 //!   back-off of their own, or do not count them as failures.
 //! - Cancelled work is assumed to be over after the grace period. The backend may take longer;
 //!   dropped work then exceeds the limit, at most once in each grace period.

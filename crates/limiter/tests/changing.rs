@@ -107,7 +107,7 @@ async fn who_has_no_place_in_a_shorter_queue_is_refused_at_once_the_newest_first
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_wait_is_for_those_who_come_then() {
+async fn another_wait_applies_to_later_callers() {
     let limiter = Limiter::new(options(1));
     let _held = permit(&limiter).await;
     let before = waiting(&limiter, 1).await;
@@ -250,7 +250,7 @@ async fn under_a_smaller_budget_what_is_in_use_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_more_than_a_smaller_budget_holds_up_nobody() {
+async fn a_waiter_for_more_than_a_smaller_budget_delays_no_other() {
     let budget = ByteBudget::new(100, SECOND);
     let held = budget.reserve(50).await.unwrap();
     let reserve = |bytes| {

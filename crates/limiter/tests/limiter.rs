@@ -146,7 +146,7 @@ async fn a_slot_that_was_given_and_not_taken_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_wants_any_more_is_not_started() {
+async fn work_without_waiters_is_not_started() {
     let limiter = limiter(1);
     let held = permit(&limiter).await;
     let wanted = Arc::new(AtomicBool::new(true));
@@ -166,7 +166,7 @@ async fn what_nobody_wants_any_more_is_not_started() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_wants_any_more_takes_no_room() {
+async fn work_without_waiters_takes_no_room() {
     let limiter = Limiter::new(Options {
         limit: Limit::Fixed(1),
         max_queue: 1,

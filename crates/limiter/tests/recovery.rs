@@ -101,7 +101,7 @@ async fn after_a_refusing_origin() {
 
 /// The recovery may happen at any time, such as just after a probe has started.
 #[tokio::test(start_paused = true)]
-async fn whenever_the_cure_comes() {
+async fn whenever_the_recovery_happens() {
     let mut worst = Duration::ZERO;
     for tenths in (0..60).step_by(4) {
         let ill = ILL + Duration::from_millis(100 * tenths);

@@ -1,4 +1,4 @@
-//! Many threads concurrently: no value mistaken, no byte lost.
+//! Many threads concurrently: no wrong value, no lost byte.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use gaggle_lru::Cache;

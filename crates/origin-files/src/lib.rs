@@ -17,7 +17,7 @@
 //! let key = Key::from("motd");
 //! let found = origin.load(Load::new(&key, 1024)).await?;
 //! assert_eq!(found.content, Content::Value("hello".into()));
-//! // Asked again with what it said of the file, it does not read the file again.
+//! // With the metadata of the last answer, it does not read the file again.
 //! let again = origin.load(Load::new(&key, 1024).with_stale(&found.metadata)).await?;
 //! assert_eq!(again.content, Content::NotModified);
 //! let outside = origin.load(Load::new(&Key::from("../motd"), 1024)).await?;
@@ -60,9 +60,10 @@
 //! The path of the root may be, or lead through, a symbolic link that is changed to another
 //! directory, as Kubernetes does with `..data` and as deployments do with `current`. A load that
 //! arrives a second or more after the last check of the path checks it again, by device and inode,
-//! and continues below the directory that is there now. A file that is not found is at once looked
-//! up again below that directory, so that a tree that is removed after it is replaced never makes
-//! its files "not found". If the directory is missing, loads fail until it exists again.
+//! and continues below the directory that is there now. A file that is not found is looked up
+//! again below that directory immediately, so that a tree that is removed after it is replaced
+//! never makes its files "not found". If the directory is missing, loads fail until it exists
+//! again.
 //!
 //! Entity tags below a later root have the time of the change at their end: tags of earlier files
 //! never match them, whatever their lengths and times. Changes of the root while no node was

@@ -1,4 +1,4 @@
-//! Reads a file in parts, each of which is reserved first: the bytes that are read at once are
+//! Reads a file in parts, each of which is reserved first: the bytes that are read in one step are
 //! bounded, and so are those that are read after the load was dropped.
 
 use std::io::{self, Read as _};

@@ -1,4 +1,4 @@
-//! What a directory answers, and what it never does.
+//! What a directory answers, and what it must never answer.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::error::Error as _;

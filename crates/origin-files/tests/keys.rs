@@ -1,4 +1,4 @@
-//! No key leads outside of the root, whatever its bytes and whatever links lie there.
+//! No key leads outside of the root, whatever its bytes and whatever links exist.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! What a load says of a file, and when it reads the file again.
+//! The metadata of a file, and when a load reads the file again.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::PathBuf;
@@ -74,7 +74,7 @@ async fn an_unchanged_file_is_not_modified() {
     assert_eq!(again.content, Content::NotModified);
     assert_eq!(again.metadata, known);
 
-    // The same length and time, and so taken for the same: what shows that it is not read.
+    // The same length and time count as unchanged, which shows that the file is not read.
     site.write("HELLO", WRITTEN);
     assert_eq!(site.load(Some(&known)).await.content, Content::NotModified);
     assert_eq!(site.load(None).await.content, value("HELLO"));

@@ -1,4 +1,4 @@
-//! A root that is turned to another directory, removed, and back again.
+//! A root that is changed to another directory, removed, and restored.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -32,7 +32,7 @@ impl Site {
         self.dir.path().join(name)
     }
 
-    /// Turns the link, in one step.
+    /// Changes the link, in one step.
     fn turn(&self, to: &str) {
         symlink(to, self.at("next")).unwrap();
         fs::rename(self.at("next"), self.at("current")).unwrap();
@@ -104,7 +104,7 @@ async fn a_root_that_is_turned_under_load_is_followed_and_nothing_is_ever_missin
     assert_eq!(site.content("f").await, value("one"));
     make(site.at("v2"), "two");
     site.turn("v2");
-    // As is done with a tree that has been replaced.
+    // As after a tree has been replaced.
     fs::remove_dir_all(site.at("v1")).unwrap();
     for _ in 0..100 {
         assert_eq!(site.content("f").await, value("two"));

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_tells_neither_the_name_nor_what_the_store_said() {
+    fn a_failure_contains_neither_the_name_nor_the_stores_text() {
         let denied = E::PermissionDenied {
             path: "secret".to_owned(),
             source: source(),
@@ -297,7 +297,7 @@ mod tests {
 
     #[cfg(feature = "cloud")]
     #[test]
-    fn a_broken_exchange_is_told_by_its_kind() {
+    fn a_broken_exchange_is_reported_by_its_kind() {
         for (kind, fault) in [
             (HttpErrorKind::Connect, OriginFault::Unreachable),
             (HttpErrorKind::Timeout, OriginFault::TimedOut),

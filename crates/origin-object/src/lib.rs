@@ -24,7 +24,7 @@
 //! })?;
 //! let found = origin.load(Load::new(&Key::from("Tom"), 1024)).await?;
 //! assert_eq!(found.content, Content::Value("630".into()));
-//! // Asked again with what was said of the object, the store does not send it again.
+//! // With the metadata of the last answer, the store does not send the object again.
 //! let again = Key::from("Tom");
 //! let again = origin.load(Load::new(&again, 1024).with_stale(&found.metadata)).await?;
 //! assert_eq!(again.content, Content::NotModified);
@@ -86,7 +86,7 @@
 //! | an object over the limit | [`OriginError::TooLarge`](gaggle_group::OriginError::TooLarge), from the length that precedes the body, which is not read |
 //!
 //! A failure's text is for the log of the node that loads. It has the bucket, the template, and
-//! the service's word for the error (`AccessDenied`), but neither the key nor a secret. Clients
+//! the service's error code (`AccessDenied`), but neither the key nor a secret. Clients
 //! and other nodes get only the [`OriginFault`](gaggle_group::OriginFault).
 //!
 //! S3 answers 403 instead of 404 if the client may not list the bucket (`s3:ListBucket`). An

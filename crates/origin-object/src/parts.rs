@@ -202,7 +202,7 @@ mod tests {
         static NOW: AtomicUsize = AtomicUsize::new(0);
         let whole = object(1000);
         let (asked, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        // Its second piece comes once nothing else is left to read.
+        // Its second piece arrives once nothing else is left to read.
         let first = pieces(&whole, 100);
         let first = first
             .enumerate()

@@ -15,7 +15,7 @@ pub(crate) struct Opened {
     pub(crate) prefix: String,
     /// Whether it fetches credentials and signs requests.
     pub(crate) signs: bool,
-    /// The directory, where it is one.
+    /// The directory, if it is one.
     pub(crate) directory: Option<PathBuf>,
 }
 

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_bounded_with_all_that_stands_around_the_key() {
+    fn the_name_is_bounded_with_all_that_surrounds_the_key() {
         let longest = "k".repeat(MAX_NAME - "p/.json".len());
         assert_eq!(name("p", "{key}.json", &longest).unwrap().len(), MAX_NAME);
         let error = name("p", "{key}.json", &format!("{longest}k")).unwrap_err();

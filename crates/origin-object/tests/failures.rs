@@ -12,7 +12,7 @@ use gaggle_origin_object::{ObjectOptions, ObjectOrigin};
 
 use support::{Act, Server, load, range, until};
 
-/// An origin that tries again so often.
+/// An origin with that many retries.
 fn trying(server: &Server, retries: usize) -> ObjectOrigin {
     ObjectOrigin::new(ObjectOptions {
         retries,
@@ -45,7 +45,7 @@ async fn started() -> (Server, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_unreachable() {
+async fn an_absent_server_is_unreachable() {
     let server = Server::start().await;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -107,7 +107,7 @@ async fn a_status_that_promises_that_a_retry_helps_is_tried_again_so_often() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_gone_on_with_and_otherwise_a_failure() {
+async fn a_body_that_breaks_off_is_continued_and_otherwise_a_failure() {
     let (server, content) = started().await;
     server.acts(|_, _| Act::Cut(100_000));
     assert_eq!(fault(&trying(&server, 0)).await, OriginFault::BrokeOff);
@@ -122,14 +122,14 @@ async fn a_body_that_breaks_off_is_gone_on_with_and_otherwise_a_failure() {
 }
 
 #[tokio::test]
-async fn what_is_left_of_another_object_is_not_put_to_the_first_one() {
+async fn the_rest_of_another_object_is_not_appended_to_the_first_one() {
     let (server, _) = started().await;
     server.acts(|_, number| match number {
         0 => Act::Cut(100_000),
         _ => Act::Replace(vec![9; 1_200_000]),
     });
     let origin = trying(&server, 2);
-    // The store sees that the tag differs, and the load fails.
+    // The store finds that the tag differs, and the load fails.
     assert_eq!(fault(&origin).await, OriginFault::BrokeOff);
     server.acts(|_, _| Act::Serve);
     assert_eq!(value(&origin).await, vec![9; 1_200_000]);

@@ -1,4 +1,4 @@
-//! Stores that there are already, and keys that want what lies outside of the prefix.
+//! Existing stores, and keys that try to leave the prefix.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::Arc;
@@ -40,7 +40,7 @@ async fn load(origin: &ObjectOrigin, key: &[u8]) -> Result<Loaded, OriginError> 
 }
 
 #[tokio::test]
-async fn the_url_of_a_store_that_there_is_gives_the_prefix() {
+async fn the_url_of_an_existing_store_gives_the_prefix() {
     let (store, origin) = origin(InMemory::new(), ObjectOptions::default());
     put(&store, "pre/a", "hello").await;
     put(&store, "b", "outside").await;
@@ -107,7 +107,7 @@ async fn a_large_object_in_memory_is_read_in_parts_too() {
     }
 }
 
-/// A key made of what matters to paths.
+/// A key made of parts that matter to paths.
 fn hostile() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
         4 => prop::sample::select(vec!["a", "pre", "secret", "users", "a.json"]),
@@ -129,7 +129,7 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![3 => text, 3 => cut, 1 => any::<Vec<u8>>()]
 }
 
-/// Whatever is found under a hostile key is what lies below the prefix.
+/// Whatever a hostile key finds is below the prefix.
 fn no_key_leads_outside(origin: &ObjectOrigin, runtime: &tokio::runtime::Runtime) {
     TestRunner::default()
         .run(&hostile(), |key| {
@@ -140,7 +140,7 @@ fn no_key_leads_outside(origin: &ObjectOrigin, runtime: &tokio::runtime::Runtime
                     prop_assert!(inside, "{:?}", found.content);
                 }
                 Err(error) => {
-                    // A NUL or a name that is too long for a file, where it got so far.
+                    // A NUL, or a name that is too long for a file, if the key got so far.
                     let told = error.fault();
                     prop_assert!(told == OriginFault::Key, "{error}");
                 }

@@ -1,4 +1,4 @@
-//! Options that cannot be used, and what is shown of those that can.
+//! Options that cannot be used, and how the others are printed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;

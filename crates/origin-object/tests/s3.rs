@@ -1,4 +1,4 @@
-//! Objects of an S3 server: what is asked, and what an answer means.
+//! Objects of an S3 server: requests, and the meaning of answers.
 #![cfg(feature = "aws")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -39,7 +39,7 @@ async fn an_object_is_a_value_and_a_missing_one_is_none() {
 }
 
 #[tokio::test]
-async fn the_key_stands_in_the_template_and_may_have_any_text() {
+async fn the_key_replaces_its_place_in_the_template_and_may_have_any_text() {
     let server = Server::start().await;
     let origin = ObjectOrigin::new(ObjectOptions {
         path: "users/{key}.json".to_owned(),
@@ -116,7 +116,7 @@ async fn a_stale_value_is_asked_for_with_a_condition() {
     let found = again().await;
     assert_eq!(found.content, Content::NotModified);
     assert_eq!(found.metadata, known);
-    // From the 304 itself.
+    // The metadata is from the 304 itself.
     assert_eq!(found.freshness, Hint::ttl(Duration::from_secs(7)));
     let tag = str::from_utf8(known.get(Field::ETag).unwrap()).unwrap();
     assert_eq!(server.asked()[1].header("if-none-match"), Some(tag));
@@ -136,7 +136,7 @@ async fn a_304_without_a_condition_is_a_failure() {
 }
 
 #[tokio::test]
-async fn wrong_keys_are_a_403_and_no_text_tells_them_or_the_key() {
+async fn wrong_keys_are_a_403_and_no_text_contains_them_or_the_key() {
     let server = Server::start().await;
     server.put("pre/private-key", "hello").await;
     let wrong = "wrong-wrong-wrong-wrong";
@@ -168,7 +168,7 @@ async fn wrong_keys_are_a_403_and_no_text_tells_them_or_the_key() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_not_there_is_a_failure_and_not_an_absence() {
+async fn a_missing_bucket_is_a_failure_and_not_an_absence() {
     let server = Server::start().await;
     server.acts(|_, _| Act::Status(404, "NoSuchBucket"));
     let (told, text) = fault(&server.origin(), "a").await;
@@ -195,7 +195,7 @@ async fn a_404_of_what_is_no_store_is_a_failure_and_not_an_absence() {
 async fn a_value_over_the_limit_is_refused_by_its_length_and_not_read() {
     let server = Server::start().await;
     server.put("pre/a", vec![7; 1000]).await;
-    // Who reads the body waits for its deadline.
+    // A client that reads the body waits for its deadline.
     server.acts(|_, _| Act::SilentAfter(0));
     let key = Key::from("a");
     let error = server

@@ -1,4 +1,4 @@
-//! Requests to services that no server here plays: what is sent, and what refusals mean.
+//! Requests to services that no test server emulates: what is sent, and what refusals mean.
 #![cfg(all(feature = "gcp", feature = "azure"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -14,7 +14,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // A database of one's own; `SqliteOrigin::open` takes the path of a file instead.
+//! // A pool of your own; `SqliteOrigin::open` takes the path of a file instead.
 //! let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
 //! sqlx::query("CREATE TABLE scores (key TEXT PRIMARY KEY, value INTEGER, seconds)").execute(&pool).await?;
 //! sqlx::query("INSERT INTO scores VALUES ('Tom', 630, 60)").execute(&pool).await?;
@@ -34,7 +34,7 @@
 //!
 //! One `SELECT` with one parameter, written `?1`, and one or two columns. It is prepared and run
 //! once, with an empty key, before an origin is handed out, so that a missing table or a misspelt
-//! column is an error at start. The key is always bound, never pasted into the text.
+//! column is an error at start. The key is always bound, never inserted into the text.
 //!
 //! | the first column of the first row | answer |
 //! |---|---|
@@ -95,15 +95,15 @@
 //!   limit is refused unread, and one over 64 KiB is reserved in
 //!   [`Load::budget`](gaggle_group::Load::budget) and then read by a second look-up. Other values
 //!   are reserved once they are read. A load that has to wait for bytes releases its connection
-//!   and drops what it has read, and looks the value up again when it has the bytes. So it blocks
-//!   no other load, and at most one value for each connection is in memory unreserved. A value
-//!   below 4 KiB draws on no budget.
+//!   and drops what it has read, and looks the value up again when it has the bytes. It therefore
+//!   blocks no other load, and at most one value for each connection is in memory unreserved. A
+//!   value below 4 KiB draws on no budget.
 //!
 //! # PostgreSQL, MySQL and MariaDB
 //!
 //! Both take `ServerOptions`. The query is one `SELECT` with one parameter: `$1` (PostgreSQL, as
 //! often as needed) or `?` (MySQL and MariaDB, once). It is checked and tried with an empty key
-//! when an origin is opened. A semicolon or a comment at its end does no harm; a second statement
+//! when an origin is opened. A semicolon or a comment at its end is allowed; a second statement
 //! is an error. The columns mean the same as for SQLite, except that the second must have a
 //! numeric type; otherwise opening fails.
 //!

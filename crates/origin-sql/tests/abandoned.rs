@@ -1,4 +1,4 @@
-//! Abandoned queries: what happens to them, and to loads that wait for their connections.
+//! Abandoned queries, and loads that wait for their connections.
 #![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -13,7 +13,7 @@ use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use support::{Database, load};
 use tokio::task::JoinHandle;
 
-/// How long a test waits for what must happen.
+/// How long a test waits for an expected event.
 const BOUND: Duration = Duration::from_secs(30);
 
 /// Counts without an end if the key is `endless`, and meanwhile holds a lock of the table for
@@ -102,7 +102,7 @@ async fn queries_of_others_on_a_shared_pool_are_never_ended() {
     let endless = start(&origin);
     until_read(&mut database, true).await;
     abandon(endless).await;
-    // Long enough for many looks at whether a load waits.
+    // Long enough to check many times whether a load waits.
     let long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000) \
                 SELECT sum(i) FROM n";
     for _ in 0..2 {
@@ -126,7 +126,7 @@ async fn a_load_waits_for_a_connection_no_longer_than_it_may() {
         let origin = origin.clone();
         async move { load(&origin, "quick").await }
     });
-    // Its only connection is in use, so that nothing but time can end the wait.
+    // Its only connection is in use, so that only time can end the wait.
     tokio::time::pause();
     let error = waiting.await.unwrap().unwrap_err();
     assert_eq!(error.fault(), OriginFault::Busy);

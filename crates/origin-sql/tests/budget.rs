@@ -1,4 +1,4 @@
-//! What values draw on while they are read.
+//! The budget that values draw on while they are read.
 #![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -11,7 +11,7 @@ use gaggle_origin_sql::{SqliteOptions, SqliteOrigin};
 use support::{Database, load};
 
 const MIB: usize = 1 << 20;
-/// How long a test waits for what must happen.
+/// How long a test waits for an expected event.
 const BOUND: Duration = Duration::from_secs(30);
 
 /// A stored value is measured before it is read, and a computed one after.

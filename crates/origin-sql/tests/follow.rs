@@ -1,4 +1,4 @@
-//! A database that is replaced, removed, and back again.
+//! A database that is replaced, removed, and restored.
 #![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -16,7 +16,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use support::{LIMIT, QUERY, load};
 use tempfile::TempDir;
 
-/// How long a test waits for what must happen.
+/// How long a test waits for an expected event.
 const BOUND: Duration = Duration::from_secs(30);
 
 /// A database in which `Tom` has this value.
@@ -221,13 +221,13 @@ async fn a_replacement_that_cannot_be_used_is_a_failure_that_says_why() {
 }
 
 #[tokio::test]
-async fn a_dropped_load_leaves_the_look_to_others() {
+async fn a_dropped_load_leaves_the_check_to_others() {
     let site = Site::new(b"old").await;
     site.replace(b"new").await;
     a_second_later().await;
     let key = Key::from("Tom");
     let mut dropped = site.origin.load(Load::new(&key, LIMIT));
-    // Polled once, it begins the look.
+    // Polled once, it begins the check.
     let pending =
         std::future::poll_fn(|cx| std::task::Poll::Ready(dropped.as_mut().poll(cx).is_pending()));
     assert!(pending.await);
@@ -237,7 +237,7 @@ async fn a_dropped_load_leaves_the_look_to_others() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_link_that_is_turned_to_another_database_is_followed() {
+async fn a_link_that_is_changed_to_another_database_is_followed() {
     let dir = TempDir::new().unwrap();
     let at = |name: &str| dir.path().join(name);
     write(&at("v1.db"), b"one").await;

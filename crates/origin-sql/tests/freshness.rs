@@ -1,4 +1,4 @@
-//! What the second column says, and what it must not be.
+//! The meaning of the second column, and invalid values of it.
 #![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -162,8 +162,8 @@ async fn columns_that_are_added_later_are_a_failure_and_never_an_absence() {
         ] {
             writer.execute(sql).await.unwrap();
         }
-        // The first may end the driver's thread; the next has a new one, which counts from the
-        // start.
+        // The first may end the driver's thread. The next one has a new thread, which counts from
+        // the start.
         load(&origin, "Tom").await.unwrap_err();
         let text = load(&origin, "Tom").await.unwrap_err().to_string();
         assert!(text.contains(reason), "{text}");

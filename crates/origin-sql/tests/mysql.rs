@@ -23,7 +23,7 @@ fn mariadb() -> &'static Mariadb {
     SERVER.get_or_init(|| Mariadb::start(MariadbOptions::default()))
 }
 
-/// A database of a test's own, with a table of scores.
+/// A separate database for a test, with a table of scores.
 struct Database(&'static str);
 
 impl Database {
@@ -563,7 +563,7 @@ async fn a_slow_statement_is_ended_by_the_server_and_its_connection_goes_on() {
     assert_eq!(fault(load(&origin, "slow").await), OriginFault::TimedOut);
     assert_eq!(text(&origin, "quick").await.as_deref(), Some("quick"));
     assert_eq!(origin.max_batch(), 128);
-    // It costs the others of its batch time, and no error.
+    // It costs the other keys of its batch time, and no error.
     for keys in [vec!["quick"; 2], vec!["quick"; 60]] {
         let keys = [&keys[..], &["slow"], &keys[..]].concat();
         for (of, outcome) in keys.iter().zip(many(&origin, &keys).await) {
@@ -648,7 +648,7 @@ async fn a_restart_between_loads_costs_no_load_an_error() {
         assert!(outcome.is_ok(), "{outcome:?}");
     }
     server.stop();
-    // At once, although a connection would be waited for long.
+    // At once, although the wait for a connection may be long.
     let down = tokio::time::timeout(BOUND / 2, load(&origin, "Tom")).await;
     assert_eq!(fault(down.unwrap()), OriginFault::Unreachable);
     for outcome in many(&origin, &["Tom", "nobody"]).await {

@@ -1,4 +1,4 @@
-//! MariaDB: whose fault a failure is, and what changes while an origin is open.
+//! MariaDB: the cause of a failure, and changes while an origin is open.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod server;

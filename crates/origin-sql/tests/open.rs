@@ -1,4 +1,4 @@
-//! What is refused at start.
+//! Configurations that are refused at start.
 #![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -82,7 +82,7 @@ async fn a_query_that_cannot_be_used_is_an_error_at_open() {
             "single SELECT",
         ),
     ] {
-        // Writable, to show that the check and not the lock on the door refuses.
+        // Writable, to show that the check refuses it, and not the read-only mode.
         let options = SqliteOptions {
             query: query.into(),
             read_only: false,

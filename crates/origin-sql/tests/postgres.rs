@@ -23,7 +23,7 @@ fn postgres() -> &'static Postgres {
     SERVER.get_or_init(|| Postgres::start(PostgresOptions::default()))
 }
 
-/// A database of a test's own, with a table of scores.
+/// A separate database for a test, with a table of scores.
 struct Database(&'static str);
 
 impl Database {
@@ -531,7 +531,7 @@ async fn values_draw_on_the_budget_and_wait_for_it_without_a_connection() {
     let over = origin.load(Load::new(&of, u64::MAX).within(&budget)).await;
     assert!(matches!(over, Err(OriginError::OverBudget(_))), "{over:?}");
     assert_eq!(budget.used(), 0);
-    // In a batch, what is too much fails alone.
+    // In a batch, a value that is too large fails alone.
     let keys = ["small", "larger", "medium"].map(key);
     let loads = keys
         .each_ref()
@@ -657,7 +657,7 @@ async fn a_slow_statement_is_ended_by_the_server_and_its_connection_goes_on() {
     let origin = PostgresOrigin::open(options).await.unwrap();
     assert_eq!(fault(load(&origin, "slow").await), OriginFault::TimedOut);
     assert_eq!(text(&origin, "quick").await.as_deref(), Some("quick"));
-    // It costs the others of its batch time, and no error.
+    // It costs the other keys of its batch time, and no error.
     for keys in [vec!["quick"; 2], vec!["quick"; 60]] {
         let keys = [&keys[..], &["slow"], &keys[..]].concat();
         for (of, outcome) in keys.iter().zip(many(&origin, &keys).await) {
@@ -789,7 +789,7 @@ async fn a_restart_between_loads_costs_no_load_an_error() {
         }
     }
     server.stop();
-    // At once, although a connection would be waited for long.
+    // At once, although the wait for a connection may be long.
     let down = tokio::time::timeout(BOUND / 2, load(&origin, "Tom")).await;
     assert_eq!(fault(down.unwrap()), OriginFault::Unreachable);
     for outcome in many(&origin, &["Tom", "nobody"]).await {
@@ -801,7 +801,7 @@ async fn a_restart_between_loads_costs_no_load_an_error() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: deploy/databases/install"]
-async fn a_statement_that_breaks_off_is_told_so() {
+async fn a_statement_that_breaks_off_is_reported_as_such() {
     let server = Postgres::start(PostgresOptions::default());
     let options = ServerOptions {
         url: server.url(),
@@ -946,7 +946,7 @@ async fn a_batch_uses_the_index_of_the_key_column() {
     };
     let origin = PostgresOrigin::open(options).await.unwrap();
     let keys: Vec<String> = (0..128).map(|n| format!("k{n}")).collect();
-    // Often enough for the server to take a plan for any keys.
+    // Often enough for the server to choose a generic plan.
     for _ in 0..10 {
         many(&origin, &keys).await;
     }

@@ -1,4 +1,4 @@
-//! PostgreSQL: whose fault a failure is, and what changes while an origin is open.
+//! PostgreSQL: the cause of a failure, and changes while an origin is open.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod server;
@@ -126,9 +126,9 @@ async fn a_key_that_cannot_be_read_as_its_type_is_the_requests_fault_and_fails_a
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: deploy/databases/install"]
-async fn an_error_that_may_be_of_one_key_fails_alone_and_its_text_is_not_told() {
+async fn an_error_that_may_be_of_one_key_fails_alone_and_its_text_is_hidden() {
     let options = database("oddities");
-    // No such table as the key names.
+    // The table that the key names does not exist.
     let origin = open(
         &options,
         "SELECT CASE WHEN $1 = '' THEN '' ELSE $1::regclass::text END",

@@ -1,7 +1,8 @@
-//! Databases in WAL mode that lie where nothing can be written.
+//! Databases in WAL mode in directories where nothing can be written.
 //!
-//! Permissions do not bind root, as who tests may run. A symbolic link in the place of the `-shm`
-//! file does the same for anybody: SQLite follows none there, and so can neither open nor make it.
+//! Permissions do not bind root, and tests may run as root. A symbolic link in the place of the
+//! `-shm` file has the same effect for any user: SQLite follows no link there, and so can neither
+//! open nor create the file.
 #![cfg(unix)]
 #![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -60,7 +61,7 @@ impl Site {
     /// Makes the folder one in which SQLite can write nothing.
     fn close(&self) {
         fs::set_permissions(self.dir.path(), Permissions::from_mode(0o555)).unwrap();
-        // Works for those alone who are not bound.
+        // Succeeds only for a user whom permissions do not bind.
         let _bound = symlink("nowhere", self.beside("-shm"));
     }
 
@@ -104,7 +105,7 @@ async fn a_database_in_wal_mode_opens_where_nothing_can_be_written() {
     let origin = SqliteOrigin::open(site.options()).await.unwrap();
     assert_eq!(tom(&origin).await, b"630");
 
-    // What a writer leaves is seen, though no lock tells of it.
+    // A writer's changes are noticed, though no lock announces them.
     site.reopen();
     let mut writer = site.writer().await;
     writer
@@ -131,7 +132,7 @@ async fn a_writer_that_comes_is_followed() {
         .unwrap();
     a_second_later().await;
     assert_eq!(tom(&origin).await, b"629");
-    // By way of the log, and so at once.
+    // Through the log, and therefore at once.
     writer
         .execute("UPDATE scores SET value = 628")
         .await
@@ -147,7 +148,7 @@ async fn changes_that_would_be_passed_over_are_an_error_that_names_the_cause() {
         .execute("UPDATE scores SET value = 629")
         .await
         .unwrap();
-    // As after a crash: a log with changes, and no index of it.
+    // As after a crash: a log with changes, without its index.
     let log = fs::read(site.beside("-wal")).unwrap();
     assert!(!log.is_empty());
     writer.close().await.unwrap();

@@ -222,8 +222,7 @@ async fn a_load_dropped_on_its_way_leaves_a_working_origin() {
     let origin = SqliteOrigin::open(options).await.unwrap();
 
     for polls in 1..20 {
-        // The lock keeps the load from finishing, so that each round drops it somewhere in the
-        // middle.
+        // The lock keeps the load from finishing, so that each round drops it before its end.
         database.write("BEGIN EXCLUSIVE").await;
         {
             let mut load = std::pin::pin!(load(&origin, "Tom"));
@@ -271,7 +270,7 @@ async fn many_loads_share_a_few_connections() {
 }
 
 #[tokio::test]
-async fn a_pool_of_ones_own_serves_as_well() {
+async fn a_custom_pool_works_as_well() {
     let pool = SqlitePoolOptions::new()
         .max_connections(1)
         .connect("sqlite::memory:")

@@ -80,7 +80,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_ring_equals_one_built_anew(
+    fn a_changed_ring_equals_a_new_one(
         profile in profiles(), old in members(), new in members(),
     ) {
         let built = Ring::new(profile, new.clone()).unwrap();

@@ -17,8 +17,8 @@ pub const MAX_CAPACITY: u64 = 1 << 48;
 /// The options of a cache.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The budget in bytes, for payload and bookkeeping together; 64 MiB by default. Larger values
-    /// than 2^48 (256 TiB) are taken as that. With zero, every value is refused.
+    /// The budget in bytes, for payload and overhead together; 64 MiB by default. Values above
+    /// 2^48 (256 TiB) are reduced to that. With zero, every value is refused.
     pub capacity: u64,
     /// The number of parts with a lock of their own; rounded up to a power of two, from 1 to 1024.
     /// By default four for each core, but not more than 64, nor more than one for each MiB of

@@ -8,7 +8,7 @@ use std::ops::AddAssign;
 pub struct Stats {
     /// Gets that found a value.
     pub hits: u64,
-    /// Gets that did not: nothing there, or expired.
+    /// Gets that found no value, or an expired one.
     pub misses: u64,
     /// Values stored, overwriting or not.
     pub insertions: u64,
@@ -37,7 +37,7 @@ pub struct Evictions {
 }
 
 impl Evictions {
-    /// For all reasons together.
+    /// The sum over all reasons.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.capacity + self.expired + self.collision

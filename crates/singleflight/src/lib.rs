@@ -60,7 +60,7 @@
 //! let (first, second) = (scores.load("Tom"), scores.load("Tom"));
 //! assert!(first.led() && !second.led());
 //!
-//! // Each waits as long as it likes.
+//! // Each caller chooses how long it waits.
 //! drop(first);
 //! let score = tokio::time::timeout(Duration::from_secs(5), second).await??;
 //! assert_eq!(score, 630);

@@ -87,7 +87,7 @@ async fn a_join_within_the_grace_keeps_the_load() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_leaving_starts_the_grace_anew() {
+async fn each_leave_restarts_the_grace() {
     let flights = impatient();
     let (first, dropped) = endless(&flights);
     drop(first);

@@ -275,7 +275,7 @@ fn a_joiner_is_never_abandoned() {
         drop(first);
         let number = joiner.join().unwrap().unwrap();
         assert!(number == 1 || number == 2);
-        // The first load may still be on its way out.
+        // The first load may still be ending.
         while !flights.is_empty() {
             thread::yield_now();
         }
@@ -607,7 +607,7 @@ fn a_get_after_a_removal_is_not_given_what_a_fetch_took_from_a_load() {
 /// A load without waiters gives up. A caller that arrives at that moment either prevents that, or
 /// starts a load of its own: no caller gets the outcome of a load that gave up.
 #[test]
-fn nobody_is_given_what_a_load_that_was_given_up_returns() {
+fn no_caller_gets_the_result_of_an_abandoned_load() {
     const GIVEN_UP: usize = 0;
     model(3, || {
         let flights: Arc<Flights<u8, usize>> = Arc::new(Flights::with_options(Options {

@@ -205,7 +205,7 @@ fn identity(
             // A verifier may find a path to its CA without it, for example if a root was signed by
             // an older one that has expired since.
             Err(error) => {
-                warn!(certificate = at + 1, %error, "a certificate behind the first one is not valid now");
+                warn!(certificate = at + 1, %error, "a certificate after the first one is not valid now");
             }
         }
     }

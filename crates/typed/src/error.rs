@@ -17,7 +17,7 @@ pub enum TypedError {
     /// written them.
     #[error(
         "group {group}: a value of {value_len} bytes is not what {codec} reads (its key has {key_len} bytes{})",
-        if *.reloaded { "; it was loaded again and was no better" } else { "" }
+        if *.reloaded { "; it was loaded again and could not be read either" } else { "" }
     )]
     Decode {
         /// The group asked.

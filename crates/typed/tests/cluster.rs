@@ -26,7 +26,7 @@ fn score(id: u64, points: u32) -> Score {
     }
 }
 
-/// Three nodes on one table.
+/// Three nodes with one table as their origin.
 fn start(table: &Table) -> (Cluster, Vec<Scores>) {
     let table = Arc::clone(table);
     let cluster = Cluster::with(3, move |group| {

@@ -14,8 +14,8 @@ use crate::{NAME, addresses, options};
 
 const ME: &str = "http://10.0.0.1:8001";
 
-/// Asks the name server when the test says so, and tells the test when the ring has seen the
-/// answer: `follow` waits for `changed` only when it is through with the last list.
+/// Asks the name server when the test says so, and notifies the test when the ring has the answer:
+/// `follow` waits for `changed` only when it has applied the last list.
 struct Stepped {
     dns: DnsDiscovery,
     go: Notify,
@@ -118,8 +118,8 @@ async fn the_ring_follows_the_name_and_a_failure_changes_nothing() {
         network.detach(three[0]);
         server.set(NAME, addresses(&["10.0.0.1", "10.0.0.3"]));
         discovery.step().await;
-        // It is pinged since it is not listed, and the list is asked for again once it is found to
-        // be down.
+        // It is pinged because it is not listed, and the list is requested again once it is known
+        // to be down.
         let gone = async {
             while names(&peers) != [three[1]] {
                 discovery.done.notified().await;

@@ -32,7 +32,7 @@ pub fn options(server: &Server) -> DnsOptions {
     DnsOptions {
         name: NAME.into(),
         nameserver: Some(server.addr),
-        // Not to fail on a machine that is busy; no test waits for it.
+        // Long enough for a busy machine; no test waits for it.
         timeout: Duration::from_secs(60),
         ..DnsOptions::default()
     }
@@ -82,7 +82,7 @@ async fn a_long_ttl_does_not_hide_who_came_and_went() {
         let expected: Vec<String> = list.iter().map(|ip| format!("http://{ip}:8001")).collect();
         assert_eq!(members, expected);
     }
-    // Nor does what was not there a moment ago.
+    // Neither does a recent absence.
     server.set(NAME, Answer::Code(ResponseCode::NXDomain));
     discovery.members().await.unwrap_err();
     server.set(NAME, addresses(&["10.0.0.4"]));
@@ -142,7 +142,7 @@ async fn silence_ends_with_the_timeout() {
         matches!(reason(&failure), LookupError::Timeout(told) if *told == after),
         "{failure}"
     );
-    // The clock is the test's: it moves to the next timer whenever nothing else is to be done.
+    // The test has a paused clock: it moves to the next timer when no task can run.
     assert!(begin.elapsed() <= after + Duration::from_millis(10));
 }
 
@@ -262,13 +262,14 @@ async fn a_host_finds_its_own_address_in_the_list() {
 async fn a_host_that_is_not_listed_never_calls_itself_loopback() {
     let server = Server::start().await;
     let discovery = discovery(&server);
-    // The only name server is on loopback, as Docker's is, and there is no member to look towards.
+    // The only name server is on loopback, like Docker's, and there is no member to find a route
+    // to.
     let failure = discovery.own_address().await.unwrap_err();
     assert!(
         matches!(reason(&failure), LookupError::NoSuchName),
         "{failure}"
     );
-    // Towards this one a machine may have a route or not.
+    // A machine may have a route to this one or not.
     server.set(NAME, addresses(&["203.0.113.1"]));
     match discovery.own_address().await {
         Ok(own) => assert!(!own.listed && !own.ip.is_loopback(), "{own:?}"),
@@ -297,7 +298,7 @@ async fn nodes_do_not_ask_in_step() {
         let begin = Instant::now();
         discovery.changed().await;
         let waited = begin.elapsed();
-        // The clock, which is the test's, ticks in milliseconds.
+        // The paused clock has a resolution of milliseconds.
         assert!(waited >= every.mul_f64(0.9), "{waited:?}");
         assert!(
             waited <= every.mul_f64(1.1) + Duration::from_millis(2),

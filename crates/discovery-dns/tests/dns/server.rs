@@ -1,4 +1,4 @@
-//! A name server that says what a test has it say, over UDP and TCP on one port of loopback.
+//! A name server whose answers a test sets, over UDP and TCP on one port of loopback.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 /// The time to live that Docker gives.
 const TTL: u32 = 600;
 
-/// What is known of one name.
+/// The answer for one name.
 #[derive(Clone)]
 pub enum Answer {
     /// Addresses; a question for the other family finds none.
@@ -32,7 +32,7 @@ struct State {
     asked: Vec<(RecordType, Over)>,
 }
 
-/// How a question came.
+/// The transport of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
     Udp,
@@ -64,7 +64,7 @@ impl Server {
         self.state.lock().unwrap().answers.insert(name, answer);
     }
 
-    /// The questions that have come since the last time.
+    /// The questions since the last call.
     pub fn asked(&self) -> Vec<(RecordType, Over)> {
         std::mem::take(&mut self.state.lock().unwrap().asked)
     }
@@ -109,7 +109,7 @@ async fn serve_udp(socket: UdpSocket, state: Arc<Mutex<State>>) {
 async fn serve_tcp(listener: TcpListener, state: Arc<Mutex<State>>) {
     loop {
         let (mut stream, _) = listener.accept().await.unwrap();
-        // One connection after the other will do.
+        // One connection at a time is enough.
         while let Ok(length) = stream.read_u16().await {
             let mut question = vec![0; length.into()];
             stream.read_exact(&mut question).await.unwrap();

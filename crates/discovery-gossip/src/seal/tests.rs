@@ -77,7 +77,7 @@ fn every_bit_is_covered() {
 }
 
 #[test]
-fn a_session_that_is_not_known_is_told() {
+fn an_unknown_session_is_announced() {
     let (mut a, mut b) = (seal(&["secret"], 1), seal(&["secret"], 2));
     let blind = a.seal(at(2), b"news").unwrap();
     let Opened::Answer(hello) = b.open(at(1), &blind) else {
@@ -92,7 +92,7 @@ fn a_session_that_is_not_known_is_told() {
     message(b.open(at(1), &told));
     // The same hello again changes nothing, and is not answered.
     assert_eq!(dropped(a.open(at(2), &hello)), Reason::Replayed);
-    // And from what b has received, it knows the session of a.
+    // From the datagrams that it received, b knows the session of a.
     let back = b.seal(at(1), b"more").unwrap();
     message(a.open(at(2), &back));
 }
@@ -104,7 +104,7 @@ fn what_was_sent_before_a_start_has_no_effect_after_it() {
     message(b.open(at(1), &recorded));
     let mut again = seal(&["secret"], 3);
     assert!(matches!(again.open(at(1), &recorded), Opened::Answer(_)));
-    // Nor with another node.
+    // Nor at another node.
     let mut c = seal(&["secret"], 4);
     assert!(matches!(c.open(at(1), &recorded), Opened::Answer(_)));
 }
@@ -169,7 +169,7 @@ fn signed_and_unsigned_nodes_do_not_mix() {
 }
 
 #[test]
-fn another_cluster_is_told_apart_even_with_the_same_token() {
+fn another_cluster_is_distinguished_even_with_the_same_token() {
     let mut other = Seal::new(keys(&["secret"]), "other", 1);
     let mut b = seal(&["secret"], 2);
     let datagram = other.seal(at(2), b"news").unwrap();
@@ -197,7 +197,7 @@ fn a_session_ends_before_a_sender_could_be_forgotten() {
         match b.open(at(1), &datagram) {
             Opened::Message { .. } => sent.push(datagram),
             Opened::Answer(hello) => {
-                // It tells the new session, in which nothing of the old one counts.
+                // It announces the new session, in which nothing of the old one counts.
                 assert!(matches!(a.open(at(2), &hello), Opened::Nothing));
                 let datagram = a.seal(at(2), b"news").unwrap();
                 message(b.open(at(1), &datagram));
@@ -225,7 +225,7 @@ proptest! {
             datagram = [&MAGIC[..], &[kind], &signed.cluster, &bytes].concat();
         }
         prop_assert!(matches!(signed.open(at(1), &datagram), Opened::Dropped(_)));
-        // Without a token any bytes behind a header may be a message.
+        // Without a token any bytes after a header may be a message.
         let _opened = Seal::new(None, "gaggle", 2).open(at(1), &datagram);
     }
 }

@@ -61,7 +61,7 @@ fn message() -> impl Strategy<Value = Message> {
     ]
 }
 
-/// What is let through must be a message to chitchat as well.
+/// An accepted message must be a message to chitchat as well.
 fn is_read_by_chitchat(message: &Message) {
     let bytes = message.encode();
     let mut rest = &bytes[..];
@@ -298,7 +298,7 @@ fn a_message_that_is_too_large_goes_without_its_last_news() {
     assert_eq!(all, known);
     assert!(!some.is_empty());
     assert_eq!(some[..], news[..some.len()]);
-    // What is known of all nodes goes out whole, or not at all.
+    // The digest of all nodes is sent whole, or not at all.
     let cluster = "gaggle".to_owned();
     assert!(
         Message::Syn {

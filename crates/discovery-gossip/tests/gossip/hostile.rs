@@ -1,4 +1,4 @@
-//! Neighbours that are not of this cluster, and bytes that are of none.
+//! Neighbours of other clusters, and malformed bytes.
 
 use super::*;
 use mesh::Sent;
@@ -79,7 +79,7 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8]) {
     if bytes.is_empty() {
         return;
     }
-    // The header is mostly left alone: it would hide the rest.
+    // The header mostly stays as it is: a fault there would hide the rest.
     let from = if fastrand::u8(..) < 25 {
         0
     } else {
@@ -105,7 +105,7 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8]) {
     }
 }
 
-/// Bytes as a node of this protocol could send them, but for what they say.
+/// Well-formed bytes of this protocol with false content.
 mod forged {
     use std::net::SocketAddr;
 
@@ -195,7 +195,7 @@ async fn forged_news_change_nothing_of_this_node_and_stop_nobody() {
         forged::version(5),
     ];
     send(forged::ack(&backwards)).await;
-    // This node's own values, at a version after which there is none.
+    // This node's own values, at the highest possible version.
     let own = forged::id(node.nodes()[0].generation, at(1));
     let stolen = [
         forged::node(&own),

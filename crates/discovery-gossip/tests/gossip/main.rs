@@ -1,4 +1,4 @@
-//! Clusters in memory, under paused time: what is measured in them is the protocol's own time.
+//! Clusters in memory, under paused time: the figures are the protocol's own times.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -16,10 +16,10 @@ use gaggle_peers::Discovery as _;
 use mesh::Mesh;
 use tokio::time::{Instant, timeout};
 
-/// Longer than anything takes that happens at all.
+/// Longer than any expected event takes.
 const LONG: Duration = Duration::from_secs(120);
 
-/// The shortest that there is: the dead are soon forgotten.
+/// The shortest possible: dead nodes are soon forgotten.
 const GRACE: Duration = Duration::from_secs(32);
 
 /// The gossip address of node `n`.
@@ -69,7 +69,7 @@ fn names(numbers: impl IntoIterator<Item = u16>) -> Vec<String> {
     names
 }
 
-/// The nodes that are there to stay.
+/// The nodes that stay.
 fn known(node: &Gossip) -> Vec<String> {
     let nodes = node.nodes();
     let there = nodes.iter().filter(|node| node.state != State::Leaving);

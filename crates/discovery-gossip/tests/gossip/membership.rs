@@ -130,7 +130,7 @@ async fn a_leave_is_known_before_the_node_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_told_of_a_leave_where_nobody_listens() {
+async fn a_leave_that_no_node_receives_is_confirmed_by_none() {
     let mesh = Mesh::default();
     let nodes = cluster(&mesh, 2).await;
     mesh.cut(|_, _| false);
@@ -206,7 +206,7 @@ async fn a_node_that_comes_back_under_another_port_is_one_node() {
         })
         .await;
     }
-    // The predecessor is not yet taken for dead: it is superseded.
+    // The predecessor is not yet considered dead: it is superseded.
     let took = began.elapsed();
     assert!(took <= seconds(2), "{took:?}");
     all_know(&nodes, &names(1..=4)).await;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// How long a datagram takes.
 const LATENCY: Duration = Duration::from_millis(1);
-/// As many as a socket's buffer holds of usual ones.
+/// The number of usual datagrams that a socket's buffer holds.
 const BUFFERED: usize = 256;
 /// The most bytes in a datagram.
 const LARGEST: usize = 65_507;
@@ -39,7 +39,7 @@ struct Inner {
 }
 
 impl Mesh {
-    /// From now on a datagram passes if that says so of its sender and receiver.
+    /// From now on a datagram passes if this predicate allows its sender and receiver.
     pub(crate) fn cut(&self, passes: impl Fn(SocketAddr, SocketAddr) -> bool + Send + 'static) {
         self.0.lock().unwrap().passes = Some(Box::new(passes));
     }

@@ -109,7 +109,7 @@ async fn what_was_recorded_cannot_be_sent_again() {
     let to_first = record.iter().filter(|sent| sent.to == at(1)).count();
     assert_eq!(nodes[0].dropped().replayed - before, to_first as u64);
 
-    // To a node that has not, because it was not there: the dead do not rise from it.
+    // To a node that has not seen it, because it was not running: no dead node reappears.
     drop(nodes);
     tokio::time::sleep(Duration::from_millis(10)).await;
     let alone = with(&mesh, 1, Some(keys(&["secret"]))).await;
@@ -118,7 +118,7 @@ async fn what_was_recorded_cannot_be_sent_again() {
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(alone.nodes().len() <= 1, "{:?}", alone.nodes());
     }
-    // Nor from what was sent to another.
+    // A datagram to another node has no effect, either.
     for sent in record {
         mesh.inject(mesh::Sent { to: at(1), ..sent });
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -8,7 +8,7 @@ use gaggle_follow::{Change, Feed as _};
 use crate::watched::{Watched, key, write};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_changes_in_any_way_is_told_by_its_relative_path() {
+async fn a_file_that_changes_in_any_way_is_reported_by_its_relative_path() {
     let mut watched = Watched::of(&["a", "en/index.html"]).await;
     let root = watched.root.clone();
     fs::write(root.join("a"), "2").unwrap();
@@ -66,7 +66,7 @@ async fn a_name_need_not_be_utf_8() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_new_directory_has_already_is_told_and_so_is_what_comes_later() {
+async fn earlier_and_later_files_of_a_new_directory_are_reported() {
     let mut watched = Watched::of(&["a"]).await;
     let root = watched.root.clone();
     // All of it is there when the watch begins.
@@ -113,9 +113,9 @@ async fn with_a_directory_that_goes_away_everything_may_have_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_whose_place_a_directory_takes_is_told() {
+async fn a_file_that_a_directory_replaces_is_reported() {
     let mut watched = Watched::of(&["e"]).await;
-    // Both are looked at together.
+    // Both are examined together.
     fs::remove_file(watched.root.join("e")).unwrap();
     fs::create_dir(watched.root.join("e")).unwrap();
     watched.tells_keys(&["e"]).await;
@@ -124,8 +124,8 @@ async fn a_file_whose_place_a_directory_takes_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_more_changes_than_are_kept_everything_may_have_changed() {
     let mut watched = Watched::of(&["a"]).await;
-    // Nobody asks meanwhile. Some may be taken before all of them were seen, so that none of the
-    // parts is too large: then it is tried again.
+    // The feed is not read meanwhile. Some changes may be taken before all of them were seen, so
+    // that no part is too large: then it is tried again.
     let mut was_all = false;
     for round in 0..50 {
         for n in 0..9_000 {
@@ -140,7 +140,7 @@ async fn where_more_changes_than_are_kept_everything_may_have_changed() {
     }
     assert!(was_all);
     fs::create_dir(watched.root.join("later")).unwrap();
-    // What is left of the changes before may be told as a change of everything once more.
+    // The rest of the earlier changes may be reported as a change of everything once more.
     let mut was_all = true;
     for n in 0..50 {
         let name = format!("later/{n}");
@@ -154,7 +154,7 @@ async fn where_more_changes_than_are_kept_everything_may_have_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_feed_that_is_closed_tells_nothing_until_it_is_opened() {
+async fn a_feed_that_is_closed_reports_nothing_until_it_is_opened() {
     let mut watched = Watched::of(&["a"]).await;
     watched.feed.close().await;
     assert!(watched.fails().await.contains("not open"));

@@ -10,7 +10,7 @@ use gaggle_follow::Change;
 use crate::watched::{Watched, key, write};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_is_told_by_each_of_its_names() {
+async fn a_file_is_reported_by_each_of_its_names() {
     let mut watched = Watched::of(&["a/file"]).await;
     let root = watched.root.clone();
     symlink("a/file", root.join("link")).unwrap();
@@ -44,7 +44,7 @@ async fn links_that_are_there_from_the_start_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_link_to_a_directory_that_is_turned_everything_may_have_changed() {
+async fn with_a_changed_link_to_a_directory_everything_may_have_changed() {
     let mut watched = Watched::of(&["a/file", "b/file"]).await;
     let root = watched.root.clone();
     symlink("a", root.join("dir")).unwrap();
@@ -57,8 +57,8 @@ async fn with_a_link_to_a_directory_that_is_turned_everything_may_have_changed()
     watched.tells(&Change::All).await;
 }
 
-/// Has a link lead elsewhere, at once: the new one is made outside of the root, so that one event
-/// is all that is seen.
+/// Changes a link's target in one step: the new link is made outside of the root, so that only one
+/// event is seen.
 fn turn(watched: &Watched, link: &str, to: &str) {
     let new = watched.dir.path().join("new-link");
     symlink(to, &new).unwrap();
@@ -72,7 +72,7 @@ async fn drain(watched: &mut Watched, mark: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_through_a_link_that_is_turned_leads_where_that_leads() {
+async fn a_link_through_a_changed_link_leads_to_the_new_target() {
     let mut watched = Watched::of(&["releases/1/x", "releases/2/x"]).await;
     let root = watched.root.clone();
     symlink("releases/1", root.join("cur")).unwrap();
@@ -99,7 +99,7 @@ async fn a_link_through_a_link_that_is_turned_leads_where_that_leads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_to_a_link_to_a_file_is_told_when_that_is_turned() {
+async fn a_link_to_a_link_to_a_file_is_reported_when_that_changes() {
     let mut watched = Watched::of(&["1", "2"]).await;
     let root = watched.root.clone();
     symlink("1", root.join("inner")).unwrap();
@@ -116,7 +116,7 @@ async fn a_link_to_a_link_to_a_file_is_told_when_that_is_turned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_through_a_directory_that_takes_the_place_of_another_is_told() {
+async fn a_link_through_a_replaced_directory_is_reported() {
     let mut watched = Watched::of(&["d/x", "new/x"]).await;
     let root = watched.root.clone();
     symlink("d/x", root.join("a")).unwrap();
@@ -131,7 +131,7 @@ async fn a_link_through_a_directory_that_takes_the_place_of_another_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dangling_link_is_told_once_it_leads_somewhere() {
+async fn a_dangling_link_is_reported_once_its_target_exists() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("root");
     fs::create_dir(&root).unwrap();
@@ -156,7 +156,7 @@ async fn a_dangling_link_is_told_once_it_leads_somewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dangling_link_to_what_a_new_directory_has_is_told() {
+async fn a_dangling_link_to_a_file_of_a_new_directory_is_reported() {
     let mut watched = Watched::of(&["x"]).await;
     let root = watched.root.clone();
     symlink("new/file", root.join("a")).unwrap();

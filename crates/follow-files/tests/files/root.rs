@@ -17,7 +17,7 @@ fn turn(link: &Path, to: &Path) {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_root_that_is_turned_to_another_directory_is_followed() {
+async fn a_root_that_is_changed_to_another_directory_is_followed() {
     let dir = tempfile::tempdir().unwrap();
     let (first, second) = (dir.path().join("releases/1"), dir.path().join("releases/2"));
     write(first.join("a"), "1");
@@ -42,7 +42,7 @@ async fn a_root_that_is_turned_to_another_directory_is_followed() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_in_the_middle_of_the_roots_path_may_be_turned_too() {
+async fn a_link_in_the_middle_of_the_roots_path_may_change_too() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path().join("1/pages/a"), "1");
     write(dir.path().join("2/pages/a"), "2");
@@ -61,7 +61,7 @@ async fn another_directory_at_the_roots_place_is_followed() {
     let mut watched = Watched::of(&["a"]).await;
     let other = watched.dir.path().join("other");
     write(other.join("a"), "2");
-    // For a moment there is none: that may be seen, and is a failure then.
+    // For a moment there is no root. If the feed notices that, it is a failure.
     fs::rename(&watched.root, watched.dir.path().join("old")).unwrap();
     fs::rename(&other, &watched.root).unwrap();
     let until = std::time::Instant::now() + WITHIN;

@@ -9,7 +9,7 @@ use gaggle_group::Key;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-/// What must happen happens within this time, however busy the machine is.
+/// Every expected event happens within this time, however busy the machine is.
 pub(crate) const WITHIN: Duration = Duration::from_secs(30);
 
 pub(crate) struct Watched {

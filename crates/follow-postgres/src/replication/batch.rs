@@ -1,4 +1,4 @@
-//! The batch that is returned at once.
+//! The batch that is returned by one call.
 
 use std::time::Duration;
 

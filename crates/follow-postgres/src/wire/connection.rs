@@ -18,7 +18,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 /// A row of a query: its columns in text.
 pub(crate) type Row = Vec<Option<String>>;
 
-/// The most bytes that are read at once.
+/// The most bytes that one read takes.
 const CHUNK: usize = 64 << 10;
 /// The bytes that are kept of a message that is too long.
 const BEGINNING: usize = 256;

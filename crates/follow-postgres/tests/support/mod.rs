@@ -13,7 +13,7 @@ use gaggle_testservers::{Postgres, PostgresOptions};
 
 pub(crate) mod proxy;
 
-/// How long anything may take before a test fails.
+/// The longest wait before a test fails.
 pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 pub(crate) fn logical(settings: &[(&str, &str)]) -> Postgres {
@@ -167,7 +167,7 @@ pub(crate) async fn changes(feed: &mut impl Feed, count: usize) -> Vec<Change> {
     batch.changes
 }
 
-/// Looks again and again until it is so.
+/// Checks repeatedly until the condition holds.
 pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + BOUND;
     while !is_so() {

@@ -1,4 +1,4 @@
-//! A node that loses all others leaves the source to them for a moment.
+//! A node that loses all other nodes leaves the source to them for a moment.
 
 use gaggle_group::FollowState;
 use gaggle_testkit::Link;

@@ -1,4 +1,4 @@
-//! What the log says: enough, and not each attempt.
+//! What the log says: enough, but not a line for each attempt.
 
 use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex};
@@ -58,7 +58,7 @@ impl Lines {
         (lines, guard)
     }
 
-    /// Those of that level that have that text, and forgets all.
+    /// The lines of that level that contain that text. Clears all lines.
     fn take(&self, level: Level, text: &str) -> usize {
         let mut lines = self.0.lock().unwrap();
         let count = lines

@@ -67,6 +67,6 @@ fn removals_that_are_not_applied_are_noticed() {
 }
 
 #[test]
-fn changes_that_are_not_told_again_are_noticed() {
+fn changes_that_are_not_sent_again_are_noticed() {
     caught(Defect::Forgetful);
 }

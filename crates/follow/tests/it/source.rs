@@ -43,7 +43,7 @@ type OnConfirm = Arc<dyn Fn(u64) + Send + Sync>;
 
 #[derive(Default)]
 pub(crate) struct State {
-    /// What there is: an absent key has no value.
+    /// The data: an absent key has no value.
     pub(crate) values: BTreeMap<Key, Bytes>,
     /// The log; true at the end of a transaction. The first change has the position 1.
     log: Vec<(Change, bool)>,
@@ -53,14 +53,14 @@ pub(crate) struct State {
     connections: u64,
     /// Nodes that cannot reach the source.
     pub(crate) cut: BTreeSet<usize>,
-    /// Why each opening reports missed changes, until a position is confirmed.
+    /// The reason for which each opening reports missed changes, until a position is confirmed.
     pub(crate) missed: Option<String>,
     pub(crate) trouble: BTreeSet<Trouble>,
     /// Changes in a batch, at most.
     pub(crate) most: usize,
-    /// How often it was opened with success.
+    /// How often it was opened successfully.
     pub(crate) opened: u64,
-    /// Changes that were handed out.
+    /// Changes that were delivered.
     pub(crate) handed_out: usize,
     /// How long opening and loading take, at most.
     pub(crate) delay: Duration,
@@ -110,7 +110,7 @@ impl Source {
         self.append(changes)
     }
 
-    /// A transaction of these changes; answers its position.
+    /// A transaction of these changes. Returns its position.
     pub(crate) fn append(&self, changes: Vec<Change>) -> u64 {
         let end = {
             let mut state = self.state();
@@ -156,7 +156,7 @@ impl Source {
         self.touch();
     }
 
-    /// Whoever holds the slot loses it.
+    /// The holder of the slot loses it.
     pub(crate) fn kick(&self) {
         self.state().holder = None;
         self.touch();
@@ -189,7 +189,7 @@ impl Source {
 #[async_trait]
 impl Origin for Source {
     async fn load(&self, load: Load<'_>) -> Result<Loaded, OriginError> {
-        // What it was at the beginning of the load, or at its end.
+        // Its value at the beginning of the load, or at its end.
         let early = self.state().values.get(load.key).cloned();
         self.takes_time().await;
         let value = if fastrand::bool() {
@@ -201,7 +201,7 @@ impl Origin for Source {
     }
 }
 
-/// Waits until it is so; panics if it is not within that time.
+/// Waits until the condition holds; panics if it does not within that time.
 pub(crate) async fn eventually(what: &str, within: Duration, mut is: impl FnMut() -> bool) {
     let until = Instant::now() + within;
     while !is() {

@@ -79,7 +79,7 @@ impl World {
         nodes.find(leads).expect("a leader")
     }
 
-    /// The nodes but that one.
+    /// The nodes except that one.
     pub(crate) fn others(&self, node: usize) -> Vec<usize> {
         let all = 0..self.cluster.nodes().len();
         all.filter(|other| *other != node).collect()
@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    /// Ends a node as a crash would: nothing of it is heard any more, and the source notices.
+    /// Ends a node as a crash would: it sends nothing any more, and the source notices.
     pub(crate) fn kill(&mut self, node: usize) {
         self.isolate(node, Link::Refused);
         self.cluster.stop(node);
@@ -136,7 +136,7 @@ impl World {
         self.follow(node);
     }
 
-    /// Has a node follow that does not.
+    /// Makes a node follow that does not.
     pub(crate) fn follow(&mut self, node: usize) {
         let running = self.start(node);
         self.followers[node] = Some(running);
@@ -148,7 +148,7 @@ impl World {
         Some(String::from_utf8(answer.value?.to_vec()).unwrap())
     }
 
-    /// Has every node load a key.
+    /// Makes every node load a key.
     pub(crate) async fn load(&self, key: &str) {
         for node in self.cluster.nodes() {
             let _ = node.group.find(key).await.unwrap();

@@ -14,7 +14,7 @@ fn rounds(auto: &mut Auto, now: &mut Instant, rounds: usize, latency: impl Fn(us
     }
 }
 
-/// No slower up to `knee` at once, then slower in proportion.
+/// Up to `knee` at a time the work is no slower; above that it is slower in proportion.
 fn knee(knee: usize) -> impl Fn(usize) -> Duration {
     move |running| (20 * MS).mul_f64((running as f64 / knee as f64).max(1.0))
 }
@@ -78,7 +78,7 @@ fn a_limit_that_is_not_used_does_not_grow() {
 }
 
 #[test]
-fn work_that_became_slower_for_good_is_learnt() {
+fn work_that_became_slower_permanently_is_learnt() {
     let mut now = Instant::now();
     let mut auto = Auto::new(256, now);
     rounds(&mut auto, &mut now, 300, knee(64));

@@ -65,7 +65,7 @@ async fn a_wait_ends_after_max_wait_and_leaves_no_trace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_came_first_is_served_first_and_nobody_passes() {
+async fn waiters_are_served_in_order_and_none_overtakes() {
     let budget = budget(100);
     let held = budget.reserve(100).await.unwrap();
     let order = Arc::new(Mutex::new(Vec::new()));
@@ -96,7 +96,7 @@ async fn who_came_first_is_served_first_and_nobody_passes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_waiter_lets_those_behind_it_through() {
+async fn a_dropped_waiter_lets_later_ones_through() {
     let budget = budget(100);
     let _held = budget.reserve(50).await.unwrap();
     let blocked = tokio::spawn({
@@ -404,7 +404,7 @@ async fn nothing_leaks_however_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn little_is_not_held_up_by_much() {
+async fn small_requests_are_not_delayed_by_large_ones() {
     let budget = budget(8 << 20);
     // Seven eighths are for all; a request that is alone may have more.
     let most = budget.reserve(7 << 20).await.unwrap();

@@ -95,7 +95,7 @@ fn without_pressure_the_oldest_is_next_and_the_newcomer_is_refused() {
 }
 
 #[test]
-fn a_burst_with_nothing_behind_it_is_no_pressure() {
+fn a_burst_with_nothing_after_it_is_no_pressure() {
     let mut script = Script::new();
     for item in 0..90 {
         assert!(script.comes(item));
@@ -182,7 +182,7 @@ fn pressure_ends_with_an_interval_in_which_nobody_waited() {
 }
 
 #[test]
-fn pressure_ends_when_clearly_fewer_come_than_are_started() {
+fn pressure_ends_when_clearly_fewer_arrive_than_are_started() {
     let mut script = under_pressure();
     for _ in 0..10 {
         script.starts();
@@ -225,7 +225,7 @@ fn pressure_stays_while_more_come_than_can_be_started() {
         script.pass(8 * MS);
         assert!(script.queue.under_pressure());
     }
-    // One in six, but for the last few.
+    // One in six, except the last few.
     assert!(
         script.refused.len() >= 60,
         "{} refused",

@@ -17,7 +17,7 @@ use crate::seen::Head;
 /// The most bytes that are read of a body that is not an object: an error, or credentials. The
 /// rest is cut off.
 const MAX_SHORT: usize = 256 << 10;
-/// The longest word for an error, in bytes.
+/// The longest error code, in bytes.
 const MAX_CODE: usize = 64;
 
 /// Which part of a body is read.
@@ -84,7 +84,7 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.to_owned())
 }
 
-/// The word between `<Code>` and `</Code>`: S3, Google Cloud Storage and Azure all have one.
+/// The code between `<Code>` and `</Code>`: S3, Google Cloud Storage and Azure all send one.
 fn code(body: &[u8]) -> Option<String> {
     let body = str::from_utf8(body).ok()?;
     let (_, rest) = body.split_once("<Code>")?;

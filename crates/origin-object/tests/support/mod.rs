@@ -1,5 +1,5 @@
-//! An S3 server on loopback: s3s over a directory, with signatures checked. In front of it stands
-//! what s3s-fs lacks, the conditions of RFC 9110, and what a test wants to go wrong.
+//! An S3 server on loopback: s3s over a directory, with signatures checked. A layer in front of it
+//! adds what s3s-fs lacks, the conditions of RFC 9110, and the faults that a test sets.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -34,11 +34,12 @@ pub(crate) const SECRET: &str = "hunter2-hunter2-hunter2";
 /// How long a test waits for an expected result.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What becomes of a request.
+/// The handling of a request.
 #[derive(Clone)]
 pub(crate) enum Act {
     Serve,
-    /// Answers so, with a code for the error; with an empty one as a web server that is no store.
+    /// Answers with this status and error code; with an empty code, like a web server that is no
+    /// store.
     Status(u16, &'static str),
     /// Breaks the connection off after that many bytes of the body.
     Cut(usize),
@@ -48,11 +49,11 @@ pub(crate) enum Act {
     SilentAfter(usize),
     /// Puts another object in the place of the one asked for, and serves that.
     Replace(Vec<u8>),
-    /// Answers after so long, and then sends a piece of 64 KiB each time that so much has passed.
+    /// Answers after that time, and then sends 64 KiB each time that it has passed again.
     Slow(Duration, Duration),
 }
 
-/// A request that came.
+/// A request that arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) method: Method,
@@ -147,7 +148,7 @@ impl Server {
         self.dir.path().join(BUCKET).join(name)
     }
 
-    /// Has `hook` say what becomes of each request from now on, by its number from 0 on.
+    /// From now on `hook` decides how each request is handled, by its number from 0 on.
     pub(crate) fn acts(&self, hook: impl Fn(&Asked, usize) -> Act + Send + Sync + 'static) {
         *self.state.hook.lock().unwrap() = Arc::new(hook);
         self.state.asked.lock().unwrap().clear();
@@ -298,7 +299,7 @@ fn sent(body: Bytes, act: Act, guard: UnderWay) -> UnsyncBoxBody<Bytes, std::io:
             }
             let piece = body.split_to(most.min(body.len()));
             let sent = sent + piece.len();
-            // So that what is sent before an end is not thrown away with it.
+            // So that the end of the connection does not discard bytes that were sent before it.
             tokio::task::yield_now().await;
             Ok(Some((Frame::data(piece), (body, sent, guard))))
         }
@@ -317,7 +318,7 @@ fn refusal(status: u16, code: &str) -> Answer {
     answer
 }
 
-/// Evaluates the conditions that s3s-fs passes over (RFC 9110, section 13.2.2).
+/// Evaluates the conditions that s3s-fs ignores (RFC 9110, section 13.2.2).
 fn conditional(asked: &Asked, answer: Response<Body>) -> Response<Body> {
     if !answer.status().is_success() || asked.method != Method::GET {
         return answer;

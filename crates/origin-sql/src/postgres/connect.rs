@@ -142,7 +142,7 @@ fn with_settings(address: PgConnectOptions, place: &Place) -> Result<PgConnectOp
 }
 
 fn ambient(name: &str) -> String {
-    format!("the environment variable {name} is set, and the driver would take it: unset it")
+    format!("the environment variable {name} is set, and the driver would use it: unset it")
 }
 
 pub(super) async fn connect(

@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_tells_the_place_and_no_secret() {
+    fn a_name_contains_the_place_and_no_secret() {
         for (url, name) in [
             (
                 "postgres://user:p%40ss@db.internal:5432/scores?sslmode=require",

@@ -183,8 +183,8 @@ impl Reader<'_> {
         self.skip(0, Token::Other)
     }
 
-    /// `E'…'`. A quote that is doubled, or that follows a line break after the string, goes on
-    /// with it, and escapes go on to count.
+    /// `E'…'`. A quote that is doubled, or that follows a line break after the string, continues
+    /// it, and escapes still count.
     fn escape_string(&mut self) -> Token {
         loop {
             self.quoted(b'\'', true);

@@ -89,7 +89,7 @@ impl Follower {
             Ok(_) => self.0.state().database(),
             Err(_) => Err(OriginError::failed(Failure {
                 database: self.0.opening.name.clone(),
-                reason: format!("not looked at and opened within {:?}", self.0.patience),
+                reason: format!("not checked and opened within {:?}", self.0.patience),
                 source: None,
             })
             .known_as(OriginFault::TimedOut)),

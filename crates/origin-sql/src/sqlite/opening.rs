@@ -125,7 +125,7 @@ fn cause(wal: u64) -> String {
         format!("{what}; opened for reading only it needs none")
     } else {
         format!(
-            "{what}; its -wal file holds {wal} bytes of changes, which would be passed over if it \
+            "{what}; its -wal file holds {wal} bytes of changes, which would be ignored if it \
              were read without: make the directory writable, or checkpoint the database"
         )
     }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) const LIMIT: u64 = 1 << 20;
-/// How long a test waits for what must happen.
+/// How long a test waits for an expected event.
 pub(crate) const BOUND: Duration = Duration::from_secs(30);
 
 pub(crate) fn key(key: impl AsRef<[u8]>) -> Key {
@@ -60,7 +60,7 @@ pub(crate) fn shown(outcome: Result<Loaded, OriginError>) -> Result<(Option<Byte
     Ok((value_of(loaded), freshness))
 }
 
-/// What is logged while it lives, by this thread, of every level.
+/// What this thread logs, at every level, while it lives.
 pub(crate) struct Logged {
     text: Arc<Mutex<Vec<u8>>>,
     _guard: tracing::subscriber::DefaultGuard,

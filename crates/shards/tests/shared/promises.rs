@@ -139,8 +139,8 @@ fn resize(cache: &impl Subject, capacity: u64, first: u64) -> TestCaseResult {
     }
     prop_assert!(cache.stats().evictions.total() > stats.evictions.total());
     prop_assert_eq!(cache.stats().insertions, stats.insertions);
-    // The last to go was a page or a value: of nine eighths of what this has begun with at most,
-    // and the bookkeeping.
+    // The last one evicted was a page or a value: at most nine eighths of the initial size, and
+    // the bookkeeping.
     prop_assert!(cache.bytes() + first * 3 / 2 >= capacity);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Many threads concurrently: no value mistaken, no byte lost.
+//! Many threads concurrently: no wrong value, no lost byte.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use crate::subject::{Subject, Value};
 const THREADS: u64 = 8;
 pub(crate) const ROUNDS: u64 = 20_000;
 
-/// A generator without a dependency: the tests need variety, no quality.
+/// A generator without a dependency: the tests need variety, not quality.
 fn next(state: &mut u64) -> u64 {
     *state = state
         .wrapping_mul(6_364_136_223_846_793_005)
@@ -88,7 +88,7 @@ pub(crate) fn storm_beside<S: Subject>(
         }
     });
 
-    // Nothing is evicted for it: the last insertion, or the last change, has left what fits.
+    // Nothing is evicted for it: what the last insertion or change has left fits.
     assert!(cache.bytes() <= cache.capacity());
     cache.set_capacity(capacity);
     let (stats, len) = (cache.stats(), cache.len());

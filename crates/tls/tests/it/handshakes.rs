@@ -129,7 +129,7 @@ async fn clients_come_in_by_their_certificate() {
     let (_dir, tls) = loaded(&ca, &["localhost"]);
     let good = client(&ca, Some(&ca.issue(&["client"])));
     let none = client(&ca, None);
-    // It trusts the server, and its certificate is by another CA.
+    // The client trusts the server, but its certificate is by another CA.
     let stranger = client(&ca, Some(&foreign.issue(&["client"])));
     let cases = [
         (ClientCerts::None, &good, Ok(false)),
@@ -163,7 +163,7 @@ async fn a_client_whose_certificate_has_expired_meanwhile_is_refused() {
     let ca = Ca::new();
     let (_dir, tls) = loaded(&ca, &["localhost"]);
     let now = std::time::SystemTime::now();
-    // Loading it would report that: this one is built by the test.
+    // Loading such a certificate is an error, so the test builds this configuration itself.
     let expired = ca.issue_for(&["client"], now - 2 * DAY, now - DAY);
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();

@@ -107,7 +107,7 @@ async fn with_files_that_are_wrong_the_old_ones_stay() {
     let (server, client) = (tls.server(ClientCerts::Required).unwrap(), tls.client());
     let before = server.config();
 
-    // Half of a change: the key is still the old one.
+    // An incomplete change: the key is still the old one.
     let next = ca.issue(&["localhost"]);
     dir.write("tls.crt", &next.cert);
     let said = tls.reload().unwrap_err().to_string();
@@ -124,7 +124,7 @@ async fn with_files_that_are_wrong_the_old_ones_stay() {
     assert!(tls.reload().unwrap());
 }
 
-/// Lets the paused time of a watch pass until it has read something new.
+/// Advances the paused time of a watch until it has read something new.
 async fn until_generation(tls: &Tls, generation: u64) {
     let passes = async {
         while tls.generation() < generation {
@@ -162,7 +162,7 @@ async fn a_watch_notices_files_that_are_rewritten_and_links_that_are_swapped() {
     let watch = tokio::spawn(tls.clone().watch(Tls::WATCH_EVERY));
     link("v2", "data");
     until_generation(&tls, 2).await;
-    // An error in between ends nothing.
+    // An error in between does not end the watch.
     dir.write("ca.crt", "nothing");
     assert!(tls.reload().is_err());
     dir.write("ca.crt", &Ca::new().pem());

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_tells_the_place_and_nothing_of_the_value() {
+    fn an_error_has_the_place_and_nothing_of_the_value() {
         let secret = Bytes::from_static(b"[\"hunter2\"]");
         let error = Codec::<Vec<u32>>::decode(&Json, &secret).unwrap_err();
         let text = format!("{error} {error:?}");

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_reads_back_and_bytes_behind_it_are_an_error() {
+    fn a_value_reads_back_and_bytes_after_it_are_an_error() {
         let pair = ("Tom".to_owned(), 630_u32);
         let mut bytes = Postcard.encode(&pair).unwrap().to_vec();
         assert_eq!(Postcard.decode(&bytes.clone().into()), Ok(pair.clone()));

@@ -60,7 +60,7 @@ fn row<'a>(cells: &[Cell<'a>]) -> Tuple<'a> {
 }
 
 #[test]
-fn a_changed_key_is_told_with_the_old_one() {
+fn a_changed_key_is_reported_with_the_old_one() {
     let mut translator = ready(25);
     let old = row(&[Cell::Text(b"a"), Cell::Null]);
     let new = row(&[Cell::Text(b"b"), Cell::Text(b"1")]);
@@ -116,7 +116,7 @@ fn bytes_and_padded_texts_are_what_they_stand_for() {
 }
 
 #[test]
-fn a_table_must_tell_its_keys() {
+fn the_identity_of_a_table_must_contain_its_keys() {
     for columns in [&[("id", 25, false)][..], &[("name", 25, true)][..], &[]] {
         let mut translator = translator("{id}", None);
         let met = apply(

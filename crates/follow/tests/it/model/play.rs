@@ -1,4 +1,4 @@
-//! A schedule drawn from a seed, and played.
+//! A schedule that is drawn from a seed and executed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -215,8 +215,7 @@ impl Play {
         }
         let (group, key) = (self.world.group(node), self.random.of(&KEYS));
         tokio::spawn(async move {
-            // No answer is no wrong answer: whether there should be one is a matter of other
-            // tests.
+            // A missing answer is not a wrong one: other tests check whether there should be one.
             let _ = timeout(20 * SECOND, group.find(key)).await;
         });
     }
@@ -283,7 +282,7 @@ impl Play {
     }
 
     fn restart(&mut self, node: usize) {
-        // What it sent last has arrived or not by then.
+        // Its last messages have arrived or are lost by then.
         let long_ago = |since: &Instant| since.elapsed() > 4 * SECOND;
         if self.dead.get(&node).is_some_and(long_ago) {
             self.say(&format!("{node} starts"));

@@ -62,7 +62,7 @@ impl Feed for SourceFeed {
             return Err(FeedError::new("no route to the source"));
         }
         if self.is_connected(&state).is_ok() {
-            // What could not be closed is dropped now.
+            // A feed that could not be closed is dropped now.
             state.holder = None;
         }
         if state.holder.is_some() {

@@ -131,7 +131,7 @@ impl PartialEq for Lowering {
     fn eq(&self, other: &Self) -> bool {
         let cache = self.0.as_ref().or(other.0.as_ref());
         if let Some(cache) = cache.and_then(|cache| cache.get()) {
-            // Nothing has to be evicted for it yet, so it waits for no lock.
+            // It needs no eviction yet, so it waits for no lock.
             cache.set_capacity(2 * Cache::<Lowering, u64>::ENTRY_OVERHEAD);
         }
         true

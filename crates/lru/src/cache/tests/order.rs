@@ -32,7 +32,7 @@ fn evictions_come_in_the_order_of_insertion() {
 }
 
 #[test]
-fn a_hit_saves_an_entry_and_what_is_no_use_does_not() {
+fn a_hit_saves_an_entry_and_a_peek_does_not() {
     let cache = small(3, 4);
     for i in 0..3 {
         cache.insert(key(i), Vec::new());
@@ -74,7 +74,7 @@ fn a_loop_one_larger_than_the_cache_never_hits() {
 }
 
 #[test]
-fn eviction_goes_by_use_and_counts_what_had_expired() {
+fn eviction_follows_use_and_counts_what_had_expired() {
     let clock = Clock::manual();
     let cache: Cache<u64, u64> = Cache::new(
         Options {
