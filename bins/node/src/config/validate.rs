@@ -168,7 +168,7 @@ fn origin(text: &str) -> Result<(), String> {
     if text.contains('*') {
         return Err(format!(
             "{shown:?} is compared as it is, and no browser sends a *; expected each origin by itself, such as \
-             \"https://app.example.com\", or \"*\" for every one"
+             \"https://app.example.com\", or \"*\" for all origins"
         ));
     }
     let url = Url::parse(text).ok();

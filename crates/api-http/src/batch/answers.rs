@@ -333,18 +333,20 @@ impl Answers {
             row.again = false;
             return Poll::Ready(());
         }
-        if self.repeating.is_none() {
-            let (group, outcomes) = (self.group.clone(), vec![(row.key.clone(), None)]);
-            self.make_room();
-            let span = trace::get(&group, &Method::POST, trace::OF_GROUP, self.trace);
-            let loading = load(group, outcomes, self.patience);
-            self.repeating = Some(Box::pin(loading.instrument(span)));
-        }
-        let Some(repeating) = &mut self.repeating else {
-            return Poll::Ready(());
+        let mut repeating = match self.repeating.take() {
+            Some(repeating) => repeating,
+            None => {
+                let (group, outcomes) = (self.group.clone(), vec![(row.key.clone(), None)]);
+                self.make_room();
+                let span = trace::get(&group, &Method::POST, trace::OF_GROUP, self.trace);
+                Box::pin(load(group, outcomes, self.patience).instrument(span))
+            }
         };
-        let outcome = ready!(repeating.as_mut().poll(cx)).pop();
-        self.repeating = None;
+        let Poll::Ready(mut outcomes) = repeating.as_mut().poll(cx) else {
+            self.repeating = Some(repeating);
+            return Poll::Pending;
+        };
+        let outcome = outcomes.pop();
         let (found, metadata) = match outcome.and_then(|(_, outcome)| outcome) {
             Some(Ok(answer)) => {
                 let mut found = self.found(answer.value);

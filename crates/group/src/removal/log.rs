@@ -267,8 +267,8 @@ impl Log {
     /// removal counts as replaced as well, once the value has been kept.
     pub(crate) fn is_replaced(&self, key: &Key, id: RemovalId) -> bool {
         let fences = self.fences.get(key).map(Vec::as_slice).unwrap_or_default();
-        let since = fences.iter().skip_while(|fence| fence.id != id);
-        since.into_iter().any(|fence| fence.taken)
+        let mut since = fences.iter().skip_while(|fence| fence.id != id);
+        since.any(|fence| fence.taken)
     }
 
     fn add_fence(&mut self, key: Option<&Key>, id: RemovalId, now: Duration) {
